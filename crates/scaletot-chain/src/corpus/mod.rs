@@ -1,0 +1,20 @@
+//! Corpus files: what the teacher has found out, user by user.
+//!
+//! A corpus is a text file of JSON lines. The first line is a [`CorpusHeader`]; every further line is one
+//! [`ChainRecord`](crate::ChainRecord), in the order in which users were finished. The file only grows: a teacher is
+//! slow and its answers cost, so a run that is killed must lose at most the user in flight, and must never mix its
+//! lines with those of a run under another schema, teacher or setting.
+//!
+//! - [`CorpusWriter::create`] begins a corpus, [`CorpusWriter::resume`] goes on with one, and repairs a last line that
+//!   a kill cut short; [`CorpusWriter::open`] does whichever is called for.
+//! - [`read_corpus`] reads a whole corpus and holds every record against the chain schema.
+//!
+//! Numbers come back as the same bits, users as the same ids.
+
+mod header;
+mod read;
+mod write;
+
+pub use header::{CORPUS_FORMAT, CorpusHeader};
+pub use read::read_corpus;
+pub use write::{CorpusWriter, Repaired};

@@ -1,0 +1,285 @@
+//! Writing corpus files.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufReader, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use scaletot_profile::UserId;
+
+use super::CorpusHeader;
+use super::read::{Scan, scan};
+use crate::ChainRecord;
+use crate::error::{Error, Result};
+
+/// What resuming a corpus had to repair.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Repaired {
+    /// Bytes of a cut last line that were removed. The user of that line has no record and is to be done again.
+    pub dropped_bytes: u64,
+    /// The last line was whole but for its line end, which was added; nothing was lost.
+    pub ended_line: bool,
+    /// The header itself was cut, or missing from an empty file, and was written again.
+    pub rewrote_header: bool,
+}
+
+impl Repaired {
+    /// Whether anything was repaired.
+    pub fn anything(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Appends records to a corpus file, one whole line each.
+///
+/// A line is handed to the operating system in one write as soon as its record is appended, so a kill of the process
+/// loses nothing that was appended; [`sync`](Self::sync) also guards against a power cut. While a writer lives it holds
+/// a lock on the file, where the file system has locks, so that two runs cannot write one corpus.
+///
+/// ```
+/// use scaletot_chain::{ChainRecord, ChainSchema, CorpusHeader, CorpusWriter, Reason, StateDef, Verdict, read_corpus};
+/// use scaletot_profile::{SchemaHash, UserId};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("corpus.jsonl");
+/// let schema = ChainSchema::builder("customer").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+/// let header = CorpusHeader::new(SchemaHash::of(b"profile schema"), &schema, "rules", 7);
+///
+/// let mut corpus = CorpusWriter::create(&path, &header)?;
+/// corpus.append(&ChainRecord::new(UserId::Int(1), Verdict::Abstained { reason: Reason::NoEvidence }))?;
+/// drop(corpus);
+///
+/// let (corpus, done, repaired) = CorpusWriter::resume(&path, &header)?;
+/// assert!(corpus.contains(&UserId::Int(1)) && !repaired.anything());
+/// assert_eq!(read_corpus(&path, &schema)?, (header, done));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CorpusWriter {
+    path: PathBuf,
+    file: File,
+    /// Line of each user's record.
+    users: HashMap<UserId, u64>,
+    /// Bytes of whole lines: where the next one begins.
+    end: u64,
+    broken: bool,
+}
+
+impl CorpusWriter {
+    /// Begins a corpus. The file appears with its header whole, or not at all.
+    ///
+    /// # Errors
+    /// [`Error::CorpusExists`] if there is a file already; [`Error::UnknownFormat`] if the header is not in the current
+    /// format; [`Error::Io`].
+    pub fn create(path: impl AsRef<Path>, header: &CorpusHeader) -> Result<Self> {
+        let path = path.as_ref();
+        check_format(path, header)?;
+        let mut line = header.to_line(path)?;
+        line.push(b'\n');
+        match crate::file::write_atomically(path, &line, false) {
+            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::CorpusExists { path: path.to_path_buf() });
+            }
+            other => other?,
+        }
+        let file = open_locked(path)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            users: HashMap::new(),
+            end: line.len() as u64,
+            broken: false,
+        })
+    }
+
+    /// Goes on with a corpus: returns the writer, the records that are there, and what was repaired.
+    ///
+    /// A last line that was cut short is removed, so that its user is done again.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no such file; [`Error::CorpusLocked`]; [`Error::NotACorpus`] or [`Error::UnknownFormat`]
+    /// for a file of another kind, which is left as it is; [`Error::HeaderDiffers`] if it was made by another run, with
+    /// what differs; [`Error::CorruptLine`] or [`Error::DuplicateUser`] for a bad record, with its line.
+    pub fn resume(
+        path: impl AsRef<Path>,
+        header: &CorpusHeader,
+    ) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
+        let path = path.as_ref();
+        check_format(path, header)?;
+        let file = open_locked(path)?;
+        let found = scan(path, BufReader::new(&file), |there| {
+            let differences = CorpusHeader::differences(there, header);
+            if differences.is_empty() {
+                return Ok(());
+            }
+            Err(Error::HeaderDiffers { path: path.to_path_buf(), differences })
+        })?;
+        let mut writer =
+            Self { path: path.to_path_buf(), file, users: HashMap::new(), end: found.whole, broken: false };
+        let repaired = writer.repair(&found, header)?;
+        writer.users = found.users;
+        if repaired.anything() {
+            tracing::warn!(path = %path.display(), ?repaired, "repaired a corpus whose last line was cut");
+        }
+        Ok((writer, found.records, repaired))
+    }
+
+    /// Resumes the corpus at `path`, or creates it if no file is there.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`resume`](Self::resume).
+    pub fn open(path: impl AsRef<Path>, header: &CorpusHeader) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
+        let path = path.as_ref();
+        match Self::resume(path, header) {
+            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
+                Ok((Self::create(path, header)?, Vec::new(), Repaired::default()))
+            }
+            other => other,
+        }
+    }
+
+    fn repair(&mut self, found: &Scan, header: &CorpusHeader) -> Result<Repaired> {
+        let mut repaired = Repaired::default();
+        if found.header.is_none() {
+            // Only what this very header would have begun with may be written over: nothing else was ours.
+            let line = header.to_line(&self.path)?;
+            let there = found.cut.as_ref().map_or(&[][..], |c| &c.bytes);
+            if !line.starts_with(there) {
+                let found = super::header::excerpt(there);
+                return Err(Error::NotACorpus { path: self.path.clone(), found });
+            }
+            repaired.rewrote_header = true;
+        }
+        if let Some(cut) = &found.cut {
+            repaired.dropped_bytes = cut.bytes.len() as u64;
+            self.file.set_len(found.whole).map_err(|e| Error::io("repair", &self.path, e))?;
+        }
+        if repaired.rewrote_header {
+            let mut line = header.to_line(&self.path)?;
+            line.push(b'\n');
+            self.write(&line)?;
+        } else if found.unended && found.cut.is_none() {
+            repaired.ended_line = true;
+            self.write(b"\n")?;
+        }
+        Ok(repaired)
+    }
+
+    /// Appends a record as one line.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateUser`] if the user has a record already; [`Error::InRecord`] if the record cannot be kept, such
+    /// as a posterior that is no distribution ([`ChainRecord::check_numbers`]); [`Error::Io`], after which the file is as
+    /// it was before, or, if that could not be brought about, [`Error::CorpusBroken`] from then on.
+    pub fn append(&mut self, record: &ChainRecord) -> Result<()> {
+        record.check_numbers()?;
+        let second = self.users.len() as u64 + 2;
+        if let Some(&first) = self.users.get(&record.user) {
+            let (path, user) = (self.path.clone(), record.user.to_string());
+            return Err(Error::DuplicateUser { path, user, first, second });
+        }
+        let mut line =
+            serde_json::to_vec(record).map_err(|e| Error::io("write a record to", &self.path, e.into()))?;
+        line.push(b'\n');
+        self.write(&line)?;
+        self.users.insert(record.user.clone(), second);
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.broken {
+            return Err(Error::CorpusBroken { path: self.path.clone() });
+        }
+        match self.file.write_all(bytes).and_then(|()| self.file.flush()) {
+            Ok(()) => {
+                self.end += bytes.len() as u64;
+                Ok(())
+            }
+            Err(e) => {
+                // A full disk may have taken half of the line; the next one must not be glued to it.
+                self.broken = self.file.set_len(self.end).is_err();
+                Err(Error::io("append to", &self.path, e))
+            }
+        }
+    }
+
+    /// Waits until everything appended is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// Whether the user has a record.
+    pub fn contains(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether there is no record yet.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn check_format(path: &Path, header: &CorpusHeader) -> Result<()> {
+    if header.format == super::CORPUS_FORMAT {
+        return Ok(());
+    }
+    let (found, supported) = (u64::from(header.format), super::CORPUS_FORMAT);
+    Err(Error::UnknownFormat { path: path.to_path_buf(), found, supported })
+}
+
+/// Opens an existing file to read and append, and locks it where the file system can.
+fn open_locked(path: &Path) -> Result<File> {
+    let file =
+        OpenOptions::new().read(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::CorpusLocked { path: path.to_path_buf() }),
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scaletot_profile::SchemaHash;
+
+    use super::*;
+    use crate::{ChainSchema, Reason, StateDef, Verdict, read_corpus};
+
+    #[test]
+    fn a_writer_whose_file_fails_says_so_and_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("corpus.jsonl");
+        let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
+        let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
+        let record =
+            |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });
+        let mut corpus = CorpusWriter::create(&path, &header).unwrap();
+        corpus.append(&record(1)).unwrap();
+        // A handle that can neither write nor shorten the file: the worst case.
+        let writable = std::mem::replace(&mut corpus.file, File::open(&path).unwrap());
+        assert!(matches!(corpus.append(&record(2)), Err(Error::Io { action: "append to", .. })));
+        assert!(!corpus.contains(&UserId::Int(2)));
+        corpus.file = writable;
+        assert!(matches!(corpus.append(&record(2)), Err(Error::CorpusBroken { .. })));
+        drop(corpus);
+        let (mut corpus, done, _) = CorpusWriter::resume(&path, &header).unwrap();
+        assert_eq!(done, [record(1)]);
+        corpus.append(&record(2)).unwrap();
+        assert_eq!(read_corpus(&path, &schema).unwrap().1, [record(1), record(2)]);
+    }
+}

@@ -1,0 +1,370 @@
+//! The one error type of the crate.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with chain schemas, chains and corpus files.
+///
+/// Messages are complete in themselves: they say what was expected, what came, and where. Positions of states and
+/// constraints count from 1, as in the file; line numbers count from 1, the header being line 1.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    #[error("cannot {action} {}: {error}", path.display())]
+    Io {
+        /// What was tried: "open", "write" …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// Another error, with the file it was found in.
+    #[error("{}: {error}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        error: Box<Error>,
+    },
+    /// A schema file's extension names no known format.
+    #[error("{}: expected a chain schema file ending in .toml or .json", path.display())]
+    UnknownExtension {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is not TOML or JSON of the expected shape.
+    #[error("not a chain schema in {format}: {message}")]
+    Syntax {
+        /// "TOML" or "JSON".
+        format: &'static str,
+        /// What the parser said, with line and column.
+        message: String,
+    },
+
+    /// A schema has no states.
+    #[error("chain schema `{chain}`: expected at least one state, found none")]
+    NoStates {
+        /// Name of the schema.
+        chain: String,
+    },
+    /// A name, value, cue or description that could not stand in a prompt or a file.
+    #[error("{what} {text:?}: {problem}")]
+    BadText {
+        /// What the text is and where: "name of state 2", "value 1 of state `a`".
+        what: String,
+        /// The text itself.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two states share a name.
+    #[error("states {first} and {second} are both named `{state}`: a state's name must be unique")]
+    DuplicateState {
+        /// The shared name.
+        state: String,
+        /// Position of the first, from 1.
+        first: usize,
+        /// Position of the second, from 1.
+        second: usize,
+    },
+    /// A state has fewer values than it needs.
+    #[error("state `{state}`: expected at least {expected} value(s), found {found}")]
+    TooFewValues {
+        /// Name of the state.
+        state: String,
+        /// The least number of values.
+        expected: usize,
+        /// Number of values given.
+        found: usize,
+    },
+    /// A state has more values than a code can number.
+    #[error("state `{state}`: expected at most {limit} values, found {found}")]
+    TooManyValues {
+        /// Name of the state.
+        state: String,
+        /// The largest number of values.
+        limit: usize,
+        /// Number of values given.
+        found: usize,
+    },
+    /// A value stands twice in a domain.
+    #[error("state `{state}`: value `{value}` is listed twice")]
+    DuplicateValue {
+        /// Name of the state.
+        state: String,
+        /// The repeated value.
+        value: String,
+    },
+    /// `depends_on` names a state that does not exist.
+    #[error(
+        "state `{state}` depends on `{dependency}`, which is not a state of this schema; earlier states: {known}"
+    )]
+    UnknownDependency {
+        /// Name of the state.
+        state: String,
+        /// The name that is not known.
+        dependency: String,
+        /// Names it could have been.
+        known: String,
+    },
+    /// `depends_on` names the state itself or a later one.
+    #[error("state `{state}` depends on `{dependency}`, which does not come before it")]
+    LaterDependency {
+        /// Name of the state.
+        state: String,
+        /// The state it names.
+        dependency: String,
+    },
+    /// `depends_on` names a state twice.
+    #[error("state `{state}` lists its dependency `{dependency}` twice")]
+    DuplicateDependency {
+        /// Name of the state.
+        state: String,
+        /// The repeated name.
+        dependency: String,
+    },
+    /// The last state has no order, so no outcome can be linked to it.
+    #[error(
+        "state `{state}` is the last one and so linked to the outcome: expected kind \"ordinal\", found \"categorical\""
+    )]
+    OutcomeNotOrdinal {
+        /// Name of the last state.
+        state: String,
+    },
+    /// A constraint without conditions or without forbidden values.
+    #[error("constraint {index}: `{part}` is empty")]
+    EmptyConstraint {
+        /// Position of the constraint, from 1.
+        index: usize,
+        /// "when" or "forbid".
+        part: &'static str,
+    },
+    /// A constraint names a state that does not exist.
+    #[error("constraint {index}: `{state}` is not a state of this schema; states: {known}")]
+    ConstraintState {
+        /// Position of the constraint, from 1.
+        index: usize,
+        /// The name that is not known.
+        state: String,
+        /// Names it could have been.
+        known: String,
+    },
+    /// A constraint names a value that its state does not have.
+    #[error("constraint {index}: `{value}` is not a value of state `{state}`; values: {known}")]
+    ConstraintValue {
+        /// Position of the constraint, from 1.
+        index: usize,
+        /// The state.
+        state: String,
+        /// The value that is not known.
+        value: String,
+        /// Values it could have been.
+        known: String,
+    },
+    /// A constraint's condition is on a state that is not before the one it limits.
+    #[error("constraint {index}: its condition is on `{when}`, which does not come before `{state}`")]
+    ConstraintOrder {
+        /// Position of the constraint, from 1.
+        index: usize,
+        /// The state of the condition.
+        when: String,
+        /// The state whose values are forbidden.
+        state: String,
+    },
+    /// A constraint forbids the same value twice.
+    #[error("constraint {index}: `{value}` of state `{state}` is forbidden twice")]
+    ConstraintRepeats {
+        /// Position of the constraint, from 1.
+        index: usize,
+        /// The state.
+        state: String,
+        /// The repeated value.
+        value: String,
+    },
+    /// The constraints leave a state without values after a legal start.
+    #[error(
+        "the constraints leave state `{state}` without a value after {after}; forbid one of those values instead"
+    )]
+    DeadEnd {
+        /// The state that has no value left.
+        state: String,
+        /// One legal start that leads there: "a = x, b = y".
+        after: String,
+    },
+    /// The constraints interact in more ways than are checked.
+    #[error(
+        "the constraints can combine in more than {limit} ways before state `{state}`; use fewer or simpler ones"
+    )]
+    TooEntangled {
+        /// The state at which the limit was passed.
+        state: String,
+        /// The limit.
+        limit: usize,
+    },
+
+    /// A text is not a value of a state.
+    #[error("`{value}` is not a value of state `{state}`; values: {known}")]
+    UnknownValue {
+        /// The state.
+        state: String,
+        /// The text.
+        value: String,
+        /// Values it could have been.
+        known: String,
+    },
+    /// A chain does not have one value for each state.
+    #[error("expected a chain of {expected} states, found {found}")]
+    ChainLength {
+        /// Number of states of the schema.
+        expected: usize,
+        /// Number that came.
+        found: usize,
+    },
+    /// A value code lies outside the state's domain.
+    #[error("state `{state}`: value code {value} is outside its domain of {size} values")]
+    ValueOutOfRange {
+        /// The state.
+        state: String,
+        /// The code.
+        value: u16,
+        /// Size of the domain.
+        size: usize,
+    },
+    /// A value that the constraints forbid after the values before it.
+    #[error("state `{state}`: `{value}` is forbidden by constraint {constraint} ({text})")]
+    ForbiddenValue {
+        /// The state.
+        state: String,
+        /// The forbidden value.
+        value: String,
+        /// Position of the constraint, from 1.
+        constraint: usize,
+        /// The constraint in words.
+        text: String,
+    },
+    /// A list of probabilities has the wrong length.
+    #[error("{what}: expected {expected} numbers, found {found}")]
+    WrongLength {
+        /// What the list is and where.
+        what: String,
+        /// The length it must have.
+        expected: usize,
+        /// The length it has.
+        found: usize,
+    },
+    /// A number outside its range.
+    #[error("{what}: expected {expected}, found {found}")]
+    BadNumber {
+        /// What the number is and where.
+        what: String,
+        /// The range in words.
+        expected: String,
+        /// The number.
+        found: f64,
+    },
+    /// A record says that a chain was accepted, and holds none.
+    #[error("the verdict is accepted, but there is no best chain")]
+    AcceptedWithoutChain,
+    /// Another error, with the user whose record it is in.
+    #[error("record of user {user}: {error}")]
+    InRecord {
+        /// The user.
+        user: String,
+        /// What is wrong with the record.
+        error: Box<Error>,
+    },
+
+    /// A corpus was to be created where a file already is.
+    #[error("{}: a file is already there; resume it, or remove it first", path.display())]
+    CorpusExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another writer holds the corpus.
+    #[error("{}: another writer has this corpus open", path.display())]
+    CorpusLocked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The first line is no corpus header.
+    #[error("{}: line 1: expected a corpus header, found {found}", path.display())]
+    NotACorpus {
+        /// The file.
+        path: PathBuf,
+        /// What is there instead.
+        found: String,
+    },
+    /// The corpus was written in a format that this version does not read.
+    #[error("{}: line 1: expected corpus format {supported}, found {found}; read it with the version that wrote it", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// Format of the file.
+        found: u64,
+        /// Format this version reads and writes.
+        supported: u32,
+    },
+    /// The corpus was made under another header than this run's.
+    #[error("{}: this corpus was made by another run: {}", path.display(), differences.join("; "))]
+    HeaderDiffers {
+        /// The file.
+        path: PathBuf,
+        /// One line for each difference: "seed: corpus has 1, this run has 2".
+        differences: Vec<String>,
+    },
+    /// A corpus line is not a record.
+    #[error("{}: line {line}: {message}", path.display())]
+    CorruptLine {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// The last corpus line was cut.
+    #[error("{}: line {line} was cut after {bytes} bytes; resume the corpus to repair it", path.display())]
+    CutLine {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: u64,
+        /// Bytes of the line that are there.
+        bytes: u64,
+    },
+    /// A user has two records.
+    #[error("{}: user {user} has a record on line {first} and again on line {second}", path.display())]
+    DuplicateUser {
+        /// The file.
+        path: PathBuf,
+        /// The user.
+        user: String,
+        /// Line of the first record, from 1.
+        first: u64,
+        /// Line of the second record, from 1.
+        second: u64,
+    },
+    /// An earlier write failed and could not be undone.
+    #[error("{}: an earlier write failed half-way; resume the corpus to repair it", path.display())]
+    CorpusBroken {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// The same error, with the file it was found in.
+    pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
+        Self::InFile { path: path.to_path_buf(), error: Box::new(self) }
+    }
+
+    /// An input/output error on `path`.
+    pub(crate) fn io(action: &'static str, path: &std::path::Path, error: io::Error) -> Self {
+        Self::Io { action, path: path.to_path_buf(), error }
+    }
+}

@@ -1,0 +1,195 @@
+//! Canaries: profiles with the outputs that were recorded when the artifact was written.
+//!
+//! Hashes say that files are as they were written; canaries say that *this build on this machine* computes from them
+//! what was computed then. They are made up from the training histograms, field by field, so that no user's profile
+//! travels with the artifact.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::featuriser::{Featuriser, FieldEncoding};
+use crate::histogram::FieldHistogram;
+use crate::network::{Network, Outputs};
+
+/// How many canaries an artifact carries.
+pub(crate) const COUNT: usize = 24;
+
+/// Allowed difference of an output `x`: `TOLERANCE · (1 + |x|)`. Machines differ in the order and fusing of floating
+/// point operations by about 1e-6 of that; a wrong weight is orders of magnitude away.
+pub(crate) const TOLERANCE: f64 = 1e-4;
+
+/// An owned [`Value`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cell {
+    Code(u32),
+    Number(f64),
+    Flag(bool),
+    Codes(Vec<u32>),
+}
+
+impl Cell {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Code(code) => Value::Code(*code),
+            Self::Number(number) => Value::Number(*number),
+            Self::Flag(flag) => Value::Flag(*flag),
+            Self::Codes(codes) => Value::Codes(codes),
+        }
+    }
+}
+
+/// One profile with its recorded head outputs (before link functions).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Canary {
+    pub(crate) profile: Vec<Option<Cell>>,
+    pub(crate) outcome: Vec<f32>,
+    pub(crate) states: Vec<f32>,
+    pub(crate) representation: Vec<f32>,
+}
+
+/// The canaries of an artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Canaries(pub(crate) Vec<Canary>);
+
+impl Canaries {
+    /// Makes profiles up and records what the network says of them: a blank one, a full one, then draws in which every
+    /// field follows its training histogram.
+    pub(crate) fn record(
+        schema: &ProfileSchema,
+        featuriser: &Featuriser,
+        histograms: &[FieldHistogram],
+        network: &Network,
+    ) -> Result<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut profiles = Vec::with_capacity(COUNT);
+        for i in 0..COUNT {
+            let fields = featuriser.fields().iter().zip(histograms);
+            let cells = fields.map(|(encoder, histogram)| match i {
+                0 => None,
+                1 => draw(&encoder.encoding, histogram, false, &mut rng),
+                _ => draw(&encoder.encoding, histogram, true, &mut rng),
+            });
+            profiles.push(cells.collect::<Vec<_>>());
+        }
+        let boolean =
+            schema.fields().iter().map(|f| matches!(f.kind(), scaletot_profile::FieldKind::Boolean));
+        let boolean: Vec<bool> = boolean.collect();
+        for profile in &mut profiles {
+            for (cell, &boolean) in profile.iter_mut().zip(&boolean) {
+                if let (Some(Cell::Code(code)), true) = (&*cell, boolean) {
+                    *cell = Some(Cell::Flag(*code == 1));
+                }
+            }
+        }
+        let outputs = run(schema, featuriser, network, &profiles)?;
+        let canaries = profiles.into_iter().enumerate().map(|(i, profile)| Canary {
+            profile,
+            outcome: outputs.outcome.row(i).to_vec(),
+            states: outputs.states.row(i).to_vec(),
+            representation: outputs.representation.row(i).to_vec(),
+        });
+        Ok(Self(canaries.collect()))
+    }
+
+    /// Runs the profiles again and compares every output.
+    pub(crate) fn check(
+        &self,
+        schema: &ProfileSchema,
+        featuriser: &Featuriser,
+        network: &Network,
+    ) -> Result<()> {
+        let profiles: Vec<Vec<Option<Cell>>> = self.0.iter().map(|canary| canary.profile.clone()).collect();
+        let outputs = run(schema, featuriser, network, &profiles)?;
+        for (index, canary) in self.0.iter().enumerate() {
+            let heads = [
+                ("outcome", &canary.outcome, outputs.outcome.row(index)),
+                ("states", &canary.states, outputs.states.row(index)),
+                ("representation", &canary.representation, outputs.representation.row(index)),
+            ];
+            for (head, expected, found) in heads {
+                if expected.len() != found.len() {
+                    let what = format!("{head} of canary {index}");
+                    return Err(Error::shape(what, format!("{} values", found.len()), expected.len()));
+                }
+                for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
+                    let (expected, found) = (f64::from(*expected), f64::from(*found));
+                    let tolerance = TOLERANCE * (1.0 + expected.abs());
+                    let off = (expected - found).abs();
+                    if off.is_nan() || off > tolerance {
+                        let output = format!("{head}[{place}]");
+                        return Err(Error::Canary { index, output, expected, found, tolerance });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run(
+    schema: &ProfileSchema,
+    featuriser: &Featuriser,
+    network: &Network,
+    profiles: &[Vec<Option<Cell>>],
+) -> Result<Outputs> {
+    let table = table(schema, profiles)?;
+    let rows: Vec<usize> = (0..table.len()).collect();
+    network.forward(&featuriser.transform(&table, &rows)?)
+}
+
+fn table(schema: &ProfileSchema, profiles: &[Vec<Option<Cell>>]) -> Result<ProfileTable> {
+    let mut builder = TableBuilder::new(schema.clone());
+    for (id, profile) in profiles.iter().enumerate() {
+        let values: Vec<Option<Value<'_>>> =
+            profile.iter().map(|cell| cell.as_ref().map(Cell::value)).collect();
+        builder.push_values(id as i64, &values)?;
+    }
+    Ok(builder.finish())
+}
+
+/// A value that is as frequent as in training; never missing when `or_missing` is false and any value was seen.
+fn draw(
+    encoding: &FieldEncoding,
+    histogram: &FieldHistogram,
+    or_missing: bool,
+    rng: &mut ChaCha8Rng,
+) -> Option<Cell> {
+    let missing = if or_missing { histogram.missing } else { 0 };
+    let seen: u64 = histogram.counts.iter().sum();
+    let mut ticket = match (missing + seen).checked_sub(1) {
+        Some(last) => rng.random_range(0..=last),
+        None => return None,
+    };
+    if ticket < missing {
+        return None;
+    }
+    ticket -= missing;
+    let bin = histogram.counts.iter().position(|&count| {
+        let hit = ticket < count;
+        ticket = ticket.saturating_sub(count);
+        hit
+    })?;
+    match encoding {
+        FieldEncoding::Index { .. } => Some(Cell::Code(bin as u32)),
+        FieldEncoding::Bag { .. } => {
+            let mut codes = vec![bin as u32];
+            let other = rng.random_range(0..histogram.counts.len()) as u32;
+            codes.extend((other != codes[0]).then_some(other));
+            codes.sort_unstable();
+            Some(Cell::Codes(codes))
+        }
+        FieldEncoding::Piecewise { quantiles } => {
+            let quantiles = quantiles.as_ref()?;
+            let low =
+                bin.checked_sub(1).and_then(|b| quantiles.cuts().get(b)).copied().unwrap_or(quantiles.min());
+            let high = quantiles.cuts().get(bin).copied().unwrap_or(quantiles.max());
+            // A weighted mean cannot overflow where a difference could.
+            let share: f64 = rng.random();
+            Some(Cell::Number((low * (1.0 - share) + high * share).clamp(low, high)))
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What can go wrong, said so that the reader knows what was expected, what came and where.
+
+use std::path::PathBuf;
+
+use scaletot_profile::SchemaHash;
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every error of the crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of its range.
+    #[error("setting `{setting}`: expected {expected}, got {found}")]
+    Config {
+        /// The setting's name.
+        setting: &'static str,
+        /// The range it has to be in.
+        expected: String,
+        /// The value it has.
+        found: String,
+    },
+    /// An argument has the wrong size or refers to a row that is not there.
+    #[error("{what}: expected {expected}, got {found}")]
+    Shape {
+        /// The argument, with its place.
+        what: String,
+        /// The expected size or range.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// A value is out of its range.
+    #[error("{what}, row {row}: expected {expected}, got {found}")]
+    Value {
+        /// What the value is.
+        what: String,
+        /// Row of the argument, from 0.
+        row: usize,
+        /// The values that are allowed.
+        expected: String,
+        /// The value that came.
+        found: String,
+    },
+    /// There is nothing to train on.
+    #[error("nothing to learn from: {reason}")]
+    NothingToLearn {
+        /// What is missing.
+        reason: String,
+    },
+    /// A loss or a gradient norm is not a finite number, so training stopped.
+    #[error(
+        "{what} is {value} in epoch {epoch}, step {step}: lower the learning rate or look for extreme inputs"
+    )]
+    NonFinite {
+        /// The quantity.
+        what: &'static str,
+        /// Epoch, from 0.
+        epoch: usize,
+        /// Step within the epoch, from 0.
+        step: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The progress sink asked to stop.
+    #[error("stopped on request after {epochs} epochs")]
+    Stopped {
+        /// Epochs that were finished.
+        epochs: usize,
+    },
+    /// The training device failed.
+    #[error("device: {message}")]
+    Device {
+        /// What the device said.
+        message: String,
+    },
+    /// A table or its schema is not usable.
+    #[error(transparent)]
+    Profile(#[from] scaletot_profile::Error),
+    /// A chain schema is not usable.
+    #[error(transparent)]
+    Chain(#[from] scaletot_chain::Error),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A JSON file of the artifact does not parse.
+    #[error("{path}: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with line and column.
+        source: serde_json::Error,
+    },
+    /// The artifact is of another format version.
+    #[error(
+        "{path}: artifact format {found}, this version reads format {expected}; train or export it again"
+    )]
+    Format {
+        /// The manifest.
+        path: PathBuf,
+        /// The format that this version reads.
+        expected: u32,
+        /// The format of the artifact.
+        found: String,
+    },
+    /// A file of the artifact is not the one that was written with it.
+    #[error("{path}: sha256 is {found}, the manifest says {expected}; the file was changed or cut")]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// The hash in the manifest.
+        expected: String,
+        /// The hash of the file.
+        found: String,
+    },
+    /// The profiles are of another schema than the one the encoder was trained with.
+    #[error("profile schema differs: the encoder was trained with {expected}, got {found}: {difference}")]
+    Schema {
+        /// The encoder's schema.
+        expected: SchemaHash,
+        /// The schema that came.
+        found: SchemaHash,
+        /// Where they differ.
+        difference: String,
+    },
+    /// The parts of an artifact do not fit each other.
+    #[error("{path}: {what}: expected {expected}, got {found}")]
+    Artifact {
+        /// The file.
+        path: PathBuf,
+        /// The part.
+        what: String,
+        /// What the manifest makes one expect.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A canary profile does not give the output that was recorded when the artifact was written.
+    #[error(
+        "canary {index}, {output}: expected {expected}, got {found} (tolerance {tolerance:e}); \
+         this build does not compute what was trained"
+    )]
+    Canary {
+        /// Number of the canary, from 0.
+        index: usize,
+        /// The output, with its place.
+        output: String,
+        /// The recorded value.
+        expected: f64,
+        /// The value now.
+        found: f64,
+        /// The allowed difference.
+        tolerance: f64,
+    },
+}
+
+impl Error {
+    pub(crate) fn shape(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Shape { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn json(path: impl Into<PathBuf>) -> impl FnOnce(serde_json::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Json { path, source }
+    }
+}

@@ -1,0 +1,213 @@
+//! Profiles as numbers: one column of embedding indices or weights per field.
+//!
+//! Features are what both the network in training and the frozen one take. They hold no tensor type, so that
+//! serving needs none, and they keep sparse things sparse: a categorical value is one index, never a one-hot row.
+
+use crate::error::{Error, Result};
+
+/// The features of one field, for every row.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Column {
+    /// One row of the field's embedding table per user. The last row of the table means *missing*.
+    Index(Vec<u32>),
+    /// Weights over the rows of the field's embedding table, `[rows, width]` row by row. The last weight is the
+    /// missing indicator: a missing value is all zeros and a one.
+    Piecewise {
+        /// Weights per user.
+        width: usize,
+        /// `rows * width` weights in `[0, 1]`.
+        values: Vec<f32>,
+    },
+    /// A set of embedding rows per user, of which the mean is taken. Missing is the set with just the last row of
+    /// the table; an empty set is known to be empty and embeds to zero.
+    Bag {
+        /// `rows + 1` offsets into `indices`.
+        offsets: Vec<usize>,
+        /// The sets, one after the other.
+        indices: Vec<u32>,
+    },
+}
+
+/// The features of a batch of profiles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    rows: usize,
+    columns: Vec<Column>,
+    widths: Vec<usize>,
+    populated: Vec<u32>,
+}
+
+impl Features {
+    pub(crate) fn new(rows: usize, columns: Vec<Column>, widths: Vec<usize>, populated: Vec<u32>) -> Self {
+        debug_assert_eq!(columns.len(), widths.len());
+        debug_assert_eq!(populated.len(), rows);
+        Self { rows, columns, widths, populated }
+    }
+
+    /// Number of profiles.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is no profile.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// One column per field of the schema, in its order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Rows of each field's embedding table.
+    #[must_use]
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// Fields that are not missing, per profile.
+    #[must_use]
+    pub fn populated(&self) -> &[u32] {
+        &self.populated
+    }
+
+    /// Whether a field is missing in a row; `None` where there is no such row or field.
+    #[must_use]
+    pub fn is_missing(&self, row: usize, field: usize) -> Option<bool> {
+        if row >= self.rows {
+            return None;
+        }
+        let missing = u32::try_from(self.widths.get(field)?.checked_sub(1)?).ok()?;
+        match self.columns.get(field)? {
+            Column::Index(index) => index.get(row).map(|&i| i == missing),
+            Column::Piecewise { width, values } => values.get(row * width + width - 1).map(|&v| v > 0.5),
+            Column::Bag { offsets, indices } => {
+                indices.get(*offsets.get(row)?..*offsets.get(row + 1)?).map(|set| set.contains(&missing))
+            }
+        }
+    }
+
+    /// The named rows, in the named order; a row may be taken many times.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Result<Self> {
+        self.gather(rows, &[])
+    }
+
+    /// The named rows with further fields made missing: field-dropout copies.
+    ///
+    /// `dropped` holds one flag per taken row and field, row by row, or nothing at all.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is no such row or `dropped` is of another length.
+    pub fn gather(&self, rows: &[usize], dropped: &[bool]) -> Result<Self> {
+        let fields = self.columns.len();
+        if let Some(&row) = rows.iter().find(|&&row| row >= self.rows) {
+            return Err(Error::shape("row of the features", format!("less than {}", self.rows), row));
+        }
+        if !dropped.is_empty() && dropped.len() != rows.len() * fields {
+            return Err(Error::shape("field dropout flags", rows.len() * fields, dropped.len()));
+        }
+        let is_dropped = |place: usize, field: usize| dropped.get(place * fields + field).is_some_and(|&d| d);
+        let mut populated = vec![0; rows.len()];
+        let mut columns = Vec::with_capacity(fields);
+        for (field, (column, &width)) in self.columns.iter().zip(&self.widths).enumerate() {
+            let missing = (width - 1) as u32;
+            columns.push(match column {
+                Column::Index(index) => {
+                    let take = |(place, &row): (usize, &usize)| {
+                        if is_dropped(place, field) { missing } else { index[row] }
+                    };
+                    Column::Index(rows.iter().enumerate().map(take).collect())
+                }
+                Column::Piecewise { values, .. } => {
+                    let mut taken = Vec::with_capacity(rows.len() * width);
+                    for (place, &row) in rows.iter().enumerate() {
+                        if is_dropped(place, field) {
+                            taken.extend(std::iter::repeat_n(0.0, width - 1));
+                            taken.push(1.0);
+                        } else {
+                            taken.extend_from_slice(&values[row * width..(row + 1) * width]);
+                        }
+                    }
+                    Column::Piecewise { width, values: taken }
+                }
+                Column::Bag { offsets, indices } => {
+                    let (mut starts, mut taken) = (vec![0], Vec::new());
+                    for (place, &row) in rows.iter().enumerate() {
+                        if is_dropped(place, field) {
+                            taken.push(missing);
+                        } else {
+                            taken.extend_from_slice(&indices[offsets[row]..offsets[row + 1]]);
+                        }
+                        starts.push(taken.len());
+                    }
+                    Column::Bag { offsets: starts, indices: taken }
+                }
+            });
+            for (place, &row) in rows.iter().enumerate() {
+                let missing = is_dropped(place, field) || self.is_missing(row, field).unwrap_or(true);
+                populated[place] += u32::from(!missing);
+            }
+        }
+        Ok(Self { rows: rows.len(), columns, widths: self.widths.clone(), populated })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features() -> Features {
+        let columns = vec![
+            Column::Index(vec![0, 2, 1]),
+            Column::Piecewise { width: 3, values: vec![1.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0] },
+            Column::Bag { offsets: vec![0, 2, 3, 3], indices: vec![0, 1, 4] },
+        ];
+        Features::new(3, columns, vec![3, 3, 5], vec![3, 0, 3])
+    }
+
+    #[test]
+    fn missing_is_seen_in_every_kind_of_column() {
+        let features = features();
+        for field in 0..3 {
+            assert_eq!(features.is_missing(0, field), Some(false));
+            assert_eq!(features.is_missing(1, field), Some(true));
+            assert_eq!(
+                features.is_missing(2, field),
+                Some(false),
+                "known zeros and empty sets are not missing"
+            );
+        }
+        assert_eq!(features.is_missing(3, 0), None);
+        assert_eq!(features.is_missing(0, 3), None);
+    }
+
+    #[test]
+    fn gather_repeats_reorders_and_drops() {
+        let taken =
+            features().gather(&[2, 0, 0], &[false, true, false, false, false, false, true, true, true]);
+        let taken = taken.unwrap();
+        assert_eq!(taken.populated(), [2, 3, 0]);
+        assert_eq!(taken.columns()[0], Column::Index(vec![1, 0, 2]));
+        assert_eq!(taken.columns()[2], Column::Bag { offsets: vec![0, 0, 2, 3], indices: vec![0, 1, 4] });
+        assert_eq!(taken.is_missing(0, 1), Some(true));
+        assert_eq!(taken.is_missing(1, 1), Some(false));
+    }
+
+    #[test]
+    fn selecting_all_rows_changes_nothing() {
+        assert_eq!(features().select(&[0, 1, 2]).unwrap(), features());
+    }
+
+    #[test]
+    fn wrong_rows_and_flags_are_refused() {
+        assert!(features().select(&[3]).unwrap_err().to_string().contains("less than 3"));
+        assert!(features().gather(&[0], &[true]).unwrap_err().to_string().contains("expected 3, got 1"));
+    }
+}

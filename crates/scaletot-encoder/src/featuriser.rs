@@ -1,0 +1,412 @@
+//! From profiles to features.
+//!
+//! What is fitted is little on purpose: the quantiles of numeric fields. Everything else follows from the schema, so a
+//! value that no training user had still has its own embedding row, and *missing* is a value of every field.
+
+use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, SchemaHash, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::features::{Column, Features};
+
+/// How the values of one field become features.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FieldEncoding {
+    /// Categorical, ordinal (codes) and boolean (0, 1): an embedding row per code and one for missing.
+    Index {
+        /// Number of codes.
+        cardinality: usize,
+    },
+    /// Numeric: a piecewise-linear encoding over quantile bins and a missing indicator. `None` when the field had no
+    /// value in training; then only whether it is missing is seen.
+    Piecewise {
+        /// The bins.
+        quantiles: Option<Quantiles>,
+    },
+    /// Multi-valued: the mean of the values' embedding rows; one more row for missing.
+    Bag {
+        /// Number of codes.
+        cardinality: usize,
+    },
+}
+
+impl FieldEncoding {
+    /// Rows of the field's embedding table.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Index { cardinality } | Self::Bag { cardinality } => cardinality + 1,
+            Self::Piecewise { quantiles } => quantiles.as_ref().map_or(0, pieces) + 1,
+        }
+    }
+}
+
+/// A field with its encoding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FieldEncoder {
+    /// The field's name.
+    pub name: String,
+    /// How its values are encoded.
+    pub encoding: FieldEncoding,
+}
+
+/// Turns profiles of one schema into [`Features`].
+///
+/// ```
+/// use scaletot_encoder::{Column, Featuriser};
+/// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+///
+/// let schema = ProfileSchema::builder("shop")
+///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+///     .field(FieldSpec::numeric("income"))
+///     .build()?;
+/// let mut table = TableBuilder::new(schema);
+/// for (id, cells) in [["35-54", "10"], ["", "20"], ["55+", ""]].iter().enumerate() {
+///     table.push_text(id as i64, cells)?;
+/// }
+/// let table = table.finish();
+/// let featuriser = Featuriser::fit(&table, 1)?;
+/// let features = featuriser.transform(&table, &[0, 1, 2])?;
+/// assert_eq!(features.columns()[0], Column::Index(vec![1, 3, 2])); // 3 is "missing"
+/// assert_eq!(features.populated(), [2, 1, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Featuriser {
+    schema: SchemaHash,
+    fields: Vec<FieldEncoder>,
+}
+
+impl Featuriser {
+    /// Fits the quantiles of numeric fields, at most `bins` bins each.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for 0 bins.
+    pub fn fit(table: &ProfileTable, bins: usize) -> Result<Self> {
+        let rows: Vec<usize> = (0..table.len()).collect();
+        Self::fit_rows(table, &rows, bins)
+    }
+
+    /// As [`Featuriser::fit`] on the named rows alone, which keeps held-out users out of the quantiles.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for 0 bins, [`Error::Shape`] when there is no such row.
+    pub fn fit_rows(table: &ProfileTable, rows: &[usize], bins: usize) -> Result<Self> {
+        if bins == 0 {
+            return Err(Error::Config { setting: "bins", expected: "at least 1".into(), found: "0".into() });
+        }
+        check_rows(table, rows)?;
+        let schema = table.schema();
+        let fields = schema.fields().iter().enumerate().map(|(field, spec)| {
+            let encoding = match spec.kind() {
+                FieldKind::Numeric(_) => {
+                    let mut values = rows.iter().filter_map(|&row| match table.value(row, field) {
+                        Some(Value::Number(number)) => Some(number),
+                        _ => None,
+                    });
+                    let quantiles = match values.next() {
+                        Some(first) => Some(Quantiles::fit(std::iter::once(first).chain(values), bins)?),
+                        None => None,
+                    };
+                    FieldEncoding::Piecewise { quantiles }
+                }
+                kind => from_kind(kind)?,
+            };
+            Ok(FieldEncoder { name: spec.name().to_owned(), encoding })
+        });
+        Ok(Self { schema: schema.hash(), fields: fields.collect::<Result<_>>()? })
+    }
+
+    /// Hash of the schema whose profiles it takes.
+    #[must_use]
+    pub fn schema(&self) -> SchemaHash {
+        self.schema
+    }
+
+    /// The fields' encodings, in the schema's order.
+    #[must_use]
+    pub fn fields(&self) -> &[FieldEncoder] {
+        &self.fields
+    }
+
+    /// Rows of each field's embedding table.
+    #[must_use]
+    pub fn widths(&self) -> Vec<usize> {
+        self.fields.iter().map(|field| field.encoding.width()).collect()
+    }
+
+    /// The features of the named rows, in the named order.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a table of another schema, [`Error::Shape`] when there is no such row.
+    pub fn transform(&self, table: &ProfileTable, rows: &[usize]) -> Result<Features> {
+        let found = table.schema().hash();
+        if found != self.schema {
+            let difference = "the fields' features would mean something else".into();
+            return Err(Error::Schema { expected: self.schema, found, difference });
+        }
+        check_rows(table, rows)?;
+        let mut populated = vec![0u32; rows.len()];
+        let mut columns = Vec::with_capacity(self.fields.len());
+        for (field, encoder) in self.fields.iter().enumerate() {
+            let mut column = Encoding::new(&encoder.encoding, rows.len());
+            for (count, &row) in populated.iter_mut().zip(rows) {
+                let value = table.value(row, field);
+                *count += u32::from(value.is_some());
+                column.push(value).map_err(|(expected, found)| Error::Value {
+                    what: format!("field `{}`", encoder.name),
+                    row,
+                    expected,
+                    found,
+                })?;
+            }
+            columns.push(column.finish());
+        }
+        Ok(Features::new(rows.len(), columns, self.widths(), populated))
+    }
+
+    /// Checks that this featuriser can have been fitted on a schema: what was read from a file may be anything.
+    pub(crate) fn check(&self, schema: &ProfileSchema) -> Result<()> {
+        if self.schema != schema.hash() {
+            let difference = "the featuriser belongs to another schema".into();
+            return Err(Error::Schema { expected: self.schema, found: schema.hash(), difference });
+        }
+        if self.fields.len() != schema.fields().len() {
+            return Err(Error::shape("fields of the featuriser", schema.fields().len(), self.fields.len()));
+        }
+        for (encoder, field) in self.fields.iter().zip(schema.fields()) {
+            let fits = encoder.name == field.name()
+                && match (&encoder.encoding, field.kind()) {
+                    (FieldEncoding::Piecewise { .. }, FieldKind::Numeric(_)) => true,
+                    (encoding, kind) => from_kind(kind).is_ok_and(|expected| expected == *encoding),
+                };
+            if !fits {
+                let expected = format!("an encoding of the {} field `{}`", field.kind().name(), field.name());
+                return Err(Error::shape("featuriser", expected, format!("{encoder:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The encoding of a field whose values need no fitting.
+fn from_kind(kind: &FieldKind) -> Result<FieldEncoding> {
+    match kind {
+        FieldKind::Categorical(domain) | FieldKind::Ordinal(domain) => {
+            Ok(FieldEncoding::Index { cardinality: domain.cardinality() })
+        }
+        FieldKind::Boolean => Ok(FieldEncoding::Index { cardinality: 2 }),
+        FieldKind::Multi(domain) => Ok(FieldEncoding::Bag { cardinality: domain.cardinality() }),
+        other => Err(Error::shape("kind of a field", "one this version can encode", other.name())),
+    }
+}
+
+fn check_rows(table: &ProfileTable, rows: &[usize]) -> Result<()> {
+    match rows.iter().find(|&&row| row >= table.len()) {
+        Some(row) => Err(Error::shape("row of the profile table", format!("less than {}", table.len()), row)),
+        None => Ok(()),
+    }
+}
+
+/// A column in the making.
+struct Encoding<'a> {
+    encoding: &'a FieldEncoding,
+    edges: Vec<f64>,
+    column: Column,
+}
+
+impl<'a> Encoding<'a> {
+    fn new(encoding: &'a FieldEncoding, rows: usize) -> Self {
+        let width = encoding.width();
+        let (edges, column) = match encoding {
+            FieldEncoding::Index { .. } => (vec![], Column::Index(Vec::with_capacity(rows))),
+            FieldEncoding::Piecewise { quantiles } => (
+                quantiles.as_ref().map(edges).unwrap_or_default(),
+                Column::Piecewise { width, values: Vec::with_capacity(rows * width) },
+            ),
+            FieldEncoding::Bag { .. } => (vec![], Column::Bag { offsets: vec![0], indices: vec![] }),
+        };
+        Self { encoding, edges, column }
+    }
+
+    /// Appends a value; on a misfit says what was expected and what came.
+    fn push(&mut self, value: Option<Value<'_>>) -> Result<(), (String, String)> {
+        let misfit = |expected: &str| Err((expected.to_string(), format!("{value:?}")));
+        match (&mut self.column, self.encoding) {
+            (Column::Index(index), FieldEncoding::Index { cardinality }) => {
+                let code = match value {
+                    None => *cardinality as u32,
+                    Some(Value::Code(code)) => code,
+                    Some(Value::Flag(flag)) => u32::from(flag),
+                    Some(_) => return misfit("a code or a flag"),
+                };
+                if code as usize > *cardinality {
+                    return misfit(&format!("a code under {cardinality}"));
+                }
+                index.push(code);
+            }
+            (Column::Piecewise { width, values }, FieldEncoding::Piecewise { .. }) => match value {
+                None => {
+                    values.extend(std::iter::repeat_n(0.0, *width - 1));
+                    values.push(1.0);
+                }
+                Some(Value::Number(x)) => {
+                    piecewise(x, &self.edges, values);
+                    values.push(0.0);
+                }
+                Some(_) => return misfit("a number"),
+            },
+            (Column::Bag { offsets, indices }, FieldEncoding::Bag { cardinality }) => {
+                match value {
+                    None => indices.push(*cardinality as u32),
+                    Some(Value::Codes(codes)) if codes.iter().all(|&c| (c as usize) < *cardinality) => {
+                        indices.extend_from_slice(codes);
+                    }
+                    Some(_) => return misfit(&format!("codes under {cardinality}")),
+                }
+                offsets.push(indices.len());
+            }
+            _ => return misfit("a value of the column's kind"),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Column {
+        self.column
+    }
+}
+
+/// Smallest value, cuts and largest value, each once.
+fn edges(quantiles: &Quantiles) -> Vec<f64> {
+    let mut edges = vec![quantiles.min()];
+    edges.extend_from_slice(quantiles.cuts());
+    edges.push(quantiles.max());
+    edges.dedup();
+    edges
+}
+
+/// Components of the piecewise-linear encoding: one per bin, one for a constant field.
+fn pieces(quantiles: &Quantiles) -> usize {
+    (edges(quantiles).len() - 1).max(1)
+}
+
+/// Piecewise-linear encoding (Gorishniy, Rubachev and Babenko, *On Embeddings for Numerical Features in Tabular Deep
+/// Learning*, 2022, equation 1): component `t` is 0 below its bin, 1 above it, and rises linearly within. Unlike
+/// there, values outside of the fitted range are clamped to it, so that an outlier at serving cannot take the network
+/// where it was never trained.
+fn piecewise(x: f64, edges: &[f64], out: &mut Vec<f32>) {
+    if let [only] = edges {
+        out.push(if x >= *only { 1.0 } else { 0.0 });
+    }
+    out.extend(edges.windows(2).map(|bin| ((x - bin[0]) / (bin[1] - bin[0])).clamp(0.0, 1.0) as f32));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use scaletot_profile::{FieldSpec, TableBuilder};
+
+    fn encode(x: f64, quantiles: &Quantiles) -> Vec<f32> {
+        let mut out = vec![];
+        piecewise(x, &edges(quantiles), &mut out);
+        out
+    }
+
+    fn table(cells: &[[&str; 4]]) -> ProfileTable {
+        let schema = ProfileSchema::builder("test")
+            .field(
+                FieldSpec::categorical("home", ["rent", "own"])
+                    .unknown(scaletot_profile::UnknownPolicy::Bucket),
+            )
+            .field(FieldSpec::numeric("income"))
+            .field(FieldSpec::boolean("member"))
+            .field(FieldSpec::multi("likes", ["a", "b", "c"]))
+            .build()
+            .unwrap();
+        let mut table = TableBuilder::new(schema);
+        for (id, row) in cells.iter().enumerate() {
+            table.push_text(id as i64, row).unwrap();
+        }
+        table.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn piecewise_is_monotone_and_bounded(
+            values in prop::collection::vec(-1e6f64..1e6, 1..50), bins in 1usize..20,
+            a in -2e6f64..2e6, b in -2e6f64..2e6,
+        ) {
+            let quantiles = Quantiles::fit(values, bins).unwrap();
+            let (low, high) = (encode(a.min(b), &quantiles), encode(a.max(b), &quantiles));
+            prop_assert_eq!(low.len(), pieces(&quantiles));
+            prop_assert!(low.iter().zip(&high).all(|(l, h)| (0.0..=1.0).contains(l) && l <= h));
+            // A bin only begins to fill when the one before it is full.
+            prop_assert!(low.windows(2).all(|w| w[1] == 0.0 || w[0] == 1.0));
+        }
+    }
+
+    #[test]
+    fn pieces_are_as_in_the_paper() {
+        let quantiles = Quantiles::fit([0.0, 10.0, 20.0, 40.0], 2).unwrap();
+        assert_eq!(quantiles.cuts(), [10.0]);
+        assert_eq!(encode(5.0, &quantiles), [0.5, 0.0]);
+        assert_eq!(encode(25.0, &quantiles), [1.0, 0.5]);
+        assert_eq!(encode(1e9, &quantiles), [1.0, 1.0]);
+        assert_eq!(encode(-3.0, &quantiles), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn every_kind_of_field_has_its_missing() {
+        let table = table(&[["own", "1", "true", "a|c"], ["", "", "", ""], ["tent", "3", "false", "b"]]);
+        let featuriser = Featuriser::fit(&table, 4).unwrap();
+        let features = featuriser.transform(&table, &[0, 1, 2]).unwrap();
+        assert_eq!(features.populated(), [4, 0, 4]);
+        for field in 0..4 {
+            assert_eq!(features.is_missing(1, field), Some(true), "field {field}");
+            assert_eq!(features.is_missing(2, field), Some(false), "field {field}");
+        }
+        assert_eq!(features.columns()[0], Column::Index(vec![1, 3, 2]));
+        assert_eq!(features.columns()[2], Column::Index(vec![1, 2, 0]));
+        assert_eq!(featuriser.widths(), [4, 2, 3, 4]);
+    }
+
+    #[test]
+    fn held_out_rows_do_not_move_the_bins() {
+        let table = table(&[["own", "1", "", ""], ["own", "2", "", ""], ["own", "99", "", ""]]);
+        let featuriser = Featuriser::fit_rows(&table, &[0, 1], 4).unwrap();
+        let FieldEncoding::Piecewise { quantiles: Some(quantiles) } = &featuriser.fields()[1].encoding else {
+            panic!("income is numeric");
+        };
+        assert_eq!(quantiles.max(), 2.0);
+    }
+
+    #[test]
+    fn a_field_never_seen_and_a_constant_one_are_encoded() {
+        let unseen = table(&[["own", "", "", ""]]);
+        let featuriser = Featuriser::fit(&unseen, 4).unwrap();
+        let other = table(&[["own", "7", "", ""]]);
+        let features = featuriser.transform(&other, &[0]).unwrap();
+        assert_eq!(features.columns()[1], Column::Piecewise { width: 1, values: vec![0.0] });
+        let constant = Featuriser::fit(&other, 4).unwrap().transform(&other, &[0]).unwrap();
+        assert_eq!(constant.columns()[1], Column::Piecewise { width: 2, values: vec![1.0, 0.0] });
+    }
+
+    #[test]
+    fn other_schemas_and_rows_are_refused() {
+        let table = table(&[["own", "1", "true", "a"]]);
+        let featuriser = Featuriser::fit(&table, 2).unwrap();
+        assert!(featuriser.transform(&table, &[1]).unwrap_err().to_string().contains("less than 1"));
+        let schema = ProfileSchema::builder("test").field(FieldSpec::boolean("member")).build().unwrap();
+        assert!(featuriser.check(&schema).unwrap_err().to_string().contains("another schema"));
+        featuriser.check(table.schema()).unwrap();
+        let mut wider = featuriser.clone();
+        wider.fields[0].encoding = FieldEncoding::Index { cardinality: 9 };
+        assert!(wider.check(table.schema()).unwrap_err().to_string().contains("`home`"));
+        let other = TableBuilder::new(schema).finish();
+        assert!(featuriser.transform(&other, &[]).unwrap_err().to_string().contains("schema differs"));
+    }
+}

@@ -1,0 +1,117 @@
+//! How the training profiles were distributed, field by field: what incoming profiles are compared with later.
+
+use scaletot_profile::{ProfileTable, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::featuriser::{Featuriser, FieldEncoding};
+
+/// Counts of one field's values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FieldHistogram {
+    /// The field's name.
+    pub name: String,
+    /// Profiles per code, for numbers per quantile bin. In a multi-valued field a profile counts once for each of its
+    /// values.
+    pub counts: Vec<u64>,
+    /// Profiles whose field is missing.
+    pub missing: u64,
+    /// Profiles in all.
+    pub profiles: u64,
+}
+
+impl FieldHistogram {
+    /// The histograms of all fields over the named rows.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is no such row.
+    pub fn of(featuriser: &Featuriser, table: &ProfileTable, rows: &[usize]) -> Result<Vec<Self>> {
+        if let Some(row) = rows.iter().find(|&&row| row >= table.len()) {
+            return Err(Error::shape("row of the profile table", format!("less than {}", table.len()), row));
+        }
+        let histograms = featuriser.fields().iter().enumerate().map(|(field, encoder)| {
+            let bins = bins(&encoder.encoding);
+            let mut histogram = Self {
+                name: encoder.name.clone(),
+                counts: vec![0; bins],
+                missing: 0,
+                profiles: rows.len() as u64,
+            };
+            for &row in rows {
+                histogram.count(&encoder.encoding, table.value(row, field));
+            }
+            histogram
+        });
+        Ok(histograms.collect())
+    }
+
+    fn count(&mut self, encoding: &FieldEncoding, value: Option<Value<'_>>) {
+        let mut hit = |bin: usize| {
+            if let Some(count) = self.counts.get_mut(bin) {
+                *count += 1;
+            }
+        };
+        match (value, encoding) {
+            (None, _) => self.missing += 1,
+            (Some(Value::Code(code)), _) => hit(code as usize),
+            (Some(Value::Flag(flag)), _) => hit(usize::from(flag)),
+            (Some(Value::Codes(codes)), _) => codes.iter().for_each(|&code| hit(code as usize)),
+            (Some(Value::Number(x)), FieldEncoding::Piecewise { quantiles: Some(quantiles) }) => {
+                hit(quantiles.bin(x));
+            }
+            (Some(Value::Number(_)), _) => {}
+        }
+    }
+
+    /// Checks histograms that were read from a file against the featuriser they belong to.
+    pub(crate) fn check(histograms: &[Self], featuriser: &Featuriser) -> Result<()> {
+        let expected: Vec<(&str, usize)> =
+            featuriser.fields().iter().map(|f| (f.name.as_str(), bins(&f.encoding))).collect();
+        let found: Vec<(&str, usize)> =
+            histograms.iter().map(|h| (h.name.as_str(), h.counts.len())).collect();
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::shape("feature histograms", format!("{expected:?}"), format!("{found:?}")))
+    }
+}
+
+fn bins(encoding: &FieldEncoding) -> usize {
+    match encoding {
+        FieldEncoding::Index { cardinality } | FieldEncoding::Bag { cardinality } => *cardinality,
+        FieldEncoding::Piecewise { quantiles } => quantiles.as_ref().map_or(0, |q| q.bins()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+
+    #[test]
+    fn every_profile_is_counted_in_every_field() {
+        let schema = ProfileSchema::builder("test")
+            .field(FieldSpec::ordinal("age", ["young", "old"]))
+            .field(FieldSpec::numeric("income"))
+            .field(FieldSpec::multi("likes", ["a", "b"]))
+            .build()
+            .unwrap();
+        let mut table = TableBuilder::new(schema);
+        for (id, row) in
+            [["young", "1", "a|b"], ["old", "2", "b"], ["", "3", ""], ["old", "", "a"]].iter().enumerate()
+        {
+            table.push_text(id as i64, row).unwrap();
+        }
+        let table = table.finish();
+        let featuriser = Featuriser::fit(&table, 3).unwrap();
+        let histograms = FieldHistogram::of(&featuriser, &table, &[0, 1, 2, 3]).unwrap();
+        assert_eq!((histograms[0].counts.as_slice(), histograms[0].missing), (&[1, 2][..], 1));
+        assert_eq!((histograms[1].counts.as_slice(), histograms[1].missing), (&[1, 1, 1][..], 1));
+        assert_eq!((histograms[2].counts.as_slice(), histograms[2].missing), (&[2, 2][..], 1));
+        assert!(histograms.iter().all(|h| h.profiles == 4));
+        FieldHistogram::check(&histograms, &featuriser).unwrap();
+        assert!(FieldHistogram::check(&histograms[1..], &featuriser).is_err());
+        assert!(FieldHistogram::of(&featuriser, &table, &[4]).is_err());
+    }
+}

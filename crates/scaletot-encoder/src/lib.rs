@@ -1,0 +1,117 @@
+//! A light profile encoder: the student's reasoning about a user, from the user's static profile alone, at the price of
+//! a few table lookups and small matrix products.
+//!
+//! A language model has reasoned about a small share of the users and a student has learned from it. For all the others
+//! there is only the profile. This crate trains a network that maps a profile to the student's *signals* (posteriors of
+//! the user states and a representation) and to a distribution of the outcome, writes it as a verified artifact, and
+//! scores profiles with it. Training and serving are apart: training is in Burn behind the feature `train`; without it
+//! no training framework is in the dependency tree, and everything below but `distill` is still there.
+//!
+//! ```
+//! # #[cfg(feature = "train")] {
+//! use ndarray::{Array2, Array3};
+//! use scaletot_chain::{ChainSchema, StateDef};
+//! use scaletot_encoder::{ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Targets, distill};
+//! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+//!
+//! // Profiles: the student has reasoned about all of them, the outcome is known for every other one.
+//! let schema = ProfileSchema::builder("shop")
+//!     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+//!     .field(FieldSpec::numeric("income"))
+//!     .build()?;
+//! let mut table = TableBuilder::new(schema.clone());
+//! for id in 0..60i64 {
+//!     let age = ["18-34", "35-54", "55+"][id as usize % 3];
+//!     table.push_text(id, &[age, &format!("{}", 10 * (id % 7))])?;
+//! }
+//! let table = table.finish();
+//! let chain = ChainSchema::builder("shopper").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+//! let rich = |row: usize| if row % 7 > 3 { 0.9 } else { 0.2 };
+//! let targets = Targets {
+//!     posteriors: vec![Array2::from_shape_fn((60, 2), |(row, v)| if v == 1 { rich(row) } else { 1.0 - rich(row) })],
+//!     representations: Array3::from_shape_fn((60, 1, 4), |(row, _, i)| rich(row) * (i as f32 - 1.5)),
+//! };
+//! let outcomes: Vec<Option<f64>> =
+//!     (0..60).map(|row| (row % 2 == 0).then(|| if rich(row) > 0.5 { 80.0 } else { 0.0 })).collect();
+//! let rows: Vec<usize> = (0..60).collect();
+//!
+//! let mut course = DistillConfig::default();
+//! course.epochs = 10;
+//! let (encoder, log) = distill(
+//!     &EncoderConfig::default(),
+//!     &course,
+//!     &table,
+//!     &chain,
+//!     &rows,
+//!     Some(&targets),
+//!     &outcomes,
+//!     &rows,
+//!     &burn::tensor::Device::default(),
+//!     &(),
+//! )?;
+//! assert_eq!((log.reasoned_rows, log.labelled_rows), (60, 30));
+//!
+//! // What serves needs the directory and the profiles' schema, and checks that they belong together.
+//! let place = tempfile::tempdir()?;
+//! let directory = place.path().join("encoder");
+//! encoder.save(&directory, ArtifactInfo::new().note("a first try"))?;
+//! let encoder = FrozenEncoder::load(&directory, &schema)?;
+//! let mut new = TableBuilder::new(schema);
+//! new.push_text("known", &["55+", "60"])?;
+//! new.push_text("blank", &["", ""])?;
+//! let scores = encoder.score(&new.finish())?;
+//! assert_eq!(scores.abstained, [false, true]);
+//! assert!(scores.value[0].is_some_and(|value| value >= 0.0) && scores.value[1].is_none());
+//! assert_eq!(scores.posteriors[0].dim(), (2, 2));
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What is from the paper and what is this project's own: the paper says *that* the student's representations are
+//! transferred to a light profile encoder; network, losses, artifact and report here are this project's formulation.
+//! Sources of single parts are named where they are computed.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod artifact;
+mod canary;
+mod config;
+mod error;
+mod features;
+mod featuriser;
+mod frozen;
+mod histogram;
+mod manifest;
+mod network;
+mod outcome;
+mod scores;
+mod shape;
+mod targets;
+#[cfg(feature = "train")]
+#[cfg_attr(docsrs, doc(cfg(feature = "train")))]
+pub mod train;
+mod transfer;
+mod weights;
+
+pub use config::{DistillConfig, EncoderConfig};
+pub use error::{Error, Result};
+pub use features::{Column, Features};
+pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};
+pub use frozen::FrozenEncoder;
+pub use histogram::FieldHistogram;
+pub use manifest::ArtifactInfo;
+pub use network::Outputs;
+pub use outcome::{OutcomeScale, Ziln};
+pub use scores::Scores;
+pub use shape::Heads;
+pub use targets::Targets;
+#[cfg(feature = "train")]
+#[cfg_attr(docsrs, doc(cfg(feature = "train")))]
+pub use train::{EpochLog, Losses, Stop, TrainLog, TrainedEncoder, distill};
+pub use transfer::{TransferReport, linear_cka};
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,219 @@
+//! The manifest: what an artifact says of itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::{FieldKind, ProfileSchema, SchemaHash};
+use serde::{Deserialize, Serialize};
+
+use crate::config::EncoderConfig;
+use crate::error::{Error, Result};
+use crate::featuriser::Featuriser;
+use crate::histogram::FieldHistogram;
+use crate::outcome::OutcomeScale;
+use crate::shape::{Heads, NetworkShape};
+
+/// The artifact format that this version writes and reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Facts that the caller adds to an artifact.
+///
+/// ```
+/// let info = scaletot_encoder::ArtifactInfo::new().metric("spearman", 0.31).note("weekly refresh");
+/// assert_eq!(info.metrics["spearman"], 0.31);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ArtifactInfo {
+    /// Measured figures by name, each a finite number.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// A free remark.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl ArtifactInfo {
+    /// No metric and no note.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a metric.
+    #[must_use]
+    pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.metrics.insert(name.into(), value);
+        self
+    }
+
+    /// Sets the note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}
+
+/// Everything about an encoder that is not a weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Description {
+    pub(crate) profile_schema: ProfileSchema,
+    pub(crate) chain_schema: ChainSchema,
+    pub(crate) config: EncoderConfig,
+    pub(crate) heads: Heads,
+    pub(crate) outcome: Option<OutcomeScale>,
+    pub(crate) featuriser: Featuriser,
+    /// Of the training profiles.
+    pub(crate) histograms: Vec<FieldHistogram>,
+    /// The training's settings, for people.
+    pub(crate) training: serde_json::Value,
+}
+
+impl Description {
+    pub(crate) fn shape(&self) -> NetworkShape {
+        NetworkShape::new(&self.featuriser, &self.config, self.heads.clone())
+    }
+
+    /// Checks that the parts fit each other.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.config.validate()?;
+        self.featuriser.check(&self.profile_schema)?;
+        FieldHistogram::check(&self.histograms, &self.featuriser)?;
+        if self.heads.outcome != self.outcome.is_some() {
+            let (expected, found) = (self.heads.outcome, self.outcome.is_some());
+            return Err(Error::shape("scale of the outcome head present", expected, found));
+        }
+        self.outcome.as_ref().map_or(Ok(()), OutcomeScale::validate)?;
+        let sizes = self.chain_schema.domain_sizes();
+        let (signals, dim) = (self.heads.signals(), self.heads.student_dim);
+        if signals && (self.heads.states != sizes || dim == 0 || dim > 1 << 20) || !signals && dim != 0 {
+            let expected = format!("states {sizes:?} with 1 to 1048576 dimensions, or neither");
+            return Err(Error::shape(
+                "signal heads",
+                expected,
+                format!("{:?} with {dim}", self.heads.states),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) format: u32,
+    pub(crate) crate_version: String,
+    pub(crate) profile_schema_hash: SchemaHash,
+    pub(crate) chain_schema_hash: SchemaHash,
+    pub(crate) weights_sha256: SchemaHash,
+    pub(crate) canaries_sha256: SchemaHash,
+    #[serde(flatten)]
+    pub(crate) info: ArtifactInfo,
+    pub(crate) encoder: Description,
+}
+
+impl Manifest {
+    /// Reads a manifest; the format is looked at first, so that another one is called by its name.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(Error::json(path))?;
+        let format = value.get("format");
+        if format.and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+            let found = format.map_or_else(|| "without a number".into(), ToString::to_string);
+            return Err(Error::Format { path: path.into(), expected: FORMAT, found });
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
+        let hashes = [
+            ("profile schema", manifest.profile_schema_hash, manifest.encoder.profile_schema.hash()),
+            ("chain schema", manifest.chain_schema_hash, manifest.encoder.chain_schema.hash()),
+        ];
+        for (what, stated, found) in hashes {
+            if stated != found {
+                let what = format!("hash of the {what} in it");
+                let (expected, found) = (stated.to_string(), found.to_string());
+                return Err(Error::Artifact { path: path.into(), what, expected, found });
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+/// Where two profile schemas differ, in words: the first few differences.
+pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> String {
+    let mut said = Vec::new();
+    for field in expected.fields() {
+        let Some(other) = found.field_index(field.name()).and_then(|i| found.fields().get(i)) else {
+            said.push(format!("field `{}` is missing", field.name()));
+            continue;
+        };
+        let kinds = (field.kind(), other.kind());
+        if kinds.0.name() != kinds.1.name() {
+            said.push(format!("field `{}` was {}, is {}", field.name(), kinds.0.name(), kinds.1.name()));
+        } else if let (Some(old), Some(new)) = (kinds.0.domain(), kinds.1.domain()) {
+            if old.values() != new.values() {
+                said.push(format!(
+                    "values of `{}` were {:?}, are {:?}",
+                    field.name(),
+                    old.values(),
+                    new.values()
+                ));
+            } else if old.unknown() != new.unknown() {
+                let (old, new) = (old.unknown(), new.unknown());
+                said.push(format!("unknown values of `{}` were {old:?}, are {new:?}", field.name()));
+            }
+        } else if let (FieldKind::Numeric(old), FieldKind::Numeric(new)) = kinds
+            && old != new
+        {
+            said.push(format!("range of `{}` was {old:?}, is {new:?}", field.name()));
+        }
+    }
+    let added = found.fields().iter().filter(|field| expected.field_index(field.name()).is_none());
+    said.extend(added.map(|field| format!("field `{}` is new", field.name())));
+    if said.is_empty() {
+        let names =
+            |schema: &ProfileSchema| schema.fields().iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
+        said.push(if names(expected) == names(found) {
+            "their fields read alike but are declared differently".into()
+        } else {
+            format!("the order of the fields was {}, is {}", names(expected), names(found))
+        });
+    }
+    let more = said.len().saturating_sub(4);
+    said.truncate(4);
+    if more > 0 {
+        said.push(format!("and {more} more"));
+    }
+    said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scaletot_profile::FieldSpec;
+
+    fn schema(fields: Vec<FieldSpec>) -> ProfileSchema {
+        let mut builder = ProfileSchema::builder("shop");
+        for field in fields {
+            builder = builder.field(field);
+        }
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn differences_are_said_in_words() {
+        let age = || FieldSpec::ordinal("age", ["young", "old"]);
+        let old = schema(vec![age(), FieldSpec::numeric("income")]);
+        let says = |fields| difference(&old, &schema(fields));
+        assert!(says(vec![age()]).contains("`income` is missing"));
+        assert!(says(vec![age(), FieldSpec::boolean("income")]).contains("was numeric, is boolean"));
+        let reordered = FieldSpec::ordinal("age", ["old", "young"]);
+        assert!(says(vec![reordered, FieldSpec::numeric("income")]).contains(r#"were ["young", "old"]"#));
+        assert!(
+            says(vec![FieldSpec::numeric("income"), age()]).contains("order of the fields was age, income")
+        );
+        assert!(says(vec![age(), FieldSpec::numeric("income").min(0.0)]).contains("range of `income`"));
+        let more = vec![age(), FieldSpec::numeric("income"), FieldSpec::boolean("member")];
+        assert!(says(more).contains("`member` is new"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The rows to train on, with what is known of each.
+
+use std::collections::HashSet;
+
+use ndarray::{Array1, Array2, Axis, concatenate};
+use rand::seq::SliceRandom;
+use scaletot_chain::ChainSchema;
+use scaletot_profile::ProfileTable;
+
+use super::loss::check_outcome;
+use super::rng::{Stream, stream};
+use crate::config::DistillConfig;
+use crate::error::{Error, Result};
+use crate::targets::Targets;
+
+/// The rows that have an outcome or signals, in table order.
+#[derive(Debug)]
+pub(super) struct TrainingData {
+    /// Rows of the table.
+    pub(super) rows: Vec<usize>,
+    /// Per row, its outcome if it is known and may be used.
+    pub(super) outcomes: Vec<Option<f64>>,
+    /// Per row, its place among the reasoned users.
+    pub(super) places: Vec<Option<usize>>,
+    /// The reasoned users' posteriors side by side, `[m, Σ V_k]`.
+    pub(super) posteriors: Array2<f32>,
+    /// The reasoned users' representations, `[m, K·d]`, with their mean taken away.
+    pub(super) representations: Array2<f32>,
+    /// That mean, `[K·d]`.
+    pub(super) centre: Array1<f32>,
+}
+
+impl TrainingData {
+    /// Outcomes are read at `train_rows` only, so that a held-out user's outcome cannot leak in with its signals.
+    pub(super) fn new(
+        course: &DistillConfig,
+        table: &ProfileTable,
+        chain: &ChainSchema,
+        reasoned_rows: &[usize],
+        targets: Option<&Targets>,
+        outcomes: &[Option<f64>],
+        train_rows: &[usize],
+    ) -> Result<Self> {
+        if outcomes.len() != table.len() {
+            return Err(Error::shape("outcomes, one per row of the table", table.len(), outcomes.len()));
+        }
+        for (what, rows) in [("reasoned rows", reasoned_rows), ("training rows", train_rows)] {
+            if let Some(row) = rows.iter().find(|&&row| row >= table.len()) {
+                return Err(Error::shape(what, format!("less than {}", table.len()), row));
+            }
+        }
+        let mut known = vec![(None, None); table.len()];
+        if course.lambda_out > 0.0 {
+            for &row in train_rows {
+                if let Some(outcome) = outcomes[row] {
+                    check_outcome(outcome, row)?;
+                    known[row].0 = Some(outcome);
+                }
+            }
+        }
+        let mut data = Self {
+            rows: vec![],
+            outcomes: vec![],
+            places: vec![],
+            posteriors: Array2::zeros((0, 0)),
+            representations: Array2::zeros((0, 0)),
+            centre: Array1::zeros(0),
+        };
+        if let Some(targets) = targets.filter(|_| course.lambda_rep > 0.0 || course.lambda_state > 0.0) {
+            targets.validate(chain, reasoned_rows.len())?;
+            for (place, &row) in reasoned_rows.iter().enumerate() {
+                if known[row].1.replace(place).is_some() {
+                    return Err(Error::shape("reasoned rows", "each row once", format!("row {row} twice")));
+                }
+            }
+            if !targets.is_empty() {
+                let views: Vec<_> = targets.posteriors.iter().map(|p| p.view()).collect();
+                data.posteriors = concatenate(Axis(1), &views)
+                    .map_err(|error| Error::shape("posteriors of the targets", "equal row counts", error))?;
+                data.centre = targets.centre();
+                data.representations = targets.centred(&data.centre);
+            }
+        }
+        for (row, (outcome, place)) in known.into_iter().enumerate() {
+            if outcome.is_some() || place.is_some() {
+                data.rows.push(row);
+                data.outcomes.push(outcome);
+                data.places.push(place);
+            }
+        }
+        if data.rows.is_empty() {
+            let reason = "no training row has an outcome or signals with a weight above 0".into();
+            return Err(Error::NothingToLearn { reason });
+        }
+        Ok(data)
+    }
+
+    pub(super) fn labelled(&self) -> usize {
+        self.outcomes.iter().flatten().count()
+    }
+
+    pub(super) fn reasoned(&self) -> usize {
+        self.places.iter().flatten().count()
+    }
+
+    /// Places within `rows` to fit on and to hold out. Rows with and without an outcome are split in the same
+    /// proportion; at least one row stays to fit on.
+    pub(super) fn split(&self, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+        let mut rng = stream(seed, Stream::Split);
+        let (mut labelled, mut others): (Vec<usize>, Vec<usize>) =
+            (0..self.rows.len()).partition(|&i| self.outcomes[i].is_some());
+        let mut held_out = HashSet::new();
+        for group in [&mut labelled, &mut others] {
+            group.shuffle(&mut rng);
+            held_out.extend(group.iter().copied().take((share * group.len() as f64).round() as usize));
+        }
+        let (fit, held_out): (Vec<usize>, Vec<usize>) =
+            (0..self.rows.len()).partition(|i| !held_out.contains(i));
+        if fit.is_empty() { (held_out, fit) } else { (fit, held_out) }
+    }
+
+    /// Mean posterior of the reasoned users at the named places, all states side by side; all of them when none of those
+    /// was reasoned about.
+    pub(super) fn mean_posterior(&self, places: &[usize]) -> Vec<f32> {
+        let users: Vec<usize> = places.iter().filter_map(|&place| self.places[place]).collect();
+        let mean = match users.as_slice() {
+            [] => self.posteriors.mean_axis(Axis(0)),
+            users => self.posteriors.select(Axis(0), users).mean_axis(Axis(0)),
+        };
+        mean.map(|mean| mean.to_vec()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn data(labelled: usize, others: usize) -> TrainingData {
+        let n = labelled + others;
+        TrainingData {
+            rows: (0..n).collect(),
+            outcomes: (0..n).map(|i| (i < labelled).then_some(i as f64)).collect(),
+            places: (0..n).map(|i| i.checked_sub(labelled)).collect(),
+            posteriors: Array2::from_shape_fn((others, 2), |(i, v)| if i % 2 == v { 1.0 } else { 0.0 }),
+            representations: Array2::zeros((others, 1)),
+            centre: Array1::zeros(1),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_is_a_partition_in_proportion(
+            labelled in 0usize..50, others in 0usize..50, share in 0.0f64..=0.5, seed in 0u64..99,
+        ) {
+            prop_assume!(labelled + others > 0);
+            let data = data(labelled, others);
+            let (fit, held_out) = data.split(share, seed);
+            let mut all = [fit.clone(), held_out.clone()].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..labelled + others).collect::<Vec<_>>());
+            prop_assert!(!fit.is_empty());
+            let expected = |n: usize| (share * n as f64).round() as usize;
+            if fit.len() > 1 {
+                prop_assert_eq!(held_out.iter().filter(|&&i| i < labelled).count(), expected(labelled));
+                prop_assert_eq!(held_out.iter().filter(|&&i| i >= labelled).count(), expected(others));
+            }
+            prop_assert_eq!(data.split(share, seed), (fit, held_out));
+        }
+    }
+
+    #[test]
+    fn the_mean_posterior_is_over_the_named_users() {
+        let data = data(2, 4);
+        assert_eq!(data.mean_posterior(&[0, 2, 4]), [1.0, 0.0]);
+        assert_eq!(data.mean_posterior(&[2, 3]), [0.5, 0.5]);
+        assert_eq!(
+            data.mean_posterior(&[0, 1]),
+            [0.5, 0.5],
+            "nobody there was reasoned about: everyone's mean"
+        );
+    }
+}

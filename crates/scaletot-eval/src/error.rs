@@ -1,0 +1,103 @@
+//! The one error type of the crate.
+
+/// Why a metric or an interval could not be computed. Rows count from 0.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Outcomes and scores are not about the same users.
+    #[error("{what}: expected {expected} values (one per outcome), got {found}")]
+    LengthMismatch {
+        /// The input that does not fit.
+        what: &'static str,
+        /// Number of outcomes.
+        expected: usize,
+        /// Number of values that came.
+        found: usize,
+    },
+    /// There is no user to evaluate on.
+    #[error("{what}: expected at least one user, got none")]
+    Empty {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A value is NaN or infinite.
+    #[error("{what} of row {row}: expected a finite number, got {value}")]
+    NotFinite {
+        /// `outcome`, `score`, …
+        what: &'static str,
+        /// Row.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// An outcome is below 0, so shares of the total value mean nothing.
+    #[error("outcome of row {row}: expected at least 0, got {value}")]
+    NegativeOutcome {
+        /// Row.
+        row: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Nobody has a positive outcome, so there is no value to share.
+    #[error("{what} is undefined: all {rows} outcomes are 0")]
+    AllZeroOutcomes {
+        /// The metric.
+        what: &'static str,
+        /// Number of users.
+        rows: usize,
+    },
+    /// All outcomes are equal, so there is no order to find.
+    #[error("{what} is undefined: all {rows} outcomes are {value}")]
+    ConstantOutcomes {
+        /// The metric.
+        what: &'static str,
+        /// Number of users.
+        rows: usize,
+        /// The outcome that all have.
+        value: f64,
+    },
+    /// Only positives or only negatives, so there is nothing to tell apart.
+    #[error(
+        "AUC is undefined: {positives} of {rows} users are positive, expected at least one of each class"
+    )]
+    OneClass {
+        /// Users in the positive class.
+        positives: usize,
+        /// Number of users.
+        rows: usize,
+    },
+    /// A setting is outside its range.
+    #[error("{name}: expected {expected}, got {found}")]
+    InvalidSetting {
+        /// Name of the setting.
+        name: &'static str,
+        /// The legal range, in words.
+        expected: &'static str,
+        /// The value.
+        found: f64,
+    },
+    /// The metric could not be computed on the whole sample.
+    #[error(
+        "bootstrap: the metric is not a finite number on the whole sample of {users} users (got {value})"
+    )]
+    UndefinedEstimate {
+        /// Number of users.
+        users: usize,
+        /// What the metric gave.
+        value: f64,
+    },
+    /// The metric was undefined on too many resamples for an interval to mean anything.
+    #[error(
+        "bootstrap: the metric is undefined on {undefined} of {replicates} resamples (expected at most half); \
+         there are too few users, or too few with a positive outcome"
+    )]
+    UndefinedReplicates {
+        /// Resamples on which the metric was not a finite number.
+        undefined: usize,
+        /// Resamples drawn.
+        replicates: usize,
+    },
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,58 @@
+//! Metrics for lifetime-value scores that do not flatter: ties have one defined meaning, undefined cases are errors, and
+//! every comparison comes with an interval and a verdict in words.
+//!
+//! Outcomes are mostly 0 and scores from small vocabularies tie all the time, so how a metric treats ties decides what
+//! it says. Here, always: *the order of rows never matters*. Rank metrics use mid-ranks; value metrics let tied users
+//! share their value equally. A constant score therefore gets exactly what knowing nothing is worth: ρ = 0, Gini = 0,
+//! AUC = 0.5, a top-decile share of 0.1.
+//!
+//! ```
+//! use scaletot_eval::{Bootstrap, Metric, decile_table, normalised_gini};
+//!
+//! let outcomes = [0.0, 0.0, 0.0, 12.0, 0.0, 80.0, 3.0, 0.0, 0.0, 41.0];
+//! let profile_only = [2.0, 1.0, 2.0, 8.0, 6.0, 9.0, 2.0, 2.0, 4.0, 5.0];
+//! let with_signals = [1.0, 1.0, 2.0, 9.0, 3.0, 30.0, 2.0, 1.0, 4.0, 20.0];
+//!
+//! assert!(normalised_gini(&outcomes, &with_signals)? > normalised_gini(&outcomes, &profile_only)?);
+//! assert_eq!(decile_table(&outcomes, &with_signals)?[0].mean_outcome, 80.0);
+//!
+//! // Ten users show little, and the verdict says so.
+//! let bootstrap = Bootstrap::new(0).replicates(1_000);
+//! let difference = Metric::Spearman.compare(&outcomes, &with_signals, &profile_only, &bootstrap)?;
+//! println!("{}", difference.in_words("profile + signals", "profile only"));
+//! # Ok::<(), scaletot_eval::Error>(())
+//! ```
+//!
+//! | metric | range | perfect order | constant score | ties | undefined (an [`Error`]) |
+//! | --- | --- | --- | --- | --- | --- |
+//! | [`spearman`] | [−1, 1] | 1 | 0 | mid-ranks | outcomes all equal |
+//! | [`normalised_gini`] | [−1, 1] | 1 | 0 | share equally | outcomes all equal |
+//! | [`auc`] | [0, 1] | 1 | 0.5 | count half | one class |
+//! | [`top_share`] | [0, 1] | largest possible | the fraction | share equally | outcomes all 0 |
+//! | [`lift`] | [0, 1 / fraction] | largest possible | 1 | share equally | outcomes all 0 |
+//! | [`decile_table`], [`calibration_error`] | error ≥ 0 | – | ten equal rows | share equally | outcomes all 0 |
+//!
+//! All are textbook metrics; values are compared with SciPy and scikit-learn in the tests. That tied users share at the
+//! borders of deciles and of the top fraction, and that a constant score has ρ = 0, are this project's own choices.
+#![forbid(unsafe_code)]
+
+mod bootstrap;
+mod check;
+mod decile;
+mod error;
+mod gain;
+mod metric;
+mod rank;
+mod verdict;
+
+pub use bootstrap::{Bootstrap, Interval, bootstrap, paired_bootstrap};
+pub use decile::{Decile, calibration_error, decile_table, quantile_table};
+pub use error::{Error, Result};
+pub use gain::{lift, normalised_gini, top_share};
+pub use metric::Metric;
+pub use rank::{auc, auc_of_positive, mid_ranks, spearman};
+pub use verdict::{Difference, Direction, Verdict};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,192 @@
+//! The settings of the loss.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, OsipoLoss, Result, SegmentWeights};
+
+/// What the implicit rewards `r` of the candidates are trained towards, given their advantages `A`.
+/// (Both forms are this project's own; they reduce to published losses, see the crate docs.)
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Objective {
+    /// Over all pairs of the same user with `A⁺ > A⁻`: `−ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻))`. Pairs with equal
+    /// advantages are dropped and counted.
+    Preference {
+        /// Margin γ ≥ 0 per unit of advantage: how far apart the implicit rewards of two chains have to be.
+        /// 0 asks only for the right order.
+        gamma: f64,
+    },
+    /// Over all candidates with an advantage: `−[y ln σ(r) + (1 − y) ln σ(−r)]`.
+    Pointwise {
+        /// `Some(T)`, T > 0: soft targets `y = σ(A / T)`. `None`: hard targets `y = 1[A > 0]`.
+        temperature: Option<f64>,
+    },
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Preference { gamma: 0.0 }
+    }
+}
+
+/// How the terms of the objective and of the SFT regulariser become one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// Mean over the pairs (`Preference`) or labelled candidates (`Pointwise`); the SFT term is the mean over
+    /// the users that have a best chain.
+    #[default]
+    Mean,
+    /// Sum over the same.
+    Sum,
+}
+
+/// Settings of [`OsipoLoss`], unchecked until [`OsipoLossConfig::init`].
+///
+/// ```
+/// use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
+///
+/// let loss = OsipoLossConfig::default()
+///     .with_objective(Objective::Pointwise { temperature: Some(0.5) })
+///     .with_weights(SegmentWeights::Entropy)
+///     .init()?;
+/// assert_eq!(loss.config().beta, 0.1);
+/// assert!(OsipoLossConfig::default().with_beta(-1.0).init().is_err());
+/// # Ok::<(), scaletot_osipo::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct OsipoLossConfig {
+    /// Objective; by default preferences without a margin.
+    pub objective: Objective,
+    /// Scale β > 0 of the log-ratios: larger keeps the policy closer to the reference. Default 0.1.
+    pub beta: f64,
+    /// Weights of the chain segments; uniform by default.
+    pub weights: SegmentWeights,
+    /// Weight `λ_sft` ≥ 0 of the negative log-likelihood of each user's best chain, which keeps the objective
+    /// from lowering the likelihood of good chains together with the bad (likelihood displacement). Default 0.
+    pub sft_weight: f64,
+    /// Mean (default) or sum.
+    pub reduction: Reduction,
+}
+
+impl Default for OsipoLossConfig {
+    fn default() -> Self {
+        Self {
+            objective: Objective::default(),
+            beta: 0.1,
+            weights: SegmentWeights::default(),
+            sft_weight: 0.0,
+            reduction: Reduction::default(),
+        }
+    }
+}
+
+impl OsipoLossConfig {
+    /// Sets the objective.
+    #[must_use]
+    pub fn with_objective(mut self, objective: Objective) -> Self {
+        self.objective = objective;
+        self
+    }
+
+    /// Sets β.
+    #[must_use]
+    pub fn with_beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Sets the weights of the chain segments.
+    #[must_use]
+    pub fn with_weights(mut self, weights: SegmentWeights) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// Sets `λ_sft`.
+    #[must_use]
+    pub fn with_sft_weight(mut self, sft_weight: f64) -> Self {
+        self.sft_weight = sft_weight;
+        self
+    }
+
+    /// Sets the reduction.
+    #[must_use]
+    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for a number outside its range, and the errors of
+    /// [`SegmentWeights::validate`].
+    pub fn validate(&self) -> Result<()> {
+        positive("beta", self.beta)?;
+        at_least_zero("sft_weight", self.sft_weight)?;
+        match self.objective {
+            Objective::Preference { gamma } => at_least_zero("gamma", gamma)?,
+            Objective::Pointwise { temperature: Some(temperature) } => positive("temperature", temperature)?,
+            Objective::Pointwise { temperature: None } => {}
+        }
+        self.weights.validate()
+    }
+
+    /// The loss.
+    ///
+    /// # Errors
+    /// As [`OsipoLossConfig::validate`].
+    pub fn init(&self) -> Result<OsipoLoss> {
+        OsipoLoss::new(self.clone())
+    }
+}
+
+pub(crate) fn positive(name: &'static str, found: f64) -> Result<()> {
+    if found > 0.0 && found.is_finite() {
+        return Ok(());
+    }
+    Err(Error::InvalidSetting { name, expected: "a finite number above 0", found })
+}
+
+pub(crate) fn at_least_zero(name: &'static str, found: f64) -> Result<()> {
+    if found >= 0.0 && found.is_finite() {
+        return Ok(());
+    }
+    Err(Error::InvalidSetting { name, expected: "a finite number of at least 0", found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let config = OsipoLossConfig::default;
+        for (bad, name) in [
+            (config().with_beta(0.0), "beta"),
+            (config().with_beta(f64::NAN), "beta"),
+            (config().with_sft_weight(-0.1), "sft_weight"),
+            (config().with_objective(Objective::Preference { gamma: f64::INFINITY }), "gamma"),
+            (config().with_objective(Objective::Pointwise { temperature: Some(0.0) }), "temperature"),
+        ] {
+            assert!(matches!(bad.init(), Err(Error::InvalidSetting { name: n, .. }) if n == name), "{bad:?}");
+        }
+        assert!(config().with_weights(SegmentWeights::Given(vec![])).init().is_err());
+    }
+
+    #[test]
+    fn settings_survive_json_and_defaults_fill_in() {
+        let config = OsipoLossConfig::default()
+            .with_objective(Objective::Pointwise { temperature: None })
+            .with_weights(SegmentWeights::Given(vec![1.0, 2.0]))
+            .with_reduction(Reduction::Sum);
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<OsipoLossConfig>(&json).unwrap(), config);
+        let partial: OsipoLossConfig = serde_json::from_str(r#"{"beta": 0.5}"#).unwrap();
+        assert_eq!(partial, OsipoLossConfig::default().with_beta(0.5));
+    }
+}

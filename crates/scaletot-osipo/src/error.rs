@@ -1,0 +1,145 @@
+//! The one error type of the crate.
+
+/// Why a batch, a loss or a reward could not be built or computed.
+///
+/// Candidates, tokens, rows, segments and tiers are counted from 0.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two inputs that describe the same candidates, tokens, users or states differ in size.
+    #[error("{what}: expected {expected}, got {found}")]
+    Shape {
+        /// The input that does not fit.
+        what: &'static str,
+        /// The size that the other inputs ask for.
+        expected: String,
+        /// The size that came.
+        found: String,
+    },
+    /// There is nothing to compute on.
+    #[error("{what}: expected at least one, got none")]
+    Empty {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// An index points past its range.
+    #[error("{what} of row {row}: expected an index below {bound}, got {index}")]
+    OutOfRange {
+        /// What the index counts.
+        what: &'static str,
+        /// Row (candidate or user) that holds the index.
+        row: usize,
+        /// The index.
+        index: usize,
+        /// One past the largest legal index.
+        bound: usize,
+    },
+    /// A kept token belongs to no chain segment of the batch.
+    #[error(
+        "chain segment of candidate {candidate}, token {token}: expected below {segments}, got {segment}"
+    )]
+    SegmentOutOfRange {
+        /// Candidate (row).
+        candidate: usize,
+        /// Token (column).
+        token: usize,
+        /// Segment that was named.
+        segment: usize,
+        /// Number of chain segments, K.
+        segments: usize,
+    },
+    /// A candidate with an advantage has no kept token, so it has no implicit reward.
+    #[error("candidate {candidate} has an advantage but no kept token; mask in its chain or drop it")]
+    NoTokens {
+        /// Candidate (row).
+        candidate: usize,
+    },
+    /// No two chains of one user differ in advantage.
+    #[error(
+        "no preference pair among {candidates} candidates of {users} users ({labelled} candidates with an \
+         advantage, {ties} pairs dropped as ties): a user needs two chains with different advantages"
+    )]
+    NoPairs {
+        /// Candidates in the batch.
+        candidates: usize,
+        /// Users in the batch.
+        users: usize,
+        /// Candidates that have an advantage.
+        labelled: usize,
+        /// Pairs of the same user with equal advantages.
+        ties: usize,
+    },
+    /// Nobody has an observed outcome.
+    #[error("{what}: none of the {rows} rows has an observed outcome")]
+    NoLabelled {
+        /// What was asked for.
+        what: &'static str,
+        /// Rows that were looked at.
+        rows: usize,
+    },
+    /// A kept log-probability is NaN or infinite; found on the host, so the place is known.
+    #[error(
+        "{which} log-probability of candidate {candidate}, token {token}: expected a finite number, got {value}"
+    )]
+    NonFiniteLogProb {
+        /// `policy` or `reference`.
+        which: &'static str,
+        /// Candidate (row).
+        candidate: usize,
+        /// Token (column).
+        token: usize,
+        /// The value.
+        value: f64,
+    },
+    /// Kept log-probabilities are NaN or infinite; counted on the device during the step.
+    #[error(
+        "{count} kept log-probabilities of the policy or the reference are NaN or infinite; \
+         `CandidateBatch::check_finite` names the first"
+    )]
+    NonFiniteLogProbs {
+        /// Number of kept positions at which either is not finite.
+        count: u64,
+    },
+    /// A number on the host is NaN, infinite or outside its range.
+    #[error("{what} of row {row}: expected {expected}, got {found}")]
+    InvalidValue {
+        /// What the number is.
+        what: &'static str,
+        /// Row (candidate, user or segment).
+        row: usize,
+        /// The legal range, in words.
+        expected: &'static str,
+        /// The number.
+        found: f64,
+    },
+    /// A setting is outside its range.
+    #[error("{name}: expected {expected}, got {found}")]
+    InvalidSetting {
+        /// Name of the setting.
+        name: &'static str,
+        /// The legal range, in words.
+        expected: &'static str,
+        /// The value.
+        found: f64,
+    },
+    /// Entropy weights were asked for, but the batch was built without entropies.
+    #[error(
+        "chain-segment weights by entropy: expected {candidates} rows of entropies, got none; \
+         call `CandidateBatch::with_entropies`"
+    )]
+    MissingEntropies {
+        /// Candidates in the batch.
+        candidates: usize,
+    },
+    /// A tensor could not be read back from its device.
+    #[error("reading {what} back from the device: {message}")]
+    Read {
+        /// What was read.
+        what: &'static str,
+        /// The backend's message.
+        message: String,
+    },
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

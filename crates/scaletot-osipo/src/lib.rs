@@ -1,0 +1,148 @@
+//! The OSIPO loss: outcome-driven, segment-aware implicit reward policy optimisation on Burn tensors.
+//!
+//! A student that was fine-tuned on a teacher's chains of user states says what the teacher would say. Whether
+//! those states explain what users turn out to be worth is another question, and the realised outcomes can answer
+//! it: this crate turns them into a loss that makes chains which explain the outcome of a user likelier than
+//! chains which do not, without a reward model and without a label per step. It knows tensors, masks and numbers; no
+//! schema, no tokenizer, no model.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use scaletot_osipo::advantage::standardise;
+//! use scaletot_osipo::reward::{Tiers, TierAgreement};
+//! use scaletot_osipo::{CandidateBatch, ChainSegments, Objective, OsipoLossConfig, TokenMask};
+//!
+//! // Two users, two candidate chains each. A chain has two steps; the second is linked to the outcome.
+//! let outcomes = [Some(0.0), Some(80.0)];
+//! let users = vec![0, 0, 1, 1];
+//! let last_state = [0, 2, 2, 1]; // values of the outcome-linked state, of 3
+//!
+//! // Host: outcome → reward → advantage within the user's segment.
+//! let reward = TierAgreement::new(Tiers::fit(&outcomes, 2)?, 3)?;
+//! let rewards: Vec<Option<f64>> = (0..4)
+//!     .map(|c| outcomes[users[c]].map(|o| reward.reward(o, last_state[c])).transpose())
+//!     .collect::<Result<_, _>>()?;
+//! let advantages = standardise(&rewards, &[0, 0, 0, 0], 5.0)?;
+//!
+//! // Device: log-probabilities of the chains' tokens, [4, 3]; the last position is padding.
+//! let device = Device::default().autodiff();
+//! let policy = Tensor::<2>::from_floats(
+//!     [[-0.4, -1.0, 0.0], [-0.4, -0.9, 0.0], [-0.2, -0.8, 0.0], [-1.2, -1.3, 0.0]],
+//!     &device,
+//! )
+//! .require_grad();
+//! let reference = policy.clone().detach();
+//! let mask = TokenMask::from_lengths(&[2, 2, 2, 2], 3)?;
+//! let segments = ChainSegments::from_rows(&[[0, 1], [0, 1], [0, 1], [0, 1]], 2, &mask)?;
+//!
+//! let loss = OsipoLossConfig::default().with_objective(Objective::Preference { gamma: 0.1 }).init()?;
+//! let batch = CandidateBatch::new(policy.clone(), reference, mask, segments, users, advantages)?;
+//! let step = loss.forward(&batch)?;
+//! let gradients = step.loss.backward();
+//! assert!(policy.grad(&gradients).is_some());
+//! let report = step.stats.read()?; // the only read-back
+//! assert_eq!((report.pairs, report.ties), (2, 0));
+//! # Ok::<(), scaletot_osipo::Error>(())
+//! ```
+//!
+//! # What is the paper's and what is this project's
+//!
+//! Known of the `ScaleToT` paper (arXiv 2606.24605) are the *name*, "Outcome-Driven Segment-Aware Implicit Reward
+//! Policy Optimization", that it follows supervised fine-tuning on teacher-curated chains, and that it trains the
+//! student on static profiles. Its formulas are not known here. Everything below is **this project's own
+//! formulation**, built so that each part of the name has one place in it, and so that it *is* a published loss when
+//! its own parts are switched off. Those reductions are tested for value and gradient.
+//!
+//! # The formulas
+//!
+//! | symbol | meaning | shape, range |
+//! | --- | --- | --- |
+//! | `n`, `t`, `K` | candidates in the batch, tokens of the longest, chain segments (steps of the chain) | |
+//! | `π_θ`, `π_ref` | policy in training, frozen policy after supervised fine-tuning | `[n, t]` each, as logs |
+//! | `k(i, t)` | chain segment of a token ([`ChainSegments`]), where the [`TokenMask`] keeps it | `[n, t]`, `0..K` |
+//! | `β` | scale of the implicit reward | > 0 |
+//! | `w` | weights of the chain segments ([`SegmentWeights`]) | `[n, K]`, ≥ 0, rows sum to K |
+//! | `o`, `g` | outcome and user segment of a user | ≥ 0; an index |
+//! | `R`, `A` | reward of a candidate and its advantage | `[n]` |
+//! | `γ`, `T` | margin per unit of advantage; temperature of soft targets | ≥ 0; > 0 |
+//! | `λ_sft` | weight of the SFT term | ≥ 0 |
+//!
+//! **Outcome-driven.** [`reward`] turns the realised outcome into a reward for a chain of that user,
+//! `R = ln p̂(o | c, g) − ln p̂(o | g)`, or simply the agreement of the outcome's tier with the chain's last state.
+//!
+//! **Segment-aware, users.** [`advantage`] judges a reward against the user's own segment, with shrinkage to the
+//! whole population: `A = (R − μ'_g) / σ'_g`.
+//!
+//! **Implicit reward.** For a policy that maximises `E[reward] − β KL(π ‖ π_ref)` the reward is, up to a constant of
+//! the prompt, `β ln(π / π_ref)` (Rafailov et al. 2023, eq. 5). A token-wise model factorises it over tokens, and
+//! thereby over anything made of tokens (Yuan et al. 2024). **Segment-aware, chains:** here over the steps of the
+//! chain, so that steps can be weighed against each other:
+//!
+//! ```text
+//! r_ik = β Σ_{t: k(i,t) = k} [ln π_θ(y_it | ·) − ln π_ref(y_it | ·)]          [n, K]
+//! r_i  = Σ_k w_ik r_ik                                                        [n]
+//! ```
+//!
+//! With `w = 1` the sum over segments is the sum over tokens, whatever the segments are.
+//!
+//! **Preference.** A Bradley–Terry model in which the better chain must win by a margin that grows with how much
+//! better it is, over all `P` pairs of the same user with `A⁺ > A⁻`:
+//!
+//! ```text
+//! L = mean or sum over pairs of  −ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻)),    ∂/∂r⁺ = −σ(−(r⁺ − r⁻ − γ (A⁺ − A⁻))) = −∂/∂r⁻
+//! ```
+//!
+//! With `w = 1`, `γ = 0` this is DPO's loss (Rafailov et al. 2023, eq. 7) on those pairs.
+//!
+//! **Pointwise.** Every chain alone, with `y = σ(A / T)` or `1[A > 0]`:
+//!
+//! ```text
+//! L = mean or sum over labelled candidates of  −[y ln σ(r) + (1 − y) ln σ(−r)],    ∂/∂r = σ(r) − y
+//! ```
+//!
+//! With `w = 1` and hard `y` this is the cross-entropy of implicit process reward models (Yuan et al. 2024).
+//!
+//! **SFT term.** `λ_sft` times the negative log-likelihood `−Σ_t ln π_θ` of each user's best chain, mean or sum over
+//! users. A preference only widens a difference and may do so by lowering both sides; this term holds the better one
+//! up. (As in the RPO variants of DPO, but summed over tokens, not averaged.)
+//!
+//! # Guarantees
+//!
+//! - *Masked positions never count.* Log-probabilities there may be NaN or infinite: they are replaced before
+//!   anything is summed, and their gradient is exactly 0.
+//! - *No host round trip.* Building a batch and computing a loss only uploads index and weight vectors.
+//! - *No panic on input.* What does not fit is an [`Error`] that says what was expected, what came and where. The
+//!   one thing that cannot be checked without a round trip, non-finite log-probabilities at kept positions, is
+//!   reported by [`OsipoStats::read`] and located by [`CandidateBatch::check_finite`].
+//! - *Invariance* of loss and gradient to padding, to the order of candidates, users and segments, and to a constant
+//!   added to the log-probabilities of both policies.
+//!
+//! # References
+//!
+//! - R. Rafailov et al., *Direct Preference Optimization: Your Language Model is Secretly a Reward Model*, 2023.
+//! - L. Yuan et al., *Free Process Rewards without Process Labels*, 2024.
+//! - J. Schulman, *Approximating KL Divergence*, 2020 (the k3 estimator of [`OsipoReport::kl`]).
+#![forbid(unsafe_code)]
+
+pub mod advantage;
+mod batch;
+mod config;
+mod error;
+mod loss;
+mod mask;
+mod pairs;
+pub mod reward;
+mod stats;
+mod weights;
+
+pub use batch::{CandidateBatch, log_probs_from_host};
+pub use config::{Objective, OsipoLossConfig, Reduction};
+pub use error::{Error, Result};
+pub use loss::{ImplicitRewards, OsipoLoss, OsipoOutput};
+pub use mask::{ChainSegments, TokenMask};
+pub use stats::{OsipoReport, OsipoStats};
+pub use weights::{ENTROPY_FLOOR, SegmentWeights};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,171 @@
+//! The loss on tensors.
+
+use burn::tensor::activation::log_sigmoid;
+use burn::tensor::{Bool, Tensor};
+
+use crate::stats::{Packed, RewardTensors};
+use crate::{CandidateBatch, Error, Objective, OsipoLossConfig, OsipoStats, Reduction, Result};
+
+/// The OSIPO loss; made by [`OsipoLossConfig::init`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct OsipoLoss {
+    config: OsipoLossConfig,
+}
+
+/// What one step gives.
+#[derive(Debug, Clone)]
+pub struct OsipoOutput {
+    /// The loss, `[1]`; call `backward` on it.
+    pub loss: Tensor<1>,
+    /// What to watch; still on the device until [`OsipoStats::read`].
+    pub stats: OsipoStats,
+}
+
+/// Implicit rewards of a batch, on the device and in the policy's graph.
+#[derive(Debug, Clone)]
+pub struct ImplicitRewards {
+    /// `r_k = β Σ_{t ∈ k} (ln π_θ − ln π_ref)`, unweighted, `[n, K]`; 0 for a segment without kept tokens.
+    pub per_segment: Tensor<2>,
+    /// `r = Σ_k w_k r_k`, `[n]`.
+    pub total: Tensor<1>,
+}
+
+impl OsipoLoss {
+    pub(crate) fn new(config: OsipoLossConfig) -> Result<Self> {
+        config.validate()?;
+        Ok(Self { config })
+    }
+
+    /// The settings, checked.
+    #[must_use]
+    pub fn config(&self) -> &OsipoLossConfig {
+        &self.config
+    }
+
+    /// Implicit rewards of every candidate.
+    ///
+    /// # Errors
+    /// Those of [`SegmentWeights::resolve`](crate::SegmentWeights::resolve).
+    pub fn rewards(&self, batch: &CandidateBatch) -> Result<ImplicitRewards> {
+        self.rewards_with(batch, &batch.dropped())
+    }
+
+    fn rewards_with(&self, batch: &CandidateBatch, dropped: &Tensor<2, Bool>) -> Result<ImplicitRewards> {
+        let [n, k] = [batch.candidates(), batch.segments().count()];
+        let weights = self.config.weights.resolve(n, k, batch.entropies())?;
+        // Filling, not multiplying by 0: 0 · NaN is NaN. The gradient of a fill is exactly 0 where it filled.
+        let log_ratio = (batch.policy().clone() - batch.reference().clone()).mask_fill(dropped.clone(), 0.0);
+        // [n, t, 1] · [n, t, K], summed over t. An elementwise sum rather than a matrix product, which some
+        // devices compute in reduced precision.
+        let per_segment: Tensor<2> = (log_ratio.unsqueeze_dim::<3>(2) * batch.membership())
+            .sum_dim(1)
+            .squeeze_dim::<2>(1)
+            .mul_scalar(self.config.beta);
+        let total = (per_segment.clone() * batch.upload(weights, [n, k])).sum_dim(1).squeeze_dim::<1>(1);
+        Ok(ImplicitRewards { per_segment, total })
+    }
+
+    /// Loss and statistics of a batch. Nothing is read back from the device.
+    ///
+    /// # Errors
+    /// [`Error::NoPairs`] (`Preference`) if no user has two chains with different advantages,
+    /// [`Error::NoLabelled`] (`Pointwise`) if no candidate has an advantage, and those of
+    /// [`SegmentWeights::resolve`](crate::SegmentWeights::resolve). Log-probabilities at kept positions are not
+    /// checked here, see [`CandidateBatch`].
+    pub fn forward(&self, batch: &CandidateBatch) -> Result<OsipoOutput> {
+        let dropped = batch.dropped();
+        let rewards = self.rewards_with(batch, &dropped)?;
+        let margins = margins(batch, &rewards.total);
+        let (terms, count) = match (self.config.objective, &margins) {
+            (Objective::Preference { gamma }, Some(margins)) => preference(batch, margins, gamma),
+            (Objective::Preference { .. }, None) => {
+                return Err(Error::NoPairs {
+                    candidates: batch.candidates(),
+                    users: batch.user_count(),
+                    labelled: batch.labelled_count(),
+                    ties: batch.tie_count(),
+                });
+            }
+            (Objective::Pointwise { temperature }, _) => pointwise(batch, &rewards.total, temperature)?,
+        };
+        let objective = self.reduce(terms, count);
+        let sft = (self.config.sft_weight > 0.0).then(|| self.sft(batch, &dropped)).flatten();
+        let loss = match &sft {
+            Some(sft) => objective.clone() + sft.clone().mul_scalar(self.config.sft_weight),
+            None => objective.clone(),
+        };
+        let rewards = RewardTensors { rewards, margins };
+        let stats =
+            OsipoStats::collect(batch, &dropped, Packed { loss: loss.clone(), objective, sft }, rewards);
+        Ok(OsipoOutput { loss, stats })
+    }
+
+    /// Negative log-likelihood of the best chains, over kept tokens.
+    fn sft(&self, batch: &CandidateBatch, dropped: &Tensor<2, Bool>) -> Option<Tensor<1>> {
+        let best = batch.best();
+        if best.is_empty() {
+            return None;
+        }
+        // Selected, so that other candidates' log-probabilities, of −∞ perhaps, are never touched.
+        let rows = batch.upload_rows(best.iter().map(|&(row, _)| row));
+        let log_probs = batch.policy().clone().mask_fill(dropped.clone(), 0.0).select(0, rows);
+        let shares = batch.upload(best.iter().map(|&(_, share)| share).collect(), [best.len()]);
+        let terms = -(log_probs.sum_dim(1).squeeze_dim::<1>(1) * shares);
+        let users: f64 = best.iter().map(|&(_, share)| share).sum();
+        Some(self.reduce(terms, users.round() as usize))
+    }
+
+    fn reduce(&self, terms: Tensor<1>, count: usize) -> Tensor<1> {
+        match self.config.reduction {
+            // Not `div_scalar`: its backward step takes the reciprocal in f32 even for f64 tensors (Burn 0.22).
+            Reduction::Mean => terms.sum().mul_scalar(1.0 / count as f64),
+            Reduction::Sum => terms.sum(),
+        }
+    }
+}
+
+/// `r⁺ − r⁻` per pair.
+fn margins(batch: &CandidateBatch, total: &Tensor<1>) -> Option<Tensor<1>> {
+    let pairs = batch.pairs();
+    (pairs.len() > 0).then(|| {
+        let winners = batch.upload_rows(pairs.winners.iter().copied());
+        let losers = batch.upload_rows(pairs.losers.iter().copied());
+        total.clone().select(0, winners) - total.clone().select(0, losers)
+    })
+}
+
+/// `−ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻))` per pair, and the number of pairs.
+fn preference(batch: &CandidateBatch, margins: &Tensor<1>, gamma: f64) -> (Tensor<1>, usize) {
+    let pairs = batch.pairs();
+    let wanted: Vec<f64> = pairs.gaps.iter().map(|gap| gamma * gap).collect();
+    (-log_sigmoid(margins.clone() - batch.upload(wanted, [pairs.len()])), pairs.len())
+}
+
+/// `−[y ln σ(r) + (1 − y) ln σ(−r)]` per labelled candidate, and their number.
+fn pointwise(
+    batch: &CandidateBatch,
+    total: &Tensor<1>,
+    temperature: Option<f64>,
+) -> Result<(Tensor<1>, usize)> {
+    let (rows, targets): (Vec<usize>, Vec<f64>) = batch
+        .advantages()
+        .iter()
+        .enumerate()
+        .filter_map(|(row, advantage)| advantage.map(|a| (row, target(a, temperature))))
+        .unzip();
+    let count = rows.len();
+    if count == 0 {
+        return Err(Error::NoLabelled { what: "pointwise objective", rows: batch.candidates() });
+    }
+    let r = total.clone().select(0, batch.upload_rows(rows.into_iter()));
+    let rest = batch.upload(targets.iter().map(|y| 1.0 - y).collect(), [count]);
+    let y = batch.upload(targets, [count]);
+    Ok((-(log_sigmoid(r.clone()) * y + log_sigmoid(-r) * rest), count))
+}
+
+fn target(advantage: f64, temperature: Option<f64>) -> f64 {
+    match temperature {
+        Some(temperature) => 1.0 / (1.0 + (-advantage / temperature).exp()),
+        None => f64::from(u8::from(advantage > 0.0)),
+    }
+}

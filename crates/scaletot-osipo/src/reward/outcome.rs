@@ -1,0 +1,273 @@
+//! The outcome-driven reward: what a chain adds to the user's segment in explaining the outcome.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tiers;
+use super::tiers::check_outcomes;
+use crate::config::positive;
+use crate::{Error, Result};
+
+/// Settings of [`OutcomeReward`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct OutcomeRewardConfig {
+    /// Strength a > 0 of the prior of each segment's histogram, in pseudo-users. Default 5.
+    pub segment_strength: f64,
+    /// Strength b > 0 of the prior of each histogram given a state value, in pseudo-users. Default 10.
+    pub state_strength: f64,
+}
+
+impl Default for OutcomeRewardConfig {
+    fn default() -> Self {
+        Self { segment_strength: 5.0, state_strength: 10.0 }
+    }
+}
+
+impl OutcomeRewardConfig {
+    /// Sets the strength a of the segments' prior.
+    #[must_use]
+    pub fn with_segment_strength(mut self, strength: f64) -> Self {
+        self.segment_strength = strength;
+        self
+    }
+
+    /// Sets the strength b of the state values' prior.
+    #[must_use]
+    pub fn with_state_strength(mut self, strength: f64) -> Self {
+        self.state_strength = strength;
+        self
+    }
+
+    /// Checks both strengths.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for one that is not above 0.
+    pub fn validate(&self) -> Result<()> {
+        positive("segment_strength", self.segment_strength)?;
+        positive("state_strength", self.state_strength)
+    }
+}
+
+/// `R(u, c) = ln p̂(o_u | c, g) − ln p̂(o_u | g)`: how much more likely the tier of the realised outcome is given the
+/// chain's outcome-linked state than given the user's segment alone, estimated without the user itself.
+///
+/// With `N_{g,v,t}` the number of other labelled users of segment `g`, outcome-linked state `v` and tier `t` (a user
+/// whose state is uncertain counts by its weights), a dot for a sum over an index, and `T` tiers:
+///
+/// ```text
+/// p(t)       = (N_{·,·,t} + a / T)          / (N_{·,·,·} + a)
+/// p̂(t | g)    = (N_{g,·,t} + a p(t))         / (N_{g,·,·} + a)
+/// p(t | v)   = (N_{·,v,t} + b p(t))         / (N_{·,v,·} + b)
+/// m(t | v,g) ∝  p̂(t | g) p(t | v) / p(t)                        the state's effect, carried over from all segments
+/// p̂(t | v,g)  = (N_{g,v,t} + b m(t | v,g))   / (N_{g,v,·} + b)
+/// ```
+///
+/// So a state value nobody else has gives `R = 0`, one that is rare in the segment is judged by what it means
+/// elsewhere, and a frequent one by its own histogram. Every probability is positive, so `R` is finite.
+/// The tiers are cut on all outcomes, the user's own included; only the histograms leave it out.
+///
+/// ```
+/// use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
+///
+/// // Ten users of one segment: state 1 spends, state 0 does not.
+/// let outcomes: Vec<Option<f64>> = (0..10).map(|u| Some(if u % 2 == 0 { 0.0 } else { 20.0 })).collect();
+/// let states: Vec<[f64; 2]> = (0..10).map(|u| if u % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+/// let tiers = Tiers::fit(&outcomes, 2)?;
+/// let reward = OutcomeReward::fit(tiers, &outcomes, &[0; 10], &states, &OutcomeRewardConfig::default())?;
+/// let (right, wrong) = (reward.reward(1, 1)?.unwrap(), reward.reward(1, 0)?.unwrap());
+/// assert!(right > 0.0 && wrong < 0.0);
+/// # Ok::<(), scaletot_osipo::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeReward {
+    config: OutcomeRewardConfig,
+    tiers: Tiers,
+    segments: usize,
+    values: usize,
+    /// `N_{g,v,t}`, row-major.
+    counts: Vec<f64>,
+    users: Vec<Option<Member>>,
+}
+
+/// What a labelled user brought into the counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Member {
+    segment: usize,
+    tier: usize,
+    weights: Vec<f64>,
+}
+
+impl OutcomeReward {
+    /// Counts the labelled users. `states[u]` are the weights of user `u` over the values of the outcome-linked
+    /// state: its posterior from the search, or 1 for the value of its best chain. They are scaled to the sum 1.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] from the config, [`Error::Shape`] if the inputs differ in length or the states
+    /// in width, [`Error::InvalidValue`] for a bad outcome, or weights that are negative or sum to 0,
+    /// [`Error::NoLabelled`] if no outcome is observed.
+    pub fn fit<S: AsRef<[f64]>>(
+        tiers: Tiers,
+        outcomes: &[Option<f64>],
+        segments: &[usize],
+        states: &[S],
+        config: &OutcomeRewardConfig,
+    ) -> Result<Self> {
+        config.validate()?;
+        check_outcomes(outcomes)?;
+        let rows = outcomes.len();
+        for (what, found) in [("user segments", segments.len()), ("state weights", states.len())] {
+            if found != rows {
+                let (expected, found) = (format!("{rows} (one per outcome)"), found.to_string());
+                return Err(Error::Shape { what, expected, found });
+            }
+        }
+        if outcomes.iter().all(Option::is_none) {
+            return Err(Error::NoLabelled { what: "outcome reward", rows });
+        }
+        let values = states.first().map_or(0, |weights| weights.as_ref().len());
+        let count = segments.iter().max().map_or(0, |&last| last + 1);
+        let mut fitted = Self {
+            config: config.clone(),
+            segments: count,
+            values,
+            counts: vec![0.0; count * values * tiers.count()],
+            users: Vec::with_capacity(rows),
+            tiers,
+        };
+        for (row, outcome) in outcomes.iter().enumerate() {
+            let weights = normalised(row, states[row].as_ref(), values)?;
+            let member = outcome.map(|outcome| Member {
+                segment: segments[row],
+                tier: fitted.tiers.tier(outcome),
+                weights,
+            });
+            if let Some(member) = &member {
+                for (value, weight) in member.weights.iter().enumerate() {
+                    let at = fitted.at(member.segment, value, member.tier);
+                    fitted.counts[at] += weight;
+                }
+            }
+            fitted.users.push(member);
+        }
+        Ok(fitted)
+    }
+
+    /// Reward of a chain with outcome-linked state `value` for user `user` of the fit, without the user's own
+    /// counts; `None` if its outcome was not observed.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a user or a value that was not in the fit.
+    pub fn reward(&self, user: usize, value: usize) -> Result<Option<f64>> {
+        let Some(member) = self.users.get(user) else {
+            let bound = self.users.len();
+            return Err(Error::OutOfRange {
+                what: "user of an outcome reward",
+                row: user,
+                index: user,
+                bound,
+            });
+        };
+        self.check_value(user, value)?;
+        Ok(member.as_ref().map(|own| self.log_ratio(own.segment, own.tier, value, Some(own))))
+    }
+
+    /// Reward of a chain for a user who was not in the fit. A segment that was not fitted is judged by the whole
+    /// population.
+    ///
+    /// # Errors
+    /// [`Error::InvalidValue`] for an outcome that is negative or not finite, [`Error::OutOfRange`] for a value
+    /// that was not in the fit (the row in both is 0).
+    pub fn reward_unseen(&self, segment: usize, outcome: f64, value: usize) -> Result<f64> {
+        check_outcomes(&[Some(outcome)])?;
+        self.check_value(0, value)?;
+        Ok(self.log_ratio(segment, self.tiers.tier(outcome), value, None))
+    }
+
+    /// The tiers.
+    #[must_use]
+    pub fn tiers(&self) -> &Tiers {
+        &self.tiers
+    }
+
+    /// Number of values of the outcome-linked state.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.values
+    }
+
+    /// `ln p̂(tier | value, segment) − ln p̂(tier | segment)` without `own`.
+    fn log_ratio(&self, segment: usize, tier: usize, value: usize, own: Option<&Member>) -> f64 {
+        let tiers = self.tiers.count();
+        let OutcomeRewardConfig { segment_strength: a, state_strength: b } = self.config;
+        let all = self.histogram(None, None, own);
+        let of_segment = self.histogram(Some(segment), None, own);
+        let of_value = self.histogram(None, Some(value), own);
+        let of_both = self.histogram(Some(segment), Some(value), own);
+        let p: Vec<f64> = shrunken(&all, a, &vec![1.0 / tiers as f64; tiers]);
+        let p_segment = shrunken(&of_segment, a, &p);
+        let p_value = shrunken(&of_value, b, &p);
+        let mut carried: Vec<f64> = (0..tiers).map(|t| p_segment[t] * p_value[t] / p[t]).collect();
+        let sum: f64 = carried.iter().sum();
+        carried.iter_mut().for_each(|m| *m /= sum);
+        let p_both = shrunken(&of_both, b, &carried);
+        p_both[tier].ln() - p_segment[tier].ln()
+    }
+
+    /// Tier counts of a segment and a value (`None`: all), without `own`.
+    fn histogram(&self, segment: Option<usize>, value: Option<usize>, own: Option<&Member>) -> Vec<f64> {
+        let mut histogram = vec![0.0; self.tiers.count()];
+        let segments = segment.map_or(0..self.segments, |g| g..(g + 1).min(self.segments));
+        let values = value.map_or(0..self.values, |v| v..v + 1);
+        for g in segments {
+            for v in values.clone() {
+                for (t, count) in histogram.iter_mut().enumerate() {
+                    *count += self.counts[self.at(g, v, t)];
+                }
+            }
+        }
+        if let Some(own) = own.filter(|own| segment.is_none_or(|g| g == own.segment)) {
+            let weight: f64 = own.weights[values].iter().sum();
+            // Rounding must not leave a negative count.
+            histogram[own.tier] = (histogram[own.tier] - weight).max(0.0);
+        }
+        histogram
+    }
+
+    fn at(&self, segment: usize, value: usize, tier: usize) -> usize {
+        (segment * self.values + value) * self.tiers.count() + tier
+    }
+
+    fn check_value(&self, row: usize, value: usize) -> Result<()> {
+        if value < self.values {
+            return Ok(());
+        }
+        let what = "value of the outcome-linked state";
+        Err(Error::OutOfRange { what, row, index: value, bound: self.values })
+    }
+}
+
+/// `(N_t + s · prior_t) / (N + s)`.
+fn shrunken(counts: &[f64], strength: f64, prior: &[f64]) -> Vec<f64> {
+    let total: f64 = counts.iter().sum::<f64>() + strength;
+    counts.iter().zip(prior).map(|(count, prior)| (count + strength * prior) / total).collect()
+}
+
+fn normalised(row: usize, weights: &[f64], width: usize) -> Result<Vec<f64>> {
+    if weights.len() != width || width == 0 {
+        return Err(Error::Shape {
+            what: "weights over the values of the outcome-linked state",
+            expected: format!("{} values in row {row}", width.max(1)),
+            found: weights.len().to_string(),
+        });
+    }
+    let (what, expected) = ("state weight", "finite numbers of at least 0 with a sum above 0");
+    if let Some(&found) = weights.iter().find(|&&w| !(w.is_finite() && w >= 0.0)) {
+        return Err(Error::InvalidValue { what, row, expected, found });
+    }
+    let found: f64 = weights.iter().sum();
+    if !(found > 0.0 && found.is_finite()) {
+        return Err(Error::InvalidValue { what, row, expected, found });
+    }
+    Ok(weights.iter().map(|weight| weight / found).collect())
+}

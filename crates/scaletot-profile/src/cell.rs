@@ -1,0 +1,258 @@
+//! From what a file's cell holds to a field's value.
+
+use std::borrow::Cow;
+
+use crate::error::quoted;
+use crate::field::{Domain, Field, FieldKind, Range};
+
+/// What a cell of a file holds, whatever the file's format.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+pub(crate) enum Raw<'a> {
+    Null,
+    Text(&'a str),
+    /// Wide enough for signed and unsigned 64-bit columns.
+    Int(i128),
+    Float(f64),
+    Flag(bool),
+    /// The texts of a list's items; items that are null are left out.
+    List(Vec<Cow<'a, str>>),
+}
+
+/// One checked value on its way into a column.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Missing,
+    Code(u32),
+    Number(f64),
+    Flag(bool),
+    /// Increasing, without repeats.
+    Codes(Vec<u32>),
+}
+
+/// A cell that does not hold what its column takes.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Mismatch {
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+impl Mismatch {
+    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: expected.into(), found: found.into() }
+    }
+
+    /// With the beginning of the text that was found, in quotes.
+    pub(crate) fn text(expected: impl Into<String>, found: &str) -> Self {
+        const SHOWN: usize = 60;
+        let mut shown: String = found.chars().take(SHOWN).collect();
+        if shown.len() < found.len() {
+            shown.push('…');
+        }
+        Self { expected: expected.into(), found: format!("{shown:?}") }
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// The cell's one text form, blanks at its ends removed: that of a whole number has no fraction, so that a column of
+    /// integers that became floats on the way (because some are missing) still reads as integers. `None` of a list.
+    pub(crate) fn as_text(&self) -> Option<Cow<'a, str>> {
+        Some(match self {
+            Self::Null => Cow::Borrowed(""),
+            Self::Text(text) => Cow::Borrowed(text.trim()),
+            Self::Int(int) => Cow::Owned(int.to_string()),
+            Self::Float(float) => Cow::Owned((float + 0.0).to_string()),
+            Self::Flag(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Self::List(_) => return None,
+        })
+    }
+
+    /// Whether the cell is null, empty or one of the `tokens` for missing.
+    pub(crate) fn is_missing(&self, tokens: &[String]) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => is_token(text.trim(), tokens),
+            Self::List(_) => false,
+            // Only numbers that mean "missing", such as -999, need their text.
+            _ => !tokens.is_empty() && self.as_text().is_some_and(|text| is_token(&text, tokens)),
+        }
+    }
+
+    /// The finite number in the cell.
+    pub(crate) fn number(&self) -> Result<f64, Mismatch> {
+        const EXPECTED: &str = "a finite number";
+        match self {
+            Self::Int(int) => Ok(*int as f64),
+            Self::Float(float) if float.is_finite() => Ok(float + 0.0),
+            Self::Float(float) => Err(Mismatch::new(EXPECTED, float.to_string())),
+            Self::Text(text) => match text.trim().parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(number + 0.0),
+                _ => Err(Mismatch::text(EXPECTED, text)),
+            },
+            other => Err(other.mismatch(EXPECTED)),
+        }
+    }
+
+    /// The yes or no in the cell.
+    pub(crate) fn flag(&self) -> Result<bool, Mismatch> {
+        const EXPECTED: &str = "true or false (or yes/no, t/f, y/n, 1/0)";
+        const TRUE: [&str; 5] = ["true", "yes", "t", "y", "1"];
+        const FALSE: [&str; 5] = ["false", "no", "f", "n", "0"];
+        let Some(text) = self.as_text() else { return Err(self.mismatch(EXPECTED)) };
+        let is = |words: [&str; 5]| words.iter().any(|word| word.eq_ignore_ascii_case(&text));
+        match (is(TRUE), is(FALSE)) {
+            (true, _) => Ok(true),
+            (_, true) => Ok(false),
+            _ => Err(self.mismatch(EXPECTED)),
+        }
+    }
+
+    /// The error that this cell is not what was `expected`.
+    pub(crate) fn mismatch(&self, expected: &str) -> Mismatch {
+        match (self, self.as_text()) {
+            (Self::Text(text), _) => Mismatch::text(expected, text),
+            (Self::Null, _) => Mismatch::new(expected, "nothing"),
+            (_, Some(text)) => Mismatch::new(expected, text),
+            (_, None) => Mismatch::new(expected, "a list"),
+        }
+    }
+}
+
+fn is_token(text: &str, tokens: &[String]) -> bool {
+    text.is_empty() || tokens.iter().any(|token| token == text)
+}
+
+/// Reads a cell as the field's value.
+pub(crate) fn read(field: &Field, raw: Raw<'_>) -> Result<Cell, Mismatch> {
+    if raw.is_missing(field.missing()) {
+        return Ok(Cell::Missing);
+    }
+    match field.kind() {
+        FieldKind::Categorical(domain) | FieldKind::Ordinal(domain) => match raw.as_text() {
+            Some(text) => code_of(domain, &text).map(Cell::Code),
+            None => Err(raw.mismatch("one value")),
+        },
+        FieldKind::Numeric(range) => raw.number().and_then(|number| in_range(*range, number)),
+        FieldKind::Boolean => raw.flag().map(Cell::Flag),
+        FieldKind::Multi(multi) => {
+            let codes = match (&raw, raw.as_text()) {
+                (Raw::List(items), _) => codes_of(multi.domain(), items.iter().map(|item| &**item)),
+                (_, Some(text)) => codes_of(multi.domain(), text.split(multi.separator())),
+                (_, None) => Err(raw.mismatch("a list of values")),
+            };
+            codes.map(Cell::Codes)
+        }
+    }
+}
+
+fn code_of(domain: &Domain, text: &str) -> Result<u32, Mismatch> {
+    domain.code_of(text).ok_or_else(|| Mismatch::text(format!("one of {}", quoted(domain.values())), text))
+}
+
+/// Empty parts are skipped, so that a separator alone writes the empty list, which is not a missing one.
+fn codes_of<'a>(domain: &Domain, parts: impl Iterator<Item = &'a str>) -> Result<Vec<u32>, Mismatch> {
+    let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    let mut codes = parts.map(|part| code_of(domain, part)).collect::<Result<Vec<_>, _>>()?;
+    codes.sort_unstable();
+    codes.dedup();
+    Ok(codes)
+}
+
+/// The number as a cell, if it is in the range.
+pub(crate) fn in_range(range: Range, number: f64) -> Result<Cell, Mismatch> {
+    if range.contains(number) {
+        // Adding zero makes -0.0 the same as 0.0.
+        return Ok(Cell::Number(number + 0.0));
+    }
+    let expected = match (range.min(), range.max()) {
+        (Some(min), Some(max)) => format!("a finite number in {min} ..= {max}"),
+        (Some(min), None) => format!("a finite number of at least {min}"),
+        (None, Some(max)) => format!("a finite number of at most {max}"),
+        (None, None) => "a finite number".to_owned(),
+    };
+    Err(Mismatch::new(expected, number.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FieldSpec, ProfileSchema, UnknownPolicy};
+
+    fn field(spec: FieldSpec) -> Field {
+        ProfileSchema::builder("test").field(spec).build().unwrap().fields()[0].clone()
+    }
+
+    #[test]
+    fn categories_come_as_text_integers_or_floats_that_were_integers() {
+        let size = field(FieldSpec::ordinal("size", ["1", "2", "5+"]).missing(["NA", "-999"]));
+        for raw in [Raw::Text(" 2 "), Raw::Int(2), Raw::Float(2.0)] {
+            assert_eq!(read(&size, raw), Ok(Cell::Code(1)));
+        }
+        for raw in
+            [Raw::Null, Raw::Text(""), Raw::Text("  "), Raw::Text("NA"), Raw::Int(-999), Raw::Float(-999.0)]
+        {
+            assert_eq!(read(&size, raw), Ok(Cell::Missing));
+        }
+        let error = read(&size, Raw::Float(2.5)).unwrap_err();
+        assert_eq!(error, Mismatch::new(r#"one of "1", "2", "5+""#, r#""2.5""#));
+    }
+
+    #[test]
+    fn unknown_categories_are_an_error_or_a_bucket() {
+        let strict = field(FieldSpec::categorical("city", ["Ulm", "Bath"]));
+        assert!(read(&strict, Raw::Text("ulm")).is_err());
+        let lenient = field(FieldSpec::categorical("city", ["Ulm", "Bath"]).unknown(UnknownPolicy::Bucket));
+        assert_eq!(read(&lenient, Raw::Text("York")), Ok(Cell::Code(2)));
+        assert_eq!(read(&lenient, Raw::Text("unknown")), Ok(Cell::Code(2)));
+        assert_eq!(read(&lenient, Raw::Text("Bath")), Ok(Cell::Code(1)));
+    }
+
+    #[test]
+    fn numbers_must_be_finite_and_in_range() {
+        let income = field(FieldSpec::numeric("income").min(0.0).max(9.0).missing(["NaN"]));
+        assert_eq!(read(&income, Raw::Text("-0")), Ok(Cell::Number(0.0)));
+        assert_eq!(read(&income, Raw::Float(f64::NAN)), Ok(Cell::Missing));
+        for raw in [
+            Raw::Text("inf"),
+            Raw::Text("1e999"),
+            Raw::Float(f64::INFINITY),
+            Raw::Text("1,5"),
+            Raw::Flag(true),
+        ] {
+            assert_eq!(read(&income, raw).unwrap_err().expected, "a finite number");
+        }
+        assert_eq!(
+            read(&income, Raw::Int(10)).unwrap_err(),
+            Mismatch::new("a finite number in 0 ..= 9", "10")
+        );
+        let open = field(FieldSpec::numeric("x"));
+        assert!(read(&open, Raw::Float(f64::NAN)).is_err(), "NaN is missing only where the schema says so");
+    }
+
+    #[test]
+    fn flags_have_several_spellings() {
+        let owner = field(FieldSpec::boolean("owner"));
+        for raw in [Raw::Text("TRUE"), Raw::Text("y"), Raw::Int(1), Raw::Float(1.0), Raw::Flag(true)] {
+            assert_eq!(read(&owner, raw), Ok(Cell::Flag(true)));
+        }
+        assert_eq!(read(&owner, Raw::Text("No")), Ok(Cell::Flag(false)));
+        assert_eq!(read(&owner, Raw::Int(2)).unwrap_err().found, "2");
+    }
+
+    #[test]
+    fn lists_are_sets_and_may_be_empty() {
+        let tags = field(FieldSpec::multi("tags", ["a", "b", "c"]));
+        assert_eq!(read(&tags, Raw::Text("c| a|c|")), Ok(Cell::Codes(vec![0, 2])));
+        assert_eq!(read(&tags, Raw::Text("|")), Ok(Cell::Codes(vec![])));
+        assert_eq!(read(&tags, Raw::List(vec![])), Ok(Cell::Codes(vec![])));
+        assert_eq!(read(&tags, Raw::List(vec!["b".into()])), Ok(Cell::Codes(vec![1])));
+        assert_eq!(read(&tags, Raw::Null), Ok(Cell::Missing));
+        assert_eq!(read(&tags, Raw::Text("a|x")).unwrap_err().found, r#""x""#);
+    }
+
+    #[test]
+    fn long_cells_are_cut_in_messages() {
+        let found = Mismatch::text("less", &"ä".repeat(500)).found;
+        assert_eq!(found.chars().count(), 63);
+    }
+}

@@ -1,0 +1,205 @@
+use std::path::PathBuf;
+
+use crate::hash::SchemaHash;
+use crate::id::UserId;
+use crate::place::Place;
+
+/// The result of this crate's fallible operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with schemas, tables and their files.
+///
+/// Messages name what was expected, what came, and where: the file, the data row (from 1) and the column.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A schema contradicts itself.
+    #[error("profile schema {schema:?}{}: {message}", in_field(.field))]
+    Schema {
+        /// Name of the schema.
+        schema: String,
+        /// The field that is at fault, if it is one.
+        field: Option<String>,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A text is not TOML or JSON, or not of a profile schema's shape.
+    #[error("{}expected a profile schema in {format}: {message}", in_file(.path))]
+    Syntax {
+        /// The file, where the text came from one.
+        path: Option<PathBuf>,
+        /// "TOML" or "JSON".
+        format: &'static str,
+        /// The parser's message, with its position.
+        message: String,
+    },
+    /// The file system refused.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried: "read", "write", "open" …
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file's extension names no format that is known here.
+    #[error("{}: expected a file name that ends in {expected}", path.display())]
+    Extension {
+        /// The file.
+        path: PathBuf,
+        /// The endings that are known.
+        expected: &'static str,
+    },
+    /// The format is known, but was not compiled in.
+    #[error("{}: this file needs the feature `{feature}` of scaletot-profile, which is not enabled", path.display())]
+    Feature {
+        /// The file.
+        path: PathBuf,
+        /// The Cargo feature to enable.
+        feature: &'static str,
+    },
+    /// A cell holds what its column does not take: a wrong type, an unknown category, a number out of range.
+    #[error("{place}, column {column:?}: expected {expected}, got {found}")]
+    Cell {
+        /// Row, and file if there is one.
+        place: Place,
+        /// Column name.
+        column: String,
+        /// What the column takes.
+        expected: String,
+        /// What the cell holds.
+        found: String,
+    },
+    /// Two rows have the same user id.
+    #[error("{place}, column {column:?}: the id {id:?} is already in row {first}; ids must be unique", id = id.to_string())]
+    DuplicateId {
+        /// The second row.
+        place: Place,
+        /// The id column.
+        column: String,
+        /// The id.
+        id: UserId,
+        /// The first row with that id, from 1.
+        first: usize,
+    },
+    /// A row has no user id.
+    #[error("{place}, column {column:?}: expected a user id, got an empty cell")]
+    EmptyId {
+        /// The row.
+        place: Place,
+        /// The id column.
+        column: String,
+    },
+    /// A column that is needed is not in the file.
+    #[error("{}: no column {column:?}, which is wanted as {wanted_as}; the columns are {}", path.display(), quoted(.there))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that was looked for.
+        column: String,
+        /// What it was wanted as.
+        wanted_as: &'static str,
+        /// The columns that are there.
+        there: Vec<String>,
+    },
+    /// Two columns have the same name.
+    #[error("{}: column {column:?} occurs twice, as columns {first} and {second}", path.display())]
+    DuplicateColumn {
+        /// The file that was read or was to be written.
+        path: PathBuf,
+        /// The name.
+        column: String,
+        /// Position of the first one, from 1.
+        first: usize,
+        /// Position of the second one, from 1.
+        second: usize,
+    },
+    /// A typed file's column has a type that cannot be read as what is wanted.
+    #[error("{}: column {column:?} has type {found}, expected {expected}", path.display())]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// Column name.
+        column: String,
+        /// The types that would do.
+        expected: &'static str,
+        /// The type that is there.
+        found: String,
+    },
+    /// The file is cut off or damaged.
+    #[error("{}{}: the file is cut off or damaged: {message}", path.display(), at(.place))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where reading stopped, if it had come to a row.
+        place: Option<Place>,
+        /// What is wrong.
+        message: String,
+    },
+    /// Two things that belong together have different lengths.
+    #[error("{what}: expected {expected}, got {found}")]
+    Length {
+        /// What was counted.
+        what: String,
+        /// The length it should have.
+        expected: usize,
+        /// The length it has.
+        found: usize,
+    },
+    /// A row index that the table does not have.
+    #[error("row index {index} is outside of a table of {rows} rows (indices count from 0)")]
+    Row {
+        /// The index, from 0.
+        index: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// An argument is outside of what the function takes.
+    #[error("{argument}: expected {expected}, got {found}")]
+    Argument {
+        /// Name of the argument.
+        argument: &'static str,
+        /// What it takes.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// Something fitted on profiles of one schema was given profiles of another.
+    #[error("expected profiles of the schema with hash {expected}, got {found}")]
+    OtherSchema {
+        /// Hash of the schema it was fitted on.
+        expected: SchemaHash,
+        /// Hash of the schema that came.
+        found: SchemaHash,
+    },
+    /// A text is not the 64 hexadecimal digits of a hash.
+    #[error("expected 64 hexadecimal digits, got {found:?}")]
+    Hash {
+        /// The text.
+        found: String,
+    },
+}
+
+fn in_field(field: &Option<String>) -> String {
+    field.as_ref().map(|name| format!(", field {name:?}")).unwrap_or_default()
+}
+
+fn in_file(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+}
+
+fn at(place: &Option<Place>) -> String {
+    place.as_ref().map(|place| format!(", {}", Place { file: None, ..place.clone() })).unwrap_or_default()
+}
+
+/// `"a", "b", "c"`, cut after a dozen.
+pub(crate) fn quoted<S: AsRef<str>>(items: &[S]) -> String {
+    const SHOWN: usize = 12;
+    let mut text =
+        items.iter().take(SHOWN).map(|item| format!("{:?}", item.as_ref())).collect::<Vec<_>>().join(", ");
+    if items.len() > SHOWN {
+        text.push_str(&format!(" … ({} in all)", items.len()));
+    }
+    if items.is_empty() { "none".to_owned() } else { text }
+}

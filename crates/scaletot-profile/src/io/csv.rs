@@ -1,0 +1,194 @@
+//! CSV files.
+
+mod lines;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
+
+use self::lines::Lines;
+use super::collect::{Collector, Layout};
+use super::output::Output;
+use super::{Loaded, ReadOptions};
+use crate::atomic::try_write_atomically;
+use crate::attributes::{Attributes, Values};
+use crate::cell::Raw;
+use crate::error::{Error, Result};
+use crate::field::{Field, FieldKind};
+use crate::id::UserIds;
+use crate::place::Place;
+use crate::schema::ProfileSchema;
+use crate::table::{ProfileTable, Value};
+
+/// Reads profiles from a comma-separated file in UTF-8 with a header line.
+///
+/// The columns may stand in any order, and columns that neither the schema nor `options` names are passed over. An empty
+/// cell, or one of the field's missing tokens, is missing. Blanks at the ends of a profile cell play no part; ids and text
+/// attributes are kept as they are. If every id is the plain form of a 64-bit integer they are integers; otherwise, as with
+/// "007", all of them stay texts ([`ReadOptions::text_ids`] keeps them texts in any case). Rows are read one after the
+/// other, so the file never is in memory as a whole.
+///
+/// A file that ends within quotes or in a row with too few cells is refused as cut off. A cut that falls exactly between
+/// two rows, or inside the last cell of the last row, cannot be told from a shorter file.
+///
+/// # Errors
+/// All name the file, and where there is one the row, its line and the column: [`Error::Io`], [`Error::MissingColumn`],
+/// [`Error::DuplicateColumn`], [`Error::Cell`], [`Error::EmptyId`], [`Error::DuplicateId`], [`Error::Damaged`].
+pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
+    let path = path.as_ref();
+    let file =
+        File::open(path).map_err(|source| Error::Io { path: path.to_owned(), action: "open", source })?;
+    let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Lines::new(file));
+    let header = reader.headers().map_err(|error| refused(path, None, &StringRecord::new(), error))?.clone();
+    reader.get_mut().next_start();
+    if reader.get_ref().is_cut() {
+        return Err(cut_in_quotes(path, None));
+    }
+    if header.is_empty() {
+        let message = "expected a header line, got an empty file".to_owned();
+        return Err(Error::Damaged { path: path.to_owned(), place: None, message });
+    }
+    let layout = Layout::find(path, &header.iter().collect::<Vec<_>>(), schema, options)?;
+    let mut rows =
+        Rows { path, reader, header, layout, into: Collector::new(path, schema, options, !options.text_ids) };
+    let mut record = StringRecord::new();
+    loop {
+        let found = rows.next(&mut record);
+        // Before anything else that is wrong with a row: one that swallowed the rest of the file fits nothing.
+        if rows.reader.get_ref().is_cut() {
+            return Err(cut_in_quotes(path, Some(rows.into.place())));
+        }
+        if !found? {
+            return rows.into.finish();
+        }
+        rows.take(&record)?;
+    }
+}
+
+/// A file that is being read.
+struct Rows<'a> {
+    path: &'a Path,
+    reader: Reader<Lines<File>>,
+    header: StringRecord,
+    layout: Layout,
+    into: Collector<'a>,
+}
+
+impl Rows<'_> {
+    /// Reads the next row; `false` at the end of the file.
+    fn next(&mut self, record: &mut StringRecord) -> Result<bool> {
+        let found = self.reader.read_record(record);
+        if let Some(line) = self.reader.get_mut().next_start() {
+            self.into.set_line(line);
+        }
+        found.map_err(|error| refused(self.path, Some(self.into.place()), &self.header, error))
+    }
+
+    fn take(&mut self, record: &StringRecord) -> Result<()> {
+        // Every record has as many cells as the header, so that all positions are there.
+        let cell = |column: usize| Raw::Text(record.get(column).unwrap_or_default());
+        let layout = &self.layout;
+        self.into.push(
+            cell(layout.id),
+            |index| cell(layout.fields[index]),
+            |index| cell(layout.attributes[index]),
+        )
+    }
+}
+
+fn cut_in_quotes(path: &Path, place: Option<Place>) -> Error {
+    let message = "the file ends within quotes".to_owned();
+    Error::Damaged { path: path.to_owned(), place, message }
+}
+
+/// This crate's error for one of the parser.
+fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::csv::Error) -> Error {
+    let message = match error.kind() {
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("expected {expected_len} cells as in the header, got {len}")
+        }
+        ErrorKind::Utf8 { err, .. } => match header.get(err.field()) {
+            Some(column) => format!("column {column:?} is not valid UTF-8"),
+            None => "the header is not valid UTF-8".to_owned(),
+        },
+        _ => error.to_string(),
+    };
+    match error.into_kind() {
+        ErrorKind::Io(source) => Error::Io { path: path.to_owned(), action: "read", source },
+        _ => Error::Damaged { path: path.to_owned(), place, message },
+    }
+}
+
+/// Writes ids, profiles if given, and attributes to a comma-separated file, replacing it at once or not at all.
+///
+/// Columns are the id, the profile fields and the attributes, in that order. What is missing is an empty cell; the values
+/// of a multi-valued field stand between its separator, and the empty list is the separator alone; the bucket of unknown
+/// categories is [`UNKNOWN`](crate::UNKNOWN); numbers are written so that they read back exactly. What CSV cannot tell: an
+/// empty text attribute reads back as missing, and text ids that all look like integers read back as integers unless
+/// [`ReadOptions::text_ids`] is set.
+///
+/// # Errors
+/// [`Error::Length`] if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`] if two
+/// columns would have one name, [`Error::Io`] if the file cannot be written.
+pub fn write_csv(
+    path: impl AsRef<Path>,
+    id_column: &str,
+    ids: &UserIds,
+    profiles: Option<&ProfileTable>,
+    attributes: &Attributes,
+) -> Result<()> {
+    let path = path.as_ref();
+    let output = Output::check(path, id_column, ids, profiles, attributes)?;
+    try_write_atomically(path, |file| {
+        let failed = |error: ::csv::Error| Error::Io {
+            path: path.to_owned(),
+            action: "write",
+            source: io::Error::from(error),
+        };
+        let mut writer = WriterBuilder::new().from_writer(file);
+        writer.write_record(output.names()).map_err(failed)?;
+        for row in 0..ids.len() {
+            writer.write_field(ids.get(row).to_string()).map_err(failed)?;
+            for text in texts(&output, row) {
+                writer.write_field(text.as_deref().unwrap_or_default()).map_err(failed)?;
+            }
+            writer.write_record(None::<&[u8]>).map_err(failed)?;
+        }
+        writer.flush().map_err(|source| Error::Io { path: path.to_owned(), action: "write", source })
+    })
+}
+
+/// The cells of a row without its id, as text; `None` where missing.
+fn texts<'a>(output: &Output<'a>, row: usize) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+    let profiles = output.profiles;
+    let fields = output.fields().iter().enumerate();
+    let fields = fields.map(move |(index, field)| text(field, profiles?.value(row, index)));
+    fields.chain(output.attributes.columns().map(move |(_, values)| match values {
+        Values::Number(values) => values[row].map(|number| Cow::Owned(number.to_string())),
+        Values::Text(values) => values[row].as_deref().map(Cow::Borrowed),
+        Values::Flag(values) => values[row].map(flag_text),
+    }))
+}
+
+/// A value as the text that reads back as it.
+fn text<'a>(field: &'a Field, value: Option<Value<'a>>) -> Option<Cow<'a, str>> {
+    match (field.kind(), value?) {
+        (FieldKind::Multi(multi), Value::Codes(codes)) => {
+            let labels: Vec<&str> = codes.iter().filter_map(|&code| multi.domain().label(code)).collect();
+            let list =
+                if labels.is_empty() { multi.separator().to_owned() } else { labels.join(multi.separator()) };
+            Some(Cow::Owned(list))
+        }
+        (kind, Value::Code(code)) => kind.domain()?.label(code).map(Cow::Borrowed),
+        (_, Value::Number(number)) => Some(Cow::Owned(number.to_string())),
+        (_, Value::Flag(flag)) => Some(flag_text(flag)),
+        (_, Value::Codes(_)) => None,
+    }
+}
+
+fn flag_text(flag: bool) -> Cow<'static, str> {
+    Cow::Borrowed(if flag { "true" } else { "false" })
+}

@@ -1,0 +1,137 @@
+//! Tables in files.
+
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod collect;
+mod options;
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod output;
+
+#[cfg(feature = "csv")]
+mod csv;
+#[cfg(feature = "parquet")]
+mod parquet;
+
+use std::path::Path;
+
+pub use options::ReadOptions;
+
+#[cfg(feature = "csv")]
+pub use self::csv::{read_csv, write_csv};
+#[cfg(feature = "parquet")]
+pub use self::parquet::{read_parquet, write_parquet};
+
+use crate::attributes::Attributes;
+use crate::error::{Error, Result};
+use crate::id::UserIds;
+use crate::schema::ProfileSchema;
+use crate::table::ProfileTable;
+
+/// What was read from a file.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// The profiles, in the file's order.
+    pub profiles: ProfileTable,
+    /// The further columns that [`ReadOptions`] asked for, row by row beside the profiles.
+    pub attributes: Attributes,
+}
+
+/// Reads profiles from a `.csv` or `.parquet` file, by its extension; see `read_csv` and `read_parquet`.
+///
+/// ```
+/// # #[cfg(feature = "csv")] {
+/// use scaletot_profile::{Attributes, FieldSpec, ProfileSchema, ReadOptions, UserId, read, write};
+///
+/// let schema = ProfileSchema::builder("shop")
+///     .id_column("customer")
+///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+///     .build()?;
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("customers.csv");
+/// # std::fs::write(&path, "customer,age,spend_30d\n007,55+,12.5\n008,,0\n").unwrap();
+///
+/// // customer,age,spend_30d
+/// // 007,55+,12.5
+/// // 008,,0
+/// let loaded = read(&path, &schema, &ReadOptions::new().number("spend_30d"))?;
+/// assert_eq!(loaded.profiles.id(0), UserId::from("007"));
+/// assert_eq!(loaded.attributes.number("spend_30d"), Some(&[Some(12.5), Some(0.0)][..]));
+///
+/// // Scores go out under the ids that came in.
+/// let mut scores = Attributes::new();
+/// scores.insert_number("score", vec![Some(0.9), None])?;
+/// let out = dir.path().join("scores.csv");
+/// write(&out, "customer", loaded.profiles.ids(), None, &scores)?;
+/// # assert_eq!(std::fs::read_to_string(&out).unwrap(), "customer,score\n007,0.9\n008,\n");
+/// # }
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Extension`] for another kind of file, [`Error::Feature`] if the format was not compiled in, and the reader's
+/// own errors.
+pub fn read(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
+    let path = path.as_ref();
+    match Format::of(path)? {
+        #[cfg(feature = "csv")]
+        Format::Csv => read_csv(path, schema, options),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => read_parquet(path, schema, options),
+        #[allow(unreachable_patterns)]
+        format => {
+            let _ = (schema, options);
+            Err(format.not_built(path))
+        }
+    }
+}
+
+/// Writes ids, profiles if given, and attributes to a `.csv` or `.parquet` file, by its extension; see `write_csv` and
+/// `write_parquet`.
+///
+/// # Errors
+/// [`Error::Extension`] for another kind of file, [`Error::Feature`] if the format was not compiled in, and the writer's
+/// own errors.
+pub fn write(
+    path: impl AsRef<Path>,
+    id_column: &str,
+    ids: &UserIds,
+    profiles: Option<&ProfileTable>,
+    attributes: &Attributes,
+) -> Result<()> {
+    let path = path.as_ref();
+    match Format::of(path)? {
+        #[cfg(feature = "csv")]
+        Format::Csv => write_csv(path, id_column, ids, profiles, attributes),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => write_parquet(path, id_column, ids, profiles, attributes),
+        #[allow(unreachable_patterns)]
+        format => {
+            let _ = (id_column, ids, profiles, attributes);
+            Err(format.not_built(path))
+        }
+    }
+}
+
+enum Format {
+    Csv,
+    Parquet,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(extension) if extension.eq_ignore_ascii_case("csv") => Ok(Self::Csv),
+            Some(extension) if extension.eq_ignore_ascii_case("parquet") => Ok(Self::Parquet),
+            _ => Err(Error::Extension { path: path.to_owned(), expected: ".csv or .parquet" }),
+        }
+    }
+
+    #[allow(dead_code)]
+    fn not_built(&self, path: &Path) -> Error {
+        let feature = match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        };
+        Error::Feature { path: path.to_owned(), feature }
+    }
+}

@@ -1,0 +1,76 @@
+/// Which columns to read besides the id and the profile fields, and how.
+///
+/// ```
+/// use scaletot_profile::ReadOptions;
+///
+/// let options = ReadOptions::new().number("spend_30d").text("tier").flag("subscribed").missing(["NA"]);
+/// assert_eq!(options.columns().count(), 3);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    pub(crate) wanted: Vec<(String, Wanted)>,
+    pub(crate) missing: Vec<String>,
+    pub(crate) text_ids: bool,
+}
+
+/// The type of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Number,
+    Text,
+    Flag,
+}
+
+impl ReadOptions {
+    /// No further columns.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the column as numbers.
+    #[must_use]
+    pub fn number(self, column: impl Into<String>) -> Self {
+        self.want(column.into(), Wanted::Number)
+    }
+
+    /// Reads the column as texts.
+    #[must_use]
+    pub fn text(self, column: impl Into<String>) -> Self {
+        self.want(column.into(), Wanted::Text)
+    }
+
+    /// Reads the column as flags.
+    #[must_use]
+    pub fn flag(self, column: impl Into<String>) -> Self {
+        self.want(column.into(), Wanted::Flag)
+    }
+
+    /// Cell texts that are missing in the further columns, besides the empty one. (Profile fields have their own.)
+    #[must_use]
+    pub fn missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
+        self.missing.extend(tokens.into_iter().map(Into::into));
+        self
+    }
+
+    /// Takes all ids of a CSV file as texts. Without it a column in which every id is the plain form of a 64-bit integer
+    /// is read as integers: CSV has no types, so this is the only way to tell. Parquet ids always keep their type.
+    #[must_use]
+    pub fn text_ids(mut self) -> Self {
+        self.text_ids = true;
+        self
+    }
+
+    /// The names of the further columns.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.wanted.iter().map(|(column, _)| column.as_str())
+    }
+
+    /// The last request for a column counts.
+    fn want(mut self, column: String, wanted: Wanted) -> Self {
+        self.wanted.retain(|(other, _)| *other != column);
+        self.wanted.push((column, wanted));
+        self
+    }
+}

@@ -1,0 +1,167 @@
+//! Arrow columns of many types as the few kinds of cells that profiles are read from.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, LargeStringArray, UInt64Array,
+};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, Field as ArrowField};
+
+use super::super::options::Wanted;
+use crate::cell::Raw;
+use crate::field::FieldKind;
+
+/// What a type's values are, however they are stored: dictionaries, views, large offsets and narrow integers play no part.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    Null,
+    Text,
+    Int,
+    UInt,
+    Float,
+    Flag,
+    List(Box<Shape>),
+}
+
+impl Shape {
+    /// `None` for types that no profile column is read from, such as dates and structs.
+    pub(super) fn of(data_type: &DataType) -> Option<Self> {
+        match data_type {
+            DataType::Null => Some(Self::Null),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Self::Text),
+            DataType::UInt64 => Some(Self::UInt),
+            data_type if data_type.is_integer() => Some(Self::Int),
+            data_type if data_type.is_floating() || data_type.is_decimal() => Some(Self::Float),
+            DataType::Boolean => Some(Self::Flag),
+            DataType::Dictionary(_, values) => Self::of(values),
+            DataType::RunEndEncoded(_, values) => Self::of(values.data_type()),
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::ListView(item)
+            | DataType::LargeListView(item)
+            | DataType::FixedSizeList(item, _) => {
+                Self::of(item.data_type()).map(|item| Self::List(Box::new(item)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The one type in which this shape is read.
+    fn data_type(&self) -> DataType {
+        match self {
+            Self::Null => DataType::Null,
+            Self::Text => DataType::LargeUtf8,
+            Self::Int => DataType::Int64,
+            Self::UInt => DataType::UInt64,
+            Self::Float => DataType::Float64,
+            Self::Flag => DataType::Boolean,
+            Self::List(item) => DataType::new_large_list(item.data_type(), true),
+        }
+    }
+}
+
+/// What a column is read as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use<'a> {
+    Id,
+    Field(&'a FieldKind),
+    Attribute(Wanted),
+}
+
+impl Use<'_> {
+    /// Whether it is read from such a column.
+    pub(super) fn accepts(self, shape: &Shape) -> bool {
+        let is_number = matches!(shape, Shape::Int | Shape::UInt | Shape::Float);
+        let is_one = is_number || matches!(shape, Shape::Text | Shape::Flag);
+        // A column of nothing but nulls often has no other type.
+        *shape == Shape::Null
+            || match self {
+                Self::Id => matches!(shape, Shape::Text | Shape::Int | Shape::UInt),
+                Self::Field(FieldKind::Numeric(_)) | Self::Attribute(Wanted::Number) => {
+                    is_number || *shape == Shape::Text
+                }
+                Self::Field(FieldKind::Multi(_)) => {
+                    is_one || matches!(shape, Shape::List(item) if !matches!(**item, Shape::List(_)))
+                }
+                Self::Field(_) | Self::Attribute(_) => is_one,
+            }
+    }
+
+    /// The types it is read from.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Id => "integers or texts",
+            Self::Field(FieldKind::Numeric(_)) | Self::Attribute(Wanted::Number) => {
+                "numbers, or texts that hold numbers"
+            }
+            Self::Field(FieldKind::Multi(_)) => "lists of texts, or texts with separators",
+            Self::Field(FieldKind::Boolean) | Self::Attribute(Wanted::Flag) => {
+                "booleans, or texts or numbers that mean them"
+            }
+            Self::Field(_) | Self::Attribute(Wanted::Text) => "texts, integers or booleans",
+        }
+    }
+}
+
+/// A column of one batch.
+#[derive(Debug)]
+pub(super) enum Source {
+    Null,
+    Text(LargeStringArray),
+    Int(Int64Array),
+    UInt(UInt64Array),
+    Float(Float64Array),
+    Flag(BooleanArray),
+    List(LargeListArray, Box<Source>),
+}
+
+impl Source {
+    pub(super) fn new(array: &ArrayRef, shape: &Shape) -> Result<Self, ArrowError> {
+        let exact = CastOptions { safe: false, ..CastOptions::default() };
+        let array = cast_with_options(array, &shape.data_type(), &exact)?;
+        let source = match shape {
+            Shape::Null => Some(Self::Null),
+            Shape::Text => array.as_string_opt::<i64>().cloned().map(Self::Text),
+            Shape::Int => array.as_primitive_opt::<Int64Type>().cloned().map(Self::Int),
+            Shape::UInt => array.as_primitive_opt::<UInt64Type>().cloned().map(Self::UInt),
+            Shape::Float => array.as_primitive_opt::<Float64Type>().cloned().map(Self::Float),
+            Shape::Flag => array.as_boolean_opt().cloned().map(Self::Flag),
+            Shape::List(item) => match array.as_list_opt::<i64>().cloned() {
+                Some(lists) => {
+                    let items = Self::new(lists.values(), item)?;
+                    Some(Self::List(lists, Box::new(items)))
+                }
+                None => None,
+            },
+        };
+        source
+            .ok_or_else(|| ArrowError::CastError(format!("not readable as {shape:?}: {}", array.data_type())))
+    }
+
+    pub(super) fn raw(&self, row: usize) -> Raw<'_> {
+        match self {
+            Self::Text(array) if array.is_valid(row) => Raw::Text(array.value(row)),
+            Self::Int(array) if array.is_valid(row) => Raw::Int(array.value(row).into()),
+            Self::UInt(array) if array.is_valid(row) => Raw::Int(array.value(row).into()),
+            Self::Float(array) if array.is_valid(row) => Raw::Float(array.value(row)),
+            Self::Flag(array) if array.is_valid(row) => Raw::Flag(array.value(row)),
+            Self::List(array, items) if array.is_valid(row) => {
+                let offsets = array.value_offsets();
+                let texts = (offsets[row] as usize..offsets[row + 1] as usize).filter_map(|item| match items
+                    .raw(item)
+                {
+                    Raw::Null => None,
+                    item => item.as_text(),
+                });
+                Raw::List(texts.collect())
+            }
+            _ => Raw::Null,
+        }
+    }
+}
+
+/// The Arrow type in which a list of texts is written.
+pub(super) fn text_list() -> DataType {
+    DataType::List(ArrowField::new("item", DataType::Utf8, true).into())
+}

@@ -1,0 +1,240 @@
+//! The profile schema: which fields a profile has.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic::write_atomically;
+use crate::error::{Error, Result};
+use crate::field::{Field, FieldKind};
+use crate::hash::{Canonical, SchemaHash};
+use crate::spec::SchemaBuilder;
+
+/// What profiles look like: an ordered list of fields, each with its kind and its allowed values.
+///
+/// A schema is data: it is written by hand as TOML (or JSON), or built in code, and both give the same schema and
+/// the same hash. Whatever way it is made, it has been checked.
+///
+/// ```
+/// use scaletot_profile::ProfileSchema;
+///
+/// let schema = ProfileSchema::from_toml(r#"
+///     name = "shop"
+///     subject = "A customer"
+///     id = "customer_id"
+///
+///     [[field]]
+///     name = "age"
+///     kind = "ordinal"
+///     values = ["18-34", "35-54", "55+"]
+///     phrase = "aged {}"
+///     missing = ["NA"]
+///
+///     [[field]]
+///     name = "income"
+///     kind = "numeric"
+///     min = 0
+///     unit = "EUR a year"
+///     phrase = "with a {} income"
+/// "#)?;
+/// assert_eq!(schema.field_index("income"), Some(1));
+/// assert_eq!(ProfileSchema::from_json(&schema.to_json()?)?, schema);
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SchemaBuilder", into = "SchemaBuilder")]
+pub struct ProfileSchema {
+    name: String,
+    subject: String,
+    id_column: String,
+    fields: Vec<Field>,
+    hash: SchemaHash,
+    wording_hash: SchemaHash,
+}
+
+impl TryFrom<SchemaBuilder> for ProfileSchema {
+    type Error = Error;
+
+    fn try_from(builder: SchemaBuilder) -> Result<Self> {
+        builder.build()
+    }
+}
+
+impl ProfileSchema {
+    /// Starts a schema of that name; add fields and `build()`.
+    pub fn builder(name: impl Into<String>) -> SchemaBuilder {
+        SchemaBuilder::new(name)
+    }
+
+    pub(crate) fn new(name: String, subject: String, id_column: String, fields: Vec<Field>) -> Self {
+        let hash = content_hash(&fields);
+        let wording_hash = wording_hash(&subject, &fields);
+        Self { name, subject, id_column, fields, hash, wording_hash }
+    }
+
+    /// The schema's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whom a profile describes, as a sentence begins: "A customer".
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The column that holds the user ids.
+    #[must_use]
+    pub fn id_column(&self) -> &str {
+        &self.id_column
+    }
+
+    /// The fields, in order.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The position of the field called `name`.
+    #[must_use]
+    pub fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name() == name)
+    }
+
+    /// The hash of what stored profiles mean: for each field in order its name, kind, values, policy for unknown
+    /// values, bounds and unit. Whatever is fitted on profiles keeps this hash and refuses profiles of another one.
+    ///
+    /// Not in it, because a value means the same whatever they are: the schema's name, the id column, how cells are
+    /// read (missing tokens, separator) and the wording, which has a hash of its own ([`Self::wording_hash`]). The
+    /// order of keys in a file plays no part. The hash of a given schema does not change between releases of this
+    /// crate with the same major version.
+    #[must_use]
+    pub fn hash(&self) -> SchemaHash {
+        self.hash
+    }
+
+    /// The hash of how profiles are said: the subject, and per field its name, phrase and wordings. Texts made with
+    /// one wording, and what a language model answered to them, are not to be mixed with those of another.
+    #[must_use]
+    pub fn wording_hash(&self) -> SchemaHash {
+        self.wording_hash
+    }
+
+    /// Reads a schema from TOML.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] with the position if the text is not TOML of a schema's shape, [`Error::Schema`] if the schema
+    /// contradicts itself.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let builder: SchemaBuilder = toml::from_str(text).map_err(|error| syntax("TOML", &error))?;
+        builder.build()
+    }
+
+    /// Reads a schema from JSON.
+    ///
+    /// # Errors
+    /// As [`Self::from_toml`].
+    pub fn from_json(text: &str) -> Result<Self> {
+        let builder: SchemaBuilder = serde_json::from_str(text).map_err(|error| syntax("JSON", &error))?;
+        builder.build()
+    }
+
+    /// The schema as TOML.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] if TOML cannot say it, which does not happen for a schema that was checked.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|error| syntax("TOML", &error))
+    }
+
+    /// The schema as indented JSON.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`] if JSON cannot say it, which does not happen for a schema that was checked.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|error| syntax("JSON", &error))
+    }
+
+    /// Reads a schema from a `.toml` or `.json` file.
+    ///
+    /// # Errors
+    /// As [`Self::from_toml`], naming the file; [`Error::Io`] if it cannot be read; [`Error::Extension`] for another kind
+    /// of file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let format = format_of(path)?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        })?;
+        let schema = if format == "TOML" { Self::from_toml(&text) } else { Self::from_json(&text) };
+        schema.map_err(|error| match error {
+            Error::Syntax { format, message, .. } => {
+                Error::Syntax { path: Some(path.to_owned()), format, message }
+            }
+            other => other,
+        })
+    }
+
+    /// Writes the schema to a `.toml` or `.json` file, replacing it at once or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written, [`Error::Extension`] for another kind of file.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let text = if format_of(path)? == "TOML" { self.to_toml()? } else { self.to_json()? };
+        write_atomically(path, |file| std::io::Write::write_all(file, text.as_bytes()))
+    }
+}
+
+fn syntax(format: &'static str, error: &dyn std::fmt::Display) -> Error {
+    Error::Syntax { path: None, format, message: error.to_string() }
+}
+
+fn format_of(path: &Path) -> Result<&'static str> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) if extension.eq_ignore_ascii_case("toml") => Ok("TOML"),
+        Some(extension) if extension.eq_ignore_ascii_case("json") => Ok("JSON"),
+        _ => Err(Error::Extension { path: path.to_owned(), expected: ".toml or .json" }),
+    }
+}
+
+fn content_hash(fields: &[Field]) -> SchemaHash {
+    let mut out = Canonical::default();
+    out.text("scaletot profile schema 1");
+    out.count(fields.len());
+    for field in fields {
+        out.text(field.name());
+        out.text(field.kind().name());
+        out.option(field.unit(), Canonical::text);
+        if let Some(domain) = field.kind().domain() {
+            out.count(domain.values().len());
+            domain.values().iter().for_each(|value| out.text(value));
+            out.tag(u8::from(domain.bucket().is_some()));
+        }
+        if let FieldKind::Numeric(range) = field.kind() {
+            out.option(range.min(), Canonical::number);
+            out.option(range.max(), Canonical::number);
+        }
+    }
+    SchemaHash::of(out.bytes())
+}
+
+fn wording_hash(subject: &str, fields: &[Field]) -> SchemaHash {
+    let mut out = Canonical::default();
+    out.text("scaletot profile wording 1");
+    out.text(subject);
+    out.count(fields.len());
+    for field in fields {
+        out.text(field.name());
+        out.option(field.phrase(), Canonical::text);
+        out.count(field.words().len());
+        for (value, wording) in field.words() {
+            out.text(value);
+            out.text(wording);
+        }
+    }
+    SchemaHash::of(out.bytes())
+}

@@ -1,0 +1,149 @@
+//! User segments: groups of users that are judged against themselves.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::field::UNKNOWN;
+use crate::quantiles::Quantiles;
+
+/// A partition of the rows of a table.
+///
+/// ```
+/// use scaletot_profile::Segments;
+///
+/// let tiers = Segments::from_labels(&[Some("gold".to_owned()), None, Some("basic".to_owned()), Some("gold".to_owned())]);
+/// assert_eq!(tiers.names(), ["basic", "gold", "unknown"]);
+/// assert_eq!(tiers.counts(), [1, 2, 1]);
+/// assert_eq!(tiers.names()[tiers.of(0)], "gold");
+///
+/// let activity = Segments::from_quantiles(&[Some(0.0), Some(0.0), Some(4.0), Some(9.0), None], 2)?;
+/// assert_eq!(activity.names(), ["q1", "q2", "unknown"]);
+/// assert_eq!(activity.counts(), [2, 2, 1]);
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct Segments {
+    names: Vec<String>,
+    of: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    names: Vec<String>,
+    of: Vec<u32>,
+}
+
+impl TryFrom<Unchecked> for Segments {
+    type Error = Error;
+
+    fn try_from(Unchecked { names, of }: Unchecked) -> Result<Self> {
+        match of.iter().find(|&&segment| segment as usize >= names.len()) {
+            None => Ok(Self { names, of }),
+            Some(segment) => Err(Error::Argument {
+                argument: "of",
+                expected: format!("segments under {}", names.len()),
+                found: segment.to_string(),
+            }),
+        }
+    }
+}
+
+impl Segments {
+    /// One segment, "all", with that many rows.
+    #[must_use]
+    pub fn all(rows: usize) -> Self {
+        Self { names: vec!["all".to_owned()], of: vec![0; rows] }
+    }
+
+    /// One segment per label, in the labels' alphabetical order; rows without a label form the segment "unknown",
+    /// which comes last.
+    #[must_use]
+    pub fn from_labels(labels: &[Option<String>]) -> Self {
+        let label =
+            |label: &Option<String>| label.as_deref().filter(|label| *label != UNKNOWN).map(str::to_owned);
+        let known: BTreeSet<String> = labels.iter().filter_map(label).collect();
+        let mut names: Vec<String> = known.into_iter().collect();
+        let unknown = names.len();
+        let of = labels
+            .iter()
+            .map(|l| label(l).and_then(|l| names.binary_search(&l).ok()).unwrap_or(unknown) as u32)
+            .collect::<Vec<_>>();
+        if of.contains(&(unknown as u32)) {
+            names.push(UNKNOWN.to_owned());
+        }
+        Self { names, of }
+    }
+
+    /// At most `n` segments "q1", "q2" … of about equal size by the quantiles of a number (see [`Quantiles`]), and
+    /// "unknown" for rows where it is missing or not finite.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if `n` is 0.
+    pub fn from_quantiles(values: &[Option<f64>], n: usize) -> Result<Self> {
+        if n == 0 {
+            return Err(Error::Argument {
+                argument: "n",
+                expected: "at least 1".to_owned(),
+                found: "0".to_owned(),
+            });
+        }
+        let finite = |value: &Option<f64>| value.filter(|x| x.is_finite());
+        if values.iter().all(|value| finite(value).is_none()) {
+            let names = if values.is_empty() { Vec::new() } else { vec![UNKNOWN.to_owned()] };
+            return Ok(Self { names, of: vec![0; values.len()] });
+        }
+        let quantiles = Quantiles::fit(values.iter().filter_map(finite), n)?;
+        let unknown = quantiles.bins();
+        let of: Vec<u32> =
+            values.iter().map(|value| finite(value).map_or(unknown, |x| quantiles.bin(x)) as u32).collect();
+        let mut names: Vec<String> = (1..=unknown).map(|i| format!("q{i}")).collect();
+        if of.contains(&(unknown as u32)) {
+            names.push(UNKNOWN.to_owned());
+        }
+        Ok(Self { names, of })
+    }
+
+    /// The segments' names.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The segment of a row: an index into [`Self::names`].
+    ///
+    /// # Panics
+    /// If there is no such row, as indexing a slice does.
+    #[must_use]
+    pub fn of(&self, row: usize) -> usize {
+        self.of[row] as usize
+    }
+
+    /// How many segments there are. The number of rows is [`Self::rows`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no segment, which is so for no rows only.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// How many rows are partitioned.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.of.len()
+    }
+
+    /// How many rows each segment has.
+    #[must_use]
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.names.len()];
+        self.of.iter().for_each(|&segment| counts[segment as usize] += 1);
+        counts
+    }
+}

@@ -1,0 +1,250 @@
+//! Profiles in words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::field::{Domain, Field, FieldKind};
+use crate::hash::SchemaHash;
+use crate::quantiles::Quantiles;
+use crate::table::{ProfileTable, Value};
+
+/// The words of five levels; with fewer, the ones in between are left out.
+pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
+
+/// The longest text that one field's value takes in a sentence, in characters.
+const LONGEST: usize = 160;
+
+/// Says profiles as plain English: the schema's subject, then one phrase per field that is not missing.
+///
+/// Language models, small ones most of all, judge "a very low income" better than `11250.0`; so a number is said as the
+/// level it has among the users the verbaliser was fitted on: its quantile bin, named by the middle of the bin's ranks.
+/// Everything said comes from the schema, never from a free text of the data, and control characters, line breaks and
+/// invisible characters are removed and long wordings cut: a profile cannot carry instructions into a prompt.
+///
+/// ```
+/// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
+///
+/// let schema = ProfileSchema::builder("shop")
+///     .subject("A customer")
+///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}").word("55+", "55 or older"))
+///     .field(FieldSpec::numeric("income").phrase("with a {} income"))
+///     .field(FieldSpec::boolean("owner").phrase("who owns the home"))
+///     .build()?;
+/// let mut builder = TableBuilder::new(schema);
+/// builder.push_text(1, &["55+", "12000", "yes"])?;
+/// builder.push_text(2, &["", "30000", "no"])?;
+/// builder.push_text(3, &["35-54", "90000", ""])?;
+/// let table = builder.finish();
+///
+/// let verbaliser = Verbaliser::fit(&table, 3)?;
+/// assert_eq!(verbaliser.say(&table, 0), "A customer aged 55 or older, with a low income, who owns the home");
+/// assert_eq!(verbaliser.say(&table, 1), "A customer with a moderate income");
+/// assert_eq!(verbaliser.say(&table, 2), "A customer aged 35-54, with a high income");
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verbaliser {
+    schema_hash: SchemaHash,
+    /// Per field; `None` unless the field is numeric and has a value to fit on.
+    levels: Vec<Option<Levels>>,
+}
+
+/// The level words of a numeric field's bins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Levels {
+    quantiles: Quantiles,
+    /// The word of each bin.
+    words: Vec<String>,
+}
+
+impl Verbaliser {
+    /// Fits the levels of the numeric fields: 2 ("low", "high") to 5 ("very low" … "very high") `levels`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for another number of levels.
+    pub fn fit(table: &ProfileTable, levels: usize) -> Result<Self> {
+        let words: &[&str] = match levels {
+            2 => &["low", "high"],
+            3 => &["low", "moderate", "high"],
+            4 => &["very low", "low", "high", "very high"],
+            5 => &LEVELS,
+            _ => {
+                let expected = "2, 3, 4 or 5".to_owned();
+                return Err(Error::Argument { argument: "levels", expected, found: levels.to_string() });
+            }
+        };
+        let fields = table.schema().fields().iter().enumerate();
+        let levels = fields.map(|(index, field)| match field.kind() {
+            FieldKind::Numeric(_) => Levels::fit(table, index, words),
+            _ => None,
+        });
+        Ok(Self { schema_hash: table.schema().hash(), levels: levels.collect() })
+    }
+
+    /// The hash of the schema it was fitted for.
+    #[must_use]
+    pub fn schema_hash(&self) -> SchemaHash {
+        self.schema_hash
+    }
+
+    /// Whether `table` has the schema it was fitted for.
+    ///
+    /// # Errors
+    /// [`Error::OtherSchema`] if it has not.
+    pub fn check(&self, table: &ProfileTable) -> Result<()> {
+        let found = table.schema().hash();
+        if found == self.schema_hash {
+            return Ok(());
+        }
+        Err(Error::OtherSchema { expected: self.schema_hash, found })
+    }
+
+    /// The profile in `row` as a sentence without its full stop. Missing fields, unknown categories that have no
+    /// wording, and values whose wording is empty are not said; of a profile with nothing to say, the subject remains.
+    ///
+    /// The table must have the schema it was fitted for ([`Self::check`]); of another one, numbers that have no levels
+    /// are not said.
+    ///
+    /// # Panics
+    /// If there is no such row, as indexing a slice does.
+    #[must_use]
+    pub fn say(&self, table: &ProfileTable, row: usize) -> String {
+        let mut sentence = clean(table.schema().subject());
+        let mut separator = " ";
+        for (_, phrase) in self.phrases(table, row) {
+            sentence.push_str(separator);
+            sentence.push_str(&phrase);
+            separator = ", ";
+        }
+        sentence
+    }
+
+    /// The indices of the fields that [`Self::say`] says of the profile in `row`: what a reader of the sentence can know.
+    ///
+    /// # Panics
+    /// If there is no such row, as indexing a slice does.
+    #[must_use]
+    pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<usize> {
+        self.phrases(table, row).map(|(field, _)| field).collect()
+    }
+
+    /// The fields that are said, and their phrases.
+    fn phrases<'a>(
+        &'a self,
+        table: &'a ProfileTable,
+        row: usize,
+    ) -> impl Iterator<Item = (usize, String)> + 'a {
+        let fields = table.schema().fields().iter().enumerate();
+        fields.filter_map(move |(index, field)| {
+            Some((index, self.phrase(index, field, table.value(row, index)?)?))
+        })
+    }
+
+    fn phrase(&self, index: usize, field: &Field, value: Value<'_>) -> Option<String> {
+        let said = match (field.kind(), value) {
+            (FieldKind::Categorical(domain) | FieldKind::Ordinal(domain), Value::Code(code)) => {
+                wording(domain, code)?
+            }
+            (FieldKind::Numeric(_), Value::Number(number)) => {
+                let level = self.levels.get(index)?.as_ref()?.word(number)?;
+                field.word(level).unwrap_or(level).to_owned()
+            }
+            (FieldKind::Boolean, Value::Flag(flag)) => return flag_phrase(field, flag),
+            (FieldKind::Multi(multi), Value::Codes(codes)) => enumerate(
+                &codes.iter().filter_map(|&code| wording(multi.domain(), code)).collect::<Vec<_>>(),
+            )?,
+            _ => return None,
+        };
+        finish_phrase(field, &said)
+    }
+}
+
+impl Levels {
+    fn fit(table: &ProfileTable, field: usize, words: &[&str]) -> Option<Self> {
+        let numbers: Vec<f64> = (0..table.len())
+            .filter_map(
+                |row| if let Some(Value::Number(x)) = table.value(row, field) { Some(x) } else { None },
+            )
+            .collect();
+        let quantiles = Quantiles::fit(numbers.iter().copied(), words.len()).ok()?;
+        let mut counts = vec![0usize; quantiles.bins()];
+        numbers.iter().for_each(|&x| counts[quantiles.bin(x)] += 1);
+        let mut under = 0;
+        let words = counts.iter().map(|&count| {
+            // The middle of the bin's ranks, times the number of levels: with ties there are fewer bins than levels,
+            // and a column that is constant is moderate rather than very low.
+            let level = (2 * under + count) * words.len() / (2 * numbers.len());
+            under += count;
+            words[level.min(words.len() - 1)].to_owned()
+        });
+        Some(Self { words: words.collect(), quantiles })
+    }
+
+    fn word(&self, x: f64) -> Option<&str> {
+        self.words.get(self.quantiles.bin(x)).map(String::as_str)
+    }
+}
+
+fn wording(domain: &Domain, code: u32) -> Option<String> {
+    let label = domain.label(code)?;
+    match domain.word(label) {
+        Some(word) => Some(word.to_owned()),
+        None if domain.bucket() == Some(code) => None,
+        None => Some(label.to_owned()),
+    }
+}
+
+fn flag_phrase(field: &Field, flag: bool) -> Option<String> {
+    let word = field.word(if flag { "true" } else { "false" });
+    match field.phrase() {
+        // A phrase without a place for the value says the yes; a no is said only where a wording is given.
+        Some(phrase) if !phrase.contains("{}") => {
+            let said = word.or(flag.then_some(phrase)).map(clean)?;
+            (!said.is_empty()).then_some(said)
+        }
+        _ => finish_phrase(field, word.unwrap_or(if flag { "yes" } else { "no" })),
+    }
+}
+
+fn finish_phrase(field: &Field, said: &str) -> Option<String> {
+    let said = clean(said);
+    if said.is_empty() {
+        return None;
+    }
+    Some(match field.phrase() {
+        Some(phrase) => clean_long(phrase, usize::MAX).replacen("{}", &said, 1),
+        None => format!("whose {} is {said}", clean(field.name()).replace('_', " ")),
+    })
+}
+
+/// "a", "a and b", "a, b and c".
+fn enumerate(items: &[String]) -> Option<String> {
+    let (last, others) = items.split_last()?;
+    if others.is_empty() { Some(last.clone()) } else { Some(format!("{} and {last}", others.join(", "))) }
+}
+
+fn clean(text: &str) -> String {
+    clean_long(text, LONGEST)
+}
+
+/// One line without control and invisible characters, single blanks, at most `longest` characters.
+fn clean_long(text: &str, longest: usize) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(longest));
+    let visible = text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
+    for word in visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !cleaned.is_empty() {
+            cleaned.push(' ');
+        }
+        cleaned.push_str(word);
+    }
+    match cleaned.char_indices().nth(longest) {
+        Some((end, _)) => cleaned[..end].trim_end().to_owned(),
+        None => cleaned,
+    }
+}
+
+/// Zero-width characters, direction overrides and tags: nobody sees them, a tokenizer does.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}')
+}

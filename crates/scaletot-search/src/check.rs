@@ -1,0 +1,61 @@
+//! Whether an answer may be taken: what a model or a server says is input, and is checked before anything is counted.
+
+use std::collections::HashSet;
+
+use crate::{Answer, Budget, EntropyInput, Error, Query, QueryId, Result};
+
+/// Checks that an answer fits its query and is well formed.
+pub(crate) fn check<T: Eq + std::hash::Hash + std::fmt::Debug>(
+    id: QueryId,
+    query: &Query<T>,
+    answer: &Answer<T>,
+    budget: &Budget,
+) -> Result<()> {
+    if let Some(bound) = budget.max_tokens_per_query
+        && answer.tokens() > bound
+    {
+        return Err(Error::TooManyTokens { id, tokens: answer.tokens(), bound });
+    }
+    match (query, answer) {
+        (_, Answer::Failed { .. }) => Ok(()),
+        (Query::Evaluate { .. }, Answer::Value { value, .. }) => {
+            if (0.0..=1.0).contains(value) {
+                Ok(())
+            } else {
+                Err(Error::BadValue { id, value: *value })
+            }
+        }
+        (Query::Propose { .. }, Answer::Proposals { items, covered, entropy, .. }) => {
+            check_items(id, items)?;
+            // Sums of probabilities overshoot 1 by rounding; that much is forgiven.
+            if !(0.0..=1.0 + 1e-6).contains(covered) {
+                return Err(Error::BadCovered { id, covered: *covered });
+            }
+            match entropy {
+                EntropyInput::Given(h) if !(0.0..=1.0).contains(h) => {
+                    Err(Error::BadEntropy { id, entropy: *h })
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => Err(Error::WrongKind { id, expected: query.expects(), found: answer.kind() }),
+    }
+}
+
+fn check_items<T: Eq + std::hash::Hash + std::fmt::Debug>(id: QueryId, items: &[(T, f64)]) -> Result<()> {
+    let mut seen = HashSet::with_capacity(items.len());
+    for (index, (thought, mass)) in items.iter().enumerate() {
+        if !mass.is_finite() || *mass < 0.0 {
+            return Err(Error::BadMass { id, index, thought: format!("{thought:?}"), mass: *mass });
+        }
+        if !seen.insert(thought) {
+            return Err(Error::RepeatedThought { id, index, thought: format!("{thought:?}") });
+        }
+    }
+    let total: f64 = items.iter().map(|(_, m)| m).sum();
+    if items.is_empty() || (total > 0.0 && total.is_finite()) {
+        Ok(())
+    } else {
+        Err(Error::BadTotal { id, items: items.len(), total })
+    }
+}

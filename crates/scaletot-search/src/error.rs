@@ -1,0 +1,142 @@
+//! The crate's one error type.
+
+use crate::QueryId;
+
+/// Shorthand for a result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong when a search is set up, answered or replayed.
+///
+/// A rejected answer changes nothing: its query stays open, and the driver may answer it again, or answer it with
+/// [`Answer::Failed`](crate::Answer::Failed), which ends the search with the best chain so far.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting of a strategy or of a budget is out of its range.
+    #[error("setting `{name}`: expected {expected}, found {found}")]
+    InvalidSetting {
+        /// The setting's name.
+        name: &'static str,
+        /// The range it must lie in.
+        expected: &'static str,
+        /// The value it had.
+        found: String,
+    },
+    /// The answered query was never opened by this search.
+    #[error("query {id}: expected an open query, but this search never opened it")]
+    UnknownQuery {
+        /// The id that was answered.
+        id: QueryId,
+    },
+    /// The query has an answer already.
+    #[error("query {id}: expected an open query, but it was answered before")]
+    AlreadyAnswered {
+        /// The id that was answered again.
+        id: QueryId,
+    },
+    /// The search is over; late answers are not taken.
+    #[error("query {id}: expected a running search, but it has stopped")]
+    Finished {
+        /// The id that was answered too late.
+        id: QueryId,
+    },
+    /// A value came for a propose query, or proposals for an evaluate query.
+    #[error("query {id}: expected {expected}, found {found}")]
+    WrongKind {
+        /// The query.
+        id: QueryId,
+        /// The kind of answer that fits the query.
+        expected: &'static str,
+        /// The kind of answer that came.
+        found: &'static str,
+    },
+    /// A proposal's mass is negative, infinite or not a number.
+    #[error("query {id}, proposal {index} ({thought}): expected a finite mass of at least 0, found {mass}")]
+    BadMass {
+        /// The query.
+        id: QueryId,
+        /// Position of the proposal in the answer, from 0.
+        index: usize,
+        /// The proposed thought, as its `Debug` prints it.
+        thought: String,
+        /// The mass that came.
+        mass: f64,
+    },
+    /// Proposals came whose masses sum to 0 or overflow.
+    #[error("query {id}: expected {items} proposals with a positive, finite total mass, found {total}")]
+    BadTotal {
+        /// The query.
+        id: QueryId,
+        /// Number of proposals in the answer.
+        items: usize,
+        /// The sum of their masses.
+        total: f64,
+    },
+    /// A thought is proposed twice in one answer.
+    #[error("query {id}, proposal {index}: expected distinct thoughts, found {thought} again")]
+    RepeatedThought {
+        /// The query.
+        id: QueryId,
+        /// Position of the second occurrence, from 0.
+        index: usize,
+        /// The thought, as its `Debug` prints it.
+        thought: String,
+    },
+    /// The covered mass of an answer lies outside `[0, 1]`.
+    #[error("query {id}: expected a covered mass in [0, 1], found {covered}")]
+    BadCovered {
+        /// The query.
+        id: QueryId,
+        /// The covered mass that came.
+        covered: f64,
+    },
+    /// A given entropy lies outside `[0, 1]`.
+    #[error("query {id}: expected a normalised entropy in [0, 1], found {entropy}")]
+    BadEntropy {
+        /// The query.
+        id: QueryId,
+        /// The entropy that came.
+        entropy: f64,
+    },
+    /// A self-evaluation lies outside `[0, 1]`.
+    #[error("query {id}: expected an evaluation in [0, 1], found {value}")]
+    BadValue {
+        /// The query.
+        id: QueryId,
+        /// The evaluation that came.
+        value: f64,
+    },
+    /// An answer cost more tokens than [`Budget::max_tokens_per_query`](crate::Budget::max_tokens_per_query) allows.
+    #[error("query {id}: expected an answer of at most {bound} tokens, found {tokens}")]
+    TooManyTokens {
+        /// The query.
+        id: QueryId,
+        /// The tokens that the answer cost.
+        tokens: u64,
+        /// The bound on one query.
+        bound: u64,
+    },
+    /// A trace does not follow from the problem and the settings it is replayed with.
+    #[error(
+        "trace event {at}: expected {expected} from this problem and these settings, found {found} in the trace"
+    )]
+    TraceMismatch {
+        /// Position of the event in the trace, from 0.
+        at: usize,
+        /// What the replayed search did at that position.
+        expected: String,
+        /// What the trace says.
+        found: String,
+    },
+    /// An answer in a trace was refused.
+    #[error("trace event {at}: {source}")]
+    Replay {
+        /// Position of the event in the trace, from 0.
+        at: usize,
+        /// Why the answer was refused.
+        source: Box<Error>,
+    },
+    /// A search is neither done nor has open queries, which is a defect of its strategy.
+    #[error("expected the search to be done or to have open queries, found neither")]
+    Stalled,
+}

@@ -1,0 +1,123 @@
+//! What a search ends with.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Score, StopReason, Usage};
+
+/// One step of a scored path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PathStep<T> {
+    /// The thought taken.
+    pub thought: T,
+    /// Its probability `q_k(v_k)` after constraints.
+    pub probability: f64,
+    /// The whole distribution `q_k` at this step after constraints, most probable first; sums to 1. Thoughts that a
+    /// constraint removed, or that had no mass, are not in it.
+    pub distribution: Vec<(T, f64)>,
+    /// Normalised entropy `h_k` of that distribution, in `[0, 1]`.
+    pub entropy: f64,
+    /// The covered mass that the answer reported, in `[0, 1]`.
+    pub covered: f64,
+}
+
+/// A complete path with its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScoredPath<T> {
+    /// The thoughts, in order.
+    pub path: Vec<T>,
+    /// The score and its parts.
+    pub score: Score,
+    /// The steps, one per thought.
+    pub steps: Vec<PathStep<T>>,
+}
+
+/// The result of a search: what it found, why it stopped, and what it used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Outcome<T> {
+    /// The best-scoring complete path; `None` when none was completed. Of equal scores the one found first.
+    pub best: Option<ScoredPath<T>>,
+    /// The next best paths, best first, as many as the strategy keeps.
+    pub runners_up: Vec<ScoredPath<T>>,
+    /// Per step, the probability of each thought over all scored distinct paths: softmax of `J / T`. Each step sums to
+    /// 1 over the paths that are long enough to have it. Thoughts stand in the order in which they were found. Empty
+    /// when no path was scored.
+    pub posterior: Vec<Vec<(T, f64)>>,
+    /// Number of distinct complete paths that were scored.
+    pub scored: usize,
+    /// Why the search stopped.
+    pub stop: StopReason,
+    /// What it used.
+    pub usage: Usage,
+    /// Normalised entropy per step of the first complete path, the draft. When no path was completed: of the steps of
+    /// the draft that were answered.
+    pub draft_entropy: Vec<f64>,
+    /// Normalised entropy per step of the best path; empty without one.
+    pub final_entropy: Vec<f64>,
+    /// Score of the first complete path, the draft.
+    pub draft_score: Option<Score>,
+}
+
+/// Posterior per step over scored paths: softmax of `score / temperature`, accumulated by thought.
+pub(crate) fn posterior<T: Clone + Eq + Hash>(
+    paths: &[(Vec<T>, f64)],
+    temperature: f64,
+) -> Vec<Vec<(T, f64)>> {
+    let top = paths.iter().map(|(_, s)| *s).fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = paths.iter().map(|(_, s)| ((s - top) / temperature).exp()).collect();
+    let steps = paths.iter().map(|(p, _)| p.len()).max().unwrap_or(0);
+    (0..steps)
+        .map(|k| {
+            let mut found: Vec<(T, f64)> = Vec::new();
+            let mut place: HashMap<&T, usize> = HashMap::new();
+            // Scaled by the best path that has this step: far shorter paths may all but underflow.
+            let here = || paths.iter().zip(&weights).filter_map(|((p, s), w)| p.get(k).map(|t| (t, *s, *w)));
+            let top_here = here().map(|(_, s, _)| s).fold(f64::NEG_INFINITY, f64::max);
+            let rescale = top_here < top;
+            let mut total = 0.0;
+            for (thought, score, weight) in here() {
+                let weight = if rescale { ((score - top_here) / temperature).exp() } else { weight };
+                total += weight;
+                let at = *place.entry(thought).or_insert_with(|| {
+                    found.push((thought.clone(), 0.0));
+                    found.len() - 1
+                });
+                found[at].1 += weight;
+            }
+            for (_, p) in &mut found {
+                *p /= total;
+            }
+            found
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_log_probability_at_one_over_k_is_the_product() {
+        // Two steps: with T = 1/K the posterior is proportional to the product of the probabilities.
+        let joint = [("a", "x", 0.6 * 0.5), ("a", "y", 0.6 * 0.5), ("b", "x", 0.4)];
+        let paths: Vec<_> = joint.iter().map(|(u, v, p)| (vec![*u, *v], f64::ln(*p) / 2.0)).collect();
+        let post = posterior(&paths, 0.5);
+        assert!((post[0][0].1 - 0.6).abs() < 1e-12);
+        assert!((post[1][0].1 - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn far_scores_and_short_paths_do_not_underflow_to_nan() {
+        let paths = vec![(vec![1], 0.0), (vec![1, 2], -1e6), (vec![2, 3], -2e6)];
+        let post = posterior(&paths, 0.01);
+        assert_eq!(post.len(), 2);
+        for step in post {
+            assert!((step.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! `Refine`: bounded, entropy-guided refinement of a greedy draft.
+//!
+//! Most steps of a chain are clear, and a full tree search spends its queries on them too. `Refine` asks where the draft
+//! was unsure, tries the alternatives there, looks ahead to complete chains before it judges them, and goes back to the
+//! incumbent where they do not gain enough. That refinement is bounded and guided by entropy is known from the paper;
+//! the procedure below is this project's own formulation.
+//!
+//! 1. *Draft*: the greedy path.
+//! 2. *Round*: the unsettled step with the largest normalised entropy `h_k ≥ τ` is branched into its most probable
+//!    values until their mass reaches `ρ`, at most `B`; each is completed greedily, and complete paths are scored.
+//! 3. If the round's best gains at least `δ` (and more than 0) over the incumbent, it becomes the incumbent, and the
+//!    steps after the branched one are unsettled again. Otherwise the step is settled.
+//! 4. It ends when no unsettled step reaches `τ`, or at a bound.
+//!
+//! Three points that the outline leaves open:
+//! - Values known to be dead are not tried, and completions walk around them.
+//! - A dead draft is not the end: rounds are spent on the deepest step of the dead path that has another value, until
+//!   some path is complete. Only a draft that the budget's bound on depth cuts short ends the search.
+//! - Once there is an incumbent, a branch is begun only if the budget carries it to completion in the worst case, so
+//!   that no queries are spent on branches that cannot be judged. The less probable branches are left out first, and
+//!   the step stays unsettled; when not one branch fits any more, that bound stops the search.
+
+use serde::{Deserialize, Serialize};
+
+use super::Flow;
+use super::completion::{Completion, State, worst_case};
+use crate::budget::Cost;
+use crate::engine::Core;
+use crate::tree::NodeId;
+use crate::{Error, Event, Problem, Result, StopReason};
+
+/// Settings of [`Strategy::Refine`](super::Strategy::Refine).
+///
+/// ```
+/// use scaletot_search::RefineConfig;
+///
+/// let config = RefineConfig::default().with_rounds(8).with_tau(0.4);
+/// assert!(config.validate().is_ok());
+/// assert!(config.with_rho(1.5).validate().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RefineConfig {
+    /// `R`, the most rounds.
+    pub rounds: u32,
+    /// `τ` in `[0, 1]`: steps whose normalised entropy is smaller are never branched.
+    pub tau: f64,
+    /// `ρ` in `(0, 1]`: a step is branched into its most probable values until their mass reaches this.
+    pub rho: f64,
+    /// `B`, at least 1: the most values a step is branched into.
+    pub branches: usize,
+    /// `W`, at least 1: how many paths the outcome lists, the best among them.
+    pub keep: usize,
+    /// `δ`, at least 0: the least gain in score that replaces the incumbent. The outcome's best path is the best-scoring
+    /// one of all, whether or not it gained that much.
+    pub delta: f64,
+    /// `α` in `[0, 1]`: weight of the mean log-probability against the logit of the self-evaluation. Counts as 1 where
+    /// the problem does not evaluate; at 1 no evaluation is asked for.
+    pub alpha: f64,
+    /// `λ`, at least 0: how much the mean entropy of a path counts against it.
+    pub lambda: f64,
+    /// `T`, above 0: temperature of the posterior over scored paths. With `α = 1`, `λ = 0` and `T = 1/K` the posterior of
+    /// a path of `K` steps is proportional to its probability.
+    pub temperature: f64,
+}
+
+impl Default for RefineConfig {
+    /// `R` 6, `τ` 0.5, `ρ` 0.9, `B` 3, `W` 4, `δ` 0.01, `α` 0.7, `λ` 0.1, `T` 0.2.
+    fn default() -> Self {
+        RefineConfig {
+            rounds: 6,
+            tau: 0.5,
+            rho: 0.9,
+            branches: 3,
+            keep: 4,
+            delta: 0.01,
+            alpha: 0.7,
+            lambda: 0.1,
+            temperature: 0.2,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($setter:ident $field:ident: $type:ty;)*) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+        #[must_use]
+        pub fn $setter(mut self, $field: $type) -> Self {
+            self.$field = $field;
+            self
+        }
+    )*};
+}
+
+impl RefineConfig {
+    setters! {
+        with_rounds rounds: u32;
+        with_tau tau: f64;
+        with_rho rho: f64;
+        with_branches branches: usize;
+        with_keep keep: usize;
+        with_delta delta: f64;
+        with_alpha alpha: f64;
+        with_lambda lambda: f64;
+        with_temperature temperature: f64;
+    }
+
+    /// Checks the ranges given at the fields. All numbers must be finite; weights are at most 1e6 and the temperature
+    /// at least 1e-6, so that no score or posterior overflows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for the first setting out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let checks = [
+            ("tau", self.tau, (0.0..=1.0).contains(&self.tau), "a number in [0, 1]"),
+            ("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]"),
+            ("branches", self.branches as f64, self.branches >= 1, "at least 1"),
+            ("keep", self.keep as f64, self.keep >= 1, "at least 1"),
+            ("delta", self.delta, (0.0..=1e6).contains(&self.delta), "a number in [0, 1e6]"),
+            ("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a number in [0, 1]"),
+            ("lambda", self.lambda, (0.0..=1e6).contains(&self.lambda), "a number in [0, 1e6]"),
+            (
+                "temperature",
+                self.temperature,
+                (1e-6..=1e6).contains(&self.temperature),
+                "a number in [1e-6, 1e6]",
+            ),
+        ];
+        match checks.into_iter().find(|(_, _, ok, _)| !ok) {
+            Some((name, found, _, expected)) => {
+                Err(Error::InvalidSetting { name, expected, found: found.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The state of a refinement.
+#[derive(Debug)]
+pub(crate) struct Refine<T> {
+    config: RefineConfig,
+    phase: Phase<T>,
+    /// The complete path that rounds start from.
+    incumbent: Option<NodeId>,
+    /// Per step of the incumbent.
+    settled: Vec<bool>,
+    /// Where the draft, or a branch of the last round, died; read only while there is no incumbent.
+    died_at: NodeId,
+}
+
+#[derive(Debug)]
+enum Phase<T> {
+    Draft(Completion<T>),
+    Choose,
+    Round(Round<T>),
+}
+
+#[derive(Debug)]
+struct Round<T> {
+    number: u32,
+    step: usize,
+    branches: Vec<Completion<T>>,
+    /// Whether every value that the strategy wants tried is among the branches.
+    whole: bool,
+}
+
+/// A step that a round may branch, with the values to try there.
+struct Candidate {
+    node: NodeId,
+    step: usize,
+    choices: Vec<usize>,
+}
+
+impl<T: Clone> Refine<T> {
+    pub(crate) fn new(config: RefineConfig) -> Self {
+        Refine {
+            config,
+            phase: Phase::Draft(Completion::new(NodeId::ROOT, Vec::new())),
+            incumbent: None,
+            settled: Vec::new(),
+            died_at: NodeId::ROOT,
+        }
+    }
+
+    pub(crate) fn advance<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) -> Flow {
+        loop {
+            match &mut self.phase {
+                Phase::Draft(draft) => {
+                    draft.advance(core);
+                    let node = draft.node();
+                    match draft.state() {
+                        State::Running => return Flow::Wait,
+                        State::Cut(bound) => return Flow::Stop(bound.clone()),
+                        State::Scored => self.adopt(core, node),
+                        State::Dead => {
+                            core.note_draft(node);
+                            if core.depth_hit() {
+                                // Other values would most likely need as many steps.
+                                return Flow::Stop(StopReason::Depth);
+                            }
+                            self.died_at = node;
+                        }
+                    }
+                    self.phase = Phase::Choose;
+                }
+                Phase::Choose => match self.choose(core).and_then(|c| self.begin(core, c)) {
+                    Ok(round) => self.phase = Phase::Round(round),
+                    Err(reason) => return Flow::Stop(reason),
+                },
+                Phase::Round(round) => {
+                    for branch in &mut round.branches {
+                        branch.advance(core);
+                    }
+                    if round.branches.iter().any(|b| *b.state() == State::Running) {
+                        return Flow::Wait;
+                    }
+                    let Phase::Round(round) = std::mem::replace(&mut self.phase, Phase::Choose) else {
+                        continue;
+                    };
+                    self.judge(core, &round);
+                    let cut = round.branches.iter().find_map(|b| match b.state() {
+                        State::Cut(bound) => Some(bound.clone()),
+                        _ => None,
+                    });
+                    if let Some(bound) = cut {
+                        return Flow::Stop(bound);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn close<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) {
+        match &mut self.phase {
+            Phase::Draft(draft) => {
+                draft.close(core);
+                core.note_draft(draft.node());
+            }
+            Phase::Round(round) => round.branches.iter_mut().for_each(|b| b.close(core)),
+            Phase::Choose => {}
+        }
+    }
+
+    /// Finds the step to branch next, or why there is none.
+    fn choose<P: Problem<Thought = T>>(
+        &mut self,
+        core: &mut Core<P>,
+    ) -> std::result::Result<Candidate, StopReason> {
+        let Some(incumbent) = self.incumbent else {
+            let mut node = self.died_at;
+            while core.tree().get(node).is_dead() {
+                node = core.tree().parent(node).ok_or_else(|| core.dead_end())?;
+            }
+            let step = core.tree().steps(node).len();
+            return Ok(Candidate { node, step, choices: self.top(core, node) });
+        };
+        let steps = core.tree().steps(incumbent);
+        loop {
+            let mut pick: Option<(usize, f64)> = None;
+            for (k, step) in steps.iter().enumerate() {
+                let entropy = core.tree().taken(*step).map_or(0.0, |(e, _)| e.entropy);
+                let open = !self.settled[k] && entropy >= self.config.tau;
+                if open && pick.is_none_or(|(_, most)| entropy > most) {
+                    pick = Some((k, entropy));
+                }
+            }
+            let (step, _) = pick.ok_or(StopReason::Settled)?;
+            let (node, taken) = steps[step];
+            let choices = self.top(core, node);
+            if choices.iter().any(|c| *c != taken) {
+                return Ok(Candidate { node, step, choices });
+            }
+            // Its own value is the only one worth trying: settled without a round.
+            self.settled[step] = true;
+            core.record(Event::Settled { step, gain: None });
+        }
+    }
+
+    /// The most probable live values after `node` until their share of the live mass reaches `ρ`, at most `B`.
+    fn top<P: Problem<Thought = T>>(&self, core: &Core<P>, node: NodeId) -> Vec<usize> {
+        let tree = core.tree();
+        let Some(expansion) = tree.get(node).expansion() else { return Vec::new() };
+        let live = || {
+            let all = expansion.choices.iter().enumerate();
+            all.filter(|(c, _)| tree.is_live(node, *c)).map(|(c, choice)| (c, choice.probability))
+        };
+        let wanted = self.config.rho * live().map(|(_, p)| p).sum::<f64>();
+        let mut mass = 0.0;
+        let mut top = Vec::new();
+        for (choice, probability) in live().take(self.config.branches) {
+            top.push(choice);
+            mass += probability;
+            if mass >= wanted {
+                break;
+            }
+        }
+        top
+    }
+
+    /// Begins a round with as many of the candidate's values as the budget carries.
+    fn begin<P: Problem<Thought = T>>(
+        &self,
+        core: &mut Core<P>,
+        candidate: Candidate,
+    ) -> std::result::Result<Round<T>, StopReason> {
+        let Candidate { node, step, choices } = candidate;
+        if !core.meter().rounds_left(self.config.rounds) {
+            return Err(StopReason::Rounds);
+        }
+        let mut total = Cost::default();
+        let mut admitted = 0;
+        for choice in &choices {
+            let cost = total.plus(worst_case(core, node, *choice, step));
+            if let Some(bound) = core.meter().breaks(cost) {
+                if self.incumbent.is_none() && total.is_free() {
+                    // Any complete path is better than none, and this one may end sooner than the worst case.
+                    admitted += 1;
+                } else if total.is_free() {
+                    return Err(bound);
+                }
+                break;
+            }
+            total = cost;
+            admitted += 1;
+        }
+        let number = core.begin_round();
+        let prefix = core.tree().path(node);
+        let (entropy, values) = core.tree().get(node).expansion().map_or((0.0, Vec::new()), |e| {
+            let value = |c: &usize| e.choices.get(*c).map(|c| (c.thought.clone(), c.probability));
+            (e.entropy, choices[..admitted].iter().filter_map(value).collect())
+        });
+        let left_out = choices.len() - admitted;
+        core.record(Event::Branched {
+            round: number,
+            step,
+            prefix: prefix.clone(),
+            entropy,
+            values,
+            left_out,
+        });
+        let branches = choices[..admitted].iter().map(|choice| {
+            let mut branch = Completion::new(node, prefix.clone());
+            branch.step(core, *choice);
+            branch
+        });
+        Ok(Round { number, step, branches: branches.collect(), whole: left_out == 0 })
+    }
+
+    /// Compares a finished round with the incumbent.
+    fn judge<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>, round: &Round<T>) {
+        let mut best: Option<(NodeId, f64)> = None;
+        for branch in round.branches.iter().filter(|b| *b.state() == State::Scored) {
+            let score = core.score_of(branch.node());
+            if Some(branch.node()) != self.incumbent && best.is_none_or(|(_, top)| score > top) {
+                best = Some((branch.node(), score));
+            }
+        }
+        let gain = match (best, self.incumbent) {
+            (Some((_, score)), Some(incumbent)) => Some(score - core.score_of(incumbent)),
+            _ => None,
+        };
+        match best {
+            Some((node, _)) if gain.is_none_or(|g| g > 0.0 && g >= self.config.delta) => {
+                core.record(Event::Replaced { round: round.number, path: core.tree().path(node), gain });
+                let before = std::mem::take(&mut self.settled);
+                self.adopt(core, node);
+                for (k, settled) in self.settled.iter_mut().enumerate() {
+                    *settled = match k.cmp(&round.step) {
+                        std::cmp::Ordering::Less => before.get(k).copied().unwrap_or(false),
+                        // Under the same prefix the same values would be tried again.
+                        std::cmp::Ordering::Equal => round.whole,
+                        std::cmp::Ordering::Greater => false,
+                    };
+                }
+            }
+            _ if self.incumbent.is_some() => {
+                // A step whose values were not all tried is not settled yet.
+                if round.whole {
+                    self.settled[round.step] = true;
+                    core.record(Event::Settled { step: round.step, gain });
+                }
+            }
+            _ => {
+                let dead = round.branches.iter().find(|b| *b.state() == State::Dead);
+                self.died_at = dead.map_or(self.died_at, Completion::node);
+            }
+        }
+    }
+
+    fn adopt<P: Problem<Thought = T>>(&mut self, core: &Core<P>, node: NodeId) {
+        self.incumbent = Some(node);
+        self.settled = vec![false; core.tree().steps(node).len()];
+    }
+}

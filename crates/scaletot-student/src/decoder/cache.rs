@@ -1,0 +1,82 @@
+//! Keys and values of tokens already read, so that decoding a chain reads each token once.
+
+use burn::tensor::Tensor;
+
+use super::batch::TokenBatch;
+use crate::error::{Error, Result};
+
+/// Keys and values `[rows, kv_heads, len, d_head]` of one layer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LayerCache(Option<(Tensor<4>, Tensor<4>)>);
+
+impl LayerCache {
+    /// Appends along time and returns all keys and values so far.
+    pub(super) fn append(&mut self, k: Tensor<4>, v: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let (k, v) = match self.0.take() {
+            Some((past_k, past_v)) => (Tensor::cat(vec![past_k, k], 2), Tensor::cat(vec![past_v, v], 2)),
+            None => (k, v),
+        };
+        self.0 = Some((k.clone(), v.clone()));
+        (k, v)
+    }
+}
+
+/// What a [`CausalLm`](super::CausalLm) remembers of the tokens of a batch. Starts empty; serves one batch.
+#[derive(Debug, Clone, Default)]
+pub struct KvCache {
+    rows: usize,
+    len: usize,
+    valid: Vec<bool>,
+    layers: Vec<LayerCache>,
+}
+
+impl KvCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of positions held, padding included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing has been read yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Notes the positions of `batch` and returns how many were held before.
+    pub(super) fn extend(&mut self, batch: &TokenBatch) -> Result<usize> {
+        let past = self.len;
+        if past > 0 && batch.rows() != self.rows {
+            return Err(Error::Shape {
+                what: "rows of a cached batch",
+                expected: self.rows,
+                got: batch.rows(),
+            });
+        }
+        let mut valid = Vec::with_capacity(batch.rows() * (past + batch.len()));
+        for row in 0..batch.rows() {
+            valid.extend_from_slice(&self.valid[row * past..(row + 1) * past]);
+            valid.extend_from_slice(&batch.valid()[row * batch.len()..(row + 1) * batch.len()]);
+        }
+        (self.rows, self.len, self.valid) = (batch.rows(), past + batch.len(), valid);
+        Ok(past)
+    }
+
+    /// `[rows, len]`.
+    pub(super) fn valid(&self) -> &[bool] {
+        &self.valid
+    }
+
+    pub(super) fn layer(&mut self, index: usize) -> &mut LayerCache {
+        if self.layers.len() <= index {
+            self.layers.resize_with(index + 1, LayerCache::default);
+        }
+        &mut self.layers[index]
+    }
+}

@@ -1,0 +1,169 @@
+//! A decoder-only transformer of the `LLaMA` family: `RMSNorm` before each block, rotary positions, grouped-query attention,
+//! `SwiGLU`, and an output head that is tied to the embedding by default.
+//!
+//! Module fields carry the names of the `LLaMA` checkpoints (`model.layers.0.self_attn.q_proj.weight`), so the saved file
+//! needs no key map. Sources: Zhang and Sennrich 2019 (`RMSNorm`), Su et al. 2021 (rotary positions), Shazeer 2020
+//! (`SwiGLU`), Ainslie et al. 2023 (grouped-query attention), Touvron et al. 2023 (their combination).
+//!
+//! Batches may be padded on either side: padded keys are masked, and rotary attention only depends on differences of
+//! positions, so padding does not change the states of real tokens. The trainers pad on the left, which puts the
+//! chains of all rows in the same columns.
+
+mod attention;
+mod batch;
+mod cache;
+mod dropout;
+mod init;
+mod layer;
+mod rotary;
+
+use burn::module::Module;
+use burn::nn::{Embedding, Linear, RmsNorm};
+use burn::tensor::module::linear;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+pub use batch::TokenBatch;
+pub use cache::KvCache;
+pub(crate) use dropout::Dropout;
+use init::Init;
+use layer::{Context, DecoderLayer};
+use rotary::Rotary;
+
+use crate::config::StudentConfig;
+use crate::error::{Error, Result};
+
+/// Embedding, layers and final norm: token ids to hidden states.
+#[derive(Module, Debug)]
+struct Decoder {
+    embed_tokens: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: RmsNorm,
+}
+
+/// The language model: a decoder and its output head.
+#[derive(Module, Debug)]
+pub struct CausalLm {
+    model: Decoder,
+    lm_head: Option<Linear>,
+    d_head: usize,
+    rope_theta: f64,
+}
+
+impl CausalLm {
+    /// A model with weights drawn from `seed` (see the `init` module: normal, residual outputs scaled down by depth).
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the sizes do not fit together or the vocabulary is empty.
+    pub fn new(config: &StudentConfig, vocab_size: usize, seed: u64, device: &Device) -> Result<Self> {
+        config.validate()?;
+        crate::config::check(vocab_size > 0, "vocab_size", "a positive number", vocab_size)?;
+        let mut init = Init::new(config, seed, device);
+        let model = Decoder {
+            embed_tokens: init.embedding(vocab_size),
+            layers: (0..config.n_layers).map(|_| DecoderLayer::new(config, &mut init)).collect(),
+            norm: init.norm(),
+        };
+        let lm_head = (!config.tie_embeddings).then(|| init.linear(config.d_model, vocab_size, 1.0));
+        Ok(Self { model, lm_head, d_head: config.head_dim(), rope_theta: config.rope_theta })
+    }
+
+    /// Number of tokens the model knows.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.model.embed_tokens.weight.lazy_shape()[0]
+    }
+
+    /// The device of the weights (with their autodiff context).
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.model.embed_tokens.weight.val().device()
+    }
+
+    /// Hidden states after the final norm, `[rows, len, d]`. States at padded positions are finite but mean nothing.
+    ///
+    /// # Errors
+    /// [`Error::Token`] for an id outside the vocabulary.
+    pub fn hidden(&self, batch: &TokenBatch) -> Result<Tensor<3>> {
+        self.run(batch, None, None)
+    }
+
+    /// As [`hidden`](Self::hidden) for training: elements are dropped after the embedding and after each block.
+    pub(crate) fn hidden_with_dropout(&self, batch: &TokenBatch, dropout: &mut Dropout) -> Result<Tensor<3>> {
+        self.run(batch, None, Some(dropout))
+    }
+
+    /// Hidden states of `batch` as the continuation of what `cache` holds; the cache then holds it too. Feeding a
+    /// sequence in pieces gives the states that feeding it at once gives.
+    ///
+    /// # Errors
+    /// [`Error::Token`] for an id outside the vocabulary, [`Error::Shape`] if the batch has not the cache's rows.
+    pub fn hidden_cached(&self, batch: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<3>> {
+        self.run(batch, Some(cache), None)
+    }
+
+    /// Logits over the vocabulary, `[rows, len, vocab]`, of hidden states `[rows, len, d]`.
+    #[must_use]
+    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        linear(hidden, self.head(), None)
+    }
+
+    /// Logits `[n, count]` of the `count` consecutive tokens from `first`, of hidden states `[n, d]`: what a choice
+    /// among a state's values needs, without the rest of the vocabulary.
+    pub(crate) fn logits_of(&self, hidden: Tensor<2>, first: usize, count: usize) -> Tensor<2> {
+        let head = match &self.lm_head {
+            Some(head) => head.weight.val().narrow(1, first, count),
+            None => self.model.embed_tokens.weight.val().narrow(0, first, count).transpose(),
+        };
+        hidden.matmul(head)
+    }
+
+    /// The head as a `[d, vocab]` matrix.
+    fn head(&self) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.weight.val(),
+            None => self.model.embed_tokens.weight.val().transpose(),
+        }
+    }
+
+    fn run(
+        &self,
+        batch: &TokenBatch,
+        mut cache: Option<&mut KvCache>,
+        mut dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor<3>> {
+        let vocab = self.vocab_size();
+        if let Some(&id) = batch.ids().iter().find(|&&id| id as usize >= vocab) {
+            return Err(Error::Token { id, vocab });
+        }
+        let (rows, len) = (batch.rows(), batch.len());
+        let past = match cache.as_deref_mut() {
+            Some(cache) => cache.extend(batch)?,
+            None => 0,
+        };
+        let valid = cache.as_deref().map_or(batch.valid(), KvCache::valid);
+        let device = self.device().without_autodiff();
+        let ids = batch.ids().iter().map(|&id| id as i64).collect::<Vec<_>>();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device);
+        let context = Context {
+            rotary: Rotary::new(past, len, self.d_head, self.rope_theta, &device),
+            bias: attention::bias(valid, rows, past, len, &device),
+        };
+        let mut x = drop_some(self.model.embed_tokens.forward(ids), &mut dropout);
+        for (index, layer) in self.model.layers.iter().enumerate() {
+            let cache = cache.as_deref_mut().map(|cache| cache.layer(index));
+            x = layer.forward(x, &context, cache, &mut dropout);
+        }
+        Ok(self.model.norm.forward(x))
+    }
+}
+
+/// Applies dropout where there is one.
+fn drop_some(x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3> {
+    match dropout {
+        Some(dropout) => dropout.apply(x),
+        None => x,
+    }
+}
+
+#[cfg(test)]
+mod tests;

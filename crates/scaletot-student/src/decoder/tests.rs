@@ -1,0 +1,233 @@
+use burn::tensor::{Device, Tensor, TensorData};
+use proptest::prelude::*;
+
+use super::dropout::Dropout;
+use super::rotary::Rotary;
+use super::{CausalLm, KvCache, TokenBatch};
+use crate::config::StudentConfig;
+
+const VOCAB: usize = 11;
+
+fn tiny() -> StudentConfig {
+    StudentConfig { d_model: 8, n_layers: 2, n_heads: 4, n_kv_heads: 2, d_ff: 12, ..Default::default() }
+}
+
+fn model(seed: u64) -> CausalLm {
+    CausalLm::new(&tiny(), VOCAB, seed, &Device::default()).unwrap()
+}
+
+fn states(model: &CausalLm, batch: &TokenBatch) -> Vec<Vec<f32>> {
+    rows_of(model.hidden(batch).unwrap())
+}
+
+/// `[rows, len, d]` as one vector per position.
+fn rows_of(hidden: Tensor<3>) -> Vec<Vec<f32>> {
+    let d = hidden.dims()[2];
+    hidden.try_into_vec_as::<f32>().unwrap().chunks(d).map(<[f32]>::to_vec).collect()
+}
+
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_finite() && (a - b).abs() < 2e-5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Padding on either side changes no real token's state.
+    #[test]
+    fn padding_is_invisible(
+        a in prop::collection::vec(1u32..VOCAB as u32, 1..6),
+        b in prop::collection::vec(1u32..VOCAB as u32, 6..9),
+    ) {
+        let model = model(3);
+        let alone = states(&model, &TokenBatch::left_padded(&[&a], 0));
+        let left = states(&model, &TokenBatch::left_padded(&[&b, &a], 0));
+        let right = states(&model, &TokenBatch::right_padded(&[&b, &a], 0));
+        for (i, state) in alone.iter().enumerate() {
+            prop_assert!(close(state, &left[2 * b.len() - a.len() + i]));
+            prop_assert!(close(state, &right[b.len() + i]));
+        }
+        prop_assert!(left.iter().flatten().all(|x| x.is_finite()));
+    }
+
+    /// A token's state does not depend on later tokens.
+    #[test]
+    fn the_future_is_unseen(
+        tokens in prop::collection::vec(0u32..VOCAB as u32, 2..8),
+        other in 0u32..VOCAB as u32,
+    ) {
+        let model = model(4);
+        let mut changed = tokens.clone();
+        let last = changed.len() - 1;
+        changed[last] = other;
+        let before = states(&model, &TokenBatch::left_padded(&[&tokens], 0));
+        let after = states(&model, &TokenBatch::left_padded(&[&changed], 0));
+        for (a, b) in before.iter().zip(&after).take(last) {
+            prop_assert!(close(a, b));
+        }
+        prop_assert_eq!(close(&before[last], &after[last]), tokens[last] == other);
+    }
+
+    /// Reading in pieces through the cache gives the states of reading at once, left padding included.
+    #[test]
+    fn the_cache_changes_nothing(
+        a in prop::collection::vec(1u32..VOCAB as u32, 3..7),
+        b in prop::collection::vec(1u32..VOCAB as u32, 7),
+        cut in 1usize..3,
+    ) {
+        let model = model(5);
+        let whole = TokenBatch::left_padded(&[&a, &b], 0);
+        let full = model.hidden(&whole).unwrap();
+        let head: Vec<_> = [&a, &b].map(|s| s[..s.len() - cut].to_vec()).to_vec();
+        let tail: Vec<_> = [&a, &b].map(|s| s[s.len() - cut..].to_vec()).to_vec();
+        let mut cache = KvCache::new();
+        model.hidden_cached(&TokenBatch::left_padded(&head, 0), &mut cache).unwrap();
+        let rest = model.hidden_cached(&TokenBatch::left_padded(&tail, 0), &mut cache).unwrap();
+        prop_assert_eq!(cache.len(), whole.len());
+        let expected = rows_of(full.narrow(1, whole.len() - cut, cut));
+        for (a, b) in rows_of(rest).iter().zip(&expected) {
+            prop_assert!(close(a, b));
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_model() {
+    let batch = TokenBatch::left_padded(&[vec![1, 2, 3]], 0);
+    assert_eq!(states(&model(7), &batch), states(&model(7), &batch));
+    assert_ne!(states(&model(7), &batch), states(&model(8), &batch));
+}
+
+#[test]
+fn an_untied_head_has_its_own_weights() {
+    let config = StudentConfig { tie_embeddings: false, ..tiny() };
+    let device = Device::default();
+    let untied = CausalLm::new(&config, VOCAB, 1, &device).unwrap();
+    let batch = TokenBatch::left_padded(&[vec![1, 2, 3]], 0);
+    for model in [untied, model(1)] {
+        let hidden = model.hidden(&batch).unwrap();
+        let all = model.logits(hidden.clone());
+        assert_eq!(all.dims(), [1, 3, VOCAB]);
+        let some = model.logits_of(hidden.reshape([3, 8]), 4, 5);
+        let expected = all.reshape([3, VOCAB]).narrow(1, 4, 5);
+        assert!(some.all_close(expected, None, Some(1e-6)));
+    }
+}
+
+#[test]
+fn an_unknown_token_and_a_wrong_cache_are_errors() {
+    let model = model(1);
+    let error = model.hidden(&TokenBatch::left_padded(&[vec![1, 99]], 0)).unwrap_err();
+    assert!(error.to_string().contains("99"), "{error}");
+    let mut cache = KvCache::new();
+    model.hidden_cached(&TokenBatch::left_padded(&[vec![1]], 0), &mut cache).unwrap();
+    let two = TokenBatch::left_padded(&[vec![1], vec![2]], 0);
+    assert!(model.hidden_cached(&two, &mut cache).is_err());
+}
+
+/// Grouped-query attention with one head per group is plain multi-head attention: compared with a loop in f64.
+#[test]
+fn attention_equals_a_plain_loop() {
+    use super::{attention, init::Init, layer::Context};
+    let device = Device::default();
+    for kv_heads in [1, 2, 4] {
+        let config = StudentConfig { n_kv_heads: kv_heads, ..tiny() };
+        let attention = attention::Attention::new(&config, &mut Init::new(&config, 9, &device));
+        let (len, d, heads, width) = (5, 8, 4, 2);
+        let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
+        let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
+        let context = Context {
+            rotary: Rotary::new(0, len, width, 10_000.0, &device),
+            bias: attention::bias(&vec![true; len], 1, 0, len, &device),
+        };
+        let got = attention.forward(input, &context, None).try_into_vec_as::<f32>().unwrap();
+        let expected = reference::attention(&attention, &x, len, d, heads, kv_heads, width);
+        for (a, b) in got.iter().zip(&expected) {
+            assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+}
+
+/// The rotation of position `p` turns the pair `(x_i, x_{i + half})` by `p · θ^(−2i/d)`.
+#[test]
+fn rotary_turns_pairs_and_keeps_lengths() {
+    let device = Device::default();
+    let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 1, 1, 4]), &device);
+    let turned = Rotary::new(3, 1, 4, 100.0, &device).apply(x).try_into_vec_as::<f32>().unwrap();
+    for (i, angle) in [(0, 3.0f64), (1, 3.0 * 100f64.powf(-0.5))] {
+        let (a, b) = ([1.0, 2.0][i], [3.0, 4.0][i]);
+        assert!((f64::from(turned[i]) - (a * angle.cos() - b * angle.sin())).abs() < 1e-5);
+        assert!((f64::from(turned[i + 2]) - (b * angle.cos() + a * angle.sin())).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_repeats_with_its_seed() {
+    let device = Device::default();
+    let ones = Tensor::<3>::ones([10, 20, 50], &device);
+    let draw = |seed| {
+        let dropped = Dropout::new(0.3, seed).unwrap().apply(ones.clone());
+        dropped.try_into_vec_as::<f32>().unwrap()
+    };
+    let values = draw(1);
+    let zeros = values.iter().filter(|&&x| x == 0.0).count() as f64 / values.len() as f64;
+    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / values.len() as f64;
+    assert!((zeros - 0.3).abs() < 0.02 && (mean - 1.0).abs() < 0.03, "{zeros} {mean}");
+    assert_eq!(values, draw(1));
+    assert_ne!(values, draw(2));
+    assert!(Dropout::new(0.0, 1).is_none());
+}
+
+/// Plain loops in f64.
+mod reference {
+    use burn::module::Module;
+
+    use super::super::attention::Attention;
+
+    struct Weights(Vec<Vec<f64>>);
+
+    impl burn::module::ModuleVisitor for Weights {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<burn::tensor::Tensor<D>>) {
+            self.0.push(param.val().try_into_vec_as::<f64>().unwrap());
+        }
+    }
+
+    pub(super) fn attention(
+        attention: &Attention,
+        x: &[f32],
+        len: usize,
+        d: usize,
+        heads: usize,
+        kv_heads: usize,
+        width: usize,
+    ) -> Vec<f64> {
+        let mut weights = Weights(vec![]);
+        attention.visit(&mut weights);
+        let [q, k, v, o] = weights.0.try_into().unwrap();
+        let project = |w: &[f64], t: usize, column: usize, columns: usize| -> f64 {
+            (0..d).map(|i| f64::from(x[t * d + i]) * w[i * columns + column]).sum()
+        };
+        let turn = |pair: [f64; 2], t: usize| {
+            let (sin, cos) = (t as f64).sin_cos();
+            [pair[0] * cos - pair[1] * sin, pair[1] * cos + pair[0] * sin]
+        };
+        let kv = kv_heads * width;
+        let mut mixed = vec![0.0; len * d];
+        for head in 0..heads {
+            let group = head / (heads / kv_heads);
+            for t in 0..len {
+                let query = turn([0, 1].map(|i| project(&q, t, head * width + i, d)), t);
+                let score = |s: usize| {
+                    let key = turn([0, 1].map(|i| project(&k, s, group * width + i, kv)), s);
+                    ((query[0] * key[0] + query[1] * key[1]) / (width as f64).sqrt()).exp()
+                };
+                let total: f64 = (0..=t).map(score).sum();
+                for i in 0..width {
+                    mixed[t * d + head * width + i] =
+                        (0..=t).map(|s| score(s) / total * project(&v, s, group * width + i, kv)).sum();
+                }
+            }
+        }
+        (0..len * d).map(|e| (0..d).map(|i| mixed[e / d * d + i] * o[i * d + e % d]).sum()).collect()
+    }
+}

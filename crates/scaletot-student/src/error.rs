@@ -1,0 +1,165 @@
+//! The crate's error.
+
+use std::path::PathBuf;
+
+use scaletot_profile::{SchemaHash, UserId};
+
+/// Result with the crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with a student.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option is out of range.
+    #[error("option `{field}`: expected {expected}, got {got}")]
+    Config {
+        /// The option.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it was.
+        got: String,
+    },
+    /// A token id the model has no embedding for.
+    #[error("token id {id} is outside the vocabulary of {vocab} tokens")]
+    Token {
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab: usize,
+    },
+    /// A size that does not match.
+    #[error("{what}: expected {expected}, got {got}")]
+    Shape {
+        /// What was measured.
+        what: &'static str,
+        /// The size it must have.
+        expected: usize,
+        /// The size it has.
+        got: usize,
+    },
+    /// A row that the table does not have.
+    #[error("row {row} of a table of {rows} rows")]
+    Row {
+        /// The row.
+        row: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// Data of another schema than the student's.
+    #[error("{what}: expected schema {expected}, got {got}")]
+    SchemaMismatch {
+        /// What has the other schema.
+        what: &'static str,
+        /// Hash of the student's schema.
+        expected: SchemaHash,
+        /// Hash of the schema that came.
+        got: SchemaHash,
+    },
+    /// No user is left to train on.
+    #[error("no user to train {stage} on: {why} (rows given: {rows}, with an accepted record: {accepted})")]
+    NoUsers {
+        /// Which trainer.
+        stage: &'static str,
+        /// What was missing.
+        why: &'static str,
+        /// Rows that were given.
+        rows: usize,
+        /// Rows whose record is accepted.
+        accepted: usize,
+    },
+    /// Two records for one user.
+    #[error("user {user} has more than one record")]
+    DuplicateRecord {
+        /// The user.
+        user: UserId,
+    },
+    /// Training left the numbers.
+    #[error(
+        "{stage}, epoch {epoch}, step {step}: the {what} is {value}; a lower learning rate or clip_norm may help"
+    )]
+    NonFinite {
+        /// Which trainer.
+        stage: &'static str,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Optimiser step, from 1.
+        step: usize,
+        /// Loss, gradient norm or held-out loss.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// The progress listener asked to stop; nothing is kept of a half-trained student.
+    #[error("{stage} was stopped in epoch {epoch}")]
+    Stopped {
+        /// Which trainer.
+        stage: &'static str,
+        /// Epoch, from 1.
+        epoch: usize,
+    },
+    /// A saved student of a format this version does not read.
+    #[error("{path}: expected format {expected}, got {got}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format this version reads and writes.
+        expected: u32,
+        /// The format of the file.
+        got: u32,
+    },
+    /// A file of a saved student that does not hold what it should.
+    #[error("{path}: {message}", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The `tokenizers` library refused something.
+    #[error("tokenizer: {message}")]
+    Tokenizer {
+        /// What it said.
+        message: String,
+    },
+    /// The device could not be read.
+    #[error("reading {what} from the device: {message}")]
+    Device {
+        /// What was read.
+        what: &'static str,
+        /// Why it failed.
+        message: String,
+    },
+    /// From the profiles.
+    #[error(transparent)]
+    Profile(#[from] scaletot_profile::Error),
+    /// From the chains.
+    #[error(transparent)]
+    Chain(#[from] scaletot_chain::Error),
+    /// From the OSIPO loss.
+    #[error(transparent)]
+    Osipo(#[from] scaletot_osipo::Error),
+    /// Reading or writing a file failed.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn corrupt(path: &std::path::Path, message: impl std::fmt::Display) -> Self {
+        Self::Corrupt { path: path.to_path_buf(), message: message.to_string() }
+    }
+
+    pub(crate) fn device(what: &'static str, message: impl std::fmt::Display) -> Self {
+        Self::Device { what, message: message.to_string() }
+    }
+}

@@ -1,0 +1,286 @@
+//! Thinking: chains, posteriors and representations for many users.
+//!
+//! The decoder is asked for a state's value only: after each state's name the logits of that state's values are taken,
+//! values that the chain schema forbids after the values so far are removed, and one of the rest is chosen. An illegal
+//! chain therefore cannot come about, and no probability is wasted on tokens that could not follow.
+
+use burn::tensor::Tensor;
+use ndarray::{Array2, Array3};
+use rand::{Rng, RngExt};
+use scaletot_profile::ProfileTable;
+
+use crate::config::{check, finite_above};
+use crate::decoder::{KvCache, TokenBatch};
+use crate::error::{Error, Result};
+use crate::seeds;
+use crate::student::Student;
+use crate::tokenizer::PAD;
+
+/// What the student has to say about `N` users; row `i` is the `i`-th row asked for.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct StudentSignals {
+    /// The student's own chain of each user, `[N, K]` value codes.
+    pub chains: Array2<u16>,
+    /// For each state `[N, |V_k|]`: the probability of each value after the values the chain has before it. Rows sum to 1;
+    /// forbidden values have 0.
+    pub posteriors: Vec<Array2<f32>>,
+    /// The final hidden state (after the last norm) at each state's value, `[N, K, d]`.
+    pub representations: Array3<f32>,
+}
+
+impl Student {
+    /// Decodes greedily for the users in `rows`, `batch` at a time.
+    ///
+    /// ```
+    /// # use scaletot_chain::{ChainSchema, StateDef};
+    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+    /// # use scaletot_student::{Student, StudentConfig};
+    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let mut builder = TableBuilder::new(schema);
+    /// # builder.push_text(1, &["35+"])?;
+    /// # let table = builder.finish();
+    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
+    /// let signals = student.infer(&table, &[0], 256)?;
+    /// assert_eq!(signals.chains.dim(), (1, 1));
+    /// assert!((signals.posteriors[0].sum() - 1.0).abs() < 1e-5);
+    /// assert_eq!(signals.representations.dim(), (1, 1, 64));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there,
+    /// [`Error::Config`] for a batch of 0.
+    pub fn infer(&self, table: &ProfileTable, rows: &[usize], batch: usize) -> Result<StudentSignals> {
+        let (states, d) = (self.chain_schema().len(), self.config().d_model);
+        let mut signals = StudentSignals {
+            chains: Array2::zeros((rows.len(), states)),
+            posteriors: self
+                .chain_schema()
+                .domain_sizes()
+                .iter()
+                .map(|&v| Array2::zeros((rows.len(), v)))
+                .collect(),
+            representations: Array3::zeros((rows.len(), states, d)),
+        };
+        self.decode(
+            table,
+            rows,
+            batch,
+            |step| {
+                for (&at, row) in step.at.iter().zip(0..) {
+                    let p = softmax(step.logits_of(row), step.legal(row), 1.0);
+                    let value = argmax(&p);
+                    for (v, p) in p.iter().enumerate() {
+                        signals.posteriors[step.state][[at, v]] = *p as f32;
+                    }
+                    signals.chains[[at, step.state]] = value;
+                    step.chosen.push(value);
+                }
+                Ok(())
+            },
+            |at, state, hidden| {
+                for (i, x) in hidden.iter().enumerate() {
+                    signals.representations[[at, state, i]] = *x;
+                }
+            },
+        )?;
+        Ok(signals)
+    }
+
+    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. The temperature
+    /// divides the logits. A chain depends on `seed`, on its place in `rows` and on the profile, not on `batch`.
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer), and [`Error::Config`] for a temperature that is not a finite number above 0.
+    pub fn sample(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        batch: usize,
+        temperature: f64,
+        seed: u64,
+    ) -> Result<Array2<u16>> {
+        check(finite_above(temperature, 0.0), "temperature", "a finite number above 0", temperature)?;
+        let mut chains = Array2::zeros((rows.len(), self.chain_schema().len()));
+        let mut streams: Vec<_> = (0..rows.len()).map(|at| seeds::numbered(seed, at as u64)).collect();
+        self.decode(
+            table,
+            rows,
+            batch,
+            |step| {
+                for (&at, row) in step.at.iter().zip(0..) {
+                    let p = softmax(step.logits_of(row), step.legal(row), temperature);
+                    let value = draw(&p, &mut streams[at]);
+                    chains[[at, step.state]] = value;
+                    step.chosen.push(value);
+                }
+                Ok(())
+            },
+            |_, _, _| {},
+        )?;
+        Ok(chains)
+    }
+
+    /// Runs the decoder over `rows`: `choose` pushes the value of every row of a step, `represent` gets position,
+    /// state and hidden state of every value.
+    fn decode(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        batch: usize,
+        mut choose: impl FnMut(&mut Step<'_>) -> Result<()>,
+        mut represent: impl FnMut(usize, usize, &[f32]),
+    ) -> Result<()> {
+        check(batch > 0, "batch", "a positive number", batch)?;
+        self.tokenizer().check_table(table)?;
+        self.tokenizer().check_rows(table, rows)?;
+        let prompts: Vec<Vec<u32>> =
+            rows.iter().map(|&row| self.tokenizer().prompt(table, row, |_| true)).collect();
+        // Profiles of about the same length share a batch, so that little is padded.
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|&at| prompts[at].len());
+        for at in order.chunks(batch) {
+            let prompts: Vec<&[u32]> = at.iter().map(|&at| prompts[at].as_slice()).collect();
+            self.decode_batch(at, &prompts, &mut choose, &mut represent)?;
+        }
+        Ok(())
+    }
+
+    fn decode_batch(
+        &self,
+        at: &[usize],
+        prompts: &[&[u32]],
+        choose: &mut impl FnMut(&mut Step<'_>) -> Result<()>,
+        represent: &mut impl FnMut(usize, usize, &[f32]),
+    ) -> Result<()> {
+        let (tokenizer, schema, d) = (self.tokenizer(), self.chain_schema(), self.config().d_model);
+        let mut cache = KvCache::new();
+        let mut chains = vec![Vec::with_capacity(schema.len()); at.len()];
+        // Each pass reads the value before, if there is one, and the next state's name, if there is one.
+        let mut next: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
+        for state in 0..=schema.len() {
+            if let Some(name) = tokenizer.state_token(state) {
+                next.iter_mut().for_each(|tokens| tokens.push(name));
+            }
+            let hidden = self.model().hidden_cached(&TokenBatch::left_padded(&next, PAD), &mut cache)?;
+            let len = hidden.dims()[1];
+            if let Some(before) = state.checked_sub(1) {
+                let states = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
+                for (&at, hidden) in at.iter().zip(states.chunks_exact(d)) {
+                    represent(at, before, hidden);
+                }
+            }
+            if state == schema.len() {
+                break;
+            }
+            let values = tokenizer.value_tokens(state);
+            let (first, count) = (values.start, values.len());
+            let last = hidden.narrow(1, len - 1, 1).reshape([at.len(), d]);
+            let logits = to_host("logits", self.model().logits_of(last, first as usize, count))?;
+            if let Some(&value) = logits.iter().find(|x| !x.is_finite()) {
+                return Err(Error::device("logits", format!("a logit is {value}")));
+            }
+            let legal = chains.iter().map(|chain: &Vec<u16>| schema.allowed(state, chain)).collect();
+            let mut step = Step { at, state, logits, legal, chosen: Vec::with_capacity(at.len()) };
+            choose(&mut step)?;
+            next = step.chosen.iter().map(|&value| vec![first + u32::from(value)]).collect();
+            for (chain, value) in chains.iter_mut().zip(step.chosen) {
+                chain.push(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One state's turn for a batch.
+struct Step<'a> {
+    /// Position of each row of the batch in what was asked for.
+    at: &'a [usize],
+    state: usize,
+    logits: Vec<f32>,
+    legal: Vec<Vec<bool>>,
+    /// The values, filled by whoever chooses.
+    chosen: Vec<u16>,
+}
+
+impl Step<'_> {
+    fn logits_of(&self, row: usize) -> &[f32] {
+        let width = self.logits.len() / self.at.len();
+        &self.logits[row * width..(row + 1) * width]
+    }
+
+    fn legal(&self, row: usize) -> &[bool] {
+        &self.legal[row]
+    }
+}
+
+/// `softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.
+fn softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
+    let scaled = logits
+        .iter()
+        .zip(legal)
+        .map(|(&x, &ok)| if ok { f64::from(x) / temperature } else { f64::NEG_INFINITY });
+    let scaled: Vec<f64> = scaled.collect();
+    let top = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let odds: Vec<f64> = scaled.iter().map(|x| (x - top).exp()).collect();
+    let sum: f64 = odds.iter().sum();
+    odds.iter().map(|x| x / sum).collect()
+}
+
+/// The first of the most probable values.
+fn argmax(p: &[f64]) -> u16 {
+    let mut best = 0;
+    for (v, &x) in p.iter().enumerate() {
+        if x > p[best] {
+            best = v;
+        }
+    }
+    best as u16
+}
+
+/// A value drawn from `p`; never one of probability 0.
+fn draw(p: &[f64], rng: &mut impl Rng) -> u16 {
+    let mut left: f64 = rng.random();
+    let mut last = 0;
+    for (v, &x) in p.iter().enumerate().filter(|(_, x)| **x > 0.0) {
+        last = v;
+        if left < x {
+            break;
+        }
+        left -= x;
+    }
+    last as u16
+}
+
+/// The tensor's elements on the host.
+pub(crate) fn to_host<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor.try_into_vec_as::<f32>().map_err(|e| Error::device(what, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_without_probability_is_never_drawn() {
+        let mut rng = seeds::numbered(1, 1);
+        let mut seen = [0; 3];
+        for _ in 0..2_000 {
+            seen[usize::from(draw(&[0.25, 0.0, 0.75], &mut rng))] += 1;
+        }
+        assert_eq!(seen[1], 0);
+        assert!((f64::from(seen[0]) / 2_000.0 - 0.25).abs() < 0.04, "{seen:?}");
+        assert_eq!(draw(&[0.0, 1.0 - 1e-16, 0.0], &mut rng), 1);
+    }
+
+    #[test]
+    fn the_softmax_is_over_legal_values() {
+        let p = softmax(&[9.0, 1.0, 1.0], &[false, true, true], 0.5);
+        assert_eq!(p, [0.0, 0.5, 0.5]);
+        assert_eq!(argmax(&p), 1);
+        let p = softmax(&[1e30, -1e30], &[true, true], 1e-3);
+        assert_eq!(p, [1.0, 0.0]);
+    }
+}

@@ -1,0 +1,87 @@
+//! A large teacher can reason about a few thousand users; the student learns from those chains to reason about all
+//! that are asked of it. It is a small decoder-only transformer that reads a static profile as one token per
+//! `field=value` and thinks a typed user-state chain, one token per state value. Trained first on the teacher's curated
+//! chains ([`sft()`]) and then on what users turned out to be worth ([`osipo()`]), it gives for each user a legal chain, a
+//! posterior per state and a hidden state per step, which the profile encoder is distilled from.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use scaletot_chain::{Chain, ChainRecord, ChainSchema, StateDef, Verdict};
+//! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+//! use scaletot_student::{SftConfig, Student, StudentConfig, sft};
+//!
+//! let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+//! let chain = ChainSchema::builder("customer")
+//!     .state(StateDef::ordinal("need", ["low", "high"]))
+//!     .state(StateDef::ordinal("spend", ["low", "high"]).depends_on(["need"]))
+//!     .build()?;
+//!
+//! // Forty users, and what a teacher made of each of them.
+//! let mut builder = TableBuilder::new(schema);
+//! let mut records = Vec::new();
+//! for user in 0..40i64 {
+//!     let old = user % 2;
+//!     builder.push_text(user, &[["18-34", "35+"][old as usize]])?;
+//!     let best = Chain::certain(&chain, &[old as u16, old as u16])?;
+//!     records.push(ChainRecord::new(user.into(), Verdict::Accepted).with_best(Some(best)));
+//! }
+//! let table = builder.finish();
+//! let rows: Vec<usize> = (0..40).collect();
+//!
+//! let mut sizes = StudentConfig::default();
+//! (sizes.d_model, sizes.n_layers, sizes.d_ff) = (16, 1, 32);
+//! let mut config = SftConfig::default();
+//! (config.epochs, config.batch_size, config.learning_rate) = (12, 8, 1e-2);
+//! let student = Student::new(&sizes, &table, &chain, 7, &Device::default())?;
+//! let (student, log) = sft(&student, &table, &rows, &records, &config, 7, &())?;
+//! assert_eq!(log.users + log.validation_users, 40);
+//!
+//! let signals = student.infer(&table, &[0, 1], 256)?;
+//! assert_eq!(signals.chains.row(0).to_vec(), [0, 0]);
+//! assert_eq!(signals.chains.row(1).to_vec(), [1, 1]);
+//! assert_eq!(signals.representations.dim(), (2, 2, 16)); // [users, states, width]
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Choices
+//! - **A missing field has no token.** Sparse profiles are short sequences, and field dropout in training makes exactly
+//!   the profiles that lack a field; see [`ProfileTokenizer`].
+//! - **An illegal chain cannot be decoded.** Each state's value is chosen among those the chain schema allows, and
+//!   posteriors are taken over the same values; see [`Student::infer`].
+//! - **OSIPO looks at the policy that decodes**, that is at log-probabilities over legal values; see [`osipo()`].
+//! - **Everything follows from seeds.** Weights, order, dropout and samples are drawn on the host from streams of the
+//!   caller's seed, never from a device's shared generator. The same seed gives the same run on one backend.
+//! - **`AdamW` is PyTorch's** (β = 0.9, 0.999; ε = 1e-8; decoupled decay), and gradients are clipped by their global norm;
+//!   Burn's own defaults and clipping differ.
+//!
+//! The architecture is that of the `LLaMA` family (see [`decoder`]); soft targets, curation weights and the candidate
+//! rules are this project's own.
+//!
+//! # Features
+//! `flex` (default), `ndarray`, `wgpu`, `vulkan` and `cuda` compile a backend in; the `Device` chooses among them.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod config;
+pub mod decoder;
+mod error;
+mod files;
+mod infer;
+mod seeds;
+mod store;
+mod student;
+mod tokenizer;
+mod train;
+
+pub use config::StudentConfig;
+pub use error::{Error, Result};
+pub use infer::StudentSignals;
+pub use student::Student;
+pub use tokenizer::{ProfileTokenizer, TokenSequence};
+pub use train::Stop;
+pub use train::osipo::{ChainReward, OsipoConfig, OsipoEpoch, OsipoLog, osipo};
+pub use train::sft::{SftConfig, SftEpoch, SoftLabel, TrainLog, sft};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,33 @@
+//! Independent random streams of one seed.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream of random numbers is used for. Streams do not overlap, so drawing more for one purpose does not shift
+/// another.
+#[derive(Debug, Clone, Copy)]
+#[repr(u64)]
+pub(crate) enum Purpose {
+    /// Which users are held out.
+    Split = 1,
+    /// Order of users in an epoch.
+    Shuffle = 2,
+    /// Which fields are dropped.
+    Fields = 3,
+    /// Seed of the dropout masks.
+    Dropout = 4,
+    /// Seed of chains that are sampled as candidates.
+    Candidates = 5,
+}
+
+/// The stream of `seed` for `purpose`.
+pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
+    numbered(seed, purpose as u64)
+}
+
+/// The stream of `seed` with that number.
+pub(crate) fn numbered(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
+}

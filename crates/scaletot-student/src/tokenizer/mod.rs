@@ -1,0 +1,306 @@
+//! Profiles and chains as token ids.
+//!
+//! The vocabulary comes from the two schemas alone: one token per `field=value`, per state and per state value. A
+//! language model's tokenizer would spend ten tokens on what one says here, and the decoder would have to learn that
+//! they belong together.
+//!
+//! The sequence of a user is `<bos> profile <think> <state 1> value … <state K> value <eos>`.
+//! - A missing field has *no* token, so a sparse profile is a short one, and dropping a field in training makes
+//!   exactly the profile that lacks it.
+//! - A numeric field has one token per quantile bin, a multi-valued one a token per value (and one for "no value",
+//!   which is not the same as missing), a field with an unknown bucket a token for the bucket.
+//! - The values of a state have consecutive ids.
+
+mod layout;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Value};
+use tokenizers::models::wordlevel::WordLevel;
+use tokenizers::pre_tokenizers::delimiter::CharDelimiterSplit;
+use tokenizers::{AddedToken, Tokenizer};
+
+use self::layout::Layout;
+pub(crate) use self::layout::{BOS, EOS, PAD, SPECIAL, THINK};
+use crate::error::{Error, Result};
+
+/// Between the tokens of a sequence that is written as text.
+const SEPARATOR: char = '\n';
+
+/// A sequence of tokens that knows its chain segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenSequence {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// For each token the step of the chain it belongs to, from 0: a state's name and its value. `None` for the
+    /// profile and the special tokens.
+    pub segments: Vec<Option<usize>>,
+}
+
+/// Turns profiles and chains of one pair of schemas into token ids.
+///
+/// ```
+/// use scaletot_chain::{ChainSchema, StateDef};
+/// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+/// use scaletot_student::ProfileTokenizer;
+///
+/// let schema = ProfileSchema::builder("shop")
+///     .field(FieldSpec::ordinal("age", ["18-34", "35+"]))
+///     .field(FieldSpec::numeric("income"))
+///     .build()?;
+/// let mut builder = TableBuilder::new(schema);
+/// builder.push_text(1, &["35+", "10"])?;
+/// builder.push_text(2, &["", "90"])?;
+/// let table = builder.finish();
+/// let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+///
+/// let tokenizer = ProfileTokenizer::fit(&table, &chain, 2)?;
+/// let sequence = tokenizer.encode(&table, 1, &[1])?;
+/// let words = tokenizer.words(&sequence.ids);
+/// assert_eq!(words, ["<bos>", "income=(10,inf)", "<think>", "<state:budget>", "<state:budget=high>", "<eos>"]);
+/// assert_eq!(sequence.segments[3..5], [Some(0), Some(0)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ProfileTokenizer {
+    profile: Arc<ProfileSchema>,
+    chain: Arc<ChainSchema>,
+    layout: Layout,
+    tokenizer: Tokenizer,
+}
+
+impl ProfileTokenizer {
+    /// Fits the bins of numeric fields to a table, at most `bins` each; everything else follows from the schemas.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for no bins, [`Error::Tokenizer`] if the vocabulary cannot be built.
+    pub fn fit(table: &ProfileTable, chain: &ChainSchema, bins: usize) -> Result<Self> {
+        crate::config::check(bins > 0, "numeric_bins", "a positive number", bins)?;
+        let schema = table.schema();
+        let fit = |(field, kind): (usize, &FieldKind)| {
+            let numbers = (0..table.len()).filter_map(|row| match table.value(row, field) {
+                Some(Value::Number(x)) if x.is_finite() => Some(x),
+                _ => None,
+            });
+            let mut numbers = numbers.peekable();
+            if !matches!(kind, FieldKind::Numeric(_)) || numbers.peek().is_none() {
+                return Ok(None);
+            }
+            Quantiles::fit(numbers, bins).map(Some)
+        };
+        let bins = schema.fields().iter().map(scaletot_profile::Field::kind).enumerate().map(fit);
+        let bins = bins.collect::<Result<Vec<_>, _>>()?;
+        Self::from_bins(Arc::clone(schema), chain.clone().into(), &bins)
+    }
+
+    /// The tokenizer with these bins, one entry per field.
+    pub(crate) fn from_bins(
+        profile: Arc<ProfileSchema>,
+        chain: Arc<ChainSchema>,
+        bins: &[Option<Quantiles>],
+    ) -> Result<Self> {
+        let layout = Layout::new(&profile, &chain, bins);
+        let tokenizer = word_level(&layout)?;
+        Ok(Self { profile, chain, layout, tokenizer })
+    }
+
+    /// Number of tokens.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.layout.words().len()
+    }
+
+    /// The schema of the profiles.
+    #[must_use]
+    pub fn profile_schema(&self) -> &Arc<ProfileSchema> {
+        &self.profile
+    }
+
+    /// The schema of the chains.
+    #[must_use]
+    pub fn chain_schema(&self) -> &Arc<ChainSchema> {
+        &self.chain
+    }
+
+    /// The same vocabulary as a `tokenizers` tokenizer, for other programs. It reads a sequence written as text with one
+    /// token per line; [`words`](Self::words) joined by newlines is such a text.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// What the decoder reads before a chain: `<bos> profile <think>`.
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there.
+    pub fn encode_profile(&self, table: &ProfileTable, row: usize) -> Result<Vec<u32>> {
+        self.check_table(table)?;
+        self.check_rows(table, &[row])?;
+        Ok(self.prompt(table, row, |_| true))
+    }
+
+    /// The chain: `<state 1> value … <state K> value <eos>`.
+    ///
+    /// # Errors
+    /// [`Error::Chain`] if `values` is no legal chain of the schema.
+    pub fn encode_chain(&self, values: &[u16]) -> Result<Vec<u32>> {
+        self.chain.check_values(values)?;
+        Ok(self.chain_tokens(values).chain([EOS]).collect())
+    }
+
+    /// The whole sequence of a user, with the chain segment of every token.
+    ///
+    /// # Errors
+    /// As [`encode_profile`](Self::encode_profile) and [`encode_chain`](Self::encode_chain).
+    pub fn encode(&self, table: &ProfileTable, row: usize, values: &[u16]) -> Result<TokenSequence> {
+        let mut ids = self.encode_profile(table, row)?;
+        let mut segments = vec![None; ids.len()];
+        ids.extend(self.encode_chain(values)?);
+        segments.extend((0..2 * values.len()).map(|token| Some(token / 2)));
+        segments.push(None);
+        Ok(TokenSequence { ids, segments })
+    }
+
+    /// The texts of token ids; one that is not in the vocabulary reads `<?>`.
+    #[must_use]
+    pub fn words(&self, ids: &[u32]) -> Vec<&str> {
+        ids.iter().map(|&id| self.layout.words().get(id as usize).map_or("<?>", String::as_str)).collect()
+    }
+
+    /// Token of state `k`'s name, the decoder's cue to give the state's value; `None` if there is no such state.
+    #[must_use]
+    pub fn state_token(&self, k: usize) -> Option<u32> {
+        (k < self.chain.len()).then(|| self.layout.state(k))
+    }
+
+    /// Tokens of state `k`'s values, in the order of their codes; empty if there is no such state.
+    #[must_use]
+    pub fn value_tokens(&self, k: usize) -> Range<u32> {
+        if k >= self.chain.len() {
+            return 0..0;
+        }
+        let first = self.layout.values(k);
+        first..first + self.chain.domain_size(k) as u32
+    }
+
+    /// Writes `tokenizer.json` in the format of the `tokenizers` library.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Tokenizer`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        crate::files::write(path.as_ref(), self.to_json()?.as_bytes())
+    }
+
+    /// The content of `tokenizer.json`.
+    pub(crate) fn to_json(&self) -> Result<String> {
+        self.tokenizer.to_string(true).map_err(|e| Error::Tokenizer { message: e.to_string() })
+    }
+
+    /// Checks that a tokenizer file holds this vocabulary.
+    pub(crate) fn check_json(&self, bytes: &[u8]) -> Result<()> {
+        let other = Tokenizer::from_bytes(bytes).map_err(|e| Error::Tokenizer { message: e.to_string() })?;
+        let expected = self.layout.words();
+        let size = other.get_vocab_size(true);
+        if size != expected.len() {
+            return Err(Error::Shape {
+                what: "tokens in tokenizer.json",
+                expected: expected.len(),
+                got: size,
+            });
+        }
+        for (id, word) in expected.iter().enumerate() {
+            let got = other.token_to_id(word);
+            if got != Some(id as u32) {
+                let got = got.map_or("none".to_owned(), |id| id.to_string());
+                return Err(Error::Tokenizer {
+                    message: format!("token `{word}`: expected id {id}, got {got}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bins(&self) -> Vec<Option<Quantiles>> {
+        self.layout.bins()
+    }
+
+    /// `<bos> profile <think>` with only the fields that `keep`; `keep` is asked once per field that is not missing.
+    /// The table and the row must have been checked.
+    pub(crate) fn prompt(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        mut keep: impl FnMut(usize) -> bool,
+    ) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(self.profile.fields().len() + 2);
+        ids.push(BOS);
+        for field in 0..self.profile.fields().len() {
+            if let Some(value) = table.value(row, field)
+                && keep(field)
+            {
+                self.layout.push(field, value, &mut ids);
+            }
+        }
+        ids.push(THINK);
+        ids
+    }
+
+    /// `<state 1> value … <state K> value` without a check.
+    pub(crate) fn chain_tokens<'a>(&'a self, values: &'a [u16]) -> impl Iterator<Item = u32> + 'a {
+        let token =
+            |(k, &value): (usize, &u16)| [self.layout.state(k), self.layout.values(k) + u32::from(value)];
+        values.iter().enumerate().flat_map(token)
+    }
+
+    pub(crate) fn check_table(&self, table: &ProfileTable) -> Result<()> {
+        let (expected, got) = (self.profile.hash(), table.schema().hash());
+        if expected == got {
+            return Ok(());
+        }
+        Err(Error::SchemaMismatch { what: "profile table", expected, got })
+    }
+
+    pub(crate) fn check_rows(&self, table: &ProfileTable, rows: &[usize]) -> Result<()> {
+        match rows.iter().find(|&&row| row >= table.len()) {
+            None => Ok(()),
+            Some(&row) => Err(Error::Row { row, rows: table.len() }),
+        }
+    }
+}
+
+/// The vocabulary in the `tokenizers` library: whole words between separators, special tokens and state names marked
+/// as special.
+fn word_level(layout: &Layout) -> Result<Tokenizer> {
+    let fail = |e: tokenizers::Error| Error::Tokenizer { message: e.to_string() };
+    let ids = layout.words().iter().enumerate().map(|(id, word)| (word.clone(), id as u32));
+    // There is no token for unknown words: a text that holds one is an error, not a guess.
+    let model =
+        WordLevel::builder().vocab(ids.collect()).unk_token("<unk>".to_owned()).build().map_err(fail)?;
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(CharDelimiterSplit::new(SEPARATOR)));
+    let names = (0..layout.words().len()).map(|id| &layout.words()[id]);
+    let special = names.filter(|word| SPECIAL.contains(&word.as_str()) || is_state_name(word));
+    let special = special.map(|word| AddedToken::from(word.clone(), true)).collect::<Vec<_>>();
+    tokenizer.add_special_tokens(special).map_err(fail)?;
+    if tokenizer.get_vocab_size(true) != layout.words().len() {
+        let message = format!(
+            "expected {} different tokens, got {}",
+            layout.words().len(),
+            tokenizer.get_vocab_size(true)
+        );
+        return Err(Error::Tokenizer { message });
+    }
+    Ok(tokenizer)
+}
+
+/// `<state:NAME>`; a value's token holds `=`, which names escape.
+fn is_state_name(word: &str) -> bool {
+    word.starts_with("<state:") && !word.contains('=')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use scaletot_chain::{Constraint, StateDef};
+use scaletot_profile::{FieldSpec, TableBuilder, UnknownPolicy};
+
+use super::*;
+
+fn table(rows: &[[&str; 5]]) -> ProfileTable {
+    let schema = ProfileSchema::builder("shop")
+        .field(FieldSpec::categorical("colour", ["red", "blue"]).unknown(UnknownPolicy::Bucket))
+        .field(FieldSpec::numeric("income"))
+        .field(FieldSpec::boolean("member"))
+        .field(FieldSpec::multi("tags", ["a", "b", "c"]).separator("|"))
+        .field(FieldSpec::ordinal("size", ["s", "m"]))
+        .build()
+        .unwrap();
+    let mut builder = TableBuilder::new(schema);
+    for (row, cells) in rows.iter().enumerate() {
+        builder.push_text(row as i64, cells).unwrap();
+    }
+    builder.finish()
+}
+
+fn chain() -> ChainSchema {
+    ChainSchema::builder("c")
+        .state(StateDef::ordinal("need", ["low", "high"]))
+        .state(StateDef::ordinal("spend", ["low", "high"]))
+        .constraint(Constraint::new([("need", "low")], "spend", ["high"]))
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_profile_is_one_token_per_value_and_missing_fields_say_nothing() {
+    let table = table(&[["red", "1", "true", "a|c", "m"], ["", "", "", "", ""], ["mauve", "9", "", "b", ""]]);
+    let tokenizer = ProfileTokenizer::fit(&table, &chain(), 2).unwrap();
+    let words = |row| tokenizer.words(&tokenizer.encode_profile(&table, row).unwrap()).join(" ");
+    assert_eq!(words(0), "<bos> colour=red income=(-inf,1] member=true tags=a tags=c size=m <think>");
+    assert_eq!(words(1), "<bos> <think>");
+    assert_eq!(words(2), "<bos> colour=<unknown> income=(1,inf) tags=b <think>");
+}
+
+#[test]
+fn an_empty_list_is_not_a_missing_one() {
+    let schema = ProfileSchema::builder("s").field(FieldSpec::multi("tags", ["a"])).build().unwrap();
+    let mut builder = TableBuilder::new(schema);
+    builder.push_values(1, &[Some(Value::Codes(&[]))]).unwrap();
+    builder.push_values(2, &[None]).unwrap();
+    let table = builder.finish();
+    let tokenizer = ProfileTokenizer::fit(&table, &chain(), 2).unwrap();
+    let words = |row| tokenizer.words(&tokenizer.encode_profile(&table, row).unwrap()).join(" ");
+    assert_eq!((words(0), words(1)), ("<bos> tags=<none> <think>".to_owned(), "<bos> <think>".to_owned()));
+}
+
+#[test]
+fn a_numeric_field_without_values_has_one_token() {
+    let table = table(&[["red", "", "true", "a", "m"]]);
+    let tokenizer = ProfileTokenizer::fit(&table, &chain(), 4).unwrap();
+    let later = self::table(&[["", "5", "", "", ""]]);
+    let ids = tokenizer.encode_profile(&later, 0).unwrap();
+    assert_eq!(tokenizer.words(&ids), ["<bos>", "income=(-inf,inf)", "<think>"]);
+}
+
+#[test]
+fn chains_alternate_names_and_values_and_know_their_segments() {
+    let table = table(&[["red", "1", "true", "a", "m"]]);
+    let tokenizer = ProfileTokenizer::fit(&table, &chain(), 2).unwrap();
+    let sequence = tokenizer.encode(&table, 0, &[1, 0]).unwrap();
+    let chain = &sequence.ids[7..];
+    let expected = ["<state:need>", "<state:need=high>", "<state:spend>", "<state:spend=low>", "<eos>"];
+    assert_eq!(tokenizer.words(chain), expected);
+    assert_eq!(sequence.segments[7..], [Some(0), Some(0), Some(1), Some(1), None]);
+    assert!(sequence.segments[..7].iter().all(Option::is_none));
+    assert_eq!(tokenizer.value_tokens(1).next(), Some(chain[3]));
+    assert_eq!(tokenizer.state_token(1), Some(chain[2]));
+    assert_eq!((tokenizer.state_token(2), tokenizer.value_tokens(2)), (None, 0..0));
+    // Illegal chains and wrong lengths have no tokens.
+    assert!(matches!(tokenizer.encode_chain(&[0, 1]), Err(Error::Chain(_))));
+    assert!(tokenizer.encode_chain(&[0]).is_err() && tokenizer.encode_chain(&[0, 7]).is_err());
+}
+
+#[test]
+fn the_tokenizers_library_reads_the_text() {
+    let table = table(&[["red", "1", "true", "a|b", "m"], ["blue", "7", "", "", "s"]]);
+    let tokenizer = ProfileTokenizer::fit(&table, &chain(), 2).unwrap();
+    let reread = Tokenizer::from_bytes(tokenizer.to_json().unwrap()).unwrap();
+    for (row, values) in [(0, [0, 0]), (1, [1, 1])] {
+        let ids = tokenizer.encode(&table, row, &values).unwrap().ids;
+        let text = tokenizer.words(&ids).join("\n");
+        assert_eq!(tokenizer.tokenizer().encode(text.as_str(), false).unwrap().get_ids(), ids);
+        assert_eq!(reread.encode(text, false).unwrap().get_ids(), ids);
+    }
+    assert!(reread.encode("colour=mauve", false).is_err(), "an unknown word is not guessed");
+    assert_eq!(tokenizer.words(&[u32::MAX]), ["<?>"]);
+}
+
+#[test]
+fn another_vocabulary_is_refused() {
+    let table = table(&[["red", "1", "true", "a", "m"], ["red", "2", "true", "a", "m"]]);
+    let two = ProfileTokenizer::fit(&table, &chain(), 2).unwrap();
+    let one = ProfileTokenizer::fit(&table, &chain(), 1).unwrap();
+    two.check_json(two.to_json().unwrap().as_bytes()).unwrap();
+    assert!(matches!(one.check_json(two.to_json().unwrap().as_bytes()), Err(Error::Shape { .. })));
+    let swapped = two.to_json().unwrap().replace("colour=blue", "colour=teal");
+    let error = two.check_json(swapped.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("colour=blue"), "{error}");
+    assert!(matches!(two.check_json(b"{}"), Err(Error::Tokenizer { .. })));
+    let other = ProfileSchema::builder("t").field(FieldSpec::boolean("b")).build().unwrap();
+    let other = TableBuilder::new(other).finish();
+    assert!(matches!(two.encode_profile(&other, 0), Err(Error::SchemaMismatch { .. })));
+    assert!(matches!(two.encode_profile(&table, 2), Err(Error::Row { row: 2, rows: 2 })));
+    assert!(matches!(ProfileTokenizer::fit(&table, &chain(), 0), Err(Error::Config { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Names and values that imitate special tokens, each other's escapes or the separator still give different tokens,
+    /// which survive being written and read.
+    #[test]
+    fn tokens_never_collide(
+        names in prop::collection::btree_set("[a=<>\\\\|:]{1,4}|<bos>|state:x", 2..4),
+        values in prop::collection::btree_set("[a=<>\\\\|:]{1,4}|<eos>|<none>|<unknown>", 2..5),
+    ) {
+        let build = names.iter().fold(ProfileSchema::builder("s"), |builder, name| {
+            builder.field(FieldSpec::categorical(name.as_str(), values.iter().map(String::as_str)).unknown(UnknownPolicy::Bucket))
+        });
+        // A name the profile schema refuses is no concern of the tokenizer.
+        prop_assume!(build.clone().build().is_ok());
+        let schema = build.build().unwrap();
+        let chain = names.iter().fold(ChainSchema::builder("c"), |builder, name| {
+            builder.state(StateDef::ordinal(name.as_str(), values.iter().map(String::as_str)))
+        });
+        let chain = chain.build();
+        prop_assume!(chain.is_ok());
+        let table = TableBuilder::new(schema).finish();
+        let tokenizer = ProfileTokenizer::fit(&table, &chain.unwrap(), 2).unwrap();
+        let all: Vec<u32> = (0..tokenizer.vocab_size() as u32).collect();
+        let words = tokenizer.words(&all);
+        prop_assert_eq!(words.iter().collect::<HashSet<_>>().len(), all.len());
+        let reread = Tokenizer::from_bytes(tokenizer.to_json().unwrap()).unwrap();
+        let text = words.join("\n");
+        let read = reread.encode(text, false).unwrap();
+        prop_assert_eq!(read.get_ids(), all.as_slice());
+    }
+}

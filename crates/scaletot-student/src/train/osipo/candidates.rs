@@ -1,0 +1,177 @@
+//! Candidate chains of labelled users, with their advantages.
+
+use scaletot_chain::ChainRecord;
+use scaletot_osipo::advantage::SegmentMoments;
+use scaletot_osipo::reward::{OutcomeReward, TierAgreement, Tiers};
+use scaletot_profile::{ProfileTable, Segments};
+
+use super::config::{ChainReward, OsipoConfig};
+use super::log_probs;
+use crate::error::Result;
+use crate::student::Student;
+
+/// A user with two or more chains to compare.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Contest {
+    pub(super) row: usize,
+    pub(super) user_segment: usize,
+    pub(super) outcome: f64,
+    /// Different legal chains, the search's best first.
+    pub(super) chains: Vec<Vec<u16>>,
+    /// The search's normalised entropy of each state, `[K]`, the same for all chains of the user: chains can only be
+    /// compared under one set of weights.
+    pub(super) entropies: Vec<f64>,
+    /// Weights over the values of the outcome-linked state.
+    pub(super) outcome_state: Vec<f64>,
+    /// One per chain.
+    pub(super) advantages: Vec<f64>,
+    /// `ln π_ref` of each chain's values, `[chains, K]`.
+    pub(super) reference: Vec<f32>,
+}
+
+impl Contest {
+    /// The chains of an accepted record; advantages and reference come later.
+    pub(super) fn new(
+        row: usize,
+        record: &ChainRecord,
+        outcome: f64,
+        segments: &Segments,
+        last: usize,
+    ) -> Option<Self> {
+        let best = record.best.as_ref().filter(|_| record.verdict.is_accepted())?;
+        let mut chains: Vec<Vec<u16>> = vec![];
+        for values in record.chains().map(scaletot_chain::Chain::values) {
+            if !chains.contains(&values) {
+                chains.push(values);
+            }
+        }
+        let entropies = match record.entropy_before.is_empty() {
+            false => record.entropy_before.clone(),
+            true => best.steps().iter().map(|step| step.entropy).collect(),
+        };
+        let posterior = record.posterior.get(last).filter(|p| p.iter().sum::<f64>() > 0.0);
+        let outcome_state = posterior.cloned().unwrap_or_else(|| best.steps()[last].distribution.clone());
+        let (user_segment, advantages, reference) = (segments.of(row), vec![], vec![]);
+        Some(Self { row, user_segment, outcome, chains, entropies, outcome_state, advantages, reference })
+    }
+
+    /// Whether the reward, which looks at the outcome-linked value, could tell any two of the chains apart.
+    fn differs(&self, last: usize) -> bool {
+        self.chains.windows(2).any(|pair| pair[0][last] != pair[1][last])
+    }
+
+    /// Whether two of the chains have different advantages.
+    pub(super) fn is_decided(&self) -> bool {
+        self.advantages.windows(2).any(|pair| pair[0] != pair[1])
+    }
+}
+
+/// Adds sampled chains to the users whose own do not differ in the outcome-linked value, and returns how many users
+/// got some.
+pub(super) fn add_samples(
+    student: &Student,
+    table: &ProfileTable,
+    contests: &mut [Contest],
+    config: &OsipoConfig,
+    seed: u64,
+) -> Result<usize> {
+    let last = student.chain_schema().outcome_state();
+    let mut wanting: Vec<&mut Contest> = contests.iter_mut().filter(|c| !c.differs(last)).collect();
+    if config.samples == 0 || wanting.is_empty() {
+        return Ok(0);
+    }
+    let rows: Vec<usize> = wanting.iter().flat_map(|c| std::iter::repeat_n(c.row, config.samples)).collect();
+    let chains = student.sample(table, &rows, 256, config.temperature, seed)?;
+    let mut helped = 0;
+    for (index, contest) in wanting.iter_mut().enumerate() {
+        let before = contest.chains.len();
+        for sample in 0..config.samples {
+            let values = chains.row(index * config.samples + sample).to_vec();
+            if !contest.chains.contains(&values) {
+                contest.chains.push(values);
+            }
+        }
+        helped += usize::from(contest.chains.len() > before);
+    }
+    Ok(helped)
+}
+
+/// Rewards of chains, fitted to the training users.
+enum FittedReward {
+    Outcome(OutcomeReward),
+    Agreement(TierAgreement),
+}
+
+/// Gives every contest its advantages. Tiers, histograms and moments are fitted to `train` alone, where each user is
+/// judged without its own outcome; the held-out users are judged by them as new users would be.
+pub(super) fn judge(
+    train: &mut [Contest],
+    held_out: &mut [Contest],
+    values: usize,
+    last: usize,
+    config: &OsipoConfig,
+) -> Result<()> {
+    let outcomes: Vec<Option<f64>> = train.iter().map(|c| Some(c.outcome)).collect();
+    let tiers = Tiers::fit(&outcomes, config.tiers)?;
+    let fitted = match &config.reward {
+        ChainReward::Outcome(reward) => {
+            let segments: Vec<usize> = train.iter().map(|c| c.user_segment).collect();
+            let states: Vec<&[f64]> = train.iter().map(|c| c.outcome_state.as_slice()).collect();
+            FittedReward::Outcome(OutcomeReward::fit(tiers, &outcomes, &segments, &states, reward)?)
+        }
+        ChainReward::TierAgreement => FittedReward::Agreement(TierAgreement::new(tiers, values)?),
+    };
+    let reward = |user: Option<usize>, contest: &Contest, chain: &[u16]| -> Result<f64> {
+        let value = usize::from(chain[last]);
+        Ok(match (&fitted, user) {
+            (FittedReward::Outcome(fitted), Some(user)) => fitted.reward(user, value)?.unwrap_or(0.0),
+            (FittedReward::Outcome(fitted), None) => {
+                fitted.reward_unseen(contest.user_segment, contest.outcome, value)?
+            }
+            (FittedReward::Agreement(fitted), _) => fitted.reward(contest.outcome, value)?,
+        })
+    };
+    let mut rewards = Vec::with_capacity(train.len());
+    for (user, contest) in train.iter().enumerate() {
+        rewards.push(rewards_of(contest, |chain| reward(Some(user), contest, chain))?);
+    }
+    let segments = train.iter().flat_map(|c| std::iter::repeat_n(c.user_segment, c.chains.len()));
+    let segments: Vec<usize> = segments.collect();
+    let all: Vec<Option<f64>> = rewards.iter().flatten().copied().map(Some).collect();
+    let moments = SegmentMoments::fit(&all, &segments, config.kappa)?;
+    let advantages = |rewards: Vec<f64>, segment: usize| -> Vec<f64> {
+        rewards.into_iter().map(|r| moments.advantage(r, segment)).collect()
+    };
+    for (contest, rewards) in train.iter_mut().zip(rewards) {
+        contest.advantages = advantages(rewards, contest.user_segment);
+    }
+    for contest in held_out {
+        let rewards = rewards_of(contest, |chain| reward(None, contest, chain))?;
+        contest.advantages = advantages(rewards, contest.user_segment);
+    }
+    Ok(())
+}
+
+fn rewards_of(contest: &Contest, reward: impl Fn(&[u16]) -> Result<f64>) -> Result<Vec<f64>> {
+    contest.chains.iter().map(|chain| reward(chain)).collect()
+}
+
+/// Computes the reference's log-probabilities, once for the run.
+pub(super) fn refer(student: &Student, table: &ProfileTable, contests: &mut [Contest]) -> Result<()> {
+    let states = student.chain_schema().len();
+    let chains = chains_of(contests);
+    let log_probs = log_probs::on_host(student, student.model(), table, &chains, 256)?;
+    let mut rest = log_probs.as_slice();
+    for contest in contests {
+        let (own, others) = rest.split_at(contest.chains.len() * states);
+        contest.reference = own.to_vec();
+        rest = others;
+    }
+    Ok(())
+}
+
+/// Every chain with the row of its user, in order.
+pub(super) fn chains_of<'a, C: std::borrow::Borrow<Contest>>(contests: &'a [C]) -> Vec<(usize, &'a [u16])> {
+    let chains = |c: &'a C| c.borrow().chains.iter().map(|chain| (c.borrow().row, chain.as_slice()));
+    contests.iter().flat_map(chains).collect()
+}

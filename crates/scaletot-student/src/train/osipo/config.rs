@@ -1,0 +1,153 @@
+//! Options of OSIPO.
+
+use scaletot_osipo::OsipoLossConfig;
+use scaletot_osipo::reward::OutcomeRewardConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{check, finite_above, is_share};
+use crate::error::Result;
+
+/// Options of [`osipo`](crate::osipo), unchecked until it is called or [`validate`](Self::validate) is.
+///
+/// ```
+/// use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
+///
+/// let mut config = scaletot_student::OsipoConfig::default();
+/// config.loss = OsipoLossConfig::default()
+///     .with_objective(Objective::Pointwise { temperature: Some(1.0) })
+///     .with_weights(SegmentWeights::Entropy);
+/// config.validate()?;
+/// # Ok::<(), scaletot_student::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OsipoConfig {
+    /// Objective, β, chain-segment weights and `λ_sft`. Default: preferences, β = 0.1, uniform, `λ_sft` = 0.1.
+    pub loss: OsipoLossConfig,
+    /// Reward of a chain. Default [`ChainReward::Outcome`].
+    pub reward: ChainReward,
+    /// Number of outcome tiers, at most: zero, and quantiles of the positive outcomes. Default 5.
+    pub tiers: usize,
+    /// Pseudo-rewards of the whole population that each user segment is given when advantages are standardised.
+    /// Default 20.
+    pub kappa: f64,
+    /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none. Default 4.
+    pub samples: usize,
+    /// Temperature of those samples. Default 1.
+    pub temperature: f64,
+    /// Passes over the training users, at most. Default 15.
+    pub epochs: usize,
+    /// Users per step, each with all its candidates. Default 32.
+    pub batch_users: usize,
+    /// Largest learning rate. Default 3e-4.
+    pub learning_rate: f64,
+    /// Decoupled weight decay. Default 0: the reference already holds the weights.
+    pub weight_decay: f64,
+    /// Share of the steps over which the learning rate climbs; then it falls along a cosine to 0. Default 0.05.
+    pub warmup: f64,
+    /// Bound of the global gradient norm; `None` for no clipping. Default 1.
+    pub clip_norm: Option<f64>,
+    /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default 0.15.
+    pub validation_share: f64,
+    /// Epochs without a lower held-out loss after which training stops. Default 4.
+    pub patience: usize,
+}
+
+/// What makes a chain good for a user whose outcome is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChainReward {
+    /// How much better the chain explains the outcome than the user's segment alone does
+    /// ([`OutcomeReward`](scaletot_osipo::reward::OutcomeReward)).
+    Outcome(OutcomeRewardConfig),
+    /// How near the outcome's tier is to the chain's outcome-linked value
+    /// ([`TierAgreement`](scaletot_osipo::reward::TierAgreement)).
+    TierAgreement,
+}
+
+impl Default for ChainReward {
+    fn default() -> Self {
+        Self::Outcome(OutcomeRewardConfig::default())
+    }
+}
+
+impl Default for OsipoConfig {
+    fn default() -> Self {
+        Self {
+            loss: OsipoLossConfig::default().with_sft_weight(0.1),
+            reward: ChainReward::default(),
+            tiers: 5,
+            kappa: 20.0,
+            samples: 4,
+            temperature: 1.0,
+            epochs: 15,
+            batch_users: 32,
+            learning_rate: 3e-4,
+            weight_decay: 0.0,
+            warmup: 0.05,
+            clip_norm: Some(1.0),
+            validation_share: 0.15,
+            patience: 4,
+        }
+    }
+}
+
+impl OsipoConfig {
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) or [`Error::Osipo`](crate::Error::Osipo) names the first that does not hold.
+    pub fn validate(&self) -> Result<()> {
+        self.loss.validate()?;
+        if let ChainReward::Outcome(reward) = &self.reward {
+            reward.validate()?;
+        }
+        check(self.tiers >= 2, "tiers", "at least 2 (zero and positive)", self.tiers)?;
+        check(self.epochs > 0, "epochs", "a positive number", self.epochs)?;
+        check(self.batch_users > 0, "batch_users", "a positive number", self.batch_users)?;
+        check(self.patience > 0, "patience", "a positive number", self.patience)?;
+        for (field, number) in [("kappa", self.kappa), ("weight_decay", self.weight_decay)] {
+            check(number.is_finite() && number >= 0.0, field, "a finite number of at least 0", number)?;
+        }
+        let positive = [
+            ("temperature", Some(self.temperature)),
+            ("learning_rate", Some(self.learning_rate)),
+            ("clip_norm", self.clip_norm),
+        ];
+        for (field, number) in positive.into_iter().filter_map(|(field, number)| Some((field, number?))) {
+            check(finite_above(number, 0.0), field, "a finite number above 0", number)?;
+        }
+        check(is_share(self.warmup), "warmup", "a number from 0 to 1", self.warmup)?;
+        let share = self.validation_share;
+        check(is_share(share) && share < 1.0, "validation_share", "a number from 0 to under 1", share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_survives_json() {
+        let config = OsipoConfig::default();
+        config.validate().unwrap();
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<OsipoConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn options_out_of_range_are_named() {
+        let broken = |edit: fn(&mut OsipoConfig)| {
+            let mut config = OsipoConfig::default();
+            edit(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(broken(|c| c.tiers = 1).contains("tiers"));
+        assert!(broken(|c| c.kappa = -1.0).contains("kappa"));
+        assert!(broken(|c| c.clip_norm = Some(0.0)).contains("clip_norm"));
+        assert!(broken(|c| c.validation_share = 1.0).contains("validation_share"));
+        assert!(broken(|c| c.loss.beta = 0.0).contains("beta"));
+    }
+}

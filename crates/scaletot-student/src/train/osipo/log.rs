@@ -1,0 +1,95 @@
+//! What OSIPO reports.
+
+use std::fmt;
+
+use scaletot_osipo::OsipoReport;
+use serde::{Deserialize, Serialize};
+
+use crate::train::Stop;
+
+/// The course of an OSIPO run. Holds no times, so that equal runs have equal logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OsipoLog {
+    /// Users that were trained on.
+    pub users: usize,
+    /// Users that were held out.
+    pub validation_users: usize,
+    /// Rows without an accepted record.
+    pub passed_over: usize,
+    /// Rows with an accepted record whose outcome is not known.
+    pub unlabelled: usize,
+    /// Users that were left out because all their chains have the same advantage (preferences need two).
+    pub tied: usize,
+    /// Users who were given sampled chains, theirs all having the same outcome-linked value.
+    pub sampled: usize,
+    /// Candidate chains of the users that were trained on.
+    pub candidates: usize,
+    /// Statistics of the training users before the first step: the policy is the reference.
+    pub before: OsipoReport,
+    /// The same of the held-out users; `None` without any.
+    pub validation_before: Option<OsipoReport>,
+    /// One entry per epoch.
+    pub epochs: Vec<OsipoEpoch>,
+    /// The epoch whose weights were kept: the one with the lowest held-out loss, or the last if no user was held out. 0
+    /// means that no epoch was better than the weights the run began with, and the student is unchanged.
+    pub best_epoch: usize,
+    /// Why training ended.
+    pub stop: Stop,
+}
+
+impl OsipoLog {
+    /// Statistics of the training users under the weights that were kept.
+    #[must_use]
+    pub fn after(&self) -> &OsipoReport {
+        let kept = self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index));
+        kept.map_or(&self.before, |epoch| &epoch.train)
+    }
+
+    /// The same of the held-out users.
+    #[must_use]
+    pub fn validation_after(&self) -> Option<&OsipoReport> {
+        match self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index)) {
+            Some(epoch) => epoch.validation.as_ref(),
+            None => self.validation_before.as_ref(),
+        }
+    }
+}
+
+/// One epoch of OSIPO.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OsipoEpoch {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean global gradient norm before clipping.
+    pub gradient_norm: f64,
+    /// Share of the steps whose gradient was clipped.
+    pub clipped: f64,
+    /// Statistics of all training users after the epoch.
+    pub train: OsipoReport,
+    /// The same of the held-out users; early stopping looks at its loss.
+    pub validation: Option<OsipoReport>,
+}
+
+impl fmt::Display for OsipoEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}: ", self.epoch)?;
+        short(f, &self.train)?;
+        if let Some(report) = &self.validation {
+            f.write_str("; held out: ")?;
+            short(f, report)?;
+        }
+        Ok(())
+    }
+}
+
+fn short(f: &mut fmt::Formatter<'_>, report: &OsipoReport) -> fmt::Result {
+    write!(f, "loss {:.4}", report.loss)?;
+    match report.accuracy {
+        Some(accuracy) => write!(f, ", accuracy {accuracy:.3}"),
+        None => Ok(()),
+    }
+}

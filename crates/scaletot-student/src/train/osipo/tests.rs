@@ -1,0 +1,127 @@
+use burn::tensor::Device;
+use scaletot_chain::{Chain, ChainRecord, ChainSchema, Constraint, StateDef, Verdict};
+use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, UserId};
+
+use super::*;
+use crate::config::StudentConfig;
+
+fn student() -> (Student, ProfileTable) {
+    let schema = ProfileSchema::builder("s")
+        .field(FieldSpec::categorical("a", ["x", "y"]))
+        .field(FieldSpec::categorical("b", ["x", "y"]))
+        .build()
+        .unwrap();
+    let mut builder = TableBuilder::new(schema);
+    for (id, cells) in [["x", "y"], ["", "x"], ["", ""], ["y", ""]].iter().enumerate() {
+        builder.push_text(id as i64, cells).unwrap();
+    }
+    let table = builder.finish();
+    let chain = ChainSchema::builder("c")
+        .state(StateDef::ordinal("p", ["0", "1"]))
+        .state(StateDef::ordinal("q", ["0", "1", "2"]))
+        .constraint(Constraint::new([("p", "0")], "q", ["2"]))
+        .build()
+        .unwrap();
+    let config =
+        StudentConfig { d_model: 8, n_layers: 2, n_heads: 2, n_kv_heads: 1, d_ff: 8, ..Default::default() };
+    (Student::new(&config, &table, &chain, 5, &Device::default()).unwrap(), table)
+}
+
+/// Training and decoding must be about the same policy.
+#[test]
+fn log_probs_are_those_of_the_decoder() {
+    let (student, table) = student();
+    let rows = [0, 1, 2, 3];
+    let signals = student.infer(&table, &rows, 4).unwrap();
+    let chains: Vec<Vec<u16>> = signals.chains.rows().into_iter().map(|chain| chain.to_vec()).collect();
+    let asked: Vec<(usize, &[u16])> = rows.iter().zip(&chains).map(|(&row, c)| (row, c.as_slice())).collect();
+    for batch in [1, 4] {
+        let log_probs = log_probs::on_host(&student, student.model(), &table, &asked, batch).unwrap();
+        for row in rows {
+            for k in 0..2 {
+                let p = signals.posteriors[k][[row, usize::from(chains[row][k])]];
+                assert!((log_probs[2 * row + k] - p.ln()).abs() < 1e-4);
+            }
+        }
+    }
+}
+
+/// The probabilities of all legal chains of a user sum to 1.
+#[test]
+fn legal_chains_share_all_probability() {
+    let (student, table) = student();
+    let legal: Vec<Vec<u16>> = student.chain_schema().legal_chains().collect();
+    assert_eq!(legal.len(), 5);
+    for row in 0..4 {
+        let asked: Vec<(usize, &[u16])> = legal.iter().map(|c| (row, c.as_slice())).collect();
+        let log_probs = log_probs::on_host(&student, student.model(), &table, &asked, 5).unwrap();
+        let sum: f32 = log_probs.chunks(2).map(|chain| (chain[0] + chain[1]).exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+}
+
+#[test]
+fn a_contest_has_each_chain_once_and_the_searchs_entropies() {
+    let (student, _) = student();
+    let schema = student.chain_schema();
+    let chain = |values: &[u16]| Chain::certain(schema, values).unwrap();
+    let record = ChainRecord::new(UserId::Int(0), Verdict::Accepted)
+        .with_best(Some(chain(&[1, 2])))
+        .with_runners_up(vec![chain(&[1, 0]), chain(&[1, 2])])
+        .with_entropy_before(vec![0.5, 0.25]);
+    let segments = Segments::all(4);
+    let contest = Contest::new(2, &record, 3.0, &segments, 1).unwrap();
+    assert_eq!(contest.chains, [[1, 2], [1, 0]]);
+    assert_eq!(contest.entropies, [0.5, 0.25]);
+    // Without a posterior, the best chain's last distribution stands in.
+    assert_eq!(contest.outcome_state, [0.0, 0.0, 1.0]);
+    let without = record.clone().with_entropy_before(vec![]);
+    assert_eq!(Contest::new(2, &without, 3.0, &segments, 1).unwrap().entropies, [0.0, 0.0]);
+}
+
+fn contest(row: usize, outcome: f64, chains: &[[u16; 2]]) -> Contest {
+    Contest {
+        row,
+        user_segment: row % 2,
+        outcome,
+        chains: chains.iter().map(|c| c.to_vec()).collect(),
+        entropies: vec![0.5; 2],
+        outcome_state: if outcome > 0.0 { vec![0.0, 0.0, 1.0] } else { vec![1.0, 0.0, 0.0] },
+        advantages: vec![],
+        reference: vec![],
+    }
+}
+
+#[test]
+fn samples_join_only_where_chains_do_not_differ_in_the_last_state() {
+    let (student, table) = student();
+    let mut contests = [contest(0, 1.0, &[[1, 2], [0, 0]]), contest(1, 0.0, &[[1, 1], [0, 1]])];
+    let config = OsipoConfig::default();
+    let helped = add_samples(&student, &table, &mut contests, &config, 3).unwrap();
+    assert_eq!(contests[0].chains.len(), 2);
+    assert_eq!(helped, usize::from(contests[1].chains.len() > 2));
+    assert!(contests[1].chains.iter().all(|chain| student.chain_schema().is_legal(chain)));
+    let distinct: std::collections::HashSet<_> = contests[1].chains.iter().collect();
+    assert_eq!(distinct.len(), contests[1].chains.len());
+}
+
+#[test]
+fn held_out_users_do_not_move_the_judgement() {
+    let mut train: Vec<Contest> =
+        (0..8).map(|row| contest(row, if row < 4 { 0.0 } else { 9.0 }, &[[1, 2], [0, 0]])).collect();
+    let mut other = train.clone();
+    let mut few = vec![contest(0, 0.0, &[[1, 2], [0, 0]])];
+    let mut many = vec![contest(0, 0.0, &[[1, 2], [0, 0]]), contest(1, 900.0, &[[1, 2], [0, 0]])];
+    for reward in [ChainReward::default(), ChainReward::TierAgreement] {
+        let config = OsipoConfig { reward, ..Default::default() };
+        judge(&mut train, &mut few, 3, 1, &config).unwrap();
+        judge(&mut other, &mut many, 3, 1, &config).unwrap();
+        assert_eq!(train, other);
+        assert_eq!(few[0].advantages, many[0].advantages);
+        // A user with nothing spent is better explained by the chain that ends low.
+        assert!(train[0].advantages[1] > train[0].advantages[0]);
+        assert!(train[7].advantages[0] > train[7].advantages[1]);
+        assert!(few[0].advantages[1] > few[0].advantages[0]);
+        assert!(train.iter().all(Contest::is_decided));
+    }
+}

@@ -1,0 +1,106 @@
+//! What SFT reports.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::loss::SftLoss;
+use crate::train::Stop;
+use crate::train::step::StepStats;
+
+/// The course of an SFT run. Holds no times, so that equal runs have equal logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TrainLog {
+    /// Users that were trained on.
+    pub users: usize,
+    /// Users that were held out.
+    pub validation_users: usize,
+    /// Rows without an accepted record.
+    pub passed_over: usize,
+    /// One entry per epoch.
+    pub epochs: Vec<SftEpoch>,
+    /// The epoch whose weights were kept, from 1: the one with the lowest held-out value loss, or the last if no user
+    /// was held out.
+    pub best_epoch: usize,
+    /// Why training ended.
+    pub stop: Stop,
+}
+
+impl TrainLog {
+    /// The entry of the epoch whose weights were kept.
+    #[must_use]
+    pub fn best(&self) -> Option<&SftEpoch> {
+        self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index))
+    }
+}
+
+/// One epoch of SFT. Losses are means in nats per token, users weighted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SftEpoch {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// Training loss over all chain tokens, with dropout, while the weights were moving.
+    pub loss: f64,
+    /// The same over the value tokens alone.
+    pub value_loss: f64,
+    /// Held-out loss after the epoch, without dropout; `None` if no user was held out.
+    pub validation_loss: Option<f64>,
+    /// The same over the value tokens alone; early stopping looks at this.
+    pub validation_value_loss: Option<f64>,
+    /// Mean global gradient norm before clipping.
+    pub gradient_norm: f64,
+    /// Share of the steps whose gradient was clipped.
+    pub clipped: f64,
+}
+
+impl fmt::Display for SftEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}: value loss {:.4}", self.epoch, self.value_loss)?;
+        match self.validation_value_loss {
+            Some(loss) => write!(f, ", held out {loss:.4}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sums over the steps of an epoch.
+#[derive(Debug, Default)]
+pub(super) struct Means {
+    loss: f64,
+    values: f64,
+    weight: f64,
+    norm: f64,
+    clipped: usize,
+    steps: usize,
+    rate: f64,
+}
+
+impl Means {
+    pub(super) fn add(&mut self, loss: &SftLoss, stats: &StepStats) {
+        self.loss += loss.all * loss.weight;
+        self.values += loss.values * loss.weight;
+        self.weight += loss.weight;
+        self.norm += stats.gradient_norm;
+        self.clipped += usize::from(stats.clipped);
+        self.steps += 1;
+        self.rate = stats.rate;
+    }
+
+    pub(super) fn epoch(&self, epoch: usize, held_out: Option<(f64, f64)>) -> SftEpoch {
+        let steps = self.steps.max(1) as f64;
+        SftEpoch {
+            epoch,
+            learning_rate: self.rate,
+            loss: self.loss / self.weight,
+            value_loss: self.values / self.weight,
+            validation_loss: held_out.map(|(loss, _)| loss),
+            validation_value_loss: held_out.map(|(_, values)| values),
+            gradient_norm: self.norm / steps,
+            clipped: self.clipped as f64 / steps,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! OSIPO on a planted outcome.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::{chain_schema, quick, record, student, table, truth};
+use scaletot_chain::ChainRecord;
+use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
+use scaletot_profile::{ProfileTable, Segments};
+use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Student, osipo, sft};
+
+const USERS: usize = 180;
+
+/// The teacher sees taste and need, but has no idea of the spend: it names every legal one, in an order that rotates. What
+/// a user is worth follows the right one.
+struct World {
+    table: ProfileTable,
+    records: Vec<ChainRecord>,
+    outcomes: Vec<Option<f64>>,
+    rows: Vec<usize>,
+    segments: Segments,
+}
+
+/// The chains with every legal spend, beginning `turn` places further on.
+fn candidates([taste, need, _]: [u16; 3], turn: usize) -> Vec<[u16; 3]> {
+    let legal = if need == 0 { 2 } else { 3 };
+    (0..legal).map(|i| [taste, need, ((i + turn) % legal) as u16]).collect()
+}
+
+fn world() -> World {
+    let table = table(USERS, 11);
+    let records = (0..USERS).map(|row| {
+        let chains = candidates(truth(&table, row), row);
+        let even = 1.0 / chains.len() as f64;
+        let mut all = chains.iter().zip(0..).map(|(chain, i)| {
+            let mut record = record(&table, row, chain, 0.9, -f64::from(i));
+            record.posterior[2] = (0..3).map(|v| if v < chains.len() { even } else { 0.0 }).collect();
+            record
+        });
+        let first = all.next().unwrap();
+        first.with_runners_up(all.filter_map(|record| record.best).collect())
+    });
+    let records = records.collect();
+    let outcomes = (0..USERS).map(|row| Some([0.0, 5.0, 50.0][usize::from(truth(&table, row)[2])])).collect();
+    let labels: Vec<Option<String>> = (0..USERS).map(|row| Some(format!("g{}", row % 3))).collect();
+    World { table, records, outcomes, rows: (0..USERS).collect(), segments: Segments::from_labels(&labels) }
+}
+
+impl World {
+    /// The student after SFT on this world; trained once for all tests.
+    fn reference(&self) -> Student {
+        static REFERENCE: LazyLock<Student> = LazyLock::new(|| {
+            let World { table, records, rows, .. } = world();
+            let mut config = quick();
+            (config.epochs, config.label_mix) = (10, 1.0);
+            sft(&student(&table, 1), &table, &rows, &records, &config, 1, &()).unwrap().0
+        });
+        REFERENCE.clone()
+    }
+
+    fn run(&self, student: &Student, config: &OsipoConfig) -> Result<(Student, OsipoLog), Error> {
+        osipo(student, &self.table, &self.rows, &self.records, &self.outcomes, &self.segments, config, 5, &())
+    }
+
+    /// Share of users whose greedy chain has the right spend.
+    fn right(&self, student: &Student) -> f64 {
+        let chains = student.infer(&self.table, &self.rows, 64).unwrap().chains;
+        let right = self.rows.iter().filter(|&&row| chains[[row, 2]] == truth(&self.table, row)[2]);
+        right.count() as f64 / USERS as f64
+    }
+}
+
+fn quick_osipo(loss: OsipoLossConfig) -> OsipoConfig {
+    let mut config = OsipoConfig::default();
+    (config.loss, config.reward) = (loss, ChainReward::TierAgreement);
+    (config.epochs, config.batch_users, config.learning_rate) = (12, 16, 2e-3);
+    (config.tiers, config.patience) = (8, 12);
+    config
+}
+
+#[test]
+fn better_chains_gain_implicit_reward() {
+    let world = world();
+    let reference = world.reference();
+    let before = world.right(&reference);
+    for (objective, weights) in [
+        (Objective::Preference { gamma: 0.0 }, SegmentWeights::Uniform),
+        (Objective::Preference { gamma: 0.1 }, SegmentWeights::Entropy),
+        (Objective::Pointwise { temperature: Some(1.0) }, SegmentWeights::Uniform),
+    ] {
+        let loss = OsipoLossConfig::default().with_objective(objective).with_weights(weights);
+        let (aligned, log) = world.run(&reference, &quick_osipo(loss)).unwrap();
+        assert_eq!(log.users + log.validation_users + log.tied, USERS);
+        // Before the first step the policy is the reference.
+        assert_eq!((log.before.margin, log.before.accuracy), (Some(0.0), Some(0.5)));
+        assert!(log.before.kl.abs() < 1e-9);
+        let after = log.validation_after().unwrap();
+        assert!(after.margin.unwrap() > 0.05 && after.accuracy.unwrap() > 0.85, "{objective:?} {after:?}");
+        assert!(log.after().margin.unwrap() > 0.05);
+        assert_eq!(after.chain_segment_rewards.len(), 3);
+        assert_eq!(after.user_segment_rewards.len(), 3);
+        let right = world.right(&aligned);
+        assert!(right > before + 0.2, "{objective:?}: {before} to {right}");
+    }
+}
+
+#[test]
+fn the_outcome_driven_reward_finds_the_better_chain_too() {
+    let mut world = world();
+    let reference = world.reference();
+    // This reward learns from the outcomes what each spend means, for which the teacher must know a little.
+    for (row, record) in world.records.iter_mut().enumerate() {
+        let right = usize::from(truth(&world.table, row)[2]);
+        record.posterior[2].iter_mut().for_each(|p| *p *= 0.6);
+        record.posterior[2][right] += 0.4;
+    }
+    for w in [0.0, 0.1, 0.3, 1.0] {
+    let mut config = quick_osipo(OsipoLossConfig::default().with_sft_weight(w));
+    config.reward = ChainReward::default();
+    let (aligned, log) = world.run(&reference, &config).unwrap();
+    let sig = aligned.infer(&world.table, &world.rows, 64).unwrap();
+    let acc: Vec<f64> = (0..3).map(|k| world.rows.iter().filter(|&&r| sig.chains[[r, k]] == truth(&world.table, r)[k]).count() as f64 / USERS as f64).collect();
+    eprintln!("W {w} {acc:?} {}", log.epochs[log.best_epoch - 1]);
+    }
+    let (before, after) = (0.0, 0.0);
+    assert!(after > before + 0.2, "{before} to {after}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let world = world();
+    let reference = world.reference();
+    let mut config = quick_osipo(OsipoLossConfig::default().with_sft_weight(0.2));
+    config.epochs = 2;
+    let (a, log_a) = world.run(&reference, &config).unwrap();
+    let (b, log_b) = world.run(&reference, &config).unwrap();
+    assert_eq!(log_a, log_b);
+    assert!(log_a.before.sft.is_some());
+    assert_eq!(a.infer(&world.table, &[0, 1], 2).unwrap(), b.infer(&world.table, &[0, 1], 2).unwrap());
+}
+
+#[test]
+fn users_with_one_chain_get_samples() {
+    let mut world = world();
+    world.records.iter_mut().for_each(|record| record.runners_up.clear());
+    let reference = world.reference();
+    let mut config = quick_osipo(OsipoLossConfig::default());
+    config.epochs = 1;
+    let (_, log) = world.run(&reference, &config).unwrap();
+    assert!(log.sampled > USERS / 2, "{log:?}");
+    assert!(log.candidates > log.users);
+    config.samples = 0;
+    let error = world.run(&reference, &config).unwrap_err();
+    assert!(matches!(error, Error::NoUsers { accepted: USERS, .. }), "{error}");
+}
+
+#[test]
+fn nothing_to_learn_leaves_the_student_as_it_was() {
+    let mut world = world();
+    let reference = world.reference();
+    // Which chain is better has nothing to do with the profile, so held-out users do not gain.
+    for (row, outcome) in world.outcomes.iter_mut().enumerate() {
+        *outcome = Some(if row * 7919 % 13 < 6 { 0.0 } else { 30.0 });
+    }
+    let mut config = quick_osipo(OsipoLossConfig::default());
+    (config.epochs, config.patience, config.learning_rate, config.validation_share) = (6, 2, 2e-2, 0.4);
+    let (kept, log) = world.run(&reference, &config).unwrap();
+    let best = log.validation_after().unwrap().loss;
+    assert!(best <= log.validation_before.as_ref().unwrap().loss);
+    assert!(log.epochs.iter().all(|epoch| epoch.validation.as_ref().unwrap().loss >= best));
+    if log.best_epoch == 0 {
+        let rows = [0, 1, 2];
+        assert_eq!(
+            kept.infer(&world.table, &rows, 3).unwrap(),
+            reference.infer(&world.table, &rows, 3).unwrap()
+        );
+    }
+}
+
+#[test]
+fn unlabelled_users_take_no_part() {
+    let mut world = world();
+    let reference = world.reference();
+    for row in (0..USERS).step_by(2) {
+        world.outcomes[row] = None;
+    }
+    world.records.truncate(USERS - 10);
+    let mut config = quick_osipo(OsipoLossConfig::default());
+    config.epochs = 1;
+    let (_, log) = world.run(&reference, &config).unwrap();
+    assert_eq!((log.passed_over, log.unlabelled), (10, USERS / 2 - 5));
+    world.outcomes.fill(None);
+    assert!(matches!(world.run(&reference, &config).unwrap_err(), Error::NoUsers { .. }));
+    world.outcomes.pop();
+    assert!(matches!(world.run(&reference, &config).unwrap_err(), Error::Shape { what: "outcomes", .. }));
+}
+
+#[test]
+fn chains_stay_legal_after_alignment() {
+    let world = world();
+    let mut config = quick_osipo(OsipoLossConfig::default());
+    config.epochs = 2;
+    let (aligned, _) = world.run(&world.reference(), &config).unwrap();
+    let schema = chain_schema();
+    for chain in aligned.sample(&world.table, &world.rows, 64, 2.0, 1).unwrap().rows() {
+        assert!(schema.is_legal(&chain.to_vec()));
+    }
+}

@@ -1,0 +1,125 @@
+//! Equal prompts are asked once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::key::PromptKey;
+use crate::ledger::Ledger;
+use crate::once::OnceMap;
+use crate::teacher::{LabelAnswer, Question, Teacher};
+
+/// Keeps a teacher's answers in memory and counts them in a [`Ledger`].
+///
+/// Only the states that a state depends on are told in its prompt, so the branches of one search, and users with
+/// equal profiles, ask equal prompts. Workers that ask the same prompt at the same time wait for one answer.
+/// Answers are [checked](LabelAnswer::check) before they are kept; failures are not kept.
+pub struct Cached<T> {
+    inner: T,
+    answers: OnceMap<PromptKey, LabelAnswer>,
+    ledger: Arc<Ledger>,
+}
+
+impl<T: Teacher> Cached<T> {
+    /// Answers kept unless [`with_capacity`](Self::with_capacity) says otherwise: about 200 MB.
+    pub const CAPACITY: usize = 1_000_000;
+
+    /// Wraps `inner`, with a ledger of its own.
+    pub fn new(inner: T) -> Self {
+        Self::with_capacity(inner, Self::CAPACITY)
+    }
+
+    /// Wraps `inner` and keeps at most `capacity` answers; further ones are given and not kept.
+    pub fn with_capacity(inner: T, capacity: usize) -> Self {
+        Self { inner, answers: OnceMap::new(HashMap::new(), capacity), ledger: Arc::default() }
+    }
+
+    /// The wrapped teacher.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// What was asked and what it cost.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The number of answers kept.
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether no answer is kept yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn ask(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let started = Instant::now();
+        let mut answers = self.inner.answer_batch(questions);
+        self.ledger.time(started.elapsed());
+        let model = self.inner.model();
+        for (question, answer) in questions.iter().zip(&mut answers) {
+            if let Ok(given) = answer
+                && let Err(error) = given.check(model, question)
+            {
+                *answer = Err(error);
+            }
+        }
+        answers
+    }
+}
+
+impl<T: Teacher> Teacher for Cached<T> {
+    fn model(&self) -> &str {
+        self.inner.model()
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let mut answers = self.answer_batch(std::slice::from_ref(question));
+        answers
+            .pop()
+            .unwrap_or_else(|| Err(crate::Error::config("answer_batch", "expected 1 answer, got none")))
+    }
+
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let keys: Option<Vec<PromptKey>> =
+            questions.iter().map(|question| self.inner.cache_key(question)).collect();
+        let answers: Vec<Result<LabelAnswer>> = match keys {
+            None => self.ask(questions),
+            Some(keys) => self
+                .answers
+                .get_or_compute(&keys, |claimed| {
+                    // Questions borrow their parts, so a claimed subset is cheap to copy; the usual one is whole.
+                    if claimed.len() == questions.len() {
+                        return self.ask(questions);
+                    }
+                    let subset: Vec<Question<'_>> = claimed.iter().map(|&i| questions[i].clone()).collect();
+                    self.ask(&subset)
+                })
+                .into_iter()
+                .map(|result| result.map(|(answer, kept)| if kept { answer.into_cached() } else { answer }))
+                .collect(),
+        };
+        for answer in &answers {
+            self.ledger.count(answer);
+        }
+        answers
+    }
+
+    fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
+        self.inner.cache_key(question)
+    }
+}
+
+impl<T: Teacher> fmt::Debug for Cached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached")
+            .field("model", &self.inner.model())
+            .field("answers", &self.len())
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}

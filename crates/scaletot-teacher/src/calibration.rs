@@ -1,0 +1,251 @@
+//! Batch calibration: takes a teacher's label bias out of its answers.
+//!
+//! A small language model prefers some labels whatever the prompt says, so its raw entropy is mostly that
+//! preference, and a search guided by it would refine the wrong steps. Batch calibration needs no crafted prompt:
+//! the prior of a state is the teacher's mean prediction over a batch of unlabelled users, and every answer is
+//! divided by it.
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::SchemaHash;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A prior per state, and how strongly answers are divided by it.
+///
+/// For an answer `q` over the values of state `k`, with prior `π_k` and strength `s ∈ [0, 1]`:
+/// `q'(v) ∝ q(v) / π_k(v)^s`. Strength 0 leaves answers as they are, strength 1 (the default) divides by the whole
+/// prior. Batch calibration with `s = 1` is Zhou et al. (2024); the exponent, and one prior per state over all the
+/// values of the states it depends on, are this project's own. Entropies are taken after it, and after
+/// constraints. A prior below [`Calibration::FLOOR`] counts as that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Raw", into = "Raw")]
+pub struct Calibration {
+    raw: Raw,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    version: u32,
+    model: String,
+    chain_schema: SchemaHash,
+    users: usize,
+    strength: f64,
+    priors: Vec<Vec<f64>>,
+}
+
+impl Calibration {
+    /// The smallest prior that is divided by: keeps one stray answer from being blown up.
+    pub const FLOOR: f64 = 1e-6;
+
+    const VERSION: u32 = 1;
+
+    /// A calibration that changes nothing: uniform priors.
+    #[must_use]
+    pub fn identity(model: &str, schema: &ChainSchema) -> Self {
+        let priors = (0..schema.len()).map(|k| uniform(schema.domain_size(k))).collect();
+        Self {
+            raw: Raw {
+                version: Self::VERSION,
+                model: model.to_owned(),
+                chain_schema: schema.hash(),
+                users: 0,
+                strength: 1.0,
+                priors,
+            },
+        }
+    }
+
+    /// A calibration of strength 1 from given priors, one per state and each over the state's values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the priors do not have the schema's shape, a value is not finite or negative, or a
+    /// state's prior does not sum to 1 (within 1e-6).
+    pub fn from_priors(
+        model: &str,
+        schema: &ChainSchema,
+        users: usize,
+        priors: Vec<Vec<f64>>,
+    ) -> Result<Self> {
+        let calibration = Self::try_from(Raw {
+            version: Self::VERSION,
+            model: model.to_owned(),
+            chain_schema: schema.hash(),
+            users,
+            strength: 1.0,
+            priors,
+        })?;
+        calibration.check(schema)?;
+        Ok(calibration)
+    }
+
+    /// The same priors with another strength.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] unless `strength` is in `[0, 1]`.
+    pub fn with_strength(mut self, strength: f64) -> Result<Self> {
+        self.raw.strength = strength;
+        Self::try_from(self.raw)
+    }
+
+    /// How strongly answers are divided by the prior, in `[0, 1]`.
+    #[must_use]
+    pub fn strength(&self) -> f64 {
+        self.raw.strength
+    }
+
+    /// The model whose predictions the priors are.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.raw.model
+    }
+
+    /// The number of users in the batch; 0 for [`identity`](Self::identity).
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.raw.users
+    }
+
+    /// The prior of a state over its values (sums to 1), if there is such a state.
+    #[must_use]
+    pub fn prior(&self, state: usize) -> Option<&[f64]> {
+        self.raw.priors.get(state).map(Vec::as_slice)
+    }
+
+    /// Calibrates a distribution over the values of `state` in place, so that it sums to 1 again. Values at 0 stay
+    /// there, and a distribution that is 0 everywhere stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there is no such state or it does not have as many values as `distribution`.
+    pub fn apply(&self, state: usize, distribution: &mut [f64]) -> Result<()> {
+        if self.prior(state).is_none_or(|prior| prior.len() != distribution.len()) {
+            let (values, prior) = (distribution.len(), self.prior(state));
+            let message = format!("expected a prior over {values} values for state {state}, got {prior:?}");
+            return Err(Error::config("calibration", message));
+        }
+        if self.raw.strength == 0.0 {
+            return Ok(());
+        }
+        for (value, q) in distribution.iter_mut().enumerate() {
+            *q *= self.factor(state, value);
+        }
+        normalise(distribution);
+        Ok(())
+    }
+
+    /// What a value's probability is multiplied by before it is renormalised: `1 / π(v)^s`.
+    pub(crate) fn factor(&self, state: usize, value: usize) -> f64 {
+        let prior = self.prior(state).and_then(|prior| prior.get(value)).copied().unwrap_or(1.0);
+        prior.max(Self::FLOOR).powf(-self.raw.strength)
+    }
+
+    /// Checks that the priors are for this schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the schema's hash or the shape of the priors is another.
+    pub fn check(&self, schema: &ChainSchema) -> Result<()> {
+        if self.raw.chain_schema != schema.hash() {
+            return Err(Error::config(
+                "calibration",
+                format!(
+                    "expected priors for chain schema {}, got ones for {}",
+                    schema.hash(),
+                    self.raw.chain_schema
+                ),
+            ));
+        }
+        let shape: Vec<usize> = (0..schema.len()).map(|k| schema.domain_size(k)).collect();
+        let given: Vec<usize> = self.raw.priors.iter().map(Vec::len).collect();
+        if shape != given {
+            return Err(Error::config(
+                "calibration",
+                format!("expected priors over {shape:?} values, got {given:?}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<Raw> for Calibration {
+    type Error = Error;
+
+    fn try_from(raw: Raw) -> Result<Self> {
+        if raw.version != Self::VERSION {
+            let message = format!("expected version {}, got {}", Self::VERSION, raw.version);
+            return Err(Error::config("calibration", message));
+        }
+        if !(0.0..=1.0).contains(&raw.strength) {
+            return Err(Error::config(
+                "calibration strength",
+                format!("expected a number in [0, 1], got {}", raw.strength),
+            ));
+        }
+        for (state, prior) in raw.priors.iter().enumerate() {
+            let sum: f64 = prior.iter().sum();
+            if prior.iter().any(|p| !p.is_finite() || *p < 0.0) || (sum - 1.0).abs() > 1e-6 {
+                return Err(Error::config(
+                    "calibration",
+                    format!(
+                        "expected probabilities that sum to 1 as the prior of state {state}, got {prior:?}"
+                    ),
+                ));
+            }
+        }
+        Ok(Self { raw })
+    }
+}
+
+impl From<Calibration> for Raw {
+    fn from(calibration: Calibration) -> Self {
+        calibration.raw
+    }
+}
+
+fn uniform(n: usize) -> Vec<f64> {
+    vec![1.0 / n.max(1) as f64; n]
+}
+
+/// Divides by the sum, unless that is 0.
+pub(crate) fn normalise(distribution: &mut [f64]) {
+    let sum: f64 = distribution.iter().sum();
+    if sum > 0.0 {
+        distribution.iter_mut().for_each(|q| *q /= sum);
+    }
+}
+
+/// The mean of the predictions gathered for one state.
+#[derive(Debug, Clone)]
+pub(crate) struct MeanPrediction {
+    sum: Vec<f64>,
+    count: usize,
+}
+
+impl MeanPrediction {
+    pub(crate) fn new(values: usize) -> Self {
+        Self { sum: vec![0.0; values], count: 0 }
+    }
+
+    pub(crate) fn add(&mut self, distribution: &[f64]) {
+        self.sum.iter_mut().zip(distribution).for_each(|(sum, q)| *sum += q);
+        self.count += 1;
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The mean, or uniform if nothing was added.
+    pub(crate) fn mean(&self) -> Vec<f64> {
+        if self.count == 0 {
+            return uniform(self.sum.len());
+        }
+        let mut mean = self.sum.clone();
+        normalise(&mut mean);
+        mean
+    }
+}

@@ -1,0 +1,93 @@
+//! The thread that owns the model.
+//!
+//! Callers hand their jobs over a channel and wait. So the model and its cache need no lock, the number of threads
+//! that compute is a setting and not the number of callers, and jobs that several callers ask for while a pass is
+//! running go into the next one together. A lock held around a `rayon` pool would also deadlock if the callers
+//! themselves were `rayon` tasks: a task that waits for a pool runs other tasks meanwhile, which would want the
+//! lock.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rayon::ThreadPool;
+
+use super::model::{Job, Llama, Work};
+
+/// The most jobs that waiting requests are joined to; a single larger request is still one batch.
+const JOINED_JOBS: usize = 4_096;
+
+struct Request {
+    jobs: Vec<Job>,
+    reply: Sender<Result<Vec<Vec<f64>>, String>>,
+}
+
+/// A running model.
+#[derive(Debug)]
+pub(super) struct Worker {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    work: Arc<Mutex<Work>>,
+}
+
+impl Worker {
+    /// Starts the thread. `pool` is what computes.
+    pub(super) fn start(model: Llama, pool: ThreadPool) -> Result<Self, String> {
+        let (requests, incoming) = channel();
+        let work = Arc::default();
+        let shared = Arc::clone(&work);
+        let thread = std::thread::Builder::new()
+            .name("gguf model".to_owned())
+            .spawn(move || serve(model, &pool, &incoming, &shared))
+            .map_err(|e| format!("the model's thread could not be started: {e}"))?;
+        Ok(Self { requests: Some(requests), thread: Some(thread), work })
+    }
+
+    /// Scores jobs; waits for the result.
+    pub(super) fn score(&self, jobs: Vec<Job>) -> Result<Vec<Vec<f64>>, String> {
+        let ended = || "the model's thread has ended, after a failure it reported on standard error".to_owned();
+        let (reply, answer) = channel();
+        self.requests.as_ref().ok_or_else(ended)?.send(Request { jobs, reply }).map_err(|_| ended())?;
+        answer.recv().map_err(|_| ended())?
+    }
+
+    /// What was computed so far.
+    pub(super) fn work(&self) -> Work {
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The channel's end is what the thread waits for.
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(mut model: Llama, pool: &ThreadPool, incoming: &Receiver<Request>, work: &Mutex<Work>) {
+    while let Ok(first) = incoming.recv() {
+        let mut jobs = first.jobs;
+        let mut replies = vec![(jobs.len(), first.reply)];
+        while jobs.len() < JOINED_JOBS
+            && let Ok(more) = incoming.try_recv()
+        {
+            replies.push((more.jobs.len(), more.reply));
+            jobs.extend(more.jobs);
+        }
+        let scores = pool.install(|| model.score(&jobs));
+        *work.lock().unwrap_or_else(PoisonError::into_inner) = model.work;
+        let mut scores = scores.map(Vec::into_iter);
+        for (count, reply) in replies {
+            let part = match &mut scores {
+                Ok(scores) => Ok(scores.by_ref().take(count).collect()),
+                Err(message) => Err(message.clone()),
+            };
+            // A caller that no longer waits has no use for it.
+            let _ = reply.send(part);
+        }
+    }
+}

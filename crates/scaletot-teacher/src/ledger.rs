@@ -1,0 +1,142 @@
+//! What the teacher's work cost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::teacher::LabelAnswer;
+
+/// Counts questions, calls, tokens and time, from any number of threads.
+///
+/// ```
+/// use std::time::Duration;
+/// use scaletot_teacher::{LabelAnswer, Ledger};
+///
+/// let ledger = Ledger::default();
+/// ledger.count(&Ok(LabelAnswer::new(vec![-1.0], 12)));
+/// ledger.count(&Ok(LabelAnswer::new(vec![-1.0], 12).into_cached()));
+/// ledger.time(Duration::from_millis(250));
+/// let snapshot = ledger.snapshot();
+/// assert_eq!((snapshot.questions, snapshot.calls, snapshot.cache_hits), (2, 1, 1));
+/// assert_eq!((snapshot.tokens, snapshot.tokens_saved), (12, 12));
+/// ```
+#[derive(Debug, Default)]
+pub struct Ledger {
+    questions: AtomicU64,
+    calls: AtomicU64,
+    cache_hits: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+    tokens_saved: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Ledger {
+    /// Counts one answered (or failed) question.
+    pub fn count(&self, answer: &Result<LabelAnswer>) {
+        let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
+        add(&self.questions, 1);
+        match answer {
+            Ok(answer) if answer.cached => {
+                add(&self.cache_hits, 1);
+                add(&self.tokens_saved, answer.tokens);
+            }
+            Ok(answer) => {
+                add(&self.calls, 1);
+                add(&self.tokens, answer.tokens);
+            }
+            Err(_) => {
+                add(&self.calls, 1);
+                add(&self.failures, 1);
+            }
+        }
+    }
+
+    /// Adds time spent in the teacher.
+    pub fn time(&self, elapsed: Duration) {
+        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn snapshot(&self) -> LedgerSnapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LedgerSnapshot {
+            questions: read(&self.questions),
+            calls: read(&self.calls),
+            cache_hits: read(&self.cache_hits),
+            failures: read(&self.failures),
+            tokens: read(&self.tokens),
+            tokens_saved: read(&self.tokens_saved),
+            seconds: Duration::from_nanos(read(&self.nanoseconds)).as_secs_f64(),
+        }
+    }
+}
+
+/// A [`Ledger`] at one moment. `questions = calls + cache_hits`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LedgerSnapshot {
+    /// Questions asked.
+    pub questions: u64,
+    /// Questions that the model had to compute, failed ones among them.
+    pub calls: u64,
+    /// Questions answered from memory or from a file of recorded answers.
+    pub cache_hits: u64,
+    /// Calls that gave no usable answer.
+    pub failures: u64,
+    /// Tokens of the calls' prompts and labels.
+    pub tokens: u64,
+    /// Tokens that the cache hits would have taken.
+    pub tokens_saved: u64,
+    /// Seconds spent waiting for the teacher, summed over workers.
+    pub seconds: f64,
+}
+
+impl LedgerSnapshot {
+    /// What was added since an `earlier` snapshot of the same ledger: the cost of one stage.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            questions: self.questions.saturating_sub(earlier.questions),
+            calls: self.calls.saturating_sub(earlier.calls),
+            cache_hits: self.cache_hits.saturating_sub(earlier.cache_hits),
+            failures: self.failures.saturating_sub(earlier.failures),
+            tokens: self.tokens.saturating_sub(earlier.tokens),
+            tokens_saved: self.tokens_saved.saturating_sub(earlier.tokens_saved),
+            seconds: (self.seconds - earlier.seconds).max(0.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn threads_lose_no_count_and_stages_subtract() {
+        let ledger = Ledger::default();
+        ledger.count(&Err(Error::config("a", "b")));
+        let before = ledger.snapshot();
+        assert_eq!((before.questions, before.calls, before.failures), (1, 1, 1));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for i in 0..100 {
+                        let answer = LabelAnswer::new(vec![-1.0], 3);
+                        ledger.count(&Ok(if i % 4 == 0 { answer.into_cached() } else { answer }));
+                        ledger.time(Duration::from_millis(1));
+                    }
+                });
+            }
+        });
+        let stage = ledger.snapshot().since(&before);
+        assert_eq!((stage.questions, stage.calls, stage.cache_hits, stage.failures), (400, 300, 100, 0));
+        assert_eq!((stage.tokens, stage.tokens_saved), (900, 300));
+        assert!((stage.seconds - 0.4).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,122 @@
+//! Teachers that reason about profiles, and the reasoner that makes typed user-state chains of their answers.
+//!
+//! A static profile is often all that is known of a user, and a language model can infer from it what states the user is
+//! probably in; but it is slow, biased towards some labels, and sometimes wrong. This crate keeps the model behind one
+//! small trait, so that a recording or a table of expert rules can stand in for it; takes its label bias out; lets a
+//! bounded search decide what to ask; and writes down, for every user, what was concluded, from what, how surely and
+//! at what cost.
+//!
+//! # Example
+//!
+//! Expert rules reason about two users.
+//!
+//! ```
+//! use scaletot_chain::{ChainSchema, CorpusWriter, StateDef};
+//! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
+//! use scaletot_teacher::{Prompter, Reasoner, Rules};
+//!
+//! let schema = ProfileSchema::builder("shop")
+//!     .subject("A customer")
+//!     .field(FieldSpec::ordinal("income", ["under 35K", "35-75K", "over 75K"]).phrase("with an income {}"))
+//!     .field(FieldSpec::ordinal("household", ["1", "2", "3+"]).phrase("in a household of {}"))
+//!     .build()?;
+//! let mut users = TableBuilder::new(schema);
+//! users.push_text(1, &["over 75K", "3+"])?;
+//! users.push_text(2, &["", "1"])?;
+//! let table = users.finish();
+//!
+//! let chain = ChainSchema::builder("shopper")
+//!     .state(StateDef::ordinal("need", ["low", "high"]).cue("this customer's need for groceries is"))
+//!     .state(StateDef::ordinal("spend", ["low", "high"]).cue("this customer's spending is").depends_on(["need"]))
+//!     .build()?;
+//! let rules = Rules::from_toml(
+//!     r#"
+//!     name = "shop-expert"
+//!     [[rule]]
+//!     state = "need"
+//!     when = { household = "3+" }
+//!     add = { high = 2.0 }
+//!     [[rule]]
+//!     state = "need"
+//!     when = { household = "1" }
+//!     add = { low = 1.0 }
+//!     [[rule]]
+//!     state = "spend"
+//!     when = { income = "over 75K" }
+//!     after = { need = "high" }
+//!     add = { high = 1.5 }
+//!     "#,
+//!     table.schema(),
+//!     &chain,
+//! )?;
+//!
+//! let prompter = Prompter::new(table.schema(), chain, Verbaliser::fit(&table, 5)?)?;
+//! let reasoner = Reasoner::builder(rules, prompter).build()?;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("corpus.jsonl");
+//! let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table)?)?;
+//! let summary = reasoner.run(&table, &[0, 1], &mut corpus, 2, &())?;
+//! assert_eq!((summary.accepted, summary.failed), (2, 0));
+//!
+//! let record = reasoner.reason(&table, 0)?;
+//! let chain = record.best.ok_or("no chain")?;
+//! assert_eq!(chain.values(), [1, 1]);
+//! assert_eq!(chain.steps()[1].rationale, "Given income and need = high, spend is high at 82 %, before low at 18 %.");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is here
+//!
+//! - [`Teacher`] answers a [`Question`] with a [`LabelAnswer`]: `ln p(label | prompt)` for every value of one state.
+//!   Implementations: [`Rules`], [`Replay`], `gguf::Gguf` (feature `gguf`), and the wrappers [`Recorder`] and [`Cached`].
+//! - [`Prompter`] puts a profile and the states so far into words.
+//! - [`Calibration`] divides answers by the teacher's mean prediction over a batch of unlabelled users.
+//! - [`CoveragePlan`] picks the users that are reasoned about at all.
+//! - [`Reasoner`] drives one search per user ([`ChainProblem`] binds chain and search), judges what comes out, and runs
+//!   over many users with a worker pool, resumably and with the same bytes for any number of workers.
+//! - [`Ledger`] counts what it all costs.
+//!
+//! # Features
+//!
+//! - `gguf` (off by default): language models in-process, in pure Rust, through candle.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod cached;
+mod calibration;
+mod coverage;
+mod error;
+#[cfg(feature = "gguf")]
+#[cfg_attr(docsrs, doc(cfg(feature = "gguf")))]
+pub mod gguf;
+mod interval;
+mod key;
+mod ledger;
+mod once;
+mod problem;
+mod prompter;
+mod reasoner;
+pub mod replay;
+pub mod rules;
+pub mod teacher;
+
+pub use cached::Cached;
+pub use calibration::Calibration;
+pub use coverage::{Coverage, CoveragePlan, CoveredUsers, SegmentCoverage};
+pub use error::{Error, Result};
+pub use key::{PromptKey, prompt_key};
+pub use ledger::{Ledger, LedgerSnapshot};
+pub use problem::ChainProblem;
+pub use prompter::{PROMPT_FORMAT, Prompter};
+pub use reasoner::{Reasoner, ReasonerBuilder, RunSummary};
+#[doc(no_inline)]
+pub use replay::{RecordSummary, Recorder, Replay};
+#[doc(no_inline)]
+pub use rules::Rules;
+#[doc(no_inline)]
+pub use teacher::{LabelAnswer, Question, Teacher};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,178 @@
+//! Puts a question about a user into words.
+
+use std::sync::Arc;
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::{Field, ProfileSchema, ProfileTable, SchemaHash, Value, Verbaliser};
+
+use crate::error::{Error, Result};
+use crate::teacher::Question;
+
+/// The version of the prompt's wording. Recorded answers name it: another wording is another question.
+pub const PROMPT_FORMAT: u32 = 1;
+
+/// Writes prompts: the profile in words, the states that the asked one depends on as sentences, and the asked
+/// state's cue.
+///
+/// ```text
+/// A customer aged 45-54, with a moderate household income. This customer's need for groceries is high.
+/// Overall, this customer's spending capacity is
+/// ```
+///
+/// (one line, without a space at its end). The label continues it, so that a small base model only has to complete
+/// a plain sentence; letters, digits and chat templates as answers were measured to be worse. Only the states in
+/// `depends_on` are told, so that equal prompts come up again and are asked once.
+///
+/// Profile text is data: control characters and line breaks become spaces, so a field's value cannot start a new
+/// line or turn of a conversation. Equal profiles and paths give equal prompts.
+#[derive(Debug, Clone)]
+pub struct Prompter {
+    profile_schema: SchemaHash,
+    chain: Arc<ChainSchema>,
+    verbaliser: Verbaliser,
+}
+
+impl Prompter {
+    /// A prompter for users of one profile schema and one chain schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the verbaliser was fitted on another profile schema.
+    pub fn new(profile: &ProfileSchema, chain: ChainSchema, verbaliser: Verbaliser) -> Result<Self> {
+        let profile_schema = profile.hash();
+        if verbaliser.schema_hash() != profile_schema {
+            return Err(Error::config(
+                "verbaliser",
+                format!(
+                    "expected one fitted on profile schema {profile_schema}, got {}",
+                    verbaliser.schema_hash()
+                ),
+            ));
+        }
+        Ok(Self { profile_schema, chain: Arc::new(chain), verbaliser })
+    }
+
+    /// The chain schema.
+    #[must_use]
+    pub fn chain(&self) -> &Arc<ChainSchema> {
+        &self.chain
+    }
+
+    /// The hash of the profile schema that tables must have.
+    #[must_use]
+    pub fn profile_schema(&self) -> SchemaHash {
+        self.profile_schema
+    }
+
+    /// What says profiles in words.
+    #[must_use]
+    pub fn verbaliser(&self) -> &Verbaliser {
+        &self.verbaliser
+    }
+
+    /// Checks that a table has the prompter's schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming both schemas.
+    pub fn check(&self, table: &ProfileTable) -> Result<()> {
+        let found = table.schema().hash();
+        if found == self.profile_schema {
+            return Ok(());
+        }
+        Err(Error::config(
+            "profile table",
+            format!("expected one with profile schema {}, got {found}", self.profile_schema),
+        ))
+    }
+
+    /// The profile of one user in words, on one line, without a full stop.
+    #[must_use]
+    pub fn profile(&self, table: &ProfileTable, row: usize) -> String {
+        plain(&self.verbaliser.say(table, row))
+    }
+
+    /// The names of the fields that [`profile`](Self::profile) says: the populated ones, but for values that the
+    /// schema gives no words (an empty wording, an unknown category, a plain no).
+    #[must_use]
+    pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<String> {
+        let fields = table.schema().fields().iter().enumerate();
+        let said =
+            fields.filter(|(i, field)| table.value(row, *i).is_some_and(|value| is_said(field, value)));
+        said.map(|(_, field)| field.name().to_owned()).collect()
+    }
+
+    /// The prompt about `state` for one user, given the values of the states before it (`path`, as codes; only
+    /// those that `state` depends on are read).
+    #[must_use]
+    pub fn prompt(&self, table: &ProfileTable, row: usize, state: usize, path: &[u16]) -> String {
+        self.continue_profile(&self.profile(table, row), state, path)
+    }
+
+    /// The question about `state`, with a profile that [`profile`](Self::profile) put into words before.
+    pub(crate) fn question<'a>(
+        &'a self,
+        profile: &str,
+        table: &'a ProfileTable,
+        row: usize,
+        state: usize,
+        path: &'a [u16],
+    ) -> Question<'a> {
+        let prompt = self.continue_profile(profile, state, path);
+        let labels = self.chain.states().get(state).map_or(&[][..], |state| state.values());
+        Question { prompt, labels, table, row, schema: &self.chain, state, path }
+    }
+
+    fn continue_profile(&self, profile: &str, state: usize, path: &[u16]) -> String {
+        let mut prompt = profile.trim_end_matches('.').to_owned();
+        prompt.push('.');
+        let Some(asked) = self.chain.states().get(state) else { return prompt };
+        for &parent in asked.depends_on() {
+            let told = self.chain.states().get(parent).zip(path.get(parent));
+            let Some((cue, value)) =
+                told.and_then(|(told, &code)| Some((told.cue(), told.values().get(code as usize)?)))
+            else {
+                continue;
+            };
+            prompt.push(' ');
+            prompt.push_str(&plain(&capitalised(cue)));
+            prompt.push(' ');
+            prompt.push_str(&plain(value));
+            prompt.push('.');
+        }
+        prompt.push_str(" Overall, ");
+        prompt.push_str(&plain(asked.cue()));
+        prompt
+    }
+}
+
+/// Whether the verbaliser has words for a value.
+fn is_said(field: &Field, value: Value<'_>) -> bool {
+    let domain_says = |code: u32| {
+        let domain = field.kind().domain();
+        domain.and_then(|domain| domain.label(code)).is_some_and(|label| match field.word(label) {
+            Some(word) => !word.trim().is_empty(),
+            None => domain.is_some_and(|domain| domain.bucket() != Some(code)),
+        })
+    };
+    match value {
+        Value::Code(code) => domain_says(code),
+        Value::Codes(codes) => codes.iter().any(|&code| domain_says(code)),
+        Value::Flag(flag) => match field.word(if flag { "true" } else { "false" }) {
+            Some(word) => !word.trim().is_empty(),
+            None => flag || field.phrase().is_none_or(|phrase| phrase.contains("{}")),
+        },
+        Value::Number(_) => true,
+    }
+}
+
+/// One line without control characters, with single spaces between words and none at the ends.
+fn plain(text: &str) -> String {
+    let separators = |c: char| c.is_whitespace() || c.is_control();
+    text.split(separators).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.trim_start().chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

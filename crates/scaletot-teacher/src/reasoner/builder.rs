@@ -1,0 +1,148 @@
+//! What a reasoner is made of, checked before it works.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use scaletot_chain::ChainSchema;
+use scaletot_search::{Budget, RefineConfig, Strategy};
+
+use super::Reasoner;
+use crate::cached::Cached;
+use crate::calibration::Calibration;
+use crate::error::{Error, Result};
+use crate::prompter::Prompter;
+use crate::teacher::Teacher;
+
+/// Sets up a [`Reasoner`]; [`build`](Self::build) checks everything.
+pub struct ReasonerBuilder<'t> {
+    teacher: Box<dyn Teacher + 't>,
+    prompter: Prompter,
+    strategy: Strategy,
+    budget: Budget,
+    calibration: Option<Calibration>,
+    min_populated: usize,
+    score_bar: Option<f64>,
+    seed: u64,
+    cache_capacity: usize,
+}
+
+impl<'t> ReasonerBuilder<'t> {
+    pub(super) fn new(teacher: Box<dyn Teacher + 't>, prompter: Prompter) -> Self {
+        Self {
+            teacher,
+            prompter,
+            strategy: Strategy::Refine(RefineConfig::default()),
+            budget: Budget::default(),
+            calibration: None,
+            min_populated: 1,
+            score_bar: None,
+            seed: 0,
+            cache_capacity: Cached::<&dyn Teacher>::CAPACITY,
+        }
+    }
+
+    /// How to search; by default [`Strategy::Refine`] with its default settings.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Hard bounds per user; none by default. A tick is a millisecond of wall time: a bound on ticks makes results
+    /// depend on the machine's speed, the other bounds do not.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The calibration; by default none, that is [`Calibration::identity`].
+    #[must_use]
+    pub fn calibration(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
+        self
+    }
+
+    /// Users with fewer populated fields are abstained on; 1 by default.
+    #[must_use]
+    pub fn min_populated(mut self, fields: usize) -> Self {
+        self.min_populated = fields;
+        self
+    }
+
+    /// Chains that score under this are rejected; by default there is no bar. The score is the search's `J`: without
+    /// self-evaluation `(1/K) Σ_k ln q_k(v_k) − λ (1/K) Σ_k h_k`, at most 0.
+    #[must_use]
+    pub fn score_bar(mut self, bar: f64) -> Self {
+        self.score_bar = Some(bar);
+        self
+    }
+
+    /// The seed of the search; 0 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How many answers are kept in memory; [`Cached::CAPACITY`] by default.
+    #[must_use]
+    pub fn cache_capacity(mut self, answers: usize) -> Self {
+        self.cache_capacity = answers;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the score bar is not a number or the calibration is for another chain schema or model;
+    /// [`Error::Search`] if the strategy or the budget is out of its range.
+    pub fn build(self) -> Result<Reasoner<'t>> {
+        if self.score_bar.is_some_and(|bar| !bar.is_finite()) {
+            return Err(Error::config("score bar", format!("expected a number, got {:?}", self.score_bar)));
+        }
+        self.strategy.validate()?;
+        self.budget.validate()?;
+        let chain = self.prompter.chain();
+        let calibration = match self.calibration {
+            Some(calibration) => calibration,
+            None => Calibration::identity(self.teacher.model(), chain),
+        };
+        check_calibration(&calibration, self.teacher.model(), chain)?;
+        Ok(Reasoner {
+            teacher: Cached::with_capacity(self.teacher, self.cache_capacity),
+            prompter: self.prompter,
+            strategy: self.strategy,
+            budget: self.budget,
+            calibration,
+            min_populated: self.min_populated,
+            score_bar: self.score_bar,
+            seed: self.seed,
+            asks: OnceLock::new(),
+        })
+    }
+}
+
+pub(super) fn check_calibration(calibration: &Calibration, model: &str, chain: &ChainSchema) -> Result<()> {
+    calibration.check(chain)?;
+    if calibration.model() != model {
+        let message = format!("expected priors of model `{model}`, got ones of `{}`", calibration.model());
+        return Err(Error::config("calibration", message));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for ReasonerBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReasonerBuilder")
+            .field("teacher", &self.teacher.model())
+            .field("strategy", &self.strategy)
+            .field("budget", &self.budget)
+            .field("calibration", &self.calibration)
+            .field("min_populated", &self.min_populated)
+            .field("score_bar", &self.score_bar)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! Fits the calibration to a batch of users.
+
+use scaletot_profile::ProfileTable;
+
+use super::Reasoner;
+use crate::calibration::{Calibration, MeanPrediction, normalise};
+use crate::error::{Error, Result};
+use crate::teacher::{Question, Teacher};
+
+/// Questions asked in one call of the teacher.
+const BATCH: usize = 64;
+
+impl Reasoner<'_> {
+    /// The mean prediction per state over a batch of users, as a [`Calibration`] of strength 1.
+    ///
+    /// No outcome or label of any user is read. A state that depends on others is asked along the path that is greedy
+    /// under the calibration of the states before it, so states are fitted in their order. Users with too few populated
+    /// fields are left out, as is one about whom the teacher fails from that state on. Answers stay cached: users
+    /// of the batch who are reasoned about later cost nothing again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields; the
+    /// teacher's error if it could not answer about anybody.
+    pub fn fit_calibration(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
+        self.check(table, rows)?;
+        let mut users: Vec<User> = rows
+            .iter()
+            .filter(|&&row| table.populated(row) >= self.min_populated)
+            .map(|&row| User { row, profile: self.prompter.profile(table, row), path: Vec::new() })
+            .collect();
+        if users.is_empty() {
+            let message = format!(
+                "expected a user with at least {} populated fields to fit on, got none among {}",
+                self.min_populated,
+                rows.len()
+            );
+            return Err(Error::config("calibration", message));
+        }
+        let fitted_on = users.len();
+        let chain = self.chain();
+        let mut priors: Vec<Vec<f64>> =
+            (0..chain.len()).map(|k| MeanPrediction::new(chain.domain_size(k)).mean()).collect();
+        for state in 0..chain.len() {
+            let mut mean = MeanPrediction::new(chain.domain_size(state));
+            let mut predictions = Vec::with_capacity(users.len());
+            let mut failure = None;
+            for batch in users.chunks(BATCH) {
+                let questions: Vec<Question<'_>> = batch
+                    .iter()
+                    .map(|user| self.prompter.question(&user.profile, table, user.row, state, &user.path))
+                    .collect();
+                for answer in self.teacher.answer_batch(&questions) {
+                    let prediction = match answer {
+                        Ok(answer) => answer.distribution(),
+                        Err(error) => {
+                            tracing::warn!(%error, "a user is left out of the calibration");
+                            failure = Some(error);
+                            None
+                        }
+                    };
+                    if let Some(prediction) = &prediction {
+                        mean.add(prediction);
+                    }
+                    predictions.push(prediction);
+                }
+            }
+            if mean.count() == 0 {
+                let nothing =
+                    || Error::config("calibration", "expected an answer about at least one user, got none");
+                return Err(failure.unwrap_or_else(nothing));
+            }
+            priors[state] = mean.mean();
+            let so_far = Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors.clone())?;
+            let mut kept = Vec::with_capacity(users.len());
+            for (mut user, prediction) in users.into_iter().zip(predictions) {
+                let Some(mut q) = prediction else { continue };
+                so_far.apply(state, &mut q)?;
+                q.iter_mut().zip(chain.allowed(state, &user.path)).for_each(|(q, allowed)| {
+                    if !allowed {
+                        *q = 0.0;
+                    }
+                });
+                normalise(&mut q);
+                // A user whose every legal value has no probability is at a dead end: nothing more to ask.
+                if let Some(value) = likeliest(&q) {
+                    user.path.push(value);
+                    kept.push(user);
+                }
+            }
+            users = kept;
+        }
+        Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)
+    }
+}
+
+struct User {
+    row: usize,
+    profile: String,
+    path: Vec<u16>,
+}
+
+/// The value of greatest probability, of equal ones the first; `None` if all are 0.
+fn likeliest(q: &[f64]) -> Option<u16> {
+    let mut best = None;
+    for (value, &p) in (0..).zip(q) {
+        if p > best.map_or(0.0, |(_, top)| top) {
+            best = Some((value, p));
+        }
+    }
+    best.map(|(value, _)| value)
+}

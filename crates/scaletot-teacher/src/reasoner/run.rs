@@ -1,0 +1,105 @@
+//! Reasons about many users and writes the corpus.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use scaletot_chain::{CorpusWriter, Verdict};
+use scaletot_profile::{ProfileTable, Progress};
+use serde::{Deserialize, Serialize};
+
+use super::Reasoner;
+use super::pool::ordered;
+use crate::error::{Error, Result};
+use crate::ledger::LedgerSnapshot;
+
+impl Reasoner<'_> {
+    /// Reasons about the users in `rows` with that many worker threads and appends their records to a corpus.
+    ///
+    /// Records are appended in the order of `rows`, so that the corpus has the same bytes whatever the number of
+    /// workers. Users who have a record already are skipped: a corpus that was resumed goes on where it stopped. When
+    /// `progress` says to stop, no further user is begun, and those in hand are finished and written. A teacher that
+    /// fails, answers what cannot be used, or panics makes a failed record for the user it was asked about.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`] if a
+    /// record cannot be written, for instance to a full disk. What was appended before stays.
+    pub fn run(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        sink: &mut CorpusWriter,
+        workers: usize,
+        progress: &dyn Progress,
+    ) -> Result<RunSummary> {
+        self.check(table, rows)?;
+        let mut once = HashSet::with_capacity(rows.len());
+        if let Some(row) = rows.iter().find(|row| !once.insert(**row)) {
+            return Err(Error::config("rows", format!("expected each row once, got row {row} again")));
+        }
+        let started = Instant::now();
+        let before = self.ledger().snapshot();
+        let todo: Vec<usize> = rows.iter().copied().filter(|&row| !sink.contains(&table.id(row))).collect();
+        let mut summary = RunSummary { skipped: (rows.len() - todo.len()) as u64, ..RunSummary::default() };
+        progress.start("reason", rows.len() as u64);
+        progress.advance(summary.skipped);
+        let taken = ordered(
+            workers,
+            todo.len(),
+            &|| progress.stopped(),
+            &|unit| self.reason_caught(table, todo[unit]),
+            |_, record| {
+                let record = record?;
+                sink.append(&record)?;
+                summary.count(&record.verdict);
+                progress.advance(1);
+                Ok(())
+            },
+        );
+        progress.finish();
+        summary.stopped = taken? < todo.len();
+        summary.ledger = self.ledger().snapshot().since(&before);
+        summary.seconds = started.elapsed().as_secs_f64();
+        tracing::info!(?summary, "reasoned about users");
+        Ok(summary)
+    }
+}
+
+/// What became of the users of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// Users with an accepted chain.
+    pub accepted: u64,
+    /// Users whose chain was not good enough, or who have none.
+    pub rejected: u64,
+    /// Users who were not reasoned about, on purpose.
+    pub abstained: u64,
+    /// Users about whom the teacher failed.
+    pub failed: u64,
+    /// Users who had a record before this run.
+    pub skipped: u64,
+    /// Whether it was told to stop before the last user.
+    pub stopped: bool,
+    /// What the teacher's work cost in this run.
+    pub ledger: LedgerSnapshot,
+    /// Wall time, in seconds.
+    pub seconds: f64,
+}
+
+impl RunSummary {
+    /// Users who got a record in this run.
+    #[must_use]
+    pub fn users(&self) -> u64 {
+        self.accepted + self.rejected + self.abstained + self.failed
+    }
+
+    fn count(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Accepted => self.accepted += 1,
+            Verdict::Rejected { .. } => self.rejected += 1,
+            Verdict::Abstained { .. } => self.abstained += 1,
+            Verdict::Failed { .. } => self.failed += 1,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Reasons about one user.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
+use scaletot_profile::ProfileTable;
+use scaletot_search::{Answer, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason};
+
+use super::{Reasoner, rationale};
+use crate::error::{Error, Result};
+use crate::interval::entropy_interval;
+use crate::problem::ChainProblem;
+use crate::teacher::{LabelAnswer, Question, Teacher};
+
+/// What is remembered of an answer besides what the search keeps.
+struct Told {
+    /// The fields that the answer rests on, if the teacher said so.
+    evidence: Option<Vec<String>>,
+    /// Bounds of the entropy, if labels were missing.
+    interval: Option<(f64, f64)>,
+}
+
+impl Reasoner<'_> {
+    /// Reasons about the user in one row.
+    ///
+    /// A teacher that fails, or answers what cannot be used, makes a record with the verdict
+    /// [`Failed`](Verdict::Failed) and what it said.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the table has another schema than the prompter or no such row.
+    pub fn reason(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+        self.check(table, &[row])?;
+        self.reason_checked(table, row)
+    }
+
+    /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too.
+    pub(super) fn reason_caught(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+        // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
+        catch_unwind(AssertUnwindSafe(|| self.reason_checked(table, row))).unwrap_or_else(|panic| {
+            let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let reason = Reason::TeacherFailed { message: format!("it panicked: {said}") };
+            Ok(ChainRecord::new(table.id(row), Verdict::Failed { reason }))
+        })
+    }
+
+    fn reason_checked(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+        let populated = table.populated(row);
+        if populated < self.min_populated {
+            let reason = Reason::TooFewFields { populated, required: self.min_populated };
+            return Ok(ChainRecord::new(table.id(row), Verdict::Abstained { reason }));
+        }
+        let mut told = HashMap::new();
+        let outcome = self.search(table, row, &mut told)?;
+        self.curate(table, row, &outcome, &told)
+    }
+
+    /// Runs the search, answering its queries from the teacher.
+    fn search(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        told: &mut HashMap<Vec<u16>, Told>,
+    ) -> Result<Outcome<u16>> {
+        let profile = self.prompter.profile(table, row);
+        let problem = ChainProblem::new(Arc::clone(self.chain()));
+        let mut search = Search::new(problem, self.strategy, self.budget, self.seed)?;
+        let mut clock = Clock::new(self.budget.ticks.is_some());
+        loop {
+            search.tick(clock.lap());
+            let open = search.open();
+            if search.is_done() || open.is_empty() {
+                break;
+            }
+            let questions: Vec<Question<'_>> = open
+                .iter()
+                .map(|(_, query)| {
+                    let path = query.path();
+                    self.prompter.question(&profile, table, row, path.len(), path)
+                })
+                .collect();
+            let answers = self.teacher.answer_batch(&questions);
+            let mut replies = Vec::with_capacity(open.len());
+            for ((id, query), answer) in open.iter().zip(answers) {
+                let reply = match query {
+                    Query::Propose { path } => {
+                        answer.and_then(|answer| self.proposals(path, answer, told)).unwrap_or_else(failed)
+                    }
+                    // The problem wants none, so this is never opened.
+                    Query::Evaluate { .. } => {
+                        Answer::Failed { reason: "self-evaluation is not offered".to_owned() }
+                    }
+                };
+                replies.push((*id, reply));
+            }
+            drop(questions);
+            for (id, reply) in replies {
+                if search.is_done() {
+                    break;
+                }
+                if let Err(error) = search.answer(id, reply) {
+                    // Such as more tokens than the budget lets an answer have: the user fails, the run goes on.
+                    search.answer(id, Answer::Failed { reason: error.to_string() })?;
+                }
+            }
+        }
+        search
+            .outcome()
+            .cloned()
+            .ok_or_else(|| Error::config("search", "expected an open query or an outcome, got neither"))
+    }
+
+    /// A teacher's answer as the search takes it: calibrated, with what the step will say remembered.
+    fn proposals(
+        &self,
+        path: &[u16],
+        answer: LabelAnswer,
+        told: &mut HashMap<Vec<u16>, Told>,
+    ) -> Result<Answer<u16>> {
+        let state = path.len();
+        let mut masses = answer.distribution().ok_or_else(|| Error::Answer {
+            model: self.teacher.model().to_owned(),
+            state: self.chain().states().get(state).map_or("?", |state| state.name()).to_owned(),
+            message: "expected a log-probability for at least one label, got none".to_owned(),
+        })?;
+        self.calibration.apply(state, &mut masses)?;
+        let interval = (!answer.missing.is_empty()).then(|| self.interval(path, &answer));
+        let (covered, tokens) = (answer.covered_mass(), answer.tokens);
+        told.insert(path.to_vec(), Told { evidence: answer.evidence, interval });
+        let items = (0..).zip(masses).collect();
+        Ok(Answer::Proposals { items, covered, entropy: EntropyInput::Exact, tokens })
+    }
+
+    /// Bounds of the calibrated, constrained entropy when labels are missing from the answer.
+    fn interval(&self, path: &[u16], answer: &LabelAnswer) -> (f64, f64) {
+        let state = path.len();
+        let allowed = self.chain().allowed(state, path);
+        let factor = |value: usize| self.calibration.factor(state, value);
+        let admissible = |value: &usize| allowed.get(*value).copied().unwrap_or(false);
+        let known: Vec<f64> = (0..answer.log_probs.len())
+            .filter(admissible)
+            .filter(|value| !answer.missing.contains(value))
+            .map(|value| answer.log_probs[value].exp() * factor(value))
+            .collect();
+        let missing: Vec<usize> = answer.missing.iter().copied().filter(admissible).collect();
+        // All the teacher's remaining probability, on the label that the calibration raises most.
+        let most =
+            (1.0 - answer.covered_mass()) * missing.iter().map(|&value| factor(value)).fold(0.0, f64::max);
+        entropy_interval(&known, missing.len(), most, allowed.len())
+    }
+
+    /// Turns the search's outcome into a record with a verdict.
+    fn curate(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        outcome: &Outcome<u16>,
+        told: &HashMap<Vec<u16>, Told>,
+    ) -> Result<ChainRecord> {
+        let said = self.prompter.said(table, row);
+        let chain = |path: &ScoredPath<u16>| self.chain_of(path, &said, told);
+        let best = outcome.best.as_ref().map(chain).transpose()?;
+        let runners_up: Vec<Chain> = outcome.runners_up.iter().map(chain).collect::<Result<_>>()?;
+        let cost = SearchCost {
+            queries: outcome.usage.queries,
+            nodes: outcome.usage.nodes,
+            rounds: outcome.usage.rounds,
+            tokens: outcome.usage.tokens,
+            stop: outcome.stop.to_string(),
+        };
+        let verdict = self.verdict(outcome, best.as_ref());
+        let record = ChainRecord::new(table.id(row), verdict).with_cost(cost);
+        if matches!(record.verdict, Verdict::Abstained { .. }) {
+            return Ok(record);
+        }
+        // A draft that broke off has entropies for some states only.
+        let whole = outcome.draft_entropy.len() == self.chain().len();
+        Ok(record
+            .with_best(best)
+            .with_runners_up(runners_up)
+            .with_posterior(self.posterior(outcome))
+            .with_entropy_before(if whole { outcome.draft_entropy.clone() } else { Vec::new() }))
+    }
+
+    fn verdict(&self, outcome: &Outcome<u16>, best: Option<&Chain>) -> Verdict {
+        if let StopReason::QueryFailed(message) = &outcome.stop {
+            return Verdict::Failed { reason: Reason::TeacherFailed { message: message.clone() } };
+        }
+        let Some(best) = best else {
+            let reason = match &outcome.stop {
+                StopReason::DeadEnd => Reason::DeadEnd,
+                bound => Reason::OutOfBudget { bound: bound.to_string() },
+            };
+            return Verdict::Rejected { reason };
+        };
+        if best.steps().iter().all(|step| step.evidence.is_empty()) {
+            return Verdict::Abstained { reason: Reason::NoEvidence };
+        }
+        match self.score_bar {
+            Some(bar) if best.score() < bar => {
+                Verdict::Rejected { reason: Reason::LowScore { score: best.score(), bar } }
+            }
+            _ => Verdict::Accepted,
+        }
+    }
+
+    fn chain_of(
+        &self,
+        path: &ScoredPath<u16>,
+        said: &[String],
+        told: &HashMap<Vec<u16>, Told>,
+    ) -> Result<Chain> {
+        let mut steps = Vec::with_capacity(path.steps.len());
+        for (k, found) in path.steps.iter().enumerate() {
+            let mut distribution = vec![0.0; self.chain().domain_size(k)];
+            for (value, probability) in &found.distribution {
+                if let Some(slot) = distribution.get_mut(usize::from(*value)) {
+                    *slot = *probability;
+                }
+            }
+            let before = &path.path[..k];
+            let told = told.get(before);
+            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| said.to_vec());
+            let mut step = Step::exact(found.thought, distribution);
+            if let Some((low, high)) = told.and_then(|told| told.interval) {
+                let (low, high) = (low.min(step.entropy), high.max(step.entropy));
+                step.entropy_source = EntropySource::Interval { low, high };
+            }
+            let rationale = rationale::sentence(self.chain(), k, before, &step, &evidence);
+            steps.push(
+                step.with_covered_mass(found.covered).with_evidence(evidence).with_rationale(rationale),
+            );
+        }
+        Ok(Chain::new(self.chain(), steps, path.score.total)?)
+    }
+
+    /// The posterior per state over the state's whole domain; empty if no chain was scored.
+    fn posterior(&self, outcome: &Outcome<u16>) -> Vec<Vec<f64>> {
+        if outcome.posterior.len() != self.chain().len() {
+            return Vec::new();
+        }
+        let dense = |(k, found): (usize, &Vec<(u16, f64)>)| {
+            let mut posterior = vec![0.0; self.chain().domain_size(k)];
+            for (value, probability) in found {
+                if let Some(slot) = posterior.get_mut(usize::from(*value)) {
+                    *slot += probability;
+                }
+            }
+            posterior
+        };
+        outcome.posterior.iter().enumerate().map(dense).collect()
+    }
+}
+
+fn failed(error: Error) -> Answer<u16> {
+    Answer::Failed { reason: error.to_string() }
+}
+
+/// Milliseconds for a budget of ticks; stands still without one, so that results do not depend on the machine.
+struct Clock {
+    started: Option<Instant>,
+    told: u64,
+}
+
+impl Clock {
+    fn new(runs: bool) -> Self {
+        Self { started: runs.then(Instant::now), told: 0 }
+    }
+
+    /// Milliseconds since the last call.
+    fn lap(&mut self) -> u64 {
+        let now = self
+            .started
+            .map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let lap = now - self.told;
+        self.told = now;
+        lap
+    }
+}

@@ -1,0 +1,215 @@
+//! The file of recorded answers.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+use super::REPLAY_VERSION;
+use crate::error::{Error, Result};
+use crate::key::PromptKey;
+use crate::prompter::PROMPT_FORMAT;
+use crate::teacher::{LabelAnswer, missing_of};
+
+const FORMAT: &str = "scaletot-replay";
+
+/// The first bytes of a prompt key.
+pub(super) type ShortKey = [u8; PromptKey::SHORT];
+
+/// One recorded answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    /// Log-probabilities, rounded; negative infinity where missing.
+    pub(super) log_probs: Vec<f64>,
+    pub(super) tokens: u64,
+    pub(super) evidence: Option<Vec<String>>,
+}
+
+impl Entry {
+    /// The answer with its log-probabilities rounded to 1e-4.
+    pub(super) fn rounded(answer: &LabelAnswer) -> Self {
+        // `+ 0.0` turns -0 into 0, which JSON readers disagree about.
+        let log_probs = answer.log_probs.iter().map(|lp| (lp * 1e4).round() / 1e4 + 0.0).collect();
+        Self { log_probs, tokens: answer.tokens, evidence: answer.evidence.clone() }
+    }
+
+    pub(super) fn answer(&self, cached: bool) -> LabelAnswer {
+        LabelAnswer {
+            log_probs: self.log_probs.clone(),
+            missing: missing_of(&self.log_probs),
+            tokens: self.tokens,
+            cached,
+            evidence: self.evidence.clone(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: String,
+    version: u32,
+    prompt_format: u32,
+    model: String,
+    answers: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    k: String,
+    p: Vec<Option<f64>>,
+    #[serde(default)]
+    t: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<Vec<String>>,
+}
+
+pub(super) fn short(key: &PromptKey) -> ShortKey {
+    let mut short = [0; PromptKey::SHORT];
+    short.copy_from_slice(&key.bytes()[..PromptKey::SHORT]);
+    short
+}
+
+/// Whether the file is compressed, by its name.
+pub(super) fn compressed(path: &Path) -> Result<bool> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if name.ends_with(".jsonl.gz") {
+        Ok(true)
+    } else if name.ends_with(".jsonl") {
+        Ok(false)
+    } else {
+        let message = format!("expected a name ending in .jsonl or .jsonl.gz, got {}", path.display());
+        Err(Error::config("replay file", message))
+    }
+}
+
+/// Reads the model's name and all answers.
+pub(super) fn read(path: &Path) -> Result<(String, BTreeMap<ShortKey, Entry>)> {
+    let gz = compressed(path)?;
+    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    let reader: Box<dyn Read> = if gz { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut lines = BufReader::new(reader).lines().enumerate();
+    let at =
+        |index: usize, message: String| Error::Format { path: path.to_owned(), line: index + 1, message };
+
+    let (_, first) = lines.next().ok_or_else(|| at(0, "expected a header, got an empty file".to_owned()))?;
+    let first = first.map_err(|source| Error::io(path, source))?;
+    let header: Header =
+        serde_json::from_str(&first).map_err(|error| at(0, format!("expected a replay header: {error}")))?;
+    if header.format != FORMAT || header.version == 0 || header.version > REPLAY_VERSION {
+        let (format, version) = (header.format, header.version);
+        return Err(at(
+            0,
+            format!("expected {FORMAT} up to version {REPLAY_VERSION}, got {format} version {version}"),
+        ));
+    }
+    if header.prompt_format != PROMPT_FORMAT {
+        let found = header.prompt_format;
+        return Err(at(
+            0,
+            format!(
+                "expected answers to prompts of format {PROMPT_FORMAT}, got format {found}: record again"
+            ),
+        ));
+    }
+
+    let mut entries = BTreeMap::new();
+    for (index, line) in lines {
+        let line = line.map_err(|source| Error::io(path, source))?;
+        let Line { k, p, t, e } =
+            serde_json::from_str(&line).map_err(|error| at(index, format!("expected an answer: {error}")))?;
+        let key = parse_key(&k).ok_or_else(|| {
+            at(index, format!("expected a key of {} hexadecimal digits, got `{k}`", 2 * PromptKey::SHORT))
+        })?;
+        let log_probs: Vec<f64> = p.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
+        if let Some(lp) = log_probs.iter().find(|lp| **lp > 1e-3) {
+            return Err(at(index, format!("expected log-probabilities of at most 0, got {lp}")));
+        }
+        if entries.insert(key, Entry { log_probs, tokens: t, evidence: e }).is_some() {
+            return Err(at(
+                index,
+                format!("expected each key once, got {k} again: two prompts clash, or the file was edited"),
+            ));
+        }
+    }
+    if entries.len() != header.answers {
+        let (want, got) = (header.answers, entries.len());
+        return Err(at(
+            got,
+            format!("expected {want} answers, as the header says, got {got}: the file is cut"),
+        ));
+    }
+    Ok((header.model, entries))
+}
+
+/// Writes beside the file, then renames, so that a reader never sees half a file.
+pub(super) fn write(path: &Path, model: &str, entries: &BTreeMap<ShortKey, Entry>) -> Result<()> {
+    let gz = compressed(path)?;
+    let io = |source| Error::io(path, source);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".replay");
+    #[cfg(unix)]
+    {
+        // Temporary files are private by default; this one becomes an ordinary file.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder).map_err(io)?;
+    if gz {
+        let mut encoder = GzEncoder::new(BufWriter::new(&file), Compression::best());
+        write_lines(&mut encoder, model, entries).map_err(io)?;
+        encoder.finish().and_then(|mut writer| writer.flush()).map_err(io)?;
+    } else {
+        let mut writer = BufWriter::new(&file);
+        write_lines(&mut writer, model, entries).map_err(io)?;
+        writer.flush().map_err(io)?;
+    }
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+fn write_lines(
+    writer: &mut impl Write,
+    model: &str,
+    entries: &BTreeMap<ShortKey, Entry>,
+) -> std::io::Result<()> {
+    let header = Header {
+        format: FORMAT.to_owned(),
+        version: REPLAY_VERSION,
+        prompt_format: PROMPT_FORMAT,
+        model: model.to_owned(),
+        answers: entries.len(),
+    };
+    serde_json::to_writer(&mut *writer, &header)?;
+    writeln!(writer)?;
+    for (key, entry) in entries {
+        let line = Line {
+            k: crate::key::hex(key),
+            p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
+            t: entry.tokens,
+            e: entry.evidence.clone(),
+        };
+        serde_json::to_writer(&mut *writer, &line)?;
+        writeln!(writer)?;
+    }
+    Ok(())
+}
+
+fn parse_key(text: &str) -> Option<ShortKey> {
+    if text.len() != 2 * PromptKey::SHORT || !text.is_ascii() {
+        return None;
+    }
+    let mut key = [0; PromptKey::SHORT];
+    for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digit = |c: u8| (c as char).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(key)
+}

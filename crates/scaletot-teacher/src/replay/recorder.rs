@@ -1,0 +1,253 @@
+//! Records a teacher's answers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::file::{self, Entry, ShortKey};
+use crate::error::{Error, Result};
+use crate::key::PromptKey;
+use crate::once::OnceMap;
+use crate::teacher::{LabelAnswer, Question, Teacher};
+
+/// Wraps a teacher and writes every answer to a file that [`Replay`](crate::Replay) reads.
+///
+/// Each prompt is asked and recorded once, from any number of threads. Answers come back rounded as the file holds
+/// them. The file is written whole and atomically: by [`finish`](Self::finish), by [`checkpoint`](Self::checkpoint),
+/// and by itself after every [`checkpoint_every`](Self::checkpoint_every) new answers, so that a killed recording
+/// loses at most those; opened again, it goes on from there.
+pub struct Recorder<T> {
+    inner: T,
+    path: PathBuf,
+    answers: OnceMap<ShortKey, Recorded>,
+    every: usize,
+    unsaved: AtomicUsize,
+    /// Held while writing, so that an older state never replaces a newer one.
+    writing: Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Recorded {
+    entry: Entry,
+    /// The whole key, unless the answer came from the file, which keeps the short one.
+    key: Option<PromptKey>,
+}
+
+impl<T: Teacher> Recorder<T> {
+    /// New answers between two automatic checkpoints, unless set otherwise.
+    pub const CHECKPOINT_EVERY: usize = 500;
+
+    /// Starts an empty recording; an existing file is replaced at the first write.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the path does not end in `.jsonl` or `.jsonl.gz`.
+    pub fn create(inner: T, path: impl AsRef<Path>) -> Result<Self> {
+        file::compressed(path.as_ref())?;
+        Ok(Self::with(inner, path.as_ref(), HashMap::new()))
+    }
+
+    /// Extends an existing recording, or starts one if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::open`](crate::Replay::open), and [`Error::Format`] if the file holds another model's answers.
+    pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Self::create(inner, path);
+        }
+        let (model, entries) = file::read(path)?;
+        if model != inner.model() {
+            let message = format!("expected answers of model `{}`, got answers of `{model}`", inner.model());
+            return Err(Error::Format { path: path.to_owned(), line: 1, message });
+        }
+        let known = entries.into_iter().map(|(key, entry)| (key, Recorded { entry, key: None })).collect();
+        Ok(Self::with(inner, path, known))
+    }
+
+    fn with(inner: T, path: &Path, known: HashMap<ShortKey, Recorded>) -> Self {
+        Self {
+            inner,
+            path: path.to_owned(),
+            answers: OnceMap::new(known, usize::MAX),
+            every: Self::CHECKPOINT_EVERY,
+            unsaved: AtomicUsize::new(0),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Writes the file after every `answers` new ones; 0 means only when asked to.
+    #[must_use]
+    pub fn checkpoint_every(mut self, answers: usize) -> Self {
+        self.every = answers;
+        self
+    }
+
+    /// The wrapped teacher.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// The file that is written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The number of answers recorded so far.
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Whether nothing is recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the answer to a question is recorded.
+    pub fn contains(&self, question: &Question<'_>) -> bool {
+        self.inner.cache_key(question).is_some_and(|key| self.answers.get(&file::short(&key)).is_some())
+    }
+
+    /// Writes everything recorded so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written.
+    pub fn checkpoint(&self) -> Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unsaved.store(0, Ordering::Relaxed);
+        let entries =
+            self.answers.snapshot().into_iter().map(|(key, recorded)| (key, recorded.entry)).collect();
+        file::write(&self.path, self.inner.model(), &entries)?;
+        tracing::debug!(path = %self.path.display(), answers = entries.len(), "wrote recorded answers");
+        Ok(())
+    }
+
+    /// Writes the file and gives the teacher back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written; what the last checkpoint wrote is still there.
+    pub fn finish(self) -> Result<T> {
+        self.checkpoint()?;
+        Ok(self.inner)
+    }
+
+    /// The short and whole keys of questions, or `None` if the teacher's answers depend on more than the prompt.
+    fn keys(&self, questions: &[Question<'_>]) -> Option<Vec<(ShortKey, PromptKey)>> {
+        questions
+            .iter()
+            .map(|question| {
+                let key = self.inner.cache_key(question)?;
+                // A replay knows model, prompt and labels only, so no other key could be found again.
+                (key == question.key(self.inner.model())).then(|| (file::short(&key), key))
+            })
+            .collect()
+    }
+
+    fn compute(
+        &self,
+        questions: &[Question<'_>],
+        keys: &[(ShortKey, PromptKey)],
+        at: &[usize],
+    ) -> Vec<Result<Recorded>> {
+        let asked: Vec<Question<'_>> = at.iter().map(|&i| questions[i].clone()).collect();
+        let answers = self.inner.answer_batch(&asked);
+        let model = self.inner.model();
+        answers
+            .into_iter()
+            .zip(asked.iter().zip(at))
+            .map(|(answer, (question, &i))| {
+                let answer = answer?;
+                answer.check(model, question)?;
+                Ok(Recorded { entry: Entry::rounded(&answer), key: Some(keys[i].1) })
+            })
+            .collect()
+    }
+}
+
+impl<T: Teacher> Teacher for Recorder<T> {
+    fn model(&self) -> &str {
+        self.inner.model()
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let mut answers = self.answer_batch(std::slice::from_ref(question));
+        answers.pop().unwrap_or_else(|| Err(Error::config("answer_batch", "expected 1 answer, got none")))
+    }
+
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let Some(keys) = self.keys(questions) else {
+            let unfit = || Error::Model {
+                model: self.model().to_owned(),
+                message: "its answers depend on more than the prompt, so they cannot be recorded by prompt"
+                    .to_owned(),
+            };
+            return questions.iter().map(|_| Err(unfit())).collect();
+        };
+        let short: Vec<ShortKey> = keys.iter().map(|key| key.0).collect();
+        let mut fresh = 0;
+        let mut answers: Vec<Result<LabelAnswer>> = Vec::with_capacity(questions.len());
+        for (result, (question, (_, key))) in self
+            .answers
+            .get_or_compute(&short, |at| self.compute(questions, &keys, at))
+            .into_iter()
+            .zip(questions.iter().zip(&keys))
+        {
+            answers.push(result.and_then(|(recorded, known)| {
+                if recorded.key.is_some_and(|other| other != *key) {
+                    let message = format!("two prompts have the key {}", key.short());
+                    return Err(Error::Model { model: self.model().to_owned(), message });
+                }
+                fresh += usize::from(!known);
+                let answer = recorded.entry.answer(known);
+                // A short recorded answer (another domain under the same key) would be a clash, too.
+                answer.check(self.model(), question)?;
+                Ok(answer)
+            }));
+        }
+        let unsaved = self.unsaved.fetch_add(fresh, Ordering::Relaxed) + fresh;
+        if self.every > 0 && fresh > 0 && unsaved >= self.every {
+            // The answers are good even if the disk is full; `finish` reports it.
+            if let Err(error) = self.checkpoint() {
+                tracing::warn!(%error, "could not write a checkpoint of recorded answers");
+            }
+        }
+        answers
+    }
+
+    fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
+        self.inner.cache_key(question)
+    }
+}
+
+impl<T: Teacher> fmt::Debug for Recorder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("path", &self.path)
+            .field("model", &self.inner.model())
+            .field("answers", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What recording a set of users did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RecordSummary {
+    /// Users whose questions are all recorded now.
+    pub users: usize,
+    /// Users with too few populated fields to be asked about.
+    pub skipped: usize,
+    /// Distinct prompts that those users' searches may ask.
+    pub prompts: usize,
+    /// Prompts asked now; the others were recorded before.
+    pub asked: usize,
+    /// Whether it was told to stop before the end.
+    pub stopped: bool,
+}

@@ -1,0 +1,43 @@
+//! A user, a chain schema and questions about the user.
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use scaletot_teacher::Question;
+
+pub(crate) struct World {
+    table: ProfileTable,
+    chain: ChainSchema,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let schema = ProfileSchema::builder("shop")
+            .subject("A customer")
+            .field(FieldSpec::boolean("owner").phrase("who owns the home"))
+            .build()
+            .unwrap();
+        let mut rows = TableBuilder::new(schema);
+        rows.push_text(1, &["yes"]).unwrap();
+        let chain = ChainSchema::from_toml(
+            "name = \"c\"\n[[state]]\nname = \"spend\"\nkind = \"ordinal\"\ndescription = \"d\"\n\
+             cue = \"spending is\"\nvalues = [\"low\", \"high\"]\n",
+        );
+        Self { table: rows.finish(), chain: chain.unwrap() }
+    }
+
+    pub(crate) fn question<'a>(&'a self, prompt: &str, labels: &'a [String]) -> Question<'a> {
+        Question {
+            prompt: prompt.to_owned(),
+            labels,
+            table: &self.table,
+            row: 0,
+            schema: &self.chain,
+            state: 0,
+            path: &[],
+        }
+    }
+}
+
+pub(crate) fn labels(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,164 @@
+use proptest::prelude::*;
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_teacher::{Calibration, Error, LabelAnswer, Question, Reasoner, Result, Teacher};
+
+use crate::common::{Arbitrary, chain_schema, prompter, table};
+
+fn two_states() -> ChainSchema {
+    ChainSchema::builder("c")
+        .state(StateDef::ordinal("need", ["low", "moderate", "high"]))
+        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
+        .build()
+        .unwrap()
+}
+
+fn normal(weights: &[f64]) -> Vec<f64> {
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / sum).collect()
+}
+
+fn distribution() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(0.01..1.0_f64, 3).prop_map(|weights| normal(&weights))
+}
+
+proptest! {
+    #[test]
+    fn strength_zero_changes_nothing_and_results_sum_to_one(
+        prior in distribution(), q in distribution(), strength in 0.0..=1.0_f64,
+    ) {
+        let schema = two_states();
+        let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
+        let mut same = q.clone();
+        calibration.clone().with_strength(0.0).unwrap().apply(1, &mut same).unwrap();
+        prop_assert_eq!(&same, &q);
+        let mut calibrated = q;
+        calibration.with_strength(strength).unwrap().apply(0, &mut calibrated).unwrap();
+        prop_assert!((calibrated.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    /// An answer that is just the prior says nothing, and becomes uniform; a uniform prior changes nothing.
+    #[test]
+    fn the_prior_itself_becomes_uniform(prior in distribution(), q in distribution()) {
+        let schema = two_states();
+        let uniform = vec![1.0 / 3.0; 3];
+        let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), uniform]).unwrap();
+        let mut said = prior;
+        calibration.apply(0, &mut said).unwrap();
+        prop_assert!(said.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-9));
+        let mut other = q.clone();
+        calibration.apply(1, &mut other).unwrap();
+        prop_assert!(other.iter().zip(&q).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+
+    /// The order of two users' odds is not changed: batch calibration corrects levels, not ranks.
+    #[test]
+    fn ranks_of_users_are_kept(prior in distribution(), a in distribution(), b in distribution(), s in 0.0..=1.0_f64) {
+        let schema = two_states();
+        let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
+        let calibration = calibration.with_strength(s).unwrap();
+        let odds = |q: &[f64]| (q[2] / q[0]).ln();
+        let before = odds(&a) - odds(&b);
+        let (mut a, mut b) = (a, b);
+        calibration.apply(0, &mut a).unwrap();
+        calibration.apply(0, &mut b).unwrap();
+        prop_assert!((odds(&a) - odds(&b) - before).abs() < 1e-9);
+    }
+
+    #[test]
+    fn saves_and_loads(prior in distribution(), strength in 0.0..=1.0_f64) {
+        let schema = two_states();
+        let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
+        let calibration = calibration.with_strength(strength).unwrap();
+        let text = serde_json::to_string(&calibration).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Calibration>(&text).unwrap(), calibration);
+    }
+}
+
+#[test]
+fn refuses_what_is_out_of_range() {
+    let schema = two_states();
+    let good = vec![vec![0.2, 0.3, 0.5]; 2];
+    let from = |priors| Calibration::from_priors("m", &schema, 9, priors);
+    assert!(from(vec![good[0].clone()]).is_err(), "a state is missing");
+    assert!(from(vec![vec![0.5, 0.5], good[1].clone()]).is_err(), "a value is missing");
+    assert!(from(vec![vec![0.2, 0.3, 0.6], good[1].clone()]).is_err(), "sums to 1.1");
+    assert!(from(vec![vec![f64::NAN, 0.5, 0.5], good[1].clone()]).is_err());
+    let calibration = from(good).unwrap();
+    for strength in [-0.1, 1.1, f64::NAN] {
+        assert!(calibration.clone().with_strength(strength).is_err(), "{strength}");
+    }
+    assert!(calibration.apply(2, &mut [0.5, 0.5]).is_err(), "no such state");
+    assert!(calibration.apply(0, &mut [0.5, 0.5]).is_err(), "another domain");
+    assert!(calibration.check(&chain_schema()).is_err());
+    let text = serde_json::to_string(&calibration).unwrap().replace("\"strength\":1.0", "\"strength\":7");
+    assert!(serde_json::from_str::<Calibration>(&text).unwrap_err().to_string().contains("[0, 1]"));
+}
+
+#[test]
+fn zeros_stay_and_nothing_divides_by_zero() {
+    let schema = two_states();
+    let prior = vec![0.0, 0.5, 0.5];
+    let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
+    let mut q = [0.0, 0.25, 0.75];
+    calibration.apply(0, &mut q).unwrap();
+    assert_eq!(q, [0.0, 0.25, 0.75]);
+    let mut nothing = [0.0; 3];
+    calibration.apply(0, &mut nothing).unwrap();
+    assert_eq!(nothing, [0.0; 3]);
+}
+
+/// Prefers `low` in whatever is asked, and says a little about the profile besides.
+struct Biased;
+
+impl Teacher for Biased {
+    fn model(&self) -> &str {
+        "biased"
+    }
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let noise = f64::from(question.key("biased").bytes()[0]) / 255.0 - 0.5;
+        let weights: Vec<f64> = (0..question.labels.len())
+            .map(|i| if i == 0 { 3.0 } else { 0.0 } + noise * i as f64)
+            .map(f64::exp)
+            .collect();
+        Ok(LabelAnswer::new(normal(&weights).iter().map(|p| p.ln() - 1.0).collect(), 5))
+    }
+}
+
+/// Over the batch it was fitted on, the mean calibrated prediction is close to uniform, however biased the teacher.
+#[test]
+fn a_fitted_prior_takes_the_bias_out() {
+    let table = table(300);
+    let rows: Vec<usize> = (0..300).collect();
+    let mut reasoner = Reasoner::builder(Biased, prompter(&table)).build().unwrap();
+    let raw = reasoner.reason(&table, 0).unwrap().best.unwrap();
+    assert_eq!(raw.values(), [0, 0, 0, 0], "uncalibrated, the bias decides");
+
+    let calibration = reasoner.fit_calibration(&table, &rows).unwrap();
+    assert_eq!((calibration.model(), calibration.strength()), ("biased", 1.0));
+    assert_eq!(calibration.users(), rows.iter().filter(|&&row| table.populated(row) > 0).count());
+    assert!(calibration.prior(0).unwrap()[0] > 0.8);
+    reasoner.set_calibration(calibration).unwrap();
+
+    let mut mean = [0.0; 3];
+    let mut values = [0; 3];
+    for &row in &rows {
+        let Some(best) = reasoner.reason(&table, row).unwrap().best else { continue };
+        best.steps()[0].distribution.iter().zip(&mut mean).for_each(|(p, mean)| *mean += p);
+        values[usize::from(best.values()[0])] += 1;
+    }
+    let mean = normal(&mean);
+    assert!(mean.iter().all(|p| (p - 1.0 / 3.0).abs() < 0.05), "{mean:?}");
+    assert!(values[0] < 200 && values[2] > 40, "{values:?}");
+}
+
+#[test]
+fn fitting_needs_somebody_and_the_right_model() {
+    let table = table(7);
+    let mut reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
+    // The seventh user has no field.
+    let error = reasoner.fit_calibration(&table, &[6]).unwrap_err();
+    assert!(error.to_string().contains("at least 1 populated fields"), "{error}");
+    assert!(reasoner.fit_calibration(&table, &[7]).is_err(), "no such row");
+    let other = Calibration::identity("another", &chain_schema());
+    assert!(matches!(reasoner.set_calibration(other), Err(Error::Config { .. })));
+}

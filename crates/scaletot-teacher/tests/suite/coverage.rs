@@ -1,0 +1,101 @@
+use proptest::prelude::*;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Segments, TableBuilder};
+use scaletot_teacher::{Coverage, CoveragePlan, CoveredUsers};
+
+/// Users with a segment, and with a profile or without.
+fn users(kinds: &[(u8, bool)]) -> (ProfileTable, Segments) {
+    let schema = ProfileSchema::builder("shop").field(FieldSpec::boolean("owner")).build().unwrap();
+    let mut builder = TableBuilder::new(schema);
+    for (id, (_, populated)) in (0..).zip(kinds) {
+        builder.push_text(id, &[if *populated { "yes" } else { "" }]).unwrap();
+    }
+    let labels: Vec<Option<String>> =
+        kinds.iter().map(|(segment, _)| (*segment > 0).then(|| format!("s{segment}"))).collect();
+    (builder.finish(), Segments::from_labels(&labels))
+}
+
+fn kinds() -> impl Strategy<Value = Vec<(u8, bool)>> {
+    prop::collection::vec((0..5_u8, prop::bool::weighted(0.7)), 1..200)
+}
+
+proptest! {
+    #[test]
+    fn shares_are_exact_within_one_user(kinds in kinds(), f in 0.001..=1.0_f64, seed in any::<u64>()) {
+        let (table, segments) = users(&kinds);
+        let plan = CoveragePlan::new(Coverage::Share(f)).unwrap().seed(seed);
+        for covered in [plan.random(&table).unwrap(), plan.stratified(&table, &segments).unwrap()] {
+            let target = ((f * kinds.len() as f64).round() as usize).max(1);
+            prop_assert_eq!(covered.target(), target);
+            prop_assert_eq!(covered.rows().len(), target.min(covered.eligible()));
+            prop_assert_eq!(covered.population(), kinds.len());
+            prop_assert!(covered.rows().is_sorted_by(|a, b| a < b), "sorted and distinct");
+            prop_assert!(covered.rows().iter().all(|&row| table.populated(row) > 0));
+            for segment in covered.segments() {
+                let exact = segment.eligible as f64 * covered.rows().len() as f64 / covered.eligible().max(1) as f64;
+                prop_assert!((segment.covered as f64 - exact).abs() < 1.0);
+                prop_assert!(segment.covered <= segment.eligible && segment.eligible <= segment.population);
+            }
+        }
+        let covered = plan.stratified(&table, &segments).unwrap();
+        let mut counts = vec![0; segments.len()];
+        covered.rows().iter().for_each(|&row| counts[segments.of(row)] += 1);
+        prop_assert_eq!(counts, covered.segments().iter().map(|s| s.covered).collect::<Vec<_>>());
+    }
+
+    /// A greater random coverage contains a smaller one of the same seed.
+    #[test]
+    fn coverages_are_nested(kinds in kinds(), few in 1..50_usize, more in 0..50_usize, seed in any::<u64>()) {
+        let (table, _) = users(&kinds);
+        let rows = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().seed(seed).random(&table).unwrap().into_rows();
+        let larger = rows(few + more);
+        prop_assert!(rows(few).iter().all(|row| larger.contains(row)));
+    }
+
+    /// Another user's profile going missing does not change who else is picked, but for who moves up.
+    #[test]
+    fn choices_do_not_hang_on_others(kinds in kinds(), seed in any::<u64>()) {
+        let (table, _) = users(&kinds);
+        let mut without = kinds.clone();
+        without[0].1 = false;
+        let (other, _) = users(&without);
+        let plan = CoveragePlan::new(Coverage::Count(10)).unwrap().seed(seed);
+        let (a, b) = (plan.random(&table).unwrap().into_rows(), plan.random(&other).unwrap().into_rows());
+        prop_assert!(a.iter().filter(|row| !b.contains(row)).all(|&row| row == 0));
+    }
+}
+
+#[test]
+fn every_eligible_user_is_as_likely_as_the_next() {
+    let (table, _) = users(&[(0, true); 40]);
+    let mut times = [0_u32; 40];
+    for seed in 0..2000 {
+        let plan = CoveragePlan::new(Coverage::Share(0.25)).unwrap().seed(seed);
+        plan.random(&table).unwrap().rows().iter().for_each(|&row| times[row] += 1);
+    }
+    // 2000 draws of probability 1/4: 500 ± 5 standard deviations of 19.4.
+    assert!(times.iter().all(|&n| (403..=597).contains(&n)), "{times:?}");
+}
+
+#[test]
+fn refuses_what_cannot_be_covered_and_says_what_can() {
+    for bad in [0.0, -0.1, 1.1, f64::NAN] {
+        assert!(CoveragePlan::new(Coverage::Share(bad)).is_err(), "{bad}");
+    }
+    assert!(CoveragePlan::new(Coverage::Count(0)).is_err());
+    let from_file: CoveragePlan =
+        serde_json::from_str(r#"{"coverage":{"share":3.0},"min_populated":1,"seed":0}"#).unwrap();
+    let (table, segments) = users(&[(1, true), (2, false), (2, true)]);
+    assert!(from_file.random(&table).is_err());
+
+    let plan = CoveragePlan::new(Coverage::Count(50)).unwrap();
+    let covered = plan.stratified(&table, &segments).unwrap();
+    assert_eq!((covered.rows(), covered.target(), covered.eligible()), (&[0, 2][..], 50, 2));
+    assert!((covered.share() - 2.0 / 3.0).abs() < 1e-12);
+    let (other, _) = users(&[(1, true)]);
+    assert!(plan.stratified(&other, &segments).is_err(), "segments of another table");
+    let nobody = plan.clone().min_populated(2).random(&table).unwrap();
+    assert!(nobody.rows().is_empty());
+
+    let text = serde_json::to_string(&covered).unwrap();
+    assert_eq!(serde_json::from_str::<CoveredUsers>(&text).unwrap(), covered);
+}

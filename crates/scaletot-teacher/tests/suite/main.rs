@@ -1,0 +1,12 @@
+//! The crate as its users see it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are outside of test functions")]
+
+mod calibration;
+mod common;
+mod coverage;
+mod faults;
+mod prompts;
+mod reasoning;
+mod replay;
+mod rules;
+mod running;

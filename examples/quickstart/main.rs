@@ -1,0 +1,44 @@
+//! The whole pipeline in one command: profiles in, lifetime-value scores out.
+//!
+//! `cargo run --release --example quickstart -- --help` lists the options; without any, the embedded table is used.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use scaletot_examples::options::PipelineOptions;
+use scaletot_examples::pipeline;
+use scaletot_examples::progress::Bars;
+
+/// Reason about a few users, distil to everybody, predict lifetime value
+#[derive(Debug, Parser)]
+#[command(name = "quickstart", version)]
+struct Arguments {
+    #[command(flatten)]
+    pipeline: PipelineOptions,
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a program's output")]
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "a program's output")]
+fn run(arguments: &Arguments) -> Result<()> {
+    let bars = Arc::new(Bars::new());
+    let on_interrupt = Arc::clone(&bars);
+    ctrlc::set_handler(move || on_interrupt.stop()).context("cannot listen for Ctrl-C")?;
+    let options = &arguments.pipeline;
+    let summary = pipeline::run(options, bars.as_ref(), &|line| println!("{line}"))?;
+    println!("\n{}", summary.stages_table());
+    println!("\nHeld-out users: {}, with 95 % intervals\n{}", summary.users.held_out, summary.metrics_table());
+    println!("\nWritten under {}: corpus.jsonl, student/, artifact/, scores.parquet, summary.json", options.out.display());
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Profile alone against profile plus signals, on the held-out users.
+
+use anyhow::{Context, Result};
+use ndarray::{Array2, Axis, concatenate};
+use scaletot::encoder::Scores;
+
+use super::Run;
+use crate::compare::{Arm, compare, measure};
+use crate::downstream::ridge;
+use crate::features::profile_features;
+use crate::stages::StageReport;
+
+impl Run<'_> {
+    /// Four models: ridge and network, each with and without the signals. Signals come from the encoder for every user, so that
+    /// training and held-out users are treated alike.
+    pub(super) fn evaluate(&mut self) -> Result<StageReport> {
+        let input = &self.input;
+        let labelled: Vec<usize> = input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
+        let outcomes: Vec<f64> = input.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
+        let scores = self.encoder()?.score(&input.profiles)?;
+        let baseline = self.profile_only_encoder()?.score(&input.profiles)?;
+
+        let profile = profile_features(&input.profiles, &labelled)?;
+        let signals = signal_features(&scores);
+        let both = concatenate(Axis(1), &[profile.view(), signals.view()]).context("features of the downstream model")?;
+        let seed = self.options.seed;
+        let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
+        let predictions = [
+            ("ridge, profile", ridge(&profile, &outcomes, &labelled, &input.test, seed)?),
+            ("ridge, profile + signals", ridge(&both, &outcomes, &labelled, &input.test, seed)?),
+            ("network, profile", values(&baseline, &input.test)?),
+            ("network, profile + signals", values(&scores, &input.test)?),
+        ];
+        let arms: Vec<Arm> =
+            predictions.iter().map(|(name, predicted)| measure(name, &truth, predicted, seed)).collect::<Result<_>>()?;
+        let mut comparisons = Vec::new();
+        for pair in predictions.chunks(2) {
+            let [(base_name, base), (name, with_signals)] = pair else { continue };
+            comparisons.extend(compare((name, with_signals), (base_name, base), &truth, seed)?);
+        }
+        self.summary.arms = arms;
+        self.summary.comparisons = comparisons;
+        Ok(StageReport { users: truth.len() as u64, ..StageReport::default() })
+    }
+}
+
+/// State posteriors and representation, `[N, Σ|V_k| + r]`.
+fn signal_features(scores: &Scores) -> Array2<f64> {
+    let mut columns: Vec<Array2<f64>> = scores.posteriors.iter().map(|p| p.mapv(f64::from)).collect();
+    columns.push(scores.representation.mapv(f64::from));
+    let views: Vec<_> = columns.iter().map(|column| column.view()).collect();
+    concatenate(Axis(1), &views).unwrap_or_else(|_| Array2::zeros((scores.len(), 0)))
+}
+
+/// The predicted values of users who are never abstained on.
+fn values(scores: &Scores, rows: &[usize]) -> Result<Vec<f64>> {
+    rows.iter().map(|&row| scores.value[row].with_context(|| format!("row {row} was abstained on"))).collect()
+}

@@ -1,0 +1,138 @@
+//! The encoder: distilled from the student, compared with the same network on outcomes alone, and serving everybody.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use scaletot::encoder::{ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Scores, Targets, distill};
+use scaletot::profile::{Attributes, write};
+
+use super::Run;
+use crate::stages::{StageReport, write_json};
+
+/// Users whom the student reads at a time.
+const BATCH: usize = 256;
+
+impl Run<'_> {
+    fn artifact_path(&self) -> PathBuf {
+        self.path("artifact")
+    }
+
+    fn profile_only_path(&self) -> PathBuf {
+        self.path("profile-only")
+    }
+
+    pub(super) fn encoder(&self) -> Result<FrozenEncoder> {
+        Ok(FrozenEncoder::load(self.artifact_path(), &self.input.schema)?)
+    }
+
+    pub(super) fn profile_only_encoder(&self) -> Result<FrozenEncoder> {
+        Ok(FrozenEncoder::load(self.profile_only_path(), &self.input.schema)?)
+    }
+
+    fn configs(&self) -> (EncoderConfig, DistillConfig) {
+        let mut config = EncoderConfig::default();
+        config.min_populated = self.options.min_populated.max(1);
+        let mut course = DistillConfig::default();
+        course.seed = self.options.seed;
+        (config, course)
+    }
+
+    fn signals(&self, rows: &[usize]) -> Result<Targets> {
+        let signals = self.student()?.infer(&self.input.profiles, rows, BATCH)?;
+        Ok(Targets { posteriors: signals.posteriors, representations: signals.representations })
+    }
+
+    /// Distils the student into the encoder: the training users' signals (the student has read all of them, the teacher only the
+    /// covered ones) and their outcomes. Measures on the held-out users how much of the student arrived.
+    pub(super) fn distil(&mut self) -> Result<StageReport> {
+        let (config, course) = self.configs();
+        let train = self.input.train.clone();
+        let targets = self.signals(&train)?;
+        let (trained, log) = distill(
+            &config,
+            &course,
+            &self.input.profiles,
+            &self.input.chain,
+            &train,
+            Some(&targets),
+            &self.input.training_outcomes(),
+            &train,
+            &self.device,
+            self.progress,
+        )?;
+        let held_out = self.signals(&self.input.test)?;
+        let transfer = trained.frozen().transfer_report(&self.input.profiles, &self.input.test, &held_out)?;
+        let mut report = StageReport { users: train.len() as u64, ..StageReport::default() };
+        report.figures.extend([
+            ("held-out state agreement".to_owned(), transfer.mean_agreement()),
+            ("held-out KL (nats per state)".to_owned(), transfer.mean_kl()),
+            ("held-out cosine".to_owned(), transfer.cosine),
+            ("held-out CKA".to_owned(), transfer.cka),
+        ]);
+        let mut info = ArtifactInfo::new().note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome));
+        for (name, value) in &report.figures {
+            info = info.metric(name, *value);
+        }
+        trained.save(self.artifact_path(), info)?;
+        write_json(&self.path("transfer.json"), &transfer)?;
+        write_json(&self.path("encoder.log.json"), &log)?;
+        Ok(report)
+    }
+
+    /// The same network, trained alike, on outcomes alone.
+    pub(super) fn profile_only(&mut self) -> Result<StageReport> {
+        let (config, course) = self.configs();
+        let (trained, log) = distill(
+            &config,
+            &course,
+            &self.input.profiles,
+            &self.input.chain,
+            &[],
+            None,
+            &self.input.training_outcomes(),
+            &self.input.train,
+            &self.device,
+            self.progress,
+        )?;
+        trained.save(self.profile_only_path(), ArtifactInfo::new().note("outcomes alone, no signals"))?;
+        Ok(StageReport { users: log.labelled_rows as u64, ..StageReport::default() })
+    }
+
+    /// Scores every user of the table from the artifact alone and writes `scores.parquet`.
+    pub(super) fn score(&mut self) -> Result<StageReport> {
+        let scores = self.encoder()?.score(&self.input.profiles)?;
+        let abstained = scores.abstentions();
+        let columns = self.columns(scores)?;
+        let profiles = &self.input.profiles;
+        write(self.path("scores.parquet"), self.input.schema.id_column(), profiles.ids(), None, &columns)?;
+        let mut report = StageReport { users: profiles.len() as u64, ..StageReport::default() };
+        report.figures.insert("abstained".to_owned(), abstained as f64);
+        Ok(report)
+    }
+
+    /// The columns of `scores.parquet`: `value`, `p_positive`, `abstained`, then per state the expected level of an ordinal state
+    /// (0 to 1) or the likeliest value of a categorical one.
+    fn columns(&self, scores: Scores) -> Result<Attributes> {
+        let mut columns = Attributes::new();
+        for (state, posterior) in self.input.chain.states().iter().zip(&scores.posteriors) {
+            let rows = posterior.outer_iter().zip(&scores.abstained);
+            if state.ordinal() {
+                let top = (state.values().len().max(2) - 1) as f64;
+                let level = rows.map(|(p, &abstained)| {
+                    (!abstained).then(|| p.iter().zip(0u32..).map(|(&p, v)| f64::from(p) * f64::from(v)).sum::<f64>() / top)
+                });
+                columns.insert_number(format!("{}_level", state.name()), level.collect())?;
+            } else {
+                let likeliest = rows.map(|(p, &abstained)| {
+                    let best = p.iter().zip(state.values()).max_by(|a, b| a.0.total_cmp(b.0));
+                    best.filter(|_| !abstained).map(|(_, value)| value.clone())
+                });
+                columns.insert_text(state.name(), likeliest.collect())?;
+            }
+        }
+        columns.insert_number("value", scores.value)?;
+        columns.insert_number("p_positive", scores.p_positive)?;
+        columns.insert_flag("abstained", scores.abstained.into_iter().map(Some).collect())?;
+        Ok(columns)
+    }
+}

@@ -1,0 +1,135 @@
+//! Which stages of a run are done, so that an interrupted run goes on where it stopped.
+//!
+//! `stages.json` in the output directory holds a fingerprint of everything that decides the results (data, schemas, options) and the
+//! report of every finished stage. A stage is written there only after its own files are in place, so a kill at any moment costs at
+//! most the stage that was under way (and of the reasoning stage at most the user in flight).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// What a finished stage reports; a row of the table that the example prints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Users the stage worked on.
+    pub users: u64,
+    /// Questions that a model computed.
+    pub calls: u64,
+    /// Tokens of all questions, those answered from a cache or a record among them.
+    pub tokens: u64,
+    /// Questions answered from memory or from recorded answers.
+    pub cache_hits: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Further figures of the stage, by name.
+    pub figures: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    fingerprint: BTreeMap<String, String>,
+    done: BTreeMap<String, StageReport>,
+}
+
+/// The finished stages of one output directory.
+#[derive(Debug)]
+pub struct Stages {
+    path: PathBuf,
+    state: State,
+}
+
+impl Stages {
+    /// Opens the record in `out`, or begins one.
+    ///
+    /// # Errors
+    /// If the directory holds a run with another fingerprint: the message names the settings that differ.
+    pub fn open(out: &Path, fingerprint: BTreeMap<String, String>) -> Result<Self> {
+        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        let path = out.join("stages.json");
+        let state = if path.exists() {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let state: State = serde_json::from_str(&text)
+                .with_context(|| format!("{} is not a record of stages; use another --out or --fresh", path.display()))?;
+            let differing = differences(&state.fingerprint, &fingerprint);
+            if !differing.is_empty() {
+                bail!(
+                    "{} holds a run with other settings ({}); use another --out, or --fresh to start it over",
+                    out.display(),
+                    differing.join(", ")
+                );
+            }
+            state
+        } else {
+            State { fingerprint, done: BTreeMap::new() }
+        };
+        Ok(Self { path, state })
+    }
+
+    /// The report of a stage that an earlier run finished.
+    #[must_use]
+    pub fn finished(&self, stage: &str) -> Option<&StageReport> {
+        self.state.done.get(stage)
+    }
+
+    /// Notes a stage as finished.
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn finish(&mut self, stage: &str, report: StageReport) -> Result<()> {
+        self.state.done.insert(stage.to_owned(), report);
+        write_json(&self.path, &self.state)
+    }
+}
+
+fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let none = "none".to_owned();
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| format!("{name}: {} there, {} here", old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none)))
+        .collect()
+}
+
+/// Writes a value as indented JSON, replacing the file in one step.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let beside = path.with_extension("json.part");
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(seed: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("seed".to_owned(), seed.to_owned())])
+    }
+
+    #[test]
+    fn finished_stages_are_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = StageReport { users: 3, seconds: 0.5, ..StageReport::default() };
+        let mut stages = Stages::open(dir.path(), settings("1")).unwrap();
+        assert!(stages.finished("sft").is_none());
+        stages.finish("sft", report.clone()).unwrap();
+        assert_eq!(Stages::open(dir.path(), settings("1")).unwrap().finished("sft"), Some(&report));
+    }
+
+    #[test]
+    fn other_settings_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        Stages::open(dir.path(), settings("1")).unwrap().finish("sft", StageReport::default()).unwrap();
+        let message = Stages::open(dir.path(), settings("2")).unwrap_err().to_string();
+        assert!(message.contains("seed: 1 there, 2 here"), "{message}");
+    }
+}
