@@ -38,7 +38,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     let options = &arguments.pipeline;
     let summary = pipeline::run(options, bars.as_ref(), &|line| println!("{line}"))?;
     println!("\n{}", summary.stages_table());
-    println!("\nHeld-out users: {}, with 95 % intervals\n{}", summary.users.held_out, summary.metrics_table());
-    println!("\nWritten under {}: corpus.jsonl, student/, artifact/, scores.parquet, summary.json", options.out.display());
+    println!(
+        "\nHeld-out users: {}, with 95 % intervals\n{}",
+        summary.users.held_out,
+        summary.metrics_table()
+    );
+    println!(
+        "\nWritten under {}: corpus.jsonl, student/, artifact/, scores.parquet, summary.json",
+        options.out.display()
+    );
     Ok(())
 }

@@ -63,7 +63,12 @@ pub fn measure(name: &str, outcomes: &[f64], scores: &[f64], seed: u64) -> Resul
 ///
 /// # Errors
 /// As [`measure`].
-pub fn compare(model: (&str, &[f64]), baseline: (&str, &[f64]), outcomes: &[f64], seed: u64) -> Result<Vec<Comparison>> {
+pub fn compare(
+    model: (&str, &[f64]),
+    baseline: (&str, &[f64]),
+    outcomes: &[f64],
+    seed: u64,
+) -> Result<Vec<Comparison>> {
     let bootstrap = Bootstrap::new(seed);
     defined(outcomes)
         .map(|metric| {

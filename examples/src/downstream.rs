@@ -19,9 +19,19 @@ const FOLDS: usize = 5;
 ///
 /// # Errors
 /// If there are fewer than ten training rows, or the linear system cannot be solved.
-pub fn ridge(features: &Array2<f64>, outcomes: &[f64], train: &[usize], test: &[usize], seed: u64) -> Result<Vec<f64>> {
+pub fn ridge(
+    features: &Array2<f64>,
+    outcomes: &[f64],
+    train: &[usize],
+    test: &[usize],
+    seed: u64,
+) -> Result<Vec<f64>> {
     if train.len() < 2 * FOLDS {
-        bail!("the downstream model needs at least {} labelled training users, there are {}", 2 * FOLDS, train.len());
+        bail!(
+            "the downstream model needs at least {} labelled training users, there are {}",
+            2 * FOLDS,
+            train.len()
+        );
     }
     let mut shuffled = train.to_vec();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -29,11 +39,13 @@ pub fn ridge(features: &Array2<f64>, outcomes: &[f64], train: &[usize], test: &[
     for alpha in ALPHAS {
         let mut error = 0.0;
         for fold in 0..FOLDS {
-            let (held, kept): (Vec<_>, Vec<_>) = shuffled.iter().enumerate().partition(|(i, _)| i % FOLDS == fold);
+            let (held, kept): (Vec<_>, Vec<_>) =
+                shuffled.iter().enumerate().partition(|(i, _)| i % FOLDS == fold);
             let held: Vec<usize> = held.into_iter().map(|(_, &row)| row).collect();
             let kept: Vec<usize> = kept.into_iter().map(|(_, &row)| row).collect();
             let predicted = fit_predict(features, outcomes, &kept, &held, alpha)?;
-            error += held.iter().zip(&predicted).map(|(&row, p)| (outcomes[row].ln_1p() - p).powi(2)).sum::<f64>();
+            error +=
+                held.iter().zip(&predicted).map(|(&row, p)| (outcomes[row].ln_1p() - p).powi(2)).sum::<f64>();
         }
         if error < best.0 {
             best = (error, alpha);
@@ -42,7 +54,13 @@ pub fn ridge(features: &Array2<f64>, outcomes: &[f64], train: &[usize], test: &[
     fit_predict(features, outcomes, train, test, best.1)
 }
 
-fn fit_predict(features: &Array2<f64>, outcomes: &[f64], train: &[usize], test: &[usize], alpha: f64) -> Result<Vec<f64>> {
+fn fit_predict(
+    features: &Array2<f64>,
+    outcomes: &[f64],
+    train: &[usize],
+    test: &[usize],
+    alpha: f64,
+) -> Result<Vec<f64>> {
     let x = features.select(Axis(0), train);
     let mean = x.mean_axis(Axis(0)).context("no training rows")?;
     let deviation = x.std_axis(Axis(0), 0.0);
@@ -54,13 +72,16 @@ fn fit_predict(features: &Array2<f64>, outcomes: &[f64], train: &[usize], test: 
         return Ok(vec![level; test.len()]);
     }
     let standardised = |rows: &[usize]| -> Result<DenseMatrix<f64>> {
-        let values: Vec<Vec<f64>> =
-            rows.iter().map(|&row| kept.iter().map(|&j| (features[[row, j]] - mean[j]) / deviation[j]).collect()).collect();
+        let values: Vec<Vec<f64>> = rows
+            .iter()
+            .map(|&row| kept.iter().map(|&j| (features[[row, j]] - mean[j]) / deviation[j]).collect())
+            .collect();
         DenseMatrix::from_2d_vec(&values).context("cannot build the design matrix")
     };
     let centred: Vec<f64> = y.iter().map(|v| v - level).collect();
     let parameters = RidgeRegressionParameters::default().with_alpha(alpha).with_normalize(false);
-    let model = RidgeRegression::fit(&standardised(train)?, &centred, parameters).context("ridge regression failed")?;
+    let model = RidgeRegression::fit(&standardised(train)?, &centred, parameters)
+        .context("ridge regression failed")?;
     let predicted: Vec<f64> = model.predict(&standardised(test)?).context("ridge regression failed")?;
     Ok(predicted.into_iter().map(|p| p + level).collect())
 }
@@ -77,7 +98,8 @@ mod tests {
             1 => ((i * 7) % 13) as f64,
             _ => 1.0, // constant, must be ignored
         });
-        let outcomes: Vec<f64> = (0..n).map(|i| (0.1 * features[[i, 0]] + 0.05 * features[[i, 1]]).exp_m1()).collect();
+        let outcomes: Vec<f64> =
+            (0..n).map(|i| (0.1 * features[[i, 0]] + 0.05 * features[[i, 1]]).exp_m1()).collect();
         let (train, test): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % 4 != 0);
         let predicted = ridge(&features, &outcomes, &train, &test, 1).unwrap();
         for (&row, p) in test.iter().zip(&predicted) {

@@ -26,7 +26,8 @@ pub fn profile_features(table: &ProfileTable, train: &[usize]) -> Result<Array2<
                 if known.is_empty() {
                     continue;
                 }
-                let quantiles = Quantiles::fit(known, BINS).with_context(|| format!("field `{}`", field.name()))?;
+                let quantiles =
+                    Quantiles::fit(known, BINS).with_context(|| format!("field `{}`", field.name()))?;
                 columns.resize(first + quantiles.bins() + 1, vec![0.0; table.len()]);
                 for (row, value) in values.iter().enumerate() {
                     if let Some(x) = number(value) {
@@ -43,7 +44,9 @@ pub fn profile_features(table: &ProfileTable, train: &[usize]) -> Result<Array2<
                     match value {
                         Some(Value::Code(code)) => columns[first + *code as usize][row] = 1.0,
                         Some(Value::Flag(flag)) => columns[first + usize::from(*flag)][row] = 1.0,
-                        Some(Value::Codes(codes)) => codes.iter().for_each(|&code| columns[first + code as usize][row] = 1.0),
+                        Some(Value::Codes(codes)) => {
+                            codes.iter().for_each(|&code| columns[first + code as usize][row] = 1.0)
+                        }
                         _ => {}
                     }
                 }

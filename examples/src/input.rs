@@ -55,7 +55,8 @@ impl Input {
         let columns = ReadOptions::new().number(&options.outcome).text(&options.segment);
         let loaded = read(&options.data, &schema, &columns)?;
         let profiles = loaded.profiles;
-        let outcomes = loaded.attributes.number(&options.outcome).context("the outcome column was read")?.to_vec();
+        let outcomes =
+            loaded.attributes.number(&options.outcome).context("the outcome column was read")?.to_vec();
         for (row, outcome) in outcomes.iter().enumerate() {
             if let Some(value) = outcome
                 && !(value.is_finite() && *value >= 0.0)
@@ -68,11 +69,14 @@ impl Input {
                 );
             }
         }
-        let segments = segments(loaded.attributes.text(&options.segment).context("the segment column was read")?)?;
+        let segments =
+            segments(loaded.attributes.text(&options.segment).context("the segment column was read")?)?;
 
-        let eligible: Vec<usize> =
-            (0..profiles.len()).filter(|&row| profiles.populated(row) >= options.min_populated.max(1)).collect();
-        let mut labelled: Vec<usize> = eligible.iter().copied().filter(|&row| outcomes[row].is_some()).collect();
+        let eligible: Vec<usize> = (0..profiles.len())
+            .filter(|&row| profiles.populated(row) >= options.min_populated.max(1))
+            .collect();
+        let mut labelled: Vec<usize> =
+            eligible.iter().copied().filter(|&row| outcomes[row].is_some()).collect();
         labelled.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
         let held = (labelled.len() as f64 * options.held_out).round() as usize;
         let held_out: BTreeSet<usize> = labelled.into_iter().take(held).collect();
@@ -85,7 +89,16 @@ impl Input {
             options.data.display(),
             options.min_populated.max(1)
         );
-        Ok(Self { schema, chain, profiles, outcomes, segments, eligible, train, test: held_out.into_iter().collect() })
+        Ok(Self {
+            schema,
+            chain,
+            profiles,
+            outcomes,
+            segments,
+            eligible,
+            train,
+            test: held_out.into_iter().collect(),
+        })
     }
 
     /// The outcomes that may be trained on: those of the held-out users are taken away.

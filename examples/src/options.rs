@@ -49,7 +49,8 @@ impl TeacherChoice {
     /// Its kind and the name of its file, without the directories.
     #[must_use]
     pub fn name(&self) -> String {
-        let file = self.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file =
+            self.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         format!("{}:{file}", self.kind())
     }
 
@@ -100,7 +101,9 @@ impl DeviceChoice {
             #[allow(unreachable_patterns, reason = "which arms are left depends on the features")]
             missing => {
                 let name = missing.name();
-                bail!("this build has no backend `{name}`: run again with `--features {name}` before the `--`")
+                bail!(
+                    "this build has no backend `{name}`: run again with `--features {name}` before the `--`"
+                )
             }
         }
     }

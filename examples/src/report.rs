@@ -71,7 +71,11 @@ impl Summary {
         let segments = input.segments.names().iter().cloned().zip(input.segments.counts()).collect();
         Self {
             format: 1,
-            data: options.data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            data: options
+                .data
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             outcome: options.outcome.clone(),
             seed: options.seed,
             teacher: options.teacher.name(),

@@ -50,9 +50,11 @@ impl Stages {
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
         let path = out.join("stages.json");
         let state = if path.exists() {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let state: State = serde_json::from_str(&text)
-                .with_context(|| format!("{} is not a record of stages; use another --out or --fresh", path.display()))?;
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let state: State = serde_json::from_str(&text).with_context(|| {
+                format!("{} is not a record of stages; use another --out or --fresh", path.display())
+            })?;
             let differing = differences(&state.fingerprint, &fingerprint);
             if !differing.is_empty() {
                 bail!(
@@ -92,7 +94,13 @@ fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -
     names
         .into_iter()
         .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| format!("{name}: {} there, {} here", old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none)))
+        .map(|name| {
+            format!(
+                "{name}: {} there, {} here",
+                old.get(name).unwrap_or(&none),
+                new.get(name).unwrap_or(&none)
+            )
+        })
         .collect()
 }
 
@@ -104,7 +112,9 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let beside = path.with_extension("json.part");
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
-    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Values agree with SciPy, scikit-learn and NumPy (`fixtures/make_fixtures.py`), ties included.
+#![allow(clippy::unwrap_used)] // in helpers too, not in tests only
 
 use std::collections::BTreeMap;
 

@@ -90,10 +90,10 @@ proptest! {
     /// Scores equal to the outcomes are perfect; no score does better, and reversing it is the mirror image.
     #[test]
     fn bounds_hold((outcomes, scores) in samples(), fraction in 0.01..1.0_f64) {
-        prop_assert_eq!(spearman(&outcomes, &outcomes).unwrap(), 1.0);
-        prop_assert_eq!(normalised_gini(&outcomes, &outcomes).unwrap(), 1.0);
+        prop_assert!(close(spearman(&outcomes, &outcomes).unwrap(), 1.0));
+        prop_assert!(close(normalised_gini(&outcomes, &outcomes).unwrap(), 1.0));
         prop_assert_eq!(auc_of_positive(&outcomes, &outcomes).unwrap(), 1.0);
-        prop_assert_eq!(calibration_error(&outcomes, &outcomes).unwrap(), 0.0);
+        prop_assert!(calibration_error(&outcomes, &outcomes).unwrap() <= 1e-9);
         let best = top_share(&outcomes, &outcomes, fraction).unwrap();
         let found = top_share(&outcomes, &scores, fraction).unwrap();
         prop_assert!((0.0..=1.0).contains(&found) && found <= best + 1e-12);
@@ -200,7 +200,7 @@ fn both_zeros_are_one_value() {
 
 #[test]
 fn one_user_is_enough_where_the_metric_is_defined() {
-    assert_eq!(top_share(&[3.0], &[1.0], 0.1).unwrap(), 0.1);
+    assert!(close(top_share(&[3.0], &[1.0], 0.1).unwrap(), 0.1));
     assert!(decile_table(&[3.0], &[1.0]).unwrap().iter().all(|row| row.mean_outcome == 3.0));
 }
 

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 
 /// Sizes of the decoder and of the numeric vocabulary.
 ///
-/// The defaults (about 0.1 M parameters) suit tables of a few hundred users up to some 100,000 users with a dozen
-/// fields; the number of distinct profiles, not of users, is what asks for more width.
+/// The defaults (about 0.1 M parameters) suit tables of a few hundred users up to some 100,000 users with a
+/// dozen fields; the number of distinct profiles, not of users, is what asks for more width.
 ///
 /// ```
 /// let mut config = scaletot_student::StudentConfig::default();

@@ -1,8 +1,9 @@
 //! Thinking: chains, posteriors and representations for many users.
 //!
-//! The decoder is asked for a state's value only: after each state's name the logits of that state's values are taken,
-//! values that the chain schema forbids after the values so far are removed, and one of the rest is chosen. An illegal
-//! chain therefore cannot come about, and no probability is wasted on tokens that could not follow.
+//! The decoder is asked for a state's value only: after each state's name the logits of that state's values
+//! are taken, values that the chain schema forbids after the values so far are removed, and one of the rest
+//! is chosen. An illegal chain therefore cannot come about, and no probability is wasted on tokens that could
+//! not follow.
 
 use burn::tensor::Tensor;
 use ndarray::{Array2, Array3};
@@ -22,8 +23,8 @@ use crate::tokenizer::PAD;
 pub struct StudentSignals {
     /// The student's own chain of each user, `[N, K]` value codes.
     pub chains: Array2<u16>,
-    /// For each state `[N, |V_k|]`: the probability of each value after the values the chain has before it. Rows sum to 1;
-    /// forbidden values have 0.
+    /// For each state `[N, |V_k|]`: the probability of each value after the values the chain has before it.
+    /// Rows sum to 1; forbidden values have 0.
     pub posteriors: Vec<Array2<f32>>,
     /// The final hidden state (after the last norm) at each state's value, `[N, K, d]`.
     pub representations: Array3<f32>,
@@ -89,11 +90,13 @@ impl Student {
         Ok(signals)
     }
 
-    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. The temperature
-    /// divides the logits. A chain depends on `seed`, on its place in `rows` and on the profile, not on `batch`.
+    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. The
+    /// temperature divides the logits. A chain depends on `seed`, on its place in `rows` and on the profile,
+    /// not on `batch`.
     ///
     /// # Errors
-    /// As [`infer`](Self::infer), and [`Error::Config`] for a temperature that is not a finite number above 0.
+    /// As [`infer`](Self::infer), and [`Error::Config`] for a temperature that is not a finite number above
+    /// 0.
     pub fn sample(
         &self,
         table: &ProfileTable,
@@ -123,8 +126,8 @@ impl Student {
         Ok(chains)
     }
 
-    /// Runs the decoder over `rows`: `choose` pushes the value of every row of a step, `represent` gets position,
-    /// state and hidden state of every value.
+    /// Runs the decoder over `rows`: `choose` pushes the value of every row of a step, `represent` gets
+    /// position, state and hidden state of every value.
     fn decode(
         &self,
         table: &ProfileTable,

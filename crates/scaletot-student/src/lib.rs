@@ -1,8 +1,9 @@
-//! A large teacher can reason about a few thousand users; the student learns from those chains to reason about all
-//! that are asked of it. It is a small decoder-only transformer that reads a static profile as one token per
-//! `field=value` and thinks a typed user-state chain, one token per state value. Trained first on the teacher's curated
-//! chains ([`sft()`]) and then on what users turned out to be worth ([`osipo()`]), it gives for each user a legal chain, a
-//! posterior per state and a hidden state per step, which the profile encoder is distilled from.
+//! A large teacher can reason about a few thousand users; the student learns from those chains to reason
+//! about all that are asked of it. It is a small decoder-only transformer that reads a static profile as one
+//! token per `field=value` and thinks a typed user-state chain, one token per state value. Trained first on
+//! the teacher's curated chains ([`sft()`]) and then on what users turned out to be worth ([`osipo()`]), it
+//! gives for each user a legal chain, a posterior per state and a hidden state per step, which the profile
+//! encoder is distilled from.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -44,21 +45,24 @@
 //! ```
 //!
 //! # Choices
-//! - **A missing field has no token.** Sparse profiles are short sequences, and field dropout in training makes exactly
-//!   the profiles that lack a field; see [`ProfileTokenizer`].
-//! - **An illegal chain cannot be decoded.** Each state's value is chosen among those the chain schema allows, and
-//!   posteriors are taken over the same values; see [`Student::infer`].
-//! - **OSIPO looks at the policy that decodes**, that is at log-probabilities over legal values; see [`osipo()`].
-//! - **Everything follows from seeds.** Weights, order, dropout and samples are drawn on the host from streams of the
-//!   caller's seed, never from a device's shared generator. The same seed gives the same run on one backend.
-//! - **`AdamW` is PyTorch's** (β = 0.9, 0.999; ε = 1e-8; decoupled decay), and gradients are clipped by their global norm;
-//!   Burn's own defaults and clipping differ.
+//! - **A missing field has no token.** Sparse profiles are short sequences, and field dropout in training
+//!   makes exactly the profiles that lack a field; see [`ProfileTokenizer`].
+//! - **An illegal chain cannot be decoded.** Each state's value is chosen among those the chain schema
+//!   allows, and posteriors are taken over the same values; see [`Student::infer`].
+//! - **OSIPO looks at the policy that decodes**, that is at log-probabilities over legal values; see
+//!   [`osipo()`].
+//! - **Everything follows from seeds.** Weights, order, dropout and samples are drawn on the host from
+//!   streams of the caller's seed, never from a device's shared generator. The same seed gives the same run
+//!   on one backend.
+//! - **`AdamW` is PyTorch's** (β = 0.9, 0.999; ε = 1e-8; decoupled decay), and gradients are clipped by their
+//!   global norm; Burn's own defaults and clipping differ.
 //!
-//! The architecture is that of the `LLaMA` family (see [`decoder`]); soft targets, curation weights and the candidate
-//! rules are this project's own.
+//! The architecture is that of the `LLaMA` family (see [`decoder`]); soft targets, curation weights and the
+//! candidate rules are this project's own.
 //!
 //! # Features
-//! `flex` (default), `ndarray`, `wgpu`, `vulkan` and `cuda` compile a backend in; the `Device` chooses among them.
+//! `flex` (default), `ndarray`, `wgpu`, `vulkan` and `cuda` compile a backend in; the `Device` chooses among
+//! them.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

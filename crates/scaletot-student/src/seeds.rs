@@ -3,8 +3,8 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers is used for. Streams do not overlap, so drawing more for one purpose does not shift
-/// another.
+/// What a stream of random numbers is used for. Streams do not overlap, so drawing more for one purpose does
+/// not shift another.
 #[derive(Debug, Clone, Copy)]
 #[repr(u64)]
 pub(crate) enum Purpose {

@@ -7,8 +7,9 @@
 //! | `profile_schema.json`, `chain_schema.json` | the schemas |
 //! | `config.json` | format version, sizes, bins of numeric fields, both schema hashes, SHA-256 of the other files |
 //!
-//! Each file is written beside its place and moved there, `config.json` last. A crash between two moves leaves files
-//! that the hashes in `config.json` do not fit, which loading reports; other files in the directory are not touched.
+//! Each file is written beside its place and moved there, `config.json` last. A crash between two moves
+//! leaves files that the hashes in `config.json` do not fit, which loading reports; other files in the
+//! directory are not touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -93,9 +94,10 @@ impl Student {
     /// Reads a student from a directory that [`save`](Self::save) wrote, onto `device`.
     ///
     /// # Errors
-    /// [`Error::Io`] for a missing file, [`Error::Format`] for another format version, [`Error::SchemaMismatch`] if a schema
-    /// file is not the one the student was saved with, and [`Error::Corrupt`] for anything else that does not fit: a
-    /// changed file, or a tensor that is missing, of another shape, superfluous or not finite.
+    /// [`Error::Io`] for a missing file, [`Error::Format`] for another format version,
+    /// [`Error::SchemaMismatch`] if a schema file is not the one the student was saved with, and
+    /// [`Error::Corrupt`] for anything else that does not fit: a changed file, or a tensor that is missing,
+    /// of another shape, superfluous or not finite.
     pub fn load(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);

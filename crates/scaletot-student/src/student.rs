@@ -24,8 +24,8 @@ pub struct Student {
 }
 
 impl Student {
-    /// An untrained student for the schema of `table` and for `chain`. The table also gives the bins of numeric fields, so
-    /// pass the users that the student will be trained on; weights are drawn from `seed`.
+    /// An untrained student for the schema of `table` and for `chain`. The table also gives the bins of
+    /// numeric fields, so pass the users that the student will be trained on; weights are drawn from `seed`.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for sizes that do not fit together, and the errors of

@@ -1,4 +1,5 @@
 //! Decoding: legality, posteriors, batches, seeds.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for code")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! OSIPO on a planted outcome.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for code")]
 
 mod common;
 
@@ -12,8 +13,8 @@ use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Student, osipo
 
 const USERS: usize = 180;
 
-/// The teacher sees taste and need, but has no idea of the spend: it names every legal one, in an order that rotates. What
-/// a user is worth follows the right one.
+/// The teacher sees taste and need, but has no idea of the spend: it names every legal one, in an order that
+/// rotates. What a user is worth follows the right one.
 struct World {
     table: ProfileTable,
     records: Vec<ChainRecord>,
@@ -53,7 +54,7 @@ impl World {
         static REFERENCE: LazyLock<Student> = LazyLock::new(|| {
             let World { table, records, rows, .. } = world();
             let mut config = quick();
-            (config.epochs, config.label_mix) = (10, 1.0);
+            (config.epochs, config.label_mix) = (12, 1.0);
             sft(&student(&table, 1), &table, &rows, &records, &config, 1, &()).unwrap().0
         });
         REFERENCE.clone()
@@ -89,7 +90,7 @@ fn better_chains_gain_implicit_reward() {
         (Objective::Preference { gamma: 0.1 }, SegmentWeights::Entropy),
         (Objective::Pointwise { temperature: Some(1.0) }, SegmentWeights::Uniform),
     ] {
-        let loss = OsipoLossConfig::default().with_objective(objective).with_weights(weights);
+        let loss = OsipoConfig::default().loss.with_objective(objective).with_weights(weights);
         let (aligned, log) = world.run(&reference, &quick_osipo(loss)).unwrap();
         assert_eq!(log.users + log.validation_users + log.tied, USERS);
         // Before the first step the policy is the reference.
@@ -101,7 +102,7 @@ fn better_chains_gain_implicit_reward() {
         assert_eq!(after.chain_segment_rewards.len(), 3);
         assert_eq!(after.user_segment_rewards.len(), 3);
         let right = world.right(&aligned);
-        assert!(right > before + 0.2, "{objective:?}: {before} to {right}");
+        assert!(right > before + 0.3, "{objective:?}: {before} to {right}");
     }
 }
 
@@ -115,16 +116,12 @@ fn the_outcome_driven_reward_finds_the_better_chain_too() {
         record.posterior[2].iter_mut().for_each(|p| *p *= 0.6);
         record.posterior[2][right] += 0.4;
     }
-    for w in [0.0, 0.1, 0.3, 1.0] {
-    let mut config = quick_osipo(OsipoLossConfig::default().with_sft_weight(w));
+    let mut config = quick_osipo(OsipoConfig::default().loss);
     config.reward = ChainReward::default();
     let (aligned, log) = world.run(&reference, &config).unwrap();
-    let sig = aligned.infer(&world.table, &world.rows, 64).unwrap();
-    let acc: Vec<f64> = (0..3).map(|k| world.rows.iter().filter(|&&r| sig.chains[[r, k]] == truth(&world.table, r)[k]).count() as f64 / USERS as f64).collect();
-    eprintln!("W {w} {acc:?} {}", log.epochs[log.best_epoch - 1]);
-    }
-    let (before, after) = (0.0, 0.0);
-    assert!(after > before + 0.2, "{before} to {after}");
+    assert!(log.validation_after().unwrap().accuracy.unwrap() > 0.85, "{:?}", log.validation_after());
+    let (before, after) = (world.right(&reference), world.right(&aligned));
+    assert!(after > before + 0.3, "{before} to {after}");
 }
 
 #[test]
@@ -206,4 +203,20 @@ fn chains_stay_legal_after_alignment() {
     for chain in aligned.sample(&world.table, &world.rows, 64, 2.0, 1).unwrap().rows() {
         assert!(schema.is_legal(&chain.to_vec()));
     }
+}
+
+/// Likelihood displacement, which is why `λ_sft` is not 0 by default: a preference is also met by making both
+/// chains less likely, as long as the worse one falls faster.
+#[test]
+fn the_sft_term_keeps_chains_likely() {
+    let world = world();
+    let reference = world.reference();
+    let log_ratio = |sft_weight: f64| {
+        let loss = OsipoLossConfig::default().with_sft_weight(sft_weight);
+        let (_, log) = world.run(&reference, &quick_osipo(loss)).unwrap();
+        assert!(log.validation_after().unwrap().accuracy.unwrap() > 0.85);
+        log.validation_after().unwrap().log_ratio
+    };
+    let (without, with) = (log_ratio(0.0), log_ratio(0.1));
+    assert!(without < 0.0 && with > without + 0.3, "{without} {with}");
 }

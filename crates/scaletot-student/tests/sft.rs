@@ -1,4 +1,5 @@
 //! SFT on a planted rule.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for code")]
 
 mod common;
 
@@ -77,8 +78,8 @@ fn training_does_not_change_the_student_it_was_given() {
 fn only_accepted_records_train_and_order_does_not_matter() {
     let all = table(50, 5);
     let mut teacher = records(&all);
-    for row in 0..10 {
-        teacher[row] = rejected(&all, row);
+    for (row, record) in teacher.iter_mut().enumerate().take(10) {
+        *record = rejected(&all, row);
     }
     teacher.truncate(45);
     let mut config = quick();

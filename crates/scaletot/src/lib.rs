@@ -47,10 +47,21 @@ pub use scaletot_teacher as teacher;
 
 /// The names that most programs import.
 pub mod prelude {
-    pub use scaletot_chain::{Chain, ChainRecord, ChainSchema, CorpusWriter, Verdict, read_corpus, user_states};
+    pub use scaletot_chain::{
+        Chain, ChainRecord, ChainSchema, CorpusWriter, Verdict, read_corpus, user_states,
+    };
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
-    pub use scaletot_profile::{ProfileSchema, ProfileTable, Progress, ReadOptions, Segments, UserId, Verbaliser};
+    pub use scaletot_profile::{
+        ProfileSchema, ProfileTable, Progress, ReadOptions, Segments, UserId, Verbaliser,
+    };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
     pub use scaletot_student::{SftConfig, Student, StudentConfig, StudentSignals};
-    pub use scaletot_teacher::{Calibration, CoveragePlan, Ledger, Prompter, Reasoner, Recorder, Replay, Rules, Teacher};
+    pub use scaletot_teacher::{
+        Calibration, CoveragePlan, Ledger, Prompter, Reasoner, Recorder, Replay, Rules, Teacher,
+    };
 }
+
+/// The snippets of the repository's README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

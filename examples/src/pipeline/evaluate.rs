@@ -15,14 +15,16 @@ impl Run<'_> {
     /// training and held-out users are treated alike.
     pub(super) fn evaluate(&mut self) -> Result<StageReport> {
         let input = &self.input;
-        let labelled: Vec<usize> = input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
+        let labelled: Vec<usize> =
+            input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
         let outcomes: Vec<f64> = input.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
         let scores = self.encoder()?.score(&input.profiles)?;
         let baseline = self.profile_only_encoder()?.score(&input.profiles)?;
 
         let profile = profile_features(&input.profiles, &labelled)?;
         let signals = signal_features(&scores);
-        let both = concatenate(Axis(1), &[profile.view(), signals.view()]).context("features of the downstream model")?;
+        let both = concatenate(Axis(1), &[profile.view(), signals.view()])
+            .context("features of the downstream model")?;
         let seed = self.options.seed;
         let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
         let predictions = [
@@ -31,8 +33,10 @@ impl Run<'_> {
             ("network, profile", values(&baseline, &input.test)?),
             ("network, profile + signals", values(&scores, &input.test)?),
         ];
-        let arms: Vec<Arm> =
-            predictions.iter().map(|(name, predicted)| measure(name, &truth, predicted, seed)).collect::<Result<_>>()?;
+        let arms: Vec<Arm> = predictions
+            .iter()
+            .map(|(name, predicted)| measure(name, &truth, predicted, seed))
+            .collect::<Result<_>>()?;
         let mut comparisons = Vec::new();
         for pair in predictions.chunks(2) {
             let [(base_name, base), (name, with_signals)] = pair else { continue };

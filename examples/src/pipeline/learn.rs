@@ -31,7 +31,11 @@ impl Run<'_> {
             (0..self.input.profiles.len()).map(|row| (self.input.profiles.id(row), row)).collect();
         let rows = records
             .iter()
-            .map(|record| rows.get(&record.user).copied().with_context(|| format!("user {} is not in the table", record.user)))
+            .map(|record| {
+                rows.get(&record.user)
+                    .copied()
+                    .with_context(|| format!("user {} is not in the table", record.user))
+            })
             .collect::<Result<_>>()?;
         Ok((rows, records))
     }
@@ -43,7 +47,8 @@ impl Run<'_> {
         let seed = self.options.seed;
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &self.input.chain, seed, &self.device)?;
         let config = SftConfig::default();
-        let (student, log) = sft(&fresh, &self.input.profiles, &rows, &records, &config, seed, self.progress)?;
+        let (student, log) =
+            sft(&fresh, &self.input.profiles, &rows, &records, &config, seed, self.progress)?;
         student.save(self.sft_path())?;
         write_json(&self.path("student-sft.log.json"), &log)?;
         let mut report = StageReport { users: rows.len() as u64, ..StageReport::default() };

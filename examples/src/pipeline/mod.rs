@@ -62,7 +62,12 @@ pub fn run(options: &PipelineOptions, progress: &dyn Progress, say: &dyn Fn(&str
 
 impl Run<'_> {
     /// Runs a stage unless an earlier run finished it.
-    fn stage(&mut self, name: &str, say: &dyn Fn(&str), work: impl FnOnce(&mut Self) -> Result<StageReport>) -> Result<()> {
+    fn stage(
+        &mut self,
+        name: &str,
+        say: &dyn Fn(&str),
+        work: impl FnOnce(&mut Self) -> Result<StageReport>,
+    ) -> Result<()> {
         let report = if let Some(report) = self.stages.finished(name) {
             say(&format!("{name}: done by an earlier run, not run again"));
             report.clone()
@@ -129,7 +134,8 @@ fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
 fn file_hash(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut HashWriter(&mut hash)).with_context(|| format!("cannot read {}", path.display()))?;
+    io::copy(&mut file, &mut HashWriter(&mut hash))
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 

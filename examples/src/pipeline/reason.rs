@@ -56,7 +56,11 @@ impl Run<'_> {
             self.progress,
         )?;
         recorder.finish()?;
-        let mut report = StageReport { users: summary.users as u64, calls: summary.asked as u64, ..StageReport::default() };
+        let mut report = StageReport {
+            users: summary.users as u64,
+            calls: summary.asked as u64,
+            ..StageReport::default()
+        };
         report.figures.insert("distinct prompts".to_owned(), summary.prompts as f64);
         Ok(report)
     }
@@ -85,12 +89,17 @@ impl Run<'_> {
         let path = self.corpus_path();
         let mut writer = if path.exists() {
             let (writer, done, repaired) = CorpusWriter::resume(&path, &header)?;
-            self.progress.message(&format!("{} users done before, {} bytes repaired", done.len(), repaired.dropped_bytes));
+            self.progress.message(&format!(
+                "{} users done before, {} bytes repaired",
+                done.len(),
+                repaired.dropped_bytes
+            ));
             writer
         } else {
             CorpusWriter::create(&path, &header)?
         };
-        let summary = reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers, self.progress)?;
+        let summary =
+            reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers, self.progress)?;
         writer.sync()?;
 
         let mut report = with_ledger(rows.len() as u64, &summary.ledger);
@@ -98,18 +107,23 @@ impl Run<'_> {
             return Ok(report);
         }
         let (_, records) = read_corpus(&path, &self.input.chain)?;
-        let count = |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
+        let count =
+            |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
         let accepted = records.iter().filter(|record| record.verdict.is_accepted());
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let before: Vec<f64> = accepted.clone().map(|record| mean(&record.entropy_before)).collect();
-        let after: Vec<f64> = accepted.filter_map(|record| record.best.as_ref()).map(|chain| chain.mean_entropy()).collect();
+        let after: Vec<f64> =
+            accepted.filter_map(|record| record.best.as_ref()).map(|chain| chain.mean_entropy()).collect();
         report.figures.extend([
             ("accepted".to_owned(), count(Verdict::is_accepted)),
             ("rejected".to_owned(), count(|v| matches!(v, Verdict::Rejected { .. }))),
             ("failed".to_owned(), count(|v| matches!(v, Verdict::Failed { .. }))),
             ("mean entropy of the draft".to_owned(), mean(&before)),
             ("mean entropy of the chosen chain".to_owned(), mean(&after)),
-            ("queries per user".to_owned(), mean(&records.iter().map(|r| r.cost.queries as f64).collect::<Vec<_>>())),
+            (
+                "queries per user".to_owned(),
+                mean(&records.iter().map(|r| r.cost.queries as f64).collect::<Vec<_>>()),
+            ),
         ]);
         ensure!(!after.is_empty(), "no chain was accepted; {} holds each user's reason", path.display());
         Ok(report)
@@ -119,8 +133,11 @@ impl Run<'_> {
     pub(super) fn covered(&self) -> Result<Vec<usize>> {
         let input = &self.input;
         let candidates = input.profiles.select(&input.train)?;
-        let labels: Vec<Option<String>> =
-            input.train.iter().map(|&row| input.segments.names().get(input.segments.of(row)).cloned()).collect();
+        let labels: Vec<Option<String>> = input
+            .train
+            .iter()
+            .map(|&row| input.segments.names().get(input.segments.of(row)).cloned())
+            .collect();
         let wanted = (self.options.coverage * input.profiles.len() as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted))?
             .min_populated(self.options.min_populated)

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use scaletot::encoder::{ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Scores, Targets, distill};
+use scaletot::encoder::{
+    ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Scores, Targets, distill,
+};
 use scaletot::profile::{Attributes, write};
 
 use super::Run;
@@ -69,7 +71,8 @@ impl Run<'_> {
             ("held-out cosine".to_owned(), transfer.cosine),
             ("held-out CKA".to_owned(), transfer.cka),
         ]);
-        let mut info = ArtifactInfo::new().note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome));
+        let mut info = ArtifactInfo::new()
+            .note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome));
         for (name, value) in &report.figures {
             info = info.metric(name, *value);
         }
@@ -119,7 +122,9 @@ impl Run<'_> {
             if state.ordinal() {
                 let top = (state.values().len().max(2) - 1) as f64;
                 let level = rows.map(|(p, &abstained)| {
-                    (!abstained).then(|| p.iter().zip(0u32..).map(|(&p, v)| f64::from(p) * f64::from(v)).sum::<f64>() / top)
+                    (!abstained).then(|| {
+                        p.iter().zip(0u32..).map(|(&p, v)| f64::from(p) * f64::from(v)).sum::<f64>() / top
+                    })
                 });
                 columns.insert_number(format!("{}_level", state.name()), level.collect())?;
             } else {

@@ -11,8 +11,9 @@ use super::init::Init;
 use super::layer::Context;
 use crate::config::StudentConfig;
 
-/// Added to the score of a key that must not be seen. Finite, so that a row that sees nothing (a padded query) gives
-/// finite numbers instead of NaN; large enough that `exp` underflows to exactly 0 next to any real score.
+/// Added to the score of a key that must not be seen. Finite, so that a row that sees nothing (a padded
+/// query) gives finite numbers instead of NaN; large enough that `exp` underflows to exactly 0 next to any
+/// real score.
 const HIDDEN: f32 = -1e9;
 
 /// Multi-head attention in which `n_heads / n_kv_heads` query heads share one key and value head.
@@ -74,8 +75,8 @@ impl Attention {
     }
 }
 
-/// What is added to the scores, `[rows, 1, len, past + len]`: 0 where query `past + i` sees key `j`, that is `j` is a
-/// real token and `j ≤ past + i`. `valid` is `[rows, past + len]`.
+/// What is added to the scores, `[rows, 1, len, past + len]`: 0 where query `past + i` sees key `j`, that is
+/// `j` is a real token and `j ≤ past + i`. `valid` is `[rows, past + len]`.
 pub(super) fn bias(valid: &[bool], rows: usize, past: usize, len: usize, device: &Device) -> Tensor<4> {
     let keys = past + len;
     let mut values = Vec::with_capacity(rows * len * keys);

@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Inverted dropout with masks from a generator of its own: Burn's dropout draws from the device's generator, which
-/// other threads advance.
+/// Inverted dropout with masks from a generator of its own: Burn's dropout draws from the device's generator,
+/// which other threads advance.
 #[derive(Debug)]
 pub(crate) struct Dropout {
     rng: ChaCha8Rng,

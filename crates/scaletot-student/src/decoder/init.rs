@@ -1,7 +1,8 @@
 //! Seeded weights.
 //!
-//! Burn's initialisers draw from one generator per device that every thread shares, so two models built at the same
-//! time would disturb each other. Weights are drawn here on the host instead, from a generator of their own.
+//! Burn's initialisers draw from one generator per device that every thread shares, so two models built at
+//! the same time would disturb each other. Weights are drawn here on the host instead, from a generator of
+//! their own.
 
 use burn::module::Param;
 use burn::nn::{Embedding, Linear, RmsNorm};
@@ -12,8 +13,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::config::StudentConfig;
 
-/// Draws the weights of one model: normal with standard deviation `1 / √inputs` (embedding: `1 / √d`, so that tied
-/// logits start near unit scale), norms at 1, no biases.
+/// Draws the weights of one model: normal with standard deviation `1 / √inputs` (embedding: `1 / √d`, so that
+/// tied logits start near unit scale), norms at 1, no biases.
 pub(super) struct Init<'a> {
     config: &'a StudentConfig,
     rng: ChaCha8Rng,
@@ -25,7 +26,8 @@ impl<'a> Init<'a> {
         Self { config, rng: ChaCha8Rng::seed_from_u64(seed), device }
     }
 
-    /// `1 / √(2 layers)`: keeps the variance of the residual stream independent of depth (Radford et al. 2019).
+    /// `1 / √(2 layers)`: keeps the variance of the residual stream independent of depth (Radford et al.
+    /// 2019).
     pub(super) fn residual_scale(&self) -> f64 {
         1.0 / (2.0 * self.config.n_layers as f64).sqrt()
     }

@@ -1,13 +1,14 @@
-//! A decoder-only transformer of the `LLaMA` family: `RMSNorm` before each block, rotary positions, grouped-query attention,
-//! `SwiGLU`, and an output head that is tied to the embedding by default.
+//! A decoder-only transformer of the `LLaMA` family: `RMSNorm` before each block, rotary positions,
+//! grouped-query attention, `SwiGLU`, and an output head that is tied to the embedding by default.
 //!
-//! Module fields carry the names of the `LLaMA` checkpoints (`model.layers.0.self_attn.q_proj.weight`), so the saved file
-//! needs no key map. Sources: Zhang and Sennrich 2019 (`RMSNorm`), Su et al. 2021 (rotary positions), Shazeer 2020
-//! (`SwiGLU`), Ainslie et al. 2023 (grouped-query attention), Touvron et al. 2023 (their combination).
+//! Module fields carry the names of the `LLaMA` checkpoints (`model.layers.0.self_attn.q_proj.weight`), so
+//! the saved file needs no key map. Sources: Zhang and Sennrich 2019 (`RMSNorm`), Su et al. 2021 (rotary
+//! positions), Shazeer 2020 (`SwiGLU`), Ainslie et al. 2023 (grouped-query attention), Touvron et al. 2023
+//! (their combination).
 //!
-//! Batches may be padded on either side: padded keys are masked, and rotary attention only depends on differences of
-//! positions, so padding does not change the states of real tokens. The trainers pad on the left, which puts the
-//! chains of all rows in the same columns.
+//! Batches may be padded on either side: padded keys are masked, and rotary attention only depends on
+//! differences of positions, so padding does not change the states of real tokens. The trainers pad on the
+//! left, which puts the chains of all rows in the same columns.
 
 mod attention;
 mod batch;
@@ -50,7 +51,8 @@ pub struct CausalLm {
 }
 
 impl CausalLm {
-    /// A model with weights drawn from `seed` (see the `init` module: normal, residual outputs scaled down by depth).
+    /// A model with weights drawn from `seed` (see the `init` module: normal, residual outputs scaled down by
+    /// depth).
     ///
     /// # Errors
     /// [`Error::Config`] if the sizes do not fit together or the vocabulary is empty.
@@ -79,7 +81,8 @@ impl CausalLm {
         self.model.embed_tokens.weight.val().device()
     }
 
-    /// Hidden states after the final norm, `[rows, len, d]`. States at padded positions are finite but mean nothing.
+    /// Hidden states after the final norm, `[rows, len, d]`. States at padded positions are finite but mean
+    /// nothing.
     ///
     /// # Errors
     /// [`Error::Token`] for an id outside the vocabulary.
@@ -87,16 +90,18 @@ impl CausalLm {
         self.run(batch, None, None)
     }
 
-    /// As [`hidden`](Self::hidden) for training: elements are dropped after the embedding and after each block.
+    /// As [`hidden`](Self::hidden) for training: elements are dropped after the embedding and after each
+    /// block.
     pub(crate) fn hidden_with_dropout(&self, batch: &TokenBatch, dropout: &mut Dropout) -> Result<Tensor<3>> {
         self.run(batch, None, Some(dropout))
     }
 
-    /// Hidden states of `batch` as the continuation of what `cache` holds; the cache then holds it too. Feeding a
-    /// sequence in pieces gives the states that feeding it at once gives.
+    /// Hidden states of `batch` as the continuation of what `cache` holds; the cache then holds it too.
+    /// Feeding a sequence in pieces gives the states that feeding it at once gives.
     ///
     /// # Errors
-    /// [`Error::Token`] for an id outside the vocabulary, [`Error::Shape`] if the batch has not the cache's rows.
+    /// [`Error::Token`] for an id outside the vocabulary, [`Error::Shape`] if the batch has not the cache's
+    /// rows.
     pub fn hidden_cached(&self, batch: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<3>> {
         self.run(batch, Some(cache), None)
     }
@@ -107,8 +112,8 @@ impl CausalLm {
         linear(hidden, self.head(), None)
     }
 
-    /// Logits `[n, count]` of the `count` consecutive tokens from `first`, of hidden states `[n, d]`: what a choice
-    /// among a state's values needs, without the rest of the vocabulary.
+    /// Logits `[n, count]` of the `count` consecutive tokens from `first`, of hidden states `[n, d]`: what a
+    /// choice among a state's values needs, without the rest of the vocabulary.
     pub(crate) fn logits_of(&self, hidden: Tensor<2>, first: usize, count: usize) -> Tensor<2> {
         let head = match &self.lm_head {
             Some(head) => head.weight.val().narrow(1, first, count),

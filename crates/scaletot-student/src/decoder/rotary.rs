@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Rotations of one forward pass: element `i` of the first half of a head and element `i` of the second half are the
-/// pair turned by `position · θ^(−2i / d_head)`.
+/// Rotations of one forward pass: element `i` of the first half of a head and element `i` of the second half
+/// are the pair turned by `position · θ^(−2i / d_head)`.
 pub(super) struct Rotary {
     /// `[1, 1, len, d_head / 2]`.
     cos: Tensor<4>,
@@ -11,7 +11,8 @@ pub(super) struct Rotary {
 }
 
 impl Rotary {
-    /// Rotations for the positions `past .. past + len`. Angles are taken in f64, so that long positions lose nothing.
+    /// Rotations for the positions `past .. past + len`. Angles are taken in f64, so that long positions lose
+    /// nothing.
     pub(super) fn new(past: usize, len: usize, d_head: usize, theta: f64, device: &Device) -> Self {
         let half = d_head / 2;
         let (mut cos, mut sin) = (Vec::with_capacity(len * half), Vec::with_capacity(len * half));

@@ -125,7 +125,8 @@ fn an_unknown_token_and_a_wrong_cache_are_errors() {
     assert!(model.hidden_cached(&two, &mut cache).is_err());
 }
 
-/// Grouped-query attention with one head per group is plain multi-head attention: compared with a loop in f64.
+/// Grouped-query attention with one head per group is plain multi-head attention: compared with a loop in
+/// f64.
 #[test]
 fn attention_equals_a_plain_loop() {
     use super::{attention, init::Init, layer::Context};

@@ -16,8 +16,8 @@ pub(crate) const SPECIAL: [&str; 4] = ["<pad>", "<bos>", "<think>", "<eos>"];
 #[derive(Debug, Clone, PartialEq)]
 struct FieldTokens {
     first: u32,
-    /// Bins of a numeric field; `None` for other kinds, and for a numeric field without a value to fit bins on, which
-    /// has one token.
+    /// Bins of a numeric field; `None` for other kinds, and for a numeric field without a value to fit bins
+    /// on, which has one token.
     bins: Option<Quantiles>,
     /// Token of a multi-valued field that is known to hold no value.
     empty: Option<u32>,
@@ -122,8 +122,8 @@ fn intervals(bins: Option<&Quantiles>) -> impl Iterator<Item = String> {
     })
 }
 
-/// Escapes what the token texts are built of, so that no two tokens share a text, no text holds the separator, and no
-/// value can spell a special token.
+/// Escapes what the token texts are built of, so that no two tokens share a text, no text holds the
+/// separator, and no value can spell a special token.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

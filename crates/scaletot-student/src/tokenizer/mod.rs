@@ -1,14 +1,14 @@
 //! Profiles and chains as token ids.
 //!
-//! The vocabulary comes from the two schemas alone: one token per `field=value`, per state and per state value. A
-//! language model's tokenizer would spend ten tokens on what one says here, and the decoder would have to learn that
-//! they belong together.
+//! The vocabulary comes from the two schemas alone: one token per `field=value`, per state and per state
+//! value. A language model's tokenizer would spend ten tokens on what one says here, and the decoder would
+//! have to learn that they belong together.
 //!
 //! The sequence of a user is `<bos> profile <think> <state 1> value … <state K> value <eos>`.
-//! - A missing field has *no* token, so a sparse profile is a short one, and dropping a field in training makes
-//!   exactly the profile that lacks it.
-//! - A numeric field has one token per quantile bin, a multi-valued one a token per value (and one for "no value",
-//!   which is not the same as missing), a field with an unknown bucket a token for the bucket.
+//! - A missing field has *no* token, so a sparse profile is a short one, and dropping a field in training
+//!   makes exactly the profile that lacks it.
+//! - A numeric field has one token per quantile bin, a multi-valued one a token per value (and one for "no
+//!   value", which is not the same as missing), a field with an unknown bucket a token for the bucket.
 //! - The values of a state have consecutive ids.
 
 mod layout;
@@ -36,8 +36,8 @@ const SEPARATOR: char = '\n';
 pub struct TokenSequence {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// For each token the step of the chain it belongs to, from 0: a state's name and its value. `None` for the
-    /// profile and the special tokens.
+    /// For each token the step of the chain it belongs to, from 0: a state's name and its value. `None` for
+    /// the profile and the special tokens.
     pub segments: Vec<Option<usize>>,
 }
 
@@ -74,7 +74,8 @@ pub struct ProfileTokenizer {
 }
 
 impl ProfileTokenizer {
-    /// Fits the bins of numeric fields to a table, at most `bins` each; everything else follows from the schemas.
+    /// Fits the bins of numeric fields to a table, at most `bins` each; everything else follows from the
+    /// schemas.
     ///
     /// # Errors
     /// [`Error::Config`] for no bins, [`Error::Tokenizer`] if the vocabulary cannot be built.
@@ -126,8 +127,8 @@ impl ProfileTokenizer {
         &self.chain
     }
 
-    /// The same vocabulary as a `tokenizers` tokenizer, for other programs. It reads a sequence written as text with one
-    /// token per line; [`words`](Self::words) joined by newlines is such a text.
+    /// The same vocabulary as a `tokenizers` tokenizer, for other programs. It reads a sequence written as
+    /// text with one token per line; [`words`](Self::words) joined by newlines is such a text.
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -171,7 +172,8 @@ impl ProfileTokenizer {
         ids.iter().map(|&id| self.layout.words().get(id as usize).map_or("<?>", String::as_str)).collect()
     }
 
-    /// Token of state `k`'s name, the decoder's cue to give the state's value; `None` if there is no such state.
+    /// Token of state `k`'s name, the decoder's cue to give the state's value; `None` if there is no such
+    /// state.
     #[must_use]
     pub fn state_token(&self, k: usize) -> Option<u32> {
         (k < self.chain.len()).then(|| self.layout.state(k))
@@ -228,8 +230,8 @@ impl ProfileTokenizer {
         self.layout.bins()
     }
 
-    /// `<bos> profile <think>` with only the fields that `keep`; `keep` is asked once per field that is not missing.
-    /// The table and the row must have been checked.
+    /// `<bos> profile <think>` with only the fields that `keep`; `keep` is asked once per field that is not
+    /// missing. The table and the row must have been checked.
     pub(crate) fn prompt(
         &self,
         table: &ProfileTable,
@@ -272,8 +274,8 @@ impl ProfileTokenizer {
     }
 }
 
-/// The vocabulary in the `tokenizers` library: whole words between separators, special tokens and state names marked
-/// as special.
+/// The vocabulary in the `tokenizers` library: whole words between separators, special tokens and state names
+/// marked as special.
 fn word_level(layout: &Layout) -> Result<Tokenizer> {
     let fail = |e: tokenizers::Error| Error::Tokenizer { message: e.to_string() };
     let ids = layout.words().iter().enumerate().map(|(id, word)| (word.clone(), id as u32));

@@ -116,8 +116,8 @@ fn another_vocabulary_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Names and values that imitate special tokens, each other's escapes or the separator still give different tokens,
-    /// which survive being written and read.
+    /// Names and values that imitate special tokens, each other's escapes or the separator still give
+    /// different tokens, which survive being written and read.
     #[test]
     fn tokens_never_collide(
         names in prop::collection::btree_set("[a=<>\\\\|:]{1,4}|<bos>|state:x", 2..4),

@@ -1,8 +1,8 @@
 //! Clipping by the global norm.
 //!
-//! Burn's clipping by norm takes the norm of each parameter's gradient on its own, which changes the direction of the
-//! step: a large embedding gradient is cut and a small norm's gradient is not. PyTorch's `clip_grad_norm_` and this one
-//! scale all gradients by one factor.
+//! Burn's clipping by norm takes the norm of each parameter's gradient on its own, which changes the
+//! direction of the step: a large embedding gradient is cut and a small norm's gradient is not. PyTorch's
+//! `clip_grad_norm_` and this one scale all gradients by one factor.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -21,7 +21,8 @@ pub(super) fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) ->
     Ok(f64::from(sum.map_err(|e| Error::device("the gradient norm", e))?).sqrt())
 }
 
-/// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, as PyTorch does, and returns whether that was less than 1.
+/// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, as PyTorch does, and returns whether that was
+/// less than 1.
 pub(super) fn clip<M: Module>(module: &M, gradients: &mut GradientsParams, norm: f64, max_norm: f64) -> bool {
     let factor = max_norm / (norm + 1e-6);
     if factor >= 1.0 {

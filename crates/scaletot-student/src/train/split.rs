@@ -4,8 +4,8 @@ use rand::seq::SliceRandom;
 
 use crate::seeds::{Purpose, stream};
 
-/// Splits `users` into those to train on and those held out, both in the order given. The share held out is rounded;
-/// at least one user is left to train on, and a share that rounds to no user holds out none.
+/// Splits `users` into those to train on and those held out, both in the order given. The share held out is
+/// rounded; at least one user is left to train on, and a share that rounds to no user holds out none.
 pub(super) fn hold_out<T: Clone>(users: &[T], share: f64, seed: u64) -> (Vec<T>, Vec<T>) {
     let count = ((share * users.len() as f64).round() as usize).min(users.len().saturating_sub(1));
     let mut order: Vec<usize> = (0..users.len()).collect();

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// `AdamW` (Loshchilov and Hutter 2019) with PyTorch's constants, global-norm clipping, and a schedule.
 ///
-/// Burn's `AdamW` has ε = 1e-5 and a weight decay of 1e-4 unless told otherwise; PyTorch has 1e-8 and 1e-2. Decay is
-/// decoupled and applies to all weights, as in `torch.optim.AdamW` without parameter groups.
+/// Burn's `AdamW` has ε = 1e-5 and a weight decay of 1e-4 unless told otherwise; PyTorch has 1e-8 and 1e-2.
+/// Decay is decoupled and applies to all weights, as in `torch.optim.AdamW` without parameter groups.
 pub(super) struct Optimiser {
     inner: ModuleOptimizer,
     schedule: Schedule,

@@ -1,5 +1,6 @@
 //! A small shop with a planted rule.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code, which clippy only sees inside of tests")]
 
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};

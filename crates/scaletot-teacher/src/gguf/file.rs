@@ -108,7 +108,10 @@ impl<R: Read + Seek> GgufFile<R> {
             .filter(|_| row.is_multiple_of(dtype.block_size()))
             .and_then(|n| (n / dtype.block_size()).checked_mul(dtype.type_size()))
             .ok_or_else(|| {
-                format!("tensor `{name}`: dimensions {dims:?} cannot be coded as {dtype:?} (blocks of {})", dtype.block_size())
+                format!(
+                    "tensor `{name}`: dimensions {dims:?} cannot be coded as {dtype:?} (blocks of {})",
+                    dtype.block_size()
+                )
             })?;
         let start = self.data.saturating_add(info.offset);
         self.source.seek(start)?;
@@ -119,7 +122,9 @@ impl<R: Read + Seek> GgufFile<R> {
         let values = decoded.map_err(|e| format!("tensor `{name}` ({dtype:?}): {e}"))?;
         match values.iter().position(|v| !v.is_finite()) {
             None => Ok(values),
-            Some(at) => Err(format!("tensor `{name}`: expected finite numbers, got {} at element {at}", values[at])),
+            Some(at) => {
+                Err(format!("tensor `{name}`: expected finite numbers, got {} at element {at}", values[at]))
+            }
         }
     }
 }

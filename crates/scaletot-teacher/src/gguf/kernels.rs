@@ -77,7 +77,7 @@ pub(super) fn rms_norm(x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32]) {
     Arch::new().dispatch(Op(x, gain, epsilon, y));
 }
 
-/// The gate of the feed-forward layer (SwiGLU, Shazeer 2020): `y = g · σ(g) · u`, where every row of `gate_up`
+/// The gate of the feed-forward layer (`SwiGLU`, Shazeer 2020): `y = g · σ(g) · u`, where every row of `gate_up`
 /// holds `g` and then `u`, each as long as a row of `y` (`width`).
 pub(super) fn gated(gate_up: &[f32], width: usize, y: &mut [f32]) {
     struct Op<'a>(&'a [f32], usize, &'a mut [f32]);

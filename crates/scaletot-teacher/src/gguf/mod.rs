@@ -16,7 +16,7 @@
 //!
 //! # What it reads
 //!
-//! Files of the architecture `llama` (SmolLM, SmolLM2, LLaMA) with a byte-level BPE tokenizer whose
+//! Files of the architecture `llama` (`SmolLM`, `SmolLM2`, `LLaMA`) with a byte-level BPE tokenizer whose
 //! `tokenizer.ggml.pre` is `smollm` or `gpt-2`. Anything else is an error that says so, rather than a model that
 //! runs and is wrong. All weights are decoded to `f32` when the file is opened: 540 MB and about a second for
 //! SmolLM2-135M.
@@ -182,7 +182,8 @@ impl Teacher for Gguf {
         let prepared: Vec<Result<u64>> = questions
             .iter()
             .map(|question| {
-                let job = self.job(&question.prompt, question.labels).map_err(|message| fail(question, message))?;
+                let job =
+                    self.job(&question.prompt, question.labels).map_err(|message| fail(question, message))?;
                 let tokens = job.tokens() as u64;
                 jobs.push(job);
                 Ok(tokens)

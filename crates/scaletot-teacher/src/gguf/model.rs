@@ -172,14 +172,24 @@ impl Llama {
             for (row, &node) in rows.chunks_exact_mut(width).zip(nodes) {
                 row.copy_from_slice(&self.hidden[node as usize * width..][..width]);
             }
-            product(rows, &self.weights.head, |logits| {
+            let finite = product(rows, &self.weights.head, |logits| {
+                let mut finite = true;
                 for (logits, asked) in logits.chunks_exact(vocab).zip(asked) {
                     let total = log_sum_exp(logits);
                     for &(job, step, token) in asked {
-                        results[job][step] = f64::from(logits[token]) - total;
+                        let log_prob = f64::from(logits[token]) - total;
+                        finite &= log_prob.is_finite();
+                        // Rounding may put a certain token a hair above 0.
+                        results[job][step] = if log_prob > 0.0 { 0.0 } else { log_prob };
                     }
                 }
+                finite
             })?;
+            if !finite {
+                return Err(
+                    "expected finite log-probabilities, got an overflow: are the weights damaged?".to_owned()
+                );
+            }
         }
         Ok(jobs.iter().zip(&results).map(|(job, steps)| job.labels.add_up(steps)).collect())
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use rayon::ThreadPoolBuilder;
 use sha2::{Digest, Sha256};
 
+use super::Gguf;
 use super::file::GgufFile;
 use super::model::Llama;
 use super::options::GgufOptions;
@@ -15,7 +16,6 @@ use super::tokenizer::TextTokenizer;
 use super::value::Metadata;
 use super::weights::Weights;
 use super::worker::Worker;
-use super::Gguf;
 use crate::error::{Error, Result};
 
 impl Gguf {
@@ -37,7 +37,10 @@ impl Gguf {
     }
 }
 
-fn read(reader: impl Read + Seek + Send, options: GgufOptions) -> Result<(TextTokenizer, Shape, Worker), String> {
+fn read(
+    reader: impl Read + Seek + Send,
+    options: GgufOptions,
+) -> Result<(TextTokenizer, Shape, Worker), String> {
     let mut file = GgufFile::read(reader)?;
     let metadata = Metadata(&file.metadata);
     // Before the tokenizer: another architecture is the better reason for a tokenizer that is not known.

@@ -62,29 +62,43 @@ impl Shape {
 
     fn check(&self, metadata: Metadata<'_>) -> Result<(), String> {
         let Self { width, heads, kv_heads, head_dim, .. } = *self;
-        if head_dim == 0 || (metadata.get("llama.attention.key_length").is_none() && heads * head_dim != width) {
-            return Err(format!("expected a width that divides into the heads, got width {width}, {heads} heads"));
+        if head_dim == 0
+            || (metadata.get("llama.attention.key_length").is_none() && heads * head_dim != width)
+        {
+            return Err(format!(
+                "expected a width that divides into the heads, got width {width}, {heads} heads"
+            ));
         }
         if !heads.is_multiple_of(kv_heads) {
-            return Err(format!("expected {heads} heads to share the keys' heads evenly, got {kv_heads} of those"));
+            return Err(format!(
+                "expected {heads} heads to share the keys' heads evenly, got {kv_heads} of those"
+            ));
         }
         if !head_dim.is_multiple_of(2) {
-            return Err(format!("expected an even number of dimensions per head (they turn in pairs), got {head_dim}"));
+            return Err(format!(
+                "expected an even number of dimensions per head (they turn in pairs), got {head_dim}"
+            ));
         }
         for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
             let found = metadata.count_or(key, head_dim)?;
             if found != head_dim {
-                return Err(format!("metadata `{key}`: only {head_dim}, the dimensions per head, is supported, got {found}"));
+                return Err(format!(
+                    "metadata `{key}`: only {head_dim}, the dimensions per head, is supported, got {found}"
+                ));
             }
         }
         match metadata.get("llama.expert_count") {
             None | Some(Value::Int(0)) => {}
-            Some(n) => return Err(format!("mixtures of experts are not supported, this model has {n} experts")),
+            Some(n) => {
+                return Err(format!("mixtures of experts are not supported, this model has {n} experts"));
+            }
         }
         match metadata.get("llama.rope.scaling.type") {
             None => Ok(()),
             Some(Value::Text(kind)) if kind == "none" => Ok(()),
-            Some(kind) => Err(format!("metadata `llama.rope.scaling.type`: only \"none\" is supported, got {kind}")),
+            Some(kind) => {
+                Err(format!("metadata `llama.rope.scaling.type`: only \"none\" is supported, got {kind}"))
+            }
         }
     }
 

@@ -5,12 +5,12 @@
 //! answers worse, so only names whose cut is known are accepted. (candle's own reader falls back to GPT-2's with a
 //! space put before the text, which is wrong for SmolLM2.)
 
+use tokenizers::Tokenizer;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::Tokenizer;
 
 use super::value::{Metadata, Value};
 
@@ -61,9 +61,12 @@ impl TextTokenizer {
         }
         let pair = |merge: &String| {
             let parts = merge.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned()));
-            parts.ok_or_else(|| format!("metadata `tokenizer.ggml.merges`: expected two tokens, got {merge:?}"))
+            parts.ok_or_else(|| {
+                format!("metadata `tokenizer.ggml.merges`: expected two tokens, got {merge:?}")
+            })
         };
-        let merges = metadata.texts("tokenizer.ggml.merges")?.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+        let merges =
+            metadata.texts("tokenizer.ggml.merges")?.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
         let model = BPE::builder()
             .vocab_and_merges(vocab, merges)
             .build()

@@ -54,7 +54,8 @@ impl LabelTrie {
 
     /// The labels' log-probabilities, from those of the [`steps`](Self::steps).
     pub(super) fn add_up(&self, steps: &[f64]) -> Vec<f64> {
-        let of = |label: &Vec<usize>| label.iter().map(|&step| steps.get(step).copied().unwrap_or(f64::NAN)).sum();
+        let of =
+            |label: &Vec<usize>| label.iter().map(|&step| steps.get(step).copied().unwrap_or(f64::NAN)).sum();
         self.labels.iter().map(of).collect()
     }
 }

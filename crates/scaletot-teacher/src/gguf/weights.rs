@@ -73,7 +73,12 @@ impl Weights {
     }
 
     /// Writes the embeddings of `tokens` to the first rows of `x`.
-    pub(super) fn embed(&self, tokens: impl Iterator<Item = u32>, shape: &Shape, x: &mut [f32]) -> Result<(), String> {
+    pub(super) fn embed(
+        &self,
+        tokens: impl Iterator<Item = u32>,
+        shape: &Shape,
+        x: &mut [f32],
+    ) -> Result<(), String> {
         let rows = x.chunks_exact_mut(shape.width).zip(tokens);
         match &self.embedding {
             Some(embedding) => with_values(embedding, |values| {
@@ -97,7 +102,15 @@ impl Weights {
 /// be wrong.
 fn check_names<R>(file: &GgufFile<R>, shape: &Shape) -> Result<(), String> {
     const PARTS: [&str; 9] = [
-        "attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down",
+        "attn_norm",
+        "attn_q",
+        "attn_k",
+        "attn_v",
+        "attn_output",
+        "ffn_norm",
+        "ffn_gate",
+        "ffn_up",
+        "ffn_down",
     ];
     let known = |name: &str| match name {
         "token_embd.weight" | "output_norm.weight" | "output.weight" => true,
@@ -118,7 +131,12 @@ fn check_names<R>(file: &GgufFile<R>, shape: &Shape) -> Result<(), String> {
     }
 }
 
-fn matrix<R: Read + Seek>(file: &mut GgufFile<R>, name: &str, rows: usize, columns: usize) -> Result<Tensor, String> {
+fn matrix<R: Read + Seek>(
+    file: &mut GgufFile<R>,
+    name: &str,
+    rows: usize,
+    columns: usize,
+) -> Result<Tensor, String> {
     let values = file.tensor(name, &[rows, columns])?;
     Tensor::from_vec(values, (rows, columns), &Device::Cpu).map_err(|e| format!("tensor `{name}`: {e}"))
 }
@@ -137,7 +155,8 @@ pub(super) fn product<T>(
     let message = |e: candle_core::Error| e.to_string();
     let depth = weight.dim(0).map_err(message)?;
     let n = rows.len() / depth;
-    let result = Tensor::from_vec(rows, (n, depth), &Device::Cpu).and_then(|x| x.matmul(weight)).map_err(message)?;
+    let result =
+        Tensor::from_vec(rows, (n, depth), &Device::Cpu).and_then(|x| x.matmul(weight)).map_err(message)?;
     with_values(&result, read)
 }
 

@@ -45,7 +45,8 @@ impl Worker {
 
     /// Scores jobs; waits for the result.
     pub(super) fn score(&self, jobs: Vec<Job>) -> Result<Vec<Vec<f64>>, String> {
-        let ended = || "the model's thread has ended, after a failure it reported on standard error".to_owned();
+        let ended =
+            || "the model's thread has ended, after a failure it reported on standard error".to_owned();
         let (reply, answer) = channel();
         self.requests.as_ref().ok_or_else(ended)?.send(Request { jobs, reply }).map_err(|_| ended())?;
         answer.recv().map_err(|_| ended())?

@@ -41,7 +41,8 @@ fn answers_equal_a_plain_evaluation() {
         let path = tiny.write(folder.path());
         let model = Gguf::open(&path, GgufOptions::default()).unwrap();
         let mut reference = Reference::open(&tiny, &path);
-        let questions: Vec<Question<'_>> = PROMPTS.iter().map(|prompt| world.question(prompt, &labels)).collect();
+        let questions: Vec<Question<'_>> =
+            PROMPTS.iter().map(|prompt| world.question(prompt, &labels)).collect();
         for (question, answer) in questions.iter().zip(model.answer_batch(&questions)) {
             let answer = answer.unwrap();
             answer.check(model.model(), question).unwrap();
@@ -54,7 +55,11 @@ fn answers_equal_a_plain_evaluation() {
                 let from = tokens.len();
                 tokens.extend(model.tokenize(&format!(" {label}")).unwrap());
                 let exact = reference.log_prob(&tokens, from);
-                assert!((found - exact).abs() < 1e-4, "{:?} {label:?}: {found}, exactly {exact}", question.prompt);
+                assert!(
+                    (found - exact).abs() < 1e-4,
+                    "{:?} {label:?}: {found}, exactly {exact}",
+                    question.prompt
+                );
             }
         }
     }

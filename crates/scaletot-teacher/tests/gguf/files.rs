@@ -38,7 +38,10 @@ fn files_that_are_not_gguf() {
         (b"GGUF\x03\x00\x00", "truncated: the version"),
         (b"GGUF\x01\x00\x00\x00", "version 2 or 3, got 1"),
         (b"GGUF\x00\x00\x00\x03", "big-endian"),
-        (b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "truncated"),
+        (
+            b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            "truncated",
+        ),
     ] {
         fs::write(&path, bytes).unwrap();
         let message = refusal(&path);
@@ -56,25 +59,37 @@ fn models_that_are_not_supported() {
     let with = |key, value| Tiny { metadata: vec![(key, value)], ..Tiny::default() };
     let text = |text: &str| Some(Value::String(text.to_owned()));
     let cases = [
-        (with("general.architecture", text("gemma3")), "architecture `gemma3` is not supported; supported: `llama`"),
+        (
+            with("general.architecture", text("gemma3")),
+            "architecture `gemma3` is not supported; supported: `llama`",
+        ),
         (with("general.architecture", None), "general.architecture"),
         (with("general.alignment", Some(Value::U32(0))), "general.alignment"),
         (with("llama.block_count", None), "llama.block_count"),
         (with("llama.block_count", Some(Value::U32(3))), "tensor `blk.2.attn_norm.weight` is missing"),
         (with("llama.block_count", Some(Value::U32(1))), "tensor `blk.1."),
-        (with("llama.feed_forward_length", Some(Value::U32(95))), "expected dimensions [95, 64], got [96, 64]"),
+        (
+            with("llama.feed_forward_length", Some(Value::U32(95))),
+            "expected dimensions [95, 64], got [96, 64]",
+        ),
         (with("llama.expert_count", Some(Value::U32(8))), "experts"),
         (with("tokenizer.ggml.model", text("llama")), "tokenizer `llama`"),
         (with("tokenizer.ggml.pre", text("qwen2")), "pre-tokenizer `qwen2`"),
         (with("tokenizer.ggml.pre", None), "`smollm`"),
         (with("tokenizer.ggml.tokens", Some(Value::Array(vec![Value::I32(3)]))), "an array of strings"),
-        (with("tokenizer.ggml.merges", Some(Value::Array(vec![Value::String("ab".to_owned())]))), "two tokens"),
+        (
+            with("tokenizer.ggml.merges", Some(Value::Array(vec![Value::String("ab".to_owned())]))),
+            "two tokens",
+        ),
         (with("tokenizer.ggml.token_type", Some(Value::Array(vec![Value::I32(4)]))), "token_type"),
         (
             Tiny { bos: true, ..with("tokenizer.ggml.bos_token_id", Some(Value::U32(100_000))) },
             "tokenizer.ggml.bos_token_id",
         ),
-        (Tiny { without: Some("output_norm.weight"), ..plain.clone() }, "tensor `output_norm.weight` is missing"),
+        (
+            Tiny { without: Some("output_norm.weight"), ..plain.clone() },
+            "tensor `output_norm.weight` is missing",
+        ),
         (Tiny { extra: Some("blk.0.attn_q.bias"), ..plain.clone() }, "`blk.0.attn_q.bias` is not part of"),
         (Tiny { extra: Some("rope_freqs.weight"), ..plain }, "`rope_freqs.weight` is not part of"),
     ];

@@ -27,7 +27,8 @@ impl Reference {
 
     fn vector(&mut self, name: &str) -> Vec<f64> {
         let tensor = self.content.tensor(&mut self.file, name, &Device::Cpu).unwrap();
-        let values = tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let values =
+            tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         values.into_iter().map(f64::from).collect()
     }
 
@@ -64,7 +65,8 @@ impl Reference {
     fn attention(&mut self, layer: usize, x: &mut Matrix) {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         let gain = self.vector(&name("attn_norm"));
-        let [wq, wk, wv, wo] = ["attn_q", "attn_k", "attn_v", "attn_output"].map(|part| self.matrix(&name(part)));
+        let [wq, wk, wv, wo] =
+            ["attn_q", "attn_k", "attn_v", "attn_output"].map(|part| self.matrix(&name(part)));
         let (heads, d) = (self.tiny.heads, self.tiny.head_dim);
         let group = heads / self.tiny.kv_heads;
         let turned = |w: &Matrix, x: &[f64], position: usize| {
@@ -86,7 +88,9 @@ impl Reference {
             let mut mixed = vec![0.0; heads * d];
             for head in 0..heads {
                 let (at, shared) = (head * d, head / group * d);
-                let score = |j: usize| (0..d).map(|c| q[i][at + c] * k[j][shared + c]).sum::<f64>() / (d as f64).sqrt();
+                let score = |j: usize| {
+                    (0..d).map(|c| q[i][at + c] * k[j][shared + c]).sum::<f64>() / (d as f64).sqrt()
+                };
                 let weights: Vec<f64> = (0..=i).map(|j| score(j).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 for (j, weight) in weights.iter().enumerate() {

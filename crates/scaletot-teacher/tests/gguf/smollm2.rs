@@ -1,11 +1,11 @@
-//! SmolLM2-135M-Instruct Q4_1 against llama.cpp (`tests/fixtures/smollm2_llama_cpp.py`). The model file is 94 MiB
+//! `SmolLM2-135M-Instruct` in `Q4_1` against llama.cpp (`tests/fixtures/smollm2_llama_cpp.py`). The model file is 94 MiB
 //! and not part of this repository: the tests read its path from `SCALETOT_GGUF` and are skipped without it.
 
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use scaletot_teacher::gguf::{Gguf, GgufOptions};
 use scaletot_teacher::Teacher;
+use scaletot_teacher::gguf::{Gguf, GgufOptions};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

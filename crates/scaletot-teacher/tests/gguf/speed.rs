@@ -29,7 +29,9 @@ fn prompts(user: usize) -> Vec<String> {
         2 + user / 20 % 3,
         user / 60 % 3
     );
-    let told = |state: usize, value: &str| format!(" {}{} is {value}.", CUES[state][..1].to_uppercase(), &CUES[state][1..]);
+    let told = |state: usize, value: &str| {
+        format!(" {}{} is {value}.", CUES[state][..1].to_uppercase(), &CUES[state][1..])
+    };
     let ask = |state: usize, before: &str| format!("{profile}{before} Overall, {} is", CUES[state]);
     let mut prompts = vec![ask(0, "")];
     for value in VALUES {
@@ -57,8 +59,13 @@ fn speed() {
     let measure = |what: &str, users: std::ops::Range<usize>, batch: usize| {
         let (before, started) = (model.usage(), Instant::now());
         let prompts: Vec<String> = users.clone().flat_map(prompts).collect();
-        let questions: Vec<Question<'_>> = prompts.iter().map(|prompt| world.question(prompt, &labels)).collect();
-        let asked: u64 = questions.chunks(batch).flat_map(|part| model.answer_batch(part)).map(|a| a.unwrap().tokens).sum();
+        let questions: Vec<Question<'_>> =
+            prompts.iter().map(|prompt| world.question(prompt, &labels)).collect();
+        let asked: u64 = questions
+            .chunks(batch)
+            .flat_map(|part| model.answer_batch(part))
+            .map(|a| a.unwrap().tokens)
+            .sum();
         let (seconds, after) = (started.elapsed().as_secs_f64(), model.usage());
         eprintln!(
             "{what}: {:.1} ms per prompt, {:.0} ms per user of {} prompts; {} tokens asked, {} run in {} passes, \

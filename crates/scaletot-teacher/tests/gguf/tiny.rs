@@ -72,7 +72,10 @@ fn byte_letters() -> Vec<char> {
 
 /// A vocabulary of bytes and some merges, among them ones that make " low" one token and " very" two.
 pub(crate) fn vocabulary() -> (Vec<String>, Vec<String>) {
-    let merges = ["Ġ l", "o w", "Ġl ow", "h i", "g h", "hi gh", "Ġ high", "v e", "Ġ ve", "r y", "t h", "Ġ t", "i s", "1 2"];
+    let merges = [
+        "Ġ l", "o w", "Ġl ow", "h i", "g h", "hi gh", "Ġ high", "v e", "Ġ ve", "r y", "t h", "Ġ t", "i s",
+        "1 2",
+    ];
     let mut tokens: Vec<String> = byte_letters().iter().map(char::to_string).collect();
     tokens.extend(merges.iter().map(|merge| merge.replace(' ', "")));
     tokens.push("<|end|>".to_owned());
@@ -88,12 +91,15 @@ impl Tiny {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut random = |dims: &[usize], scale: f32, middle: f32, dtype: GgmlDType| {
             let n = dims.iter().product();
-            let values: Vec<f32> = (0..n).map(|_| middle + scale * ((rng.next_u32() >> 8) as f32 / (1_u32 << 24) as f32 - 0.5)).collect();
+            let values: Vec<f32> = (0..n)
+                .map(|_| middle + scale * ((rng.next_u32() >> 8) as f32 / (1_u32 << 24) as f32 - 0.5))
+                .collect();
             let tensor = Tensor::from_vec(values, dims, &Device::Cpu).unwrap();
             QTensor::quantize(&tensor, dtype).unwrap()
         };
         let (width, kv, ff) = (self.width(), self.kv_heads * self.head_dim, self.feed_forward);
-        let mut tensors = vec![("token_embd.weight".to_owned(), random(&[vocab, width], 0.5, 0.0, self.dtype))];
+        let mut tensors =
+            vec![("token_embd.weight".to_owned(), random(&[vocab, width], 0.5, 0.0, self.dtype))];
         for layer in 0..self.layers {
             for (part, dims) in [
                 ("attn_q", [width, width]),
@@ -107,7 +113,8 @@ impl Tiny {
                 tensors.push((format!("blk.{layer}.{part}.weight"), random(&dims, 0.8, 0.0, self.dtype)));
             }
             for part in ["attn_norm", "ffn_norm"] {
-                tensors.push((format!("blk.{layer}.{part}.weight"), random(&[width], 0.5, 1.0, GgmlDType::F32)));
+                tensors
+                    .push((format!("blk.{layer}.{part}.weight"), random(&[width], 0.5, 1.0, GgmlDType::F32)));
             }
         }
         tensors.push(("output_norm.weight".to_owned(), random(&[width], 0.5, 1.0, GgmlDType::F32)));
@@ -123,7 +130,8 @@ impl Tiny {
 
     fn metadata(&self, tokens: &[String], merges: &[String]) -> BTreeMap<&'static str, Value> {
         let texts = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
-        let types = (0..tokens.len()).map(|i| Value::I32(if i + 1 == tokens.len() { 3 } else { 1 })).collect();
+        let types =
+            (0..tokens.len()).map(|i| Value::I32(if i + 1 == tokens.len() { 3 } else { 1 })).collect();
         let mut metadata = BTreeMap::from([
             ("general.architecture", Value::String("llama".to_owned())),
             ("llama.block_count", Value::U32(self.layers as u32)),
@@ -158,7 +166,8 @@ impl Tiny {
         let metadata = self.metadata(&tokens, &merges);
         let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
         let tensors = self.tensors(tokens.len());
-        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let tensors: Vec<(&str, &QTensor)> =
+            tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let path = folder.join("tiny.gguf");
         write(&mut File::create(&path).unwrap(), &metadata, &tensors).unwrap();
         path

@@ -18,8 +18,8 @@ pub(super) struct Contest {
     pub(super) outcome: f64,
     /// Different legal chains, the search's best first.
     pub(super) chains: Vec<Vec<u16>>,
-    /// The search's normalised entropy of each state, `[K]`, the same for all chains of the user: chains can only be
-    /// compared under one set of weights.
+    /// The search's normalised entropy of each state, `[K]`, the same for all chains of the user: chains can
+    /// only be compared under one set of weights.
     pub(super) entropies: Vec<f64>,
     /// Weights over the values of the outcome-linked state.
     pub(super) outcome_state: Vec<f64>,
@@ -66,8 +66,8 @@ impl Contest {
     }
 }
 
-/// Adds sampled chains to the users whose own do not differ in the outcome-linked value, and returns how many users
-/// got some.
+/// Adds sampled chains to the users whose own do not differ in the outcome-linked value, and returns how many
+/// users got some.
 pub(super) fn add_samples(
     student: &Student,
     table: &ProfileTable,
@@ -102,8 +102,8 @@ enum FittedReward {
     Agreement(TierAgreement),
 }
 
-/// Gives every contest its advantages. Tiers, histograms and moments are fitted to `train` alone, where each user is
-/// judged without its own outcome; the held-out users are judged by them as new users would be.
+/// Gives every contest its advantages. Tiers, histograms and moments are fitted to `train` alone, where each
+/// user is judged without its own outcome; the held-out users are judged by them as new users would be.
 pub(super) fn judge(
     train: &mut [Contest],
     held_out: &mut [Contest],

@@ -23,16 +23,19 @@ use crate::error::Result;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoConfig {
-    /// Objective, β, chain-segment weights and `λ_sft`. Default: preferences, β = 0.1, uniform, `λ_sft` = 0.1.
+    /// Objective, β, chain-segment weights and `λ_sft`. Default: preferences, β = 0.1, uniform, `λ_sft` =
+    /// 0.1. Keep `λ_sft` above 0: a user's chains often agree on the first states, on which the objective
+    /// then has no hold, and training on the others would let the student forget them.
     pub loss: OsipoLossConfig,
     /// Reward of a chain. Default [`ChainReward::Outcome`].
     pub reward: ChainReward,
     /// Number of outcome tiers, at most: zero, and quantiles of the positive outcomes. Default 5.
     pub tiers: usize,
-    /// Pseudo-rewards of the whole population that each user segment is given when advantages are standardised.
-    /// Default 20.
+    /// Pseudo-rewards of the whole population that each user segment is given when advantages are
+    /// standardised. Default 20.
     pub kappa: f64,
-    /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none. Default 4.
+    /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none.
+    /// Default 4.
     pub samples: usize,
     /// Temperature of those samples. Default 1.
     pub temperature: f64,
@@ -44,11 +47,13 @@ pub struct OsipoConfig {
     pub learning_rate: f64,
     /// Decoupled weight decay. Default 0: the reference already holds the weights.
     pub weight_decay: f64,
-    /// Share of the steps over which the learning rate climbs; then it falls along a cosine to 0. Default 0.05.
+    /// Share of the steps over which the learning rate climbs; then it falls along a cosine to 0. Default
+    /// 0.05.
     pub warmup: f64,
     /// Bound of the global gradient norm; `None` for no clipping. Default 1.
     pub clip_norm: Option<f64>,
-    /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default 0.15.
+    /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default
+    /// 0.15.
     pub validation_share: f64,
     /// Epochs without a lower held-out loss after which training stops. Default 4.
     pub patience: usize,
@@ -98,7 +103,8 @@ impl OsipoConfig {
     /// Checks every option.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) or [`Error::Osipo`](crate::Error::Osipo) names the first that does not hold.
+    /// [`Error::Config`](crate::Error::Config) or [`Error::Osipo`](crate::Error::Osipo) names the first that
+    /// does not hold.
     pub fn validate(&self) -> Result<()> {
         self.loss.validate()?;
         if let ChainReward::Outcome(reward) = &self.reward {

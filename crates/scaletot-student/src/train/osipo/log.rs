@@ -31,8 +31,9 @@ pub struct OsipoLog {
     pub validation_before: Option<OsipoReport>,
     /// One entry per epoch.
     pub epochs: Vec<OsipoEpoch>,
-    /// The epoch whose weights were kept: the one with the lowest held-out loss, or the last if no user was held out. 0
-    /// means that no epoch was better than the weights the run began with, and the student is unchanged.
+    /// The epoch whose weights were kept: the one with the lowest held-out loss, or the last if no user was
+    /// held out. 0 means that no epoch was better than the weights the run began with, and the student is
+    /// unchanged.
     pub best_epoch: usize,
     /// Why training ended.
     pub stop: Stop,

@@ -1,10 +1,10 @@
 //! Log-probabilities of chains.
 //!
-//! They are taken over the *legal* values of each state, not over the whole vocabulary, because that is the policy that
-//! is used: decoding asks for a state's value among those the schema allows. Over the vocabulary, a log-ratio could also
-//! grow by moving mass between the state's values and tokens that never can follow, which earns implicit reward and
-//! changes no chain. For the same reason state names and `<eos>` have no log-probability: their choice is forced. So
-//! each chain segment has exactly one token that counts.
+//! They are taken over the *legal* values of each state, not over the whole vocabulary, because that is the
+//! policy that is used: decoding asks for a state's value among those the schema allows. Over the vocabulary,
+//! a log-ratio could also grow by moving mass between the state's values and tokens that never can follow,
+//! which earns implicit reward and changes no chain. For the same reason state names and `<eos>` have no
+//! log-probability: their choice is forced. So each chain segment has exactly one token that counts.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};

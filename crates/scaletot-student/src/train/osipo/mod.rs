@@ -32,22 +32,25 @@ use crate::student::Student;
 
 const STAGE: &str = "student OSIPO";
 
-/// Aligns a student that SFT has trained with what users turned out to be worth, and returns it with the weights of the
-/// epoch that had the lowest held-out loss. The student that comes in is the frozen reference.
+/// Aligns a student that SFT has trained with what users turned out to be worth, and returns it with the
+/// weights of the epoch that had the lowest held-out loss. The student that comes in is the frozen reference.
 ///
-/// For each user of `rows` with an accepted record and a known outcome, the candidates are the different chains of the
-/// record (best and runners-up); if they all have the same outcome-linked value, between which no reward could tell,
-/// chains sampled from the student join them. Rewards, advantages within user segments and the loss are those of
-/// [`scaletot_osipo`]. `outcomes` and `segments` have one entry per row of the table; only those of `rows` are looked at.
+/// For each user of `rows` with an accepted record and a known outcome, the candidates are the different
+/// chains of the record (best and runners-up); if they all have the same outcome-linked value, between which
+/// no reward could tell, chains sampled from the student join them. Rewards, advantages within user segments
+/// and the loss are those of [`scaletot_osipo`]. `outcomes` and `segments` have one entry per row of the
+/// table; only those of `rows` are looked at.
 ///
-/// Log-probabilities are taken over the *legal values* of each state, that is of the policy that decodes: over the whole
-/// vocabulary the loss could also be lowered by moving mass to or from tokens that can never follow, which changes no
-/// chain. State names and `<eos>` are forced, so each chain segment has one token that counts.
+/// Log-probabilities are taken over the *legal values* of each state, that is of the policy that decodes:
+/// over the whole vocabulary the loss could also be lowered by moving mass to or from tokens that can never
+/// follow, which changes no chain. State names and `<eos>` are forced, so each chain segment has one token
+/// that counts.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::Osipo`] (also if no outcome is positive), [`Error::SchemaMismatch`], [`Error::Row`],
-/// [`Error::Shape`] if `outcomes` or `segments` do not fit the table, [`Error::DuplicateRecord`], [`Error::Chain`],
-/// [`Error::NoUsers`], [`Error::NonFinite`], and [`Error::Stopped`] if `progress` says so.
+/// [`Error::Config`], [`Error::Osipo`] (also if no outcome is positive), [`Error::SchemaMismatch`],
+/// [`Error::Row`], [`Error::Shape`] if `outcomes` or `segments` do not fit the table,
+/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::NoUsers`], [`Error::NonFinite`], and
+/// [`Error::Stopped`] if `progress` says so.
 pub fn osipo(
     student: &Student,
     table: &ProfileTable,

@@ -27,11 +27,13 @@ pub struct SftConfig {
     pub learning_rate: f64,
     /// Decoupled weight decay. Default 0.01, PyTorch's.
     pub weight_decay: f64,
-    /// Share of the steps over which the learning rate climbs; then it falls along a cosine to 0. Default 0.05.
+    /// Share of the steps over which the learning rate climbs; then it falls along a cosine to 0. Default
+    /// 0.05.
     pub warmup: f64,
     /// Bound of the global gradient norm; `None` for no clipping. Default 1.
     pub clip_norm: Option<f64>,
-    /// Share of the soft label in the target of a value token; the rest is the best chain's value. Default 0.7.
+    /// Share of the soft label in the target of a value token; the rest is the best chain's value. Default
+    /// 0.7.
     pub label_mix: f64,
     /// What the soft label is. Default [`SoftLabel::Posterior`].
     pub soft_label: SoftLabel,
@@ -41,7 +43,8 @@ pub struct SftConfig {
     pub field_dropout: f64,
     /// Chance that an element is dropped after the embedding and after each block. Default 0.1.
     pub dropout: f64,
-    /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default 0.1.
+    /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default
+    /// 0.1.
     pub validation_share: f64,
     /// Epochs without a lower held-out loss after which training stops. Default 6.
     pub patience: usize,
@@ -52,8 +55,8 @@ pub struct SftConfig {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SoftLabel {
-    /// The search's posterior over all chains it scored. After a greedy search, which scores one chain, that is a hard
-    /// label.
+    /// The search's posterior over all chains it scored. After a greedy search, which scores one chain, that
+    /// is a hard label.
     #[default]
     Posterior,
     /// The teacher's calibrated distribution at each step of the best chain, given the values before it.

@@ -20,8 +20,8 @@ pub(crate) struct Example {
     pub(crate) weight: f64,
 }
 
-/// The records of `rows`, by the ids of their users; `None` for a user without one. Rows and records may come in any
-/// order, and records of other users are passed over.
+/// The records of `rows`, by the ids of their users; `None` for a user without one. Rows and records may come
+/// in any order, and records of other users are passed over.
 pub(crate) fn records_of<'a>(
     table: &ProfileTable,
     rows: &[usize],
@@ -71,8 +71,9 @@ pub(crate) fn examples(
     Ok(examples)
 }
 
-/// `mix · soft + (1 − mix) · hard`, where `soft` is limited to the values that are legal after the best chain's values so
-/// far: a posterior over many chains may hold mass on a value that cannot follow in this one.
+/// `mix · soft + (1 − mix) · hard`, where `soft` is limited to the values that are legal after the best
+/// chain's values so far: a posterior over many chains may hold mass on a value that cannot follow in this
+/// one.
 fn target(soft: &[f64], legal: &[bool], hard: u16, mix: f64) -> Vec<f64> {
     let kept: Vec<f64> = soft.iter().zip(legal).map(|(&p, &ok)| if ok { p } else { 0.0 }).collect();
     let sum: f64 = kept.iter().sum();

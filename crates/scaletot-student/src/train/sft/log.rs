@@ -20,8 +20,8 @@ pub struct TrainLog {
     pub passed_over: usize,
     /// One entry per epoch.
     pub epochs: Vec<SftEpoch>,
-    /// The epoch whose weights were kept, from 1: the one with the lowest held-out value loss, or the last if no user
-    /// was held out.
+    /// The epoch whose weights were kept, from 1: the one with the lowest held-out value loss, or the last if
+    /// no user was held out.
     pub best_epoch: usize,
     /// Why training ended.
     pub stop: Stop,

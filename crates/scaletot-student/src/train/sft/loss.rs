@@ -54,8 +54,8 @@ impl SftBatch {
         Self { tokens: TokenBatch::left_padded(&sequences, PAD), targets, weights }
     }
 
-    /// Cross-entropy `−Σ_u w_u Σ_t Σ_v p_{u,t}(v) ln π(v | …) / (Σ_u w_u · (2K + 1))` over the tokens from the first
-    /// state's name to `<eos>`; the profile is read, not predicted.
+    /// Cross-entropy `−Σ_u w_u Σ_t Σ_v p_{u,t}(v) ln π(v | …) / (Σ_u w_u · (2K + 1))` over the tokens from
+    /// the first state's name to `<eos>`; the profile is read, not predicted.
     pub(crate) fn loss(&self, model: &CausalLm, dropout: Option<&mut Dropout>) -> Result<SftLoss> {
         let hidden = match dropout {
             Some(dropout) => model.hidden_with_dropout(&self.tokens, dropout)?,

@@ -29,22 +29,24 @@ use crate::student::Student;
 
 const STAGE: &str = "student SFT";
 
-/// Trains a student on the accepted records among `records` of the users in `rows`, and returns it with the weights of the
-/// epoch that had the lowest held-out loss.
+/// Trains a student on the accepted records among `records` of the users in `rows`, and returns it with the
+/// weights of the epoch that had the lowest held-out loss.
 ///
-/// The loss is the cross-entropy of the chain tokens (state names, values, `<eos>`); the profile is read and not
-/// predicted. The target of a value is the search's soft label mixed with the best chain's value
-/// ([`SftConfig::label_mix`]). Users count by their curation score: with the median `m` and the median absolute
-/// deviation `d` of the accepted scores, `z = (score − m) / (1.4826 d)` and `w = 1 + s · tanh(z / 2)`, `s` being
+/// The loss is the cross-entropy of the chain tokens (state names, values, `<eos>`); the profile is read and
+/// not predicted. The target of a value is the search's soft label mixed with the best chain's value
+/// ([`SftConfig::label_mix`]). Users count by their curation score: with the median `m` and the median
+/// absolute deviation `d` of the accepted scores, `z = (score − m) / (1.4826 d)` and
+/// `w = 1 + s · tanh(z / 2)`, `s` being
 /// [`SftConfig::score_weight`]. Targets and weights are this project's own.
 ///
-/// Records are matched to rows by user id; records of other users are ignored, and a row without an accepted record
-/// is passed over and counted in the log. The same seed gives the same student and log on the same device.
+/// Records are matched to rows by user id; records of other users are ignored, and a row without an accepted
+/// record is passed over and counted in the log. The same seed gives the same student and log on the same
+/// device.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::SchemaMismatch`], [`Error::Row`], [`Error::DuplicateRecord`], [`Error::Chain`] for a record
-/// that does not fit the schema, [`Error::NoUsers`], [`Error::NonFinite`] if a loss or gradient stops being a number, and
-/// [`Error::Stopped`] if `progress` says so.
+/// [`Error::Config`], [`Error::SchemaMismatch`], [`Error::Row`], [`Error::DuplicateRecord`], [`Error::Chain`]
+/// for a record that does not fit the schema, [`Error::NoUsers`], [`Error::NonFinite`] if a loss or gradient
+/// stops being a number, and [`Error::Stopped`] if `progress` says so.
 pub fn sft(
     student: &Student,
     table: &ProfileTable,

@@ -2,10 +2,10 @@
 
 /// Weights of users by the curation scores of their best chains (this project's own).
 ///
-/// Only users whose record was accepted come here. With the median `m` and the median absolute deviation `d` of the
-/// scores, `z = (score − m) / (1.4826 d)` is a standardised score that outliers do not move, and
-/// `w = 1 + s · tanh(z / 2)`, which lies in `[1 − s, 1 + s]`, is 1 for the median user and grows with the score. If
-/// more than half of the scores are equal (`d = 0`), all weights are 1.
+/// Only users whose record was accepted come here. With the median `m` and the median absolute deviation `d`
+/// of the scores, `z = (score − m) / (1.4826 d)` is a standardised score that outliers do not move, and
+/// `w = 1 + s · tanh(z / 2)`, which lies in `[1 − s, 1 + s]`, is 1 for the median user and grows with the
+/// score. If more than half of the scores are equal (`d = 0`), all weights are 1.
 pub(crate) fn curation_weights(scores: &[f64], strength: f64) -> Vec<f64> {
     let centre = median(scores);
     let deviations: Vec<f64> = scores.iter().map(|score| (score - centre).abs()).collect();
