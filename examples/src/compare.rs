@@ -2,14 +2,23 @@
 
 use anyhow::{Context, Result};
 use scaletot::eval::{Bootstrap, Difference, Interval, Metric};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is measured.
 const METRICS: [Metric; 4] =
     [Metric::Spearman, Metric::NormalisedGini, Metric::AucOfPositive, Metric::TopDecileShare];
 
+/// What the evaluation found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Metrics of each model on the held-out users.
+    pub arms: Vec<Arm>,
+    /// Paired differences, each with its reading in words.
+    pub comparisons: Vec<Comparison>,
+}
+
 /// A model and its metrics.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Arm {
     /// The model's name.
     pub name: String,
@@ -18,7 +27,7 @@ pub struct Arm {
 }
 
 /// A metric with its interval.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     /// Which metric.
     pub metric: Metric,
@@ -28,7 +37,7 @@ pub struct Measured {
 }
 
 /// A paired difference of two models.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Comparison {
     /// The model.
     pub model: String,

@@ -52,6 +52,17 @@ impl Input {
 
         let schema = Arc::new(ProfileSchema::load(&options.profile_schema)?);
         let chain = ChainSchema::load(&options.chain_schema)?;
+        for column in [&options.outcome, &options.segment] {
+            ensure!(
+                schema.field_index(column).is_none(),
+                "column `{column}` is a field of the profile schema, so it cannot be the outcome or the segment as well"
+            );
+        }
+        ensure!(
+            options.outcome != options.segment,
+            "--outcome and --segment name the same column, `{}`",
+            options.outcome
+        );
         let columns = ReadOptions::new().number(&options.outcome).text(&options.segment);
         let loaded = read(&options.data, &schema, &columns)?;
         let profiles = loaded.profiles;

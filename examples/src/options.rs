@@ -136,7 +136,7 @@ pub struct PipelineOptions {
     #[arg(long, value_name = "COL", default_value = "spend_30d")]
     pub outcome: String,
     /// Column with the user segment; a number is cut into three by quantile
-    #[arg(long, value_name = "COL", default_value = "prior_90d_spend")]
+    #[arg(long, value_name = "COL", default_value = "spend_prior_90d")]
     pub segment: String,
     /// Who answers: replay:FILE, gguf:FILE or rules:FILE
     #[arg(long, value_name = "TEACHER", default_value = concat!("replay:", env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.smollm2.jsonl.gz"))]

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::compare::{Arm, Comparison, Measured};
+use crate::compare::{Evaluation, Measured};
 use crate::input::Input;
 use crate::options::PipelineOptions;
 use crate::stages::StageReport;
@@ -27,10 +27,9 @@ pub struct Summary {
     pub users: Users,
     /// What the stages did and cost.
     pub stages: Vec<Stage>,
-    /// Metrics of each model on the held-out users.
-    pub arms: Vec<Arm>,
-    /// Paired differences, each with its reading in words.
-    pub comparisons: Vec<Comparison>,
+    /// Metrics of each model on the held-out users, and their paired differences.
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
 }
 
 /// Numbers of users.
@@ -91,8 +90,7 @@ impl Summary {
                 segments,
             },
             stages: Vec::new(),
-            arms: Vec::new(),
-            comparisons: Vec::new(),
+            evaluation: Evaluation::default(),
         }
     }
 
@@ -145,11 +143,11 @@ impl Summary {
     pub fn metrics_table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        let Some(first) = self.arms.first() else { return String::new() };
+        let Some(first) = self.evaluation.arms.first() else { return String::new() };
         let mut header = vec!["model".to_owned()];
         header.extend(first.metrics.iter().map(|measured| measured.metric.name().to_owned()));
         table.set_header(header);
-        for arm in &self.arms {
+        for arm in &self.evaluation.arms {
             let mut row = vec![arm.name.clone()];
             row.extend(arm.metrics.iter().map(|Measured { interval, .. }| {
                 format!("{:.3} [{:.3}, {:.3}]", interval.estimate, interval.low, interval.high)
@@ -158,7 +156,7 @@ impl Summary {
         }
         align_numbers(&mut table);
         let mut text = table.to_string();
-        for comparison in &self.comparisons {
+        for comparison in &self.evaluation.comparisons {
             text.push('\n');
             text.push_str(&comparison.words);
         }

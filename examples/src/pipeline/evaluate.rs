@@ -1,14 +1,18 @@
 //! Profile alone against profile plus signals, on the held-out users.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 use ndarray::{Array2, Axis, concatenate};
 use scaletot::encoder::Scores;
 
 use super::Run;
-use crate::compare::{Arm, compare, measure};
+use crate::compare::{Arm, Evaluation, compare, measure};
 use crate::downstream::ridge;
 use crate::features::profile_features;
-use crate::stages::StageReport;
+use crate::stages::{StageReport, write_json};
+
+const EVALUATION: &str = "evaluation.json";
 
 impl Run<'_> {
     /// Four models: ridge and network, each with and without the signals. Signals come from the encoder for every user, so that
@@ -42,9 +46,15 @@ impl Run<'_> {
             let [(base_name, base), (name, with_signals)] = pair else { continue };
             comparisons.extend(compare((name, with_signals), (base_name, base), &truth, seed)?);
         }
-        self.summary.arms = arms;
-        self.summary.comparisons = comparisons;
+        write_json(&self.path(EVALUATION), &Evaluation { arms, comparisons })?;
         Ok(StageReport { users: truth.len() as u64, ..StageReport::default() })
+    }
+
+    /// What the stage found, in this run or an earlier one.
+    pub(super) fn evaluation(&self) -> Result<Evaluation> {
+        let path = self.path(EVALUATION);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not an evaluation", path.display()))
     }
 }
 

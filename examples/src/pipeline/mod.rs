@@ -56,6 +56,7 @@ pub fn run(options: &PipelineOptions, progress: &dyn Progress, say: &dyn Fn(&str
     run.stage("encoder: profile only", say, Run::profile_only)?;
     run.stage("score everybody", say, Run::score)?;
     run.stage("evaluate", say, Run::evaluate)?;
+    run.summary.evaluation = run.evaluation()?;
     write_json(&run.path("summary.json"), &run.summary)?;
     Ok(run.summary)
 }

@@ -26,7 +26,7 @@ pub struct GgufOptions {
     pub batch_tokens: usize,
     /// Tokens whose keys and values are kept for later prompts that begin alike, the least recently used ones
     /// dropped first. Default 4096; 0 keeps nothing. One token takes
-    /// `8 · layers · kv_heads · head_dim` bytes (45 KiB for SmolLM2-135M).
+    /// `8 · layers · kv_heads · head_dim + 4 · width` bytes (47 KiB for SmolLM2-135M).
     pub cache_tokens: usize,
 }
 

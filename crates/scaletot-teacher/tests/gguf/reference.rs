@@ -1,6 +1,7 @@
 //! The model written down a second time: one sequence, no cache, one number at a time, in `f64`, from weights that
 //! candle's own reader decodes.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use candle_core::quantized::gguf_file::Content;
 use crate::tiny::Tiny;
 
 pub(crate) struct Reference {
+    known: HashMap<String, Vec<f64>>,
     tiny: Tiny,
     content: Content,
     file: File,
@@ -22,14 +24,17 @@ impl Reference {
     pub(crate) fn open(tiny: &Tiny, path: &Path) -> Self {
         let mut file = File::open(path).unwrap();
         let content = Content::read(&mut file).unwrap();
-        Self { tiny: tiny.clone(), content, file }
+        Self { known: HashMap::new(), tiny: tiny.clone(), content, file }
     }
 
     fn vector(&mut self, name: &str) -> Vec<f64> {
-        let tensor = self.content.tensor(&mut self.file, name, &Device::Cpu).unwrap();
-        let values =
-            tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values.into_iter().map(f64::from).collect()
+        if !self.known.contains_key(name) {
+            let tensor = self.content.tensor(&mut self.file, name, &Device::Cpu).unwrap();
+            let values =
+                tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            self.known.insert(name.to_owned(), values.into_iter().map(f64::from).collect());
+        }
+        self.known[name].clone()
     }
 
     fn matrix(&mut self, name: &str) -> Matrix {
