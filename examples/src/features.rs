@@ -45,7 +45,9 @@ pub fn profile_features(table: &ProfileTable, train: &[usize]) -> Result<Array2<
                         Some(Value::Code(code)) => columns[first + *code as usize][row] = 1.0,
                         Some(Value::Flag(flag)) => columns[first + usize::from(*flag)][row] = 1.0,
                         Some(Value::Codes(codes)) => {
-                            codes.iter().for_each(|&code| columns[first + code as usize][row] = 1.0)
+                            for &code in *codes {
+                                columns[first + code as usize][row] = 1.0;
+                            }
                         }
                         _ => {}
                     }

@@ -86,7 +86,7 @@ pub enum Error {
         epoch: usize,
         /// Optimiser step, from 1.
         step: usize,
-        /// Loss, gradient norm or held-out loss.
+        /// Loss, gradient norm, held-out loss or held-out objective.
         what: &'static str,
         /// Its value.
         value: f64,

@@ -163,9 +163,9 @@ fn nothing_to_learn_leaves_the_student_as_it_was() {
     let mut config = quick_osipo(OsipoLossConfig::default());
     (config.epochs, config.patience, config.learning_rate, config.validation_share) = (6, 2, 2e-2, 0.4);
     let (kept, log) = world.run(&reference, &config).unwrap();
-    let best = log.validation_after().unwrap().loss;
-    assert!(best <= log.validation_before.as_ref().unwrap().loss);
-    assert!(log.epochs.iter().all(|epoch| epoch.validation.as_ref().unwrap().loss >= best));
+    let best = log.validation_after().unwrap().objective;
+    assert!(best <= log.validation_before.as_ref().unwrap().objective);
+    assert!(log.epochs.iter().all(|epoch| epoch.validation.as_ref().unwrap().objective >= best));
     if log.best_epoch == 0 {
         let rows = [0, 1, 2];
         assert_eq!(

@@ -74,6 +74,18 @@ impl Run<'_> {
         )?;
         student.save(self.student_path())?;
         write_json(&self.path("student-osipo.log.json"), &log)?;
-        Ok(StageReport { users: rows.len() as u64, ..StageReport::default() })
+        let mut report = StageReport { users: log.users as u64, ..StageReport::default() };
+        // Epoch 0 is the SFT student: the preferences did not carry over to held-out users.
+        report.figures.insert("epoch kept".to_owned(), log.best_epoch as f64);
+        let accuracies = [("before", log.validation_before.as_ref()), ("after", log.validation_after())];
+        for (when, held_out) in accuracies {
+            if let Some(held_out) = held_out {
+                if let Some(accuracy) = held_out.accuracy {
+                    report.figures.insert(format!("held-out implicit-reward accuracy {when}"), accuracy);
+                }
+                report.figures.insert(format!("held-out KL to SFT {when}"), held_out.kl);
+            }
+        }
+        Ok(report)
     }
 }

@@ -20,13 +20,20 @@ use crate::outcome::{Ziln, softplus_inverse};
 use crate::shape::NetworkShape;
 use crate::weights::Weights;
 
+/// How fast raw σ is learned relative to the rest: one outcome far from a σ that is too small costs more likelihood than
+/// that σ can win. Measured on the 801 households with demographics of the Complete Journey, 30 fits (five folds, six
+/// orders), 20 epochs at 1e-3, profile only: held-out negative log-likelihood 6.635 with a factor of 1 and 6.621 with
+/// 0.3, against 6.628 for the best constant prediction; Spearman 0.174 and 0.186.
+const SIGMA_SCALE: f32 = 0.3;
+
 /// The constants behind the heads.
 #[derive(Debug, Clone)]
 pub(super) struct BaseRates {
     /// Added to logit of `o > 0`, μ and raw σ.
     outcome: [f32; 3],
-    /// Factor of the head's μ: the standard deviation of `ln o`, so that the head learns in its units.
-    mu_scale: f32,
+    /// Factors of the same: the standard deviation of `ln o` for μ, so that the head learns in its units, and
+    /// [`SIGMA_SCALE`] for raw σ.
+    scale: [f32; 3],
     /// Added to the states' logits.
     states: Vec<f32>,
     /// Mean of the student's representations, kept for comparisons in its space.
@@ -40,7 +47,7 @@ impl BaseRates {
         let raw = softplus_inverse(constant.sigma.max(1e-3));
         Self {
             outcome: [(p / (1.0 - p)).ln() as f32, constant.mu as f32, raw as f32],
-            mu_scale: constant.sigma as f32,
+            scale: [1.0, constant.sigma as f32, SIGMA_SCALE],
             states: posteriors.iter().map(|p| p.max(1e-4).ln()).collect(),
             centre,
         }
@@ -132,8 +139,7 @@ impl EncoderNetwork {
             Tensor::<2>::from_data(TensorData::new(values, [1, width]), &device)
         };
         let outcome = self.outcome.as_ref().map(|head| {
-            let scale = row(vec![1.0, self.base.mu_scale, 1.0]);
-            head.forward(x.clone()) * scale + row(self.base.outcome.to_vec())
+            head.forward(x.clone()) * row(self.base.scale.to_vec()) + row(self.base.outcome.to_vec())
         });
         let states = self.states.as_ref().map(|head| head.forward(x.clone()) + row(self.base.states.clone()));
         let representation = self.representation.as_ref().map(|head| head.forward(x));
@@ -204,11 +210,13 @@ impl EncoderNetwork {
             head.as_ref().map_or(Ok(()), |head| layer(name.into(), head))?;
         }
         if let Some(bias) = tensors.get_mut("outcome.bias") {
-            bias[[1]] *= self.base.mu_scale;
-            bias.iter_mut().zip(self.base.outcome).for_each(|(b, base)| *b += base);
+            let base = self.base.scale.iter().zip(self.base.outcome);
+            bias.iter_mut().zip(base).for_each(|(b, (scale, base))| *b = *b * scale + base);
         }
         if let Some(weight) = tensors.get_mut("outcome.weight") {
-            weight.index_axis_mut(Axis(1), 1).mapv_inplace(|w| w * self.base.mu_scale);
+            for (mut column, scale) in weight.axis_iter_mut(Axis(1)).zip(self.base.scale) {
+                column.mapv_inplace(|w| w * scale);
+            }
         }
         if let Some(bias) = tensors.get_mut("states.bias") {
             bias.iter_mut().zip(&self.base.states).for_each(|(b, base)| *b += base);

@@ -44,10 +44,10 @@ impl Reference {
 
     /// `ln p(tokens[i] | tokens[..i])` for every `i ≥ from`, summed.
     pub(crate) fn log_prob(&mut self, tokens: &[u32], from: usize) -> f64 {
-        let logits = self.logits(tokens);
+        let logits = self.logits(tokens, from - 1);
         (from..tokens.len())
             .map(|i| {
-                let row = &logits[i - 1];
+                let row = &logits[i - from];
                 let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let total = row.iter().map(|x| (x - top).exp()).sum::<f64>().ln() + top;
                 row[tokens[i] as usize] - total
@@ -55,7 +55,8 @@ impl Reference {
             .sum()
     }
 
-    fn logits(&mut self, tokens: &[u32]) -> Matrix {
+    /// After the tokens from `from` on.
+    fn logits(&mut self, tokens: &[u32], from: usize) -> Matrix {
         let embedding = self.matrix("token_embd.weight");
         let mut x: Matrix = tokens.iter().map(|&t| embedding[t as usize].clone()).collect();
         for layer in 0..self.tiny.layers {
@@ -64,7 +65,7 @@ impl Reference {
         }
         let gain = self.vector("output_norm.weight");
         let head = if self.tiny.tied { embedding } else { self.matrix("output.weight") };
-        x.iter().map(|x| apply(&head, &normed(x, &gain))).collect()
+        x[from..].iter().map(|x| apply(&head, &normed(x, &gain))).collect()
     }
 
     fn attention(&mut self, layer: usize, x: &mut Matrix) {

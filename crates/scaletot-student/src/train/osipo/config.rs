@@ -55,7 +55,7 @@ pub struct OsipoConfig {
     /// Share of the users held out for early stopping; with 0, or too few users, all epochs are run. Default
     /// 0.15.
     pub validation_share: f64,
-    /// Epochs without a lower held-out loss after which training stops. Default 4.
+    /// Epochs without a lower held-out objective after which training stops. Default 4.
     pub patience: usize,
 }
 

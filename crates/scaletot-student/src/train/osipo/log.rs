@@ -31,7 +31,7 @@ pub struct OsipoLog {
     pub validation_before: Option<OsipoReport>,
     /// One entry per epoch.
     pub epochs: Vec<OsipoEpoch>,
-    /// The epoch whose weights were kept: the one with the lowest held-out loss, or the last if no user was
+    /// The epoch whose weights were kept: the one with the lowest held-out objective, or the last if no user was
     /// held out. 0 means that no epoch was better than the weights the run began with, and the student is
     /// unchanged.
     pub best_epoch: usize,
@@ -71,7 +71,7 @@ pub struct OsipoEpoch {
     pub clipped: f64,
     /// Statistics of all training users after the epoch.
     pub train: OsipoReport,
-    /// The same of the held-out users; early stopping looks at its loss.
+    /// The same of the held-out users; early stopping looks at its objective.
     pub validation: Option<OsipoReport>,
 }
 

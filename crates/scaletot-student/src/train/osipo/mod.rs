@@ -33,7 +33,9 @@ use crate::student::Student;
 const STAGE: &str = "student OSIPO";
 
 /// Aligns a student that SFT has trained with what users turned out to be worth, and returns it with the
-/// weights of the epoch that had the lowest held-out loss. The student that comes in is the frozen reference.
+/// weights of the epoch that had the lowest held-out objective (the loss without its SFT term): where the
+/// preferences do not carry over to held-out users, that is the student that came in, which is also the frozen
+/// reference.
 ///
 /// For each user of `rows` with an accepted record and a known outcome, the candidates are the different
 /// chains of the record (best and runners-up); if they all have the same outcome-linked value, between which
@@ -138,7 +140,7 @@ impl Run<'_> {
         let mut shuffle = stream(seed, Purpose::Shuffle);
         let mut stopping = EarlyStopping::new(config.patience);
         if let Some(report) = &log.validation_before {
-            stopping.note(0, report.loss, self.student.model().clone());
+            stopping.note(0, report.objective, self.student.model().clone());
         }
         let mut order: Vec<&Contest> = self.train.iter().collect();
         let mut model = self.student.model().clone().train();
@@ -171,12 +173,19 @@ impl Run<'_> {
             };
             watch.message(&entry.to_string());
             tracing::debug!(epoch, loss = entry.train.loss, accuracy = entry.train.accuracy, "{STAGE}");
-            let held_out = entry.validation.as_ref().map(|report| report.loss);
+            // Not the whole loss: its SFT term falls by sharpening alone, whether or not preferences generalise.
+            let held_out = entry.validation.as_ref().map(|report| report.objective);
             log.epochs.push(entry);
             let Some(value) = held_out else { continue };
             if !value.is_finite() {
                 let step = epoch * order.len().div_ceil(config.batch_users);
-                return Err(Error::NonFinite { stage: STAGE, epoch, step, what: "held-out loss", value });
+                return Err(Error::NonFinite {
+                    stage: STAGE,
+                    epoch,
+                    step,
+                    what: "held-out objective",
+                    value,
+                });
             }
             stopping.note(epoch, value, plain);
             if stopping.is_over() {
