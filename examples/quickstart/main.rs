@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
@@ -46,6 +46,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     let files = "corpus.jsonl, student/, artifact/, scores.parquet, summary.json";
     say(&format!("\nWritten under {}: {files}", options.out.display()));
     Ok(())
+}
+
+/// An error and its causes, but for those that the message before them tells already.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
 }
 
 /// Prints a line. A reader that has gone away, such as `| head`, must not end the run.

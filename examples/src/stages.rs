@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+/// The name of the record.
+pub const STAGES: &str = "stages.json";
+
 /// What a finished stage reports; a row of the table that the example prints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
@@ -48,7 +51,7 @@ impl Stages {
     /// If the directory holds a run with another fingerprint: the message names the settings that differ.
     pub fn open(out: &Path, fingerprint: BTreeMap<String, String>) -> Result<Self> {
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-        let path = out.join("stages.json");
+        let path = out.join(STAGES);
         let state = if path.exists() {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

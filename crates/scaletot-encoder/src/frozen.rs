@@ -204,12 +204,10 @@ impl FrozenEncoder {
     pub fn project(&self, representation: &Array2<f32>) -> Result<Array3<f32>> {
         let heads = &self.description.heads;
         let width = if heads.signals() { self.description.config.rep_dim } else { 0 };
-        let projected = match self.network.project(&representation.view()) {
-            Some(projected) if representation.ncols() == width => projected,
-            _ => {
-                let found = representation.ncols();
-                return Err(Error::shape("representation to project (0 is: no signal heads)", width, found));
-            }
+        let fits = width > 0 && representation.ncols() == width;
+        let Some(projected) = fits.then(|| self.network.project(&representation.view())).flatten() else {
+            let found = representation.ncols();
+            return Err(Error::shape("representation to project (0 is: no signal heads)", width, found));
         };
         let n = projected.nrows();
         projected

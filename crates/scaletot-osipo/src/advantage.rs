@@ -17,6 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::at_least_zero;
+use crate::error::check_segments;
 use crate::{Error, Result};
 
 /// Shrunken moments of the rewards per user segment.
@@ -70,6 +71,7 @@ impl SegmentMoments {
                 return Err(Error::InvalidValue { what, row, expected, found });
             }
         }
+        check_segments(segments)?;
         let all: Vec<f64> = rewards.iter().copied().flatten().collect();
         if all.is_empty() {
             return Err(Error::NoLabelled { what: "advantages", rows: rewards.len() });

@@ -11,7 +11,8 @@ use crate::{Error, OsipoLoss, Result, SegmentWeights};
 #[non_exhaustive]
 pub enum Objective {
     /// Over all pairs of the same user with `A⁺ > A⁻`: `−ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻))`. Pairs with equal
-    /// advantages are dropped and counted.
+    /// advantages are dropped and counted. With γ = 0 only the order of a user's advantages counts, so that
+    /// standardising them within user segments changes nothing.
     Preference {
         /// Margin γ ≥ 0 per unit of advantage: how far apart the implicit rewards of two chains have to be.
         /// 0 asks only for the right order.

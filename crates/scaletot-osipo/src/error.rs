@@ -143,3 +143,28 @@ pub enum Error {
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Most user segments that tables are kept for; what is above is an id that was taken for a segment.
+pub(crate) const MAX_USER_SEGMENTS: usize = 1 << 20;
+
+/// Refuses user segments that no table could be kept for.
+pub(crate) fn check_segments(segments: &[usize]) -> Result<()> {
+    match segments.iter().enumerate().find(|(_, segment)| **segment >= MAX_USER_SEGMENTS) {
+        Some((row, &index)) => {
+            Err(Error::OutOfRange { what: "user segment", row, index, bound: MAX_USER_SEGMENTS })
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_no_segment() {
+        assert!(check_segments(&[0, 7]).is_ok());
+        let message = check_segments(&[0, usize::MAX]).unwrap_err().to_string();
+        assert!(message.contains("user segment"), "{message}");
+    }
+}

@@ -114,8 +114,8 @@
 //! - *No panic on input.* What does not fit is an [`Error`] that says what was expected, what came and where. The
 //!   one thing that cannot be checked without a round trip, non-finite log-probabilities at kept positions, is
 //!   reported by [`OsipoStats::read`] and located by [`CandidateBatch::check_finite`].
-//! - *Invariance* of loss and gradient to padding, to the order of candidates, users and segments, and to a constant
-//!   added to the log-probabilities of both policies.
+//! - *Invariance* of loss and gradient to padding and to the order of candidates, users and segments; of the objective
+//!   and of every gradient to a constant added to the log-probabilities of both policies (the SFT term itself shifts).
 //!
 //! # References
 //!

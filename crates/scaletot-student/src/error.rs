@@ -47,6 +47,20 @@ pub enum Error {
         /// Rows of the table.
         rows: usize,
     },
+    /// A row is named twice among those to train on.
+    #[error("row {row}: expected each row to train on once, got it twice")]
+    RepeatedRow {
+        /// The row.
+        row: usize,
+    },
+    /// An outcome that is no value of a user.
+    #[error("outcome of row {row}: expected a finite number of at least 0, got {got}")]
+    Outcome {
+        /// The row of the table.
+        row: usize,
+        /// The outcome.
+        got: f64,
+    },
     /// Data of another schema than the student's.
     #[error("{what}: expected schema {expected}, got {got}")]
     SchemaMismatch {

@@ -220,3 +220,18 @@ fn the_sft_term_keeps_chains_likely() {
     let (without, with) = (log_ratio(0.0), log_ratio(0.1));
     assert!(without < 0.0 && with > without + 0.3, "{without} {with}");
 }
+
+#[test]
+fn bad_rows_and_outcomes_are_named() {
+    let mut world = world();
+    let reference = world.reference();
+    let config = quick_osipo(OsipoLossConfig::default());
+    world.outcomes[3] = Some(-2.0);
+    let message = world.run(&reference, &config).unwrap_err().to_string();
+    assert_eq!(message, "outcome of row 3: expected a finite number of at least 0, got -2");
+
+    world.outcomes[3] = Some(2.0);
+    world.rows.push(world.rows[4]);
+    let error = world.run(&reference, &config).unwrap_err();
+    assert!(matches!(error, Error::RepeatedRow { .. }), "{error}");
+}

@@ -12,8 +12,6 @@ use crate::downstream::ridge;
 use crate::features::profile_features;
 use crate::stages::{StageReport, write_json};
 
-const EVALUATION: &str = "evaluation.json";
-
 impl Run<'_> {
     /// Four models: ridge and network, each with and without the signals. Signals come from the encoder for every user, so that
     /// training and held-out users are treated alike.
@@ -46,13 +44,13 @@ impl Run<'_> {
             let [(base_name, base), (name, with_signals)] = pair else { continue };
             comparisons.extend(compare((name, with_signals), (base_name, base), &truth, seed)?);
         }
-        write_json(&self.path(EVALUATION), &Evaluation { arms, comparisons })?;
+        write_json(&self.path(super::EVALUATION), &Evaluation { arms, comparisons })?;
         Ok(StageReport { users: truth.len() as u64, ..StageReport::default() })
     }
 
     /// What the stage found, in this run or an earlier one.
     pub(super) fn evaluation(&self) -> Result<Evaluation> {
-        let path = self.path(EVALUATION);
+        let path = self.path(super::EVALUATION);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not an evaluation", path.display()))
     }

@@ -13,11 +13,11 @@ use crate::stages::{StageReport, write_json};
 
 impl Run<'_> {
     fn sft_path(&self) -> PathBuf {
-        self.path("student-sft")
+        self.path(super::SFT_STUDENT)
     }
 
     pub(super) fn student_path(&self) -> PathBuf {
-        self.path("student")
+        self.path(super::STUDENT)
     }
 
     pub(super) fn student(&self) -> Result<Student> {
@@ -50,7 +50,7 @@ impl Run<'_> {
         let (student, log) =
             sft(&fresh, &self.input.profiles, &rows, &records, &config, seed, self.progress)?;
         student.save(self.sft_path())?;
-        write_json(&self.path("student-sft.log.json"), &log)?;
+        write_json(&self.path(super::SFT_LOG), &log)?;
         let mut report = StageReport { users: rows.len() as u64, ..StageReport::default() };
         report.figures.insert("parameters".to_owned(), student.num_params() as f64);
         report.figures.insert("epochs".to_owned(), log.epochs.len() as f64);
@@ -73,7 +73,7 @@ impl Run<'_> {
             self.progress,
         )?;
         student.save(self.student_path())?;
-        write_json(&self.path("student-osipo.log.json"), &log)?;
+        write_json(&self.path(super::OSIPO_LOG), &log)?;
         let mut report = StageReport { users: log.users as u64, ..StageReport::default() };
         // Epoch 0 is the SFT student: the preferences did not carry over to held-out users.
         report.figures.insert("epoch kept".to_owned(), log.best_epoch as f64);

@@ -19,7 +19,39 @@ use sha2::{Digest, Sha256};
 use crate::input::Input;
 use crate::options::PipelineOptions;
 use crate::report::Summary;
-use crate::stages::{StageReport, Stages, write_json};
+use crate::stages::{STAGES, StageReport, Stages, write_json};
+use crate::teachers;
+
+const CALIBRATION: &str = "calibration.json";
+const CORPUS: &str = "corpus.jsonl";
+const SFT_STUDENT: &str = "student-sft";
+const STUDENT: &str = "student";
+const ARTIFACT: &str = "artifact";
+const PROFILE_ONLY: &str = "profile-only";
+const SCORES: &str = "scores.parquet";
+const EVALUATION: &str = "evaluation.json";
+const SUMMARY: &str = "summary.json";
+const SFT_LOG: &str = "student-sft.log.json";
+const OSIPO_LOG: &str = "student-osipo.log.json";
+const ENCODER_LOG: &str = "encoder.log.json";
+const TRANSFER: &str = "transfer.json";
+/// Everything that a run writes; the record of its stages goes first, so that half a removal is no run any more.
+const WRITTEN: [&str; 14] = [
+    STAGES,
+    CALIBRATION,
+    CORPUS,
+    SFT_STUDENT,
+    STUDENT,
+    ARTIFACT,
+    PROFILE_ONLY,
+    SCORES,
+    EVALUATION,
+    SUMMARY,
+    SFT_LOG,
+    OSIPO_LOG,
+    ENCODER_LOG,
+    TRANSFER,
+];
 
 /// A run: its options, its input, and where its stages stand.
 struct Run<'a> {
@@ -28,6 +60,7 @@ struct Run<'a> {
     stages: Stages,
     device: Device,
     progress: &'a dyn Progress,
+    say: &'a dyn Fn(&str),
     summary: Summary,
 }
 
@@ -37,54 +70,68 @@ struct Run<'a> {
 /// The first error of any stage. What finished before it stays, and the next run goes on from there.
 pub fn run(options: &PipelineOptions, progress: &dyn Progress, say: &dyn Fn(&str)) -> Result<Summary> {
     let device = options.device.device()?;
+    let input = Input::load(options)?;
+    let fingerprint = fingerprint(options)?;
+    teachers::open(&options.teacher, &input.schema, &input.chain)?;
+    // Only now that everything could be read: a mistyped option must not cost a finished run.
     if options.fresh && options.out.exists() {
         start_over(&options.out)?;
     }
-    let input = Input::load(options)?;
-    let stages = Stages::open(&options.out, fingerprint(options)?)?;
+    let stages = Stages::open(&options.out, fingerprint)?;
     let summary = Summary::new(options, &input);
     say(&summary.input_in_words());
-    let mut run = Run { options, input, stages, device, progress, summary };
+    let mut run = Run { options, input, stages, device, progress, say, summary };
     if options.record.is_some() {
-        run.stage("record answers", say, Run::record)?;
+        // Not a stage that is ever done: what is recorded already is not asked again.
+        run.work("record answers", Run::record)?;
     }
-    run.stage("calibrate", say, Run::calibrate)?;
-    run.stage("reason", say, Run::reason)?;
-    run.stage("student: SFT", say, Run::sft)?;
-    run.stage("student: OSIPO", say, Run::osipo)?;
-    run.stage("encoder: distil", say, Run::distil)?;
-    run.stage("encoder: profile only", say, Run::profile_only)?;
-    run.stage("score everybody", say, Run::score)?;
-    run.stage("evaluate", say, Run::evaluate)?;
+    run.stage("calibrate", &[CALIBRATION], Run::calibrate)?;
+    run.stage("reason", &[CORPUS], Run::reason)?;
+    run.stage("student: SFT", &[SFT_STUDENT], Run::sft)?;
+    run.stage("student: OSIPO", &[STUDENT], Run::osipo)?;
+    run.stage("encoder: distil", &[ARTIFACT], Run::distil)?;
+    run.stage("encoder: profile only", &[PROFILE_ONLY], Run::profile_only)?;
+    run.stage("score everybody", &[SCORES], Run::score)?;
+    run.stage("evaluate", &[EVALUATION], Run::evaluate)?;
     run.summary.evaluation = run.evaluation()?;
-    write_json(&run.path("summary.json"), &run.summary)?;
+    write_json(&run.path(SUMMARY), &run.summary)?;
     Ok(run.summary)
 }
 
 impl Run<'_> {
-    /// Runs a stage unless an earlier run finished it.
+    /// Runs a stage, unless an earlier run finished it and what it wrote is still there.
     fn stage(
         &mut self,
         name: &str,
-        say: &dyn Fn(&str),
+        written: &[&str],
         work: impl FnOnce(&mut Self) -> Result<StageReport>,
     ) -> Result<()> {
-        let report = if let Some(report) = self.stages.finished(name) {
-            say(&format!("{name}: done by an earlier run, not run again"));
-            report.clone()
-        } else {
-            say(name);
-            let began = Instant::now();
-            let mut report = work(self).with_context(|| format!("stage `{name}`"))?;
-            report.seconds = began.elapsed().as_secs_f64();
-            if self.progress.stopped() {
-                bail!("stopped on request; run the same command again to go on from here");
-            }
-            self.stages.finish(name, report.clone())?;
-            report
-        };
-        self.summary.add_stage(name, report);
-        Ok(())
+        let finished =
+            self.stages.finished(name).filter(|_| written.iter().all(|file| self.path(file).exists()));
+        if let Some(report) = finished.cloned() {
+            (self.say)(&format!("{name}: done by an earlier run, not run again"));
+            self.summary.add_stage(name, report);
+            return Ok(());
+        }
+        let report = self.work(name, work)?;
+        self.stages.finish(name, report)
+    }
+
+    /// Runs a stage and takes its time.
+    fn work(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<StageReport>,
+    ) -> Result<StageReport> {
+        (self.say)(name);
+        let began = Instant::now();
+        let mut report = work(self).with_context(|| format!("stage `{name}`"))?;
+        report.seconds = began.elapsed().as_secs_f64();
+        if self.progress.stopped() {
+            bail!("stopped on request; run the same command again to go on from here");
+        }
+        self.summary.add_stage(name, report.clone());
+        Ok(report)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -92,20 +139,29 @@ impl Run<'_> {
     }
 
     fn corpus_path(&self) -> PathBuf {
-        self.path("corpus.jsonl")
+        self.path(CORPUS)
     }
 }
 
-/// Removes what a run wrote, and nothing that is not a run's.
+/// Removes what a run wrote, and nothing else that may lie in the directory.
 fn start_over(out: &Path) -> Result<()> {
-    if !out.join("stages.json").exists() {
+    if !out.join(STAGES).exists() {
         let empty = fs::read_dir(out).map(|mut entries| entries.next().is_none()).unwrap_or(false);
         if empty {
             return Ok(());
         }
-        bail!("{} holds no run (there is no stages.json), so --fresh does not remove it", out.display());
+        bail!("{} holds no run (there is no {STAGES}), so --fresh does not touch it", out.display());
     }
-    fs::remove_dir_all(out).with_context(|| format!("cannot remove {}", out.display()))
+    for name in WRITTEN {
+        let path = out.join(name);
+        let removed = match fs::symlink_metadata(&path) {
+            Err(_) => continue,
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Everything that decides the results: the options by value, the files by content.

@@ -40,7 +40,7 @@ impl Run<'_> {
     }
 
     fn calibration_path(&self) -> PathBuf {
-        self.path("calibration.json")
+        self.path(super::CALIBRATION)
     }
 
     /// Asks every question that a search about any eligible user may ask and writes the answers for replay.
@@ -89,11 +89,13 @@ impl Run<'_> {
         let path = self.corpus_path();
         let mut writer = if path.exists() {
             let (writer, done, repaired) = CorpusWriter::resume(&path, &header)?;
-            self.progress.message(&format!(
-                "{} users done before, {} bytes repaired",
-                done.len(),
-                repaired.dropped_bytes
-            ));
+            (self.say)(&format!("  taken up: {} users are in the corpus already", done.len()));
+            if repaired.dropped_bytes > 0 {
+                (self.say)(&format!(
+                    "  repaired: the last line was cut, {} bytes of it dropped",
+                    repaired.dropped_bytes
+                ));
+            }
             writer
         } else {
             CorpusWriter::create(&path, &header)?
@@ -102,11 +104,19 @@ impl Run<'_> {
             reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers, self.progress)?;
         writer.sync()?;
 
-        let mut report = with_ledger(rows.len() as u64, &summary.ledger);
         if summary.stopped {
-            return Ok(report);
+            return Ok(StageReport::default());
         }
         let (_, records) = read_corpus(&path, &self.input.chain)?;
+        // Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
+        let questions: u64 = records.iter().map(|record| record.cost.queries).sum();
+        let mut report = StageReport {
+            users: records.len() as u64,
+            calls: summary.ledger.calls,
+            cache_hits: questions.saturating_sub(summary.ledger.calls),
+            tokens: records.iter().map(|record| record.cost.tokens).sum(),
+            ..StageReport::default()
+        };
         let count =
             |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
         let accepted = records.iter().filter(|record| record.verdict.is_accepted());
@@ -117,6 +127,7 @@ impl Run<'_> {
         report.figures.extend([
             ("accepted".to_owned(), count(Verdict::is_accepted)),
             ("rejected".to_owned(), count(|v| matches!(v, Verdict::Rejected { .. }))),
+            ("abstained".to_owned(), count(|v| matches!(v, Verdict::Abstained { .. }))),
             ("failed".to_owned(), count(|v| matches!(v, Verdict::Failed { .. }))),
             ("mean entropy of the draft".to_owned(), mean(&before)),
             ("mean entropy of the chosen chain".to_owned(), mean(&after)),
@@ -143,6 +154,10 @@ impl Run<'_> {
             .min_populated(self.options.min_populated)
             .seed(self.options.seed)
             .stratified(&candidates, &Segments::from_labels(&labels))?;
+        let found = covered.rows().len();
+        if found < wanted {
+            (self.say)(&format!("  coverage: {wanted} users wanted, {found} training users have a profile"));
+        }
         Ok(covered.rows().iter().map(|&i| input.train[i]).collect())
     }
 }

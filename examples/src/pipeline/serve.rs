@@ -16,11 +16,11 @@ const BATCH: usize = 256;
 
 impl Run<'_> {
     fn artifact_path(&self) -> PathBuf {
-        self.path("artifact")
+        self.path(super::ARTIFACT)
     }
 
     fn profile_only_path(&self) -> PathBuf {
-        self.path("profile-only")
+        self.path(super::PROFILE_ONLY)
     }
 
     pub(super) fn encoder(&self) -> Result<FrozenEncoder> {
@@ -77,8 +77,8 @@ impl Run<'_> {
             info = info.metric(name, *value);
         }
         trained.save(self.artifact_path(), info)?;
-        write_json(&self.path("transfer.json"), &transfer)?;
-        write_json(&self.path("encoder.log.json"), &log)?;
+        write_json(&self.path(super::TRANSFER), &transfer)?;
+        write_json(&self.path(super::ENCODER_LOG), &log)?;
         Ok(report)
     }
 
@@ -107,7 +107,7 @@ impl Run<'_> {
         let abstained = scores.abstentions();
         let columns = self.columns(scores)?;
         let profiles = &self.input.profiles;
-        write(self.path("scores.parquet"), self.input.schema.id_column(), profiles.ids(), None, &columns)?;
+        write(self.path(super::SCORES), self.input.schema.id_column(), profiles.ids(), None, &columns)?;
         let mut report = StageReport { users: profiles.len() as u64, ..StageReport::default() };
         report.figures.insert("abstained".to_owned(), abstained as f64);
         Ok(report)

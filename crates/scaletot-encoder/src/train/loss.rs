@@ -85,6 +85,9 @@ impl Reasoned {
         places: &[Option<usize>],
     ) -> Result<Self> {
         let users = posteriors.nrows();
+        if states.is_empty() && representations.ncols() > 0 {
+            return Err(Error::shape("states of the target representations", "at least 1", 0));
+        }
         if posteriors.ncols() != states.iter().sum::<usize>() {
             let expected = format!("{states:?} side by side");
             return Err(Error::shape("columns of the target posteriors", expected, posteriors.ncols()));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Tiers;
 use super::tiers::check_outcomes;
 use crate::config::positive;
+use crate::error::check_segments;
 use crate::{Error, Result};
 
 /// Settings of [`OutcomeReward`].
@@ -125,6 +126,7 @@ impl OutcomeReward {
         if outcomes.iter().all(Option::is_none) {
             return Err(Error::NoLabelled { what: "outcome reward", rows });
         }
+        check_segments(segments)?;
         let values = states.first().map_or(0, |weights| weights.as_ref().len());
         let count = segments.iter().max().map_or(0, |&last| last + 1);
         let mut fitted = Self {

@@ -13,6 +13,7 @@
 
 mod layout;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -271,6 +272,15 @@ impl ProfileTokenizer {
             None => Ok(()),
             Some(&row) => Err(Error::Row { row, rows: table.len() }),
         }
+    }
+}
+
+/// Rows to train on: in the table, and each named once. A user named twice could be trained on and held out.
+pub(crate) fn check_distinct(rows: &[usize]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match rows.iter().find(|&&row| !seen.insert(row)) {
+        None => Ok(()),
+        Some(&row) => Err(Error::RepeatedRow { row }),
     }
 }
 

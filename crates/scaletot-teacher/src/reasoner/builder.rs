@@ -78,7 +78,8 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
-    /// The seed of the search; 0 by default.
+    /// The seed of the search, which the corpus notes; 0 by default. Greedy and refining searches draw nothing, so
+    /// their chains do not depend on it.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;

@@ -32,7 +32,8 @@ pub struct OsipoConfig {
     /// Number of outcome tiers, at most: zero, and quantiles of the positive outcomes. Default 5.
     pub tiers: usize,
     /// Pseudo-rewards of the whole population that each user segment is given when advantages are
-    /// standardised. Default 20.
+    /// standardised. Default 20. The scale of advantages matters to the objective with a margin γ > 0 and to
+    /// `Pointwise`; preferences without a margin, the default, use only their order within a user.
     pub kappa: f64,
     /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none.
     /// Default 4.

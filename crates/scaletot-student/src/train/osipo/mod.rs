@@ -29,6 +29,7 @@ use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
 use crate::seeds::{Purpose, stream};
 use crate::student::Student;
+use crate::tokenizer::check_distinct;
 
 const STAGE: &str = "student OSIPO";
 
@@ -68,9 +69,15 @@ pub fn osipo(
     let loss = config.loss.init()?;
     student.tokenizer().check_table(table)?;
     student.tokenizer().check_rows(table, rows)?;
+    check_distinct(rows)?;
     for (what, got) in [("outcomes", outcomes.len()), ("rows of the user segments", segments.rows())] {
         if got != table.len() {
             return Err(Error::Shape { what, expected: table.len(), got });
+        }
+    }
+    for &row in rows {
+        if let Some(got) = outcomes[row].filter(|o| !(o.is_finite() && *o >= 0.0)) {
+            return Err(Error::Outcome { row, got });
         }
     }
     let schema = student.chain_schema();

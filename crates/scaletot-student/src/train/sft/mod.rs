@@ -26,6 +26,7 @@ use crate::decoder::{CausalLm, Dropout};
 use crate::error::{Error, Result};
 use crate::seeds::{Purpose, stream};
 use crate::student::Student;
+use crate::tokenizer::check_distinct;
 
 const STAGE: &str = "student SFT";
 
@@ -59,6 +60,7 @@ pub fn sft(
     config.validate()?;
     student.tokenizer().check_table(table)?;
     student.tokenizer().check_rows(table, rows)?;
+    check_distinct(rows)?;
     let all = examples(table, rows, records, student.chain_schema(), config)?;
     if all.is_empty() {
         let why = "none of the rows has an accepted record";
