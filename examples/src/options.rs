@@ -1,5 +1,6 @@
 //! The options that the examples share.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -160,8 +161,8 @@ pub struct PipelineOptions {
     #[arg(long, value_enum, default_value_t = DeviceChoice::Flex)]
     pub device: DeviceChoice,
     /// Threads that search in parallel
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub workers: usize,
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub workers: NonZeroUsize,
     /// Output directory; an interrupted run there is taken up
     #[arg(long, value_name = "DIR", default_value = "target/quickstart")]
     pub out: PathBuf,

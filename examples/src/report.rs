@@ -130,6 +130,7 @@ impl Summary {
         }
         align_numbers(&mut table);
         let mut text = table.to_string();
+        text.push_str("\ncalls: answers that a model computed; cache hits: answers from a record or from memory; tokens: of both");
         for Stage { name, report } in self.stages.iter().filter(|stage| !stage.report.figures.is_empty()) {
             let figures: Vec<String> =
                 report.figures.iter().map(|(figure, value)| format!("{figure} {}", short(*value))).collect();

@@ -232,8 +232,7 @@ fn other_settings_and_leaking_columns_are_refused() {
     let mut everybody = options(dir, "out", &[]);
     everybody.coverage = 1.5;
     assert!(refused(&everybody).contains("--coverage"));
-    let mut fresh = options(dir, ".", &["--fresh"]);
-    fresh.fresh = true;
+    let fresh = options(dir, ".", &["--fresh"]);
     assert!(refused(&fresh).contains("holds no run"), "a directory of the user's is not removed");
     assert!(dir.join("users.csv").exists());
 }

@@ -109,14 +109,15 @@ impl Artifact {
         let manifest = Manifest::parse(&bytes, &path(MANIFEST))?;
         let sums = String::from_utf8_lossy(&read(&path(SUMS))?).into_owned();
         let stated = sums.lines().find_map(|line| line.strip_suffix(MANIFEST).map(str::trim));
+        let stated = stated.ok_or_else(|| Error::Artifact {
+            path: path(SUMS),
+            what: "sha256".into(),
+            expected: format!("a line for {MANIFEST}"),
+            found: format!("{} lines without one", sums.lines().count()),
+        })?;
         let found = SchemaHash::of(&bytes).to_string();
-        if stated != Some(found.as_str()) {
-            return Err(Error::Artifact {
-                path: path(MANIFEST),
-                what: "sha256".into(),
-                expected: stated.map_or_else(|| format!("a line for it in {SUMS}"), str::to_owned),
-                found,
-            });
+        if stated != found {
+            return Err(Error::Checksum { path: path(MANIFEST), expected: stated.to_owned(), found });
         }
         let in_manifest = |error: Error| match error {
             Error::Shape { what, expected, found } => {

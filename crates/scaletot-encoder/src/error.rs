@@ -110,11 +110,11 @@ pub enum Error {
         found: String,
     },
     /// A file of the artifact is not the one that was written with it.
-    #[error("{path}: sha256 is {found}, the manifest says {expected}; the file was changed or cut")]
+    #[error("{path}: expected sha256 {expected}, got {found}; the file was changed or cut")]
     Checksum {
         /// The file.
         path: PathBuf,
-        /// The hash in the manifest.
+        /// The hash on record.
         expected: String,
         /// The hash of the file.
         found: String,

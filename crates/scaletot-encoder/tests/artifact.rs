@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{schema, world};
+use ndarray::Array2;
 use proptest::prelude::*;
 use scaletot_encoder::{ArtifactInfo, EncoderConfig, Error, FrozenEncoder, Heads, Scores};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
@@ -123,7 +124,12 @@ fn changed_and_cut_files_are_refused() {
         let text = fs::read_to_string(&path).unwrap().replace("\"min_populated\": 1", "\"min_populated\": 2");
         fs::write(path, text).unwrap();
     });
-    assert!(error.to_string().contains("manifest.json: sha256"), "{error}");
+    assert!(
+        matches!(error, Error::Checksum { .. }) && error.to_string().contains("manifest.json"),
+        "{error}"
+    );
+    let error = refusal(|directory| fs::write(directory.join("SHA256SUMS"), "").unwrap());
+    assert!(error.to_string().contains("a line for manifest.json"), "{error}");
     let error = refusal(|directory| {
         let path = directory.join("manifest.json");
         let text = fs::read_to_string(&path).unwrap();
@@ -197,6 +203,15 @@ fn a_build_that_computes_otherwise_is_caught_by_the_canaries() {
         sign(directory);
     });
     assert!(error.to_string().contains("at least 16"), "{error}");
+}
+
+#[test]
+fn a_representation_of_another_width_is_not_projected() {
+    let encoder = encoder(5);
+    let width = encoder.score(&world(3, 1).table).unwrap().representation.ncols();
+    let error = encoder.project(&Array2::zeros((2, width + 1))).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }), "{error}");
+    assert_eq!(encoder.project(&Array2::zeros((2, width))).unwrap().dim().0, 2);
 }
 
 #[test]

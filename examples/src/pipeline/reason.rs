@@ -52,7 +52,7 @@ impl Run<'_> {
             &self.input.profiles,
             &self.input.eligible,
             &recorder,
-            self.options.workers,
+            self.options.workers.get(),
             self.progress,
         )?;
         recorder.finish()?;
@@ -101,7 +101,7 @@ impl Run<'_> {
             CorpusWriter::create(&path, &header)?
         };
         let summary =
-            reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers, self.progress)?;
+            reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers.get(), self.progress)?;
         writer.sync()?;
 
         if summary.stopped {

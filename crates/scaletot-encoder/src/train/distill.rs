@@ -74,7 +74,10 @@ pub fn distill(
     let network = EncoderNetwork::new(shape, &weights, base, &device.clone().autodiff())?;
     let trainer =
         Trainer { course, config, data: &data, features: &features, states: &heads.states, progress };
-    let (network, log) = trainer.run(network, &fit, &held_out)?;
+    progress.start("training the encoder", course.epochs as u64);
+    let trained = trainer.run(network, &fit, &held_out);
+    progress.finish();
+    let (network, log) = trained?;
     let largest = data.outcomes.iter().flatten().copied().fold(0.0, f64::max);
     let cap = (config.cap_factor * largest).min(f64::MAX);
     let description = Description {
@@ -145,7 +148,6 @@ impl Trainer<'_> {
             reasoned_rows: self.data.reasoned(),
         };
         let mut best: Option<Best> = None;
-        self.progress.start("training the encoder", course.epochs as u64);
         for epoch in 0..course.epochs {
             let train;
             (network, train) = self.epoch(epoch, network, fit, &mut sampler, &mut optimizer, &schedule)?;
@@ -170,7 +172,6 @@ impl Trainer<'_> {
                 break;
             }
         }
-        self.progress.finish();
         let Some(best) = best else {
             return Err(Error::NothingToLearn { reason: "no epoch was run".into() });
         };
@@ -193,7 +194,6 @@ impl Trainer<'_> {
         let (mut means, mut norms, mut rate) = (MeanLosses::default(), 0.0, 0.0);
         for (step, items) in items.chunks(self.course.batch_size).enumerate() {
             if self.progress.stopped() {
-                self.progress.finish();
                 return Err(Error::Stopped { epochs: epoch });
             }
             let dropped = sampler.dropped(self.features, items);

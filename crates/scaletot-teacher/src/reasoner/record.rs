@@ -92,7 +92,10 @@ impl Reasoner<'_> {
             },
         );
         progress.finish();
-        recorder.checkpoint()?;
+        // An error that left nothing to keep leaves no file either.
+        if taken.is_ok() || !recorder.is_empty() {
+            recorder.checkpoint()?;
+        }
         summary.stopped = taken? < users.len();
         summary.prompts = prompts.len();
         summary.asked = recorder.len() - before;

@@ -188,6 +188,8 @@ fn rules_are_not_recorded_by_prompt() {
     let error = recorder.answer(&question).unwrap_err();
     assert!(error.to_string().contains("cannot be recorded"), "{error}");
     assert!(!recorder.contains(&question));
+    live.record_all(&table, &[0, 1, 2], &recorder, 1, &()).unwrap_err();
+    assert!(!recorder.path().exists(), "no file without an answer");
 }
 
 #[test]
