@@ -1,7 +1,8 @@
-//! The profile as a design matrix for linear models.
+//! Profile and signals as design matrices for linear models.
 
 use anyhow::{Context, Result};
-use ndarray::Array2;
+use ndarray::{Array2, Axis, concatenate};
+use scaletot::encoder::Scores;
 use scaletot::profile::{FieldKind, ProfileTable, Quantiles, Value};
 
 /// Quantile bins of a numeric field, fitted on the training users.
@@ -57,6 +58,15 @@ pub fn profile_features(table: &ProfileTable, train: &[usize]) -> Result<Array2<
         columns.push(values.iter().map(|value| f64::from(u8::from(value.is_none()))).collect());
     }
     Ok(Array2::from_shape_fn((table.len(), columns.len()), |(row, column)| columns[column][row]))
+}
+
+/// The signals that the encoder serves: state posteriors and representation, `[N, Σ|V_k| + r]`.
+#[must_use]
+pub fn signal_features(scores: &Scores) -> Array2<f64> {
+    let mut columns: Vec<Array2<f64>> = scores.posteriors.iter().map(|p| p.mapv(f64::from)).collect();
+    columns.push(scores.representation.mapv(f64::from));
+    let views: Vec<_> = columns.iter().map(|column| column.view()).collect();
+    concatenate(Axis(1), &views).unwrap_or_else(|_| Array2::zeros((scores.len(), 0)))
 }
 
 #[cfg(test)]

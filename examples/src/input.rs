@@ -11,9 +11,7 @@ use scaletot::chain::ChainSchema;
 use scaletot::profile::{ProfileSchema, ProfileTable, ReadOptions, Segments, read};
 
 use crate::options::PipelineOptions;
-
-/// Numeric segment columns with more distinct values than this are cut into tertiles; others are taken as labels.
-const MAX_LABELS: usize = 12;
+use crate::tasks::segments::segments;
 
 /// The loaded table and the split of its users.
 #[derive(Debug)]
@@ -120,33 +118,5 @@ impl Input {
             outcomes[row] = None;
         }
         outcomes
-    }
-}
-
-fn segments(labels: &[Option<String>]) -> Result<Segments> {
-    let numbers: Option<Vec<Option<f64>>> = labels
-        .iter()
-        .map(|label| match label {
-            None => Some(None),
-            Some(text) => text.trim().parse::<f64>().ok().map(Some),
-        })
-        .collect();
-    let distinct: BTreeSet<&String> = labels.iter().flatten().collect();
-    match numbers {
-        Some(numbers) if distinct.len() > MAX_LABELS => Ok(Segments::from_quantiles(&numbers, 3)?),
-        _ => Ok(Segments::from_labels(labels)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_with_many_values_is_cut_and_labels_are_kept() {
-        let activity: Vec<Option<String>> = (0..90).map(|i| Some(format!("{}.5", i))).collect();
-        assert_eq!(segments(&activity).unwrap().len(), 3);
-        let tiers: Vec<Option<String>> = (0..90).map(|i| Some(["a", "b"][i % 2].to_owned())).collect();
-        assert_eq!(segments(&tiers).unwrap().names(), ["a", "b"]);
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod downstream;
+pub mod evaluation;
 pub mod features;
 pub mod input;
 pub mod options;
@@ -11,4 +12,6 @@ pub mod pipeline;
 pub mod progress;
 pub mod report;
 pub mod stages;
+pub mod tasks;
 pub mod teachers;
+pub mod terminal;

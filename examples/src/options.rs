@@ -75,7 +75,7 @@ impl std::fmt::Display for TeacherChoice {
 pub enum DeviceChoice {
     /// CPU in pure Rust.
     Flex,
-    /// CPU through ndarray.
+    /// CPU through ndarray; needs the feature `ndarray`.
     Ndarray,
     /// GPU through wgpu; needs the feature `wgpu`.
     Wgpu,

@@ -5,11 +5,13 @@
 //! most the stage that was under way (and of the reasoning stage at most the user in flight).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The name of the record.
 pub const STAGES: &str = "stages.json";
@@ -112,12 +114,46 @@ fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -
 /// # Errors
 /// If the file cannot be written.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let beside = path.with_extension("json.part");
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
+    write_text(path, &text)
+}
+
+/// Writes a text, replacing the file in one step.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    let mut beside = path.to_path_buf();
+    beside.as_mut_os_string().push(".part");
     fs::write(&beside, text)
         .and_then(|()| fs::rename(&beside, path))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The first 16 hexadecimal digits of a file's SHA-256.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn file_hash(path: &Path) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hash = Sha256::new();
+    io::copy(&mut file, &mut HashWriter(&mut hash))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -46,9 +46,9 @@ pub(crate) fn not_constant(metric: &'static str, outcomes: &[f64]) -> Result<()>
 }
 
 /// A share of the users, in (0, 1].
-pub(crate) fn fraction(found: f64) -> Result<()> {
+pub(crate) fn fraction(name: &'static str, found: f64) -> Result<()> {
     if found > 0.0 && found <= 1.0 {
         return Ok(());
     }
-    Err(Error::InvalidSetting { name: "fraction", expected: "a number above 0 and at most 1", found })
+    Err(Error::InvalidSetting { name, expected: "a number above 0 and at most 1", found })
 }

@@ -97,6 +97,48 @@ pub enum Error {
         /// Resamples drawn.
         replicates: usize,
     },
+    /// Only treated or only untreated users, so there is nothing to compare.
+    #[error("uplift is undefined: {treated} of {rows} users are treated, expected at least one in each arm")]
+    OneArm {
+        /// Treated users.
+        treated: usize,
+        /// Number of users.
+        rows: usize,
+    },
+    /// The users that a policy would treat are all from one arm of the experiment.
+    #[error("policy value is undefined: none of the top {share} of the users by score is {arm}")]
+    NoneInTop {
+        /// `treated` or `untreated`.
+        arm: &'static str,
+        /// Share of the users that the policy treats.
+        share: f64,
+    },
+    /// A planted world has no user of this number.
+    #[error("user {user}: expected a number below {users}")]
+    NoSuchUser {
+        /// The number.
+        user: usize,
+        /// Number of users.
+        users: usize,
+    },
+    /// A path leaves no state to ask about.
+    #[error("path: expected fewer than {states} values (the number of states), got {found}")]
+    PathTooLong {
+        /// Number of states.
+        states: usize,
+        /// Length of the path.
+        found: usize,
+    },
+    /// A value on a path is not one of the state's.
+    #[error("path at state {state}: expected a value below {values}, got {found}")]
+    NoSuchValue {
+        /// The state, from 0.
+        state: usize,
+        /// Number of values of every state.
+        values: usize,
+        /// The value.
+        found: usize,
+    },
 }
 
 /// Result with this crate's [`Error`].

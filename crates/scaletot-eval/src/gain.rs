@@ -62,7 +62,7 @@ pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
 /// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes); [`InvalidSetting`](crate::Error::InvalidSetting) for a fraction
 /// outside (0, 1].
 pub fn top_share(outcomes: &[f64], scores: &[f64], fraction: f64) -> Result<f64> {
-    check::fraction(fraction)?;
+    check::fraction("fraction", fraction)?;
     let total = check::value_pair("top share", outcomes, scores)?;
     let cut = fraction * outcomes.len() as f64;
     let value: f64 = descending(scores)

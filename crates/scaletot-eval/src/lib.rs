@@ -31,9 +31,14 @@
 //! | [`top_share`] | [0, 1] | largest possible | the fraction | share equally | outcomes all 0 |
 //! | [`lift`] | [0, 1 / fraction] | largest possible | 1 | share equally | outcomes all 0 |
 //! | [`decile_table`], [`calibration_error`] | error ≥ 0 | – | ten equal rows | share equally | outcomes all 0 |
+//! | [`uplift`]: policy value, Qini curve | any | unknown | Qini 0 | share equally | an arm without users |
 //!
-//! All are textbook metrics; values are compared with SciPy and scikit-learn in the tests. That tied users share at the
-//! borders of deciles and of the top fraction, and that a constant score has ρ = 0, are this project's own choices.
+//! All are textbook metrics; values are compared with SciPy, scikit-learn and NumPy in the tests. That tied users share
+//! at the borders of deciles and of the top fraction, and that a constant score has ρ = 0, are this project's own
+//! choices.
+//!
+//! Two modules go with them. [`uplift`] evaluates a targeting policy on the data of a randomised experiment.
+//! [`planted`] is a synthetic world whose hidden states, and all that a profile says about them, are known exactly.
 #![forbid(unsafe_code)]
 
 mod bootstrap;
@@ -42,7 +47,9 @@ mod decile;
 mod error;
 mod gain;
 mod metric;
+pub mod planted;
 mod rank;
+pub mod uplift;
 mod verdict;
 
 pub use bootstrap::{Bootstrap, Interval, bootstrap, paired_bootstrap};

@@ -82,7 +82,7 @@ pub use hash::{ProfileKey, SchemaHash};
 pub use id::{UserId, UserIds};
 pub use io::{Loaded, ReadOptions, read, write};
 #[cfg(feature = "csv")]
-pub use io::{read_csv, write_csv};
+pub use io::{read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]
 pub use io::{read_parquet, write_parquet};
 pub use place::Place;

@@ -98,7 +98,7 @@ fn better_chains_gain_implicit_reward() {
         assert!(log.before.kl.abs() < 1e-9);
         let after = log.validation_after().unwrap();
         assert!(after.margin.unwrap() > 0.05 && after.accuracy.unwrap() > 0.85, "{objective:?} {after:?}");
-        assert!(log.after().margin.unwrap() > 0.05);
+        assert!(log.after.margin.unwrap() > 0.05);
         assert_eq!(after.chain_segment_rewards.len(), 3);
         assert_eq!(after.user_segment_rewards.len(), 3);
         let right = world.right(&aligned);

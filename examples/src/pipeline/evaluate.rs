@@ -3,13 +3,12 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use ndarray::{Array2, Axis, concatenate};
 use scaletot::encoder::Scores;
 
 use super::Run;
 use crate::compare::{Arm, Evaluation, compare, measure};
 use crate::downstream::ridge;
-use crate::features::profile_features;
+use crate::features::{profile_features, signal_features};
 use crate::stages::{StageReport, write_json};
 
 impl Run<'_> {
@@ -25,13 +24,14 @@ impl Run<'_> {
 
         let profile = profile_features(&input.profiles, &labelled)?;
         let signals = signal_features(&scores);
-        let both = concatenate(Axis(1), &[profile.view(), signals.view()])
-            .context("features of the downstream model")?;
         let seed = self.options.seed;
         let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
         let predictions = [
-            ("ridge, profile", ridge(&profile, &outcomes, &labelled, &input.test, seed)?),
-            ("ridge, profile + signals", ridge(&both, &outcomes, &labelled, &input.test, seed)?),
+            ("ridge, profile", ridge(&[&profile], &outcomes, &labelled, &input.test, seed)?),
+            (
+                "ridge, profile + signals",
+                ridge(&[&profile, &signals], &outcomes, &labelled, &input.test, seed)?,
+            ),
             ("network, profile", values(&baseline, &input.test)?),
             ("network, profile + signals", values(&scores, &input.test)?),
         ];
@@ -54,14 +54,6 @@ impl Run<'_> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not an evaluation", path.display()))
     }
-}
-
-/// State posteriors and representation, `[N, Σ|V_k| + r]`.
-fn signal_features(scores: &Scores) -> Array2<f64> {
-    let mut columns: Vec<Array2<f64>> = scores.posteriors.iter().map(|p| p.mapv(f64::from)).collect();
-    columns.push(scores.representation.mapv(f64::from));
-    let views: Vec<_> = columns.iter().map(|column| column.view()).collect();
-    concatenate(Axis(1), &views).unwrap_or_else(|_| Array2::zeros((scores.len(), 0)))
 }
 
 /// The predicted values of users who are never abstained on.

@@ -6,20 +6,18 @@ mod reason;
 mod serve;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use scaletot::profile::Progress;
-use sha2::{Digest, Sha256};
 
 use crate::input::Input;
 use crate::options::PipelineOptions;
 use crate::report::Summary;
-use crate::stages::{STAGES, StageReport, Stages, write_json};
+use crate::stages::{STAGES, StageReport, Stages, file_hash, write_json};
 use crate::teachers;
 
 const CALIBRATION: &str = "calibration.json";
@@ -186,25 +184,4 @@ fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
         settings.insert(name.to_owned(), file_hash(path)?);
     }
     Ok(settings)
-}
-
-fn file_hash(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut HashWriter(&mut hash))
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -100,8 +100,13 @@ impl Run<'_> {
         } else {
             CorpusWriter::create(&path, &header)?
         };
-        let summary =
-            reasoner.run(&self.input.profiles, &rows, &mut writer, self.options.workers.get(), self.progress)?;
+        let summary = reasoner.run(
+            &self.input.profiles,
+            &rows,
+            &mut writer,
+            self.options.workers.get(),
+            self.progress,
+        )?;
         writer.sync()?;
 
         if summary.stopped {

@@ -15,7 +15,8 @@ use crate::schema::ProfileSchema;
 /// The positions of the wanted columns in a file.
 #[derive(Debug)]
 pub(super) struct Layout {
-    pub(super) id: usize,
+    /// `None` if the rows are numbered.
+    pub(super) id: Option<usize>,
     /// In the schema's order.
     pub(super) fields: Vec<usize>,
     /// In the options' order.
@@ -45,7 +46,7 @@ impl Layout {
             Wanted::Flag => "a flag",
         };
         Ok(Self {
-            id: find(schema.id_column(), "the user id")?,
+            id: if options.numbered_ids { None } else { Some(find(schema.id_column(), "the user id")?) },
             fields: schema
                 .fields()
                 .iter()
@@ -112,14 +113,14 @@ impl<'a> Collector<'a> {
         self.builder.set_line(std::num::NonZeroU64::new(line));
     }
 
-    /// Takes the next row; `field` and `attribute` give its cells.
+    /// Takes the next row; `field` and `attribute` give its cells. Without an id it gets its number.
     pub(super) fn push<'r>(
         &mut self,
-        id: Raw<'_>,
+        id: Option<Raw<'_>>,
         field: impl Fn(usize) -> Raw<'r>,
         attribute: impl Fn(usize) -> Raw<'r>,
     ) -> Result<()> {
-        let id = self.id(id)?;
+        let id = self.id(id.unwrap_or(Raw::Int(self.builder.len() as i128 + 1)))?;
         // Before the row is in the table, whose length the place is taken from.
         for index in 0..self.attributes.len() {
             let (name, _) = &self.options.wanted[index];

@@ -4,7 +4,7 @@ mod lines;
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
@@ -41,7 +41,33 @@ pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOp
     let path = path.as_ref();
     let file =
         File::open(path).map_err(|source| Error::Io { path: path.to_owned(), action: "open", source })?;
-    let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Lines::new(file));
+    read_csv_from(file, path, schema, options)
+}
+
+/// As [`read_csv`], from any source of bytes: a file that is unpacked on the way, or a table in memory. `name` is what errors
+/// call it.
+///
+/// ```
+/// use scaletot_profile::{FieldSpec, ProfileSchema, ReadOptions, UserId, read_csv_from};
+///
+/// let schema = ProfileSchema::builder("shop").field(FieldSpec::numeric("income").min(0.0)).build()?;
+/// let table = "income,segment\n1200,a\n,b\n";
+/// let options = ReadOptions::new().text("segment").numbered_ids();
+/// let loaded = read_csv_from(table.as_bytes(), "in memory", &schema, &options)?;
+/// assert_eq!(loaded.profiles.id(1), UserId::Int(2));
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`read_csv`].
+pub fn read_csv_from(
+    source: impl Read,
+    name: impl AsRef<Path>,
+    schema: &ProfileSchema,
+    options: &ReadOptions,
+) -> Result<Loaded> {
+    let path = name.as_ref();
+    let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Lines::new(source));
     let header = reader.headers().map_err(|error| refused(path, None, &StringRecord::new(), error))?.clone();
     reader.get_mut().next_start();
     if reader.get_ref().is_cut() {
@@ -69,15 +95,15 @@ pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOp
 }
 
 /// A file that is being read.
-struct Rows<'a> {
+struct Rows<'a, R> {
     path: &'a Path,
-    reader: Reader<Lines<File>>,
+    reader: Reader<Lines<R>>,
     header: StringRecord,
     layout: Layout,
     into: Collector<'a>,
 }
 
-impl Rows<'_> {
+impl<R: Read> Rows<'_, R> {
     /// Reads the next row; `false` at the end of the file.
     fn next(&mut self, record: &mut StringRecord) -> Result<bool> {
         let found = self.reader.read_record(record);
@@ -92,7 +118,7 @@ impl Rows<'_> {
         let cell = |column: usize| Raw::Text(record.get(column).unwrap_or_default());
         let layout = &self.layout;
         self.into.push(
-            cell(layout.id),
+            layout.id.map(cell),
             |index| cell(layout.fields[index]),
             |index| cell(layout.attributes[index]),
         )

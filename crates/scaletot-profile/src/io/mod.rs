@@ -16,7 +16,7 @@ use std::path::Path;
 pub use options::ReadOptions;
 
 #[cfg(feature = "csv")]
-pub use self::csv::{read_csv, write_csv};
+pub use self::csv::{read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]
 pub use self::parquet::{read_parquet, write_parquet};
 

@@ -12,6 +12,7 @@ pub struct ReadOptions {
     pub(crate) wanted: Vec<(String, Wanted)>,
     pub(crate) missing: Vec<String>,
     pub(crate) text_ids: bool,
+    pub(crate) numbered_ids: bool,
 }
 
 /// The type of an attribute.
@@ -59,6 +60,14 @@ impl ReadOptions {
     #[must_use]
     pub fn text_ids(mut self) -> Self {
         self.text_ids = true;
+        self
+    }
+
+    /// Takes the rows' numbers, from 1, as ids: for a table that has no id column. The schema's id column is not looked for,
+    /// and passed over if it is there.
+    #[must_use]
+    pub fn numbered_ids(mut self) -> Self {
+        self.numbered_ids = true;
         self
     }
 

@@ -51,7 +51,7 @@ pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &Re
     let layout = Layout::find(path, &names, schema, options)?;
 
     let mut wanted: Vec<usize> = layout.fields.iter().chain(&layout.attributes).copied().collect();
-    wanted.push(layout.id);
+    wanted.extend(layout.id);
     wanted.sort_unstable();
     wanted.dedup();
     // A projected batch holds the wanted columns in the file's order.
@@ -68,7 +68,7 @@ pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &Re
             })?,
         })
     };
-    let id = column(layout.id, Use::Id)?;
+    let id = layout.id.map(|index| column(index, Use::Id)).transpose()?;
     let fields = layout.fields.iter().zip(schema.fields());
     let fields =
         fields.map(|(&index, field)| column(index, Use::Field(field.kind()))).collect::<Result<Vec<_>>>()?;
@@ -89,11 +89,12 @@ pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &Re
         let read = |column: &Column| {
             guarded(|| column.of(&batch)).map_err(|message| damaged(Some(rows.place()), message))
         };
-        let id = read(&id)?;
+        let id = id.as_ref().map(read).transpose()?;
         let fields = fields.iter().map(read).collect::<Result<Vec<_>>>()?;
         let attributes = attributes.iter().map(read).collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
-            rows.push(id.raw(row), |index| fields[index].raw(row), |index| attributes[index].raw(row))?;
+            let id = id.as_ref().map(|id| id.raw(row));
+            rows.push(id, |index| fields[index].raw(row), |index| attributes[index].raw(row))?;
         }
     }
 }

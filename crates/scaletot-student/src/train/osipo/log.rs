@@ -27,7 +27,9 @@ pub struct OsipoLog {
     pub candidates: usize,
     /// Statistics of the training users before the first step: the policy is the reference.
     pub before: OsipoReport,
-    /// The same of the held-out users; `None` without any.
+    /// The same under the weights that were kept.
+    pub after: OsipoReport,
+    /// Statistics of the held-out users before the first step; `None` without any.
     pub validation_before: Option<OsipoReport>,
     /// One entry per epoch.
     pub epochs: Vec<OsipoEpoch>,
@@ -40,14 +42,7 @@ pub struct OsipoLog {
 }
 
 impl OsipoLog {
-    /// Statistics of the training users under the weights that were kept.
-    #[must_use]
-    pub fn after(&self) -> &OsipoReport {
-        let kept = self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index));
-        kept.map_or(&self.before, |epoch| &epoch.train)
-    }
-
-    /// The same of the held-out users.
+    /// Statistics of the held-out users under the weights that were kept.
     #[must_use]
     pub fn validation_after(&self) -> Option<&OsipoReport> {
         match self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index)) {
@@ -69,28 +64,20 @@ pub struct OsipoEpoch {
     pub gradient_norm: f64,
     /// Share of the steps whose gradient was clipped.
     pub clipped: f64,
-    /// Statistics of all training users after the epoch.
-    pub train: OsipoReport,
-    /// The same of the held-out users; early stopping looks at its objective.
+    /// Mean loss of its steps.
+    pub loss: f64,
+    /// Statistics of the held-out users after the epoch; early stopping looks at its objective.
     pub validation: Option<OsipoReport>,
 }
 
 impl fmt::Display for OsipoEpoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {}: ", self.epoch)?;
-        short(f, &self.train)?;
-        if let Some(report) = &self.validation {
-            f.write_str("; held out: ")?;
-            short(f, report)?;
+        write!(f, "epoch {}: loss {:.4}", self.epoch, self.loss)?;
+        let Some(report) = &self.validation else { return Ok(()) };
+        write!(f, "; held out: loss {:.4}", report.loss)?;
+        match report.accuracy {
+            Some(accuracy) => write!(f, ", accuracy {accuracy:.3}"),
+            None => Ok(()),
         }
-        Ok(())
-    }
-}
-
-fn short(f: &mut fmt::Formatter<'_>, report: &OsipoReport) -> fmt::Result {
-    write!(f, "loss {:.4}", report.loss)?;
-    match report.accuracy {
-        Some(accuracy) => write!(f, ", accuracy {accuracy:.3}"),
-        None => Ok(()),
     }
 }

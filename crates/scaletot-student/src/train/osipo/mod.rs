@@ -109,6 +109,7 @@ pub fn osipo(
     refer(student, table, &mut held_out)?;
 
     let run = Run { student, table, config, loss: &loss, segments, train: &train, held_out: &held_out };
+    let before = run.report(student.model(), &train)?;
     let mut log = OsipoLog {
         users: train.len(),
         validation_users: held_out.len(),
@@ -117,13 +118,15 @@ pub fn osipo(
         tied: labelled - train.len() - held_out.len(),
         sampled,
         candidates: train.iter().map(|c| c.chains.len()).sum(),
-        before: run.report(student.model(), &train)?,
+        after: before.clone(),
+        before,
         validation_before: run.report_held_out(student.model())?,
         epochs: vec![],
         best_epoch: 0,
         stop: Stop::Epochs,
     };
     let model = run.train(seed, progress, &mut log)?;
+    log.after = run.report(&model, &train)?;
     Ok((student.with_model(&model), log))
 }
 
@@ -154,7 +157,7 @@ impl Run<'_> {
         let watch = Watch::start(progress, STAGE, steps);
         for epoch in 1..=config.epochs {
             order.shuffle(&mut shuffle);
-            let (mut norm, mut clipped, mut rate, mut count) = (0.0, 0, 0.0, 0);
+            let (mut losses, mut norm, mut clipped, mut rate, mut count) = (0.0, 0.0, 0, 0.0, 0);
             for users in order.chunks(config.batch_users) {
                 let chains = chains_of(users);
                 let policy =
@@ -164,8 +167,8 @@ impl Run<'_> {
                 let value = value.map_err(|e| Error::device("the loss", e))?;
                 let (stepped, stats) = optimiser.step(model, &output.loss, value, epoch)?;
                 model = stepped;
-                (norm, clipped, rate) =
-                    (norm + stats.gradient_norm, clipped + usize::from(stats.clipped), stats.rate);
+                (losses, norm) = (losses + value, norm + stats.gradient_norm);
+                (clipped, rate) = (clipped + usize::from(stats.clipped), stats.rate);
                 count += 1;
                 watch.step(epoch)?;
             }
@@ -175,11 +178,11 @@ impl Run<'_> {
                 learning_rate: rate,
                 gradient_norm: norm / f64::from(count.max(1)),
                 clipped: clipped as f64 / f64::from(count.max(1)),
-                train: self.report(&plain, self.train)?,
+                loss: losses / f64::from(count.max(1)),
                 validation: self.report_held_out(&plain)?,
             };
             watch.message(&entry.to_string());
-            tracing::debug!(epoch, loss = entry.train.loss, accuracy = entry.train.accuracy, "{STAGE}");
+            tracing::debug!(epoch, loss = entry.loss, "{STAGE}");
             // Not the whole loss: its SFT term falls by sharpening alone, whether or not preferences generalise.
             let held_out = entry.validation.as_ref().map(|report| report.objective);
             log.epochs.push(entry);

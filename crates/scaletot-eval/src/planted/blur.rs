@@ -1,0 +1,52 @@
+//! A teacher that knows the truth's distribution, but not quite.
+
+use serde::{Deserialize, Serialize};
+
+use super::draw::{Draws, Stream};
+use super::tables::softmax;
+use crate::{Error, Result};
+
+/// What keeps a blurred probability away from 0, so that noise can move it.
+const FLOOR: f64 = 1e-4;
+/// Deviation of the bias that all users share, as a part of the noise.
+const BIAS: f64 = 0.5;
+
+/// Noise of a teacher's answers; see [`PlantedWorld::blurred`](super::PlantedWorld::blurred).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Blur {
+    /// Standard deviation of a logit's noise, in [0, 1000]; half of it is the deviation of the bias. 0 gives the exact
+    /// conditional up to the floor of 10⁻⁴.
+    pub noise: f64,
+    /// Seed of the noise; another seed is another teacher.
+    pub seed: u64,
+}
+
+impl Blur {
+    /// A blur of this noise and seed.
+    #[must_use]
+    pub fn new(noise: f64, seed: u64) -> Self {
+        Self { noise, seed }
+    }
+
+    /// Checks the noise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] for a noise outside [0, 1000].
+    pub fn validate(&self) -> Result<()> {
+        if (0.0..=1_000.0).contains(&self.noise) {
+            return Ok(());
+        }
+        let (name, expected) = ("noise", "a number from 0 to 1000");
+        Err(Error::InvalidSetting { name, expected, found: self.noise })
+    }
+
+    /// Blurs the conditional of `state` at a node, whose number is unique over users and paths.
+    pub(crate) fn apply(&self, conditional: &[f64], node: u64, state: usize) -> Vec<f64> {
+        let mut noise = Draws::new(self.seed, Stream::Noise(node));
+        let mut bias = Draws::new(self.seed, Stream::Bias(state));
+        let logit = |p: &f64| (p + FLOOR).ln() + self.noise * (noise.normal() + BIAS * bias.normal());
+        softmax(conditional.iter().map(logit).collect())
+    }
+}

@@ -1,0 +1,285 @@
+//! Every arm on one fold: predictions for its test users at every draw of labels, measured and resampled.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use ndarray::Array2;
+use rand::RngExt;
+use scaletot::eval::Metric;
+use serde::{Deserialize, Serialize};
+
+use super::fold::{Learnt, Reasoned, Work};
+use super::folds::{Draw, draws, stream};
+use super::parallel;
+use super::results::{Cell, Labels, Transfer};
+use super::signals::Signals;
+use crate::downstream::ridge;
+use crate::features::profile_features;
+
+/// What is measured.
+pub(super) const METRICS: [Metric; 5] = [
+    Metric::Spearman,
+    Metric::NormalisedGini,
+    Metric::AucOfPositive,
+    Metric::TopDecileLift,
+    Metric::CalibrationError,
+];
+
+/// The arms in the order of the report, with what they are.
+pub(super) const ARMS: [(&str, &str); 5] = [
+    ("scaletot", "ridge on the profile and the encoder's signals; no teacher call for any test user"),
+    ("profile", "the encoder network trained on outcomes alone"),
+    ("ridge", "ridge regression on the profile, one column per value"),
+    ("student", "ridge on the profile and the student's own signals: the ceiling of the transfer"),
+    (
+        "teacher",
+        "ridge on the profile and the teacher's own chains for every user: the ceiling of the student",
+    ),
+];
+
+/// What one fold gave; written when the fold is done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FoldResult {
+    pub(super) repeat: usize,
+    pub(super) fold: usize,
+    pub(super) cells: Vec<Cell>,
+    /// Labelled users per size.
+    pub(super) counts: Vec<(Labels, usize)>,
+    pub(super) replicates: Vec<Replicates>,
+    /// Test rows and, per arm, the predictions with all labels.
+    pub(super) test: Vec<usize>,
+    pub(super) predictions: Vec<(String, Vec<f64>)>,
+    pub(super) transfer: Transfer,
+    pub(super) entropy: EntropySums,
+    pub(super) teacher: TeacherSums,
+    /// State accuracy of teacher, student and encoder where the truth is known.
+    pub(super) accuracy: Vec<(String, f64)>,
+}
+
+/// A metric on resampled test users; the same resamples for every arm.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Replicates {
+    pub(super) arm: String,
+    pub(super) labels: Labels,
+    pub(super) metric: Metric,
+    /// `None` where the metric is undefined on a resample.
+    pub(super) values: Vec<Option<f64>>,
+}
+
+/// Entropies summed over covered users.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct EntropySums {
+    pub(super) users: usize,
+    pub(super) changed: usize,
+    pub(super) before: Vec<f64>,
+    pub(super) after: Vec<f64>,
+}
+
+/// What the teacher did for the covered users.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct TeacherSums {
+    pub(super) users: u64,
+    pub(super) questions: u64,
+    pub(super) tokens: u64,
+    pub(super) calls: u64,
+}
+
+/// One draw and the signals that were learned with its labels at most.
+struct Job<'a> {
+    draw: Draw,
+    learnt: &'a Learnt,
+}
+
+/// An arm's predictions for the test users.
+type Predicted = BTreeMap<&'static str, Vec<f64>>;
+
+impl Work<'_> {
+    /// All of the fold's work.
+    pub(super) fn run(&self, dir: &Path) -> Result<FoldResult> {
+        let study = self.study;
+        let labelled: Vec<usize> =
+            self.fold.train.iter().copied().filter(|&row| study.outcomes[row].is_some()).collect();
+        let reasoner = self.reasoner()?;
+        let reasoned = self.reason(&reasoner, dir)?;
+        let sft = self.sft(&reasoned)?;
+        let base = self.distil(&sft, &reasoned)?;
+        let all: Vec<usize> = labelled.iter().chain(&self.fold.test).copied().collect();
+        let (teacher, chains) = self.teacher(&reasoner, &all)?;
+
+        let draws = draws(self.fold, &labelled, &self.options.labels, self.options.draws, self.options.seed);
+        let single = |draw: &Draw| draws.iter().filter(|other| other.labels == draw.labels).count() == 1;
+        let mut aligned: Vec<Option<Learnt>> = Vec::new();
+        for draw in &draws {
+            // Drawn many times means few labels: far too few among the reasoned users to learn a preference from.
+            let learnt =
+                if single(draw) && !draw.rows.is_empty() { self.align(&sft, &reasoned, draw)? } else { None };
+            aligned.push(learnt);
+        }
+        let jobs: Vec<Job<'_>> = draws
+            .iter()
+            .zip(&aligned)
+            .map(|(draw, learnt)| Job { draw: draw.clone(), learnt: learnt.as_ref().unwrap_or(&base) })
+            .collect();
+        let profile = profile_features(&study.profiles, &self.fold.train)?;
+        let what = format!("arms, fold {} of repeat {}", self.fold.fold + 1, self.fold.repeat + 1);
+        self.progress.start(&what, jobs.len() as u64);
+        let predicted = parallel::map(self.options.workers.get(), &jobs, self.progress, |job| {
+            self.predict(job, &profile, &teacher)
+        });
+        self.progress.finish();
+        let predicted = predicted?;
+
+        let outcomes: Vec<f64> = self.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let mut cells = Vec::new();
+        for (job, predicted) in jobs.iter().zip(&predicted) {
+            for (&arm, scores) in predicted {
+                let metrics = defined(&job.draw)
+                    .filter_map(|metric| Some((metric, metric.compute(&outcomes, scores).ok()?)))
+                    .collect();
+                let Draw { labels, draw, .. } = job.draw;
+                let (repeat, fold) = (self.fold.repeat, self.fold.fold);
+                cells.push(Cell { repeat, fold, arm: arm.to_owned(), labels, draw, metrics });
+            }
+        }
+        let counts =
+            jobs.iter().filter(|job| job.draw.draw == 0).map(|job| (job.draw.labels, job.draw.rows.len()));
+        let with_all = predicted.last().into_iter().flatten();
+        Ok(FoldResult {
+            repeat: self.fold.repeat,
+            fold: self.fold.fold,
+            counts: counts.collect(),
+            replicates: self.resample(&jobs, &predicted, &outcomes)?,
+            cells,
+            test: self.fold.test.clone(),
+            predictions: with_all.map(|(arm, scores)| ((*arm).to_owned(), scores.clone())).collect(),
+            accuracy: self.accuracy(&teacher, &all, &chains, &base),
+            transfer: jobs.last().map_or(&base, |job| job.learnt).transfer.clone(),
+            entropy: entropy(&reasoned, study.chain.len()),
+            teacher: TeacherSums {
+                users: reasoned.records.len() as u64,
+                questions: reasoned.records.iter().map(|record| record.cost.queries).sum(),
+                tokens: reasoned.records.iter().map(|record| record.cost.tokens).sum(),
+                calls: reasoned.ledger.calls,
+            },
+        })
+    }
+
+    /// Every arm's predictions at one draw. Without labels only the reasoning arms can rank.
+    fn predict(&self, job: &Job<'_>, profile: &Array2<f64>, teacher: &Signals) -> Result<Predicted> {
+        let (student, encoder) = (&job.learnt.student, &job.learnt.encoder);
+        let reasoning = [("scaletot", encoder), ("student", student), ("teacher", teacher)];
+        let rows = &job.draw.rows;
+        let test = &self.fold.test;
+        if rows.is_empty() {
+            return Ok(reasoning.into_iter().map(|(arm, signals)| (arm, signals.level(test))).collect());
+        }
+        let outcomes: Vec<f64> = self.study.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
+        let seed = self.seed(200 + job.draw.draw as u64);
+        let mut predicted = Predicted::new();
+        for (arm, signals) in reasoning {
+            predicted.insert(arm, ridge(&[profile, &signals.features], &outcomes, rows, test, seed)?);
+        }
+        predicted.insert("ridge", ridge(&[profile], &outcomes, rows, test, seed)?);
+        predicted.insert("profile", self.profile_network(&job.draw)?);
+        Ok(predicted)
+    }
+
+    /// Metrics on resampled test users. A replicate takes one draw per number of labels at random, so that the spread between draws
+    /// is in the intervals, and resamples the users once for all arms, so that differences are paired.
+    fn resample(
+        &self,
+        jobs: &[Job<'_>],
+        predicted: &[Predicted],
+        outcomes: &[f64],
+    ) -> Result<Vec<Replicates>> {
+        let mut by_labels: BTreeMap<Labels, Vec<usize>> = BTreeMap::new();
+        for (at, job) in jobs.iter().enumerate() {
+            by_labels.entry(job.draw.labels).or_default().push(at);
+        }
+        let replicates: Vec<usize> = (0..self.options.replicates).collect();
+        self.progress.start("bootstrap", replicates.len() as u64);
+        let values = parallel::map(self.options.workers.get(), &replicates, self.progress, |&replicate| {
+            let (repeat, fold) = (self.fold.repeat as u64, self.fold.fold as u64);
+            let mut rng = stream(self.options.seed, &[3, repeat, fold, replicate as u64]);
+            let users: Vec<usize> = outcomes.iter().map(|_| rng.random_range(0..outcomes.len())).collect();
+            let pick = |values: &[f64]| users.iter().map(|&user| values[user]).collect::<Vec<_>>();
+            let truth = pick(outcomes);
+            let mut values = Vec::new();
+            for at in by_labels.values() {
+                let at = at[rng.random_range(0..at.len())];
+                for scores in predicted[at].values() {
+                    let scores = pick(scores);
+                    values.extend(defined(&jobs[at].draw).map(|metric| metric.compute(&truth, &scores).ok()));
+                }
+            }
+            Ok(values)
+        });
+        self.progress.finish();
+        let values = values?;
+        let mut all = Vec::new();
+        for (&labels, at) in &by_labels {
+            for arm in predicted[at[0]].keys() {
+                for metric in defined(&jobs[at[0]].draw) {
+                    let place = all.len();
+                    let values = values.iter().map(|replicate| replicate[place]).collect();
+                    all.push(Replicates { arm: (*arm).to_owned(), labels, metric, values });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn accuracy(
+        &self,
+        teacher: &Signals,
+        asked: &[usize],
+        chains: &[Vec<u16>],
+        learnt: &Learnt,
+    ) -> Vec<(String, f64)> {
+        let Some(planted) = &self.study.planted else { return Vec::new() };
+        let truth = |row: usize| planted.truth(row);
+        let test = &self.fold.test;
+        let (mut right, mut all) = (0.0, 0.0);
+        for (&row, chain) in asked.iter().zip(chains).filter(|(row, _)| test.binary_search(row).is_ok()) {
+            for (said, is) in chain.iter().zip(truth(row)) {
+                right += f64::from(u8::from(*said == is));
+                all += 1.0;
+            }
+        }
+        vec![
+            ("teacher".to_owned(), right / f64::max(all, 1.0)),
+            ("teacher, posterior".to_owned(), teacher.accuracy(test, truth)),
+            ("student".to_owned(), learnt.student.accuracy(test, truth)),
+            ("encoder".to_owned(), learnt.encoder.accuracy(test, truth)),
+        ]
+    }
+}
+
+/// A level without labels is no prediction of the outcome's size, so it has no calibration.
+fn defined(draw: &Draw) -> impl Iterator<Item = Metric> {
+    let unlabelled = draw.rows.is_empty();
+    METRICS.into_iter().filter(move |metric| !(unlabelled && matches!(metric, Metric::CalibrationError)))
+}
+
+fn entropy(reasoned: &Reasoned, states: usize) -> EntropySums {
+    let mut sums =
+        EntropySums { before: vec![0.0; states], after: vec![0.0; states], ..EntropySums::default() };
+    for record in &reasoned.records {
+        let Some(best) = record.best.as_ref().filter(|_| record.entropy_before.len() == states) else {
+            continue;
+        };
+        sums.users += 1;
+        // The draft is the chain of the likeliest values, one after the other.
+        let draft = best.steps().iter().all(|step| {
+            let top = step.distribution.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            step.distribution.get(usize::from(step.value)).is_some_and(|&p| p >= top)
+        });
+        sums.changed += usize::from(!draft);
+        for (k, step) in best.steps().iter().enumerate() {
+            sums.before[k] += record.entropy_before[k];
+            sums.after[k] += step.entropy;
+        }
+    }
+    sums
+}

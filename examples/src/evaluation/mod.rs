@@ -1,0 +1,335 @@
+//! Does reasoning pay? One command, one protocol: label curves over folds of users, strong baselines, intervals.
+//!
+//! The signals are a function of the profile, so with endless labels they can add nothing that a flexible model could not learn; what
+//! they bring is knowledge where labels are scarce. So every arm is fitted at several numbers of labelled training users, the same
+//! draws for all arms, on the same folds. Test users are served by the encoder alone; nothing sees their outcomes.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`options`] | the command line |
+//! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
+//! | [`folds`] | folds of users and draws of labels |
+//! | `fold`, `arms` | the work on one fold: reason, learn, distil; every arm's predictions |
+//! | `summarise` | curves, intervals, decile tables, gain curves |
+//! | [`results`] | the form of `results.json` |
+//! | [`report`] | `report.html` |
+
+mod arms;
+mod fold;
+pub mod folds;
+pub mod options;
+mod parallel;
+pub mod planted;
+pub mod report;
+pub mod results;
+mod signals;
+pub mod study;
+mod summarise;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use scaletot::eval::planted::PlantedConfig;
+use scaletot::eval::{Metric, normalised_gini, spearman};
+use scaletot::profile::Progress;
+
+use arms::{ARMS, FoldResult};
+use fold::Work;
+use folds::{Fold, folds};
+use options::EvaluateOptions;
+use results::{ArmInfo, FORMAT, Labels, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
+use study::Study;
+
+use crate::stages::{StageReport, Stages, file_hash, write_json, write_text};
+use crate::tasks::Task;
+
+/// Folds of a planted world: one is run, on a third of the users; repeats are worlds of their own.
+const PLANTED_FOLDS: usize = 3;
+
+/// The name of the synthetic task.
+pub const PLANTED: &str = "planted";
+/// The results' file.
+pub const RESULTS: &str = "results.json";
+/// The report.
+pub const REPORT: &str = "report.html";
+
+/// Runs every fold that is not done yet, and writes `results.json`.
+///
+/// # Errors
+/// The first error of any fold. Finished folds stay, and the next run goes on from there.
+pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str)) -> Result<Results> {
+    let options = &options.clone().checked()?;
+    let device = options.device.device()?;
+    let out = options.out();
+    if options.fresh && out.join(crate::stages::STAGES).exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+    }
+    let task = if options.task == PLANTED { None } else { Some(Task::find(&options.task)?) };
+    let study = match &task {
+        Some(task) => Some(Study::of_task(task, options)?),
+        None => None,
+    };
+    let mut run = Run {
+        options,
+        device,
+        progress,
+        say,
+        stages: Stages::open(&out, fingerprint(options)?)?,
+        folds: Vec::new(),
+        spent: 0.0,
+    };
+    let study = match study {
+        Some(study) => {
+            let rows = study.labelled();
+            for fold in folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.seed) {
+                run.fold(&study, fold)?;
+            }
+            study
+        }
+        None => run.worlds()?,
+    };
+    let results = run.results(&study, task.as_ref())?;
+    write_json(&out.join(RESULTS), &results)?;
+    write_text(&out.join(REPORT), &report::render(&results)?)?;
+    Ok(results)
+}
+
+struct Run<'a> {
+    options: &'a EvaluateOptions,
+    device: Device,
+    progress: &'a dyn Progress,
+    say: &'a dyn Fn(&str),
+    stages: Stages,
+    folds: Vec<FoldResult>,
+    /// Seconds of the folds, those of earlier runs among them.
+    spent: f64,
+}
+
+impl Run<'_> {
+    /// One split of a world of its own per repeat; gives the last world.
+    fn worlds(&mut self) -> Result<Study> {
+        let mut last = None;
+        for repeat in 0..self.options.repeats {
+            let mut config = PlantedConfig::default();
+            config.seed = self.options.seed + repeat as u64;
+            let study = planted::study(&config, self.options.noise, self.options.min_populated)?;
+            let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, config.seed).remove(0);
+            fold.repeat = repeat;
+            self.fold(&study, fold)?;
+            last = Some(study);
+        }
+        last.context("no repeat was run")
+    }
+
+    fn fold(&mut self, study: &Study, mut fold: Fold) -> Result<()> {
+        let name = format!("repeat {} fold {}", fold.repeat + 1, fold.fold + 1);
+        let dir = self.options.out().join(name.replace(' ', "-"));
+        let file = dir.join("fold.json");
+        // Whoever has a profile but no known outcome may still be learned from.
+        fold.train.extend(study.eligible.iter().filter(|&&row| study.outcomes[row].is_none()));
+        fold.train.sort_unstable();
+        if let Some(report) = self.stages.finished(&name).filter(|_| file.exists()) {
+            (self.say)(&format!("{name}: done by an earlier run, not run again"));
+            self.spent += report.seconds;
+            let text =
+                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            self.folds.push(serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?);
+            return Ok(());
+        }
+        (self.say)(&name);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let began = Instant::now();
+        let work =
+            Work { study, options: self.options, device: &self.device, progress: self.progress, fold: &fold };
+        let result = work.run(&dir).with_context(|| name.clone())?;
+        write_json(&file, &result)?;
+        let report = StageReport {
+            users: (fold.train.len() + fold.test.len()) as u64,
+            seconds: began.elapsed().as_secs_f64(),
+            ..StageReport::default()
+        };
+        self.spent += report.seconds;
+        self.stages.finish(&name, report)?;
+        self.folds.push(result);
+        Ok(())
+    }
+
+    fn results(&self, study: &Study, task: Option<&Task>) -> Result<Results> {
+        let options = self.options;
+        let labelled = study.labelled();
+        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let zero = truth.iter().filter(|&&outcome| outcome == 0.0).count() as f64;
+        let states: Vec<String> = study.chain.states().iter().map(|state| state.name().to_owned()).collect();
+        let test = |fold: &FoldResult| -> Vec<f64> {
+            fold.test.iter().map(|&row| study.outcomes[row].unwrap_or(0.0)).collect()
+        };
+        let sum = |of: fn(&FoldResult) -> u64| self.folds.iter().map(of).sum::<u64>();
+        let questions = sum(|fold| fold.teacher.questions);
+        let calls = sum(|fold| fold.teacher.calls);
+        Ok(Results {
+            format: FORMAT,
+            run: RunInfo {
+                command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                commit: commit(),
+                machine: machine(options.workers.get()),
+                date: chrono::Utc::now().format("%Y-%m-%d").to_string(),
+                seconds: self.spent,
+                seed: options.seed,
+                device: options.device.name().to_owned(),
+                teacher: study.teacher.model().to_owned(),
+                coverage: options.coverage,
+                folds: options.folds,
+                repeats: options.repeats,
+            },
+            task: TaskInfo {
+                name: options.task.clone(),
+                title: task.map_or_else(
+                    || "A planted world: hidden states, profiles with holes, mostly no value".to_owned(),
+                    |task| task.title.clone(),
+                ),
+                source: task
+                    .map_or_else(|| "generated from a seed".to_owned(), |task| task.source.to_string()),
+                outcome: task.map_or_else(|| "value".to_owned(), |task| task.outcome.clone()),
+                unit: task.map_or_else(String::new, |task| task.unit.clone()),
+                users: study.profiles.len(),
+                with_profile: study.eligible.len(),
+                labelled: labelled.len(),
+                zero_share: zero / truth.len().max(1) as f64,
+                mean_outcome: summarise::mean(&truth),
+                fields: study.schema.fields().iter().map(|field| field.name().to_owned()).collect(),
+                states: states.clone(),
+            },
+            arms: ARMS
+                .iter()
+                .map(|&(name, description)| ArmInfo {
+                    name: name.to_owned(),
+                    description: description.to_owned(),
+                })
+                .collect(),
+            cells: self.folds.iter().flat_map(|fold| fold.cells.iter().cloned()).collect(),
+            curves: summarise::curves(&self.folds),
+            deciles: summarise::deciles(&self.folds, &study.outcomes),
+            gains: summarise::gains(&self.folds, test)?,
+            transfer: self.folds.iter().map(|fold| fold.transfer.clone()).collect(),
+            entropy: summarise::entropy(&self.folds, states),
+            coverage: Vec::new(),
+            ledger: Ledger {
+                reasoned: sum(|fold| fold.teacher.users),
+                questions,
+                saved: questions.saturating_sub(calls),
+                distinct: calls,
+                tokens: sum(|fold| fold.teacher.tokens),
+                everybody: study.eligible.len() as u64,
+                seconds_per_call: None,
+                encoder_seconds_per_million: 0.0,
+            },
+            searches: Vec::new(),
+            experiment: None,
+            planted: self.planted(study, &labelled),
+            notes: task.map_or_else(Vec::new, |task| task.notes.clone()),
+        })
+    }
+
+    fn planted(&self, study: &Study, labelled: &[usize]) -> Option<PlantedResults> {
+        let planted = study.planted.as_ref()?;
+        let world = planted.world();
+        let names: Vec<&String> = self.folds.first()?.accuracy.iter().map(|(name, _)| name).collect();
+        let accuracy = names
+            .into_iter()
+            .map(|name| {
+                let of = |fold: &FoldResult| {
+                    fold.accuracy.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
+                };
+                let values: Vec<f64> = self.folds.iter().filter_map(of).collect();
+                (name.clone(), summarise::mean(&values))
+            })
+            .collect();
+        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let oracle: Vec<f64> = labelled.iter().filter_map(|&row| world.expected_score(row).ok()).collect();
+        let metrics = [
+            (Metric::Spearman, spearman(&truth, &oracle)),
+            (Metric::NormalisedGini, normalised_gini(&truth, &oracle)),
+        ];
+        Some(PlantedResults {
+            noise: self.options.noise,
+            bayes: world.bayes_accuracy(),
+            accuracy,
+            oracle: metrics.into_iter().filter_map(|(metric, value)| Some((metric, value.ok()?))).collect(),
+            refinement: Vec::new(),
+        })
+    }
+}
+
+/// Everything that decides the results.
+fn fingerprint(options: &EvaluateOptions) -> Result<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
+    set("version", env!("CARGO_PKG_VERSION").to_owned());
+    set("task", options.task.clone());
+    if let Some(teacher) = &options.teacher {
+        set("teacher", file_hash(teacher.path())?);
+    }
+    if let Some(data) = options.data.as_deref().filter(|data| data.is_file()) {
+        set("data", file_hash(data)?);
+    }
+    set("coverage", options.coverage.to_string());
+    set("labels", format!("{:?}", options.labels));
+    set("folds", options.folds.to_string());
+    set("draws", options.draws.to_string());
+    set("replicates", options.replicates.to_string());
+    set("min-populated", options.min_populated.to_string());
+    set("noise", options.noise.to_string());
+    set("seed", options.seed.to_string());
+    set("device", options.device.name().to_owned());
+    set("ablations", format!("{:?}", options.ablations));
+    Ok(settings)
+}
+
+fn machine(workers: usize) -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    format!("{}, {cores} cores, {workers} threads used", model.unwrap_or(std::env::consts::ARCH))
+}
+
+fn commit() -> Option<String> {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The curve of one arm by one metric, for printing.
+#[must_use]
+pub fn table(results: &Results, metric: Metric) -> String {
+    use comfy_table::{CellAlignment, Table, presets};
+    let mut sizes: Vec<Labels> = results.curves.iter().map(|point| point.labels).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let mut header = vec![metric.name().to_owned()];
+    header.extend(sizes.iter().map(|size| match size {
+        Labels::Count(n) => n.to_string(),
+        Labels::All => "all".to_owned(),
+    }));
+    table.set_header(header);
+    for arm in &results.arms {
+        let mut row = vec![arm.name.clone()];
+        for &size in &sizes {
+            let point = results
+                .curves
+                .iter()
+                .find(|point| point.arm == arm.name && point.labels == size && point.metric == metric);
+            row.push(point.map_or_else(String::new, |point| format!("{:.3}", point.mean)));
+        }
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}

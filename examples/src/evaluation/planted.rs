@@ -1,0 +1,137 @@
+//! A planted world as a study: its profiles as a table, and a teacher that knows the posterior, blurred.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use scaletot::chain::{ChainSchema, StateDef};
+use scaletot::eval::planted::{Blur, PlantedConfig, PlantedWorld};
+use scaletot::profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Value};
+use scaletot::teacher::{LabelAnswer, PromptKey, Question, Teacher};
+
+use super::study::Study;
+
+/// A world whose last state has its values in the order of the score that goes with them, as a schema's author would put them: so its
+/// expected level can rank users without any label.
+#[derive(Debug)]
+pub struct Planted {
+    world: PlantedWorld,
+    /// The world's value of every value of the last state.
+    order: Vec<u16>,
+}
+
+impl Planted {
+    fn new(config: &PlantedConfig) -> Result<Self> {
+        let world = PlantedWorld::new(config)?;
+        let mut scores = vec![(0.0, 0.0); config.values];
+        for user in 0..world.users() {
+            if let Some((sum, count)) =
+                world.states(user)?.last().and_then(|&last| scores.get_mut(usize::from(last)))
+            {
+                *sum += world.score(user)?;
+                *count += 1.0;
+            }
+        }
+        let level = |value: &u16| {
+            scores.get(usize::from(*value)).map_or(0.0, |(sum, count)| sum / f64::max(*count, 1.0))
+        };
+        let mut order: Vec<u16> = (0..).take(config.values).collect();
+        order.sort_by(|a, b| level(a).total_cmp(&level(b)));
+        Ok(Self { world, order })
+    }
+
+    /// The world itself.
+    #[must_use]
+    pub fn world(&self) -> &PlantedWorld {
+        &self.world
+    }
+
+    /// The true chain of a user; empty for a user who is not there.
+    #[must_use]
+    pub fn truth(&self, user: usize) -> Vec<u16> {
+        let mut states = self.world.states(user).map(<[u16]>::to_vec).unwrap_or_default();
+        if let Some(last) = states.last_mut() {
+            *last =
+                (0..).zip(&self.order).find(|(_, value)| **value == *last).map_or(*last, |(place, _)| place);
+        }
+        states
+    }
+}
+
+/// Knows the exact conditional of every state given the profile, blurred by logit noise.
+struct PlantedTeacher {
+    planted: Arc<Planted>,
+    blur: Blur,
+    name: String,
+}
+
+impl Teacher for PlantedTeacher {
+    fn model(&self) -> &str {
+        &self.name
+    }
+
+    fn answer(&self, question: &Question<'_>) -> scaletot::teacher::Result<LabelAnswer> {
+        let path = question.path.get(..question.state).unwrap_or(question.path);
+        let said = self.planted.world.blurred(question.row, path, &self.blur).map_err(|error| {
+            scaletot::teacher::Error::Model { model: self.name.clone(), message: error.to_string() }
+        })?;
+        let last = question.state + 1 == question.schema.len();
+        let log_probs = (0..said.len())
+            .map(|value| if last { usize::from(self.planted.order[value]) } else { value })
+            .map(|value| said[value].ln())
+            .collect();
+        Ok(LabelAnswer::new(log_probs, 0))
+    }
+
+    /// The noise is the user's own, so equal prompts have different answers.
+    fn cache_key(&self, _: &Question<'_>) -> Option<PromptKey> {
+        None
+    }
+}
+
+/// A world of its own per seed.
+///
+/// # Errors
+/// If the schemas cannot be built.
+pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) -> Result<Study> {
+    let planted = Arc::new(Planted::new(config)?);
+    let world = planted.world();
+    let codes: Vec<String> = (0..config.codes).map(|code| format!("c{code}")).collect();
+    let mut schema = ProfileSchema::builder("planted");
+    for name in world.field_names() {
+        schema = schema.field(FieldSpec::categorical(name, codes.clone()));
+    }
+    let mut builder = TableBuilder::new(schema.build()?);
+    for user in 0..world.users() {
+        let cells: Vec<Option<Value<'_>>> =
+            world.profile(user)?.iter().map(|code| code.map(|code| Value::Code(u32::from(code)))).collect();
+        builder.push_values(user as i64, &cells)?;
+    }
+    let profiles = builder.finish();
+    let values: Vec<String> = (0..config.values).map(|value| format!("v{value}")).collect();
+    let mut chain = ChainSchema::builder("planted");
+    let mut earlier: Vec<String> = Vec::new();
+    for name in world.state_names() {
+        let state = StateDef::ordinal(name.clone(), values.clone()).depends_on(earlier.clone());
+        chain = chain.state(state);
+        earlier.push(name);
+    }
+    let outcomes = world.outcomes().iter().map(|&outcome| Some(outcome)).collect();
+    let eligible =
+        (0..profiles.len()).filter(|&row| profiles.populated(row) >= min_populated.max(1)).collect();
+    Ok(Study {
+        schema: Arc::clone(profiles.schema()),
+        chain: chain.build()?,
+        segments: Segments::all(profiles.len()),
+        outcomes,
+        groups: None,
+        levels: 5,
+        teacher: Box::new(PlantedTeacher {
+            planted: Arc::clone(&planted),
+            blur: Blur::new(noise, config.seed),
+            name: format!("planted, noise {noise}, seed {}", config.seed),
+        }),
+        profiles,
+        planted: Some(planted),
+        eligible,
+    })
+}

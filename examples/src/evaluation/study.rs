@@ -1,0 +1,107 @@
+//! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use scaletot::chain::ChainSchema;
+use scaletot::profile::{ProfileSchema, ProfileTable, Segments, Verbaliser};
+use scaletot::search::{Budget, RefineConfig, Strategy};
+use scaletot::teacher::{Prompter, Reasoner, Teacher};
+
+use super::options::EvaluateOptions;
+use super::planted::Planted;
+use crate::options::TeacherChoice;
+use crate::tasks::Task;
+use crate::teachers;
+
+/// Hard bound on the questions of one user's search.
+const MAX_QUERIES: u64 = 64;
+
+/// One population with its outcomes and its teacher.
+pub struct Study {
+    /// Profile schema.
+    pub schema: Arc<ProfileSchema>,
+    /// Chain schema.
+    pub chain: ChainSchema,
+    /// Every user of the task.
+    pub profiles: ProfileTable,
+    /// Realised value per user; `None` where it is not known.
+    pub outcomes: Vec<Option<f64>>,
+    /// User segments.
+    pub segments: Segments,
+    /// Users with the same number stay in one fold.
+    pub groups: Option<Vec<usize>>,
+    /// Levels that a number is put into words by.
+    pub levels: usize,
+    /// Who answers.
+    pub teacher: Box<dyn Teacher>,
+    /// The world that the users are drawn from, where it is known.
+    pub planted: Option<Arc<Planted>>,
+    /// Rows with enough populated fields, ascending.
+    pub eligible: Vec<usize>,
+}
+
+impl std::fmt::Debug for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Study")
+            .field("users", &self.profiles.len())
+            .field("teacher", &self.teacher.model())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Study {
+    /// The users of a task, and the teacher that was asked for: by default its recorded answers, or else its rules.
+    ///
+    /// # Errors
+    /// If the task's table or the teacher cannot be read.
+    pub fn of_task(task: &Task, options: &EvaluateOptions) -> Result<Self> {
+        let population = task.load(options.data.as_deref())?;
+        let choice = options.teacher.clone().unwrap_or_else(|| match &population.answers {
+            Some(answers) => TeacherChoice::Replay(answers.clone()),
+            None => TeacherChoice::Rules(population.rules.clone()),
+        });
+        let teacher = teachers::open(&choice, &population.schema, &population.chain)?;
+        let least = options.min_populated.max(1);
+        let eligible = (0..population.profiles.len())
+            .filter(|&row| population.profiles.populated(row) >= least)
+            .collect();
+        Ok(Self {
+            schema: population.schema,
+            chain: population.chain,
+            profiles: population.profiles,
+            outcomes: population.outcomes,
+            segments: population.segments,
+            groups: population.groups,
+            levels: task.levels,
+            teacher,
+            planted: None,
+            eligible,
+        })
+    }
+
+    /// Eligible rows with a known outcome.
+    #[must_use]
+    pub fn labelled(&self) -> Vec<usize> {
+        self.eligible.iter().copied().filter(|&row| self.outcomes[row].is_some()).collect()
+    }
+
+    /// A reasoner with the run's strategy, uncalibrated.
+    ///
+    /// # Errors
+    /// If the schemas do not fit each other.
+    pub fn reasoner(&self, options: &EvaluateOptions, seed: u64) -> Result<Reasoner<'_>> {
+        let verbaliser = Verbaliser::fit(&self.profiles, self.levels)?;
+        let prompter = Prompter::new(&self.schema, self.chain.clone(), verbaliser)?;
+        let strategy = match options.ablations.greedy {
+            true => Strategy::Greedy,
+            false => Strategy::Refine(RefineConfig::default()),
+        };
+        Ok(Reasoner::builder(&*self.teacher, prompter)
+            .strategy(strategy)
+            .budget(Budget::default().with_queries(MAX_QUERIES))
+            .min_populated(options.min_populated)
+            .seed(seed)
+            .build()?)
+    }
+}

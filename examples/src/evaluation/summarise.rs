@@ -1,0 +1,235 @@
+//! From the folds' figures to curves with intervals, decile tables and gain curves.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use scaletot::eval::{Interval, Metric, decile_table, top_share};
+
+use super::arms::{ARMS, FoldResult, METRICS, Replicates};
+use super::results::{ArmDeciles, ArmGains, CurvePoint, Entropy, Labels, Paired};
+
+/// Level of all intervals.
+const LEVEL: f64 = 0.95;
+/// The arm that all others are compared with.
+pub(super) const BASELINE: &str = "profile";
+
+/// Per arm, labels and metric: mean, interval, and the paired difference to the baseline.
+pub(super) fn curves(folds: &[FoldResult]) -> Vec<CurvePoint> {
+    let sizes: std::collections::BTreeSet<Labels> =
+        folds.iter().flat_map(|fold| fold.counts.iter().map(|&(labels, _)| labels)).collect();
+    let mut points = Vec::new();
+    for (arm, _) in ARMS {
+        for &labels in &sizes {
+            for metric in METRICS {
+                points.extend(point(folds, arm, labels, metric));
+            }
+        }
+    }
+    points
+}
+
+fn point(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Option<CurvePoint> {
+    let means = fold_means(folds, arm, labels, metric);
+    if means.is_empty() {
+        return None;
+    }
+    let values: Vec<f64> = means.values().copied().collect();
+    let counts: Vec<f64> = folds
+        .iter()
+        .filter_map(|fold| fold.counts.iter().find(|(size, _)| *size == labels))
+        .map(|&(_, count)| count as f64)
+        .collect();
+    let replicates = replicate_means(folds, arm, labels, metric);
+    let estimate = mean(&values);
+    let against_profile = (arm != BASELINE).then(|| paired(folds, arm, labels, metric, &means)).flatten();
+    Some(CurvePoint {
+        arm: arm.to_owned(),
+        labels,
+        count: mean(&counts),
+        metric,
+        mean: estimate,
+        interval: interval(estimate, replicates),
+        deviation: deviation(&values),
+        folds: values.len(),
+        against_profile,
+    })
+}
+
+fn paired(
+    folds: &[FoldResult],
+    arm: &str,
+    labels: Labels,
+    metric: Metric,
+    means: &BTreeMap<(usize, usize), f64>,
+) -> Option<Paired> {
+    let baseline = fold_means(folds, BASELINE, labels, metric);
+    let differences: Vec<f64> =
+        means.iter().filter_map(|(fold, value)| Some(value - baseline.get(fold)?)).collect();
+    if differences.is_empty() {
+        return None;
+    }
+    let ours = replicate_means(folds, arm, labels, metric);
+    let theirs = replicate_means(folds, BASELINE, labels, metric);
+    let replicates = ours.into_iter().zip(theirs).map(|(a, b)| Some(a? - b?)).collect();
+    let difference = mean(&differences);
+    let interval = interval(difference, replicates);
+    Some(Paired {
+        difference,
+        error: deviation(&differences) / (differences.len() as f64).sqrt(),
+        interval,
+        verdict: interval.verdict(metric.higher_is_better()),
+    })
+}
+
+/// Mean over draws, per (repeat, fold).
+fn fold_means(
+    folds: &[FoldResult],
+    arm: &str,
+    labels: Labels,
+    metric: Metric,
+) -> BTreeMap<(usize, usize), f64> {
+    let mut means = BTreeMap::new();
+    for fold in folds {
+        let values: Vec<f64> = fold
+            .cells
+            .iter()
+            .filter(|cell| cell.arm == arm && cell.labels == labels)
+            .filter_map(|cell| cell.metrics.iter().find(|(of, _)| *of == metric).map(|&(_, value)| value))
+            .collect();
+        if !values.is_empty() {
+            means.insert((fold.repeat, fold.fold), mean(&values));
+        }
+    }
+    means
+}
+
+/// Mean over folds of every replicate; `None` where a fold's is undefined.
+fn replicate_means(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Vec<Option<f64>> {
+    let of_folds: Vec<&Replicates> = folds
+        .iter()
+        .filter_map(|fold| {
+            fold.replicates.iter().find(|r| r.arm == arm && r.labels == labels && r.metric == metric)
+        })
+        .collect();
+    let count = of_folds.iter().map(|r| r.values.len()).min().unwrap_or(0);
+    (0..count)
+        .map(|at| {
+            let values: Option<Vec<f64>> = of_folds.iter().map(|r| r.values[at]).collect();
+            values.map(|values| mean(&values))
+        })
+        .collect()
+}
+
+/// The percentile interval of the replicates.
+pub(super) fn interval(estimate: f64, replicates: Vec<Option<f64>>) -> Interval {
+    let drawn = replicates.len();
+    let mut values: Vec<f64> = replicates.into_iter().flatten().collect();
+    values.sort_by(f64::total_cmp);
+    let quantile = |q: f64| -> f64 {
+        let place = q * (values.len().max(1) - 1) as f64;
+        let (below, above) = (place.floor() as usize, place.ceil() as usize);
+        match (values.get(below), values.get(above)) {
+            (Some(low), Some(high)) => low + (high - low) * place.fract(),
+            _ => estimate,
+        }
+    };
+    Interval {
+        estimate,
+        low: quantile((1.0 - LEVEL) / 2.0),
+        high: quantile((1.0 + LEVEL) / 2.0),
+        level: LEVEL,
+        replicates: drawn,
+        undefined: drawn - values.len(),
+    }
+}
+
+/// Decile tables with all labels over the test users of the first repeat.
+pub(super) fn deciles(folds: &[FoldResult], outcomes: &[Option<f64>]) -> Vec<ArmDeciles> {
+    let of = |arm: &str| {
+        let (mut truth, mut scores) = (Vec::new(), Vec::new());
+        for fold in folds.iter().filter(|fold| fold.repeat == 0) {
+            let predicted = fold.predictions.iter().find(|(name, _)| name == arm);
+            for (&row, &score) in fold.test.iter().zip(predicted.into_iter().flat_map(|(_, scores)| scores)) {
+                truth.push(outcomes[row].unwrap_or(0.0));
+                scores.push(score);
+            }
+        }
+        decile_table(&truth, &scores).ok()
+    };
+    ARMS.iter().filter_map(|&(arm, _)| Some(ArmDeciles { arm: arm.to_owned(), rows: of(arm)? })).collect()
+}
+
+/// Gain curves with all labels, mean over folds.
+pub(super) fn gains(
+    folds: &[FoldResult],
+    outcomes: impl Fn(&FoldResult) -> Vec<f64>,
+) -> Result<Vec<ArmGains>> {
+    let mut all = Vec::new();
+    for (arm, _) in ARMS {
+        let mut sums = vec![0.0; 21];
+        let mut count = 0.0;
+        for fold in folds {
+            let Some((_, scores)) = fold.predictions.iter().find(|(name, _)| name == arm) else { continue };
+            let truth = outcomes(fold);
+            for (at, sum) in sums.iter_mut().enumerate().skip(1) {
+                *sum += top_share(&truth, scores, at as f64 / 20.0).context("gain curve")?;
+            }
+            count += 1.0;
+        }
+        if count > 0.0 {
+            let points = sums.iter().enumerate().map(|(at, sum)| (at as f64 / 20.0, sum / count)).collect();
+            all.push(ArmGains { arm: arm.to_owned(), points });
+        }
+    }
+    Ok(all)
+}
+
+/// Entropies over the covered users of all folds.
+pub(super) fn entropy(folds: &[FoldResult], states: Vec<String>) -> Option<Entropy> {
+    let users: usize = folds.iter().map(|fold| fold.entropy.users).sum();
+    if users == 0 {
+        return None;
+    }
+    let changed: usize = folds.iter().map(|fold| fold.entropy.changed).sum();
+    let per_state = |of: fn(&FoldResult) -> &Vec<f64>| -> Vec<f64> {
+        (0..states.len())
+            .map(|k| folds.iter().filter_map(|fold| of(fold).get(k)).sum::<f64>() / users as f64)
+            .collect()
+    };
+    Some(Entropy {
+        before: per_state(|fold| &fold.entropy.before),
+        after: per_state(|fold| &fold.entropy.after),
+        changed: changed as f64 / users as f64,
+        states,
+    })
+}
+
+pub(super) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return 0.0;
+    }
+    let centre = mean(values);
+    (values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_holds_the_middle_of_the_replicates() {
+        let replicates = (0..=1000).map(|i| Some(f64::from(i) / 1000.0)).chain([None]).collect();
+        let found = interval(0.5, replicates);
+        assert!((found.low - 0.025).abs() < 1e-12 && (found.high - 0.975).abs() < 1e-12, "{found:?}");
+        assert_eq!((found.replicates, found.undefined), (1002, 1));
+    }
+
+    #[test]
+    fn no_replicate_leaves_the_estimate() {
+        assert_eq!(interval(0.5, vec![None]).low, 0.5);
+    }
+}
