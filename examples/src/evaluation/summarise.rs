@@ -166,7 +166,7 @@ pub(super) fn gains(
 ) -> Result<Vec<ArmGains>> {
     let mut all = Vec::new();
     for (arm, _) in ARMS {
-        let mut sums = vec![0.0; 21];
+        let mut sums = [0.0; 21];
         let mut count = 0.0;
         for fold in folds {
             let Some((_, scores)) = fold.predictions.iter().find(|(name, _)| name == arm) else { continue };
