@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`options`] | the command line |
 //! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
-//! | [`folds`] | folds of users and draws of labels |
+//! | [`mod@folds`] | folds of users and draws of labels |
 //! | `fold`, `arms` | the work on one fold: reason, learn, distil; every arm's predictions |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
