@@ -5,26 +5,18 @@ use std::path::Path;
 
 use anyhow::Result;
 use ndarray::Array2;
-use rand::RngExt;
-use scaletot::eval::Metric;
 use serde::{Deserialize, Serialize};
 
 use super::fold::{Learnt, Reasoned, Work};
-use super::folds::{Draw, draws, stream};
+use super::folds::{Draw, draws};
 use super::parallel;
-use super::results::{Cell, Labels, Transfer};
+use super::peers;
+use super::resample::{Measuring, Replicates, Scores, Size};
+use super::results::{Cell, SearchTree, Transfer};
+use super::searches::searches;
 use super::signals::Signals;
 use crate::downstream::ridge;
 use crate::features::profile_features;
-
-/// What is measured.
-pub(super) const METRICS: [Metric; 5] = [
-    Metric::Spearman,
-    Metric::NormalisedGini,
-    Metric::AucOfPositive,
-    Metric::TopDecileLift,
-    Metric::CalibrationError,
-];
 
 /// The arms in the order of the report, with what they are.
 pub(super) const ARMS: [(&str, &str); 5] = [
@@ -44,27 +36,22 @@ pub(super) struct FoldResult {
     pub(super) repeat: usize,
     pub(super) fold: usize,
     pub(super) cells: Vec<Cell>,
-    /// Labelled users per size.
-    pub(super) counts: Vec<(Labels, usize)>,
+    /// Numbers of labels, ascending.
+    pub(super) sizes: Vec<Size>,
     pub(super) replicates: Vec<Replicates>,
-    /// Test rows and, per arm, the predictions with all labels.
+    /// Test rows, their outcomes and, per arm, the predictions with all labels.
     pub(super) test: Vec<usize>,
+    pub(super) outcomes: Vec<f64>,
     pub(super) predictions: Vec<(String, Vec<f64>)>,
     pub(super) transfer: Transfer,
     pub(super) entropy: EntropySums,
     pub(super) teacher: TeacherSums,
     /// State accuracy of teacher, student and encoder where the truth is known.
     pub(super) accuracy: Vec<(String, f64)>,
-}
-
-/// A metric on resampled test users; the same resamples for every arm.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Replicates {
-    pub(super) arm: String,
-    pub(super) labels: Labels,
-    pub(super) metric: Metric,
-    /// `None` where the metric is undefined on a resample.
-    pub(super) values: Vec<Option<f64>>,
+    /// Searches of a few users, of the first fold alone.
+    pub(super) searches: Vec<SearchTree>,
+    /// Seconds in which the encoder scored a million users.
+    pub(super) encoder_seconds_per_million: f64,
 }
 
 /// Entropies summed over covered users.
@@ -108,6 +95,7 @@ impl Work<'_> {
         let (teacher, chains) = self.teacher(&reasoner, &all)?;
 
         let draws = draws(self.fold, &labelled, &self.options.labels, self.options.draws, self.options.seed);
+        peers::export(study, self.fold, &draws, dir)?;
         let single = |draw: &Draw| draws.iter().filter(|other| other.labels == draw.labels).count() == 1;
         let mut aligned: Vec<Option<Learnt>> = Vec::new();
         for draw in &draws {
@@ -131,31 +119,44 @@ impl Work<'_> {
         let predicted = predicted?;
 
         let outcomes: Vec<f64> = self.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect();
-        let mut cells = Vec::new();
-        for (job, predicted) in jobs.iter().zip(&predicted) {
-            for (&arm, scores) in predicted {
-                let metrics = defined(&job.draw)
-                    .filter_map(|metric| Some((metric, metric.compute(&outcomes, scores).ok()?)))
-                    .collect();
-                let Draw { labels, draw, .. } = job.draw;
-                let (repeat, fold) = (self.fold.repeat, self.fold.fold);
-                cells.push(Cell { repeat, fold, arm: arm.to_owned(), labels, draw, metrics });
+        let sizes = sizes(&draws);
+        let with_all: Vec<(String, Vec<f64>)> = predicted
+            .last()
+            .into_iter()
+            .flatten()
+            .map(|(arm, scores)| ((*arm).to_owned(), scores.clone()))
+            .collect();
+        let mut arms: BTreeMap<String, Scores> = BTreeMap::new();
+        for (job, predicted) in jobs.iter().zip(predicted) {
+            for (arm, scores) in predicted {
+                arms.entry(arm.to_owned()).or_default().insert((job.draw.labels, job.draw.draw), scores);
             }
         }
-        let counts =
-            jobs.iter().filter(|job| job.draw.draw == 0).map(|job| (job.draw.labels, job.draw.rows.len()));
-        let with_all = predicted.last().into_iter().flatten();
+        let measuring = Measuring {
+            options: self.options,
+            repeat: self.fold.repeat,
+            fold: self.fold.fold,
+            sizes: &sizes,
+            outcomes: &outcomes,
+            progress: self.progress,
+        };
         Ok(FoldResult {
             repeat: self.fold.repeat,
             fold: self.fold.fold,
-            counts: counts.collect(),
-            replicates: self.resample(&jobs, &predicted, &outcomes)?,
-            cells,
+            replicates: measuring.replicates(&arms)?,
+            cells: arms.iter().flat_map(|(arm, scores)| measuring.cells(arm, scores)).collect(),
+            sizes,
             test: self.fold.test.clone(),
-            predictions: with_all.map(|(arm, scores)| ((*arm).to_owned(), scores.clone())).collect(),
+            predictions: with_all,
+            outcomes,
             accuracy: self.accuracy(&teacher, &all, &chains, &base),
             transfer: jobs.last().map_or(&base, |job| job.learnt).transfer.clone(),
             entropy: entropy(&reasoned, study.chain.len()),
+            searches: match (self.fold.repeat, self.fold.fold) {
+                (0, 0) => searches(&reasoner, study, &telling(&reasoned))?,
+                _ => Vec::new(),
+            },
+            encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,
             teacher: TeacherSums {
                 users: reasoned.records.len() as u64,
                 questions: reasoned.records.iter().map(|record| record.cost.queries).sum(),
@@ -185,51 +186,6 @@ impl Work<'_> {
         Ok(predicted)
     }
 
-    /// Metrics on resampled test users. A replicate takes one draw per number of labels at random, so that the spread between draws
-    /// is in the intervals, and resamples the users once for all arms, so that differences are paired.
-    fn resample(
-        &self,
-        jobs: &[Job<'_>],
-        predicted: &[Predicted],
-        outcomes: &[f64],
-    ) -> Result<Vec<Replicates>> {
-        let mut by_labels: BTreeMap<Labels, Vec<usize>> = BTreeMap::new();
-        for (at, job) in jobs.iter().enumerate() {
-            by_labels.entry(job.draw.labels).or_default().push(at);
-        }
-        let replicates: Vec<usize> = (0..self.options.replicates).collect();
-        self.progress.start("bootstrap", replicates.len() as u64);
-        let values = parallel::map(self.options.workers.get(), &replicates, self.progress, |&replicate| {
-            let (repeat, fold) = (self.fold.repeat as u64, self.fold.fold as u64);
-            let mut rng = stream(self.options.seed, &[3, repeat, fold, replicate as u64]);
-            let users: Vec<usize> = outcomes.iter().map(|_| rng.random_range(0..outcomes.len())).collect();
-            let pick = |values: &[f64]| users.iter().map(|&user| values[user]).collect::<Vec<_>>();
-            let truth = pick(outcomes);
-            let mut values = Vec::new();
-            for at in by_labels.values() {
-                let at = at[rng.random_range(0..at.len())];
-                for scores in predicted[at].values() {
-                    let scores = pick(scores);
-                    values.extend(defined(&jobs[at].draw).map(|metric| metric.compute(&truth, &scores).ok()));
-                }
-            }
-            Ok(values)
-        });
-        self.progress.finish();
-        let values = values?;
-        let mut all = Vec::new();
-        for (&labels, at) in &by_labels {
-            for arm in predicted[at[0]].keys() {
-                for metric in defined(&jobs[at[0]].draw) {
-                    let place = all.len();
-                    let values = values.iter().map(|replicate| replicate[place]).collect();
-                    all.push(Replicates { arm: (*arm).to_owned(), labels, metric, values });
-                }
-            }
-        }
-        Ok(all)
-    }
-
     fn accuracy(
         &self,
         teacher: &Signals,
@@ -256,10 +212,28 @@ impl Work<'_> {
     }
 }
 
-/// A level without labels is no prediction of the outcome's size, so it has no calibration.
-fn defined(draw: &Draw) -> impl Iterator<Item = Metric> {
-    let unlabelled = draw.rows.is_empty();
-    METRICS.into_iter().filter(move |metric| !(unlabelled && matches!(metric, Metric::CalibrationError)))
+/// How often every number of labels was drawn.
+fn sizes(draws: &[Draw]) -> Vec<Size> {
+    let mut sizes: Vec<Size> = Vec::new();
+    for draw in draws {
+        match sizes.last_mut().filter(|size| size.labels == draw.labels) {
+            Some(size) => size.draws += 1,
+            None => sizes.push(Size { labels: draw.labels, draws: 1, rows: draw.rows.len() }),
+        }
+    }
+    sizes
+}
+
+/// A few users whose searches are worth a look: those with the most rounds, and the first two.
+fn telling(reasoned: &Reasoned) -> Vec<usize> {
+    let mut order: Vec<usize> =
+        (0..reasoned.rows.len()).filter(|&i| reasoned.records[i].best.is_some()).collect();
+    let first: Vec<usize> = order.iter().copied().take(2).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(reasoned.records[i].cost.rounds));
+    let mut chosen: Vec<usize> = order.into_iter().take(2).chain(first).collect();
+    let mut seen = std::collections::HashSet::new();
+    chosen.retain(|&i| seen.insert(i));
+    chosen.into_iter().map(|i| reasoned.rows[i]).collect()
 }
 
 fn entropy(reasoned: &Reasoned, states: usize) -> EntropySums {

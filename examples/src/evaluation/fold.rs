@@ -1,6 +1,7 @@
 //! The work on one fold: reason, learn, distil, and fit every arm at every number of labels.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
@@ -49,6 +50,8 @@ pub(super) struct Learnt {
     pub(super) student: Signals,
     pub(super) encoder: Signals,
     pub(super) transfer: Transfer,
+    /// Seconds in which the encoder scored the whole table.
+    pub(super) encoder_seconds: f64,
 }
 
 impl Work<'_> {
@@ -208,8 +211,10 @@ impl Work<'_> {
             cosine: report.cosine,
             cka: report.cka,
         };
+        let began = Instant::now();
         let encoder = encoder_signals(&frozen, study)?;
-        Ok(Learnt { student: signals, encoder, transfer })
+        let encoder_seconds = began.elapsed().as_secs_f64();
+        Ok(Learnt { student: signals, encoder, transfer, encoder_seconds })
     }
 
     /// Teacher's own chains for the rows of the fold's labelled and test users.

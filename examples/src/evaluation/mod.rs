@@ -10,24 +10,33 @@
 //! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
 //! | [`mod@folds`] | folds of users and draws of labels |
 //! | `fold`, `arms` | the work on one fold: reason, learn, distil; every arm's predictions |
+//! | `searches` | traces to browse |
+//! | `experiment` | a simulated randomised test |
+//! | `peers` | models of other libraries on the same folds |
+//! | `resample` | metrics and their bootstrap |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
 //! | [`report`] | `report.html` |
 
 mod arms;
+mod experiment;
 mod fold;
 pub mod folds;
 pub mod options;
 mod parallel;
+mod peers;
 pub mod planted;
 pub mod report;
+mod resample;
 pub mod results;
+mod searches;
 mod signals;
 pub mod study;
 mod summarise;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -40,6 +49,7 @@ use arms::{ARMS, FoldResult};
 use fold::Work;
 use folds::{Fold, folds};
 use options::EvaluateOptions;
+use resample::Measuring;
 use results::{ArmInfo, FORMAT, Labels, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
 use study::Study;
 
@@ -79,6 +89,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         say,
         stages: Stages::open(&out, fingerprint(options)?)?,
         folds: Vec::new(),
+        peers: Vec::new(),
         spent: 0.0,
     };
     let study = match study {
@@ -104,6 +115,8 @@ struct Run<'a> {
     say: &'a dyn Fn(&str),
     stages: Stages,
     folds: Vec<FoldResult>,
+    /// Arms of other libraries.
+    peers: Vec<ArmInfo>,
     /// Seconds of the folds, those of earlier runs among them.
     spent: f64,
 }
@@ -136,8 +149,8 @@ impl Run<'_> {
             self.spent += report.seconds;
             let text =
                 fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            self.folds.push(serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?);
-            return Ok(());
+            let result = serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
+            return self.add(&dir, result);
         }
         (self.say)(&name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -153,7 +166,31 @@ impl Run<'_> {
         };
         self.spent += report.seconds;
         self.stages.finish(&name, report)?;
-        self.folds.push(result);
+        self.add(&dir, result)
+    }
+
+    /// Takes a fold's figures in, with those of other libraries if there are any.
+    fn add(&mut self, dir: &Path, mut fold: FoldResult) -> Result<()> {
+        for (peer, scores) in peers::import(dir, &fold.sizes, fold.test.len())? {
+            let measuring = Measuring {
+                options: self.options,
+                repeat: fold.repeat,
+                fold: fold.fold,
+                sizes: &fold.sizes,
+                outcomes: &fold.outcomes,
+                progress: self.progress,
+            };
+            let cells = measuring.cells(&peer.name, &scores);
+            let with_all = scores.get(&(Labels::All, 0)).cloned();
+            let replicates = measuring.replicates(&BTreeMap::from([(peer.name.clone(), scores)]))?;
+            fold.cells.extend(cells);
+            fold.replicates.extend(replicates);
+            fold.predictions.extend(with_all.map(|scores| (peer.name.clone(), scores)));
+            if self.peers.iter().all(|known| known.name != peer.name) {
+                self.peers.push(ArmInfo { name: peer.name, description: peer.description });
+            }
+        }
+        self.folds.push(fold);
         Ok(())
     }
 
@@ -163,9 +200,11 @@ impl Run<'_> {
         let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
         let zero = truth.iter().filter(|&&outcome| outcome == 0.0).count() as f64;
         let states: Vec<String> = study.chain.states().iter().map(|state| state.name().to_owned()).collect();
-        let test = |fold: &FoldResult| -> Vec<f64> {
-            fold.test.iter().map(|&row| study.outcomes[row].unwrap_or(0.0)).collect()
-        };
+        let own = ARMS.iter().map(|&(name, description)| ArmInfo {
+            name: name.to_owned(),
+            description: description.to_owned(),
+        });
+        let arms: Vec<ArmInfo> = own.chain(self.peers.iter().cloned()).collect();
         let sum = |of: fn(&FoldResult) -> u64| self.folds.iter().map(of).sum::<u64>();
         let questions = sum(|fold| fold.teacher.questions);
         let calls = sum(|fold| fold.teacher.calls);
@@ -203,17 +242,11 @@ impl Run<'_> {
                 fields: study.schema.fields().iter().map(|field| field.name().to_owned()).collect(),
                 states: states.clone(),
             },
-            arms: ARMS
-                .iter()
-                .map(|&(name, description)| ArmInfo {
-                    name: name.to_owned(),
-                    description: description.to_owned(),
-                })
-                .collect(),
             cells: self.folds.iter().flat_map(|fold| fold.cells.iter().cloned()).collect(),
-            curves: summarise::curves(&self.folds),
-            deciles: summarise::deciles(&self.folds, &study.outcomes),
-            gains: summarise::gains(&self.folds, test)?,
+            curves: summarise::curves(&arms, &self.folds),
+            deciles: summarise::deciles(&arms, &self.folds),
+            gains: summarise::gains(&arms, &self.folds)?,
+            arms,
             transfer: self.folds.iter().map(|fold| fold.transfer.clone()).collect(),
             entropy: summarise::entropy(&self.folds, states),
             coverage: Vec::new(),
@@ -221,23 +254,30 @@ impl Run<'_> {
                 reasoned: sum(|fold| fold.teacher.users),
                 questions,
                 saved: questions.saturating_sub(calls),
-                distinct: calls,
                 tokens: sum(|fold| fold.teacher.tokens),
                 everybody: study.eligible.len() as u64,
                 seconds_per_call: None,
-                encoder_seconds_per_million: 0.0,
+                encoder_seconds_per_million: summarise::mean(
+                    &self.folds.iter().map(|fold| fold.encoder_seconds_per_million).collect::<Vec<_>>(),
+                ),
             },
-            searches: Vec::new(),
-            experiment: None,
-            planted: self.planted(study, &labelled),
+            searches: self.folds.iter().flat_map(|fold| fold.searches.iter().cloned()).collect(),
+            experiment: match &study.trial {
+                Some(trial) => {
+                    Some(experiment::experiment(&self.folds, trial, options.replicates, options.seed)?)
+                }
+                None => None,
+            },
+            planted: self.planted(study, &labelled)?,
             notes: task.map_or_else(Vec::new, |task| task.notes.clone()),
         })
     }
 
-    fn planted(&self, study: &Study, labelled: &[usize]) -> Option<PlantedResults> {
-        let planted = study.planted.as_ref()?;
+    fn planted(&self, study: &Study, labelled: &[usize]) -> Result<Option<PlantedResults>> {
+        let Some(planted) = study.planted.as_ref() else { return Ok(None) };
         let world = planted.world();
-        let names: Vec<&String> = self.folds.first()?.accuracy.iter().map(|(name, _)| name).collect();
+        let names: Vec<&String> =
+            self.folds.iter().take(1).flat_map(|fold| &fold.accuracy).map(|(name, _)| name).collect();
         let accuracy = names
             .into_iter()
             .map(|name| {
@@ -254,13 +294,13 @@ impl Run<'_> {
             (Metric::Spearman, spearman(&truth, &oracle)),
             (Metric::NormalisedGini, normalised_gini(&truth, &oracle)),
         ];
-        Some(PlantedResults {
+        Ok(Some(PlantedResults {
             noise: self.options.noise,
             bayes: world.bayes_accuracy(),
             accuracy,
             oracle: metrics.into_iter().filter_map(|(metric, value)| Some((metric, value.ok()?))).collect(),
-            refinement: Vec::new(),
-        })
+            refinement: planted::refinement(self.options)?,
+        }))
     }
 }
 

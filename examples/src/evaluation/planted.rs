@@ -8,6 +8,8 @@ use scaletot::eval::planted::{Blur, PlantedConfig, PlantedWorld};
 use scaletot::profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Value};
 use scaletot::teacher::{LabelAnswer, PromptKey, Question, Teacher};
 
+use super::options::EvaluateOptions;
+use super::results::RefinementPoint;
 use super::study::Study;
 
 /// A world whose last state has its values in the order of the score that goes with them, as a schema's author would put them: so its
@@ -131,7 +133,53 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
             name: format!("planted, noise {noise}, seed {}", config.seed),
         }),
         profiles,
+        trial: None,
         planted: Some(planted),
         eligible,
     })
+}
+
+/// Users of each small world in which refinement is compared with greedy chains.
+const REFINED_USERS: usize = 1_000;
+
+/// How refinement changes the teacher's accuracy, over noises of the teacher and shares of missing cells.
+///
+/// # Errors
+/// If a world cannot be made.
+pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoint>> {
+    let mut points = Vec::new();
+    for noise in [0.0, 0.7, 1.5] {
+        for missing in [0.2, 0.4, 0.6] {
+            let mut config = PlantedConfig::default();
+            (config.users, config.missing, config.seed) = (REFINED_USERS, missing, options.seed);
+            let study = study(&config, noise, options.min_populated)?;
+            let measure = |greedy: bool| -> Result<(f64, f64)> {
+                let mut options = options.clone();
+                options.ablations.greedy = greedy;
+                let reasoner = study.reasoner(&options, options.seed)?;
+                let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
+                for &row in &study.eligible {
+                    let record = reasoner.reason(&study.profiles, row)?;
+                    questions += record.cost.queries as f64;
+                    let truth = study.planted.as_ref().map(|planted| planted.truth(row)).unwrap_or_default();
+                    for (step, value) in record.best.iter().flat_map(|best| best.steps()).zip(truth) {
+                        right += f64::from(u8::from(step.value == value));
+                        states += 1.0;
+                    }
+                }
+                Ok((right / f64::max(states, 1.0), questions / study.eligible.len().max(1) as f64))
+            };
+            let (greedy, greedy_questions) = measure(true)?;
+            let (refined, refined_questions) = measure(false)?;
+            points.push(RefinementPoint {
+                noise,
+                missing,
+                greedy,
+                refined,
+                greedy_questions,
+                refined_questions,
+            });
+        }
+    }
+    Ok(points)
 }

@@ -67,7 +67,7 @@ pub struct RunInfo {
     pub device: String,
     /// Teacher, as asked for.
     pub teacher: String,
-    /// Share of the training users whom the teacher reasons about.
+    /// Share of all users of the task whom the teacher reasons about; they are chosen from the training folds.
     pub coverage: f64,
     /// Folds per repeat.
     pub folds: usize,
@@ -161,6 +161,8 @@ pub struct CurvePoint {
     pub folds: usize,
     /// Arm minus `profile` at the same labels, folds, draws and users; `None` for `profile` itself and where it has no figure.
     pub against_profile: Option<Paired>,
+    /// Arm minus `ridge`, likewise: the same kind of model on the profile alone.
+    pub against_ridge: Option<Paired>,
 }
 
 /// A paired difference.
@@ -225,7 +227,7 @@ pub struct Entropy {
 /// One share of reasoned users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoveragePoint {
-    /// Share of the training users.
+    /// Share of all users of the task.
     pub coverage: f64,
     /// Metrics of the arm `scaletot` at the stated labels, mean over folds.
     pub metrics: Vec<(Metric, f64)>,
@@ -242,8 +244,6 @@ pub struct Ledger {
     pub questions: u64,
     /// Of them: answered without a model call, because an equal prompt had been asked before or was recorded.
     pub saved: u64,
-    /// Distinct prompts of the run.
-    pub distinct: u64,
     /// Tokens that all questions hold.
     pub tokens: u64,
     /// Users of the table who would be reasoned about if everybody were.

@@ -1,5 +1,6 @@
 //! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -16,6 +17,17 @@ use crate::teachers;
 
 /// Hard bound on the questions of one user's search.
 const MAX_QUERIES: u64 = 64;
+
+/// A randomised experiment that the users took part in. Columns are row by row beside the profiles.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What the treatment is.
+    pub treatment: String,
+    /// Whether the user was treated; `None` if the user took no part.
+    pub treated: Vec<Option<bool>>,
+    /// Outcomes by column.
+    pub outcomes: BTreeMap<String, Vec<Option<f64>>>,
+}
 
 /// One population with its outcomes and its teacher.
 pub struct Study {
@@ -35,6 +47,8 @@ pub struct Study {
     pub levels: usize,
     /// Who answers.
     pub teacher: Box<dyn Teacher>,
+    /// The experiment that the table comes from, if it does.
+    pub trial: Option<Trial>,
     /// The world that the users are drawn from, where it is known.
     pub planted: Option<Arc<Planted>>,
     /// Rows with enough populated fields, ascending.
@@ -63,6 +77,11 @@ impl Study {
         });
         let teacher = teachers::open(&choice, &population.schema, &population.chain)?;
         let least = options.min_populated.max(1);
+        let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
+            let mut outcomes = data.outcomes;
+            outcomes.insert(task.outcome.clone(), population.outcomes.clone());
+            Trial { treatment: spec.treatment.clone(), treated: data.treated, outcomes }
+        });
         let eligible = (0..population.profiles.len())
             .filter(|&row| population.profiles.populated(row) >= least)
             .collect();
@@ -75,6 +94,7 @@ impl Study {
             groups: population.groups,
             levels: task.levels,
             teacher,
+            trial,
             planted: None,
             eligible,
         })

@@ -5,23 +5,26 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use scaletot::eval::{Interval, Metric, decile_table, top_share};
 
-use super::arms::{ARMS, FoldResult, METRICS, Replicates};
-use super::results::{ArmDeciles, ArmGains, CurvePoint, Entropy, Labels, Paired};
+use super::arms::FoldResult;
+use super::resample::{METRICS, Replicates};
+use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels, Paired};
 
 /// Level of all intervals.
 const LEVEL: f64 = 0.95;
 /// The arm that all others are compared with.
 pub(super) const BASELINE: &str = "profile";
+/// The linear model on the profile.
+const LINEAR: &str = "ridge";
 
 /// Per arm, labels and metric: mean, interval, and the paired difference to the baseline.
-pub(super) fn curves(folds: &[FoldResult]) -> Vec<CurvePoint> {
+pub(super) fn curves(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<CurvePoint> {
     let sizes: std::collections::BTreeSet<Labels> =
-        folds.iter().flat_map(|fold| fold.counts.iter().map(|&(labels, _)| labels)).collect();
+        folds.iter().flat_map(|fold| fold.sizes.iter().map(|size| size.labels)).collect();
     let mut points = Vec::new();
-    for (arm, _) in ARMS {
+    for arm in arms {
         for &labels in &sizes {
             for metric in METRICS {
-                points.extend(point(folds, arm, labels, metric));
+                points.extend(point(folds, &arm.name, labels, metric));
             }
         }
     }
@@ -36,12 +39,14 @@ fn point(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Opt
     let values: Vec<f64> = means.values().copied().collect();
     let counts: Vec<f64> = folds
         .iter()
-        .filter_map(|fold| fold.counts.iter().find(|(size, _)| *size == labels))
-        .map(|&(_, count)| count as f64)
+        .filter_map(|fold| fold.sizes.iter().find(|size| size.labels == labels))
+        .map(|size| size.rows as f64)
         .collect();
     let replicates = replicate_means(folds, arm, labels, metric);
     let estimate = mean(&values);
-    let against_profile = (arm != BASELINE).then(|| paired(folds, arm, labels, metric, &means)).flatten();
+    let against = |baseline: &str| {
+        (arm != baseline).then(|| paired(folds, arm, baseline, labels, metric, &means)).flatten()
+    };
     Some(CurvePoint {
         arm: arm.to_owned(),
         labels,
@@ -51,25 +56,27 @@ fn point(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Opt
         interval: interval(estimate, replicates),
         deviation: deviation(&values),
         folds: values.len(),
-        against_profile,
+        against_profile: against(BASELINE),
+        against_ridge: against(LINEAR),
     })
 }
 
 fn paired(
     folds: &[FoldResult],
     arm: &str,
+    baseline: &str,
     labels: Labels,
     metric: Metric,
     means: &BTreeMap<(usize, usize), f64>,
 ) -> Option<Paired> {
-    let baseline = fold_means(folds, BASELINE, labels, metric);
+    let others = fold_means(folds, baseline, labels, metric);
     let differences: Vec<f64> =
-        means.iter().filter_map(|(fold, value)| Some(value - baseline.get(fold)?)).collect();
+        means.iter().filter_map(|(fold, value)| Some(value - others.get(fold)?)).collect();
     if differences.is_empty() {
         return None;
     }
     let ours = replicate_means(folds, arm, labels, metric);
-    let theirs = replicate_means(folds, BASELINE, labels, metric);
+    let theirs = replicate_means(folds, baseline, labels, metric);
     let replicates = ours.into_iter().zip(theirs).map(|(a, b)| Some(a? - b?)).collect();
     let difference = mean(&differences);
     let interval = interval(difference, replicates);
@@ -144,35 +151,30 @@ pub(super) fn interval(estimate: f64, replicates: Vec<Option<f64>>) -> Interval 
 }
 
 /// Decile tables with all labels over the test users of the first repeat.
-pub(super) fn deciles(folds: &[FoldResult], outcomes: &[Option<f64>]) -> Vec<ArmDeciles> {
+pub(super) fn deciles(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<ArmDeciles> {
     let of = |arm: &str| {
         let (mut truth, mut scores) = (Vec::new(), Vec::new());
         for fold in folds.iter().filter(|fold| fold.repeat == 0) {
-            let predicted = fold.predictions.iter().find(|(name, _)| name == arm);
-            for (&row, &score) in fold.test.iter().zip(predicted.into_iter().flat_map(|(_, scores)| scores)) {
-                truth.push(outcomes[row].unwrap_or(0.0));
-                scores.push(score);
+            if let Some((_, predicted)) = fold.predictions.iter().find(|(name, _)| name == arm) {
+                truth.extend(&fold.outcomes);
+                scores.extend(predicted);
             }
         }
         decile_table(&truth, &scores).ok()
     };
-    ARMS.iter().filter_map(|&(arm, _)| Some(ArmDeciles { arm: arm.to_owned(), rows: of(arm)? })).collect()
+    arms.iter().filter_map(|arm| Some(ArmDeciles { arm: arm.name.clone(), rows: of(&arm.name)? })).collect()
 }
 
 /// Gain curves with all labels, mean over folds.
-pub(super) fn gains(
-    folds: &[FoldResult],
-    outcomes: impl Fn(&FoldResult) -> Vec<f64>,
-) -> Result<Vec<ArmGains>> {
+pub(super) fn gains(arms: &[ArmInfo], folds: &[FoldResult]) -> Result<Vec<ArmGains>> {
     let mut all = Vec::new();
-    for (arm, _) in ARMS {
+    for ArmInfo { name: arm, .. } in arms {
         let mut sums = [0.0; 21];
         let mut count = 0.0;
         for fold in folds {
             let Some((_, scores)) = fold.predictions.iter().find(|(name, _)| name == arm) else { continue };
-            let truth = outcomes(fold);
             for (at, sum) in sums.iter_mut().enumerate().skip(1) {
-                *sum += top_share(&truth, scores, at as f64 / 20.0).context("gain curve")?;
+                *sum += top_share(&fold.outcomes, scores, at as f64 / 20.0).context("gain curve")?;
             }
             count += 1.0;
         }

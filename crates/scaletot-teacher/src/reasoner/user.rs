@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
 use scaletot_profile::ProfileTable;
-use scaletot_search::{Answer, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason};
+use scaletot_search::{Answer, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace};
 
 use super::{Reasoner, rationale};
 use crate::error::{Error, Result};
@@ -33,6 +33,20 @@ impl Reasoner<'_> {
     ///
     /// [`Error::Config`] if the table has another schema than the prompter or no such row.
     pub fn reason(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+        Ok(self.reason_traced(table, row)?.0)
+    }
+
+    /// As [`reason`](Self::reason), with everything that the search did: for looking at it, or replaying it. There is no trace of a
+    /// user who was abstained on before any search.
+    ///
+    /// # Errors
+    ///
+    /// As [`reason`](Self::reason).
+    pub fn reason_traced(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+    ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         self.check(table, &[row])?;
         self.reason_checked(table, row)
     }
@@ -40,7 +54,8 @@ impl Reasoner<'_> {
     /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too.
     pub(super) fn reason_caught(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
         // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
-        catch_unwind(AssertUnwindSafe(|| self.reason_checked(table, row))).unwrap_or_else(|panic| {
+        let reasoned = AssertUnwindSafe(|| self.reason_checked(table, row).map(|(record, _)| record));
+        catch_unwind(reasoned).unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             let reason = Reason::TeacherFailed { message: format!("it panicked: {said}") };
@@ -48,15 +63,15 @@ impl Reasoner<'_> {
         })
     }
 
-    fn reason_checked(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+    fn reason_checked(&self, table: &ProfileTable, row: usize) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         let populated = table.populated(row);
         if populated < self.min_populated {
             let reason = Reason::TooFewFields { populated, required: self.min_populated };
-            return Ok(ChainRecord::new(table.id(row), Verdict::Abstained { reason }));
+            return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
         let mut told = HashMap::new();
-        let outcome = self.search(table, row, &mut told)?;
-        self.curate(table, row, &outcome, &told)
+        let (outcome, trace) = self.search(table, row, &mut told)?;
+        Ok((self.curate(table, row, &outcome, &told)?, Some(trace)))
     }
 
     /// Runs the search, answering its queries from the teacher.
@@ -65,7 +80,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         told: &mut HashMap<Vec<u16>, Told>,
-    ) -> Result<Outcome<u16>> {
+    ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
         let problem = ChainProblem::new(Arc::clone(self.chain()));
         let mut search = Search::new(problem, self.strategy, self.budget, self.seed)?;
@@ -108,10 +123,9 @@ impl Reasoner<'_> {
                 }
             }
         }
-        search
-            .outcome()
-            .cloned()
-            .ok_or_else(|| Error::config("search", "expected an open query or an outcome, got neither"))
+        let (outcome, trace) = search.into_parts();
+        let neither = || Error::config("search", "expected an open query or an outcome, got neither");
+        Ok((outcome.ok_or_else(neither)?, trace))
     }
 
     /// A teacher's answer as the search takes it: calibrated, with what the step will say remembered.

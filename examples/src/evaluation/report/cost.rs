@@ -54,7 +54,7 @@ pub(super) fn ledger(view: &View<'_>) -> Result<Option<Markup>> {
     }
     let columns = [
         per_user.column(ledger.reasoned as f64),
-        per_user.column(coverage * everybody),
+        per_user.column((coverage * view.results.task.users as f64).min(everybody)),
         per_user.column(everybody),
     ];
     let rows: Vec<Vec<String>> = names
@@ -72,13 +72,13 @@ pub(super) fn ledger(view: &View<'_>) -> Result<Option<Markup>> {
             "A search asks " strong { (words::fixed(per_user.questions, 1)) " questions" }
             " per user. In this run, "
             (words::percent(saved, 1)) " of the questions needed no model call, because an equal prompt \
-                had been asked before or was recorded; "
-            (words::count(ledger.distinct)) " prompts were distinct."
+                had been asked before or was recorded."
         }
         (table("Cost of the teacher", &["", "this run, all folds", &share, "everybody reasoned"], &rows))
         p.quiet {
-            "The two columns to the right are projections to the " (words::count(ledger.everybody))
-            " users of the table at the same cost per user; equal prompts would save calls in both."
+            "The two columns to the right are projections at the same cost per user: " (words::short_percent(coverage))
+            " of all users, and the " (words::count(ledger.everybody)) " users whose profile is not too sparse. Equal \
+                prompts would save calls in both."
             @if let Some(seconds) = ledger.seconds_per_call {
                 " One model call takes " (words::duration(seconds)) ", as recorded."
             }

@@ -3,47 +3,53 @@
 use maud::{Markup, html};
 use scaletot::eval::{Direction, Interval, Metric, Verdict};
 
-use super::super::results::{CurvePoint, Labels};
-use super::view::{PROFILE, SCALETOT, View};
+use super::super::results::{CurvePoint, Labels, Paired};
+use super::view::{PROFILE, RIDGE, SCALETOT, View};
 use super::words;
 
 /// What the paired intervals by Spearman show about the arm in question, at every number of labels.
 pub(super) fn sentence(view: &View<'_>) -> String {
+    match shown(view, PROFILE, |point| point.against_profile.as_ref()) {
+        Some(parts) => format!("By Spearman, {parts}."),
+        None => format!(
+            "Nothing is shown: this run holds no paired comparison of {SCALETOT} with {PROFILE} by Spearman."
+        ),
+    }
+}
+
+/// The same against the linear model: profile and signals differ there, and the kind of model does not.
+pub(super) fn against_ridge(view: &View<'_>) -> Option<String> {
+    let parts = shown(view, RIDGE, |point| point.against_ridge.as_ref())?;
+    Some(format!("Against the same kind of model on the profile alone: {parts}."))
+}
+
+/// At which numbers of labels the arm in question is shown better or worse than a rival, and at which nothing is shown.
+fn shown(view: &View<'_>, rival: &str, paired: fn(&CurvePoint) -> Option<&Paired>) -> Option<String> {
     let points: Vec<(&CurvePoint, Verdict)> = view
         .curve(SCALETOT, Metric::Spearman)
         .into_iter()
-        .filter_map(|point| point.against_profile.as_ref().map(|paired| (point, paired.verdict)))
+        .filter_map(|point| paired(point).map(|paired| (point, paired.verdict)))
         .collect();
     let with = |verdict: Verdict| -> Vec<Labels> {
         points.iter().filter(|(_, v)| *v == verdict).map(|(point, _)| point.labels).collect()
     };
-    let better = with(Verdict::Shown(Direction::Better));
-    let worse = with(Verdict::Shown(Direction::Worse));
-    let open = with(Verdict::NoDifferenceShown);
     let mut parts = Vec::new();
-    if !better.is_empty() {
-        parts.push(format!(
-            "{SCALETOT} is shown to be better than {PROFILE} with {}",
-            words::label_sizes(&better)
-        ));
+    for (direction, word) in [(Direction::Better, "better"), (Direction::Worse, "worse")] {
+        let sizes = with(Verdict::Shown(direction));
+        if !sizes.is_empty() {
+            parts.push(format!(
+                "{SCALETOT} is shown to be {word} than {rival} with {}",
+                words::label_sizes(&sizes)
+            ));
+        }
     }
-    if !worse.is_empty() {
-        parts.push(format!(
-            "{SCALETOT} is shown to be worse than {PROFILE} with {}",
-            words::label_sizes(&worse)
-        ));
-    }
+    let open = with(Verdict::NoDifferenceShown);
     if !open.is_empty() {
         let between =
-            if parts.is_empty() { format!(" between {SCALETOT} and {PROFILE}") } else { String::new() };
+            if parts.is_empty() { format!(" between {SCALETOT} and {rival}") } else { String::new() };
         parts.push(format!("no difference{between} is shown with {}", words::label_sizes(&open)));
     }
-    if parts.is_empty() {
-        return format!(
-            "Nothing is shown: this run holds no paired comparison of {SCALETOT} with {PROFILE} by Spearman."
-        );
-    }
-    format!("By Spearman, {}.", parts.join("; "))
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// How large the differences are at either end of the range of labels.
@@ -102,42 +108,14 @@ pub(super) fn strongest_baseline(view: &View<'_>) -> Option<String> {
     );
     let Some(ours) = all(SCALETOT) else { return Some(format!("{baseline}.")) };
     let other = format!("{SCALETOT} has {} ({})", words::fixed(ours.mean, 3), words::ends(&ours.interval, 3));
-    let tested = if best.arm == PROFILE { "" } else { "; these two were not compared in pairs" };
-    Some(format!("{baseline}; {other}{tested}."))
-}
-
-/// Where the arm in question has the highest mean and where a baseline does: without a test, but a difference to one
-/// baseline must not be read as one to all.
-pub(super) fn among_baselines(view: &View<'_>) -> Option<String> {
-    let (mut above, mut level) = (Vec::new(), Vec::new());
-    for ours in view.curve(SCALETOT, Metric::Spearman) {
-        let theirs = view.baselines().filter_map(|arm| view.point(&arm.name, ours.labels, Metric::Spearman));
-        match theirs.map(|point| point.mean).max_by(f64::total_cmp) {
-            Some(best) if best < ours.mean => above.push(ours.labels),
-            Some(_) => level.push(ours.labels),
-            None => {}
-        }
-    }
-    let sizes = words::label_sizes;
-    match (above.as_slice(), level.as_slice()) {
-        ([], []) => None,
-        (_, []) => Some(format!("By mean alone, {SCALETOT} is above every baseline with {}.", sizes(&above))),
-        ([], _) => {
-            Some(format!("By mean alone, {SCALETOT} is above every baseline with no number of labels."))
-        }
-        _ => Some(format!(
-            "By mean alone, {SCALETOT} is above every baseline with {}, and a baseline is as good or better with {}.",
-            sizes(&above),
-            sizes(&level)
-        )),
-    }
+    Some(format!("{baseline}; {other}."))
 }
 
 /// The head of the page.
 pub(super) fn markup(view: &View<'_>) -> Markup {
     let task = &view.results.task;
     let lead: Vec<String> =
-        [sizes_of_differences(view), without_labels(view), among_baselines(view), strongest_baseline(view)]
+        [sizes_of_differences(view), without_labels(view), against_ridge(view), strongest_baseline(view)]
             .into_iter()
             .flatten()
             .collect();
@@ -194,8 +172,8 @@ fn reading(view: &View<'_>) -> Markup {
     let overlap = "Two arms whose own intervals overlap may still differ: read the paired difference. No interval is \
                    corrected for the number of comparisons on the page.";
     let labels = format!(
-        "“Labels” are labelled training users. The teacher reasons about {} of the training users, whatever the \
-         number of labels.",
+        "“Labels” are labelled training users. The teacher reasons about {} of all users, chosen from the training \
+         folds, whatever the number of labels.",
         words::short_percent(run.coverage)
     );
     html! {

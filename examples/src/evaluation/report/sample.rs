@@ -67,8 +67,10 @@ fn curves() -> Vec<CurvePoint> {
                 let Some(strength) = strength(arm, count) else { continue };
                 let mean = from + times * strength;
                 let half = times.abs() * (0.022 + 0.35 / (count + 40.0).sqrt());
-                let against = strength_of_profile(arm, count)
-                    .map(|profile| paired(metric, times * (strength - profile), 0.62 * half));
+                let against = |rival: &str| {
+                    let rival = if arm == rival { None } else { self::strength(rival, count) };
+                    rival.map(|rival| paired(metric, times * (strength - rival), 0.62 * half))
+                };
                 points.push(CurvePoint {
                     arm: arm.to_owned(),
                     labels,
@@ -78,16 +80,13 @@ fn curves() -> Vec<CurvePoint> {
                     interval: interval(mean, half),
                     deviation: half / 2.4,
                     folds: 10,
-                    against_profile: against,
+                    against_profile: against("profile"),
+                    against_ridge: against("ridge"),
                 });
             }
         }
     }
     points
-}
-
-fn strength_of_profile(arm: &str, count: f64) -> Option<f64> {
-    if arm == "profile" { None } else { strength("profile", count) }
 }
 
 fn deciles() -> Vec<ArmDeciles> {
@@ -309,7 +308,6 @@ pub(crate) fn results() -> Results {
             reasoned: 5_760,
             questions: 121_536,
             saved: 84_301,
-            distinct: 37_235,
             tokens: 14_584_320,
             everybody: 9_842,
             seconds_per_call: Some(0.214),
