@@ -53,7 +53,7 @@ use resample::Measuring;
 use results::{ArmInfo, FORMAT, Labels, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
 use study::Study;
 
-use crate::stages::{StageReport, Stages, file_hash, write_json, write_text};
+use crate::stages::{STAGES, StageReport, Stages, file_hash, write_json, write_text};
 use crate::tasks::Task;
 
 /// Folds of a planted world: one is run, on a third of the users; repeats are worlds of their own.
@@ -74,20 +74,22 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
     let options = &options.clone().checked()?;
     let device = options.device.device()?;
     let out = options.out();
-    if options.fresh && out.join(crate::stages::STAGES).exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
-    }
     let task = if options.task == PLANTED { None } else { Some(Task::find(&options.task)?) };
     let study = match &task {
         Some(task) => Some(Study::of_task(task, options)?),
         None => None,
     };
+    let settings = fingerprint(options, task.as_ref())?;
+    // Only now that everything could be read: a mistyped option must not cost a finished run.
+    if options.fresh {
+        start_over(&out)?;
+    }
     let mut run = Run {
         options,
         device,
         progress,
         say,
-        stages: Stages::open(&out, fingerprint(options)?)?,
+        stages: Stages::open(&out, settings)?,
         folds: Vec::new(),
         peers: Vec::new(),
         spent: 0.0,
@@ -304,12 +306,33 @@ impl Run<'_> {
     }
 }
 
+/// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
+fn start_over(out: &Path) -> Result<()> {
+    let record = out.join(STAGES);
+    if !record.exists() {
+        return Ok(());
+    }
+    fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+    for entry in fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
+        let path = entry?.path();
+        if path.join("corpus.jsonl").exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Everything that decides the results.
-fn fingerprint(options: &EvaluateOptions) -> Result<BTreeMap<String, String>> {
+fn fingerprint(options: &EvaluateOptions, task: Option<&Task>) -> Result<BTreeMap<String, String>> {
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
     set("version", env!("CARGO_PKG_VERSION").to_owned());
     set("task", options.task.clone());
+    if let Some(task) = task {
+        set("profile-schema", file_hash(&task.profile)?);
+        set("chain-schema", file_hash(&task.chain)?);
+        set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
+    }
     if let Some(teacher) = &options.teacher {
         set("teacher", file_hash(teacher.path())?);
     }
@@ -372,4 +395,24 @@ pub fn table(results: &Results, metric: Metric) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_over_removes_folds_and_nothing_else() {
+        let out = tempfile::tempdir().unwrap();
+        let fold = out.path().join("repeat-1-fold-1");
+        fs::create_dir(&fold).unwrap();
+        fs::write(fold.join("corpus.jsonl"), "").unwrap();
+        fs::write(out.path().join("notes.txt"), "mine").unwrap();
+        start_over(out.path()).unwrap();
+        assert!(fold.exists(), "without a record it is no run of ours");
+        fs::write(out.path().join(STAGES), "{}").unwrap();
+        start_over(out.path()).unwrap();
+        assert!(!fold.exists() && !out.path().join(STAGES).exists());
+        assert!(out.path().join("notes.txt").exists());
+    }
 }
