@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import RidgeCV
 
-ALPHAS = np.logspace(0, 3, 7)
+ALPHAS = np.logspace(-1, 3, 9)
 DESCRIPTIONS = {
     "lightgbm": "LightGBM on the profile, squared error of ln(1 + outcome)",
     "lightgbm-tweedie": "LightGBM on the profile, Tweedie loss",
@@ -60,6 +60,9 @@ def lightgbm_scores(x, y, train, test, tweedie):
         learning_rate=0.06 if n < 1000 else 0.03,
         num_leaves=7 if n < 3000 else 15,
         min_child_samples=max(5, min(50, n // 20)),
+        # The default of 100 rows per group of categories leaves few rows without any split.
+        min_data_per_group=max(5, min(100, n // 20)),
+        max_cat_to_onehot=64 if n < 5000 else 4,
         reg_lambda=5.0,
         subsample=0.8,
         subsample_freq=1,
@@ -86,6 +89,8 @@ def lightgbm_scores(x, y, train, test, tweedie):
 def ridge_scores(x, y, train, test):
     mean, deviation = x[train].mean(0), x[train].std(0)
     kept = deviation > 1e-9
+    # Standardised, the indicator of a rare value would hardly be penalised.
+    deviation = np.where(np.isin(x[train], (0, 1)).all(0), 1.0, deviation)
     scaled = lambda rows: (x[rows][:, kept] - mean[kept]) / deviation[kept]
     model = RidgeCV(ALPHAS).fit(scaled(train), np.log1p(y[train]))
     return smeared(model.predict(scaled(test)), model.predict(scaled(train)), y[train])

@@ -9,16 +9,36 @@ use scaletot::teacher::{Replay, Rules, Teacher};
 
 use crate::options::TeacherChoice;
 
+/// A teacher, and what is known of its speed.
+pub struct Opened {
+    /// Who answers.
+    pub teacher: Box<dyn Teacher>,
+    /// Mean seconds of one answer when it was recorded; `None` for a teacher that answers itself.
+    pub seconds_per_answer: Option<f64>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("teacher", &self.teacher.model()).finish_non_exhaustive()
+    }
+}
+
 /// Opens the teacher.
 ///
 /// # Errors
 /// If its file cannot be read or does not fit the schemas, or it needs a feature that this build lacks.
-pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema) -> Result<Box<dyn Teacher>> {
-    Ok(match choice {
-        TeacherChoice::Replay(path) => Box::new(Replay::open(path).context("the recorded answers")?),
+pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema) -> Result<Opened> {
+    let mut seconds_per_answer = None;
+    let teacher: Box<dyn Teacher> = match choice {
+        TeacherChoice::Replay(path) => {
+            let replay = Replay::open(path).context("the recorded answers")?;
+            seconds_per_answer = replay.seconds_per_answer();
+            Box::new(replay)
+        }
         TeacherChoice::Rules(path) => Box::new(Rules::load(path, schema, chain).context("the expert rules")?),
         TeacherChoice::Gguf(path) => gguf(path)?,
-    })
+    };
+    Ok(Opened { teacher, seconds_per_answer })
 }
 
 #[cfg(feature = "gguf")]

@@ -29,6 +29,7 @@ fn figures(mut results: Results) -> Results {
     results.run.seconds = 0.0;
     results.run.date.clear();
     results.ledger.encoder_seconds_per_million = 0.0;
+    results.ledger.seconds_per_call = None;
     results
 }
 
@@ -56,7 +57,7 @@ fn a_task_is_evaluated_and_taken_up_again() {
             point.arm == "scaletot" && point.labels == Labels::All && point.metric == Metric::Spearman
         })
         .unwrap();
-    let paired = point.against_profile.as_ref().unwrap();
+    let paired = point.against("profile").unwrap();
     assert!(paired.interval.low <= paired.interval.high && paired.error > 0.0);
     assert_eq!(results.task.labelled, 801);
     assert!(results.ledger.reasoned > 250 && results.ledger.saved == results.ledger.questions);

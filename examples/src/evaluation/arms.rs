@@ -7,6 +7,7 @@ use anyhow::Result;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::coverage::CoverageCell;
 use super::fold::{Learnt, Reasoned, Work};
 use super::folds::{Draw, draws};
 use super::parallel;
@@ -15,19 +16,20 @@ use super::resample::{Measuring, Replicates, Scores, Size};
 use super::results::{Cell, SearchTree, Transfer};
 use super::searches::searches;
 use super::signals::Signals;
-use crate::downstream::ridge;
+use crate::downstream::{CrossFitted, parts, ridge, stack};
 use crate::features::profile_features;
 
 /// The arms in the order of the report, with what they are.
-pub(super) const ARMS: [(&str, &str); 5] = [
-    ("scaletot", "ridge on the profile and the encoder's signals; no teacher call for any test user"),
-    ("profile", "the encoder network trained on outcomes alone"),
-    ("ridge", "ridge regression on the profile, one column per value"),
-    ("student", "ridge on the profile and the student's own signals: the ceiling of the transfer"),
+pub(super) const ARMS: [(&str, &str); 6] = [
     (
-        "teacher",
-        "ridge on the profile and the teacher's own chains for every user: the ceiling of the student",
+        "scaletot",
+        "ridge on the profile and the encoder's signals, stacked with `profile`; no teacher call for any test user",
     ),
+    ("profile", "the encoder network trained on outcomes alone, the mean of five"),
+    ("ridge", "ridge regression on the profile, one column per value"),
+    ("stack", "`ridge` stacked with `profile`: the model of `scaletot` without the signals"),
+    ("student", "as `scaletot`, with the student's own signals: the ceiling of the transfer"),
+    ("teacher", "as `scaletot`, with the teacher's own chains for every user: the ceiling of the student"),
 ];
 
 /// What one fold gave; written when the fold is done.
@@ -48,6 +50,8 @@ pub(super) struct FoldResult {
     pub(super) teacher: TeacherSums,
     /// State accuracy of teacher, student and encoder where the truth is known.
     pub(super) accuracy: Vec<(String, f64)>,
+    /// The arm `scaletot` at further shares of reasoned users, of the first repeat alone.
+    pub(super) coverage: Vec<CoverageCell>,
     /// Searches of a few users, of the first fold alone.
     pub(super) searches: Vec<SearchTree>,
     /// Seconds in which the encoder scored a million users.
@@ -70,12 +74,24 @@ pub(super) struct TeacherSums {
     pub(super) questions: u64,
     pub(super) tokens: u64,
     pub(super) calls: u64,
+    /// Seconds spent waiting for it, summed over threads.
+    pub(super) seconds: f64,
 }
 
 /// One draw and the signals that were learned with its labels at most.
 struct Job<'a> {
     draw: Draw,
     learnt: &'a Learnt,
+}
+
+/// What is fitted at one draw whatever the signals.
+pub(super) struct Fitted {
+    /// Outcome per row of the table, 0 where it is not known.
+    outcomes: Vec<f64>,
+    /// The labelled users in parts.
+    parts: Vec<Vec<usize>>,
+    linear: CrossFitted,
+    networks: CrossFitted,
 }
 
 /// An arm's predictions for the test users.
@@ -88,7 +104,7 @@ impl Work<'_> {
         let labelled: Vec<usize> =
             self.fold.train.iter().copied().filter(|&row| study.outcomes[row].is_some()).collect();
         let reasoner = self.reasoner()?;
-        let reasoned = self.reason(&reasoner, dir)?;
+        let reasoned = self.reason(&reasoner, self.options.coverage, dir)?;
         let sft = self.sft(&reasoned)?;
         let base = self.distil(&sft, &reasoned)?;
         let all: Vec<usize> = labelled.iter().chain(&self.fold.test).copied().collect();
@@ -113,13 +129,17 @@ impl Work<'_> {
         let what = format!("arms, fold {} of repeat {}", self.fold.fold + 1, self.fold.repeat + 1);
         self.progress.start(&what, jobs.len() as u64);
         let predicted = parallel::map(self.options.workers.get(), &jobs, self.progress, |job| {
-            self.predict(job, &profile, &teacher)
+            let fitted = self.fit(&job.draw, &profile)?;
+            Ok((self.predict(job, fitted.as_ref(), &profile, &teacher)?, fitted))
         });
         self.progress.finish();
-        let predicted = predicted?;
+        let (predicted, fitted): (Vec<Predicted>, Vec<Option<Fitted>>) = predicted?.into_iter().unzip();
 
         let outcomes: Vec<f64> = self.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect();
         let sizes = sizes(&draws);
+        let first = jobs.iter().zip(&fitted).filter(|(job, _)| job.draw.draw == 0);
+        let fits: Vec<_> = first.map(|(job, fitted)| (job.draw.labels, fitted.as_ref())).collect();
+        let coverage = self.coverage_curve(&reasoner, &base, &profile, &fits, &outcomes, dir)?;
         let with_all: Vec<(String, Vec<f64>)> = predicted
             .last()
             .into_iter()
@@ -146,6 +166,7 @@ impl Work<'_> {
             replicates: measuring.replicates(&arms)?,
             cells: arms.iter().flat_map(|(arm, scores)| measuring.cells(arm, scores)).collect(),
             sizes,
+            coverage,
             test: self.fold.test.clone(),
             predictions: with_all,
             outcomes,
@@ -162,28 +183,57 @@ impl Work<'_> {
                 questions: reasoned.records.iter().map(|record| record.cost.queries).sum(),
                 tokens: reasoned.records.iter().map(|record| record.cost.tokens).sum(),
                 calls: reasoned.ledger.calls,
+                seconds: reasoned.ledger.seconds,
             },
         })
     }
 
     /// Every arm's predictions at one draw. Without labels only the reasoning arms can rank.
-    fn predict(&self, job: &Job<'_>, profile: &Array2<f64>, teacher: &Signals) -> Result<Predicted> {
+    fn predict(
+        &self,
+        job: &Job<'_>,
+        fitted: Option<&Fitted>,
+        profile: &Array2<f64>,
+        teacher: &Signals,
+    ) -> Result<Predicted> {
         let (student, encoder) = (&job.learnt.student, &job.learnt.encoder);
-        let reasoning = [("scaletot", encoder), ("student", student), ("teacher", teacher)];
-        let rows = &job.draw.rows;
-        let test = &self.fold.test;
-        if rows.is_empty() {
-            return Ok(reasoning.into_iter().map(|(arm, signals)| (arm, signals.level(test))).collect());
+        let mut predicted = Predicted::new();
+        for (arm, signals) in [("scaletot", encoder), ("student", student), ("teacher", teacher)] {
+            predicted.insert(arm, self.with_signals(fitted, profile, signals)?);
+        }
+        if let Some(fitted) = fitted {
+            let (outcomes, parts) = (&fitted.outcomes, &fitted.parts);
+            let stacked = stack(&[&fitted.linear, &fitted.networks], outcomes, parts)?;
+            predicted.insert("stack", stacked.values(outcomes, parts));
+            predicted.insert("ridge", fitted.linear.values(outcomes, parts));
+            predicted.insert("profile", fitted.networks.test.iter().map(|y| y.exp_m1()).collect());
+        }
+        Ok(predicted)
+    }
+
+    /// What is fitted on the profile alone at one draw; nothing without labels.
+    fn fit(&self, draw: &Draw, profile: &Array2<f64>) -> Result<Option<Fitted>> {
+        if draw.rows.is_empty() {
+            return Ok(None);
         }
         let outcomes: Vec<f64> = self.study.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
-        let seed = self.seed(200 + job.draw.draw as u64);
-        let mut predicted = Predicted::new();
-        for (arm, signals) in reasoning {
-            predicted.insert(arm, ridge(&[profile, &signals.features], &outcomes, rows, test, seed)?);
-        }
-        predicted.insert("ridge", ridge(&[profile], &outcomes, rows, test, seed)?);
-        predicted.insert("profile", self.profile_network(&job.draw)?);
-        Ok(predicted)
+        let parts = parts(&draw.rows, self.seed(200 + draw.draw as u64))?;
+        let networks = self.profile_networks(draw, &parts)?;
+        let linear = ridge(&[profile], &outcomes, &parts, &self.fold.test)?;
+        Ok(Some(Fitted { outcomes, parts, linear, networks }))
+    }
+
+    /// The model on profile and signals; without labels the level of the last state.
+    pub(super) fn with_signals(
+        &self,
+        fitted: Option<&Fitted>,
+        profile: &Array2<f64>,
+        signals: &Signals,
+    ) -> Result<Vec<f64>> {
+        let test = &self.fold.test;
+        let Some(Fitted { outcomes, parts, networks, .. }) = fitted else { return Ok(signals.level(test)) };
+        let linear = ridge(&[profile, &signals.features], outcomes, parts, test)?;
+        Ok(stack(&[&linear, networks], outcomes, parts)?.values(outcomes, parts))
     }
 
     fn accuracy(

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot::chain::{ChainRecord, CorpusWriter, read_corpus};
-use scaletot::encoder::{DistillConfig, EncoderConfig, FrozenEncoder, distill};
+use scaletot::encoder::{DistillConfig, EncoderConfig, distill};
 use scaletot::profile::{Progress, Segments};
 use scaletot::student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 use scaletot::teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
@@ -17,6 +17,7 @@ use super::options::EvaluateOptions;
 use super::results::Transfer;
 use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};
 use super::study::Study;
+use crate::downstream::CrossFitted;
 
 /// Unlabelled users that the teacher's prior is averaged over.
 const CALIBRATION_USERS: usize = 200;
@@ -74,7 +75,7 @@ impl Work<'_> {
     }
 
     /// Reasons about the covered users, all of them training users; takes an interrupted corpus up.
-    pub(super) fn reason(&self, reasoner: &Reasoner<'_>, dir: &Path) -> Result<Reasoned> {
+    pub(super) fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
         let study = self.study;
         let candidates = study.profiles.select(&self.fold.train)?;
         let labels: Vec<Option<String>> = self
@@ -83,7 +84,7 @@ impl Work<'_> {
             .iter()
             .map(|&row| study.segments.names().get(study.segments.of(row)).cloned())
             .collect();
-        let wanted = (self.options.coverage * study.profiles.len() as f64).round().max(1.0) as usize;
+        let wanted = (coverage * study.profiles.len() as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
             .min_populated(self.options.min_populated)
             .seed(self.seed(2))
@@ -226,34 +227,48 @@ impl Work<'_> {
         teacher_signals(reasoner, self.study, rows, self.options.workers.get(), self.progress)
     }
 
-    /// The network on outcomes alone, trained as the encoder is.
-    pub(super) fn profile_network(&self, draw: &Draw) -> Result<Vec<f64>> {
+    /// The network on outcomes alone, trained as the encoder is: one without each part of the labelled users, their mean for the test
+    /// users. Such a committee ranks better than one network on all of them, as each stops early by other users.
+    pub(super) fn profile_networks(&self, draw: &Draw, parts: &[Vec<usize>]) -> Result<CrossFitted> {
         let study = self.study;
         let (config, mut course) = self.encoder_configs();
-        course.seed = self.seed(100 + draw.draw as u64);
-        course.epochs = (DISTIL_ROWS / draw.rows.len().max(1)).clamp(8, course.epochs);
-        let mut outcomes = vec![None; study.profiles.len()];
-        for &row in &draw.rows {
-            outcomes[row] = study.outcomes[row];
+        let mut out_of_fold = Vec::with_capacity(parts.len());
+        let mut sums = vec![0.0; self.fold.test.len()];
+        for (at, part) in parts.iter().enumerate() {
+            let mut rows: Vec<usize> = parts
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at)
+                .flat_map(|(_, rows)| rows.clone())
+                .collect();
+            rows.sort_unstable();
+            let mut outcomes = vec![None; study.profiles.len()];
+            rows.iter().for_each(|&row| outcomes[row] = study.outcomes[row]);
+            course.seed = self.seed(100 + (draw.draw * parts.len() + at) as u64);
+            course.epochs = (DISTIL_ROWS / rows.len().max(1)).clamp(8, DistillConfig::default().epochs);
+            let (trained, _) = distill(
+                &config,
+                &course,
+                &study.profiles,
+                &study.chain,
+                &[],
+                None,
+                &outcomes,
+                &rows,
+                self.device,
+                &Quiet(self.progress),
+            )?;
+            let values = |rows: &[usize]| -> Result<Vec<f64>> {
+                let scores = trained.frozen().score_rows(&study.profiles, rows)?;
+                scores.value.into_iter().map(|value| value.context("a user was abstained on")).collect()
+            };
+            out_of_fold.push(values(part)?.into_iter().map(f64::ln_1p).collect());
+            sums.iter_mut().zip(values(&self.fold.test)?).for_each(|(sum, value)| *sum += value);
         }
-        let (trained, _) = distill(
-            &config,
-            &course,
-            &study.profiles,
-            &study.chain,
-            &[],
-            None,
-            &outcomes,
-            &draw.rows,
-            self.device,
-            &Quiet(self.progress),
-        )?;
-        self.values(trained.frozen())
-    }
-
-    fn values(&self, encoder: &FrozenEncoder) -> Result<Vec<f64>> {
-        let scores = encoder.score_rows(&self.study.profiles, &self.fold.test)?;
-        scores.value.into_iter().map(|value| value.context("a test user was abstained on")).collect()
+        Ok(CrossFitted {
+            out_of_fold,
+            test: sums.iter().map(|sum| (sum / parts.len() as f64).ln_1p()).collect(),
+        })
     }
 
     fn encoder_configs(&self) -> (EncoderConfig, DistillConfig) {

@@ -10,6 +10,7 @@
 //! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
 //! | [`mod@folds`] | folds of users and draws of labels |
 //! | `fold`, `arms` | the work on one fold: reason, learn, distil; every arm's predictions |
+//! | `coverage` | the method at other shares of reasoned users |
 //! | `searches` | traces to browse |
 //! | `experiment` | a simulated randomised test |
 //! | `peers` | models of other libraries on the same folds |
@@ -19,6 +20,7 @@
 //! | [`report`] | `report.html` |
 
 mod arms;
+mod coverage;
 mod experiment;
 mod fold;
 pub mod folds;
@@ -39,7 +41,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use scaletot::eval::planted::PlantedConfig;
 use scaletot::eval::{Metric, normalised_gini, spearman};
@@ -95,14 +97,28 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         spent: 0.0,
     };
     let study = match study {
-        Some(study) => {
+        Some(mut study) => {
+            if let Some(file) = &options.record {
+                let summary = study.record(file, options, progress)?;
+                let (asked, prompts) = (summary.asked, summary.prompts);
+                say(&format!(
+                    "{}: {asked} of {prompts} prompts asked, the others were recorded already",
+                    file.display()
+                ));
+            }
             let rows = study.labelled();
             for fold in folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.seed) {
                 run.fold(&study, fold)?;
             }
             study
         }
-        None => run.worlds()?,
+        None => {
+            ensure!(
+                options.record.is_none(),
+                "--record: a planted teacher's answers are not its prompts' alone"
+            );
+            run.worlds()?
+        }
     };
     let results = run.results(&study, task.as_ref())?;
     write_json(&out.join(RESULTS), &results)?;
@@ -210,6 +226,7 @@ impl Run<'_> {
         let sum = |of: fn(&FoldResult) -> u64| self.folds.iter().map(of).sum::<u64>();
         let questions = sum(|fold| fold.teacher.questions);
         let calls = sum(|fold| fold.teacher.calls);
+        let seconds: f64 = self.folds.iter().map(|fold| fold.teacher.seconds).sum();
         Ok(Results {
             format: FORMAT,
             run: RunInfo {
@@ -225,6 +242,7 @@ impl Run<'_> {
                 coverage: options.coverage,
                 folds: options.folds,
                 repeats: options.repeats,
+                ablations: options.ablations.names(),
             },
             task: TaskInfo {
                 name: options.task.clone(),
@@ -251,14 +269,16 @@ impl Run<'_> {
             arms,
             transfer: self.folds.iter().map(|fold| fold.transfer.clone()).collect(),
             entropy: summarise::entropy(&self.folds, states),
-            coverage: Vec::new(),
+            coverage: coverage::points(&self.folds),
             ledger: Ledger {
                 reasoned: sum(|fold| fold.teacher.users),
                 questions,
                 saved: questions.saturating_sub(calls),
                 tokens: sum(|fold| fold.teacher.tokens),
                 everybody: study.eligible.len() as u64,
-                seconds_per_call: None,
+                seconds_per_call: study
+                    .seconds_per_answer
+                    .or_else(|| (calls > 0).then(|| seconds / calls as f64)),
                 encoder_seconds_per_million: summarise::mean(
                     &self.folds.iter().map(|fold| fold.encoder_seconds_per_million).collect::<Vec<_>>(),
                 ),
@@ -340,6 +360,7 @@ fn fingerprint(options: &EvaluateOptions, task: Option<&Task>) -> Result<BTreeMa
         set("data", file_hash(data)?);
     }
     set("coverage", options.coverage.to_string());
+    set("coverage-curve", format!("{:?}", options.coverage_curve));
     set("labels", format!("{:?}", options.labels));
     set("folds", options.folds.to_string());
     set("draws", options.draws.to_string());
@@ -348,7 +369,7 @@ fn fingerprint(options: &EvaluateOptions, task: Option<&Task>) -> Result<BTreeMa
     set("noise", options.noise.to_string());
     set("seed", options.seed.to_string());
     set("device", options.device.name().to_owned());
-    set("ablations", format!("{:?}", options.ablations));
+    set("ablations", options.ablations.names().join(" "));
     Ok(settings)
 }
 

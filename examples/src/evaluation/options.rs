@@ -20,9 +20,15 @@ pub struct EvaluateOptions {
     /// Who answers: replay:FILE, gguf:FILE or rules:FILE; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     pub teacher: Option<TeacherChoice>,
+    /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Share of all users whom the teacher reasons about, chosen from the training folds
     #[arg(long, value_name = "F", default_value_t = 0.0732)]
     pub coverage: f64,
+    /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
+    #[arg(long, value_name = "F,F,...", value_delimiter = ',')]
+    pub coverage_curve: Vec<f64>,
     /// Numbers of labelled training users; all of them is always added
     #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [0, 50, 200, 500, 1000, 2000, 5000])]
     pub labels: Vec<usize>,
@@ -87,17 +93,40 @@ pub struct Ablations {
     pub uniform: bool,
 }
 
+impl Ablations {
+    /// The flags that are set, without their dashes.
+    #[must_use]
+    pub fn names(self) -> Vec<String> {
+        let Self { greedy, sft_only, no_state_kl, no_representation, uniform } = self;
+        [
+            ("greedy", greedy),
+            ("sft-only", sft_only),
+            ("no-state-kl", no_state_kl),
+            ("no-representation", no_representation),
+            ("uniform", uniform),
+        ]
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+    }
+}
+
 impl EvaluateOptions {
     /// The options with `--quick` put into effect.
     ///
     /// # Errors
     /// If an option is out of range.
     pub fn checked(mut self) -> Result<Self> {
-        ensure!(
-            self.coverage > 0.0 && self.coverage <= 1.0,
-            "--coverage must be above 0 and at most 1, got {}",
-            self.coverage
-        );
+        let share = |option: &str, share: f64| {
+            ensure!(share > 0.0 && share <= 1.0, "{option} must be above 0 and at most 1, got {share}");
+            Ok(())
+        };
+        share("--coverage", self.coverage)?;
+        for &further in &self.coverage_curve {
+            share("--coverage-curve", further)?;
+        }
+        self.coverage_curve.retain(|&further| further != self.coverage);
         ensure!(self.folds >= 2, "--folds must be at least 2, got {}", self.folds);
         ensure!(self.repeats >= 1, "--repeats must be at least 1, got 0");
         ensure!(self.draws >= 1, "--draws must be at least 1, got 0");

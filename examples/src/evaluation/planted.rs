@@ -132,6 +132,7 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
             blur: Blur::new(noise, config.seed),
             name: format!("planted, noise {noise}, seed {}", config.seed),
         }),
+        seconds_per_answer: None,
         profiles,
         trial: None,
         planted: Some(planted),

@@ -22,7 +22,7 @@ pub struct Results {
     pub arms: Vec<ArmInfo>,
     /// Every figure: one entry per fold, arm, number of labels and draw.
     pub cells: Vec<Cell>,
-    /// Per arm, number of labels and metric: the mean over folds, and the paired difference to the arm `profile`.
+    /// Per arm, number of labels and metric: the mean over folds, and the paired differences to the baselines.
     pub curves: Vec<CurvePoint>,
     /// Decile tables with all labels, users of all folds together.
     pub deciles: Vec<ArmDeciles>,
@@ -73,6 +73,8 @@ pub struct RunInfo {
     pub folds: usize,
     /// Repeats of the cross-validation.
     pub repeats: usize,
+    /// What was taken out of the method: the flags, without dashes.
+    pub ablations: Vec<String>,
 }
 
 /// The task and its users.
@@ -159,18 +161,27 @@ pub struct CurvePoint {
     pub deviation: f64,
     /// Folds (times repeats) that it is the mean of.
     pub folds: usize,
-    /// Arm minus `profile` at the same labels, folds, draws and users; `None` for `profile` itself and where it has no figure.
-    pub against_profile: Option<Paired>,
-    /// Arm minus `ridge`, likewise: the same kind of model on the profile alone.
-    pub against_ridge: Option<Paired>,
+    /// Arm minus every other arm that does without reasoning (`profile`, `ridge`, the peers), where that has a figure.
+    pub against: Vec<Paired>,
 }
 
-/// A paired difference.
+impl CurvePoint {
+    /// The paired difference to one baseline.
+    #[must_use]
+    pub fn against(&self, baseline: &str) -> Option<&Paired> {
+        self.against.iter().find(|paired| paired.baseline == baseline)
+    }
+}
+
+/// A paired difference at the same labels, folds, draws and users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
+    /// What is subtracted: the arm's name.
+    pub baseline: String,
     /// Mean difference over folds.
     pub difference: f64,
-    /// Standard deviation of the folds' differences over the root of their number.
+    /// Standard deviation of the folds' differences over the root of their number; of one fold alone, the standard deviation of the
+    /// bootstrap replicates.
     pub error: f64,
     /// Paired bootstrap interval, drawn as [`CurvePoint::interval`].
     pub interval: Interval,
@@ -229,7 +240,8 @@ pub struct Entropy {
 pub struct CoveragePoint {
     /// Share of all users of the task.
     pub coverage: f64,
-    /// Metrics of the arm `scaletot` at the stated labels, mean over folds.
+    /// Metrics of the arm `scaletot` at the stated labels, first draw of each, without OSIPO; mean over the folds of the
+    /// first repeat.
     pub metrics: Vec<(Metric, f64)>,
     /// Labels.
     pub labels: Labels,
@@ -248,7 +260,7 @@ pub struct Ledger {
     pub tokens: u64,
     /// Users of the table who would be reasoned about if everybody were.
     pub everybody: u64,
-    /// Seconds of one model call where that was measured, from the recording.
+    /// Mean seconds of one model call: when the answers were recorded, or in this run for a teacher that answers itself.
     pub seconds_per_call: Option<f64>,
     /// Seconds in which the encoder scores a million users on this machine, one thread.
     pub encoder_seconds_per_million: f64,

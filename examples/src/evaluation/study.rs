@@ -1,13 +1,14 @@
 //! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use scaletot::chain::ChainSchema;
-use scaletot::profile::{ProfileSchema, ProfileTable, Segments, Verbaliser};
+use scaletot::profile::{ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
 use scaletot::search::{Budget, RefineConfig, Strategy};
-use scaletot::teacher::{Prompter, Reasoner, Teacher};
+use scaletot::teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
 use super::options::EvaluateOptions;
 use super::planted::Planted;
@@ -47,6 +48,8 @@ pub struct Study {
     pub levels: usize,
     /// Who answers.
     pub teacher: Box<dyn Teacher>,
+    /// Mean seconds of one of its answers when they were recorded, if they were.
+    pub seconds_per_answer: Option<f64>,
     /// The experiment that the table comes from, if it does.
     pub trial: Option<Trial>,
     /// The world that the users are drawn from, where it is known.
@@ -75,7 +78,7 @@ impl Study {
             Some(answers) => TeacherChoice::Replay(answers.clone()),
             None => TeacherChoice::Rules(population.rules.clone()),
         });
-        let teacher = teachers::open(&choice, &population.schema, &population.chain)?;
+        let opened = teachers::open(&choice, &population.schema, &population.chain)?;
         let least = options.min_populated.max(1);
         let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
             let mut outcomes = data.outcomes;
@@ -93,11 +96,36 @@ impl Study {
             segments: population.segments,
             groups: population.groups,
             levels: task.levels,
-            teacher,
+            teacher: opened.teacher,
+            seconds_per_answer: opened.seconds_per_answer,
             trial,
             planted: None,
             eligible,
         })
+    }
+
+    /// Records the answer to every question that any search about these users may ask, and answers from the file from now on. What the
+    /// file holds already is not asked again.
+    ///
+    /// # Errors
+    /// If the teacher fails or its answers depend on more than the prompt, or the file cannot be written.
+    pub fn record(
+        &mut self,
+        file: &Path,
+        options: &EvaluateOptions,
+        progress: &dyn Progress,
+    ) -> Result<RecordSummary> {
+        let recorder = Recorder::open(&*self.teacher, file)?;
+        let reasoner = self.reasoner(options, options.seed)?;
+        let workers = options.workers.get();
+        let summary = reasoner.record_all(&self.profiles, &self.eligible, &recorder, workers, progress)?;
+        drop(reasoner);
+        recorder.finish()?;
+        ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
+        let opened = teachers::open(&TeacherChoice::Replay(file.to_owned()), &self.schema, &self.chain)?;
+        self.seconds_per_answer = opened.seconds_per_answer;
+        self.teacher = opened.teacher;
+        Ok(summary)
     }
 
     /// Eligible rows with a known outcome.

@@ -13,25 +13,33 @@ use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels,
 const LEVEL: f64 = 0.95;
 /// The arm that all others are compared with.
 pub(super) const BASELINE: &str = "profile";
-/// The linear model on the profile.
-const LINEAR: &str = "ridge";
+/// Arms that reason; all others are baselines.
+const REASONING: [&str; 3] = ["scaletot", "student", "teacher"];
 
-/// Per arm, labels and metric: mean, interval, and the paired difference to the baseline.
+/// Per arm, labels and metric: mean, interval, and the paired differences to the baselines.
 pub(super) fn curves(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<CurvePoint> {
     let sizes: std::collections::BTreeSet<Labels> =
         folds.iter().flat_map(|fold| fold.sizes.iter().map(|size| size.labels)).collect();
+    let baselines: Vec<&str> =
+        arms.iter().map(|arm| arm.name.as_str()).filter(|name| !REASONING.contains(name)).collect();
     let mut points = Vec::new();
     for arm in arms {
         for &labels in &sizes {
             for metric in METRICS {
-                points.extend(point(folds, &arm.name, labels, metric));
+                points.extend(point(folds, &arm.name, &baselines, labels, metric));
             }
         }
     }
     points
 }
 
-fn point(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Option<CurvePoint> {
+fn point(
+    folds: &[FoldResult],
+    arm: &str,
+    baselines: &[&str],
+    labels: Labels,
+    metric: Metric,
+) -> Option<CurvePoint> {
     let means = fold_means(folds, arm, labels, metric);
     if means.is_empty() {
         return None;
@@ -44,20 +52,19 @@ fn point(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Opt
         .collect();
     let replicates = replicate_means(folds, arm, labels, metric);
     let estimate = mean(&values);
-    let against = |baseline: &str| {
-        (arm != baseline).then(|| paired(folds, arm, baseline, labels, metric, &means)).flatten()
-    };
+    let others = baselines.iter().filter(|&&baseline| baseline != arm);
+    let against =
+        others.filter_map(|baseline| paired(folds, arm, baseline, labels, metric, &means)).collect();
     Some(CurvePoint {
         arm: arm.to_owned(),
         labels,
         count: mean(&counts),
         metric,
         mean: estimate,
-        interval: interval(estimate, replicates),
+        interval: interval(metric, estimate, replicates),
         deviation: deviation(&values),
         folds: values.len(),
-        against_profile: against(BASELINE),
-        against_ridge: against(LINEAR),
+        against,
     })
 }
 
@@ -77,12 +84,17 @@ fn paired(
     }
     let ours = replicate_means(folds, arm, labels, metric);
     let theirs = replicate_means(folds, baseline, labels, metric);
-    let replicates = ours.into_iter().zip(theirs).map(|(a, b)| Some(a? - b?)).collect();
+    let replicates: Vec<Option<f64>> = ours.into_iter().zip(theirs).map(|(a, b)| Some(a? - b?)).collect();
     let difference = mean(&differences);
-    let interval = interval(difference, replicates);
+    let error = match differences.len() {
+        1 => deviation(&replicates.iter().flatten().copied().collect::<Vec<_>>()),
+        folds => deviation(&differences) / (folds as f64).sqrt(),
+    };
+    let interval = interval(metric, difference, replicates);
     Some(Paired {
+        baseline: baseline.to_owned(),
         difference,
-        error: deviation(&differences) / (differences.len() as f64).sqrt(),
+        error,
         interval,
         verdict: interval.verdict(metric.higher_is_better()),
     })
@@ -127,8 +139,11 @@ fn replicate_means(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metr
         .collect()
 }
 
-/// The percentile interval of the replicates.
-pub(super) fn interval(estimate: f64, replicates: Vec<Option<f64>>) -> Interval {
+/// The percentile interval of the replicates; for a metric that resampling biases, the reversed one (Davison and Hinkley 1997, §5.2).
+///
+/// A calibration error is a sum of absolute values, so a resample's is larger by about as much as the sample's is larger than the truth;
+/// reversed percentiles take that off.
+fn interval(metric: Metric, estimate: f64, replicates: Vec<Option<f64>>) -> Interval {
     let drawn = replicates.len();
     let mut values: Vec<f64> = replicates.into_iter().flatten().collect();
     values.sort_by(f64::total_cmp);
@@ -140,14 +155,11 @@ pub(super) fn interval(estimate: f64, replicates: Vec<Option<f64>>) -> Interval 
             _ => estimate,
         }
     };
-    Interval {
-        estimate,
-        low: quantile((1.0 - LEVEL) / 2.0),
-        high: quantile((1.0 + LEVEL) / 2.0),
-        level: LEVEL,
-        replicates: drawn,
-        undefined: drawn - values.len(),
+    let (mut low, mut high) = (quantile((1.0 - LEVEL) / 2.0), quantile((1.0 + LEVEL) / 2.0));
+    if metric == Metric::CalibrationError {
+        (low, high) = (2.0 * estimate - high, 2.0 * estimate - low);
     }
+    Interval { estimate, low, high, level: LEVEL, replicates: drawn, undefined: drawn - values.len() }
 }
 
 /// Decile tables with all labels over the test users of the first repeat.
@@ -225,13 +237,20 @@ mod tests {
     #[test]
     fn an_interval_holds_the_middle_of_the_replicates() {
         let replicates = (0..=1000).map(|i| Some(f64::from(i) / 1000.0)).chain([None]).collect();
-        let found = interval(0.5, replicates);
+        let found = interval(Metric::Spearman, 0.5, replicates);
         assert!((found.low - 0.025).abs() < 1e-12 && (found.high - 0.975).abs() < 1e-12, "{found:?}");
         assert_eq!((found.replicates, found.undefined), (1002, 1));
     }
 
     #[test]
+    fn a_biased_metric_has_its_bias_taken_off() {
+        let replicates = (0..=1000).map(|i| Some(0.3 + f64::from(i) / 1000.0)).collect();
+        let found = interval(Metric::CalibrationError, 0.5, replicates);
+        assert!((found.low + 0.275).abs() < 1e-12 && (found.high - 0.675).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
     fn no_replicate_leaves_the_estimate() {
-        assert_eq!(interval(0.5, vec![None]).low, 0.5);
+        assert_eq!(interval(Metric::Spearman, 0.5, vec![None]).low, 0.5);
     }
 }

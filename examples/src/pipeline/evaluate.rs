@@ -3,11 +3,12 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use ndarray::Array2;
 use scaletot::encoder::Scores;
 
 use super::Run;
 use crate::compare::{Arm, Evaluation, compare, measure};
-use crate::downstream::ridge;
+use crate::downstream::{parts, ridge};
 use crate::features::{profile_features, signal_features};
 use crate::stages::{StageReport, write_json};
 
@@ -26,12 +27,13 @@ impl Run<'_> {
         let signals = signal_features(&scores);
         let seed = self.options.seed;
         let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
+        let parts = parts(&labelled, seed)?;
+        let linear = |blocks: &[&Array2<f64>]| -> Result<Vec<f64>> {
+            Ok(ridge(blocks, &outcomes, &parts, &input.test)?.values(&outcomes, &parts))
+        };
         let predictions = [
-            ("ridge, profile", ridge(&[&profile], &outcomes, &labelled, &input.test, seed)?),
-            (
-                "ridge, profile + signals",
-                ridge(&[&profile, &signals], &outcomes, &labelled, &input.test, seed)?,
-            ),
+            ("ridge, profile", linear(&[&profile])?),
+            ("ridge, profile + signals", linear(&[&profile, &signals])?),
             ("network, profile", values(&baseline, &input.test)?),
             ("network, profile + signals", values(&scores, &input.test)?),
         ];

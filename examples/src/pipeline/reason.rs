@@ -9,9 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use scaletot::chain::{CorpusWriter, Verdict, read_corpus};
 use scaletot::profile::{Segments, Verbaliser};
 use scaletot::search::{Budget, RefineConfig, Strategy};
-use scaletot::teacher::{Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Recorder};
+use scaletot::teacher::{
+    Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Recorder, Teacher,
+};
 
 use super::Run;
+use crate::options::TeacherChoice;
 use crate::stages::{StageReport, write_json};
 use crate::teachers;
 
@@ -28,8 +31,14 @@ impl Run<'_> {
         Ok(Prompter::new(&self.input.schema, self.input.chain.clone(), verbaliser)?)
     }
 
+    /// Asks whoever was asked for; after a recording, the recorded answers, so that nothing is computed twice.
     fn reasoner(&self) -> Result<Reasoner<'static>> {
-        let teacher = teachers::open(&self.options.teacher, &self.input.schema, &self.input.chain)?;
+        let recorded = self.options.record.clone().map(TeacherChoice::Replay);
+        let choice = recorded.as_ref().unwrap_or(&self.options.teacher);
+        self.reasoner_of(teachers::open(choice, &self.input.schema, &self.input.chain)?.teacher)
+    }
+
+    fn reasoner_of<'t>(&self, teacher: impl Teacher + 't) -> Result<Reasoner<'t>> {
         let reasoner = Reasoner::builder(teacher, self.prompter()?)
             .strategy(Strategy::Refine(RefineConfig::default()))
             .budget(Budget::default().with_queries(MAX_QUERIES))
@@ -46,9 +55,9 @@ impl Run<'_> {
     /// Asks every question that a search about any eligible user may ask and writes the answers for replay.
     pub(super) fn record(&mut self) -> Result<StageReport> {
         let path = self.options.record.as_ref().context("no file to record to")?;
-        let teacher = teachers::open(&self.options.teacher, &self.input.schema, &self.input.chain)?;
+        let teacher = teachers::open(&self.options.teacher, &self.input.schema, &self.input.chain)?.teacher;
         let recorder = Recorder::open(teacher, path)?;
-        let summary = self.reasoner()?.record_all(
+        let summary = self.reasoner_of(&recorder)?.record_all(
             &self.input.profiles,
             &self.input.eligible,
             &recorder,

@@ -56,6 +56,32 @@ struct Header {
     prompt_format: u32,
     model: String,
     answers: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timing: Option<Timing>,
+}
+
+/// How long the model took, over all sittings of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Timing {
+    /// Answers whose time was taken.
+    pub(super) answers: u64,
+    /// Their seconds, summed over threads.
+    pub(super) seconds: f64,
+}
+
+impl Timing {
+    /// Mean seconds of one answer.
+    pub(super) fn per_answer(self) -> Option<f64> {
+        (self.answers > 0).then(|| self.seconds / self.answers as f64)
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recording {
+    pub(super) model: String,
+    pub(super) timing: Timing,
+    pub(super) entries: BTreeMap<ShortKey, Entry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,8 +113,8 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
     }
 }
 
-/// Reads the model's name and all answers.
-pub(super) fn read(path: &Path) -> Result<(String, BTreeMap<ShortKey, Entry>)> {
+/// Reads a whole file.
+pub(super) fn read(path: &Path) -> Result<Recording> {
     let gz = compressed(path)?;
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
     let reader: Box<dyn Read> = if gz { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
@@ -143,11 +169,11 @@ pub(super) fn read(path: &Path) -> Result<(String, BTreeMap<ShortKey, Entry>)> {
             format!("expected {want} answers, as the header says, got {got}: the file is cut"),
         ));
     }
-    Ok((header.model, entries))
+    Ok(Recording { model: header.model, timing: header.timing.unwrap_or_default(), entries })
 }
 
 /// Writes beside the file, then renames, so that a reader never sees half a file.
-pub(super) fn write(path: &Path, model: &str, entries: &BTreeMap<ShortKey, Entry>) -> Result<()> {
+pub(super) fn write(path: &Path, recording: &Recording) -> Result<()> {
     let gz = compressed(path)?;
     let io = |source| Error::io(path, source);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -163,11 +189,11 @@ pub(super) fn write(path: &Path, model: &str, entries: &BTreeMap<ShortKey, Entry
     let file = builder.tempfile_in(folder).map_err(io)?;
     if gz {
         let mut encoder = GzEncoder::new(BufWriter::new(&file), Compression::best());
-        write_lines(&mut encoder, model, entries).map_err(io)?;
+        write_lines(&mut encoder, recording).map_err(io)?;
         encoder.finish().and_then(|mut writer| writer.flush()).map_err(io)?;
     } else {
         let mut writer = BufWriter::new(&file);
-        write_lines(&mut writer, model, entries).map_err(io)?;
+        write_lines(&mut writer, recording).map_err(io)?;
         writer.flush().map_err(io)?;
     }
     file.as_file().sync_all().map_err(io)?;
@@ -175,21 +201,18 @@ pub(super) fn write(path: &Path, model: &str, entries: &BTreeMap<ShortKey, Entry
     Ok(())
 }
 
-fn write_lines(
-    writer: &mut impl Write,
-    model: &str,
-    entries: &BTreeMap<ShortKey, Entry>,
-) -> std::io::Result<()> {
+fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Result<()> {
     let header = Header {
         format: FORMAT.to_owned(),
         version: REPLAY_VERSION,
         prompt_format: PROMPT_FORMAT,
-        model: model.to_owned(),
-        answers: entries.len(),
+        model: recording.model.clone(),
+        answers: recording.entries.len(),
+        timing: Some(recording.timing).filter(|timing| timing.answers > 0),
     };
     serde_json::to_writer(&mut *writer, &header)?;
     writeln!(writer)?;
-    for (key, entry) in entries {
+    for (key, entry) in &recording.entries {
         let line = Line {
             k: crate::key::hex(key),
             p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),

@@ -1,10 +1,9 @@
 //! Gives recorded answers.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Entry, ShortKey};
+use super::file::{self, Recording};
 use crate::error::{Error, Result};
 use crate::teacher::{LabelAnswer, Question, Teacher};
 
@@ -14,8 +13,7 @@ use crate::teacher::{LabelAnswer, Question, Teacher};
 /// model and the file, and says how to record it.
 pub struct Replay {
     path: PathBuf,
-    model: String,
-    entries: BTreeMap<ShortKey, Entry>,
+    recording: Recording,
 }
 
 impl Replay {
@@ -28,21 +26,22 @@ impl Replay {
     /// answer, a key comes twice, or lines are missing; [`Error::Config`] if its name has another ending.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let (model, entries) = file::read(&path)?;
-        tracing::debug!(path = %path.display(), model, answers = entries.len(), "opened recorded answers");
-        Ok(Self { path, model, entries })
+        let recording = file::read(&path)?;
+        let (model, answers) = (&recording.model, recording.entries.len());
+        tracing::debug!(path = %path.display(), model, answers, "opened recorded answers");
+        Ok(Self { path, recording })
     }
 
     /// The number of recorded answers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.recording.entries.len()
     }
 
     /// Whether nothing is recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.recording.entries.is_empty()
     }
 
     /// The file.
@@ -51,29 +50,35 @@ impl Replay {
         &self.path
     }
 
+    /// Mean seconds that the model took for one answer when it was recorded; `None` if the recording did not say.
+    #[must_use]
+    pub fn seconds_per_answer(&self) -> Option<f64> {
+        self.recording.timing.per_answer()
+    }
+
     /// Whether the answer to a question is recorded.
     #[must_use]
     pub fn contains(&self, question: &Question<'_>) -> bool {
-        self.entries.contains_key(&file::short(&question.key(&self.model)))
+        self.recording.entries.contains_key(&file::short(&question.key(&self.recording.model)))
     }
 }
 
 impl Teacher for Replay {
     fn model(&self) -> &str {
-        &self.model
+        &self.recording.model
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let key = question.key(&self.model);
-        let entry = self.entries.get(&file::short(&key)).ok_or_else(|| Error::Miss {
+        let key = question.key(&self.recording.model);
+        let entry = self.recording.entries.get(&file::short(&key)).ok_or_else(|| Error::Miss {
             path: self.path.clone(),
-            model: self.model.clone(),
+            model: self.recording.model.clone(),
             prompt: question.prompt.clone(),
             labels: question.labels.to_vec(),
             key: key.short(),
         })?;
         let answer = entry.answer(true);
-        answer.check(&self.model, question)?;
+        answer.check(&self.recording.model, question)?;
         Ok(answer)
     }
 }
@@ -82,7 +87,7 @@ impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay")
             .field("path", &self.path)
-            .field("model", &self.model)
+            .field("model", &self.recording.model)
             .field("answers", &self.len())
             .finish_non_exhaustive()
     }

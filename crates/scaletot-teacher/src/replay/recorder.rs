@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 
-use super::file::{self, Entry, ShortKey};
+use super::file::{self, Entry, Recording, ShortKey, Timing};
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::once::OnceMap;
@@ -26,6 +27,7 @@ pub struct Recorder<T> {
     answers: OnceMap<ShortKey, Recorded>,
     every: usize,
     unsaved: AtomicUsize,
+    timing: Mutex<Timing>,
     /// Held while writing, so that an older state never replaces a newer one.
     writing: Mutex<()>,
 }
@@ -48,7 +50,7 @@ impl<T: Teacher> Recorder<T> {
     /// [`Error::Config`] if the path does not end in `.jsonl` or `.jsonl.gz`.
     pub fn create(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         file::compressed(path.as_ref())?;
-        Ok(Self::with(inner, path.as_ref(), HashMap::new()))
+        Ok(Self::with(inner, path.as_ref(), Recording::default()))
     }
 
     /// Extends an existing recording, or starts one if there is no file.
@@ -61,22 +63,25 @@ impl<T: Teacher> Recorder<T> {
         if !path.exists() {
             return Self::create(inner, path);
         }
-        let (model, entries) = file::read(path)?;
+        let recording = file::read(path)?;
+        let model = &recording.model;
         if model != inner.model() {
             let message = format!("expected answers of model `{}`, got answers of `{model}`", inner.model());
             return Err(Error::Format { path: path.to_owned(), line: 1, message });
         }
-        let known = entries.into_iter().map(|(key, entry)| (key, Recorded { entry, key: None })).collect();
-        Ok(Self::with(inner, path, known))
+        Ok(Self::with(inner, path, recording))
     }
 
-    fn with(inner: T, path: &Path, known: HashMap<ShortKey, Recorded>) -> Self {
+    fn with(inner: T, path: &Path, recording: Recording) -> Self {
+        let known: HashMap<_, _> =
+            recording.entries.into_iter().map(|(key, entry)| (key, Recorded { entry, key: None })).collect();
         Self {
             inner,
             path: path.to_owned(),
             answers: OnceMap::new(known, usize::MAX),
             every: Self::CHECKPOINT_EVERY,
             unsaved: AtomicUsize::new(0),
+            timing: Mutex::new(recording.timing),
             writing: Mutex::new(()),
         }
     }
@@ -121,10 +126,14 @@ impl<T: Teacher> Recorder<T> {
     pub fn checkpoint(&self) -> Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.unsaved.store(0, Ordering::Relaxed);
-        let entries =
-            self.answers.snapshot().into_iter().map(|(key, recorded)| (key, recorded.entry)).collect();
-        file::write(&self.path, self.inner.model(), &entries)?;
-        tracing::debug!(path = %self.path.display(), answers = entries.len(), "wrote recorded answers");
+        let recording = Recording {
+            model: self.inner.model().to_owned(),
+            timing: *self.timing.lock().unwrap_or_else(PoisonError::into_inner),
+            entries: self.answers.snapshot().into_iter().map(|(key, known)| (key, known.entry)).collect(),
+        };
+        file::write(&self.path, &recording)?;
+        let answers = recording.entries.len();
+        tracing::debug!(path = %self.path.display(), answers, "wrote recorded answers");
         Ok(())
     }
 
@@ -157,7 +166,12 @@ impl<T: Teacher> Recorder<T> {
         at: &[usize],
     ) -> Vec<Result<Recorded>> {
         let asked: Vec<Question<'_>> = at.iter().map(|&i| questions[i].clone()).collect();
+        let began = Instant::now();
         let answers = self.inner.answer_batch(&asked);
+        let mut timing = self.timing.lock().unwrap_or_else(PoisonError::into_inner);
+        timing.answers += answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+        timing.seconds += began.elapsed().as_secs_f64();
+        drop(timing);
         let model = self.inner.model();
         answers
             .into_iter()

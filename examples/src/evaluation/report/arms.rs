@@ -97,7 +97,7 @@ fn metrics_table(view: &View<'_>, metrics: &[Metric]) -> Markup {
                             tr.strong[view.is_strong(&point.arm)] {
                                 th scope="row" { (breakable(&point.arm)) }
                                 td { (estimate(&point.interval, 3)) }
-                                @match &point.against_profile {
+                                @match point.against(PROFILE) {
                                     Some(paired) => {
                                         td { (difference(&paired.interval, 3)) }
                                         td { (verdict(paired.verdict)) }
@@ -236,12 +236,12 @@ fn differences(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Resu
     let compared: Vec<(Labels, f64)> = sizes
         .iter()
         .copied()
-        .filter(|(labels, _)| points.iter().any(|p| p.labels == *labels && p.against_profile.is_some()))
+        .filter(|(labels, _)| points.iter().any(|p| p.labels == *labels && p.against(PROFILE).is_some()))
         .collect();
     let axis = LabelAxis::new(&compared);
     let paired: Vec<_> = points
         .iter()
-        .filter_map(|point| Some((point.labels, axis.place(point.labels)?, point.against_profile.as_ref()?)))
+        .filter_map(|point| Some((point.labels, axis.place(point.labels)?, point.against(PROFILE)?)))
         .collect();
     if paired.len() < 2 {
         return Ok(None);
@@ -312,7 +312,7 @@ fn paired_table(view: &View<'_>, sizes: &[(Labels, f64)]) -> Markup {
                                         Some(theirs) => { td { (estimate(&theirs.interval, 3)) } }
                                         None => { td { "–" } }
                                     }
-                                    @match &ours.against_profile {
+                                    @match ours.against(PROFILE) {
                                         Some(paired) => {
                                             td { (difference(&paired.interval, 3)) }
                                             td { (verdict(paired.verdict)) }

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 use scaletot::eval::{Direction, Interval, Metric, Verdict};
 
 use super::super::results::{CurvePoint, Labels, Paired};
-use super::view::{PROFILE, RIDGE, SCALETOT, View};
+use super::view::{PROFILE, SCALETOT, STACK, View};
 use super::words;
 
 /// What the paired intervals by Spearman show about the arm in question, at every number of labels.
 pub(super) fn sentence(view: &View<'_>) -> String {
-    match shown(view, PROFILE, |point| point.against_profile.as_ref()) {
+    match shown(view, PROFILE, |point| point.against(PROFILE)) {
         Some(parts) => format!("By Spearman, {parts}."),
         None => format!(
             "Nothing is shown: this run holds no paired comparison of {SCALETOT} with {PROFILE} by Spearman."
@@ -18,13 +18,25 @@ pub(super) fn sentence(view: &View<'_>) -> String {
 }
 
 /// The same against the linear model: profile and signals differ there, and the kind of model does not.
-pub(super) fn against_ridge(view: &View<'_>) -> Option<String> {
-    let parts = shown(view, RIDGE, |point| point.against_ridge.as_ref())?;
+pub(super) fn against_stack(view: &View<'_>) -> Option<String> {
+    let parts = shown(view, STACK, |point| point.against(STACK))?;
     Some(format!("Against the same kind of model on the profile alone: {parts}."))
 }
 
+/// The same against whichever baseline has the best mean at each number of labels, the models of other libraries among them.
+pub(super) fn against_strongest(view: &View<'_>) -> Option<String> {
+    let strongest = |point: &'_ CurvePoint| {
+        view.baselines()
+            .filter_map(|arm| view.point(&arm.name, point.labels, point.metric))
+            .max_by(|a, b| a.mean.total_cmp(&b.mean))
+            .map(|best| best.arm.clone())
+    };
+    let parts = shown(view, "the strongest baseline", |point| point.against(&strongest(point)?))?;
+    Some(format!("Against the strongest baseline at each number of labels: {parts}."))
+}
+
 /// At which numbers of labels the arm in question is shown better or worse than a rival, and at which nothing is shown.
-fn shown(view: &View<'_>, rival: &str, paired: fn(&CurvePoint) -> Option<&Paired>) -> Option<String> {
+fn shown(view: &View<'_>, rival: &str, paired: impl Fn(&CurvePoint) -> Option<&Paired>) -> Option<String> {
     let points: Vec<(&CurvePoint, Verdict)> = view
         .curve(SCALETOT, Metric::Spearman)
         .into_iter()
@@ -57,7 +69,7 @@ fn sizes_of_differences(view: &View<'_>) -> Option<String> {
     let points: Vec<(Labels, Interval)> = view
         .curve(SCALETOT, Metric::Spearman)
         .into_iter()
-        .filter_map(|point| point.against_profile.as_ref().map(|paired| (point.labels, paired.interval)))
+        .filter_map(|point| point.against(PROFILE).map(|paired| (point.labels, paired.interval)))
         .collect();
     let of = |(labels, interval): &(Labels, Interval)| {
         format!(
@@ -114,11 +126,16 @@ pub(super) fn strongest_baseline(view: &View<'_>) -> Option<String> {
 /// The head of the page.
 pub(super) fn markup(view: &View<'_>) -> Markup {
     let task = &view.results.task;
-    let lead: Vec<String> =
-        [sizes_of_differences(view), without_labels(view), against_ridge(view), strongest_baseline(view)]
-            .into_iter()
-            .flatten()
-            .collect();
+    let lead: Vec<String> = [
+        sizes_of_differences(view),
+        without_labels(view),
+        against_stack(view),
+        against_strongest(view),
+        strongest_baseline(view),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let facts: [(String, &str); 5] = [
         (words::count(task.users as u64), "users"),
         (words::count(task.labelled as u64), "with a known outcome"),

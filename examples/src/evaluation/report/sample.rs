@@ -7,7 +7,7 @@ use super::super::results::*;
 const ARMS: [(&str, &str); 5] = [
     ("scaletot", "Encoder: learnt from the student, reads the profile, calls no language model."),
     ("profile", "The same network without the student's signals."),
-    ("ridge", "Ridge regression on the one-hot profile."),
+    ("stack", "The model of scaletot without the signals."),
     ("student", "Head on the student's representation; a decoder run per user."),
     ("teacher", "Head on the teacher's own chains, for everybody: the most that reasoning could bring."),
 ];
@@ -42,9 +42,15 @@ pub(crate) fn interval(estimate: f64, half: f64) -> Interval {
 }
 
 /// A paired difference that reads as its interval does.
-pub(crate) fn paired(metric: Metric, difference: f64, half: f64) -> Paired {
+pub(crate) fn paired(baseline: &str, metric: Metric, difference: f64, half: f64) -> Paired {
     let interval = interval(difference, half);
-    Paired { difference, error: half / 1.96, interval, verdict: interval.verdict(metric.higher_is_better()) }
+    Paired {
+        baseline: baseline.to_owned(),
+        difference,
+        error: half / 1.96,
+        interval,
+        verdict: interval.verdict(metric.higher_is_better()),
+    }
 }
 
 /// What an arm's Spearman is with so many labels; `None` where it cannot be trained.
@@ -52,7 +58,7 @@ fn strength(arm: &str, labels: f64) -> Option<f64> {
     let learnt = 0.37 * (1.0 - (-(labels / 700.0).sqrt()).exp());
     match arm {
         "profile" => (labels > 0.0).then_some(0.02 + learnt),
-        "ridge" => (labels > 0.0).then_some(0.035 + 0.98 * learnt),
+        "stack" => (labels > 0.0).then_some(0.035 + 0.98 * learnt),
         "scaletot" => Some(0.172 + 0.56 * learnt - 0.00001 * labels.min(1_000.0)),
         "student" => Some(0.184 + 0.54 * learnt),
         _ => Some(0.201 + 0.53 * learnt),
@@ -68,8 +74,9 @@ fn curves() -> Vec<CurvePoint> {
                 let mean = from + times * strength;
                 let half = times.abs() * (0.022 + 0.35 / (count + 40.0).sqrt());
                 let against = |rival: &str| {
-                    let rival = if arm == rival { None } else { self::strength(rival, count) };
-                    rival.map(|rival| paired(metric, times * (strength - rival), 0.62 * half))
+                    let strength_of_rival = if arm == rival { None } else { self::strength(rival, count) };
+                    strength_of_rival
+                        .map(|theirs| paired(rival, metric, times * (strength - theirs), 0.62 * half))
                 };
                 points.push(CurvePoint {
                     arm: arm.to_owned(),
@@ -80,8 +87,7 @@ fn curves() -> Vec<CurvePoint> {
                     interval: interval(mean, half),
                     deviation: half / 2.4,
                     folds: 10,
-                    against_profile: against("profile"),
-                    against_ridge: against("ridge"),
+                    against: ["profile", "stack"].into_iter().filter_map(against).collect(),
                 });
             }
         }
@@ -244,6 +250,7 @@ pub(crate) fn results() -> Results {
             teacher: "planted:1.0".to_owned(),
             coverage: 0.0732,
             folds: 5,
+            ablations: Vec::new(),
             repeats: 2,
         },
         task: TaskInfo {

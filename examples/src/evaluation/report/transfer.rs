@@ -8,7 +8,7 @@ use super::super::results::{Labels, Paired};
 use super::chart::{Frame, Mark, Row, Rows, Scale};
 use super::parts::{figure, head, table};
 use super::theme::Style;
-use super::view::{DRAWN, SCALETOT, STUDENT, View};
+use super::view::{DRAWN, PROFILE, SCALETOT, STUDENT, View};
 use super::words;
 
 /// Agreement per state, likeness of representations, and retention.
@@ -147,8 +147,8 @@ fn retention_table(view: &View<'_>) -> Markup {
     for metric in view.metrics() {
         for point in view.curve(STUDENT, metric) {
             let drawn = DRAWN.contains(&metric) || point.labels == Labels::All;
-            let encoder = view.point(SCALETOT, point.labels, metric).and_then(|p| p.against_profile.as_ref());
-            if let (true, Some(student), Some(encoder)) = (drawn, &point.against_profile, encoder) {
+            let encoder = view.point(SCALETOT, point.labels, metric).and_then(|p| p.against(PROFILE));
+            if let (true, Some(student), Some(encoder)) = (drawn, point.against(PROFILE), encoder) {
                 rows.push((metric, point.labels, student, encoder));
             }
         }
@@ -202,6 +202,7 @@ mod tests {
         let interval =
             Interval { estimate: difference, low, high, level: 0.95, replicates: 2_000, undefined: 0 };
         Paired {
+            baseline: PROFILE.to_owned(),
             difference,
             error: half / 2.0,
             interval,

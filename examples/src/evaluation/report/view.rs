@@ -9,8 +9,8 @@ use super::theme::Style;
 pub(super) const SCALETOT: &str = "scaletot";
 /// The arm that all others are compared with.
 pub(super) const PROFILE: &str = "profile";
-/// The linear model on the profile.
-pub(super) const RIDGE: &str = "ridge";
+/// The model of the arm in question without the signals.
+pub(super) const STACK: &str = "stack";
 /// The arm that the encoder learns from.
 pub(super) const STUDENT: &str = "student";
 /// Arms that use reasoning; all others are baselines.

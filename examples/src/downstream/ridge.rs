@@ -1,79 +1,75 @@
-//! The downstream model: ridge regression of `ln(1 + outcome)` (Hoerl and Kennard 1970) on blocks of features.
+//! Ridge regression of `ln(1 + outcome)` (Hoerl and Kennard 1970) on blocks of features.
 //!
-//! Features are standardised on the training users and the intercept is not penalised. The penalty, and how strongly each further
-//! block is penalised compared with the first, are chosen on a fixed grid by cross-validated squared error on the training users
+//! Features are centred on the training users, those that are no indicators are also divided by their deviation, and the intercept is not
+//! penalised. An indicator is left as large as it is: standardised, a rare value would be penalised hardly at all (on the active days of
+//! KuaiRand, with many rare codes, the rank correlation was 0.213 that way and is 0.244 this way). The penalty, and how strongly each
+//! further block is penalised compared with the first, are chosen on a fixed grid by cross-validated squared error on the training users
 //! alone. Normal equations are solved by Cholesky decomposition (the `nalgebra` crate); the folds' Gram matrices add up, so that the
 //! whole grid costs one pass over the rows.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use nalgebra::{DMatrix, DVector};
 use ndarray::{Array2, ArrayView1, Axis, concatenate};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
-/// Penalties tried, as multiples of a unit-variance column's own weight of one training user.
-const ALPHAS: [f64; 7] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
+use super::CrossFitted;
+
+/// Penalties tried: a value that as many training users have is shrunk by half.
+const ALPHAS: [f64; 9] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 /// Scales tried for the first block when there are further ones: 0.3 penalises it eleven times as much, 0 leaves it out.
 const SCALES: [f64; 3] = [1.0, 0.3, 0.0];
-const FOLDS: usize = 5;
 
-/// Fits on `train` rows of `blocks` (each `[N, F_b]`) and predicts the outcome of the `test` rows.
+/// Fits on the users of all `parts` (row numbers of `blocks`, each `[N, F_b]`) and predicts those of `test`.
 ///
-/// The prediction of the logarithm is taken back by the smearing estimate (Duan, JASA 1983): `exp(ŷ) · s − 1` with `s` such that the
-/// mean over the training users is right. The order of users is that of `ŷ`.
+/// The parts are the folds of the cross-validation that chooses the penalties, and what the predictions out of fold leave out.
 ///
 /// # Errors
-/// If there is no block, there are fewer than ten training rows, or a system cannot be solved.
+/// If there is no block, there are fewer than two parts, or a system cannot be solved.
 pub fn ridge(
     blocks: &[&Array2<f64>],
     outcomes: &[f64],
-    train: &[usize],
+    parts: &[Vec<usize>],
     test: &[usize],
-    seed: u64,
-) -> Result<Vec<f64>> {
-    if train.len() < 2 * FOLDS {
-        bail!(
-            "the downstream model needs at least {} labelled training users, there are {}",
-            2 * FOLDS,
-            train.len()
-        );
-    }
+) -> Result<CrossFitted> {
+    ensure!(parts.len() >= 2, "the downstream model needs at least 2 parts, got {}", parts.len());
+    let train: Vec<usize> = parts.iter().flatten().copied().collect();
     let views: Vec<_> = blocks.iter().map(|block| block.view()).collect();
     let features = concatenate(Axis(1), &views).context("blocks of features")?;
-    let scaler = Scaler::fit(&features, train, blocks.first().map_or(0, |block| block.ncols()))?;
-    let mut shuffled = train.to_vec();
-    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let parts: Vec<Vec<usize>> =
-        (0..FOLDS).map(|fold| shuffled.iter().copied().skip(fold).step_by(FOLDS).collect()).collect();
+    let scaler = Scaler::fit(&features, &train, blocks.first().map_or(0, |block| block.ncols()))?;
     let systems: Vec<System> =
         parts.iter().map(|rows| System::of(&scaler, &features, outcomes, rows)).collect();
     let whole = System::sum(&systems).context("no training rows")?;
     let scales = if blocks.len() > 1 { &SCALES[..] } else { &SCALES[..1] };
-    let mut best = (f64::INFINITY, 1.0, ALPHAS[0]);
+    let mut best: Option<(f64, f64, f64, Vec<DVector<f64>>)> = None;
     for &scale in scales {
         for alpha in ALPHAS {
-            let mut error = 0.0;
-            for held in &systems {
-                let weights = whole.without(held).solve(&scaler, scale, alpha)?;
-                error += held.squared_error(&weights);
-            }
-            if error < best.0 {
-                best = (error, scale, alpha);
+            let without: Vec<DVector<f64>> = systems
+                .iter()
+                .map(|held| whole.without(held).solve(&scaler, scale, alpha))
+                .collect::<Result<_>>()?;
+            let error = systems.iter().zip(&without).map(|(held, weights)| held.squared_error(weights)).sum();
+            if best.as_ref().is_none_or(|best| error < best.0) {
+                best = Some((error, scale, alpha, without));
             }
         }
     }
-    let weights = whole.solve(&scaler, best.1, best.2)?;
-    let fitted =
-        |row: usize| scaler.row(features.row(row)).zip(weights.iter()).map(|(x, w)| x * w).sum::<f64>().exp();
-    let smear = train.iter().map(|&row| 1.0 + outcomes[row]).sum::<f64>()
-        / train.iter().map(|&row| fitted(row)).sum::<f64>();
-    Ok(test.iter().map(|&row| fitted(row) * smear - 1.0).collect())
+    let (_, scale, alpha, without) = best.context("no penalty was tried")?;
+    let weights = whole.solve(&scaler, scale, alpha)?;
+    let fitted = |row: usize, weights: &DVector<f64>| -> f64 {
+        scaler.row(features.row(row)).zip(weights.iter()).map(|(x, w)| x * w).sum()
+    };
+    Ok(CrossFitted {
+        out_of_fold: parts
+            .iter()
+            .zip(&without)
+            .map(|(rows, weights)| rows.iter().map(|&row| fitted(row, weights)).collect())
+            .collect(),
+        test: test.iter().map(|&row| fitted(row, &weights)).collect(),
+    })
 }
 
-/// Standardises the columns that vary among the training users and adds the intercept.
+/// Centres and scales the columns that vary among the training users and adds the intercept.
 struct Scaler {
-    /// (column, mean, deviation, whether it belongs to the first block).
+    /// (column, mean, divisor, whether it belongs to the first block).
     columns: Vec<(usize, f64, f64, bool)>,
 }
 
@@ -84,7 +80,11 @@ impl Scaler {
         let deviation = x.std_axis(Axis(0), 0.0);
         // A column that does not vary among the training users says nothing.
         let kept = (0..x.ncols()).filter(|&j| deviation[j] > 1e-9);
-        Ok(Self { columns: kept.map(|j| (j, mean[j], deviation[j], j < first)).collect() })
+        let scale = |j: usize| match x.column(j).iter().all(|&value| value == 0.0 || value == 1.0) {
+            true => 1.0,
+            false => deviation[j],
+        };
+        Ok(Self { columns: kept.map(|j| (j, mean[j], scale(j), j < first)).collect() })
     }
 
     /// One and the standardised columns.
@@ -159,8 +159,11 @@ impl System {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::parts;
     use super::*;
-    use rand::RngExt;
 
     fn rows(n: usize) -> (Array2<f64>, Vec<f64>) {
         let features = Array2::from_shape_fn((n, 3), |(i, j)| match j {
@@ -176,10 +179,29 @@ mod tests {
     fn recovers_a_linear_signal() {
         let (features, outcomes) = rows(200);
         let (train, test): (Vec<usize>, Vec<usize>) = (0..200).partition(|i| i % 4 != 0);
-        let predicted = ridge(&[&features], &outcomes, &train, &test, 1).unwrap();
-        for (&row, p) in test.iter().zip(&predicted) {
-            assert!((outcomes[row].ln_1p() - p.ln_1p()).abs() < 0.05, "row {row}: {p}");
+        let parts = parts(&train, 1).unwrap();
+        let predicted = ridge(&[&features], &outcomes, &parts, &test).unwrap();
+        for (&row, p) in test.iter().zip(&predicted.test) {
+            assert!((outcomes[row].ln_1p() - p).abs() < 0.05, "row {row}: {p}");
         }
+        for (&row, p) in parts.iter().flatten().zip(predicted.out_of_fold.iter().flatten()) {
+            assert!((outcomes[row].ln_1p() - p).abs() < 0.05, "row {row}: {p}");
+        }
+    }
+
+    /// What a user is said to have out of fold does not depend on the user's own outcome, if the penalty stays the same.
+    #[test]
+    fn out_of_fold_means_without_the_part() {
+        let (features, mut outcomes) = rows(60);
+        let parts = parts(&(0..60).collect::<Vec<_>>(), 1).unwrap();
+        let before = ridge(&[&features], &outcomes, &parts, &[]).unwrap();
+        outcomes[parts[0][0]] *= 1.01;
+        let after = ridge(&[&features], &outcomes, &parts, &[]).unwrap();
+        let moved = |part: usize| {
+            let pairs = before.out_of_fold[part].iter().zip(&after.out_of_fold[part]);
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        assert!(moved(0) < 1e-12 && moved(1) > 1e-6, "{} {}", moved(0), moved(1));
     }
 
     /// The gradient of the penalised loss is 0 at the solution, block by block.
@@ -220,15 +242,9 @@ mod tests {
         let (features, outcomes) = rows(120);
         let (train, test): (Vec<usize>, Vec<usize>) = (0..120).partition(|i| i % 3 != 0);
         let error = |blocks: &[&Array2<f64>]| -> f64 {
-            let predicted = ridge(blocks, &outcomes, &train, &test, 1).unwrap();
-            test.iter().zip(&predicted).map(|(&row, p)| (outcomes[row].ln_1p() - p.ln_1p()).powi(2)).sum()
+            let predicted = ridge(blocks, &outcomes, &parts(&train, 1).unwrap(), &test).unwrap();
+            test.iter().zip(&predicted.test).map(|(&row, p)| (outcomes[row].ln_1p() - p).powi(2)).sum()
         };
         assert!(error(&[&noise, &features]) < 0.05 * error(&[&noise]));
-    }
-
-    #[test]
-    fn refuses_too_few_rows() {
-        let features = Array2::zeros((5, 1));
-        assert!(ridge(&[&features], &[0.0; 5], &[0, 1, 2], &[3], 1).is_err());
     }
 }

@@ -1,0 +1,278 @@
+"""Writes docs/results.md from the results of evaluations.
+
+    python benches/results.py docs/results.md target/evaluate/*/results.json
+
+Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+FORMAT = 1
+OURS = "scaletot"
+REASONING = ("scaletot", "student", "teacher")
+METRICS = (("spearman", "Spearman"), ("normalised_gini", "Normalised Gini"))
+
+
+def read(path):
+    results = json.loads(path.read_text())
+    if results.get("format") != FORMAT:
+        sys.exit(f"{path}: expected a results.json of format {FORMAT}, found {results.get('format')}")
+    return results
+
+
+def size(labels):
+    """0, 50, ..., or infinity for all; the file says {"count": 50} or "all"."""
+    return float("inf") if labels == "all" else labels["count"]
+
+
+def name_of(labels):
+    return "all" if labels == float("inf") else f"{labels:,}"
+
+
+def points(results, metric):
+    return {(p["arm"], size(p["labels"])): p for p in results["curves"] if p["metric"] == metric}
+
+
+def sizes(results):
+    return sorted({size(p["labels"]) for p in results["curves"]})
+
+
+def baselines(results):
+    return [arm["name"] for arm in results["arms"] if arm["name"] not in REASONING]
+
+
+def strongest(results, metric, labels):
+    """The baseline with the best mean, and our paired difference to it."""
+    at = points(results, metric)
+    known = [arm for arm in baselines(results) if (arm, labels) in at]
+    ours = at.get((OURS, labels))
+    if not known or ours is None:
+        return None
+    best = max(known, key=lambda arm: at[arm, labels]["mean"])
+    paired = [p for p in ours["against"] if p["baseline"] == best]
+    return (best, paired[0]) if paired else None
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def curve_table(results, metric, title):
+    at, columns = points(results, metric), sizes(results)
+    if not at:
+        return ""
+    rows = []
+    for arm in results["arms"]:
+        cells = [f"{at[arm['name'], n]['mean']:.3f}" if (arm["name"], n) in at else "–" for n in columns]
+        rows.append([arm["name"], *cells])
+    return table([title, *map(name_of, columns)], rows)
+
+
+def difference_table(results, metric, title):
+    rows = []
+    for n in sizes(results):
+        found = strongest(results, metric, n)
+        if found is None:
+            continue
+        best, paired = found
+        low, high = paired["interval"]["low"], paired["interval"]["high"]
+        verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+        rows.append([
+            name_of(n), best, f"{paired['difference']:+.3f}", f"{paired['error']:.3f}", f"[{low:+.3f}, {high:+.3f}]", verdict,
+        ])
+    if not rows:
+        return ""
+    return table([f"Labels ({title})", "strongest baseline", f"{OURS} minus it", "paired error", "95 %", "shown"], rows)
+
+
+def provenance(results):
+    run = results["run"]
+    folds = f"{run['folds']} folds × {run['repeats']}" if results["planted"] is None else "one split"
+    return (
+        f"`evaluate {run['command']}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
+        f"{folds}; teacher {run['teacher']}, {run['coverage']:.2%} of users reasoned about.\n"
+    )
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else float("nan")
+
+
+def signals(results):
+    lines = []
+    ledger = results["ledger"]
+    if ledger["reasoned"]:
+        per_user = ledger["questions"] / ledger["reasoned"]
+        lines.append(
+            f"- Teacher: {ledger['reasoned']:,} searches over all folds, {per_user:.1f} questions each, {ledger['saved']:,} of "
+            f"{ledger['questions']:,} answered without a model call. The encoder scores a million users in "
+            f"{ledger['encoder_seconds_per_million']:.1f} s on one thread."
+        )
+    transfer = results["transfer"]
+    if transfer:
+        agreement = mean(mean(t["agreement"]) for t in transfer)
+        lines.append(
+            f"- Transfer to held-out users: {agreement:.1%} of states agree between student and encoder, cosine "
+            f"{mean(t['cosine'] for t in transfer):.2f}, CKA {mean(t['cka'] for t in transfer):.2f}."
+        )
+    entropy = results["entropy"]
+    if entropy:
+        lines.append(
+            f"- Refinement: mean entropy of the states {mean(entropy['before']):.2f} before and {mean(entropy['after']):.2f} after; "
+            f"{entropy['changed']:.0%} of the drafts were changed."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def planted(results):
+    found = results["planted"]
+    if found is None:
+        return ""
+    accuracy = ", ".join(f"{name} {value:.3f}" for name, value in found["accuracy"])
+    oracle = ", ".join(f"{name} {value:.3f}" for name, value in found["oracle"])
+    rows = [
+        [f"{p['noise']}, {p['missing']:.0%}", f"{p['greedy']:.3f}", f"{p['refined']:.3f}", f"{p['greedy_questions']:.1f}",
+         f"{p['refined_questions']:.1f}"]
+        for p in found["refinement"]
+    ]
+    header = ["Noise, missing cells", "greedy accuracy", "refined accuracy", "greedy questions", "refined questions"]
+    return (
+        f"State accuracy with a teacher of noise {found['noise']} (nobody who sees the profile alone can pass {found['bayes']:.3f}): {accuracy}. "
+        f"Oracle, who knows the posterior: {oracle}.\n\n" + table(header, rows)
+    )
+
+
+def experiment(results):
+    found = results["experiment"]
+    if found is None:
+        return ""
+    rows = []
+    for p in found["policies"]:
+        at, other = p["incremental"], p["against_profile"]
+        rows.append([
+            f"{p['outcome']}, {p['share']:.0%}", p["arm"], f"{at['estimate']:.4f} [{at['low']:.4f}, {at['high']:.4f}]",
+            "–" if other is None else f"{other['estimate']:+.4f} [{other['low']:+.4f}, {other['high']:+.4f}]",
+        ])
+    header = ["Outcome, share treated", "ranked by", "incremental per customer", "against profile"]
+    return f"Simulated test ({found['treatment']}; {found['users'][0]:,} treated, {found['users'][1]:,} not):\n\n" + table(header, rows)
+
+
+def coverage(results):
+    if not results["coverage"]:
+        return ""
+    at = {(p["coverage"], size(p["labels"])): dict(map(tuple, p["metrics"])) for p in results["coverage"]}
+    columns = sorted({labels for _, labels in at})
+    rows = [
+        [f"{share:.2%}", *(f"{at[share, n].get('spearman', float('nan')):.3f}" for n in columns)]
+        for share in sorted({share for share, _ in at})
+    ]
+    return "Share of users reasoned about (no OSIPO, first draw of labels, Spearman):\n\n" + table(["Coverage", *map(name_of, columns)], rows)
+
+
+def seeds(runs, metric, title):
+    """Our difference to the strongest baseline, in paired errors, per seed."""
+    columns = sizes(runs[0])
+    rows = []
+    for results in runs:
+        cells = []
+        for n in columns:
+            found = strongest(results, metric, n)
+            if found is None:
+                cells.append("–")
+            else:
+                best, paired = found
+                errors = paired["difference"] / paired["error"] if paired["error"] else float("nan")
+                cells.append(f"{paired['difference']:+.3f} ({errors:+.1f})")
+        rows.append([f"seed {results['run']['seed']}", *cells])
+    return f"{title}, {OURS} minus the strongest baseline (in paired errors):\n\n" + table(["", *map(name_of, columns)], rows)
+
+
+def ablations(main, others):
+    """The seeds that both have, as pairs."""
+    columns = sizes(main[0])
+    rows = []
+    for what in sorted({variant(r) for r in others}):
+        runs = {r["run"]["seed"]: r for r in others if variant(r) == what}
+        pairs = [(r, runs[r["run"]["seed"]]) for r in main if r["run"]["seed"] in runs]
+        if not pairs:
+            continue
+        cells = []
+        for n in columns:
+            both = [(points(a, "spearman").get((OURS, n)), points(b, "spearman").get((OURS, n))) for a, b in pairs]
+            both = [(a["mean"], b["mean"]) for a, b in both if a and b]
+            cells.append(f"{mean(b for _, b in both):.3f} ({mean(b - a for a, b in both):+.3f})" if both else "–")
+        rows.append([f"{what}, {len(pairs)} seed{'s' if len(pairs) > 1 else ''}", *cells])
+    return f"Taken out, Spearman of {OURS} (difference to the whole method on the same seeds):\n\n" + table(["", *map(name_of, columns)], rows)
+
+
+def variant(results):
+    run = results["run"]
+    return " + ".join(f"--{flag}" for flag in run["ablations"])
+
+
+def section(name, runs):
+    main = sorted((r for r in runs if not variant(r)), key=lambda r: r["run"]["seed"])
+    others = [r for r in runs if variant(r)]
+    if not main:
+        sys.exit(f"{name}: expected a run of the whole method beside those with something taken out")
+    first = main[0]
+    task = first["task"]
+    text = [
+        f"## {name}\n\n{task['title']}. {task['labelled']:,} users with a known outcome, {task['zero_share']:.1%} of them 0, mean "
+        f"{task['mean_outcome']:.4g}{' ' + task['unit'] if task['unit'] else ''}; {len(task['fields'])} fields.\n",
+        provenance(first),
+    ]
+    if len(main) > 1:
+        text += [seeds(main, *METRICS[0])]
+        if first["planted"]:
+            header = ["", "limit", *(who for who, _ in first["planted"]["accuracy"])]
+            rows = [
+                [f"seed {r['run']['seed']}", f"{r['planted']['bayes']:.3f}", *(f"{v:.3f}" for _, v in r["planted"]["accuracy"])] for r in main
+            ]
+            text += [f"State accuracy, teacher of noise {first['planted']['noise']}:\n\n" + table(header, rows)]
+        text += [f"Seed {first['run']['seed']} in full:\n"]
+    for metric, title in METRICS:
+        text += [curve_table(first, metric, title), difference_table(first, metric, title)]
+    text += [signals(first), coverage(first), planted(first), experiment(first)]
+    if others:
+        text += [ablations(main, others)]
+    text += ["\n".join(f"- {note}" for note in first["notes"]) + "\n" if first["notes"] else ""]
+    return "\n".join(part for part in text if part)
+
+
+HEAD = f"""# Results
+
+Written by `benches/results.py` from the `results.json` of each run; nothing here is typed by hand. Columns are numbers of labelled training
+users; every arm sees the same draws of them on the same folds, and test users are served without any teacher call. `{OURS}` is the method;
+`student` and `teacher` are its ceilings, which would cost a model call for every user; all others are baselines that see the profile alone.
+A paired error is the standard error of a difference on the same folds, draws and users. "Better" and "worse" say that its 95 % bootstrap
+interval excludes 0; nothing is corrected for the number of comparisons.
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="Markdown file to write")
+    parser.add_argument("results", type=Path, nargs="+", help="results.json files")
+    options = parser.parse_args()
+    tasks = {}
+    for path in options.results:
+        results = read(path)
+        # The same task with another teacher is another table.
+        noise = results["planted"]["noise"] if results["planted"] else None
+        name = results["task"]["name"] + (f", teacher of noise {noise}" if noise is not None else "")
+        tasks.setdefault(name, []).append(results)
+    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items()))])
+    part = options.out.with_name(options.out.name + ".part")
+    part.write_text(text)
+    os.replace(part, options.out)
+
+
+if __name__ == "__main__":
+    main()

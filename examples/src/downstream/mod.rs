@@ -1,0 +1,80 @@
+//! Models of the outcome on a user's profile and signals.
+//!
+//! Every model is cross-fitted: beside the users whom it is for it predicts its own training users, each without that user's part. So
+//! models can be stacked, and the way back from logarithms can be taken without the optimism of a fit.
+
+mod ridge;
+mod stack;
+
+use anyhow::{Result, ensure};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+pub use ridge::ridge;
+pub use stack::stack;
+
+/// Parts that training users are cut into.
+const PARTS: usize = 5;
+
+/// What a model fitted on labelled users predicts of `ln(1 + outcome)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrossFitted {
+    /// Of the training users, part by part in the order of the parts, by the model fitted without the part.
+    pub out_of_fold: Vec<Vec<f64>>,
+    /// Of the users whom the model is for.
+    pub test: Vec<f64>,
+}
+
+impl CrossFitted {
+    /// Predicted outcomes by the smearing estimate (Duan, JASA 1983): `exp(ŷ) · s − 1` with `s` such that the mean over the training
+    /// users is right. The order of users is that of `ŷ`.
+    #[must_use]
+    pub fn values(&self, outcomes: &[f64], parts: &[Vec<usize>]) -> Vec<f64> {
+        let known: f64 = parts.iter().flatten().map(|&row| 1.0 + outcomes[row]).sum();
+        let fitted: f64 = self.out_of_fold.iter().flatten().map(|y| y.exp()).sum();
+        self.test.iter().map(|y| y.exp() * known / fitted - 1.0).collect()
+    }
+}
+
+/// Cuts training users into parts at random, the same for every model that is given the same seed.
+///
+/// # Errors
+/// If there are fewer than two users per part.
+pub fn parts(train: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
+    ensure!(
+        train.len() >= 2 * PARTS,
+        "the downstream model needs at least {} labelled training users, there are {}",
+        2 * PARTS,
+        train.len()
+    );
+    let mut shuffled = train.to_vec();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    Ok((0..PARTS).map(|part| shuffled.iter().copied().skip(part).step_by(PARTS).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_everybody_once() {
+        let parts = parts(&(0..23).collect::<Vec<_>>(), 4).unwrap();
+        let mut all: Vec<usize> = parts.iter().flatten().copied().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..23).collect::<Vec<_>>());
+        assert!(parts.iter().all(|part| part.len() >= 4));
+    }
+
+    #[test]
+    fn refuses_too_few_rows() {
+        assert!(parts(&[0, 1, 2], 1).unwrap_err().to_string().contains("at least 10"));
+    }
+
+    #[test]
+    fn values_have_the_mean_of_the_outcomes() {
+        let fitted = CrossFitted { out_of_fold: vec![vec![0.0, 1.0], vec![2.0]], test: vec![0.0, 1.0, 2.0] };
+        let values = fitted.values(&[0.0, 5.0, 7.0], &[vec![0, 1], vec![2]]);
+        assert!((values.iter().sum::<f64>() - 12.0).abs() < 1e-9, "{values:?}");
+    }
+}
