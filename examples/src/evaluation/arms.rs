@@ -23,7 +23,7 @@ use crate::features::profile_features;
 pub(super) const ARMS: [(&str, &str); 6] = [
     (
         "scaletot",
-        "ridge on the profile and the encoder's signals, stacked with `profile`; no teacher call for any test user",
+        "ridge on the profile and the encoder's signals, stacked with `ridge` and `profile`; no teacher call for any test user",
     ),
     ("profile", "the encoder network trained on outcomes alone, the mean of five"),
     ("ridge", "ridge regression on the profile, one column per value"),
@@ -231,9 +231,12 @@ impl Work<'_> {
         signals: &Signals,
     ) -> Result<Vec<f64>> {
         let test = &self.fold.test;
-        let Some(Fitted { outcomes, parts, networks, .. }) = fitted else { return Ok(signals.level(test)) };
-        let linear = ridge(&[profile, &signals.features], outcomes, parts, test)?;
-        Ok(stack(&[&linear, networks], outcomes, parts)?.values(outcomes, parts))
+        let Some(Fitted { outcomes, parts, linear, networks }) = fitted else {
+            return Ok(signals.level(test));
+        };
+        let informed = ridge(&[profile, &signals.features], outcomes, parts, test)?;
+        // Both models without signals are among the stacked, so that signals that say nothing can be left out.
+        Ok(stack(&[&informed, linear, networks], outcomes, parts)?.values(outcomes, parts))
     }
 
     fn accuracy(

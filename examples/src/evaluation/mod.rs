@@ -351,13 +351,13 @@ fn fingerprint(options: &EvaluateOptions, task: Option<&Task>) -> Result<BTreeMa
     if let Some(task) = task {
         set("profile-schema", file_hash(&task.profile)?);
         set("chain-schema", file_hash(&task.chain)?);
+        for (at, table) in task.tables(options.data.as_deref())?.iter().enumerate() {
+            set(&format!("table {}", at + 1), file_hash(table)?);
+        }
         set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
     }
     if let Some(teacher) = &options.teacher {
         set("teacher", file_hash(teacher.path())?);
-    }
-    if let Some(data) = options.data.as_deref().filter(|data| data.is_file()) {
-        set("data", file_hash(data)?);
     }
     set("coverage", options.coverage.to_string());
     set("coverage-curve", format!("{:?}", options.coverage_curve));

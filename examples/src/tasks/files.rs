@@ -18,19 +18,28 @@ impl Task {
         schema: &ProfileSchema,
         options: &ReadOptions,
     ) -> Result<Loaded> {
+        let prepared = data.is_none_or(|path| !path.is_dir());
+        let files = self.tables(data)?;
+        match (self.source.form, files.as_slice()) {
+            (Form::KuairandPure, [users, logs @ ..]) if !prepared => {
+                let table = raw::kuairand(users, logs)?;
+                Ok(read_csv_from(table.as_slice(), users, schema, options)?)
+            }
+            (_, [table, ..]) => read_file(table, schema, options),
+            (_, []) => bail!("task `{}` names no published file", self.name),
+        }
+    }
+
+    /// The files that the table is read from: the one that comes with the task, a prepared file, or the published ones in a directory.
+    ///
+    /// # Errors
+    /// If one is missing; the message says which, and where its publisher offers it.
+    pub fn tables(&self, data: Option<&Path>) -> Result<Vec<PathBuf>> {
         let Some(path) = data.or(self.source.table.as_deref()) else {
             bail!("task `{}` needs a table, passed with `--data`: {}", self.name, self.needed());
         };
         if path.is_dir() {
-            let files = self.published(path)?;
-            return match (self.source.form, files.as_slice()) {
-                (Form::KuairandPure, [users, logs @ ..]) => {
-                    let table = raw::kuairand(users, logs)?;
-                    Ok(read_csv_from(table.as_slice(), users, schema, options)?)
-                }
-                (_, [table, ..]) => read_file(table, schema, options),
-                (_, []) => bail!("{}: task `{}` names no published file", path.display(), self.name),
-            };
+            return self.published(path);
         }
         ensure!(
             path.exists(),
@@ -39,7 +48,7 @@ impl Task {
             self.name,
             self.needed()
         );
-        read_file(path, schema, options)
+        Ok(vec![path.to_owned()])
     }
 
     /// The published files in a directory, or in its directory `data` as some archives have it.

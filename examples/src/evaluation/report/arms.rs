@@ -195,6 +195,20 @@ fn curves(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Result<Ma
             strong,
         });
     }
+    // What nobody can beat who sees the profile alone, where it is known.
+    let oracle = view.results.planted.iter().flat_map(|planted| &planted.oracle);
+    if let Some(&(_, value)) = oracle.into_iter().find(|(of, _)| *of == metric) {
+        seen.push(value);
+        lines.push(Line {
+            name: "oracle".to_owned(),
+            style: view.style("oracle"),
+            points: axis.places.iter().map(|&(_, x)| (x, value)).collect(),
+            intervals: Vec::new(),
+            band: false,
+            marked: false,
+            strong: false,
+        });
+    }
     let told: Vec<String> =
         [SCALETOT, PROFILE].into_iter().filter_map(|arm| told_curve(view, arm, metric)).collect();
     let chart = Lines {

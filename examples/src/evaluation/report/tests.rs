@@ -236,3 +236,31 @@ fn a_chart_by_a_metric_that_was_not_measured_is_left_out() {
     let page = page(&results);
     assert!(page.contains("id=\"arms-spearman-title\"") && !page.contains("arms-normalised-gini"));
 }
+
+/// `docs/results-json.md` names every field and every metric that a file can hold.
+#[test]
+fn the_form_of_the_results_is_documented() {
+    fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                found.extend(fields.keys().cloned());
+                fields.values().for_each(|value| keys(value, found));
+            }
+            serde_json::Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+    let page = include_str!("../../../../docs/results-json.md");
+    let mut found = std::collections::BTreeSet::new();
+    keys(&serde_json::to_value(sample::results()).unwrap(), &mut found);
+    for metric in super::super::resample::METRICS {
+        found.insert(serde_json::to_value(metric).unwrap().as_str().unwrap().to_owned());
+    }
+    assert!(found.len() > 80, "{}", found.len());
+    // `count` and `shown` are in `{"count": 200}` and `{"shown": "better"}`.
+    let missing: Vec<&String> = found
+        .iter()
+        .filter(|key| !page.contains(&format!("`{key}`")) && !page.contains(&format!("\"{key}\"")))
+        .collect();
+    assert!(missing.is_empty(), "docs/results-json.md does not name {missing:?}");
+}
