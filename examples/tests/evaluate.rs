@@ -7,8 +7,9 @@ use std::path::Path;
 
 use clap::Parser;
 use scaletot::eval::Metric;
+use scaletot::profile::{ProfileSchema, ReadOptions};
 use scaletot_examples::evaluation::options::EvaluateOptions;
-use scaletot_examples::evaluation::results::{Labels, Results};
+use scaletot_examples::evaluation::results::{CurvePoint, Labels, Results};
 use scaletot_examples::evaluation::{self, REPORT, RESULTS};
 
 #[derive(Debug, Parser)]
@@ -22,6 +23,26 @@ fn options(out: &Path, more: &[&str]) -> EvaluateOptions {
     let given = ["evaluate", "--coverage", "0.06", "--folds", "2", "--labels", "0,200", "--draws", "1"];
     let rest = ["--replicates", "20", "--out", out];
     Arguments::parse_from(given.iter().chain(&rest).chain(more)).evaluation
+}
+
+const CURVE: &[&str] = &["--coverage-curve", "0.04"];
+
+fn schema() -> ProfileSchema {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/complete_journey.profile.toml");
+    let text = fs::read_to_string(path).unwrap();
+    // The exported table has row numbers for ids.
+    ProfileSchema::from_toml(&text.replacen("id = \"household_id\"", "id = \"row\"", 1)).unwrap()
+}
+
+fn outcome() -> ReadOptions {
+    ReadOptions::new().number("outcome")
+}
+
+fn point<'a>(results: &'a Results, arm: &str) -> &'a CurvePoint {
+    let wanted = |point: &&CurvePoint| {
+        point.arm == arm && point.labels == Labels::All && point.metric == Metric::Spearman
+    };
+    results.curves.iter().find(wanted).unwrap()
 }
 
 /// Everything but what the clock says.
@@ -39,7 +60,7 @@ fn a_task_is_evaluated_and_taken_up_again() {
     let out = temporary.path();
     let said = RefCell::new(Vec::new());
     let say = |line: &str| said.borrow_mut().push(line.to_owned());
-    let results = evaluation::run(&options(out, &[]), &(), &say).unwrap();
+    let results = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
 
     // Two folds of every labelled user; no labels leave the reasoning arms alone.
     assert_eq!(results.transfer.len(), 2);
@@ -48,16 +69,14 @@ fn a_task_is_evaluated_and_taken_up_again() {
         of.map(|cell| cell.arm.as_str()).collect()
     };
     assert_eq!(arms(Labels::Count(0)), ["scaletot", "student", "teacher"]);
-    assert_eq!(arms(Labels::Count(200)), ["profile", "ridge", "scaletot", "student", "teacher"]);
-    assert_eq!(arms(Labels::All).len(), 5);
-    let point = results
-        .curves
-        .iter()
-        .find(|point| {
-            point.arm == "scaletot" && point.labels == Labels::All && point.metric == Metric::Spearman
-        })
-        .unwrap();
-    let paired = point.against("profile").unwrap();
+    assert_eq!(arms(Labels::Count(200)), ["profile", "ridge", "scaletot", "stack", "student", "teacher"]);
+    assert_eq!(arms(Labels::All).len(), 6);
+    // The further share of reasoned users beside the run's own, at every number of labels.
+    let shares: Vec<(f64, Labels)> =
+        results.coverage.iter().map(|point| (point.coverage, point.labels)).collect();
+    let sizes = [Labels::Count(0), Labels::Count(200), Labels::All];
+    assert_eq!(shares, [0.04, 0.06].map(|share| sizes.map(|labels| (share, labels))).concat());
+    let paired = point(&results, "scaletot").against("profile").unwrap();
     assert!(paired.interval.low <= paired.interval.high && paired.error > 0.0);
     assert_eq!(results.task.labelled, 801);
     assert!(results.ledger.reasoned > 250 && results.ledger.saved == results.ledger.questions);
@@ -76,17 +95,66 @@ fn a_task_is_evaluated_and_taken_up_again() {
     fs::write(&record, stages.to_string()).unwrap();
     fs::remove_file(out.join("repeat-1-fold-2/fold.json")).unwrap();
     said.borrow_mut().clear();
-    let again = evaluation::run(&options(out, &[]), &(), &say).unwrap();
+    let again = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
     assert_eq!(
         said.borrow().as_slice(),
         ["repeat 1 fold 1: done by an earlier run, not run again", "repeat 1 fold 2"]
     );
     // The corpus of the second fold was whole, so its teacher was asked for nothing but the calibration.
-    assert_eq!(figures(again), figures(results));
+    assert_eq!(figures(again), figures(results.clone()));
 
     // Other settings do not mix with it.
-    let error = evaluation::run(&options(out, &["--seed", "2"]), &(), &say).unwrap_err();
+    let error =
+        evaluation::run(&options(out, &["--coverage-curve", "0.04", "--seed", "2"]), &(), &say).unwrap_err();
     assert!(error.to_string().contains("seed: 1 there, 2 here"), "{error}");
+
+    peers_are_measured(out, &results);
+}
+
+/// Predictions of another library, found beside the folds, become an arm that is compared with.
+fn peers_are_measured(out: &Path, before: &Results) {
+    for fold in 1..=2 {
+        let dir = out.join(format!("repeat-1-fold-{fold}"));
+        let draws: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(dir.join("draws.json")).unwrap()).unwrap();
+        let users = scaletot::profile::read(dir.join("users.parquet"), &schema(), &outcome()).unwrap();
+        let truth = users.attributes.number("outcome").unwrap();
+        let test: Vec<usize> =
+            draws["test"].as_array().unwrap().iter().map(|row| row.as_u64().unwrap() as usize).collect();
+        // A peer that knows the outcomes: every figure of it must be the best there is.
+        let scores: Vec<f64> = test.iter().map(|&row| truth[row].unwrap()).collect();
+        let predictions: Vec<_> = draws["draws"].as_array().unwrap().iter().map(|draw| {
+            serde_json::json!({ "labels": draw["labels"], "draw": draw["draw"], "scores": scores })
+        }).collect();
+        let peers = |name: &str| serde_json::json!({ "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
+        fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
+        let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();
+        assert!(format!("{error:#}").contains("`ridge` is the name of an arm"), "{error:#}");
+        fs::write(dir.join("peers.json"), peers("knowing").to_string()).unwrap();
+    }
+    let after = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap();
+    assert_eq!(after.arms.len(), before.arms.len() + 1);
+    let at = |arm: &str| point(&after, arm);
+    assert!((at("knowing").mean - 1.0).abs() < 1e-12, "{}", at("knowing").mean);
+    assert!(at("scaletot").against("knowing").unwrap().interval.high < 0.0);
+    assert_eq!(at("scaletot").against("profile"), point(before, "scaletot").against("profile"));
+}
+
+#[test]
+fn answers_are_recorded_and_replayed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("answers.jsonl.gz");
+    let said = RefCell::new(Vec::new());
+    let say = |line: &str| said.borrow_mut().push(line.to_owned());
+    // Rules read the profile and not the prompt.
+    let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
+    let refused = ["--teacher", &rules, "--record", file.to_str().unwrap()];
+    let error = evaluation::run(&options(&temporary.path().join("a"), &refused), &(), &say).unwrap_err();
+    assert!(format!("{error:#}").contains("depend on more than the prompt") && !file.exists(), "{error:#}");
+    // A world's teacher knows the user.
+    let planted = ["--task", "planted", "--record", file.to_str().unwrap()];
+    let error = evaluation::run(&options(&temporary.path().join("b"), &planted), &(), &say).unwrap_err();
+    assert!(error.to_string().contains("--record"), "{error}");
 }
 
 #[test]

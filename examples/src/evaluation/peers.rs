@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use scaletot::profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 
+use super::arms::ARMS;
 use super::folds::{Draw, Fold};
 use super::resample::{Scores, Size};
 use super::results::Labels;
@@ -77,7 +78,7 @@ pub(super) fn export(study: &Study, fold: &Fold, draws: &[Draw], dir: &Path) -> 
 /// The peers' predictions for a fold with `users` test users, if there are any.
 ///
 /// # Errors
-/// If `peers.json` is of another fold: the message says what is missing.
+/// If `peers.json` is of another fold, or an arm has the name of one of ours: the message says what is wrong.
 pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Peer, Scores)>> {
     let path = dir.join(PEERS);
     if !path.exists() {
@@ -87,6 +88,12 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     let peers: Peers = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
     let mut all = Vec::new();
     for mut peer in peers.arms {
+        ensure!(
+            ARMS.iter().all(|(own, _)| *own != peer.name),
+            "{}: `{}` is the name of an arm that is there already",
+            path.display(),
+            peer.name
+        );
         let mut scores: Scores = BTreeMap::new();
         for Prediction { labels, draw, scores: found } in std::mem::take(&mut peer.predictions) {
             ensure!(
