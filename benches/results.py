@@ -90,11 +90,23 @@ def difference_table(results, metric, title):
     return table([f"Labels ({title})", "strongest baseline", f"{OURS} minus it", "paired error", "95 %", "shown"], rows)
 
 
+def command(run):
+    """The command without where it wrote, and files by their names: where they lay says nothing."""
+    words, kept = run["command"].split(" "), []
+    while words:
+        word = words.pop(0)
+        if word == "--out":
+            words.pop(0)
+        elif not word.startswith("--out="):
+            kept.append(word.rsplit("/", 1)[-1] if "/" in word else word)
+    return "evaluate " + " ".join(kept)
+
+
 def provenance(results):
     run = results["run"]
     folds = f"{run['folds']} folds × {run['repeats']}" if results["planted"] is None else "one split"
     return (
-        f"`evaluate {run['command']}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
+        f"`{command(run)}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
         f"{folds}; teacher {run['teacher']}, {run['coverage']:.2%} of users reasoned about.\n"
     )
 

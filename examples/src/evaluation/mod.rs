@@ -253,7 +253,7 @@ impl Run<'_> {
                 source: task
                     .map_or_else(|| "generated from a seed".to_owned(), |task| task.source.to_string()),
                 outcome: task.map_or_else(|| "value".to_owned(), |task| task.outcome.clone()),
-                unit: task.map_or_else(String::new, |task| task.unit.clone()),
+                unit: task.map_or_else(|| "units".to_owned(), |task| task.unit.clone()),
                 users: study.profiles.len(),
                 with_profile: study.eligible.len(),
                 labelled: labelled.len(),
