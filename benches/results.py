@@ -229,7 +229,9 @@ def variant(results):
 
 
 def section(name, runs):
-    main = sorted((r for r in runs if not variant(r)), key=lambda r: r["run"]["seed"])
+    whole = sorted((r for r in runs if not variant(r)), key=lambda r: len(sizes(r)))
+    # Of several runs of one seed the one with the most numbers of labels; the others may still have a coverage curve.
+    main = [r for _, r in sorted({r["run"]["seed"]: r for r in whole}.items())]
     others = [r for r in runs if variant(r)]
     if not main:
         sys.exit(f"{name}: expected a run of the whole method beside those with something taken out")
@@ -251,7 +253,7 @@ def section(name, runs):
         text += [f"Seed {first['run']['seed']} in full:\n"]
     for metric, title in METRICS:
         text += [curve_table(first, metric, title), difference_table(first, metric, title)]
-    text += [signals(first), coverage(first), planted(first), experiment(first)]
+    text += [signals(first), *map(coverage, whole), planted(first), experiment(first)]
     if others:
         text += [ablations(main, others)]
     text += ["\n".join(f"- {note}" for note in first["notes"]) + "\n" if first["notes"] else ""]

@@ -2,7 +2,7 @@
 //!
 //! Features are centred on the training users, those that are no indicators are also divided by their deviation, and the intercept is not
 //! penalised. An indicator is left as large as it is: standardised, a rare value would be penalised hardly at all (on the active days of
-//! KuaiRand, with many rare codes, the rank correlation was 0.213 that way and is 0.244 this way). The penalty, and how strongly each
+//! `kuairand-days`, with many rare codes, the rank correlation was 0.213 that way and is 0.244 this way). The penalty, and how strongly each
 //! further block is penalised compared with the first, are chosen on a fixed grid by cross-validated squared error on the training users
 //! alone. Normal equations are solved by Cholesky decomposition (the `nalgebra` crate); the folds' Gram matrices add up, so that the
 //! whole grid costs one pass over the rows.

@@ -23,7 +23,7 @@ use crate::features::profile_features;
 pub(super) const ARMS: [(&str, &str); 6] = [
     (
         "scaletot",
-        "ridge on the profile and the encoder's signals, stacked with `ridge` and `profile`; no teacher call for any test user",
+        "ridge on the profile and the encoder's signals, stacked with `ridge`, `profile` and the expected level of the last state; no teacher call for any test user",
     ),
     ("profile", "the encoder network trained on outcomes alone, the mean of five"),
     ("ridge", "ridge regression on the profile, one column per value"),
@@ -235,8 +235,13 @@ impl Work<'_> {
             return Ok(signals.level(test));
         };
         let informed = ridge(&[profile, &signals.features], outcomes, parts, test)?;
-        // Both models without signals are among the stacked, so that signals that say nothing can be left out.
-        Ok(stack(&[&informed, linear, networks], outcomes, parts)?.values(outcomes, parts))
+        // What ranks users without any label stays in the sum, or a few labels would be worse than none. The models without signals are
+        // in it too, so that signals that say nothing can be left out.
+        let level = CrossFitted {
+            out_of_fold: parts.iter().map(|rows| signals.level(rows)).collect(),
+            test: signals.level(test),
+        };
+        Ok(stack(&[&informed, linear, networks, &level], outcomes, parts)?.values(outcomes, parts))
     }
 
     fn accuracy(

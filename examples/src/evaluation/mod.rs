@@ -14,6 +14,7 @@
 //! | `searches` | traces to browse |
 //! | `experiment` | a simulated randomised test |
 //! | `peers` | models of other libraries on the same folds |
+//! | `provenance` | what a run was made with |
 //! | `resample` | metrics and their bootstrap |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
@@ -28,6 +29,7 @@ pub mod options;
 mod parallel;
 mod peers;
 pub mod planted;
+mod provenance;
 pub mod report;
 mod resample;
 pub mod results;
@@ -51,11 +53,12 @@ use arms::{ARMS, FoldResult};
 use fold::Work;
 use folds::{Fold, folds};
 use options::EvaluateOptions;
+use provenance::{commit, fingerprint, machine, start_over};
 use resample::Measuring;
 use results::{ArmInfo, FORMAT, Labels, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
 use study::Study;
 
-use crate::stages::{STAGES, StageReport, Stages, file_hash, write_json, write_text};
+use crate::stages::{StageReport, Stages, write_json, write_text};
 use crate::tasks::Task;
 
 /// Folds of a planted world: one is run, on a third of the users; repeats are worlds of their own.
@@ -326,66 +329,6 @@ impl Run<'_> {
     }
 }
 
-/// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
-fn start_over(out: &Path) -> Result<()> {
-    let record = out.join(STAGES);
-    if !record.exists() {
-        return Ok(());
-    }
-    fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
-    for entry in fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
-        let path = entry?.path();
-        if path.join("corpus.jsonl").exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Everything that decides the results.
-fn fingerprint(options: &EvaluateOptions, task: Option<&Task>) -> Result<BTreeMap<String, String>> {
-    let mut settings = BTreeMap::new();
-    let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
-    set("version", env!("CARGO_PKG_VERSION").to_owned());
-    set("task", options.task.clone());
-    if let Some(task) = task {
-        set("profile-schema", file_hash(&task.profile)?);
-        set("chain-schema", file_hash(&task.chain)?);
-        for (at, table) in task.tables(options.data.as_deref())?.iter().enumerate() {
-            set(&format!("table {}", at + 1), file_hash(table)?);
-        }
-        set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
-    }
-    if let Some(teacher) = &options.teacher {
-        set("teacher", file_hash(teacher.path())?);
-    }
-    set("coverage", options.coverage.to_string());
-    set("coverage-curve", format!("{:?}", options.coverage_curve));
-    set("labels", format!("{:?}", options.labels));
-    set("folds", options.folds.to_string());
-    set("draws", options.draws.to_string());
-    set("replicates", options.replicates.to_string());
-    set("min-populated", options.min_populated.to_string());
-    set("noise", options.noise.to_string());
-    set("seed", options.seed.to_string());
-    set("device", options.device.name().to_owned());
-    set("ablations", options.ablations.names().join(" "));
-    Ok(settings)
-}
-
-fn machine(workers: usize) -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    format!("{}, {cores} cores, {workers} threads used", model.unwrap_or(std::env::consts::ARCH))
-}
-
-fn commit() -> Option<String> {
-    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
 /// The curve of one arm by one metric, for printing.
 #[must_use]
 pub fn table(results: &Results, metric: Metric) -> String {
@@ -416,24 +359,4 @@ pub fn table(results: &Results, metric: Metric) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn starting_over_removes_folds_and_nothing_else() {
-        let out = tempfile::tempdir().unwrap();
-        let fold = out.path().join("repeat-1-fold-1");
-        fs::create_dir(&fold).unwrap();
-        fs::write(fold.join("corpus.jsonl"), "").unwrap();
-        fs::write(out.path().join("notes.txt"), "mine").unwrap();
-        start_over(out.path()).unwrap();
-        assert!(fold.exists(), "without a record it is no run of ours");
-        fs::write(out.path().join(STAGES), "{}").unwrap();
-        start_over(out.path()).unwrap();
-        assert!(!fold.exists() && !out.path().join(STAGES).exists());
-        assert!(out.path().join("notes.txt").exists());
-    }
 }

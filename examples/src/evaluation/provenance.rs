@@ -1,0 +1,102 @@
+//! What a run was made with and where, and how it is started over.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::options::EvaluateOptions;
+use crate::stages::{STAGES, file_hash};
+use crate::tasks::Task;
+
+/// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
+///
+/// # Errors
+/// If a file cannot be removed.
+pub(super) fn start_over(out: &Path) -> Result<()> {
+    let record = out.join(STAGES);
+    if !record.exists() {
+        return Ok(());
+    }
+    fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
+    for entry in fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
+        let path = entry?.path();
+        if path.join("corpus.jsonl").exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything that decides the results: the options by value, the files by content.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(super) fn fingerprint(
+    options: &EvaluateOptions,
+    task: Option<&Task>,
+) -> Result<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
+    set("version", env!("CARGO_PKG_VERSION").to_owned());
+    set("task", options.task.clone());
+    if let Some(task) = task {
+        set("profile-schema", file_hash(&task.profile)?);
+        set("chain-schema", file_hash(&task.chain)?);
+        for (at, table) in task.tables(options.data.as_deref())?.iter().enumerate() {
+            set(&format!("table {}", at + 1), file_hash(table)?);
+        }
+        set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
+    }
+    if let Some(teacher) = &options.teacher {
+        set("teacher", file_hash(teacher.path())?);
+    }
+    set("coverage", options.coverage.to_string());
+    set("coverage-curve", format!("{:?}", options.coverage_curve));
+    set("labels", format!("{:?}", options.labels));
+    set("folds", options.folds.to_string());
+    set("draws", options.draws.to_string());
+    set("replicates", options.replicates.to_string());
+    set("min-populated", options.min_populated.to_string());
+    set("noise", options.noise.to_string());
+    set("seed", options.seed.to_string());
+    set("device", options.device.name().to_owned());
+    set("ablations", options.ablations.names().join(" "));
+    Ok(settings)
+}
+
+/// Processor and threads.
+pub(super) fn machine(workers: usize) -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    format!("{}, {cores} cores, {workers} threads used", model.unwrap_or(std::env::consts::ARCH))
+}
+
+/// Commit of the sources, outside a checkout `None`.
+pub(super) fn commit() -> Option<String> {
+    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_over_removes_folds_and_nothing_else() {
+        let out = tempfile::tempdir().unwrap();
+        let fold = out.path().join("repeat-1-fold-1");
+        fs::create_dir(&fold).unwrap();
+        fs::write(fold.join("corpus.jsonl"), "").unwrap();
+        fs::write(out.path().join("notes.txt"), "mine").unwrap();
+        start_over(out.path()).unwrap();
+        assert!(fold.exists(), "without a record it is no run of ours");
+        fs::write(out.path().join(STAGES), "{}").unwrap();
+        start_over(out.path()).unwrap();
+        assert!(!fold.exists() && !out.path().join(STAGES).exists());
+        assert!(out.path().join("notes.txt").exists());
+    }
+}
