@@ -8,6 +8,7 @@ Needs nothing but Python. Runs of one task are put together: the seeds of the wh
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def command(run):
         if word == "--out":
             words.pop(0)
         elif not word.startswith("--out="):
-            kept.append(word.rsplit("/", 1)[-1] if "/" in word else word)
+            # --data=DIR/FILE and replay:DIR/FILE keep what stands before the path.
+            kept.append(re.sub(r"(^|[=:])[^=:]*/", r"\1", word))
     return "evaluate " + " ".join(kept)
 
 
@@ -184,7 +186,7 @@ def coverage(results):
         [f"{share:.2%}", *(f"{at[share, n].get('spearman', float('nan')):.3f}" for n in columns)]
         for share in sorted({share for share, _ in at})
     ]
-    return "Share of users reasoned about (no OSIPO, first draw of labels, Spearman):\n\n" + table(["Coverage", *map(name_of, columns)], rows)
+    return f"Share of users reasoned about (no OSIPO, first draw of labels, Spearman), `{command(results['run'])}`:\n\n" + table(["Coverage", *map(name_of, columns)], rows)
 
 
 def seeds(runs, metric, title):
@@ -230,8 +232,11 @@ def variant(results):
 
 def section(name, runs):
     whole = sorted((r for r in runs if not variant(r)), key=lambda r: len(sizes(r)))
-    # Of several runs of one seed the one with the most numbers of labels; the others may still have a coverage curve.
+    # Of several runs of one seed the one with the most numbers of labels is shown; another may be there for its coverage curve alone.
     main = [r for _, r in sorted({r["run"]["seed"]: r for r in whole}.items())]
+    unseen = [r for r in whole if r not in main and not r["coverage"]]
+    if unseen:
+        sys.exit(f"{name}: expected one run per seed, found another: {command(unseen[0]['run'])}")
     others = [r for r in runs if variant(r)]
     if not main:
         sys.exit(f"{name}: expected a run of the whole method beside those with something taken out")
@@ -278,9 +283,10 @@ def main():
     tasks = {}
     for path in options.results:
         results = read(path)
-        # The same task with another teacher is another table.
-        noise = results["planted"]["noise"] if results["planted"] else None
-        name = results["task"]["name"] + (f", teacher of noise {noise}" if noise is not None else "")
+        # The same task with another teacher is another table, by the noise where each world has a teacher of its own.
+        planted = results["planted"]
+        teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
+        name = f"{results['task']['name']}, {teacher}"
         tasks.setdefault(name, []).append(results)
     text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items()))])
     part = options.out.with_name(options.out.name + ".part")

@@ -10,6 +10,7 @@ finds every fold done and reports the peers' predictions as arms of their own. M
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -74,9 +75,11 @@ def lightgbm_scores(x, y, train, test, tweedie):
     model = lightgbm.LGBMRegressor(objective="tweedie" if tweedie else "regression", **settings)
     target = y[train] if tweedie else np.log1p(y[train])
     fit, callbacks = {}, []
+    held = np.random.default_rng(0).permutation(n)[: n // 5 if n >= 500 else 0]
+    kept = np.setdiff1d(np.arange(n), held)
+    if tweedie and y[train[kept]].sum() == 0:
+        return np.zeros(len(test))  # its mean must be above 0
     if n >= 500:
-        held = np.random.default_rng(0).permutation(n)[: n // 5]
-        kept = np.setdiff1d(np.arange(n), held)
         fit = dict(eval_set=[(x.iloc[train[held]], target[held])])
         callbacks = [lightgbm.early_stopping(30, verbose=False)]
         model.fit(x.iloc[train[kept]], target[kept], callbacks=callbacks, **fit)
@@ -101,6 +104,16 @@ def smeared(predicted, fitted, outcomes):
     return np.exp(predicted) * (1 + outcomes).mean() / np.exp(fitted).mean() - 1
 
 
+def digest(directory):
+    return hashlib.sha256((directory / "draws.json").read_bytes()).hexdigest()[:16]
+
+
+def done(directory):
+    """Whether this fold's draws have predictions already."""
+    peers = directory / "peers.json"
+    return peers.exists() and json.loads(peers.read_text()).get("draws") == digest(directory)
+
+
 def fold(directory):
     users = pd.read_parquet(directory / "users.parquet")
     draws = json.loads((directory / "draws.json").read_text())
@@ -114,10 +127,7 @@ def fold(directory):
             "lightgbm": lightgbm_scores(tree, y, train, test, tweedie=False),
             "ridge-sklearn": ridge_scores(linear, y, train, test),
         }
-        # Tweedie's mean must be above 0.
-        scores["lightgbm-tweedie"] = (
-            lightgbm_scores(tree, y, train, test, tweedie=True) if y[train].sum() > 0 else np.zeros(len(test))
-        )
+        scores["lightgbm-tweedie"] = lightgbm_scores(tree, y, train, test, tweedie=True)
         for name, values in scores.items():
             rounded = [float(f"{value:.7g}") for value in values]
             arms[name].append({"labels": draw["labels"], "draw": draw["draw"], "scores": rounded})
@@ -125,7 +135,7 @@ def fold(directory):
     print(file=sys.stderr)
     found = [{"name": n, "description": DESCRIPTIONS[n], "predictions": p} for n, p in arms.items()]
     beside = directory / "peers.json.part"
-    beside.write_text(json.dumps({"arms": found}))
+    beside.write_text(json.dumps({"draws": digest(directory), "arms": found}))
     beside.replace(directory / "peers.json")
 
 
@@ -137,7 +147,7 @@ def main():
     if not folds:
         sys.exit(f"{out}: expected an evaluation's output with repeat-*/draws.json, found none")
     for directory in folds:
-        if not (directory / "peers.json").exists():
+        if not done(directory):
             fold(directory)
 
 

@@ -70,7 +70,10 @@ impl Stages {
             }
             state
         } else {
-            State { fingerprint, done: BTreeMap::new() }
+            // Written at once: what a first stage leaves half done belongs to these settings too.
+            let state = State { fingerprint, done: BTreeMap::new() };
+            write_json(&path, &state)?;
+            state
         };
         Ok(Self { path, state })
     }
@@ -140,7 +143,17 @@ pub fn file_hash(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut file, &mut HashWriter(&mut hash))
         .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(digits(hash.finalize()))
+}
+
+/// The first 16 hexadecimal digits of a text's SHA-256.
+#[must_use]
+pub fn text_hash(text: &str) -> String {
+    digits(Sha256::digest(text))
+}
+
+fn digits(hash: impl IntoIterator<Item = u8>) -> String {
+    hash.into_iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct HashWriter<'a>(&'a mut Sha256);
@@ -177,7 +190,8 @@ mod tests {
     #[test]
     fn other_settings_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        Stages::open(dir.path(), settings("1")).unwrap().finish("sft", StageReport::default()).unwrap();
+        // Before any stage is finished, too: what it left half done is of these settings.
+        Stages::open(dir.path(), settings("1")).unwrap();
         let message = Stages::open(dir.path(), settings("2")).unwrap_err().to_string();
         assert!(message.contains("seed: 1 there, 2 here"), "{message}");
     }

@@ -126,7 +126,8 @@ fn peers_are_measured(out: &Path, before: &Results) {
         let predictions: Vec<_> = draws["draws"].as_array().unwrap().iter().map(|draw| {
             serde_json::json!({ "labels": draw["labels"], "draw": draw["draw"], "scores": scores })
         }).collect();
-        let peers = |name: &str| serde_json::json!({ "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
+        let digest = scaletot_examples::stages::file_hash(&dir.join("draws.json")).unwrap();
+        let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
         fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
         let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();
         assert!(format!("{error:#}").contains("`ridge` is the name of an arm"), "{error:#}");

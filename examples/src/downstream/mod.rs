@@ -1,11 +1,14 @@
 //! Models of the outcome on a user's profile and signals.
 //!
 //! Every model is cross-fitted: beside the users whom it is for it predicts its own training users, each without that user's part. So
-//! models can be stacked, and the way back from logarithms can be taken without the optimism of a fit.
+//! models can be stacked, and the way back from logarithms can be taken without the optimism of a fit. That holds for what is fitted here;
+//! signals of a student that was aligned with the same users' outcomes have seen them all, and are trusted a little too much.
 
 mod calibrate;
 mod ridge;
 mod stack;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use rand::SeedableRng;
@@ -18,6 +21,8 @@ pub use stack::stack;
 
 /// Parts that training users are cut into.
 const PARTS: usize = 5;
+/// Labelled users without whom nothing is fitted.
+pub const LEAST: usize = 2 * PARTS;
 
 /// What a model fitted on labelled users predicts of `ln(1 + outcome)`.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,20 +45,24 @@ impl CrossFitted {
     }
 }
 
-/// Cuts training users into parts at random, the same for every model that is given the same seed.
+/// Cuts training users into parts at random, the same for every model that is given the same seed. Users with the same number in `groups`
+/// (by row) stay together.
 ///
 /// # Errors
 /// If there are fewer than two users per part.
-pub fn parts(train: &[usize], seed: u64) -> Result<Vec<Vec<usize>>> {
+pub fn parts(train: &[usize], groups: Option<&[usize]>, seed: u64) -> Result<Vec<Vec<usize>>> {
     ensure!(
-        train.len() >= 2 * PARTS,
-        "the downstream model needs at least {} labelled training users, there are {}",
-        2 * PARTS,
+        train.len() >= LEAST,
+        "the downstream model needs at least {LEAST} labelled training users, there are {}",
         train.len()
     );
-    let mut shuffled = train.to_vec();
-    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    Ok((0..PARTS).map(|part| shuffled.iter().copied().skip(part).step_by(PARTS).collect()).collect())
+    let mut units: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &row in train {
+        units.entry(groups.map_or(row, |groups| groups[row])).or_default().push(row);
+    }
+    let mut units: Vec<Vec<usize>> = units.into_values().collect();
+    units.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    Ok((0..PARTS).map(|part| units.iter().skip(part).step_by(PARTS).flatten().copied().collect()).collect())
 }
 
 #[cfg(test)]
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn parts_hold_everybody_once() {
-        let parts = parts(&(0..23).collect::<Vec<_>>(), 4).unwrap();
+        let parts = parts(&(0..23).collect::<Vec<_>>(), None, 4).unwrap();
         let mut all: Vec<usize> = parts.iter().flatten().copied().collect();
         all.sort_unstable();
         assert_eq!(all, (0..23).collect::<Vec<_>>());
@@ -70,8 +79,17 @@ mod tests {
     }
 
     #[test]
+    fn groups_stay_in_one_part() {
+        let rows: Vec<usize> = (0..40).collect();
+        let groups: Vec<usize> = rows.iter().map(|row| row / 4).collect();
+        for part in parts(&rows, Some(&groups), 1).unwrap() {
+            assert!(!part.is_empty() && part.iter().all(|row| part.contains(&(row / 4 * 4))));
+        }
+    }
+
+    #[test]
     fn refuses_too_few_rows() {
-        assert!(parts(&[0, 1, 2], 1).unwrap_err().to_string().contains("at least 10"));
+        assert!(parts(&[0, 1, 2], None, 1).unwrap_err().to_string().contains("at least 10"));
     }
 
     #[test]

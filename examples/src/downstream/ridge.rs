@@ -179,7 +179,7 @@ mod tests {
     fn recovers_a_linear_signal() {
         let (features, outcomes) = rows(200);
         let (train, test): (Vec<usize>, Vec<usize>) = (0..200).partition(|i| i % 4 != 0);
-        let parts = parts(&train, 1).unwrap();
+        let parts = parts(&train, None, 1).unwrap();
         let predicted = ridge(&[&features], &outcomes, &parts, &test).unwrap();
         for (&row, p) in test.iter().zip(&predicted.test) {
             assert!((outcomes[row].ln_1p() - p).abs() < 0.05, "row {row}: {p}");
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn out_of_fold_means_without_the_part() {
         let (features, mut outcomes) = rows(60);
-        let parts = parts(&(0..60).collect::<Vec<_>>(), 1).unwrap();
+        let parts = parts(&(0..60).collect::<Vec<_>>(), None, 1).unwrap();
         let before = ridge(&[&features], &outcomes, &parts, &[]).unwrap();
         outcomes[parts[0][0]] *= 1.01;
         let after = ridge(&[&features], &outcomes, &parts, &[]).unwrap();
@@ -242,7 +242,7 @@ mod tests {
         let (features, outcomes) = rows(120);
         let (train, test): (Vec<usize>, Vec<usize>) = (0..120).partition(|i| i % 3 != 0);
         let error = |blocks: &[&Array2<f64>]| -> f64 {
-            let predicted = ridge(blocks, &outcomes, &parts(&train, 1).unwrap(), &test).unwrap();
+            let predicted = ridge(blocks, &outcomes, &parts(&train, None, 1).unwrap(), &test).unwrap();
             test.iter().zip(&predicted.test).map(|(&row, p)| (outcomes[row].ln_1p() - p).powi(2)).sum()
         };
         assert!(error(&[&noise, &features]) < 0.05 * error(&[&noise]));

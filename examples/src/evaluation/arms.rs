@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use super::resample::{Measuring, Replicates, Scores, Size};
 use super::results::{Cell, SearchTree, Transfer};
 use super::searches::searches;
 use super::signals::Signals;
-use crate::downstream::{CrossFitted, parts, ridge, stack};
+use crate::downstream::{CrossFitted, LEAST, parts, ridge, stack};
 use crate::features::profile_features;
 
 /// The arms in the order of the report, with what they are.
@@ -103,6 +103,12 @@ impl Work<'_> {
         let study = self.study;
         let labelled: Vec<usize> =
             self.fold.train.iter().copied().filter(|&row| study.outcomes[row].is_some()).collect();
+        ensure!(
+            labelled.len() >= LEAST,
+            "fold {}: expected at least {LEAST} training users with a known outcome, got {}",
+            self.fold.fold + 1,
+            labelled.len()
+        );
         let reasoner = self.reasoner()?;
         let reasoned = self.reason(&reasoner, self.options.coverage, dir)?;
         let sft = self.sft(&reasoned)?;
@@ -139,7 +145,8 @@ impl Work<'_> {
         let sizes = sizes(&draws);
         let first = jobs.iter().zip(&fitted).filter(|(job, _)| job.draw.draw == 0);
         let fits: Vec<_> = first.map(|(job, fitted)| (job.draw.labels, fitted.as_ref())).collect();
-        let coverage = self.coverage_curve(&reasoner, &base, &profile, &fits, &outcomes, dir)?;
+        let coverage =
+            self.coverage_curve(&reasoner, reasoned.rows.len(), &base, &profile, &fits, &outcomes, dir)?;
         let with_all: Vec<(String, Vec<f64>)> = predicted
             .last()
             .into_iter()
@@ -157,6 +164,7 @@ impl Work<'_> {
             repeat: self.fold.repeat,
             fold: self.fold.fold,
             sizes: &sizes,
+            test: &self.fold.test,
             outcomes: &outcomes,
             progress: self.progress,
         };
@@ -217,7 +225,7 @@ impl Work<'_> {
             return Ok(None);
         }
         let outcomes: Vec<f64> = self.study.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
-        let parts = parts(&draw.rows, self.seed(200 + draw.draw as u64))?;
+        let parts = parts(&draw.rows, self.study.groups.as_deref(), self.seed(200 + draw.draw as u64))?;
         let networks = self.profile_networks(draw, &parts)?;
         let linear = ridge(&[profile], &outcomes, &parts, &self.fold.test)?;
         Ok(Some(Fitted { outcomes, parts, linear, networks }))

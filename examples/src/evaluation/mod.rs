@@ -2,7 +2,7 @@
 //!
 //! The signals are a function of the profile, so with endless labels they can add nothing that a flexible model could not learn; what
 //! they bring is knowledge where labels are scarce. So every arm is fitted at several numbers of labelled training users, the same
-//! draws for all arms, on the same folds. Test users are served by the encoder alone; nothing sees their outcomes.
+//! draws for all arms, on the same folds. Test users are served without a teacher call; nothing sees their outcomes.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -84,6 +84,26 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         Some(task) => Some(Study::of_task(task, options)?),
         None => None,
     };
+    let study = match study {
+        Some(mut study) => {
+            if let Some(file) = &options.record {
+                let summary = study.record(file, options, progress)?;
+                let (asked, prompts) = (summary.asked, summary.prompts);
+                say(&format!(
+                    "{}: {asked} of {prompts} prompts asked, the others were recorded already",
+                    file.display()
+                ));
+            }
+            Some(study)
+        }
+        None => {
+            ensure!(
+                options.record.is_none(),
+                "--record: a planted teacher's answers are not its prompts' alone"
+            );
+            None
+        }
+    };
     let settings = fingerprint(options, task.as_ref())?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
     if options.fresh {
@@ -100,28 +120,14 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         spent: 0.0,
     };
     let study = match study {
-        Some(mut study) => {
-            if let Some(file) = &options.record {
-                let summary = study.record(file, options, progress)?;
-                let (asked, prompts) = (summary.asked, summary.prompts);
-                say(&format!(
-                    "{}: {asked} of {prompts} prompts asked, the others were recorded already",
-                    file.display()
-                ));
-            }
+        Some(study) => {
             let rows = study.labelled();
             for fold in folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.seed) {
                 run.fold(&study, fold)?;
             }
             study
         }
-        None => {
-            ensure!(
-                options.record.is_none(),
-                "--record: a planted teacher's answers are not its prompts' alone"
-            );
-            run.worlds()?
-        }
+        None => run.worlds()?,
     };
     let results = run.results(&study, task.as_ref())?;
     write_json(&out.join(RESULTS), &results)?;
@@ -198,6 +204,7 @@ impl Run<'_> {
                 repeat: fold.repeat,
                 fold: fold.fold,
                 sizes: &fold.sizes,
+                test: &fold.test,
                 outcomes: &fold.outcomes,
                 progress: self.progress,
             };
@@ -215,7 +222,24 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A peer of some folds alone would be compared over other users than the rest.
+    fn check_peers(&self) -> Result<()> {
+        for peer in &self.peers {
+            let has = |fold: &&FoldResult| fold.cells.iter().any(|cell| cell.arm == peer.name);
+            let folds = self.folds.iter().filter(has).count();
+            ensure!(
+                folds == self.folds.len(),
+                "{}: `{}` has predictions for {folds} of {} folds; run benches/peers/peers.py on it again",
+                self.options.out().display(),
+                peer.name,
+                self.folds.len()
+            );
+        }
+        Ok(())
+    }
+
     fn results(&self, study: &Study, task: Option<&Task>) -> Result<Results> {
+        self.check_peers()?;
         let options = self.options;
         let labelled = study.labelled();
         let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
@@ -242,7 +266,8 @@ impl Run<'_> {
                 seed: options.seed,
                 device: options.device.name().to_owned(),
                 teacher: study.teacher.model().to_owned(),
-                coverage: options.coverage,
+                coverage: sum(|fold| fold.teacher.users) as f64
+                    / (self.folds.len().max(1) * study.profiles.len().max(1)) as f64,
                 folds: options.folds,
                 repeats: options.repeats,
                 ablations: options.ablations.names(),

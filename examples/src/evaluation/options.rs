@@ -127,6 +127,8 @@ impl EvaluateOptions {
             share("--coverage-curve", further)?;
         }
         self.coverage_curve.retain(|&further| further != self.coverage);
+        self.coverage_curve.sort_by(f64::total_cmp);
+        self.coverage_curve.dedup();
         ensure!(self.folds >= 2, "--folds must be at least 2, got {}", self.folds);
         ensure!(self.repeats >= 1, "--repeats must be at least 1, got 0");
         ensure!(self.draws >= 1, "--draws must be at least 1, got 0");

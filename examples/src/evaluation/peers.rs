@@ -18,7 +18,7 @@ use super::folds::{Draw, Fold};
 use super::resample::{Scores, Size};
 use super::results::Labels;
 use super::study::Study;
-use crate::stages::write_json;
+use crate::stages::{file_hash, write_json};
 
 const USERS: &str = "users.parquet";
 const DRAWS: &str = "draws.json";
@@ -40,6 +40,8 @@ struct ExportedDraw<'a> {
 /// What the peers found on one fold.
 #[derive(Debug, Deserialize)]
 struct Peers {
+    /// Hash of the `draws.json` that they were fitted on.
+    draws: String,
     arms: Vec<Peer>,
 }
 
@@ -86,6 +88,13 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let peers: Peers = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    let found = file_hash(&dir.join(DRAWS))?;
+    ensure!(
+        peers.draws == found,
+        "{}: expected predictions for the draws {found}, got some for {}; run benches/peers/peers.py again",
+        path.display(),
+        peers.draws
+    );
     let mut all = Vec::new();
     for mut peer in peers.arms {
         ensure!(

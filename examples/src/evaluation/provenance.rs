@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::options::EvaluateOptions;
-use crate::stages::{STAGES, file_hash};
+use crate::stages::{STAGES, file_hash, text_hash};
 use crate::tasks::Task;
 
 /// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
@@ -42,6 +42,8 @@ pub(super) fn fingerprint(
     set("version", env!("CARGO_PKG_VERSION").to_owned());
     set("task", options.task.clone());
     if let Some(task) = task {
+        // The outcome, who is kept, the levels, and all else that the task's file says.
+        set("task's settings", text_hash(&format!("{task:?}")));
         set("profile-schema", file_hash(&task.profile)?);
         set("chain-schema", file_hash(&task.chain)?);
         for (at, table) in task.tables(options.data.as_deref())?.iter().enumerate() {
@@ -75,9 +77,12 @@ pub(super) fn machine(workers: usize) -> String {
     format!("{}, {cores} cores, {workers} threads used", model.unwrap_or(std::env::consts::ARCH))
 }
 
-/// Commit of the sources, outside a checkout `None`.
+/// Commit that the sources are at when it is asked, with `-dirty` if they differ from it; outside a checkout `None`.
 pub(super) fn commit() -> Option<String> {
-    let output = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    let output = std::process::Command::new("git")
+        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude", "*"])
+        .output()
+        .ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

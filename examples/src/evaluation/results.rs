@@ -67,7 +67,7 @@ pub struct RunInfo {
     pub device: String,
     /// Teacher, as asked for.
     pub teacher: String,
-    /// Share of all users of the task whom the teacher reasons about; they are chosen from the training folds.
+    /// Share of all users of the task whom the teacher reasoned about, mean over folds; they are chosen from the training folds.
     pub coverage: f64,
     /// Folds per repeat.
     pub folds: usize,

@@ -50,8 +50,14 @@ fn point(
         .filter_map(|fold| fold.sizes.iter().find(|size| size.labels == labels))
         .map(|size| size.rows as f64)
         .collect();
-    let replicates = replicate_means(folds, arm, labels, metric);
-    let estimate = mean(&values);
+    let everywhere: Vec<(usize, usize)> = means.keys().copied().collect();
+    let replicates = replicate_means(folds, arm, labels, metric, &everywhere);
+    let mut interval = interval(metric, mean(&values), replicates)?;
+    if metric == Metric::CalibrationError {
+        // The bias that is taken off may be larger than the error itself, which is at least 0.
+        [interval.estimate, interval.low, interval.high] =
+            [interval.estimate, interval.low, interval.high].map(|end| end.max(0.0));
+    }
     let others = baselines.iter().filter(|&&baseline| baseline != arm);
     let against =
         others.filter_map(|baseline| paired(folds, arm, baseline, labels, metric, &means)).collect();
@@ -60,8 +66,8 @@ fn point(
         labels,
         count: mean(&counts),
         metric,
-        mean: estimate,
-        interval: interval(metric, estimate, replicates),
+        mean: interval.estimate,
+        interval,
         deviation: deviation(&values),
         folds: values.len(),
         against,
@@ -77,27 +83,40 @@ fn paired(
     means: &BTreeMap<(usize, usize), f64>,
 ) -> Option<Paired> {
     let others = fold_means(folds, baseline, labels, metric);
-    let differences: Vec<f64> =
-        means.iter().filter_map(|(fold, value)| Some(value - others.get(fold)?)).collect();
+    let (both, differences): (Vec<(usize, usize)>, Vec<f64>) =
+        means.iter().filter_map(|(fold, value)| Some((*fold, value - others.get(fold)?))).unzip();
     if differences.is_empty() {
         return None;
     }
-    let ours = replicate_means(folds, arm, labels, metric);
-    let theirs = replicate_means(folds, baseline, labels, metric);
+    let ours = replicate_means(folds, arm, labels, metric, &both);
+    let theirs = replicate_means(folds, baseline, labels, metric, &both);
     let replicates: Vec<Option<f64>> = ours.into_iter().zip(theirs).map(|(a, b)| Some(a? - b?)).collect();
-    let difference = mean(&differences);
     let error = match differences.len() {
         1 => deviation(&replicates.iter().flatten().copied().collect::<Vec<_>>()),
-        folds => deviation(&differences) / (folds as f64).sqrt(),
+        _ => standard_error(&both, &differences),
     };
-    let interval = interval(metric, difference, replicates);
+    let interval = interval(metric, mean(&differences), replicates)?;
     Some(Paired {
         baseline: baseline.to_owned(),
-        difference,
+        difference: interval.estimate,
         error,
         interval,
         verdict: interval.verdict(metric.higher_is_better()),
     })
+}
+
+/// Of a mean over folds. Repeats of a cross-validation bring no new users, so its error is that of one repeat, their mean; where a repeat
+/// is one fold of a world of its own, it is that of all.
+fn standard_error(folds: &[(usize, usize)], values: &[f64]) -> f64 {
+    let mut repeats: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (&(repeat, _), &value) in folds.iter().zip(values) {
+        repeats.entry(repeat).or_default().push(value);
+    }
+    let of = |values: &[f64]| deviation(values) / (values.len() as f64).sqrt();
+    match repeats.values().all(|values| values.len() > 1) {
+        true => mean(&repeats.values().map(|values| of(values)).collect::<Vec<_>>()),
+        false => of(values),
+    }
 }
 
 /// Mean over draws, per (repeat, fold).
@@ -122,10 +141,18 @@ fn fold_means(
     means
 }
 
-/// Mean over folds of every replicate; `None` where a fold's is undefined.
-fn replicate_means(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metric) -> Vec<Option<f64>> {
+/// Mean over the folds of every replicate; `None` where one of them is undefined. A metric that is undefined on a fold's own users (no
+/// zero outcome, say) is not resampled there either.
+fn replicate_means(
+    folds: &[FoldResult],
+    arm: &str,
+    labels: Labels,
+    metric: Metric,
+    wanted: &[(usize, usize)],
+) -> Vec<Option<f64>> {
     let of_folds: Vec<&Replicates> = folds
         .iter()
+        .filter(|fold| wanted.contains(&(fold.repeat, fold.fold)))
         .filter_map(|fold| {
             fold.replicates.iter().find(|r| r.arm == arm && r.labels == labels && r.metric == metric)
         })
@@ -139,27 +166,31 @@ fn replicate_means(folds: &[FoldResult], arm: &str, labels: Labels, metric: Metr
         .collect()
 }
 
-/// The percentile interval of the replicates; for a metric that resampling biases, the reversed one (Davison and Hinkley 1997, §5.2).
+/// The percentile interval of the replicates; `None` if more than half of them are undefined.
 ///
-/// A calibration error is a sum of absolute values, so a resample's is larger by about as much as the sample's is larger than the truth;
-/// reversed percentiles take that off.
-fn interval(metric: Metric, estimate: f64, replicates: Vec<Option<f64>>) -> Interval {
+/// For a metric that resampling biases the bias is taken off the estimate, and the percentiles are reversed (Davison and Hinkley 1997,
+/// §2.3 and §5.2): a calibration error is a sum of absolute values, so a resample's is larger by about as much as the sample's is larger
+/// than the truth.
+fn interval(metric: Metric, estimate: f64, replicates: Vec<Option<f64>>) -> Option<Interval> {
     let drawn = replicates.len();
     let mut values: Vec<f64> = replicates.into_iter().flatten().collect();
+    if values.is_empty() || 2 * values.len() < drawn {
+        return None;
+    }
     values.sort_by(f64::total_cmp);
     let quantile = |q: f64| -> f64 {
-        let place = q * (values.len().max(1) - 1) as f64;
-        let (below, above) = (place.floor() as usize, place.ceil() as usize);
-        match (values.get(below), values.get(above)) {
-            (Some(low), Some(high)) => low + (high - low) * place.fract(),
-            _ => estimate,
-        }
+        let place = q * (values.len() - 1) as f64;
+        let (low, high) = (values[place.floor() as usize], values[place.ceil() as usize]);
+        low + (high - low) * place.fract()
     };
-    let (mut low, mut high) = (quantile((1.0 - LEVEL) / 2.0), quantile((1.0 + LEVEL) / 2.0));
-    if metric == Metric::CalibrationError {
-        (low, high) = (2.0 * estimate - high, 2.0 * estimate - low);
-    }
-    Interval { estimate, low, high, level: LEVEL, replicates: drawn, undefined: drawn - values.len() }
+    let (low, high) = (quantile((1.0 - LEVEL) / 2.0), quantile((1.0 + LEVEL) / 2.0));
+    let (estimate, low, high) = match metric {
+        Metric::CalibrationError => {
+            (2.0 * estimate - mean(&values), 2.0 * estimate - high, 2.0 * estimate - low)
+        }
+        _ => (estimate, low, high),
+    };
+    Some(Interval { estimate, low, high, level: LEVEL, replicates: drawn, undefined: drawn - values.len() })
 }
 
 /// Decile tables with all labels over the test users of the first repeat.
@@ -185,6 +216,10 @@ pub(super) fn gains(arms: &[ArmInfo], folds: &[FoldResult]) -> Result<Vec<ArmGai
         let mut count = 0.0;
         for fold in folds {
             let Some((_, scores)) = fold.predictions.iter().find(|(name, _)| name == arm) else { continue };
+            // A fold without any value has none to be shared.
+            if fold.outcomes.iter().all(|&outcome| outcome == 0.0) {
+                continue;
+            }
             for (at, sum) in sums.iter_mut().enumerate().skip(1) {
                 *sum += top_share(&fold.outcomes, scores, at as f64 / 20.0).context("gain curve")?;
             }
@@ -237,7 +272,7 @@ mod tests {
     #[test]
     fn an_interval_holds_the_middle_of_the_replicates() {
         let replicates = (0..=1000).map(|i| Some(f64::from(i) / 1000.0)).chain([None]).collect();
-        let found = interval(Metric::Spearman, 0.5, replicates);
+        let found = interval(Metric::Spearman, 0.5, replicates).unwrap();
         assert!((found.low - 0.025).abs() < 1e-12 && (found.high - 0.975).abs() < 1e-12, "{found:?}");
         assert_eq!((found.replicates, found.undefined), (1002, 1));
     }
@@ -245,12 +280,25 @@ mod tests {
     #[test]
     fn a_biased_metric_has_its_bias_taken_off() {
         let replicates = (0..=1000).map(|i| Some(0.3 + f64::from(i) / 1000.0)).collect();
-        let found = interval(Metric::CalibrationError, 0.5, replicates);
+        let found = interval(Metric::CalibrationError, 0.5, replicates).unwrap();
         assert!((found.low + 0.275).abs() < 1e-12 && (found.high - 0.675).abs() < 1e-12, "{found:?}");
+        assert!((found.estimate - 0.2).abs() < 1e-12, "{found:?}");
+    }
+
+    /// An interval of no width around the estimate would show anything.
+    #[test]
+    fn too_few_replicates_give_no_interval() {
+        assert!(interval(Metric::Spearman, 0.5, vec![None]).is_none());
+        assert!(interval(Metric::Spearman, 0.5, vec![]).is_none());
+        assert!(interval(Metric::Spearman, 0.5, vec![None, None, Some(0.5)]).is_none());
     }
 
     #[test]
-    fn no_replicate_leaves_the_estimate() {
-        assert_eq!(interval(Metric::Spearman, 0.5, vec![None]).low, 0.5);
+    fn repeats_of_a_cross_validation_do_not_make_it_surer() {
+        let values = [0.1, 0.3, 0.1, 0.3];
+        let repeated = standard_error(&[(0, 0), (0, 1), (1, 0), (1, 1)], &values);
+        assert!((repeated - standard_error(&[(0, 0), (0, 1)], &values[..2])).abs() < 1e-12);
+        let worlds = standard_error(&[(0, 0), (1, 0), (2, 0), (3, 0)], &values);
+        assert!(worlds < repeated);
     }
 }

@@ -27,7 +27,7 @@ impl Run<'_> {
         let signals = signal_features(&scores);
         let seed = self.options.seed;
         let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
-        let parts = parts(&labelled, seed)?;
+        let parts = parts(&labelled, None, seed)?;
         let linear = |blocks: &[&Array2<f64>]| -> Result<Vec<f64>> {
             Ok(ridge(blocks, &outcomes, &parts, &input.test)?.values(&outcomes, &parts))
         };

@@ -2,10 +2,11 @@
 //!
 //! A recording makes a run with a real language model reproducible on a machine that has none, and free. The file
 //! is JSON lines, compressed if its name ends in `.gz`: a header with the model, the format's version and the
-//! prompt format's, then one line per answer, sorted by key, so that equal recordings are equal files.
+//! prompt format's and the time it took, then one line per answer, sorted by key, so that equal recordings differ in the
+//! time at most.
 //!
 //! ```text
-//! {"format":"scaletot-replay","version":1,"prompt_format":1,"model":"smollm2-135m","answers":1}
+//! {"format":"scaletot-replay","version":1,"prompt_format":1,"model":"smollm2-135m","answers":1,"timing":{"answers":1,"seconds":0.031}}
 //! {"k":"5f0c…","p":[-1.2345,-0.9876,null],"t":48}
 //! ```
 //!

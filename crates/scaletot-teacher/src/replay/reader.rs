@@ -50,7 +50,8 @@ impl Replay {
         &self.path
     }
 
-    /// Mean seconds that the model took for one answer when it was recorded; `None` if the recording did not say.
+    /// Mean seconds that a recording thread waited for one answer of the model, which is the model's own time if there was one thread;
+    /// `None` if the recording does not say.
     #[must_use]
     pub fn seconds_per_answer(&self) -> Option<f64> {
         self.recording.timing.per_answer()

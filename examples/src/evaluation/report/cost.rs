@@ -80,7 +80,7 @@ pub(super) fn ledger(view: &View<'_>) -> Result<Option<Markup>> {
             " of all users, and the " (words::count(ledger.everybody)) " users whose profile is not too sparse. Equal \
                 prompts would save calls in both."
             @if let Some(seconds) = ledger.seconds_per_call {
-                " One model call takes " (words::duration(seconds)) ", as recorded."
+                " One model call takes " (words::duration(seconds)) ", as measured when it was asked."
             }
             @else { " The time of a model call was not measured, so no times are projected." }
         }
