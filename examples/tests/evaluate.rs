@@ -73,7 +73,7 @@ fn a_task_is_evaluated_and_taken_up_again() {
     assert_eq!(arms(Labels::All).len(), 6);
     // The further share of reasoned users beside the run's own, at every number of labels.
     let shares: Vec<(f64, Labels)> =
-        results.coverage.iter().map(|point| (point.coverage, point.labels)).collect();
+        results.coverage.iter().map(|point| ((point.coverage * 1e3).round() / 1e3, point.labels)).collect();
     let sizes = [Labels::Count(0), Labels::Count(200), Labels::All];
     assert_eq!(shares, [0.04, 0.06].map(|share| sizes.map(|labels| (share, labels))).concat());
     let paired = point(&results, "scaletot").against("profile").unwrap();
