@@ -34,8 +34,8 @@ pub struct CrossFitted {
 }
 
 impl CrossFitted {
-    /// Predicted outcomes: `exp(a + b ŷ)`, fitted to the training users' outcomes by Poisson pseudo-likelihood ([`calibrate`]). The order
-    /// of users is that of `ŷ`.
+    /// Predicted outcomes: `exp(a + b ŷ)`, fitted to the training users' outcomes by Poisson pseudo-likelihood (`calibrate`). The order of
+    /// users is that of `ŷ`.
     #[must_use]
     pub fn values(&self, outcomes: &[f64], parts: &[Vec<usize>]) -> Vec<f64> {
         let said: Vec<f64> = self.out_of_fold.iter().flatten().copied().collect();
