@@ -63,7 +63,7 @@ impl Work<'_> {
         fits: &[(Labels, Option<&Fitted>)],
         truth: &[f64],
     ) -> Result<Vec<CoverageCell>> {
-        let reasoned = reasoned as f64 / self.study.profiles.len() as f64;
+        let reasoned = reasoned as f64 / self.study.users as f64;
         let cell = |&(labels, fitted): &(Labels, Option<&Fitted>)| {
             let scores = self.with_signals(fitted, profile, &learnt.encoder)?;
             let of = |metric: Metric| Some((metric, metric.compute(truth, &scores).ok()?));

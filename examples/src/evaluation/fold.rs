@@ -84,7 +84,7 @@ impl Work<'_> {
             .iter()
             .map(|&row| study.segments.names().get(study.segments.of(row)).cloned())
             .collect();
-        let wanted = (coverage * study.profiles.len() as f64).round().max(1.0) as usize;
+        let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
             .min_populated(self.options.min_populated)
             .seed(self.seed(2))

@@ -267,7 +267,7 @@ impl Run<'_> {
                 device: options.device.name().to_owned(),
                 teacher: study.teacher.model().to_owned(),
                 coverage: sum(|fold| fold.teacher.users) as f64
-                    / (self.folds.len().max(1) * study.profiles.len().max(1)) as f64,
+                    / (self.folds.len().max(1) * study.users.max(1)) as f64,
                 folds: options.folds,
                 repeats: options.repeats,
                 ablations: options.ablations.names(),
@@ -319,7 +319,7 @@ impl Run<'_> {
                 None => None,
             },
             planted: self.planted(study, &labelled)?,
-            notes: task.map_or_else(Vec::new, |task| task.notes.clone()),
+            notes: notes(study, task),
         })
     }
 
@@ -352,6 +352,16 @@ impl Run<'_> {
             refinement: planted::refinement(self.options)?,
         }))
     }
+}
+
+/// The task's own notes, and that a quick run is of a sample.
+fn notes(study: &Study, task: Option<&Task>) -> Vec<String> {
+    let mut notes = task.map_or_else(Vec::new, |task| task.notes.clone());
+    if study.users < study.profiles.len() {
+        let (sample, users) = (study.eligible.len(), study.profiles.len());
+        notes.push(format!("A quick run: a random sample of {sample} users of {users} takes part."));
+    }
+    notes
 }
 
 /// The curve of one arm by one metric, for printing.

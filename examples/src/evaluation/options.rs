@@ -65,7 +65,7 @@ pub struct EvaluateOptions {
     /// Throw away what --out holds and start over
     #[arg(long)]
     pub fresh: bool,
-    /// Few folds, draws and label sizes, for a first look
+    /// Few folds, draws and label sizes, and at most 10,000 users of a table, for a first look
     #[arg(long)]
     pub quick: bool,
     /// Ablations

@@ -136,6 +136,7 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
         profiles,
         trial: None,
         planted: Some(planted),
+        users: config.users,
         eligible,
     })
 }

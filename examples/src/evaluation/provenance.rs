@@ -57,6 +57,7 @@ pub(super) fn fingerprint(
     set("coverage", options.coverage.to_string());
     set("coverage-curve", format!("{:?}", options.coverage_curve));
     set("labels", format!("{:?}", options.labels));
+    set("quick", options.quick.to_string());
     set("folds", options.folds.to_string());
     set("draws", options.draws.to_string());
     set("replicates", options.replicates.to_string());

@@ -5,17 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use rand::seq::SliceRandom;
 use scaletot::chain::ChainSchema;
 use scaletot::profile::{ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
 use scaletot::search::{Budget, RefineConfig, Strategy};
 use scaletot::teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
+use super::folds::stream;
 use super::options::EvaluateOptions;
 use super::planted::Planted;
 use crate::options::TeacherChoice;
 use crate::tasks::Task;
 use crate::teachers;
 
+/// Users of a task who take part in a quick run at most.
+const QUICK_USERS: usize = 10_000;
 /// Hard bound on the questions of one user's search.
 const MAX_QUERIES: u64 = 64;
 
@@ -54,8 +58,10 @@ pub struct Study {
     pub trial: Option<Trial>,
     /// The world that the users are drawn from, where it is known.
     pub planted: Option<Arc<Planted>>,
-    /// Rows with enough populated fields, ascending.
+    /// Rows with enough populated fields, ascending; with `--quick` a random sample of them if they are very many.
     pub eligible: Vec<usize>,
+    /// Users that shares are of: all of the table, or as many as the sample stands for.
+    pub users: usize,
 }
 
 impl std::fmt::Debug for Study {
@@ -85,9 +91,16 @@ impl Study {
             outcomes.insert(task.outcome.clone(), population.outcomes.clone());
             Trial { treatment: spec.treatment.clone(), treated: data.treated, outcomes }
         });
-        let eligible = (0..population.profiles.len())
+        let mut eligible: Vec<usize> = (0..population.profiles.len())
             .filter(|&row| population.profiles.populated(row) >= least)
             .collect();
+        let mut users = population.profiles.len();
+        if options.quick && eligible.len() > QUICK_USERS {
+            users = users * QUICK_USERS / eligible.len();
+            eligible.shuffle(&mut stream(options.seed, &[5]));
+            eligible.truncate(QUICK_USERS);
+            eligible.sort_unstable();
+        }
         Ok(Self {
             schema: population.schema,
             chain: population.chain,
@@ -101,6 +114,7 @@ impl Study {
             trial,
             planted: None,
             eligible,
+            users,
         })
     }
 
