@@ -267,7 +267,7 @@ def section(name, runs):
 
 HEAD = f"""# Results
 
-Written by `benches/results.py` from the `results.json` of each run; nothing here is typed by hand. Columns are numbers of labelled training
+Written by `benches/results.py` from the `results.json` of each run; no figure is typed by hand. Columns are numbers of labelled training
 users; every arm sees the same draws of them on the same folds, and test users are served without any teacher call. `{OURS}` is the method;
 `student` and `teacher` are its ceilings, which would cost a model call for every user; all others are baselines that see the profile alone.
 A paired error is the standard error of a difference on the same folds, draws and users. "Better" and "worse" say that its 95 % bootstrap

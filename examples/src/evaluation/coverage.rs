@@ -27,8 +27,8 @@ pub(super) struct CoverageCell {
 }
 
 impl Work<'_> {
-    /// Reasons, learns, distils and fits once more at every further share, with what was fitted at the first draw of each number of labels. Every point is
-    /// of the student after SFT, the one of the run's own share too: OSIPO's part would depend on the labels.
+    /// Reasons, learns, distils and fits once more at every further share, with what was fitted at the first draw of each number of labels.
+    /// Every point is of the student after SFT, the one of the run's own share too: OSIPO's part would depend on the labels.
     pub(super) fn coverage_curve(
         &self,
         reasoner: &Reasoner<'_>,
