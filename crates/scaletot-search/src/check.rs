@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{Answer, Budget, EntropyInput, Error, Query, QueryId, Result};
+use crate::{Answer, Budget, EntropyEstimator, EntropyInput, Error, Query, QueryId, Result};
 
 /// Checks that an answer fits its query and is well formed.
 pub(crate) fn check<T: Eq + std::hash::Hash + std::fmt::Debug>(
@@ -31,14 +31,35 @@ pub(crate) fn check<T: Eq + std::hash::Hash + std::fmt::Debug>(
             if !(0.0..=1.0 + 1e-6).contains(covered) {
                 return Err(Error::BadCovered { id, covered: *covered });
             }
-            match entropy {
-                EntropyInput::Given(h) if !(0.0..=1.0).contains(h) => {
-                    Err(Error::BadEntropy { id, entropy: *h })
-                }
-                _ => Ok(()),
+            check_entropy(id, *entropy, items.is_empty())
+        }
+        (Query::Vote { paths }, Answer::Votes { shares, .. }) => {
+            let total: f64 = shares.iter().sum();
+            let usable = shares.iter().all(|share| share.is_finite() && *share >= 0.0);
+            if shares.len() == paths.len() && usable && total > 0.0 && total.is_finite() {
+                Ok(())
+            } else {
+                Err(Error::BadVotes { id, paths: paths.len(), shares: shares.clone() })
             }
         }
         _ => Err(Error::WrongKind { id, expected: query.expects(), found: answer.kind() }),
+    }
+}
+
+fn check_entropy(id: QueryId, entropy: EntropyInput, empty: bool) -> Result<()> {
+    let bad = |expected, found: f64| Err(Error::BadEntropy { id, expected, found });
+    match entropy {
+        EntropyInput::Given(h) if !(0.0..=1.0).contains(&h) => bad("a normalised entropy in [0, 1]", h),
+        EntropyInput::Sampled { samples: 0, .. } if !empty => bad("proposals from at least 1 sample", 0.0),
+        EntropyInput::Sampled { estimator: EntropyEstimator::Dirichlet { concentration }, .. }
+            if !(concentration > 0.0 && concentration <= 1e6) =>
+        {
+            bad("a Dirichlet concentration in (0, 1e6]", concentration)
+        }
+        EntropyInput::Partial { mass, .. } if !(mass.is_finite() && mass >= 0.0) => {
+            bad("a finite missing mass of at least 0", mass)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,15 @@
 //! What every strategy works on: the tree, the open queries, the account and the trace.
 
+use std::collections::HashMap;
+
 use crate::budget::Meter;
 use crate::check::check;
-use crate::entropy::normalised_entropy;
-use crate::outcome::posterior;
+use crate::entropy::{entropy_interval, normalised_entropy};
 use crate::score::Scoring;
-use crate::tree::{NodeId, Tree};
+use crate::tree::{Expansion, NodeId, Tree};
 use crate::{
-    Answer, Budget, DeadReason, EntropyInput, Error, Event, Outcome, PathStep, Problem, Query, QueryId,
-    Result, Score, ScoredPath, StopReason, Strategy, Trace,
+    Answer, Budget, DeadReason, EntropyInput, Error, Event, Problem, Query, QueryId, Result, Score,
+    StopReason, Strategy, Trace,
 };
 
 /// A query of the current wave. A wave is everything a strategy opened when it was last advanced; it is advanced again
@@ -16,9 +17,19 @@ use crate::{
 #[derive(Debug)]
 struct Open<T> {
     id: QueryId,
-    node: NodeId,
+    /// The nodes of the query's paths.
+    nodes: Vec<NodeId>,
     query: Query<T>,
     answer: Option<Answer<T>>,
+}
+
+/// A complete path that was scored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scored {
+    pub(crate) node: NodeId,
+    pub(crate) score: Score,
+    /// Samples that ended there.
+    pub(crate) samples: u64,
 }
 
 #[derive(Debug)]
@@ -33,8 +44,12 @@ pub(crate) struct Core<P: Problem> {
     wave: Vec<Open<P::Thought>>,
     unanswered: usize,
     next_id: u64,
+    /// The first node of each state.
+    states: HashMap<u128, NodeId>,
+    /// Nodes that wait for what is being asked about their twins.
+    waiting: Vec<NodeId>,
     /// Distinct complete paths in the order in which they were scored; the first is the draft.
-    scored: Vec<(NodeId, Score)>,
+    scored: Vec<Scored>,
     /// Entropies of a draft that was not completed.
     partial_draft: Vec<f64>,
     /// Whether a path ended at the budget's bound on depth, short of the problem's own.
@@ -48,6 +63,7 @@ impl<P: Problem> Core<P> {
         let max_depth = budget.depth.map_or(problem.depth(), |d| d.min(problem.depth()));
         let scoring = strategy.scoring(&problem);
         let tree = Tree::new(problem.is_complete(&[]));
+        let states = problem.state(&[]).map(|state| (state, NodeId::ROOT)).into_iter().collect();
         let mut trace = Trace::new();
         trace.push(Event::Started { format: crate::TRACE_FORMAT, strategy, budget, seed });
         Ok(Core {
@@ -61,6 +77,8 @@ impl<P: Problem> Core<P> {
             wave: Vec::new(),
             unanswered: 0,
             next_id: 0,
+            states,
+            waiting: Vec::new(),
             scored: Vec::new(),
             partial_draft: Vec::new(),
             depth_hit: false,
@@ -95,6 +113,17 @@ impl<P: Problem> Core<P> {
         &self.trace
     }
 
+    /// Entropies on the way to `node`.
+    pub(crate) fn entropies(&self, node: NodeId) -> Vec<f64> {
+        let steps = self.tree.steps(node);
+        steps.into_iter().filter_map(|s| self.tree.taken(s).map(|(e, _)| e.entropy)).collect()
+    }
+
+    /// Entropies of a draft that was not completed.
+    pub(crate) fn partial_draft(&self) -> &[f64] {
+        &self.partial_draft
+    }
+
     pub(crate) fn into_trace(self) -> Trace<P::Thought> {
         self.trace
     }
@@ -105,32 +134,65 @@ impl<P: Problem> Core<P> {
 
     // ---- what a strategy does ------------------------------------------------------------------------------------
 
-    /// Opens a propose query for the path to `node`.
-    pub(crate) fn ask_propose(
-        &mut self,
-        node: NodeId,
-        path: &[P::Thought],
-    ) -> std::result::Result<(), StopReason> {
-        self.ask(node, Query::Propose { path: path.to_vec() })
+    /// Sees to it that the path to `node` gets its proposals: from its twin, which is asked about where it was not yet.
+    /// Returns whether the node has them now.
+    pub(crate) fn ask_propose(&mut self, node: NodeId) -> std::result::Result<bool, StopReason> {
+        let first = self.tree.get(node).twin().unwrap_or(node);
+        if self.tree.get(first).is_expanded() {
+            self.adopt(node);
+            return Ok(true);
+        }
+        if !self.tree.get(first).proposing {
+            self.ask(vec![first], Query::Propose { path: self.tree.path(first) })?;
+            self.tree.get_mut(first).proposing = true;
+        }
+        self.wait_for_twin(node);
+        Ok(false)
     }
 
-    /// Opens an evaluate query for the complete path to `node`.
-    pub(crate) fn ask_evaluate(
-        &mut self,
-        node: NodeId,
-        path: &[P::Thought],
-    ) -> std::result::Result<(), StopReason> {
-        self.ask(node, Query::Evaluate { path: path.to_vec() })
+    /// Sees to it that the path to `node` gets its evaluation, as [`ask_propose`](Self::ask_propose) does for proposals.
+    pub(crate) fn ask_evaluate(&mut self, node: NodeId) -> std::result::Result<bool, StopReason> {
+        let first = self.tree.get(node).twin().unwrap_or(node);
+        if self.tree.get(first).evaluation().is_some() {
+            self.adopt(node);
+            return Ok(true);
+        }
+        if !self.tree.get(first).evaluating {
+            self.ask(vec![first], Query::Evaluate { path: self.tree.path(first) })?;
+            self.tree.get_mut(first).evaluating = true;
+        }
+        self.wait_for_twin(node);
+        Ok(false)
     }
 
-    fn ask(&mut self, node: NodeId, query: Query<P::Thought>) -> std::result::Result<(), StopReason> {
+    /// Opens a vote on the paths to `nodes`.
+    pub(crate) fn ask_vote(&mut self, nodes: &[NodeId]) -> std::result::Result<(), StopReason> {
+        let paths = nodes.iter().map(|node| self.tree.path(*node)).collect();
+        self.ask(nodes.to_vec(), Query::Vote { paths })
+    }
+
+    fn ask(&mut self, nodes: Vec<NodeId>, query: Query<P::Thought>) -> std::result::Result<(), StopReason> {
         self.meter.open_query()?;
         let id = QueryId(self.next_id);
         self.next_id += 1;
         self.unanswered += 1;
         self.record(Event::Opened { id, query: query.clone() });
-        self.wave.push(Open { id, node, query, answer: None });
+        self.wave.push(Open { id, nodes, query, answer: None });
         Ok(())
+    }
+
+    fn wait_for_twin(&mut self, node: NodeId) {
+        if self.tree.get(node).twin().is_some() {
+            self.waiting.push(node);
+        }
+    }
+
+    /// Gives a node what is known of its twin.
+    fn adopt(&mut self, node: NodeId) {
+        if self.tree.copy_twin(node) && !self.tree.get(node).is_dead() {
+            let path = self.tree.path(node);
+            self.mark_dead(node, &path, DeadReason::NoProposals);
+        }
     }
 
     /// Steps from `node` onto its `choice`-th thought and appends the thought to `path`.
@@ -154,7 +216,9 @@ impl<P: Problem> Core<P> {
             Some(child) => child,
             None => {
                 let complete = self.problem.is_complete(path);
-                self.tree.add_child(node, choice, complete)
+                let next = self.tree.next_id();
+                let first = self.problem.state(path).map(|state| *self.states.entry(state).or_insert(next));
+                self.tree.add_child(node, choice, complete, first.filter(|first| *first != next))
             }
         })
     }
@@ -168,27 +232,39 @@ impl<P: Problem> Core<P> {
         }
     }
 
-    /// Scores the complete path to `node`, once.
-    pub(crate) fn score(&mut self, node: NodeId, path: &[P::Thought]) {
-        if self.tree.get(node).scored().is_some() {
-            return;
-        }
-        let taken = self.tree.steps(node);
-        let parts = taken.iter().filter_map(|s| self.tree.taken(*s)).map(|(e, c)| (c.probability, e.entropy));
-        let score = self.scoring.score(parts, self.tree.get(node).evaluation());
-        self.tree.set_scored(node, self.scored.len());
-        self.scored.push((node, score));
-        self.record(Event::Scored { path: path.to_vec(), score });
+    /// Leaves what follows `node` to another node of the same state.
+    pub(crate) fn merge(&mut self, node: NodeId, into: NodeId) {
+        self.tree.get_mut(node).merged = true;
+        self.record(Event::Merged { path: self.tree.path(node), into: self.tree.path(into) });
     }
 
-    pub(crate) fn scored(&self) -> &[(NodeId, Score)] {
+    /// The score that the path to `node` has by what is known of it.
+    pub(crate) fn weigh(&self, node: NodeId) -> Score {
+        let taken = self.tree.steps(node);
+        let parts = taken.iter().filter_map(|s| self.tree.taken(*s)).map(|(e, c)| (c.probability, e.entropy));
+        self.scoring.score(parts, self.tree.get(node).evaluation())
+    }
+
+    /// Scores the complete path to `node`, once; later calls count further samples of it.
+    pub(crate) fn score(&mut self, node: NodeId) {
+        if let Some(position) = self.tree.get(node).scored() {
+            self.scored[position].samples += 1;
+            return;
+        }
+        let score = self.weigh(node);
+        self.tree.set_scored(node, self.scored.len());
+        self.scored.push(Scored { node, score, samples: 1 });
+        self.record(Event::Scored { path: self.tree.path(node), score });
+    }
+
+    pub(crate) fn scored(&self) -> &[Scored] {
         &self.scored
     }
 
     /// The score `J` of a scored path; the worst there is for any other.
     pub(crate) fn score_of(&self, node: NodeId) -> f64 {
         let position = self.tree.get(node).scored();
-        position.and_then(|p| self.scored.get(p)).map_or(f64::NEG_INFINITY, |(_, s)| s.total)
+        position.and_then(|p| self.scored.get(p)).map_or(f64::NEG_INFINITY, |s| s.score.total)
     }
 
     pub(crate) fn begin_round(&mut self) -> u32 {
@@ -254,14 +330,23 @@ impl<P: Problem> Core<P> {
         for open in std::mem::take(&mut self.wave) {
             match open.answer {
                 Some(Answer::Proposals { items, covered, entropy, .. }) => {
-                    self.expand(open.node, open.query.path(), items, covered, entropy);
+                    self.expand(open.nodes[0], open.query.path(), items, covered, entropy);
                 }
-                Some(Answer::Value { value, .. }) => self.tree.set_evaluation(open.node, value),
+                Some(Answer::Value { value, .. }) => self.tree.set_evaluation(open.nodes[0], value),
+                Some(Answer::Votes { shares, .. }) => {
+                    let total: f64 = shares.iter().sum();
+                    for (node, share) in open.nodes.iter().zip(shares) {
+                        self.tree.set_evaluation(*node, share / total);
+                    }
+                }
                 Some(Answer::Failed { reason }) if failure.is_ok() => {
                     failure = Err(StopReason::QueryFailed(reason));
                 }
                 Some(Answer::Failed { .. }) | None => {}
             }
+        }
+        for node in std::mem::take(&mut self.waiting) {
+            self.adopt(node);
         }
         failure
     }
@@ -297,71 +382,30 @@ impl<P: Problem> Core<P> {
         choices.retain(|(_, q)| *q > 0.0);
         // Stable: of equal probabilities the one named first in the answer goes first.
         choices.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let entropy = match given {
-            EntropyInput::Given(entropy) if removed.is_empty() => entropy,
-            _ => {
-                let masses: Vec<f64> = choices.iter().map(|(_, q)| *q).collect();
-                normalised_entropy(&masses, domain)
+        let masses: Vec<f64> = choices.iter().map(|(_, q)| *q).collect();
+        let interval = match given {
+            EntropyInput::Partial { missing, mass } if missing > 0 && mass > 0.0 => {
+                let unseen = if masses.is_empty() { mass } else { mass / largest / total };
+                Some(entropy_interval(&masses, missing, unseen, domain.max(masses.len() + missing)))
             }
+            _ => None,
+        };
+        let entropy = match (given, interval) {
+            (_, Some((_, high))) => high,
+            (EntropyInput::Given(entropy), _) if removed.is_empty() => entropy,
+            (EntropyInput::Sampled { samples, estimator }, _) => estimator.estimate(&masses, samples, domain),
+            _ => normalised_entropy(&masses, domain),
         };
         let empty = choices.is_empty();
         let reason = if removed.is_empty() { DeadReason::NoProposals } else { DeadReason::Constraints };
         if !removed.is_empty() {
             self.record(Event::Pruned { path: path.to_vec(), removed });
         }
-        self.record(Event::Expanded { path: path.to_vec(), distribution: choices.clone(), entropy });
-        self.tree.expand(node, choices, entropy, covered.min(1.0));
+        let distribution = choices.clone();
+        self.record(Event::Expanded { path: path.to_vec(), distribution, entropy, interval });
+        self.tree.expand(node, Expansion::new(choices, entropy, interval, covered.min(1.0)));
         if empty {
             self.mark_dead(node, path, reason);
         }
-    }
-
-    // ---- the end -------------------------------------------------------------------------------------------------
-
-    /// Builds the outcome and records the end.
-    pub(crate) fn finish(&mut self, stop: StopReason) -> Outcome<P::Thought> {
-        self.record(Event::Stopped { reason: stop.clone() });
-        let mut order: Vec<usize> = (0..self.scored.len()).collect();
-        // Stable: of equal scores the one found first goes first.
-        order.sort_by(|a, b| self.scored[*b].1.total.total_cmp(&self.scored[*a].1.total));
-        let mut listed: Vec<_> = order
-            .iter()
-            .take(self.strategy.keep())
-            .map(|at| self.scored_path(self.scored[*at].0, self.scored[*at].1))
-            .collect();
-        let best = if listed.is_empty() { None } else { Some(listed.remove(0)) };
-        let paths: Vec<_> = self.scored.iter().map(|(node, s)| (self.tree.path(*node), s.total)).collect();
-        let draft = self.scored.first();
-        Outcome {
-            final_entropy: best.iter().flat_map(|b| b.steps.iter().map(|s| s.entropy)).collect(),
-            best,
-            runners_up: listed,
-            posterior: posterior(&paths, self.strategy.temperature()),
-            scored: self.scored.len(),
-            stop,
-            usage: self.meter.usage(),
-            draft_entropy: draft
-                .map_or_else(|| self.partial_draft.clone(), |(node, _)| self.entropies(*node)),
-            draft_score: draft.map(|(_, s)| *s),
-        }
-    }
-
-    fn entropies(&self, node: NodeId) -> Vec<f64> {
-        let steps = self.tree.steps(node);
-        steps.into_iter().filter_map(|s| self.tree.taken(s).map(|(e, _)| e.entropy)).collect()
-    }
-
-    fn scored_path(&self, node: NodeId, score: Score) -> ScoredPath<P::Thought> {
-        let taken = self.tree.steps(node).into_iter().filter_map(|s| self.tree.taken(s));
-        let steps: Vec<_> = taken
-            .map(|(expansion, choice)| PathStep {
-                thought: choice.thought.clone(),
-                probability: choice.probability,
-                distribution: expansion.choices.iter().map(|c| (c.thought.clone(), c.probability)).collect(),
-                entropy: expansion.entropy,
-                covered: expansion.covered,
-            })
-            .collect();
-        ScoredPath { path: steps.iter().map(|s| s.thought.clone()).collect(), score, steps }
     }
 }

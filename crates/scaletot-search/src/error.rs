@@ -90,13 +90,25 @@ pub enum Error {
         /// The covered mass that came.
         covered: f64,
     },
-    /// A given entropy lies outside `[0, 1]`.
-    #[error("query {id}: expected a normalised entropy in [0, 1], found {entropy}")]
+    /// What an answer says about its entropy cannot be.
+    #[error("query {id}: expected {expected}, found {found}")]
     BadEntropy {
         /// The query.
         id: QueryId,
-        /// The entropy that came.
-        entropy: f64,
+        /// What was expected.
+        expected: &'static str,
+        /// The number that came.
+        found: f64,
+    },
+    /// Votes came that are not one finite number of at least 0 per path, with a positive sum.
+    #[error("query {id}: expected {paths} finite votes of at least 0 with a positive sum, found {shares:?}")]
+    BadVotes {
+        /// The query.
+        id: QueryId,
+        /// Number of paths that were to be voted on.
+        paths: usize,
+        /// The votes that came.
+        shares: Vec<f64>,
     },
     /// A self-evaluation lies outside `[0, 1]`.
     #[error("query {id}: expected an evaluation in [0, 1], found {value}")]

@@ -11,7 +11,7 @@
 //! ("rather take it") and fills up too early; refinement tries the alternatives where the hunch was unsure.
 //!
 //! ```
-//! use scaletot_search::{Answer, Budget, Problem, Query, RefineConfig, Search, StopReason, Strategy, drive};
+//! use scaletot_search::{Answer, Budget, Problem, Query, RefineConfig, ScoreConfig, Search, StopReason, Strategy, drive};
 //!
 //! const WEIGHT: [u32; 4] = [6, 4, 3, 2];
 //! const VALUE: [u32; 4] = [9, 7, 5, 3];
@@ -39,13 +39,14 @@
 //!         let value: u32 = path.iter().zip(VALUE).filter(|(p, _)| **p).map(|(_, v)| v).sum();
 //!         Answer::Value { value: f64::from(value) / 24.0, tokens: 0 }
 //!     }
+//!     Query::Vote { .. } => Answer::Failed { reason: "neither strategy holds votes".to_owned() },
 //! };
 //!
 //! let mut greedy = Search::new(Rucksack, Strategy::Greedy, Budget::default(), 0)?;
 //! let draft = drive(&mut greedy, hunch)?.best.clone();
 //! assert_eq!(draft.map(|b| b.path), Some(vec![true, false, true, false])); // value 14
 //!
-//! let config = RefineConfig::default().with_alpha(0.2).with_rho(1.0).with_rounds(8);
+//! let config = RefineConfig::default().with_rho(1.0).with_rounds(8).with_score(ScoreConfig::default().with_alpha(0.2));
 //! let budget = Budget::default().with_queries(60);
 //! let mut refine = Search::new(Rucksack, Strategy::Refine(config), budget, 0)?;
 //! let outcome = drive(&mut refine, hunch)?;
@@ -57,13 +58,15 @@
 //! ```
 //!
 //! # How it works
-//! - A [`Strategy`] decides what is asked: [`Strategy::Greedy`], or [`Strategy::Refine`] with a [`RefineConfig`].
-//! - [`Problem::admissible`] prunes thoughts before the entropy of what is left is taken
-//!   ([`normalised_entropy`]).
+//! - A [`Strategy`] decides what is asked, from [`Strategy::Greedy`] to [`Strategy::Refine`].
+//! - [`Problem::admissible`] prunes thoughts before the entropy of what is left is taken: exactly, from samples
+//!   ([`EntropyEstimator`]), or between bounds where answers are partial ([`entropy_interval`]).
+//! - Paths that [`Problem::state`] calls the same are asked about once.
 //! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step.
 //! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] says before the run
 //!   what it can cost at most. When a bound is hit, the outcome is the best so far, with the bound as [`StopReason`].
-//! - [`Search::replay`] re-runs a [`Trace`], or takes a search up again from any prefix of it.
+//! - [`Search::replay`] re-runs a [`Trace`], or takes a search up again from any prefix of it. A trace serialises, and is
+//!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
 
 mod budget;
 mod check;
@@ -71,10 +74,13 @@ mod drive;
 mod engine;
 mod entropy;
 mod error;
+mod export;
+mod finish;
 mod outcome;
 mod problem;
 mod score;
 mod search;
+mod settings;
 mod stop;
 mod strategy;
 mod trace;
@@ -82,14 +88,17 @@ mod tree;
 
 pub use budget::{Budget, Usage};
 pub use drive::drive;
-pub use entropy::normalised_entropy;
+pub use entropy::{EntropyEstimator, entropy_interval, normalised_entropy};
 pub use error::{Error, Result};
 pub use outcome::{Outcome, PathStep, ScoredPath};
 pub use problem::{Answer, EntropyInput, Problem, Query, QueryId};
-pub use score::{MIN_EVALUATION, MIN_PROBABILITY, Score};
+pub use score::{MIN_EVALUATION, MIN_PROBABILITY, Score, ScoreConfig};
 pub use search::Search;
 pub use stop::{DeadReason, StopReason};
-pub use strategy::{Estimate, RefineConfig, Strategy};
+pub use strategy::{
+    BeamConfig, BestOfNConfig, BfsConfig, DfsConfig, Estimate, Evaluation, Generation, RefineConfig,
+    SelfConsistencyConfig, Strategy,
+};
 pub use trace::{Event, TRACE_FORMAT, Trace};
 
 /// The examples of the README compile and run.

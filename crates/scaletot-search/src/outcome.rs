@@ -20,6 +20,8 @@ pub struct PathStep<T> {
     pub distribution: Vec<(T, f64)>,
     /// Normalised entropy `h_k` of that distribution, in `[0, 1]`.
     pub entropy: f64,
+    /// Where the answer left thoughts out, the interval that the entropy is known to lie in; `entropy` is its upper end.
+    pub interval: Option<(f64, f64)>,
     /// The covered mass that the answer reported, in `[0, 1]`.
     pub covered: f64,
 }
@@ -34,6 +36,8 @@ pub struct ScoredPath<T> {
     pub score: Score,
     /// The steps, one per thought.
     pub steps: Vec<PathStep<T>>,
+    /// How many samples ended here; 1 in strategies that do not sample.
+    pub samples: u64,
 }
 
 /// The result of a search: what it found, why it stopped, and what it used.
@@ -41,15 +45,21 @@ pub struct ScoredPath<T> {
 #[non_exhaustive]
 pub struct Outcome<T> {
     /// The best-scoring complete path; `None` when none was completed. Of equal scores the one found first.
+    /// `SelfConsistency` puts the answer with the most samples first, and of its paths the one with the best score.
     pub best: Option<ScoredPath<T>>,
     /// The next best paths, best first, as many as the strategy keeps.
     pub runners_up: Vec<ScoredPath<T>>,
-    /// Per step, the probability of each thought over all scored distinct paths: softmax of `J / T`. Each step sums to
+    /// Per step, the probability of each thought over all scored distinct paths: softmax of `J / T`, or the share of samples
+    /// in `SelfConsistency`. Each step sums to
     /// 1 over the paths that are long enough to have it. Thoughts stand in the order in which they were found. Empty
     /// when no path was scored.
     pub posterior: Vec<Vec<(T, f64)>>,
     /// Number of distinct complete paths that were scored.
     pub scored: usize,
+    /// Whether the whole tree was searched: every thought that was proposed and is admissible leads to a scored path, a
+    /// dead end or a state that another path had reached. Without a [`best`](Self::best) it is then proved that no
+    /// complete path exists, as far as the answers are right.
+    pub exhaustive: bool,
     /// Why the search stopped.
     pub stop: StopReason,
     /// What it used.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::EntropyEstimator;
+
 /// A tree of thoughts: a path of thoughts starts empty and grows by one thought a step until it is complete.
 ///
 /// The methods must be pure: the same path gives the same result whenever it is asked. A trace replays only under
@@ -32,9 +34,21 @@ pub trait Problem {
         true
     }
 
-    /// Whether complete paths are worth a self-evaluation query. Without one the score rests on probabilities alone.
+    /// Whether self-evaluations of paths can be had. Without them scores rest on probabilities alone: `Greedy`, `Beam` and
+    /// `SelfConsistency` never ask for one, `Refine` and `BestOfN` would for complete paths, `Bfs` and `Dfs` for every
+    /// path that they weigh.
     fn evaluates(&self) -> bool {
         false
+    }
+
+    /// Names what `path` has led to, where different paths can lead to the same: paths of the same name must have the
+    /// same continuations and be answered alike, whatever led there (transpositions, as chess programs call them).
+    ///
+    /// A path of the same name as an answered one is not asked about again, and `Bfs`, `Dfs` and `Beam` follow only
+    /// the best of them. `SelfConsistency` counts complete paths of the same name as the same answer. Give an exact
+    /// code of what was reached, or a 128-bit hash of it. With `None` no two paths are the same.
+    fn state(&self, _path: &[Self::Thought]) -> Option<u128> {
+        None
     }
 
     /// The number of thoughts that exist after `path`, admissible or not: `|V_k|` of the normalised entropy.
@@ -65,6 +79,10 @@ macro_rules! forward_problem {
 
             fn evaluates(&self) -> bool {
                 (**self).evaluates()
+            }
+
+            fn state(&self, path: &[Self::Thought]) -> Option<u128> {
+                (**self).state(path)
             }
 
             fn domain_size(&self, path: &[Self::Thought]) -> Option<usize> {
@@ -104,19 +122,26 @@ pub enum Query<T> {
         /// The thoughts so far.
         path: Vec<T>,
     },
-    /// How good is the complete `path`, from 0 to 1? Answered by [`Answer::Value`].
+    /// How good is `path`, from 0 to 1, or, if it is not complete, how promising? Answered by [`Answer::Value`].
     Evaluate {
-        /// A complete path.
+        /// A path; complete in all strategies but `Bfs` and `Dfs`.
         path: Vec<T>,
+    },
+    /// Which of these paths is the most promising, and how much more so than the others? Answered by
+    /// [`Answer::Votes`].
+    Vote {
+        /// Distinct paths, at least two.
+        paths: Vec<Vec<T>>,
     },
 }
 
 impl<T> Query<T> {
-    /// The path that the query is about.
+    /// The path that the query is about; of a vote, the first of its paths.
     #[must_use]
     pub fn path(&self) -> &[T] {
         match self {
             Query::Propose { path } | Query::Evaluate { path } => path,
+            Query::Vote { paths } => paths.first().map_or(&[], Vec::as_slice),
         }
     }
 
@@ -124,6 +149,7 @@ impl<T> Query<T> {
         match self {
             Query::Propose { .. } => "proposals",
             Query::Evaluate { .. } => "a value",
+            Query::Vote { .. } => "votes",
         }
     }
 }
@@ -137,8 +163,8 @@ pub enum Answer<T> {
         /// Distinct thoughts with their masses: finite, at least 0, in any scale and any order. An empty list says that
         /// nothing can follow, which is a dead end; a list without any mass is an error.
         items: Vec<(T, f64)>,
-        /// The probability mass that the items had where they were measured, in `[0, 1]`; 1 when they are the whole
-        /// domain. Reported with every step; the engine takes the items as the whole distribution either way.
+        /// The probability mass that the items had where they were measured, in `[0, 1]`; 1 when nothing else could have
+        /// been said. Reported with every step; the items are renormalised either way.
         covered: f64,
         /// How the entropy of the items is known.
         entropy: EntropyInput,
@@ -147,8 +173,15 @@ pub enum Answer<T> {
     },
     /// Answers [`Query::Evaluate`].
     Value {
-        /// Self-evaluation of the complete path, in `[0, 1]`.
+        /// Self-evaluation of the path, in `[0, 1]`. `Bfs` and `Dfs` take exactly 0 as "nothing can come of it".
         value: f64,
+        /// The tokens that the answer cost.
+        tokens: u64,
+    },
+    /// Answers [`Query::Vote`].
+    Votes {
+        /// One number per path of the query, in its order: finite, at least 0, in any scale, not all 0.
+        shares: Vec<f64>,
         /// The tokens that the answer cost.
         tokens: u64,
     },
@@ -171,7 +204,9 @@ impl<T> Answer<T> {
     #[must_use]
     pub fn tokens(&self) -> u64 {
         match self {
-            Answer::Proposals { tokens, .. } | Answer::Value { tokens, .. } => *tokens,
+            Answer::Proposals { tokens, .. }
+            | Answer::Value { tokens, .. }
+            | Answer::Votes { tokens, .. } => *tokens,
             Answer::Failed { .. } => 0,
         }
     }
@@ -180,6 +215,7 @@ impl<T> Answer<T> {
         match self {
             Answer::Proposals { .. } => "proposals",
             Answer::Value { .. } => "a value",
+            Answer::Votes { .. } => "votes",
             Answer::Failed { .. } => "a failure",
         }
     }
@@ -193,8 +229,24 @@ pub enum EntropyInput {
     /// The masses are the distribution itself: the engine computes the entropy from them, after constraints.
     #[default]
     Exact,
-    /// The masses are an estimate, and this is a better estimate of their normalised entropy than the masses give
-    /// (bias-corrected, for example), in `[0, 1]`. When a constraint removes a thought it no longer describes what is
-    /// left, and the engine falls back to the entropy of the remaining masses.
+    /// The masses are an estimate, and this is a better estimate of their normalised entropy than the masses give, in
+    /// `[0, 1]`. When a constraint removes a thought it no longer describes what is left, and the engine falls back to
+    /// the entropy of the remaining masses.
     Given(f64),
+    /// The masses are counts of sampled answers, or shares of them; the engine estimates the entropy after constraints.
+    Sampled {
+        /// Number of samples; above 0 where there are proposals.
+        samples: u32,
+        /// How to estimate.
+        estimator: EntropyEstimator,
+    },
+    /// Thoughts were left out of the answer, such as those below a server's top few. What is known of the entropy is an
+    /// interval ([`entropy_interval`](crate::entropy_interval)), and the search goes by its upper end: what it cannot
+    /// see counts as doubt.
+    Partial {
+        /// The most admissible thoughts that may have been left out.
+        missing: usize,
+        /// The most mass that they may have together, on the scale of the items.
+        mass: f64,
+    },
 }

@@ -29,13 +29,13 @@ impl<P: Problem> Search<P> {
     /// Sets up a search and opens its first queries. It may be done at once, where the budget allows nothing or the
     /// empty path is complete.
     ///
-    /// `seed` feeds strategies that draw at random; `Greedy` and `Refine` draw nothing and record it only.
+    /// `seed` feeds strategies that draw at random; the others record it only.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] if the strategy or the budget is not valid.
     pub fn new(problem: P, strategy: Strategy, budget: Budget, seed: u64) -> Result<Self> {
         let core = Core::new(problem, strategy, budget, seed)?;
-        let mut search = Search { core, machine: Machine::new(&strategy), seed, outcome: None };
+        let mut search = Search { core, machine: Machine::new(&strategy, seed), seed, outcome: None };
         if search.core.meter().out_of_time() {
             search.stop(StopReason::Time);
         } else {

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
-    /// `Greedy` finished its chain.
+    /// The strategy did all that it sets out to do: `Greedy` finished its chain, a sampling strategy its samples, `Bfs`,
+    /// `Dfs` and `Beam` have no path left to follow.
     Complete,
+    /// A complete path was evaluated as good enough to stop at (`accept`).
+    Accepted,
     /// `Refine` has no unsettled step left whose entropy reaches the threshold.
     Settled,
     /// The bound on rounds, while a step was still unsettled.
@@ -35,7 +38,7 @@ impl StopReason {
     /// Whether the search ended by itself, not by a bound, a failure or a dead end.
     #[must_use]
     pub fn is_natural(&self) -> bool {
-        matches!(self, StopReason::Complete | StopReason::Settled)
+        matches!(self, StopReason::Complete | StopReason::Accepted | StopReason::Settled)
     }
 
     /// Whether a bound of the budget or of the strategy ended the search.
@@ -57,6 +60,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             StopReason::Complete => "complete",
+            StopReason::Accepted => "accepted",
             StopReason::Settled => "settled",
             StopReason::Rounds => "rounds",
             StopReason::Depth => "depth",
@@ -84,4 +88,18 @@ pub enum DeadReason {
     Depth,
     /// Everything after the path was found to be dead.
     Exhausted,
+    /// The path was evaluated as 0: nothing can come of it.
+    Worthless,
+}
+
+impl fmt::Display for DeadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DeadReason::NoProposals => "nothing proposed",
+            DeadReason::Constraints => "ruled out by constraints",
+            DeadReason::Depth => "too long",
+            DeadReason::Exhausted => "nothing left below it",
+            DeadReason::Worthless => "evaluated as 0",
+        })
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Answer, Budget, DeadReason, Query, QueryId, Score, StopReason, Strategy};
 
 /// Version of the event format.
-pub const TRACE_FORMAT: u32 = 1;
+pub const TRACE_FORMAT: u32 = 2;
 
 /// One thing that happened in a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,8 +59,39 @@ pub enum Event<T> {
         path: Vec<T>,
         /// What may follow, most probable first; sums to 1 unless it is empty.
         distribution: Vec<(T, f64)>,
-        /// Its normalised entropy.
+        /// Its normalised entropy, by which the search goes.
         entropy: f64,
+        /// Where the answer left thoughts out, the interval that the entropy is known to lie in; `entropy` is then its
+        /// upper end.
+        interval: Option<(f64, f64)>,
+    },
+    /// A path came to a state that another path had come to, and is not followed.
+    Merged {
+        /// The path.
+        path: Vec<T>,
+        /// The path of that state that is followed, was followed or was dropped.
+        into: Vec<T>,
+    },
+    /// Of the paths weighed together some are followed.
+    Selected {
+        /// Those that are followed, best first.
+        kept: Vec<Vec<T>>,
+        /// Those that are not, best first.
+        dropped: Vec<Vec<T>>,
+    },
+    /// A depth-first search has nothing left to follow below a path.
+    Backtracked {
+        /// The path.
+        path: Vec<T>,
+    },
+    /// A sample came to an end.
+    Sampled {
+        /// Number of the sample, from 0.
+        sample: u64,
+        /// Where it ended.
+        path: Vec<T>,
+        /// Whether the path is complete; otherwise it ended in a dead end or at a bound.
+        complete: bool,
     },
     /// Nothing can follow a path.
     Died {
@@ -91,7 +122,7 @@ pub enum Event<T> {
         /// The bound.
         bound: StopReason,
     },
-    /// A complete path was scored.
+    /// A complete path was scored, once.
     Scored {
         /// The path.
         path: Vec<T>,

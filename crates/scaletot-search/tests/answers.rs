@@ -7,8 +7,8 @@
 )]
 
 use scaletot_search::{
-    Answer, Budget, EntropyInput, Error, Event, Problem, Query, QueryId, RefineConfig, Search, StopReason,
-    Strategy, Trace, drive,
+    Answer, Budget, EntropyInput, Error, Event, Problem, Query, QueryId, RefineConfig, ScoreConfig, Search,
+    StopReason, Strategy, Trace, drive,
 };
 
 #[derive(Clone, Copy)]
@@ -178,11 +178,11 @@ fn settings_out_of_range_are_named() {
         (base.with_tau(f64::NAN), "tau"),
         (base.with_rho(0.0), "rho"),
         (base.with_branches(0), "branches"),
-        (base.with_keep(0), "keep"),
+        (base.with_score(ScoreConfig::default().with_keep(0)), "keep"),
         (base.with_delta(-1.0), "delta"),
-        (base.with_alpha(2.0), "alpha"),
-        (base.with_lambda(f64::INFINITY), "lambda"),
-        (base.with_temperature(0.0), "temperature"),
+        (base.with_score(ScoreConfig::default().with_alpha(2.0)), "alpha"),
+        (base.with_score(ScoreConfig::default().with_lambda(f64::INFINITY)), "lambda"),
+        (base.with_score(ScoreConfig::default().with_temperature(0.0)), "temperature"),
     ] {
         let error = Search::new(PLAIN, Strategy::Refine(config), Budget::default(), 0).unwrap_err();
         assert!(matches!(error, Error::InvalidSetting { name: n, .. } if n == name), "{error}");

@@ -13,8 +13,8 @@ use std::collections::HashSet;
 use common::{Wild, budget, refine, run, strategy, wild};
 use proptest::prelude::*;
 use scaletot_search::{
-    Answer, Budget, Event, MIN_EVALUATION, MIN_PROBABILITY, Outcome, Problem, Query, RefineConfig,
-    ScoredPath, Search, StopReason, Strategy as Search_, Trace,
+    Answer, Budget, EntropyInput, Event, MIN_EVALUATION, MIN_PROBABILITY, Outcome, Problem, Query,
+    RefineConfig, ScoredPath, Search, StopReason, Strategy as Search_, Trace, entropy_interval,
 };
 
 fn finished(problem: Wild, strategy: Search_, budget: Budget) -> Search<Wild> {
@@ -56,18 +56,23 @@ fn score_by_hand(problem: &Wild, config: &RefineConfig, path: &ScoredPath<u8>) -
         } else {
             -open.iter().map(|(_, m)| q(*m) * q(*m).ln()).sum::<f64>() / (domain as f64).ln()
         };
+        let masses: Vec<f64> = open.iter().map(|(_, m)| *m).collect();
         entropy += match given {
-            scaletot_search::EntropyInput::Given(h) if removed == 0 => h,
+            EntropyInput::Given(h) if removed == 0 => h,
+            EntropyInput::Sampled { samples, estimator } => estimator.estimate(&masses, samples, domain),
+            EntropyInput::Partial { missing, mass } if missing > 0 && mass > 0.0 => {
+                entropy_interval(&masses, missing, mass, domain.max(masses.len() + missing)).1
+            }
             _ => exact,
         };
     }
-    let (alpha, opinion) = if problem.evaluates && config.alpha < 1.0 {
+    let (alpha, opinion) = if problem.evaluates && config.score.alpha < 1.0 {
         let e = path.score.evaluation.unwrap_or(0.5).clamp(MIN_EVALUATION, 1.0 - MIN_EVALUATION);
-        (config.alpha, (e / (1.0 - e)).ln())
+        (config.score.alpha, (e / (1.0 - e)).ln())
     } else {
         (1.0, 0.0)
     };
-    alpha * log / k + (1.0 - alpha) * opinion - config.lambda * entropy / k
+    alpha * log / k + (1.0 - alpha) * opinion - config.score.lambda * entropy / k
 }
 
 fn within(search: &Search<Wild>) -> bool {
@@ -102,8 +107,9 @@ proptest! {
             StopReason::Queries => budget.queries.is_some(),
             StopReason::Tokens => budget.tokens.is_some(),
             StopReason::Time | StopReason::QueryFailed(_) => false,
-            StopReason::Complete => strategy == Search_::Greedy,
-            StopReason::Rounds | StopReason::Settled => strategy != Search_::Greedy,
+            StopReason::Complete => !matches!(strategy, Search_::Refine(_)),
+            StopReason::Accepted => matches!(strategy, Search_::Bfs(_) | Search_::Dfs(_)),
+            StopReason::Rounds | StopReason::Settled => matches!(strategy, Search_::Refine(_)),
             _ => true,
         }, "{:?}", outcome.stop);
     }
@@ -162,7 +168,7 @@ proptest! {
     #[test]
     fn refinement_is_never_worse_than_greedy(problem in wild(), config in refine(), budget in budget()) {
         // Under Greedy's own score the two compare directly.
-        let plain = config.with_alpha(1.0).with_lambda(0.0);
+        let plain = config.with_score(config.score.with_alpha(1.0).with_lambda(0.0));
         let greedy = finished(problem, Search_::Greedy, budget);
         let refined = finished(problem, Search_::Refine(plain), budget);
         if let Some(draft) = &outcome(&greedy).best {
@@ -201,7 +207,7 @@ proptest! {
         let listed: Vec<_> = all_paths(outcome).collect();
         prop_assert!(listed.windows(2).all(|w| w[0].score.total >= w[1].score.total));
         prop_assert_eq!(listed.iter().map(|p| &p.path).collect::<HashSet<_>>().len(), listed.len());
-        prop_assert_eq!(listed.len(), outcome.scored.min(config.keep));
+        prop_assert_eq!(listed.len(), outcome.scored.min(config.score.keep));
         for step in &outcome.posterior {
             prop_assert!((step.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
             prop_assert!(step.iter().all(|(_, p)| (0.0..=1.0).contains(p)));
@@ -311,7 +317,7 @@ fn the_random_searches_reach_every_corner() {
 
     let mut runner = TestRunner::deterministic();
     let (mut stops, mut events) = (HashSet::new(), HashSet::new());
-    for _ in 0..1500 {
+    for _ in 0..3000 {
         let inputs = (wild(), strategy(), budget()).new_tree(&mut runner).expect("inputs");
         let (problem, strategy, budget) = inputs.current();
         let search = finished(problem, strategy, budget);
@@ -326,7 +332,9 @@ fn the_random_searches_reach_every_corner() {
             };
         }
     }
-    for stop in ["Complete", "Settled", "Rounds", "Depth", "Nodes", "Queries", "Tokens", "DeadEnd"] {
+    for stop in
+        ["Complete", "Accepted", "Settled", "Rounds", "Depth", "Nodes", "Queries", "Tokens", "DeadEnd"]
+    {
         assert!(stops.contains(stop), "no search ended by {stop}");
     }
     for event in [
@@ -343,6 +351,10 @@ fn the_random_searches_reach_every_corner() {
         "Replaced true",
         "Replaced false",
         "Settled",
+        "Merged",
+        "Selected",
+        "Sampled",
+        "Backtracked",
         "Stopped",
     ] {
         assert!(events.contains(event), "no search met {event}");

@@ -6,67 +6,12 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod common;
+
+use common::table::Table;
 use scaletot_search::{
-    Answer, Budget, DeadReason, EntropyInput, Event, Outcome, Problem, Query, RefineConfig, Search,
-    StopReason, Strategy, drive,
+    Budget, DeadReason, Event, Outcome, RefineConfig, ScoreConfig, Search, StopReason, Strategy, drive,
 };
-
-/// Two or three steps over letters, with the distributions and evaluations written out.
-struct Table {
-    depth: usize,
-    propose: &'static [(&'static str, &'static [(char, f64)])],
-    evaluate: &'static [(&'static str, f64)],
-    forbid: &'static [&'static str],
-    /// Paths that are complete before `depth`.
-    short: &'static [&'static str],
-}
-
-impl Table {
-    fn answer(&self, query: &Query<char>) -> Answer<char> {
-        let path: String = query.path().iter().collect();
-        match query {
-            Query::Propose { .. } => {
-                let row = self.propose.iter().find(|(p, _)| *p == path);
-                row.map_or(Answer::Failed { reason: format!("no row for {path:?}") }, |(_, items)| {
-                    Answer::Proposals {
-                        items: items.to_vec(),
-                        covered: 0.9,
-                        entropy: EntropyInput::Exact,
-                        tokens: 10,
-                    }
-                })
-            }
-            Query::Evaluate { .. } => {
-                let row = self.evaluate.iter().find(|(p, _)| *p == path);
-                row.map_or(Answer::Failed { reason: format!("no evaluation of {path:?}") }, |(_, value)| {
-                    Answer::Value { value: *value, tokens: 1 }
-                })
-            }
-        }
-    }
-}
-
-impl Problem for Table {
-    type Thought = char;
-
-    fn depth(&self) -> usize {
-        self.depth
-    }
-
-    fn is_complete(&self, path: &[char]) -> bool {
-        let path: String = path.iter().collect();
-        path.len() == self.depth || self.short.contains(&path.as_str())
-    }
-
-    fn admissible(&self, path: &[char], thought: &char) -> bool {
-        let child: String = path.iter().chain([thought]).collect();
-        !self.forbid.contains(&child.as_str())
-    }
-
-    fn evaluates(&self) -> bool {
-        !self.evaluate.is_empty()
-    }
-}
 
 /// Greedy takes `a` and then faces a toss-up; behind `b` everything is clear, so `by` is the most probable chain.
 const GARDEN_PATH: Table = Table {
@@ -83,7 +28,13 @@ const GARDEN_PATH: Table = Table {
 };
 
 fn settings() -> RefineConfig {
-    RefineConfig::default().with_tau(0.3).with_lambda(0.0).with_delta(0.01)
+    RefineConfig::default().with_tau(0.3).with_delta(0.01).with_score(ScoreConfig::default().with_lambda(0.0))
+}
+
+/// The same, with self-evaluations weighed by `1 − alpha`.
+fn evaluating(alpha: f64) -> RefineConfig {
+    let config = settings();
+    config.with_score(config.score.with_alpha(alpha))
 }
 
 fn solve(table: &Table, strategy: Strategy, budget: Budget) -> (Outcome<char>, Vec<Event<char>>) {
@@ -180,11 +131,11 @@ fn evaluation_can_overrule_probability() {
         forbid: &[],
         short: &[],
     };
-    let (outcome, _) = solve(&table, Strategy::Refine(settings().with_alpha(0.5)), Budget::default());
+    let (outcome, _) = solve(&table, Strategy::Refine(evaluating(0.5)), Budget::default());
     assert_eq!(best(&outcome).as_deref(), Some("b"));
     assert_eq!(outcome.best.unwrap().score.evaluation, Some(0.9));
     // With α = 1 an evaluation could change nothing, and none is asked for.
-    let (outcome, _) = solve(&table, Strategy::Refine(settings().with_alpha(1.0)), Budget::default());
+    let (outcome, _) = solve(&table, Strategy::Refine(evaluating(1.0)), Budget::default());
     assert_eq!(best(&outcome).as_deref(), Some("a"));
     assert_eq!(outcome.usage.queries, 1);
 }
@@ -198,7 +149,7 @@ fn a_failed_evaluation_leaves_a_draft_with_a_neutral_score() {
         forbid: &[],
         short: &[],
     };
-    let (outcome, _) = solve(&table, Strategy::Refine(settings().with_alpha(0.5)), Budget::default());
+    let (outcome, _) = solve(&table, Strategy::Refine(evaluating(0.5)), Budget::default());
     assert_eq!(outcome.stop, StopReason::QueryFailed("no evaluation of \"a\"".into()));
     let best = outcome.best.unwrap();
     assert_eq!(best.score.evaluation, None);
@@ -347,7 +298,7 @@ fn a_step_that_was_settled_stays_so_when_a_later_one_gains() {
         forbid: &[],
         short: &[],
     };
-    let (outcome, events) = solve(&table, Strategy::Refine(settings().with_alpha(0.5)), Budget::default());
+    let (outcome, events) = solve(&table, Strategy::Refine(evaluating(0.5)), Budget::default());
     assert_eq!(branched(&events).iter().map(|b| b.0).collect::<Vec<_>>(), vec![0, 1]);
     assert_eq!((best(&outcome).as_deref(), outcome.stop), (Some("ay"), StopReason::Settled));
 }
@@ -364,7 +315,7 @@ const THREE_WAYS: Table = Table {
 #[test]
 fn a_step_is_not_settled_while_the_budget_left_values_out() {
     // Draft: one proposal, one evaluation. The third evaluation is `b`, which gains; `c` is never reached.
-    let refine = Strategy::Refine(settings().with_alpha(0.5));
+    let refine = Strategy::Refine(evaluating(0.5));
     let (outcome, events) = solve(&THREE_WAYS, refine, Budget::default().with_queries(3));
     assert_eq!(branched(&events), vec![(0, "ab".into(), 1)]);
     assert_eq!((best(&outcome).as_deref(), outcome.stop), (Some("b"), StopReason::Queries));
@@ -373,7 +324,7 @@ fn a_step_is_not_settled_while_the_budget_left_values_out() {
 
 #[test]
 fn the_estimate_counts_evaluations() {
-    let refine = Strategy::Refine(settings().with_alpha(0.5).with_rounds(2).with_branches(3));
+    let refine = Strategy::Refine(evaluating(0.5).with_rounds(2).with_branches(3));
     let most = refine.estimate(&&THREE_WAYS, &Budget::default()).unwrap();
     assert_eq!((most.rounds, most.queries, most.nodes, most.tokens), (2, 2 + 2 * 3, 1 + 2 * 3, None));
     let bounded = refine.estimate(&&THREE_WAYS, &Budget::default().with_tokens(70, 10)).unwrap();

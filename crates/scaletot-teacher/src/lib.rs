@@ -89,7 +89,6 @@ mod error;
 #[cfg(feature = "gguf")]
 #[cfg_attr(docsrs, doc(cfg(feature = "gguf")))]
 pub mod gguf;
-mod interval;
 mod key;
 mod ledger;
 mod once;

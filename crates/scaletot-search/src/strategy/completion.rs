@@ -1,5 +1,9 @@
-//! Greedy completion of a path, the step that `Greedy` and `Refine` share.
+//! Completion of a path by its most probable thoughts, or by thoughts drawn at random: what `Greedy`, `Refine` and the sampling
+//! strategies share.
 
+use rand_chacha::ChaCha8Rng;
+
+use super::draw::draw;
 use crate::budget::Cost;
 use crate::engine::Core;
 use crate::tree::NodeId;
@@ -18,18 +22,46 @@ pub(crate) enum State {
     Cut(StopReason),
 }
 
-/// A path that grows by its most probable live thought until it is complete.
+/// How the next thought is picked.
+#[derive(Debug)]
+enum Pick {
+    Best,
+    Draw { rng: Box<ChaCha8Rng>, temperature: f64 },
+}
+
+/// A path that grows by live thoughts until it is complete.
 #[derive(Debug)]
 pub(crate) struct Completion<T> {
     node: NodeId,
     path: Vec<T>,
     state: State,
+    pick: Pick,
 }
 
 impl<T: Clone> Completion<T> {
-    /// Starts at `node`, which `path` leads to.
+    /// Starts at `node`, which `path` leads to, and takes the most probable thoughts.
     pub(crate) fn new(node: NodeId, path: Vec<T>) -> Self {
-        Completion { node, path, state: State::Running }
+        Completion { node, path, state: State::Running, pick: Pick::Best }
+    }
+
+    /// Starts at the empty path and draws thoughts from their distributions at a temperature.
+    pub(crate) fn sample(rng: ChaCha8Rng, temperature: f64) -> Self {
+        let pick = Pick::Draw { rng: Box::new(rng), temperature };
+        Completion { node: NodeId::ROOT, path: Vec::new(), state: State::Running, pick }
+    }
+
+    pub(crate) fn path(&self) -> &[T] {
+        &self.path
+    }
+
+    /// The most that it can still cost, if nothing of it is known yet.
+    pub(crate) fn most<P: Problem<Thought = T>>(&self, core: &Core<P>) -> Cost {
+        let left = core.max_depth().saturating_sub(self.path.len()) as u64;
+        let evaluation = u64::from(core.scoring().evaluates());
+        match self.state {
+            State::Running => Cost { queries: left.saturating_add(evaluation), nodes: left },
+            _ => Cost::default(),
+        }
     }
 
     pub(crate) fn node(&self) -> NodeId {
@@ -54,12 +86,13 @@ impl<T: Clone> Completion<T> {
             let node = core.tree().get(self.node);
             if node.is_complete() {
                 if core.scoring().evaluates() && node.evaluation().is_none() {
-                    match core.ask_evaluate(self.node, &self.path) {
-                        Ok(()) => return,
+                    match core.ask_evaluate(self.node) {
+                        Ok(true) => {}
+                        Ok(false) => return,
                         Err(bound) => self.cut(core, bound),
                     }
                 } else {
-                    core.score(self.node, &self.path);
+                    core.score(self.node);
                     self.state = State::Scored;
                 }
             } else if node.is_dead() {
@@ -68,7 +101,14 @@ impl<T: Clone> Completion<T> {
                 core.mark_dead(self.node, &self.path, DeadReason::Depth);
                 self.state = State::Dead;
             } else if node.is_expanded() {
-                match core.tree().best_live(self.node) {
+                let choice = match &mut self.pick {
+                    Pick::Best => core.tree().best_live(self.node),
+                    Pick::Draw { rng, temperature } => {
+                        let live = core.tree().live(self.node);
+                        draw(rng, &live, *temperature)
+                    }
+                };
+                match choice {
                     Some(choice) => self.step(core, choice),
                     None => {
                         core.mark_dead(self.node, &self.path, DeadReason::Exhausted);
@@ -76,8 +116,9 @@ impl<T: Clone> Completion<T> {
                     }
                 }
             } else {
-                match core.ask_propose(self.node, &self.path) {
-                    Ok(()) => return,
+                match core.ask_propose(self.node) {
+                    Ok(true) => {}
+                    Ok(false) => return,
                     Err(bound) => self.cut(core, bound),
                 }
             }
@@ -92,7 +133,7 @@ impl<T: Clone> Completion<T> {
             && node.scored().is_none()
             && (!core.scoring().evaluates() || node.evaluation().is_some() || core.scored().is_empty())
         {
-            core.score(self.node, &self.path);
+            core.score(self.node);
             self.state = State::Scored;
         }
     }

@@ -5,22 +5,46 @@
 //! and the trace. Because a strategy only runs when all its queries are answered, and reads the answers from the tree,
 //! the order in which they arrive cannot matter.
 
+mod candidates;
 mod completion;
+mod dfs;
+mod draw;
+mod estimate;
+mod frontier;
 mod greedy;
 mod refine;
+mod sampling;
 
 use serde::{Deserialize, Serialize};
 
+pub use candidates::{Evaluation, Generation};
+pub use dfs::DfsConfig;
+pub use estimate::Estimate;
+pub use frontier::{BeamConfig, BfsConfig};
 pub use refine::RefineConfig;
+pub use sampling::{BestOfNConfig, SelfConsistencyConfig};
 
-pub(crate) use greedy::Greedy;
-pub(crate) use refine::Refine;
+use dfs::Dfs;
+use frontier::Frontier;
+use greedy::Greedy;
+use refine::Refine;
+use sampling::Sampling;
 
 use crate::engine::Core;
-use crate::score::Scoring;
-use crate::{Budget, Problem, Result, StopReason};
+use crate::score::{ScoreConfig, Scoring};
+use crate::{Problem, Result, StopReason};
 
 /// How a tree of thoughts is explored.
+///
+/// | | Asks | Best where |
+/// | --- | --- | --- |
+/// | `Greedy` | one path | the teacher is sure |
+/// | `SelfConsistency` | independent samples, the answer most of them give | many paths lead to one answer |
+/// | `BestOfN` | independent samples, the one that scores best | complete paths can be evaluated |
+/// | `Beam` | the most probable paths of each level | probabilities can be trusted |
+/// | `Bfs` | the most promising paths of each level | paths can be evaluated on the way |
+/// | `Dfs` | the most promising path first, and back | one good path is enough, or all must be seen |
+/// | `Refine` | where the draft is unsure, with lookahead | most steps are clear |
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -29,6 +53,17 @@ pub enum Strategy {
     /// posterior temperature 1.
     #[default]
     Greedy,
+    /// Draws independent chains and takes the answer that most of them give (Wang et al., ICLR 2023); answers are equal
+    /// where [`Problem::state`] says so, or the paths are the same.
+    SelfConsistency(SelfConsistencyConfig),
+    /// Draws independent chains and takes the one with the best score.
+    BestOfN(BestOfNConfig),
+    /// Level by level, the best paths followed, judged on the way (Yao et al., `NeurIPS` 2023).
+    Bfs(BfsConfig),
+    /// The most promising path first, with backtracking (Yao et al., `NeurIPS` 2023).
+    Dfs(DfsConfig),
+    /// Level by level, the most probable paths followed.
+    Beam(BeamConfig),
     /// Bounded, entropy-guided refinement of a greedy draft.
     Refine(RefineConfig),
 }
@@ -41,101 +76,38 @@ impl Strategy {
     pub fn validate(&self) -> Result<()> {
         match self {
             Strategy::Greedy => Ok(()),
+            Strategy::SelfConsistency(config) => config.validate(),
+            Strategy::BestOfN(config) => config.validate(),
+            Strategy::Bfs(config) => config.validate(),
+            Strategy::Dfs(config) => config.validate(),
+            Strategy::Beam(config) => config.validate(),
             Strategy::Refine(config) => config.validate(),
         }
     }
 
-    /// The most that a search of `problem` can use, before it is run. It never uses more, and often far less.
-    ///
-    /// With `D` the depth, `E` = 1 where complete paths are evaluated and 0 elsewhere: `Greedy` asks at most `D` queries
-    /// and steps onto `D` nodes; `Refine` with `R` rounds of `B` branches asks `D + E + R·B·(D − 1 + E)` and steps onto
-    /// `D + R·B·D`; both capped by the budget.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) if the strategy or the budget is not valid.
-    ///
-    /// ```
-    /// use scaletot_search::{Budget, Problem, RefineConfig, Strategy};
-    ///
-    /// struct FiveStates;
-    /// impl Problem for FiveStates {
-    ///     type Thought = u16;
-    ///     fn depth(&self) -> usize { 5 }
-    ///     fn is_complete(&self, path: &[u16]) -> bool { path.len() == 5 }
-    /// }
-    ///
-    /// let refine = Strategy::Refine(RefineConfig::default().with_rounds(4).with_branches(3));
-    /// let most = refine.estimate(&FiveStates, &Budget::default())?;
-    /// assert_eq!(most.queries, 5 + 4 * 3 * 4);
-    /// let capped = refine.estimate(&FiveStates, &Budget::default().with_queries(20))?;
-    /// assert_eq!(capped.queries, 20);
-    /// # Ok::<(), scaletot_search::Error>(())
-    /// ```
-    pub fn estimate<P: Problem>(&self, problem: &P, budget: &Budget) -> Result<Estimate> {
-        self.validate()?;
-        budget.validate()?;
-        let depth = budget.depth.map_or(problem.depth(), |d| d.min(problem.depth())) as u64;
-        let (rounds, queries, nodes) = match self {
-            Strategy::Greedy => (0, depth, depth),
-            Strategy::Refine(config) => {
-                let rounds = budget.rounds.map_or(config.rounds, |r| r.min(config.rounds));
-                let extra = u64::from(self.scoring(problem).evaluates());
-                let branches = u64::from(rounds).saturating_mul(config.branches as u64);
-                let each = depth.saturating_sub(1).saturating_add(extra);
-                let queries = depth.saturating_add(extra).saturating_add(branches.saturating_mul(each));
-                (rounds, queries, depth.saturating_add(branches.saturating_mul(depth)))
-            }
-        };
-        let queries = budget.queries.map_or(queries, |b| b.min(queries));
-        let tokens = budget.max_tokens_per_query.map(|each| queries.saturating_mul(each));
-        Ok(Estimate {
-            rounds,
-            queries,
-            nodes: budget.nodes.map_or(nodes, |b| b.min(nodes)),
-            tokens: match (tokens, budget.tokens) {
-                (Some(most), Some(bound)) => Some(most.min(bound)),
-                (most, bound) => most.or(bound),
-            },
-        })
+    /// How paths are scored and listed.
+    pub(crate) fn score(&self) -> ScoreConfig {
+        match self {
+            Strategy::Greedy => ScoreConfig::PROBABILITY,
+            Strategy::SelfConsistency(c) => ScoreConfig { keep: c.keep, ..ScoreConfig::PROBABILITY },
+            Strategy::BestOfN(c) => c.score,
+            Strategy::Bfs(c) => c.score,
+            Strategy::Dfs(c) => c.score,
+            Strategy::Beam(c) => c.score,
+            Strategy::Refine(c) => c.score,
+        }
     }
 
-    /// The weights by which complete paths are scored.
+    /// The weights by which paths are scored.
     pub(crate) fn scoring<P: Problem>(&self, problem: &P) -> Scoring {
-        match self {
-            Strategy::Greedy => Scoring::new(1.0, 0.0, false),
-            Strategy::Refine(c) => Scoring::new(c.alpha, c.lambda, problem.evaluates()),
-        }
+        let may = !matches!(self, Strategy::Greedy | Strategy::SelfConsistency(_) | Strategy::Beam(_));
+        Scoring::new(&self.score(), may && problem.evaluates())
     }
 
-    /// How many paths the outcome lists.
-    pub(crate) fn keep(&self) -> usize {
-        match self {
-            Strategy::Greedy => 1,
-            Strategy::Refine(c) => c.keep,
-        }
+    /// Whether the best path is the one that most samples came to.
+    pub(crate) fn counts_samples(&self) -> bool {
+        matches!(self, Strategy::SelfConsistency(_))
     }
-
-    /// Temperature of the posterior.
-    pub(crate) fn temperature(&self) -> f64 {
-        match self {
-            Strategy::Greedy => 1.0,
-            Strategy::Refine(c) => c.temperature,
-        }
-    }
-}
-
-/// An upper bound on what a search can use, known before it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Estimate {
-    /// Most rounds.
-    pub rounds: u32,
-    /// Most queries.
-    pub queries: u64,
-    /// Most nodes.
-    pub nodes: u64,
-    /// Most tokens, where the budget bounds the tokens of a query.
-    pub tokens: Option<u64>,
 }
 
 /// What a strategy says after it has been advanced.
@@ -151,30 +123,44 @@ pub(crate) enum Flow {
 #[derive(Debug)]
 pub(crate) enum Machine<T> {
     Greedy(Greedy<T>),
+    Sampling(Sampling<T>),
+    Frontier(Frontier),
+    Dfs(Dfs),
     Refine(Box<Refine<T>>),
 }
 
+macro_rules! each {
+    ($machine:expr, $it:ident => $do:expr) => {
+        match $machine {
+            Machine::Greedy($it) => $do,
+            Machine::Sampling($it) => $do,
+            Machine::Frontier($it) => $do,
+            Machine::Dfs($it) => $do,
+            Machine::Refine($it) => $do,
+        }
+    };
+}
+
 impl<T: Clone + Eq + std::hash::Hash + std::fmt::Debug + Send> Machine<T> {
-    pub(crate) fn new(strategy: &Strategy) -> Self {
+    pub(crate) fn new(strategy: &Strategy, seed: u64) -> Self {
         match strategy {
             Strategy::Greedy => Machine::Greedy(Greedy::new()),
+            Strategy::SelfConsistency(c) => Machine::Sampling(Sampling::new(c.samples, c.temperature, seed)),
+            Strategy::BestOfN(c) => Machine::Sampling(Sampling::new(c.samples, c.temperature, seed)),
+            Strategy::Bfs(config) => Machine::Frontier(Frontier::new(*config, seed)),
+            Strategy::Beam(config) => Machine::Frontier(Frontier::new(config.as_bfs(), seed)),
+            Strategy::Dfs(config) => Machine::Dfs(Dfs::new(*config, seed)),
             Strategy::Refine(config) => Machine::Refine(Box::new(Refine::new(*config))),
         }
     }
 
     /// Goes on as far as the answers reach.
     pub(crate) fn advance<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) -> Flow {
-        match self {
-            Machine::Greedy(greedy) => greedy.advance(core),
-            Machine::Refine(refine) => refine.advance(core),
-        }
+        each!(self, it => it.advance(core))
     }
 
     /// The search is being stopped: hands over whatever is complete.
     pub(crate) fn close<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) {
-        match self {
-            Machine::Greedy(greedy) => greedy.close(core),
-            Machine::Refine(refine) => refine.close(core),
-        }
+        each!(self, it => it.close(core));
     }
 }

@@ -26,8 +26,10 @@ use super::Flow;
 use super::completion::{Completion, State, worst_case};
 use crate::budget::Cost;
 use crate::engine::Core;
+use crate::score::ScoreConfig;
+use crate::settings::{setters, within};
 use crate::tree::NodeId;
-use crate::{Error, Event, Problem, Result, StopReason};
+use crate::{Event, Problem, Result, StopReason};
 
 /// Settings of [`Strategy::Refine`](super::Strategy::Refine).
 ///
@@ -50,47 +52,25 @@ pub struct RefineConfig {
     pub rho: f64,
     /// `B`, at least 1: the most values a step is branched into.
     pub branches: usize,
-    /// `W`, at least 1: how many paths the outcome lists, the best among them.
-    pub keep: usize,
     /// `δ`, at least 0: the least gain in score that replaces the incumbent. The outcome's best path is the best-scoring
     /// one of all, whether or not it gained that much.
     pub delta: f64,
-    /// `α` in `[0, 1]`: weight of the mean log-probability against the logit of the self-evaluation. Counts as 1 where
-    /// the problem does not evaluate; at 1 no evaluation is asked for.
-    pub alpha: f64,
-    /// `λ`, at least 0: how much the mean entropy of a path counts against it.
-    pub lambda: f64,
-    /// `T`, above 0: temperature of the posterior over scored paths. With `α = 1`, `λ = 0` and `T = 1/K` the posterior of
-    /// a path of `K` steps is proportional to its probability.
-    pub temperature: f64,
+    /// How complete paths are scored and listed.
+    pub score: ScoreConfig,
 }
 
 impl Default for RefineConfig {
-    /// `R` 6, `τ` 0.5, `ρ` 0.9, `B` 3, `W` 4, `δ` 0.01, `α` 0.7, `λ` 0.1, `T` 0.2.
+    /// `R` 6, `τ` 0.5, `ρ` 0.9, `B` 3, `δ` 0.01, and the default score.
     fn default() -> Self {
         RefineConfig {
             rounds: 6,
             tau: 0.5,
             rho: 0.9,
             branches: 3,
-            keep: 4,
             delta: 0.01,
-            alpha: 0.7,
-            lambda: 0.1,
-            temperature: 0.2,
+            score: ScoreConfig::default(),
         }
     }
-}
-
-macro_rules! setters {
-    ($($setter:ident $field:ident: $type:ty;)*) => {$(
-        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
-        #[must_use]
-        pub fn $setter(mut self, $field: $type) -> Self {
-            self.$field = $field;
-            self
-        }
-    )*};
 }
 
 impl RefineConfig {
@@ -99,40 +79,20 @@ impl RefineConfig {
         with_tau tau: f64;
         with_rho rho: f64;
         with_branches branches: usize;
-        with_keep keep: usize;
         with_delta delta: f64;
-        with_alpha alpha: f64;
-        with_lambda lambda: f64;
-        with_temperature temperature: f64;
+        with_score score: ScoreConfig;
     }
 
-    /// Checks the ranges given at the fields. All numbers must be finite; weights are at most 1e6 and the temperature
-    /// at least 1e-6, so that no score or posterior overflows.
+    /// Checks the ranges given at the fields. All numbers must be finite; `δ` is at most 1e6.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for the first setting out of its range.
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
-        let checks = [
-            ("tau", self.tau, (0.0..=1.0).contains(&self.tau), "a number in [0, 1]"),
-            ("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]"),
-            ("branches", self.branches as f64, self.branches >= 1, "at least 1"),
-            ("keep", self.keep as f64, self.keep >= 1, "at least 1"),
-            ("delta", self.delta, (0.0..=1e6).contains(&self.delta), "a number in [0, 1e6]"),
-            ("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a number in [0, 1]"),
-            ("lambda", self.lambda, (0.0..=1e6).contains(&self.lambda), "a number in [0, 1e6]"),
-            (
-                "temperature",
-                self.temperature,
-                (1e-6..=1e6).contains(&self.temperature),
-                "a number in [1e-6, 1e6]",
-            ),
-        ];
-        match checks.into_iter().find(|(_, _, ok, _)| !ok) {
-            Some((name, found, _, expected)) => {
-                Err(Error::InvalidSetting { name, expected, found: found.to_string() })
-            }
-            None => Ok(()),
-        }
+        within("tau", self.tau, (0.0..=1.0).contains(&self.tau), "a number in [0, 1]")?;
+        within("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]")?;
+        within("branches", self.branches, self.branches >= 1, "at least 1")?;
+        within("delta", self.delta, (0.0..=1e6).contains(&self.delta), "a number in [0, 1e6]")?;
+        self.score.validate()
     }
 }
 

@@ -2,11 +2,15 @@
 //! functions of the path as the engine requires.
 #![allow(dead_code, reason = "each test file uses its own share of this module")]
 
+pub(crate) mod table;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 use scaletot_search::{
-    Answer, Budget, EntropyInput, Problem, Query, RefineConfig, Search, Strategy as Search_,
+    Answer, BeamConfig, BestOfNConfig, BfsConfig, Budget, DfsConfig, EntropyEstimator, EntropyInput,
+    Evaluation, Generation, Problem, Query, RefineConfig, ScoreConfig, Search, SelfConsistencyConfig,
+    Strategy as Search_,
 };
 
 /// A random tree: each path has its own number of thoughts, masses, dead ends and constraints.
@@ -24,6 +28,8 @@ pub(crate) struct Wild {
     /// Percent of queries that fail.
     pub(crate) failing: u64,
     pub(crate) evaluates: bool,
+    /// Whether paths of the same length that end in the same thought are the same state.
+    pub(crate) merges: bool,
     /// Most tokens of an answer.
     pub(crate) tokens: u64,
 }
@@ -39,19 +45,37 @@ impl Wild {
         self.draw(what, path) % 100 < share
     }
 
+    /// What is known of a path: all of it, or its state.
+    fn seen<'a>(&self, path: &'a [u8], short: &'a mut [u8; 2]) -> &'a [u8] {
+        *short = [path.len() as u8, path.last().copied().unwrap_or(0)];
+        if self.merges { short } else { path }
+    }
+
     fn unit(&self, what: &str, path: &[u8]) -> f64 {
         (self.draw(what, path) % 1_000_001) as f64 / 1e6
     }
 
     pub(crate) fn answer(&self, query: &Query<u8>) -> Answer<u8> {
-        let path = query.path();
-        let kind = if matches!(query, Query::Propose { .. }) { "propose" } else { "evaluate" };
+        // What is answered depends on the state alone, as the engine requires.
+        let mut short = [0; 2];
+        let path = self.seen(query.path(), &mut short);
+        let kind = match query {
+            Query::Propose { .. } => "propose",
+            Query::Evaluate { .. } => "evaluate",
+            Query::Vote { .. } => "vote",
+        };
         if self.percent("fails", path, self.failing) {
             return Answer::Failed { reason: format!("{kind} {path:?}") };
         }
         let tokens = self.draw(kind, path) % (self.tokens + 1);
         match query {
-            Query::Evaluate { .. } => Answer::Value { value: self.unit("value", path), tokens },
+            Query::Evaluate { .. } => {
+                let value = if self.percent("worthless", path, 10) { 0.0 } else { self.unit("value", path) };
+                Answer::Value { value, tokens }
+            }
+            Query::Vote { paths } => {
+                Answer::Votes { shares: paths.iter().map(|p| 0.01 + self.unit("share", p)).collect(), tokens }
+            }
             Query::Propose { .. } => {
                 let count = if self.percent("empty", path, self.empty) {
                     0
@@ -72,10 +96,11 @@ impl Wild {
                 if items.iter().all(|(_, m)| *m == 0.0) {
                     items.iter_mut().take(1).for_each(|(_, m)| *m = 0.5);
                 }
-                let entropy = if self.percent("given", path, 20) {
-                    EntropyInput::Given(self.unit("entropy", path))
-                } else {
-                    EntropyInput::Exact
+                let entropy = match self.draw("kind of entropy", path) % 10 {
+                    0 | 1 => EntropyInput::Given(self.unit("entropy", path)),
+                    2 => EntropyInput::Sampled { samples: 8, estimator: EntropyEstimator::MillerMadow },
+                    3 => EntropyInput::Partial { missing: 2, mass: self.unit("missing", path) },
+                    _ => EntropyInput::Exact,
                 };
                 Answer::Proposals { items, covered: self.unit("covered", path), entropy, tokens }
             }
@@ -93,16 +118,21 @@ impl Problem for Wild {
     fn is_complete(&self, path: &[u8]) -> bool {
         // Some paths end early, and some of the longest are not complete.
         let share = if path.len() >= self.depth { 90 } else { self.short };
-        self.percent("complete", path, share)
+        self.percent("complete", self.seen(path, &mut [0; 2]), share)
     }
 
     fn admissible(&self, path: &[u8], thought: &u8) -> bool {
-        let child: Vec<u8> = path.iter().copied().chain([*thought]).collect();
-        !self.percent("forbidden", &child, self.forbidden)
+        let seen: Vec<u8> = self.seen(path, &mut [0; 2]).iter().copied().chain([*thought]).collect();
+        !self.percent("forbidden", &seen, self.forbidden)
     }
 
     fn evaluates(&self) -> bool {
         self.evaluates
+    }
+
+    fn state(&self, path: &[u8]) -> Option<u128> {
+        let last = u128::from(path.last().copied().unwrap_or(0));
+        self.merges.then_some((path.len() as u128) << 8 | last)
     }
 
     fn domain_size(&self, path: &[u8]) -> Option<usize> {
@@ -122,6 +152,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Wild> {
             empty: if seed % 3 == 0 { empty } else { 0 },
             failing: 0,
             evaluates,
+            merges: seed % 5 == 0,
             tokens,
         },
     )
@@ -135,19 +166,79 @@ pub(crate) fn refine() -> impl Strategy<Value = RefineConfig> {
             RefineConfig::default()
                 .with_rounds(rounds)
                 .with_branches(branches)
-                .with_keep(keep)
                 .with_tau(tau)
                 .with_rho(rho)
                 .with_delta(if delta < 0.1 { 0.0 } else { delta })
-                .with_alpha(alpha)
-                .with_lambda(lambda)
-                .with_temperature(temperature)
+                .with_score(score(alpha, lambda, temperature, keep))
+        },
+    )
+}
+
+pub(crate) fn score(alpha: f64, lambda: f64, temperature: f64, keep: usize) -> ScoreConfig {
+    ScoreConfig::default().with_alpha(alpha).with_lambda(lambda).with_temperature(temperature).with_keep(keep)
+}
+
+fn scores() -> impl Strategy<Value = ScoreConfig> {
+    (0.0..=1.0, 0.0..2.0, 0.01..2.0, 1usize..5).prop_map(|(a, l, t, k)| score(a, l, t, k))
+}
+
+fn generation() -> impl Strategy<Value = Generation> {
+    prop_oneof![
+        proptest::option::of(1usize..4).prop_map(|most| Generation::Propose { most }),
+        (1usize..5, 0.1..5.0).prop_map(|(draws, temperature)| Generation::Sample { draws, temperature }),
+    ]
+}
+
+fn evaluation() -> impl Strategy<Value = Evaluation> {
+    prop_oneof![Just(Evaluation::Value), Just(Evaluation::Vote)]
+}
+
+pub(crate) fn bfs() -> impl Strategy<Value = BfsConfig> {
+    let accept = proptest::option::of(0.0..=1.0);
+    (1usize..5, generation(), evaluation(), accept, scores()).prop_map(
+        |(breadth, generation, evaluation, accept, score)| {
+            BfsConfig::default()
+                .with_breadth(breadth)
+                .with_generation(generation)
+                .with_evaluation(evaluation)
+                .with_accept(accept)
+                .with_score(score)
+        },
+    )
+}
+
+pub(crate) fn dfs() -> impl Strategy<Value = DfsConfig> {
+    let accept = proptest::option::of(0.0..=1.0);
+    (generation(), evaluation(), 0.0..0.8, accept, scores()).prop_map(
+        |(generation, evaluation, threshold, accept, score)| {
+            DfsConfig::default()
+                .with_generation(generation)
+                .with_evaluation(evaluation)
+                .with_threshold(threshold)
+                .with_accept(accept)
+                .with_score(score)
         },
     )
 }
 
 pub(crate) fn strategy() -> impl Strategy<Value = Search_> {
-    prop_oneof![1 => Just(Search_::Greedy), 4 => refine().prop_map(Search_::Refine)]
+    let consistency = (1u64..8, 0.1..5.0).prop_map(|(samples, temperature)| {
+        SelfConsistencyConfig::default().with_samples(samples).with_temperature(temperature)
+    });
+    let best_of = (1u64..8, 0.1..5.0, scores()).prop_map(|(samples, temperature, score)| {
+        BestOfNConfig::default().with_samples(samples).with_temperature(temperature).with_score(score)
+    });
+    let beam = (1usize..5, scores())
+        .prop_map(|(width, score)| BeamConfig::default().with_width(width).with_score(score));
+    prop_oneof![
+        1 => Just(Search_::Greedy),
+        2 => consistency.prop_map(Search_::SelfConsistency),
+        2 => best_of.prop_map(Search_::BestOfN),
+        2 => bfs().prop_map(Search_::Bfs),
+        2 => dfs().prop_map(Search_::Dfs),
+        1 => beam.prop_map(Search_::Beam),
+        4 => refine().prop_map(Search_::Refine),
+    ]
 }
 
 /// Budgets without a bound on time; ticks are the driver's affair and have tests of their own.

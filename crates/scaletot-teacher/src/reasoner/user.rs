@@ -11,17 +11,11 @@ use scaletot_search::{Answer, EntropyInput, Outcome, Query, ScoredPath, Search, 
 
 use super::{Reasoner, rationale};
 use crate::error::{Error, Result};
-use crate::interval::entropy_interval;
 use crate::problem::ChainProblem;
 use crate::teacher::{LabelAnswer, Question, Teacher};
 
-/// What is remembered of an answer besides what the search keeps.
-struct Told {
-    /// The fields that the answer rests on, if the teacher said so.
-    evidence: Option<Vec<String>>,
-    /// Bounds of the entropy, if labels were missing.
-    interval: Option<(f64, f64)>,
-}
+/// The fields that the answer after a path rests on, if the teacher said so.
+type Told = HashMap<Vec<u16>, Option<Vec<String>>>;
 
 impl Reasoner<'_> {
     /// Reasons about the user in one row.
@@ -69,7 +63,7 @@ impl Reasoner<'_> {
             let reason = Reason::TooFewFields { populated, required: self.min_populated };
             return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
-        let mut told = HashMap::new();
+        let mut told = Told::new();
         let (outcome, trace) = self.search(table, row, &mut told)?;
         Ok((self.curate(table, row, &outcome, &told)?, Some(trace)))
     }
@@ -79,7 +73,7 @@ impl Reasoner<'_> {
         &self,
         table: &ProfileTable,
         row: usize,
-        told: &mut HashMap<Vec<u16>, Told>,
+        told: &mut Told,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
         let problem = ChainProblem::new(Arc::clone(self.chain()));
@@ -105,8 +99,8 @@ impl Reasoner<'_> {
                     Query::Propose { path } => {
                         answer.and_then(|answer| self.proposals(path, answer, told)).unwrap_or_else(failed)
                     }
-                    // The problem wants none, so this is never opened.
-                    Query::Evaluate { .. } => {
+                    // The problem wants none, so these are never opened.
+                    Query::Evaluate { .. } | Query::Vote { .. } => {
                         Answer::Failed { reason: "self-evaluation is not offered".to_owned() }
                     }
                 };
@@ -129,12 +123,7 @@ impl Reasoner<'_> {
     }
 
     /// A teacher's answer as the search takes it: calibrated, with what the step will say remembered.
-    fn proposals(
-        &self,
-        path: &[u16],
-        answer: LabelAnswer,
-        told: &mut HashMap<Vec<u16>, Told>,
-    ) -> Result<Answer<u16>> {
+    fn proposals(&self, path: &[u16], answer: LabelAnswer, told: &mut Told) -> Result<Answer<u16>> {
         let state = path.len();
         let mut masses = answer.distribution().ok_or_else(|| Error::Answer {
             model: self.teacher.model().to_owned(),
@@ -142,29 +131,32 @@ impl Reasoner<'_> {
             message: "expected a log-probability for at least one label, got none".to_owned(),
         })?;
         self.calibration.apply(state, &mut masses)?;
-        let interval = (!answer.missing.is_empty()).then(|| self.interval(path, &answer));
+        let entropy = match answer.missing.is_empty() {
+            true => EntropyInput::Exact,
+            false => self.partial(path, &answer),
+        };
         let (covered, tokens) = (answer.covered_mass(), answer.tokens);
-        told.insert(path.to_vec(), Told { evidence: answer.evidence, interval });
-        let items = (0..).zip(masses).collect();
-        Ok(Answer::Proposals { items, covered, entropy: EntropyInput::Exact, tokens })
+        let items = (0..).zip(masses).filter(|(value, _)| !answer.missing.contains(&usize::from(*value)));
+        let items = items.collect();
+        told.insert(path.to_vec(), answer.evidence);
+        Ok(Answer::Proposals { items, covered, entropy, tokens })
     }
 
-    /// Bounds of the calibrated, constrained entropy when labels are missing from the answer.
-    fn interval(&self, path: &[u16], answer: &LabelAnswer) -> (f64, f64) {
+    /// What may be missing from an answer without some of the labels, on the scale of calibrated masses that sum to 1.
+    fn partial(&self, path: &[u16], answer: &LabelAnswer) -> EntropyInput {
         let state = path.len();
         let allowed = self.chain().allowed(state, path);
         let factor = |value: usize| self.calibration.factor(state, value);
-        let admissible = |value: &usize| allowed.get(*value).copied().unwrap_or(false);
-        let known: Vec<f64> = (0..answer.log_probs.len())
-            .filter(admissible)
-            .filter(|value| !answer.missing.contains(value))
-            .map(|value| answer.log_probs[value].exp() * factor(value))
-            .collect();
-        let missing: Vec<usize> = answer.missing.iter().copied().filter(admissible).collect();
+        let answered = (0..answer.log_probs.len()).filter(|value| !answer.missing.contains(value));
+        let known: f64 = answered.map(|value| answer.log_probs[value].exp() * factor(value)).sum();
+        let admissible = |value: &&usize| allowed.get(**value).copied().unwrap_or(false);
+        let missing: Vec<usize> = answer.missing.iter().filter(admissible).copied().collect();
         // All the teacher's remaining probability, on the label that the calibration raises most.
         let most =
             (1.0 - answer.covered_mass()) * missing.iter().map(|&value| factor(value)).fold(0.0, f64::max);
-        entropy_interval(&known, missing.len(), most, allowed.len())
+        // Labels far down a large vocabulary may underflow together: then nearly all is unseen.
+        let mass = if known > 0.0 { (most / known).min(1e12) } else { 1e12 };
+        EntropyInput::Partial { missing: missing.len(), mass }
     }
 
     /// Turns the search's outcome into a record with a verdict.
@@ -173,7 +165,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         outcome: &Outcome<u16>,
-        told: &HashMap<Vec<u16>, Told>,
+        told: &Told,
     ) -> Result<ChainRecord> {
         let said = self.prompter.said(table, row);
         let chain = |path: &ScoredPath<u16>| self.chain_of(path, &said, told);
@@ -222,12 +214,7 @@ impl Reasoner<'_> {
         }
     }
 
-    fn chain_of(
-        &self,
-        path: &ScoredPath<u16>,
-        said: &[String],
-        told: &HashMap<Vec<u16>, Told>,
-    ) -> Result<Chain> {
+    fn chain_of(&self, path: &ScoredPath<u16>, said: &[String], told: &Told) -> Result<Chain> {
         let mut steps = Vec::with_capacity(path.steps.len());
         for (k, found) in path.steps.iter().enumerate() {
             let mut distribution = vec![0.0; self.chain().domain_size(k)];
@@ -237,11 +224,10 @@ impl Reasoner<'_> {
                 }
             }
             let before = &path.path[..k];
-            let told = told.get(before);
-            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| said.to_vec());
+            let evidence = told.get(before).cloned().flatten().unwrap_or_else(|| said.to_vec());
             let mut step = Step::exact(found.thought, distribution);
-            if let Some((low, high)) = told.and_then(|told| told.interval) {
-                let (low, high) = (low.min(step.entropy), high.max(step.entropy));
+            if let Some((low, high)) = found.interval {
+                step.entropy = found.entropy;
                 step.entropy_source = EntropySource::Interval { low, high };
             }
             let rationale = rationale::sentence(self.chain(), k, before, &step, &evidence);

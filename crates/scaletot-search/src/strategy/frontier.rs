@@ -1,0 +1,214 @@
+//! `Bfs` and `Beam`: level by level, with the best few paths followed.
+//!
+//! Every path of the level is asked what may follow, the candidates are weighed, complete ones are scored and set aside, and
+//! of the others the best are the next level. `Bfs` (Yao et al., `NeurIPS` 2023) weighs by the score `J` with evaluations,
+//! `Beam` by probability alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::Flow;
+use super::candidates::{self, Evaluation, Generation};
+use crate::engine::Core;
+use crate::score::ScoreConfig;
+use crate::settings::{setters, within};
+use crate::tree::NodeId;
+use crate::{DeadReason, Problem, Result, StopReason};
+
+/// Settings of [`Strategy::Bfs`](super::Strategy::Bfs).
+///
+/// ```
+/// use scaletot_search::{BfsConfig, Evaluation, Generation};
+///
+/// let config = BfsConfig::default()
+///     .with_breadth(3)
+///     .with_generation(Generation::Propose { most: None })
+///     .with_evaluation(Evaluation::Vote);
+/// assert!(config.validate().is_ok());
+/// assert!(config.with_breadth(0).validate().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BfsConfig {
+    /// `b`, at least 1: how many paths of a level are followed.
+    pub breadth: usize,
+    /// Which thoughts are tried after each.
+    pub generation: Generation,
+    /// How candidates are judged.
+    pub evaluation: Evaluation,
+    /// Stops at a complete path whose evaluation reaches this, in `[0, 1]`; without it the search goes on to its end.
+    pub accept: Option<f64>,
+    /// How paths are scored and listed.
+    pub score: ScoreConfig,
+}
+
+impl Default for BfsConfig {
+    /// Breadth 5, the five most probable thoughts, judged by value, no acceptance, the default score.
+    fn default() -> Self {
+        BfsConfig {
+            breadth: 5,
+            generation: Generation::default(),
+            evaluation: Evaluation::default(),
+            accept: None,
+            score: ScoreConfig::default(),
+        }
+    }
+}
+
+impl BfsConfig {
+    setters! {
+        with_breadth breadth: usize;
+        with_generation generation: Generation;
+        with_evaluation evaluation: Evaluation;
+        with_accept accept: Option<f64>;
+        with_score score: ScoreConfig;
+    }
+
+    /// Checks the ranges given at the fields.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    pub fn validate(&self) -> Result<()> {
+        within("breadth", self.breadth, self.breadth >= 1, "at least 1")?;
+        self.generation.validate()?;
+        candidates::check_bar("accept", self.accept)?;
+        self.score.validate()
+    }
+}
+
+/// Settings of [`Strategy::Beam`](super::Strategy::Beam).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BeamConfig {
+    /// How many paths of a level are followed, at least 1.
+    pub width: usize,
+    /// How paths are scored and listed. Nothing is evaluated, so `α` counts as 1.
+    pub score: ScoreConfig,
+}
+
+impl Default for BeamConfig {
+    /// Width 5, with the default score.
+    fn default() -> Self {
+        BeamConfig { width: 5, score: ScoreConfig::default() }
+    }
+}
+
+impl BeamConfig {
+    setters! {
+        with_width width: usize;
+        with_score score: ScoreConfig;
+    }
+
+    /// Checks the ranges given at the fields.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    pub fn validate(&self) -> Result<()> {
+        within("width", self.width, self.width >= 1, "at least 1")?;
+        self.score.validate()
+    }
+
+    /// Of one level no more than the width is followed, so that many of each path's thoughts can be among them.
+    pub(super) fn as_bfs(&self) -> BfsConfig {
+        let generation = Generation::Propose { most: Some(self.width) };
+        BfsConfig { breadth: self.width, generation, score: self.score, ..BfsConfig::default() }
+    }
+}
+
+/// The state of a search by levels.
+#[derive(Debug)]
+pub(crate) struct Frontier {
+    config: BfsConfig,
+    seed: u64,
+    level: Vec<NodeId>,
+    /// The next level's candidates, once every path of the level has its proposals.
+    candidates: Option<Vec<NodeId>>,
+}
+
+impl Frontier {
+    pub(crate) fn new(config: BfsConfig, seed: u64) -> Self {
+        Frontier { config, seed, level: vec![NodeId::ROOT], candidates: None }
+    }
+
+    pub(crate) fn advance<P: Problem>(&mut self, core: &mut Core<P>) -> Flow {
+        let result = loop {
+            match self.level(core) {
+                Ok(None) => {}
+                Ok(Some(flow)) => return flow,
+                Err(bound) => break bound,
+            }
+        };
+        Flow::Stop(result)
+    }
+
+    /// Scores what is complete and was evaluated before the search was stopped.
+    pub(crate) fn close<P: Problem>(&mut self, core: &mut Core<P>) {
+        for &node in self.candidates.iter().flatten() {
+            let known = core.tree().get(node);
+            if known.is_complete() && (known.evaluation().is_some() || !core.scoring().evaluates()) {
+                core.score(node);
+            }
+        }
+        if core.scored().is_empty()
+            && let Some(node) = self.level.first()
+        {
+            core.note_draft(*node);
+        }
+    }
+
+    /// One step: asks, or weighs what was answered.
+    fn level<P: Problem>(&mut self, core: &mut Core<P>) -> std::result::Result<Option<Flow>, StopReason> {
+        if self.candidates.is_none() {
+            if core.tree().get(NodeId::ROOT).is_complete() {
+                core.score(NodeId::ROOT);
+                return Ok(Some(Flow::Stop(StopReason::Complete)));
+            }
+            if core.max_depth() == 0 {
+                core.mark_dead(NodeId::ROOT, &[], DeadReason::Depth);
+                return Err(core.dead_end());
+            }
+            let mut open = false;
+            let unknown = |node: &&NodeId| !core.tree().get(**node).is_expanded();
+            let wanted: Vec<NodeId> = self.level.iter().filter(unknown).copied().collect();
+            for node in wanted {
+                match core.ask_propose(node) {
+                    Ok(known) => open |= !known,
+                    // Answers may cost fewer tokens than they might, and leave room.
+                    Err(_) if open => break,
+                    Err(bound) => return Err(bound),
+                }
+            }
+            if open {
+                return Ok(Some(Flow::Wait));
+            }
+            let mut candidates = Vec::new();
+            let generated = self.level.iter().try_for_each(|&node| {
+                candidates::generate(core, node, self.config.generation, self.seed, &mut candidates)
+            });
+            self.candidates = Some(candidates);
+            generated?;
+        }
+        let Some(found) = &self.candidates else { return Ok(None) };
+        if candidates::ask(core, found, self.config.evaluation)? {
+            return Ok(Some(Flow::Wait));
+        }
+        let found = self.candidates.take().unwrap_or_default();
+        let (complete, mut open) = candidates::weighed(core, &found, self.config.evaluation);
+        let mut accepted = false;
+        for node in complete {
+            accepted |= candidates::finish(core, node, self.config.accept);
+        }
+        if accepted {
+            return Ok(Some(Flow::Stop(StopReason::Accepted)));
+        }
+        let dropped = open.split_off(open.len().min(self.config.breadth));
+        candidates::record_selected(core, &open, &dropped);
+        self.level = open;
+        match (self.level.is_empty(), core.scored().is_empty()) {
+            (false, _) => Ok(None),
+            (true, true) => Err(core.dead_end()),
+            (true, false) => Ok(Some(Flow::Stop(StopReason::Complete))),
+        }
+    }
+}
