@@ -148,6 +148,14 @@ pub enum Error {
         /// Why the answer was refused.
         source: Box<Error>,
     },
+    /// A batch was not answered query by query.
+    #[error("expected {expected} answers, one per query of the batch, found {found}")]
+    BatchLength {
+        /// Number of queries.
+        expected: usize,
+        /// Number of answers.
+        found: usize,
+    },
     /// A search is neither done nor has open queries, which is a defect of its strategy.
     #[error("expected the search to be done or to have open queries, found neither")]
     Stalled,

@@ -65,6 +65,8 @@
 //! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step.
 //! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] says before the run
 //!   what it can cost at most. When a bound is hit, the outcome is the best so far, with the bound as [`StopReason`].
+//! - [`drive`] runs one search; [`Pool`], [`Batch`] and `stream` (feature `async`) run many, on threads, in batches or as
+//!   futures.
 //! - [`Search::replay`] re-runs a [`Trace`], or takes a search up again from any prefix of it. A trace serialises, and is
 //!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
 
@@ -87,7 +89,9 @@ mod trace;
 mod tree;
 
 pub use budget::{Budget, Usage};
-pub use drive::drive;
+pub use drive::{Batch, Clock, Order, Pool, drive};
+#[cfg(feature = "async")]
+pub use drive::{Concurrency, stream};
 pub use entropy::{EntropyEstimator, entropy_interval, normalised_entropy};
 pub use error::{Error, Result};
 pub use outcome::{Outcome, PathStep, ScoredPath};

@@ -2,7 +2,6 @@
 
 mod builder;
 mod calibrate;
-mod pool;
 mod rationale;
 mod record;
 mod run;

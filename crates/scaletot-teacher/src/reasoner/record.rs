@@ -1,12 +1,13 @@
 //! Every question that any search about a user may ask, and recording the answers to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::num::NonZeroUsize;
 
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileTable, Progress};
+use scaletot_search::Pool;
 
 use super::Reasoner;
-use super::pool::ordered;
 use crate::error::{Error, Result};
 use crate::replay::{RecordSummary, Recorder};
 use crate::teacher::{Question, Teacher};
@@ -74,12 +75,12 @@ impl Reasoner<'_> {
         let before = recorder.len();
         let mut prompts = HashSet::new();
         progress.start("record", users.len() as u64);
-        let taken = ordered(
-            workers,
-            users.len(),
-            &|| progress.stopped(),
-            &|unit| {
-                let questions = self.questions(asks, table, users[unit]);
+        let stopped = || progress.stopped();
+        let workers = NonZeroUsize::new(workers.min(users.len())).unwrap_or(NonZeroUsize::MIN);
+        let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
+            users.iter(),
+            |_, &row| {
+                let questions = self.questions(asks, table, row);
                 let keys: Vec<_> = questions.iter().map(|question| question.key(recorder.model())).collect();
                 let answers = recorder.answer_batch(&questions);
                 answers.into_iter().collect::<Result<Vec<_>>>().map(|_| keys)
@@ -96,7 +97,7 @@ impl Reasoner<'_> {
         if taken.is_ok() || !recorder.is_empty() {
             recorder.checkpoint()?;
         }
-        summary.stopped = taken? < users.len();
+        summary.stopped = taken? < users.len() as u64;
         summary.prompts = prompts.len();
         summary.asked = recorder.len() - before;
         Ok(summary)

@@ -1,14 +1,15 @@
 //! Reasons about many users and writes the corpus.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use scaletot_chain::{CorpusWriter, Verdict};
 use scaletot_profile::{ProfileTable, Progress};
+use scaletot_search::Pool;
 use serde::{Deserialize, Serialize};
 
 use super::Reasoner;
-use super::pool::ordered;
 use crate::error::{Error, Result};
 use crate::ledger::LedgerSnapshot;
 
@@ -43,11 +44,11 @@ impl Reasoner<'_> {
         let mut summary = RunSummary { skipped: (rows.len() - todo.len()) as u64, ..RunSummary::default() };
         progress.start("reason", rows.len() as u64);
         progress.advance(summary.skipped);
-        let taken = ordered(
-            workers,
-            todo.len(),
-            &|| progress.stopped(),
-            &|unit| self.reason_caught(table, todo[unit]),
+        let stopped = || progress.stopped();
+        let workers = NonZeroUsize::new(workers.min(todo.len())).unwrap_or(NonZeroUsize::MIN);
+        let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
+            todo.iter(),
+            |_, &row| self.reason_caught(table, row),
             |_, record| {
                 let record = record?;
                 sink.append(&record)?;
@@ -57,7 +58,7 @@ impl Reasoner<'_> {
             },
         );
         progress.finish();
-        summary.stopped = taken? < todo.len();
+        summary.stopped = taken? < todo.len() as u64;
         summary.ledger = self.ledger().snapshot().since(&before);
         summary.seconds = started.elapsed().as_secs_f64();
         tracing::info!(?summary, "reasoned about users");

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
 use scaletot_profile::ProfileTable;
-use scaletot_search::{Answer, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace};
+use scaletot_search::{Answer, Clock, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace};
 
 use super::{Reasoner, rationale};
 use crate::error::{Error, Result};
@@ -78,9 +77,9 @@ impl Reasoner<'_> {
         let profile = self.prompter.profile(table, row);
         let problem = ChainProblem::new(Arc::clone(self.chain()));
         let mut search = Search::new(problem, self.strategy, self.budget, self.seed)?;
-        let mut clock = Clock::new(self.budget.ticks.is_some());
+        let mut clock = Clock::for_search(&search);
         loop {
-            search.tick(clock.lap());
+            clock.tick(&mut search);
             let open = search.open();
             if search.is_done() || open.is_empty() {
                 break;
@@ -258,26 +257,4 @@ impl Reasoner<'_> {
 
 fn failed(error: Error) -> Answer<u16> {
     Answer::Failed { reason: error.to_string() }
-}
-
-/// Milliseconds for a budget of ticks; stands still without one, so that results do not depend on the machine.
-struct Clock {
-    started: Option<Instant>,
-    told: u64,
-}
-
-impl Clock {
-    fn new(runs: bool) -> Self {
-        Self { started: runs.then(Instant::now), told: 0 }
-    }
-
-    /// Milliseconds since the last call.
-    fn lap(&mut self) -> u64 {
-        let now = self
-            .started
-            .map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let lap = now - self.told;
-        self.told = now;
-        lap
-    }
 }
