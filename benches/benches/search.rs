@@ -7,7 +7,10 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use scaletot_search::{Answer, Budget, Outcome, Problem, Query, RefineConfig, Search, Strategy, drive};
+use scaletot_search::{
+    Answer, BeamConfig, BestOfNConfig, BfsConfig, Budget, DfsConfig, Generation, Outcome, Problem, Query,
+    RefineConfig, Search, Strategy, drive,
+};
 
 /// Chains of `depth` states with `width` values each.
 #[derive(Clone, Copy)]
@@ -27,6 +30,10 @@ impl Problem for States {
         path.len() == self.depth
     }
 
+    fn evaluates(&self) -> bool {
+        true
+    }
+
     fn admissible(&self, path: &[u16], thought: &u16) -> bool {
         // One constraint, so that its cost is in the figure.
         path.last() != Some(&1) || *thought != 3
@@ -36,6 +43,9 @@ impl Problem for States {
 /// Skewed, and different from path to path, so that rounds do replace the incumbent.
 fn answer(width: u16, query: &Query<u16>) -> Answer<u16> {
     let turn = query.path().iter().fold(7u64, |h, t| h.wrapping_mul(31).wrapping_add(u64::from(*t)));
+    if matches!(query, Query::Evaluate { .. }) {
+        return Answer::Value { value: 0.1 + (turn % 9) as f64 / 10.0, tokens: 0 };
+    }
     let mass = |v: u16| 1.0 / (1.0 + ((u64::from(v) + turn) % u64::from(width)) as f64);
     Answer::exact((0..width).map(|v| (v, mass(v))).collect())
 }
@@ -60,6 +70,26 @@ fn per_node(c: &mut Criterion) {
             Strategy::Refine(refine.with_rounds(200).with_branches(30)),
         ),
     ];
+    let all = Generation::Propose { most: None };
+    let cases = cases.into_iter().chain([
+        // A value for every node is in these figures.
+        (
+            "bfs",
+            States { depth: 6, width: 6 },
+            Strategy::Bfs(BfsConfig::default().with_breadth(50).with_generation(all)),
+        ),
+        (
+            "dfs",
+            States { depth: 6, width: 6 },
+            Strategy::Dfs(DfsConfig::default().with_threshold(0.3).with_generation(all)),
+        ),
+        ("beam", States { depth: 6, width: 6 }, Strategy::Beam(BeamConfig::default().with_width(50))),
+        (
+            "best-of-n",
+            States { depth: 6, width: 6 },
+            Strategy::BestOfN(BestOfNConfig::default().with_samples(300)),
+        ),
+    ]);
     let mut group = c.benchmark_group("search_node");
     for (name, problem, strategy) in cases {
         let nodes = solve(problem, strategy).map_or(0, |o| o.usage.nodes);

@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug)]
 struct Open<T> {
     id: QueryId,
-    /// The nodes of the query's paths.
-    nodes: Vec<NodeId>,
+    /// The nodes of the query's paths; boxed, for a wave may be large.
+    nodes: Box<[NodeId]>,
     query: Query<T>,
     answer: Option<Answer<T>>,
 }
@@ -65,7 +65,8 @@ impl<P: Problem> Core<P> {
         let tree = Tree::new(problem.is_complete(&[]));
         let states = problem.state(&[]).map(|state| (state, NodeId::ROOT)).into_iter().collect();
         let mut trace = Trace::new();
-        trace.push(Event::Started { format: crate::TRACE_FORMAT, strategy, budget, seed });
+        let (boxed, bounds) = (Box::new(strategy), Box::new(budget));
+        trace.push(Event::Started { format: crate::TRACE_FORMAT, strategy: boxed, budget: bounds, seed });
         Ok(Core {
             problem,
             strategy,
@@ -143,7 +144,7 @@ impl<P: Problem> Core<P> {
             return Ok(true);
         }
         if !self.tree.get(first).proposing {
-            self.ask(vec![first], Query::Propose { path: self.tree.path(first) })?;
+            self.ask(&[first], Query::Propose { path: self.tree.path(first) })?;
             self.tree.get_mut(first).proposing = true;
         }
         self.wait_for_twin(node);
@@ -158,7 +159,7 @@ impl<P: Problem> Core<P> {
             return Ok(true);
         }
         if !self.tree.get(first).evaluating {
-            self.ask(vec![first], Query::Evaluate { path: self.tree.path(first) })?;
+            self.ask(&[first], Query::Evaluate { path: self.tree.path(first) })?;
             self.tree.get_mut(first).evaluating = true;
         }
         self.wait_for_twin(node);
@@ -168,16 +169,16 @@ impl<P: Problem> Core<P> {
     /// Opens a vote on the paths to `nodes`.
     pub(crate) fn ask_vote(&mut self, nodes: &[NodeId]) -> std::result::Result<(), StopReason> {
         let paths = nodes.iter().map(|node| self.tree.path(*node)).collect();
-        self.ask(nodes.to_vec(), Query::Vote { paths })
+        self.ask(nodes, Query::Vote { paths })
     }
 
-    fn ask(&mut self, nodes: Vec<NodeId>, query: Query<P::Thought>) -> std::result::Result<(), StopReason> {
+    fn ask(&mut self, nodes: &[NodeId], query: Query<P::Thought>) -> std::result::Result<(), StopReason> {
         self.meter.open_query()?;
         let id = QueryId(self.next_id);
         self.next_id += 1;
         self.unanswered += 1;
         self.record(Event::Opened { id, query: query.clone() });
-        self.wave.push(Open { id, nodes, query, answer: None });
+        self.wave.push(Open { id, nodes: nodes.into(), query, answer: None });
         Ok(())
     }
 

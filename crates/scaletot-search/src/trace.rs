@@ -21,9 +21,9 @@ pub enum Event<T> {
         /// [`TRACE_FORMAT`] of the version that wrote it.
         format: u32,
         /// The strategy.
-        strategy: Strategy,
+        strategy: Box<Strategy>,
         /// The budget.
-        budget: Budget,
+        budget: Box<Budget>,
         /// The seed.
         seed: u64,
     },

@@ -16,7 +16,7 @@ use super::folds::{Draw, Fold, stream};
 use super::options::EvaluateOptions;
 use super::results::Transfer;
 use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};
-use super::study::Study;
+use super::study::{Study, budget};
 use crate::downstream::CrossFitted;
 
 /// Unlabelled users that the teacher's prior is averaged over.
@@ -59,12 +59,18 @@ impl Work<'_> {
     /// A seed for one purpose on this fold.
     pub(super) fn seed(&self, purpose: u64) -> u64 {
         use rand::Rng;
-        stream(self.options.seed, &[10, self.fold.repeat as u64, self.fold.fold as u64, purpose]).next_u64()
+        stream(self.options.source.seed, &[10, self.fold.repeat as u64, self.fold.fold as u64, purpose])
+            .next_u64()
     }
 
     /// A reasoner calibrated on unlabelled training users.
     pub(super) fn reasoner(&self) -> Result<Reasoner<'_>> {
-        let mut reasoner = self.study.reasoner(self.options, self.seed(0))?;
+        let mut reasoner = self.study.reasoner(
+            self.options.strategy(),
+            budget(),
+            self.options.source.min_populated,
+            self.seed(0),
+        )?;
         let mut rows = self.fold.train.clone();
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
@@ -86,7 +92,7 @@ impl Work<'_> {
             .collect();
         let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
-            .min_populated(self.options.min_populated)
+            .min_populated(self.options.source.min_populated)
             .seed(self.seed(2))
             .stratified(&candidates, &Segments::from_labels(&labels))?;
         let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
@@ -273,7 +279,7 @@ impl Work<'_> {
 
     fn encoder_configs(&self) -> (EncoderConfig, DistillConfig) {
         let mut config = EncoderConfig::default();
-        config.min_populated = self.options.min_populated.max(1);
+        config.min_populated = self.options.source.min_populated.max(1);
         let mut course = DistillConfig::default();
         course.seed = self.seed(6);
         (config, course)

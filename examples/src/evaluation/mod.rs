@@ -79,9 +79,9 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
     let options = &options.clone().checked()?;
     let device = options.device.device()?;
     let out = options.out();
-    let task = if options.task == PLANTED { None } else { Some(Task::find(&options.task)?) };
+    let task = if options.source.task == PLANTED { None } else { Some(Task::find(&options.source.task)?) };
     let study = match &task {
-        Some(task) => Some(Study::of_task(task, options)?),
+        Some(task) => Some(Study::of_task(task, &options.source, options.quick)?),
         None => None,
     };
     let study = match study {
@@ -122,7 +122,9 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
     let study = match study {
         Some(study) => {
             let rows = study.labelled();
-            for fold in folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.seed) {
+            for fold in
+                folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.source.seed)
+            {
                 run.fold(&study, fold)?;
             }
             study
@@ -154,8 +156,9 @@ impl Run<'_> {
         let mut last = None;
         for repeat in 0..self.options.repeats {
             let mut config = PlantedConfig::default();
-            config.seed = self.options.seed + repeat as u64;
-            let study = planted::study(&config, self.options.noise, self.options.min_populated)?;
+            config.seed = self.options.source.seed + repeat as u64;
+            let study =
+                planted::study(&config, self.options.source.noise, self.options.source.min_populated)?;
             let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, config.seed).remove(0);
             fold.repeat = repeat;
             self.fold(&study, fold)?;
@@ -263,7 +266,7 @@ impl Run<'_> {
                 machine: machine(options.workers.get()),
                 date: chrono::Utc::now().format("%Y-%m-%d").to_string(),
                 seconds: self.spent,
-                seed: options.seed,
+                seed: options.source.seed,
                 device: options.device.name().to_owned(),
                 teacher: study.teacher.model().to_owned(),
                 coverage: sum(|fold| fold.teacher.users) as f64
@@ -273,7 +276,7 @@ impl Run<'_> {
                 ablations: options.ablations.names(),
             },
             task: TaskInfo {
-                name: options.task.clone(),
+                name: options.source.task.clone(),
                 title: task.map_or_else(
                     || "A planted world: hidden states, profiles with holes, mostly no value".to_owned(),
                     |task| task.title.clone(),
@@ -314,7 +317,7 @@ impl Run<'_> {
             searches: self.folds.iter().flat_map(|fold| fold.searches.iter().cloned()).collect(),
             experiment: match &study.trial {
                 Some(trial) => {
-                    Some(experiment::experiment(&self.folds, trial, options.replicates, options.seed)?)
+                    Some(experiment::experiment(&self.folds, trial, options.replicates, options.source.seed)?)
                 }
                 None => None,
             },
@@ -345,7 +348,7 @@ impl Run<'_> {
             (Metric::NormalisedGini, normalised_gini(&truth, &oracle)),
         ];
         Ok(Some(PlantedResults {
-            noise: self.options.noise,
+            noise: self.options.source.noise,
             bayes: world.bayes_accuracy(),
             accuracy,
             oracle: metrics.into_iter().filter_map(|(metric, value)| Some((metric, value.ok()?))).collect(),

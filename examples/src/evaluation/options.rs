@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use scaletot::search::{RefineConfig, Strategy};
 
 use crate::options::{DeviceChoice, TeacherChoice};
 
-/// A task, a teacher, a protocol and ablations.
+/// Whom to reason about, and who does.
 #[derive(Debug, Clone, Args)]
-pub struct EvaluateOptions {
+pub struct SourceOptions {
     /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
     #[arg(long, value_name = "TASK", default_value = "complete-journey")]
     pub task: String,
@@ -20,6 +21,23 @@ pub struct EvaluateOptions {
     /// Who answers: replay:FILE, gguf:FILE or rules:FILE; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     pub teacher: Option<TeacherChoice>,
+    /// Profiles with fewer populated fields are abstained on and take no part
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub min_populated: usize,
+    /// Noise of the planted world's teacher
+    #[arg(long, value_name = "S", default_value_t = 0.7)]
+    pub noise: f64,
+    /// Seed of every draw
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A task, a teacher, a protocol and ablations.
+#[derive(Debug, Clone, Args)]
+pub struct EvaluateOptions {
+    /// Whom to reason about, and who does
+    #[command(flatten)]
+    pub source: SourceOptions,
     /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -41,18 +59,9 @@ pub struct EvaluateOptions {
     /// Draws of labelled users for up to 1,000 of them; larger numbers are drawn once per fold
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub draws: usize,
-    /// Profiles with fewer populated fields are abstained on and take no part
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub min_populated: usize,
     /// Bootstrap replicates of every interval
     #[arg(long, value_name = "N", default_value_t = 400)]
     pub replicates: usize,
-    /// Noise of the planted world's teacher
-    #[arg(long, value_name = "S", default_value_t = 0.7)]
-    pub noise: f64,
-    /// Seed of every draw
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
     /// Backend that trains
     #[arg(long, value_enum, default_value_t = DeviceChoice::Flex)]
     pub device: DeviceChoice,
@@ -148,12 +157,23 @@ impl EvaluateOptions {
         Ok(self)
     }
 
+    /// How the teacher's chains are searched for.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        match self.ablations.greedy {
+            true => Strategy::Greedy,
+            false => Strategy::Refine(RefineConfig::default()),
+        }
+    }
+
     /// The output directory.
     #[must_use]
     pub fn out(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
-            let name =
-                PathBuf::from(&self.task).file_stem().map(|stem| stem.to_os_string()).unwrap_or_default();
+            let name = PathBuf::from(&self.source.task)
+                .file_stem()
+                .map(|stem| stem.to_os_string())
+                .unwrap_or_default();
             PathBuf::from("target/evaluate").join(name)
         })
     }

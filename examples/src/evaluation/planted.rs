@@ -6,11 +6,12 @@ use anyhow::Result;
 use scaletot::chain::{ChainSchema, StateDef};
 use scaletot::eval::planted::{Blur, PlantedConfig, PlantedWorld};
 use scaletot::profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Value};
+use scaletot::search::{RefineConfig, Strategy};
 use scaletot::teacher::{LabelAnswer, PromptKey, Question, Teacher};
 
 use super::options::EvaluateOptions;
 use super::results::RefinementPoint;
-use super::study::Study;
+use super::study::{Study, budget};
 
 /// A world whose last state has its values in the order of the score that goes with them, as a schema's author would put them: so its
 /// expected level can rank users without any label.
@@ -153,12 +154,11 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
     for noise in [0.0, 0.7, 1.5] {
         for missing in [0.2, 0.4, 0.6] {
             let mut config = PlantedConfig::default();
-            (config.users, config.missing, config.seed) = (REFINED_USERS, missing, options.seed);
-            let study = study(&config, noise, options.min_populated)?;
-            let measure = |greedy: bool| -> Result<(f64, f64)> {
-                let mut options = options.clone();
-                options.ablations.greedy = greedy;
-                let reasoner = study.reasoner(&options, options.seed)?;
+            (config.users, config.missing, config.seed) = (REFINED_USERS, missing, options.source.seed);
+            let study = study(&config, noise, options.source.min_populated)?;
+            let measure = |strategy: Strategy| -> Result<(f64, f64)> {
+                let source = &options.source;
+                let reasoner = study.reasoner(strategy, budget(), source.min_populated, source.seed)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {
                     let record = reasoner.reason(&study.profiles, row)?;
@@ -171,8 +171,8 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
                 }
                 Ok((right / f64::max(states, 1.0), questions / study.eligible.len().max(1) as f64))
             };
-            let (greedy, greedy_questions) = measure(true)?;
-            let (refined, refined_questions) = measure(false)?;
+            let (greedy, greedy_questions) = measure(Strategy::Greedy)?;
+            let (refined, refined_questions) = measure(Strategy::Refine(RefineConfig::default()))?;
             points.push(RefinementPoint {
                 noise,
                 missing,

@@ -40,18 +40,18 @@ pub(super) fn fingerprint(
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
     set("version", env!("CARGO_PKG_VERSION").to_owned());
-    set("task", options.task.clone());
+    set("task", options.source.task.clone());
     if let Some(task) = task {
         // The outcome, who is kept, the levels, and all else that the task's file says.
         set("task's settings", text_hash(&format!("{task:?}")));
         set("profile-schema", file_hash(&task.profile)?);
         set("chain-schema", file_hash(&task.chain)?);
-        for (at, table) in task.tables(options.data.as_deref())?.iter().enumerate() {
+        for (at, table) in task.tables(options.source.data.as_deref())?.iter().enumerate() {
             set(&format!("table {}", at + 1), file_hash(table)?);
         }
         set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
     }
-    if let Some(teacher) = &options.teacher {
+    if let Some(teacher) = &options.source.teacher {
         set("teacher", file_hash(teacher.path())?);
     }
     set("coverage", options.coverage.to_string());
@@ -61,9 +61,9 @@ pub(super) fn fingerprint(
     set("folds", options.folds.to_string());
     set("draws", options.draws.to_string());
     set("replicates", options.replicates.to_string());
-    set("min-populated", options.min_populated.to_string());
-    set("noise", options.noise.to_string());
-    set("seed", options.seed.to_string());
+    set("min-populated", options.source.min_populated.to_string());
+    set("noise", options.source.noise.to_string());
+    set("seed", options.source.seed.to_string());
     set("device", options.device.name().to_owned());
     set("ablations", options.ablations.names().join(" "));
     Ok(settings)

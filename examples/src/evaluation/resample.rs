@@ -123,7 +123,8 @@ impl Measuring<'_> {
         arms: &BTreeMap<String, Scores>,
         whole: &[Vec<Option<f64>>],
     ) -> Result<Vec<Option<f64>>> {
-        let mut rng = stream(self.options.seed, &[3, self.repeat as u64, self.fold as u64, replicate as u64]);
+        let mut rng =
+            stream(self.options.source.seed, &[3, self.repeat as u64, self.fold as u64, replicate as u64]);
         let users = self.resampled(replicate);
         let taken: BTreeMap<Labels, Vec<usize>> = self
             .sizes
@@ -157,7 +158,7 @@ impl Measuring<'_> {
     fn resampled(&self, replicate: usize) -> Vec<usize> {
         let mut users = Vec::with_capacity(self.test.len() + self.test.len() / 8);
         for (place, &row) in self.test.iter().enumerate() {
-            let mut u: f64 = stream(self.options.seed, &[4, replicate as u64, row as u64]).random();
+            let mut u: f64 = stream(self.options.source.seed, &[4, replicate as u64, row as u64]).random();
             let (mut times, mut probability) = (0_u32, (-1.0_f64).exp());
             while u >= probability && times < 12 {
                 u -= probability;

@@ -51,7 +51,7 @@ fn follow(tree: &mut SearchTree, trace: &Trace<u16>, prompt: impl Fn(usize, &[u1
     for event in trace.events() {
         match event {
             Event::Pruned { removed, .. } => pruned = indices(removed),
-            Event::Expanded { path, distribution, entropy } => {
+            Event::Expanded { path, distribution, entropy, .. } => {
                 let state = path.len();
                 let size = tree.states.get(state).map_or(0, |(_, values)| values.len());
                 let mut dense = vec![0.0; size];

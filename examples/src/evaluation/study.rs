@@ -7,13 +7,14 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot::chain::ChainSchema;
+use scaletot::eval::planted::PlantedConfig;
 use scaletot::profile::{ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
-use scaletot::search::{Budget, RefineConfig, Strategy};
+use scaletot::search::{Budget, Strategy};
 use scaletot::teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
 use super::folds::stream;
-use super::options::EvaluateOptions;
-use super::planted::Planted;
+use super::options::{EvaluateOptions, SourceOptions};
+use super::planted::{self, Planted};
 use crate::options::TeacherChoice;
 use crate::tasks::Task;
 use crate::teachers;
@@ -64,6 +65,11 @@ pub struct Study {
     pub users: usize,
 }
 
+/// The bound on the teacher's questions about one user.
+pub(super) fn budget() -> Budget {
+    Budget::default().with_queries(MAX_QUERIES)
+}
+
 impl std::fmt::Debug for Study {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Study")
@@ -74,18 +80,19 @@ impl std::fmt::Debug for Study {
 }
 
 impl Study {
-    /// The users of a task, and the teacher that was asked for: by default its recorded answers, or else its rules.
+    /// The users of a task, at most 10,000 of them if it has to be `quick`, and the teacher that was asked for: by default the task's
+    /// recorded answers, or else its rules.
     ///
     /// # Errors
     /// If the task's table or the teacher cannot be read.
-    pub fn of_task(task: &Task, options: &EvaluateOptions) -> Result<Self> {
-        let population = task.load(options.data.as_deref())?;
-        let choice = options.teacher.clone().unwrap_or_else(|| match &population.answers {
+    pub fn of_task(task: &Task, source: &SourceOptions, quick: bool) -> Result<Self> {
+        let population = task.load(source.data.as_deref())?;
+        let choice = source.teacher.clone().unwrap_or_else(|| match &population.answers {
             Some(answers) => TeacherChoice::Replay(answers.clone()),
             None => TeacherChoice::Rules(population.rules.clone()),
         });
         let opened = teachers::open(&choice, &population.schema, &population.chain)?;
-        let least = options.min_populated.max(1);
+        let least = source.min_populated.max(1);
         let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
             let mut outcomes = data.outcomes;
             outcomes.insert(task.outcome.clone(), population.outcomes.clone());
@@ -95,9 +102,9 @@ impl Study {
             .filter(|&row| population.profiles.populated(row) >= least)
             .collect();
         let mut users = population.profiles.len();
-        if options.quick && eligible.len() > QUICK_USERS {
+        if quick && eligible.len() > QUICK_USERS {
             users = users * QUICK_USERS / eligible.len();
-            eligible.shuffle(&mut stream(options.seed, &[5]));
+            eligible.shuffle(&mut stream(source.seed, &[5]));
             eligible.truncate(QUICK_USERS);
             eligible.sort_unstable();
         }
@@ -130,7 +137,8 @@ impl Study {
         progress: &dyn Progress,
     ) -> Result<RecordSummary> {
         let recorder = Recorder::open(&*self.teacher, file)?;
-        let reasoner = self.reasoner(options, options.seed)?;
+        let reasoner =
+            self.reasoner(options.strategy(), budget(), options.source.min_populated, options.source.seed)?;
         let workers = options.workers.get();
         let summary = reasoner.record_all(&self.profiles, &self.eligible, &recorder, workers, progress)?;
         drop(reasoner);
@@ -148,21 +156,33 @@ impl Study {
         self.eligible.iter().copied().filter(|&row| self.outcomes[row].is_some()).collect()
     }
 
-    /// A reasoner with the run's strategy, uncalibrated.
+    /// A planted world of that many users, with the seed and the teacher's noise that were asked for.
     ///
     /// # Errors
-    /// If the schemas do not fit each other.
-    pub fn reasoner(&self, options: &EvaluateOptions, seed: u64) -> Result<Reasoner<'_>> {
+    /// If the world cannot be made.
+    pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
+        let mut config = PlantedConfig::default();
+        (config.users, config.seed) = (users, source.seed);
+        planted::study(&config, source.noise, source.min_populated)
+    }
+
+    /// A reasoner, uncalibrated, who abstains on profiles with fewer populated fields.
+    ///
+    /// # Errors
+    /// If the schemas do not fit each other, or the strategy is not valid.
+    pub fn reasoner(
+        &self,
+        strategy: Strategy,
+        budget: Budget,
+        min_populated: usize,
+        seed: u64,
+    ) -> Result<Reasoner<'_>> {
         let verbaliser = Verbaliser::fit(&self.profiles, self.levels)?;
         let prompter = Prompter::new(&self.schema, self.chain.clone(), verbaliser)?;
-        let strategy = match options.ablations.greedy {
-            true => Strategy::Greedy,
-            false => Strategy::Refine(RefineConfig::default()),
-        };
         Ok(Reasoner::builder(&*self.teacher, prompter)
             .strategy(strategy)
-            .budget(Budget::default().with_queries(MAX_QUERIES))
-            .min_populated(options.min_populated)
+            .budget(budget)
+            .min_populated(min_populated)
             .seed(seed)
             .build()?)
     }

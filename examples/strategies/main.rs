@@ -1,0 +1,214 @@
+//! What a teacher's questions buy with each search strategy.
+//!
+//! `cargo run --release --example strategies -- --task planted`
+//!
+//! Every strategy reasons about the same users with the same teacher, at several bounds on its questions. The full breadth-first
+//! search asks about every chain there is, and finds the one with the best score; what the others reach is measured against it.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use scaletot::chain::ChainRecord;
+use scaletot::prelude::Progress;
+use scaletot::search::{
+    BeamConfig, BestOfNConfig, BfsConfig, Budget, Generation, RefineConfig, SelfConsistencyConfig, Strategy,
+};
+use scaletot_examples::evaluation::PLANTED;
+use scaletot_examples::evaluation::options::SourceOptions;
+use scaletot_examples::evaluation::study::Study;
+use scaletot_examples::progress::Bars;
+use scaletot_examples::tasks::Task;
+use scaletot_examples::terminal::{self, say};
+use serde::Serialize;
+
+/// Bounds on the questions about one user.
+const BOUNDS: [u64; 7] = [5, 8, 12, 20, 40, 80, 160];
+/// The weight of a chain's entropy against its probability, as in the default score.
+const LAMBDA: f64 = 0.1;
+
+/// Compare search strategies at equal numbers of questions
+#[derive(Debug, Parser)]
+#[command(name = "strategies", version)]
+struct Arguments {
+    #[command(flatten)]
+    source: SourceOptions,
+    /// Users to reason about, drawn at random
+    #[arg(long, value_name = "N", default_value = "1000")]
+    users: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    terminal::main(|bars| run(&arguments, bars))
+}
+
+/// One strategy with one bound, over all users.
+#[derive(Debug, Serialize)]
+struct Row {
+    strategy: &'static str,
+    /// Most questions about one user.
+    bound: Option<u64>,
+    /// Mean questions asked about a user.
+    queries: f64,
+    /// Mean score of the best chains: the mean log-probability of their states less a tenth of their mean entropy.
+    score: f64,
+    /// Of what the full search gains over the greedy chain, the share that is gained.
+    gain: f64,
+    /// Users whose best chain is as good as the full search's.
+    optimal: f64,
+    /// Users for whom no chain was completed; they count with the greedy chain's score.
+    unfinished: usize,
+    /// Share of the states that are right, where the truth is known.
+    accuracy: Option<f64>,
+}
+
+/// What became of one user.
+struct Found {
+    queries: u64,
+    score: Option<f64>,
+    right: Option<f64>,
+}
+
+fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
+    let source = &arguments.source;
+    let study = if source.task == PLANTED {
+        Study::planted(source, arguments.users.get() * 2)?
+    } else {
+        Study::of_task(&Task::find(&source.task)?, source, false)?
+    };
+    let mut rows = study.eligible.clone();
+    rows.shuffle(&mut ChaCha8Rng::seed_from_u64(source.seed));
+    rows.truncate(arguments.users.get());
+    ensure!(
+        !rows.is_empty(),
+        "expected users with at least {} populated fields, found none",
+        source.min_populated
+    );
+    let all = Generation::Propose { most: None };
+    let full = Strategy::Bfs(BfsConfig::default().with_breadth(usize::MAX).with_generation(all));
+    let reason = |strategy, bound| found(&study, strategy, bound, &rows, source, bars);
+    let greedy = reason(Strategy::Greedy, None)?;
+    let best = reason(full, None)?;
+    let mut table = vec![
+        Row::of("greedy", None, &greedy, &greedy, &best),
+        Row::of("full breadth-first", None, &best, &greedy, &best),
+        Row::of("refine", None, &reason(Strategy::Refine(RefineConfig::default()), None)?, &greedy, &best),
+    ];
+    for bound in BOUNDS {
+        let wide = bound as usize;
+        let strategies = [
+            (
+                "self-consistency",
+                Strategy::SelfConsistency(SelfConsistencyConfig::default().with_samples(bound)),
+            ),
+            ("best-of-n", Strategy::BestOfN(BestOfNConfig::default().with_samples(bound))),
+            // One question on the first level, and as many as the width on the others.
+            ("beam", Strategy::Beam(BeamConfig::default().with_width((wide / study.chain.len()).max(1)))),
+            ("refine", Strategy::Refine(RefineConfig::default())),
+        ];
+        for (name, strategy) in strategies {
+            table.push(Row::of(name, Some(bound), &reason(strategy, Some(bound))?, &greedy, &best));
+        }
+    }
+    if arguments.json {
+        say(&serde_json::to_string_pretty(&table)?);
+        return Ok(());
+    }
+    say(&format!("{} users, teacher {}\n", rows.len(), study.teacher.model()));
+    say(
+        "| Strategy | Most questions | Questions | Mean score | Gain | Optimal | States right | Without a chain |",
+    );
+    say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for row in &table {
+        say(&format!(
+            "| {} | {} | {:.1} | {:.4} | {:.1} % | {:.1} % | {} | {} |",
+            row.strategy,
+            row.bound.map_or_else(|| "–".to_owned(), |bound| bound.to_string()),
+            row.queries,
+            row.score,
+            100.0 * row.gain,
+            100.0 * row.optimal,
+            row.accuracy.map_or_else(|| "–".to_owned(), |share| format!("{share:.3}")),
+            row.unfinished,
+        ));
+    }
+    Ok(())
+}
+
+/// Reasons about each user.
+fn found(
+    study: &Study,
+    strategy: Strategy,
+    bound: Option<u64>,
+    rows: &[usize],
+    source: &SourceOptions,
+    bars: &Bars,
+) -> Result<Vec<Found>> {
+    let mut budget = Budget::default();
+    budget.queries = bound;
+    let reasoner = study.reasoner(strategy, budget, source.min_populated, source.seed)?;
+    rows.iter()
+        .map(|&row| {
+            ensure!(!bars.stopped(), "stopped on request");
+            let record = reasoner.reason(&study.profiles, row)?;
+            let right = study.planted.as_ref().and_then(|planted| right(&record, planted.truth(row)));
+            Ok(Found { queries: record.cost.queries, score: score(&record), right })
+        })
+        .collect()
+}
+
+/// The score of the best chain, the same for every strategy.
+fn score(record: &ChainRecord) -> Option<f64> {
+    let steps = record.best.as_ref()?.steps();
+    let of = |probability: f64, entropy: f64| probability.max(1e-12).ln() - LAMBDA * entropy;
+    let sum: f64 =
+        steps.iter().map(|step| of(step.distribution[usize::from(step.value)], step.entropy)).sum();
+    Some(sum / steps.len() as f64)
+}
+
+/// Share of the states that are right.
+fn right(record: &ChainRecord, truth: Vec<u16>) -> Option<f64> {
+    let steps = record.best.as_ref()?.steps();
+    let same = steps.iter().zip(truth).filter(|(step, truth)| step.value == *truth).count();
+    Some(same as f64 / steps.len() as f64)
+}
+
+impl Row {
+    fn of(
+        strategy: &'static str,
+        bound: Option<u64>,
+        found: &[Found],
+        greedy: &[Found],
+        best: &[Found],
+    ) -> Self {
+        let users = found.len() as f64;
+        let mean = |of: &[Found]| {
+            let scores = of.iter().zip(greedy).filter_map(|(it, greedy)| it.score.or(greedy.score));
+            scores.sum::<f64>() / users
+        };
+        let (score, least, most) = (mean(found), mean(greedy), mean(best));
+        let optimal = found
+            .iter()
+            .zip(best)
+            .filter(|(it, best)| it.score.zip(best.score).is_some_and(|(it, best)| it >= best - 1e-9));
+        let right: Vec<f64> = found.iter().filter_map(|it| it.right).collect();
+        Row {
+            strategy,
+            bound,
+            queries: found.iter().map(|it| it.queries as f64).sum::<f64>() / users,
+            score,
+            gain: if most > least { (score - least) / (most - least) } else { 1.0 },
+            optimal: optimal.count() as f64 / users,
+            unfinished: found.iter().filter(|it| it.score.is_none()).count(),
+            accuracy: (!right.is_empty()).then(|| right.iter().sum::<f64>() / right.len() as f64),
+        }
+    }
+}
