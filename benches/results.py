@@ -1,8 +1,8 @@
 """Writes docs/results.md from the results of evaluations.
 
-    python benches/results.py docs/results.md target/evaluate/*/results.json
+    python benches/results.py docs/results.md target/evaluate/*/results.json --search strategies.json game24.json
 
-Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
+`--search` takes what the examples `strategies` and `game24` print with `--json`. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
 """
 
 import argparse
@@ -265,6 +265,47 @@ def section(name, runs):
     return "\n".join(part for part in text if part)
 
 
+def bound(row):
+    return "–" if row["bound"] is None else f"{row['bound']:,}"
+
+
+def strategies(run):
+    """What each search strategy reaches with a teacher's questions."""
+    header = ["Strategy", "most questions", "questions", "mean score", "gain", "optimal"]
+    known = any(row["accuracy"] is not None for row in run["rows"])
+    rows = [
+        [row["strategy"], bound(row), f"{row['queries']:.1f}", f"{row['score']:.4f}", f"{row['gain']:.1%}", f"{row['optimal']:.1%}"]
+        + ([f"{row['accuracy']:.3f}"] if known else [])
+        for row in run["rows"]
+    ]
+    full = next(row for row in run["rows"] if row["strategy"] == "full breadth-first")
+    refine = next(row for row in run["rows"] if row["strategy"] == "refine" and row["bound"] is None)
+    # Scores are negative; the share is that of the geometric mean probability, or how much longer the logarithm is.
+    reached = full["score"] / refine["score"]
+    return (
+        f"## Search strategies: {run['task']}, {run['teacher']}\n\n{run['users']:,} users. The score of a chain is the mean log-probability of "
+        f"its states less a tenth of their mean entropy; gain is the share of what the full breadth-first search gains over the greedy chain, optimal "
+        f"the share of users whose best chain is as good as the full search's. Refinement reaches {reached:.1%} of the full search's mean score "
+        f"with {refine['queries'] / full['queries']:.1%} of its questions.\n\n`{run['command']}`\n\n"
+        + table(header + (["states right"] if known else []), rows)
+    )
+
+
+def game24(run):
+    """Puzzles solved by each strategy, by the number of queries."""
+    rows = [
+        [row["strategy"], bound(row), f"{row['mean_queries']:.1f}", f"{row['solved']} of {row['solvable']}", f"{row['solved_share']:.1%}"]
+        + [f"{row['proved']} of {row['puzzles'] - row['solvable']}"]
+        for row in run["rows"]
+    ]
+    return f"## Game of 24\n\n`{run['command']}`\n\n" + table(["Strategy", "most queries", "queries", "solved", "share", "proved unsolvable"], rows)
+
+
+def search(path):
+    run = json.loads(path.read_text())
+    return strategies(run) if "teacher" in run else game24(run)
+
+
 HEAD = f"""# Results
 
 Written by `benches/results.py` from the `results.json` of each run; no figure is typed by hand. Columns are numbers of labelled training
@@ -278,7 +319,8 @@ interval excludes 0; nothing is corrected for the number of comparisons.
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="Markdown file to write")
-    parser.add_argument("results", type=Path, nargs="+", help="results.json files")
+    parser.add_argument("results", type=Path, nargs="+", help="results.json files of evaluations")
+    parser.add_argument("--search", type=Path, nargs="+", default=[], help="output of strategies or game24 with --json")
     options = parser.parse_args()
     tasks = {}
     for path in options.results:
@@ -288,7 +330,7 @@ def main():
         teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
         name = f"{results['task']['name']}, {teacher}"
         tasks.setdefault(name, []).append(results)
-    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items()))])
+    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items())), *map(search, options.search)])
     part = options.out.with_name(options.out.name + ".part")
     part.write_text(text)
     os.replace(part, options.out)

@@ -50,6 +50,16 @@ fn main() -> ExitCode {
     terminal::main(|bars| run(&arguments, bars))
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Printed {
+    command: String,
+    task: String,
+    teacher: String,
+    users: usize,
+    rows: Vec<Row>,
+}
+
 /// One strategy with one bound, over all users.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -119,7 +129,15 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
         }
     }
     if arguments.json {
-        say(&serde_json::to_string_pretty(&table)?);
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let printed = Printed {
+            command: format!("strategies {arguments}"),
+            task: source.task.clone(),
+            teacher: study.teacher.model().to_owned(),
+            users: rows.len(),
+            rows: table,
+        };
+        say(&serde_json::to_string_pretty(&printed)?);
         return Ok(());
     }
     say(&format!("{} users, teacher {}\n", rows.len(), study.teacher.model()));

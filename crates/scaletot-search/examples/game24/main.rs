@@ -108,6 +108,13 @@ fn breadth_for(queries: u64) -> (usize, usize) {
     (breadth as usize, 2 * breadth as usize)
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Printed {
+    command: String,
+    rows: Vec<Row>,
+}
+
 /// What one strategy did with one bound.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -146,7 +153,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let printed = Printed { command: format!("game24 {arguments}"), rows };
+        println!("{}", serde_json::to_string_pretty(&printed)?);
         return Ok(());
     }
     println!("| Strategy | Most queries | Queries | Solved | Share | Proved unsolvable |");
