@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::fault::Fault;
+
 /// What can go wrong in this crate. Messages say what was expected, what came and where.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +55,26 @@ pub enum Error {
         model: String,
         /// What happened.
         message: String,
+    },
+
+    /// A model's server gave no usable answer.
+    #[error("model `{model}`: {fault}")]
+    Server {
+        /// The model's name.
+        model: String,
+        /// Why.
+        fault: Fault,
+    },
+
+    /// A server gave no usable answer, however often it was asked.
+    #[error("gave up after {attempts} attempts in {seconds:.1} s: {source}")]
+    GaveUp {
+        /// Attempts made.
+        attempts: u32,
+        /// Seconds spent, waits included.
+        seconds: f64,
+        /// What the last attempt met.
+        source: Box<Error>,
     },
 
     /// A teacher's answer cannot be used: wrong length, not a number, above zero, or nothing answered.

@@ -68,7 +68,8 @@
 //! # What is here
 //!
 //! - [`Teacher`] answers a [`Question`] with a [`LabelAnswer`]: `ln p(label | prompt)` for every value of one state.
-//!   Implementations: [`Rules`], [`Replay`], `gguf::Gguf` (feature `gguf`), and the wrappers [`Recorder`] and [`Cached`].
+//!   Implementations: [`Rules`], [`Replay`], `gguf::Gguf` (feature `gguf`), `openai::OpenAi` (feature `openai`), and the wrappers
+//!   [`Recorder`], [`Cached`] and [`Retry`].
 //! - [`Prompter`] puts a profile and the states so far into words.
 //! - [`Calibration`] divides answers by the teacher's mean prediction over a batch of unlabelled users.
 //! - [`CoveragePlan`] picks the users that are reasoned about at all.
@@ -79,6 +80,7 @@
 //! # Features
 //!
 //! - `gguf` (off by default): language models in-process, in pure Rust, through candle.
+//! - `openai` (off by default): language models behind OpenAI-compatible servers, over HTTP.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -86,16 +88,21 @@ mod cached;
 mod calibration;
 mod coverage;
 mod error;
+mod fault;
 #[cfg(feature = "gguf")]
 #[cfg_attr(docsrs, doc(cfg(feature = "gguf")))]
 pub mod gguf;
 mod key;
 mod ledger;
 mod once;
+#[cfg(feature = "openai")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openai")))]
+pub mod openai;
 mod problem;
 mod prompter;
 mod reasoner;
 pub mod replay;
+mod retry;
 pub mod rules;
 pub mod teacher;
 
@@ -103,6 +110,7 @@ pub use cached::Cached;
 pub use calibration::Calibration;
 pub use coverage::{Coverage, CoveragePlan, CoveredUsers, SegmentCoverage};
 pub use error::{Error, Result};
+pub use fault::Fault;
 pub use key::{PromptKey, prompt_key};
 pub use ledger::{Ledger, LedgerSnapshot};
 pub use problem::ChainProblem;
@@ -110,6 +118,7 @@ pub use prompter::{PROMPT_FORMAT, Prompter};
 pub use reasoner::{Reasoner, ReasonerBuilder, RunSummary};
 #[doc(no_inline)]
 pub use replay::{RecordSummary, Recorder, Replay};
+pub use retry::{Retry, RetryPolicy};
 #[doc(no_inline)]
 pub use rules::Rules;
 #[doc(no_inline)]

@@ -79,6 +79,8 @@ pub struct LabelAnswer {
     /// Names of the profile fields that the answer rests on, if the teacher knows (expert rules do); `None` if it
     /// read the whole prompt.
     pub evidence: Option<Vec<String>>,
+    /// How many samples the probabilities are shares of; `None` if they are the teacher's own.
+    pub samples: Option<u32>,
 }
 
 impl LabelAnswer {
@@ -94,7 +96,7 @@ impl LabelAnswer {
     #[must_use]
     pub fn new(log_probs: Vec<f64>, tokens: u64) -> Self {
         let missing = missing_of(&log_probs);
-        Self { log_probs, missing, tokens, cached: false, evidence: None }
+        Self { log_probs, missing, tokens, cached: false, evidence: None, samples: None }
     }
 
     /// The same answer, marked as read from a file or a cache.

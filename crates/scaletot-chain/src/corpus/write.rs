@@ -9,8 +9,8 @@ use scaletot_profile::UserId;
 
 use super::CorpusHeader;
 use super::read::{Scan, scan};
-use crate::ChainRecord;
 use crate::error::{Error, Result};
+use crate::{ChainRecord, Verdict};
 
 /// What resuming a corpus had to repair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -123,6 +123,37 @@ impl CorpusWriter {
             tracing::warn!(path = %path.display(), ?repaired, "repaired a corpus whose last line was cut");
         }
         Ok((writer, found.records, repaired))
+    }
+
+    /// As [`resume`](Self::resume), without the records of users for whom it failed ([`Verdict::Failed`]), so that they are
+    /// done again. The file is replaced by one without those lines, whole or not at all; the others keep their order.
+    /// Also says how many were removed.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_without_failed(
+        path: impl AsRef<Path>,
+        header: &CorpusHeader,
+    ) -> Result<(Self, Vec<ChainRecord>, u64)> {
+        let path = path.as_ref();
+        let (writer, records, _) = Self::resume(path, header)?;
+        let failed = |record: &ChainRecord| matches!(record.verdict, Verdict::Failed { .. });
+        let removed = records.iter().filter(|record| failed(record)).count() as u64;
+        if removed == 0 {
+            return Ok((writer, records, 0));
+        }
+        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut kept: Vec<u8> = lines.next().unwrap_or_default().to_vec();
+        // One line for each record, in its order.
+        let good = lines.zip(&records).filter(|(_, record)| !failed(record)).map(|(line, _)| line);
+        good.for_each(|line| kept.extend_from_slice(line));
+        // The old file stays locked until the new one is in its place.
+        crate::file::write_atomically(path, &kept, true)?;
+        drop(writer);
+        let (writer, records, _) = Self::resume(path, header)?;
+        tracing::info!(path = %path.display(), removed, "failed records are done again");
+        Ok((writer, records, removed))
     }
 
     /// Resumes the corpus at `path`, or creates it if no file is there.
@@ -258,7 +289,7 @@ mod tests {
     use scaletot_profile::SchemaHash;
 
     use super::*;
-    use crate::{ChainSchema, Reason, StateDef, Verdict, read_corpus};
+    use crate::{ChainSchema, Reason, StateDef, read_corpus};
 
     #[test]
     fn a_writer_whose_file_fails_says_so_and_stops() {
@@ -281,5 +312,32 @@ mod tests {
         assert_eq!(done, [record(1)]);
         corpus.append(&record(2)).unwrap();
         assert_eq!(read_corpus(&path, &schema).unwrap().1, [record(1), record(2)]);
+    }
+
+    #[test]
+    fn failed_records_are_removed_and_can_be_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("corpus.jsonl");
+        let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
+        let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
+        let abstained =
+            |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });
+        let failed = |id| {
+            let reason = Reason::TeacherFailed { message: "a\nline".to_owned() };
+            ChainRecord::new(UserId::Int(id), Verdict::Failed { reason })
+        };
+        let mut corpus = CorpusWriter::create(&path, &header).unwrap();
+        for record in [failed(1), abstained(2), failed(3), abstained(4)] {
+            corpus.append(&record).unwrap();
+        }
+        drop(corpus);
+        let (mut corpus, done, removed) = CorpusWriter::resume_without_failed(&path, &header).unwrap();
+        assert_eq!((done, removed), (vec![abstained(2), abstained(4)], 2));
+        corpus.append(&abstained(3)).unwrap();
+        assert!(matches!(corpus.append(&abstained(4)), Err(Error::DuplicateUser { first: 3, .. })));
+        drop(corpus);
+        let (_, _, removed) = CorpusWriter::resume_without_failed(&path, &header).unwrap();
+        assert_eq!(removed, 0);
+        assert_eq!(read_corpus(&path, &schema).unwrap().1, [abstained(2), abstained(4), abstained(3)]);
     }
 }

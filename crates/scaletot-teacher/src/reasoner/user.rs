@@ -6,15 +6,24 @@ use std::sync::Arc;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
 use scaletot_profile::ProfileTable;
-use scaletot_search::{Answer, Clock, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace};
+use scaletot_search::{
+    Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace,
+};
 
 use super::{Reasoner, rationale};
 use crate::error::{Error, Result};
 use crate::problem::ChainProblem;
 use crate::teacher::{LabelAnswer, Question, Teacher};
 
-/// The fields that the answer after a path rests on, if the teacher said so.
-type Told = HashMap<Vec<u16>, Option<Vec<String>>>;
+/// What is remembered of the answer after each path besides what the search keeps.
+type Told = HashMap<Vec<u16>, Remembered>;
+
+struct Remembered {
+    /// The fields that it rests on, if the teacher said so.
+    evidence: Option<Vec<String>>,
+    /// How many samples it counts, if it does.
+    samples: Option<u32>,
+}
 
 impl Reasoner<'_> {
     /// Reasons about the user in one row.
@@ -130,14 +139,15 @@ impl Reasoner<'_> {
             message: "expected a log-probability for at least one label, got none".to_owned(),
         })?;
         self.calibration.apply(state, &mut masses)?;
-        let entropy = match answer.missing.is_empty() {
-            true => EntropyInput::Exact,
-            false => self.partial(path, &answer),
+        let entropy = match (answer.samples, answer.missing.is_empty()) {
+            (Some(samples), _) => EntropyInput::Sampled { samples, estimator: EntropyEstimator::MillerMadow },
+            (None, true) => EntropyInput::Exact,
+            (None, false) => self.partial(path, &answer),
         };
         let (covered, tokens) = (answer.covered_mass(), answer.tokens);
         let items = (0..).zip(masses).filter(|(value, _)| !answer.missing.contains(&usize::from(*value)));
         let items = items.collect();
-        told.insert(path.to_vec(), answer.evidence);
+        told.insert(path.to_vec(), Remembered { evidence: answer.evidence, samples: answer.samples });
         Ok(Answer::Proposals { items, covered, entropy, tokens })
     }
 
@@ -223,9 +233,13 @@ impl Reasoner<'_> {
                 }
             }
             let before = &path.path[..k];
-            let evidence = told.get(before).cloned().flatten().unwrap_or_else(|| said.to_vec());
+            let told = told.get(before);
+            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| said.to_vec());
             let mut step = Step::exact(found.thought, distribution);
-            if let Some((low, high)) = found.interval {
+            if let Some(samples) = told.and_then(|told| told.samples) {
+                step.entropy = found.entropy;
+                step.entropy_source = EntropySource::MillerMadow { samples };
+            } else if let Some((low, high)) = found.interval {
                 step.entropy = found.entropy;
                 step.entropy_source = EntropySource::Interval { low, high };
             }

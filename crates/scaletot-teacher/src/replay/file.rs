@@ -28,6 +28,7 @@ pub(super) struct Entry {
     pub(super) log_probs: Vec<f64>,
     pub(super) tokens: u64,
     pub(super) evidence: Option<Vec<String>>,
+    pub(super) samples: Option<u32>,
 }
 
 impl Entry {
@@ -35,7 +36,8 @@ impl Entry {
     pub(super) fn rounded(answer: &LabelAnswer) -> Self {
         // `+ 0.0` turns -0 into 0, which JSON readers disagree about.
         let log_probs = answer.log_probs.iter().map(|lp| (lp * 1e4).round() / 1e4 + 0.0).collect();
-        Self { log_probs, tokens: answer.tokens, evidence: answer.evidence.clone() }
+        let (evidence, samples) = (answer.evidence.clone(), answer.samples);
+        Self { log_probs, tokens: answer.tokens, evidence, samples }
     }
 
     pub(super) fn answer(&self, cached: bool) -> LabelAnswer {
@@ -45,6 +47,7 @@ impl Entry {
             tokens: self.tokens,
             cached,
             evidence: self.evidence.clone(),
+            samples: self.samples,
         }
     }
 }
@@ -92,6 +95,8 @@ struct Line {
     t: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     e: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n: Option<u32>,
 }
 
 pub(super) fn short(key: &PromptKey) -> ShortKey {
@@ -146,7 +151,7 @@ pub(super) fn read(path: &Path) -> Result<Recording> {
     let mut entries = BTreeMap::new();
     for (index, line) in lines {
         let line = line.map_err(|source| Error::io(path, source))?;
-        let Line { k, p, t, e } =
+        let Line { k, p, t, e, n } =
             serde_json::from_str(&line).map_err(|error| at(index, format!("expected an answer: {error}")))?;
         let key = parse_key(&k).ok_or_else(|| {
             at(index, format!("expected a key of {} hexadecimal digits, got `{k}`", 2 * PromptKey::SHORT))
@@ -155,7 +160,7 @@ pub(super) fn read(path: &Path) -> Result<Recording> {
         if let Some(lp) = log_probs.iter().find(|lp| **lp > 1e-3) {
             return Err(at(index, format!("expected log-probabilities of at most 0, got {lp}")));
         }
-        if entries.insert(key, Entry { log_probs, tokens: t, evidence: e }).is_some() {
+        if entries.insert(key, Entry { log_probs, tokens: t, evidence: e, samples: n }).is_some() {
             return Err(at(
                 index,
                 format!("expected each key once, got {k} again: two prompts clash, or the file was edited"),
@@ -218,6 +223,7 @@ fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Resul
             p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
             t: entry.tokens,
             e: entry.evidence.clone(),
+            n: entry.samples,
         };
         serde_json::to_writer(&mut *writer, &line)?;
         writeln!(writer)?;

@@ -1,0 +1,106 @@
+//! Which label a token or a text stands for.
+
+use super::Endpoint;
+
+/// What a token may become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Matched {
+    /// One label.
+    One(usize),
+    /// Any of several that begin alike: what was said with the token, and the labels.
+    Several(String, Vec<usize>),
+    None,
+}
+
+/// The labels, of those `among`, that a text which goes on from `said` with `token` can become. A completion goes on with a
+/// space; a reply in a chat need not, and may be capitalised.
+pub(super) fn matched(
+    endpoint: Endpoint,
+    labels: &[String],
+    among: &[usize],
+    said: &str,
+    token: &str,
+) -> Matched {
+    // Vocabularies mark spaces in ways of their own.
+    let token = token.replace(['Ġ', '▁'], " ");
+    let text = format!("{said}{token}");
+    let fold = |text: &str| match endpoint {
+        Endpoint::Completions => text.to_owned(),
+        Endpoint::Chat => text.trim_start().to_lowercase(),
+    };
+    let (text, lead) = match endpoint {
+        Endpoint::Completions => (text, " "),
+        Endpoint::Chat => (fold(&text), ""),
+    };
+    if text.trim().is_empty() {
+        // A lone space goes on to any label.
+        let open = text.is_empty() || endpoint == Endpoint::Chat || text != " ";
+        return if open { Matched::None } else { Matched::Several(text, among.to_vec()) };
+    }
+    let whole = |label: usize| format!("{lead}{}", fold(&labels[label]));
+    // Said in full, and perhaps more; the longest such label.
+    let full = among.iter().copied().filter(|&label| is_said(&text, &whole(label)));
+    let full = full.max_by_key(|&label| labels[label].len());
+    let mut open: Vec<usize> =
+        among.iter().copied().filter(|&label| whole(label).starts_with(text.as_str())).collect();
+    if let Some(label) = full.filter(|label| !open.contains(label)) {
+        open.push(label);
+    }
+    match &open[..] {
+        [] => Matched::None,
+        [one] => Matched::One(*one),
+        _ => Matched::Several(text, open),
+    }
+}
+
+/// The label that an answer begins with; the longest, where one begins another. Case and space around it do not count.
+pub(super) fn said(labels: &[String], text: &str) -> Option<usize> {
+    let text = text.trim_start().to_lowercase();
+    let begins = |label: &usize| is_said(&text, &labels[*label].to_lowercase());
+    (0..labels.len()).filter(begins).max_by_key(|label| labels[*label].len())
+}
+
+/// Whether a text is a label, or goes on after it with something that is no part of a word.
+fn is_said(text: &str, label: &str) -> bool {
+    text.strip_prefix(label).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels() -> Vec<String> {
+        ["low", "very low", "very high", "high", "highest"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn tokens_are_told_apart_or_left_open() {
+        let all: Vec<usize> = (0..5).collect();
+        let on = |said: &str, token: &str| matched(Endpoint::Completions, &labels(), &all, said, token);
+        assert_eq!(on("", " low"), Matched::One(0));
+        assert_eq!(on("", "Ġlow"), Matched::One(0));
+        assert_eq!(on("", " lo"), Matched::One(0));
+        assert_eq!(on("", " very"), Matched::Several(" very".into(), vec![1, 2]));
+        assert_eq!(on(" very", " high"), Matched::One(2));
+        assert_eq!(on("", " high"), Matched::Several(" high".into(), vec![3, 4]));
+        assert_eq!(on(" high", "est"), Matched::One(4));
+        assert_eq!(on(" high", "."), Matched::One(3));
+        assert_eq!(on("", " "), Matched::Several(" ".into(), all.clone()));
+        for other in ["low", " lowly", " the", "", "\n"] {
+            assert_eq!(on("", other), Matched::None, "{other:?}");
+        }
+        let chat = |token: &str| matched(Endpoint::Chat, &labels(), &all, "", token);
+        assert_eq!((chat("Low"), chat(" low")), (Matched::One(0), Matched::One(0)));
+        assert!(matches!(chat("Very"), Matched::Several(..)));
+    }
+
+    #[test]
+    fn answers_begin_with_a_label() {
+        let said = |text: &str| said(&labels(), text);
+        assert_eq!(said(" Very low."), Some(1));
+        assert_eq!(said("highest"), Some(4));
+        assert_eq!(said("high, I think"), Some(3));
+        assert_eq!(said("lower"), None);
+        assert_eq!(said("I say low"), None);
+    }
+}

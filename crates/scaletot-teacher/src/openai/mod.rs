@@ -1,0 +1,393 @@
+//! Language models behind any OpenAI-compatible server: llama.cpp, vLLM, Ollama and many others.
+//!
+//! A label's probability is read off in one of three ways ([`Scoring`]), and which of them a server can do is found out with
+//! the first question: the most probable next tokens; the log-probabilities of the given labels, where the server echoes
+//! prompts with theirs; or the shares of sampled answers, guided to the labels where the server can.
+
+mod labels;
+mod reply;
+mod request;
+mod transport;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::teacher::{LabelAnswer, Question, Teacher};
+
+use labels::Matched;
+use reply::Reply;
+use transport::Transport;
+
+/// Which of a server's endpoints is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/completions`: the model continues the prompt, as base models and small ones do best.
+    #[default]
+    Completions,
+    /// `/chat/completions`: the model is told to complete the sentence with one of the labels.
+    Chat,
+}
+
+/// How a distribution over labels is obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scoring {
+    /// One token with the log-probabilities of the most probable ones. Labels are told apart by their first tokens; where
+    /// two begin alike, the question is asked on from there (completions) or sampled (chat). Labels that are not among the
+    /// tokens are missing from the answer.
+    TopTokens {
+        /// How many tokens to ask for.
+        top: u32,
+    },
+    /// The prompt with each label appended, echoed with log-probabilities: one request per label, nothing is missing.
+    Echo,
+    /// Sampled answers, counted.
+    Sample {
+        /// How many.
+        samples: u32,
+        /// Whether the server is told to answer with one of the labels (`structured_outputs`, as vLLM has it).
+        guided: bool,
+    },
+}
+
+/// A model behind an OpenAI-compatible server.
+///
+/// It asks once and says what went wrong; wrap it in [`Retry`](crate::Retry) for another try, and in
+/// [`Cached`](crate::Cached) or a [`Recorder`](crate::Recorder) to ask equal prompts once. The API key is read from the
+/// environment, sent to the server and nowhere else: it is not in `Debug`, errors, logs or traces.
+///
+/// ```no_run
+/// use scaletot_teacher::openai::OpenAi;
+/// use scaletot_teacher::{Retry, RetryPolicy};
+///
+/// let model = OpenAi::builder("http://127.0.0.1:8080/v1", "smollm2").build()?;
+/// let teacher = Retry::new(model, RetryPolicy::default())?;
+/// # Ok::<(), scaletot_teacher::Error>(())
+/// ```
+pub struct OpenAi {
+    transport: Transport,
+    /// The name that answers are known by.
+    model: String,
+    /// The name that the server knows.
+    served: String,
+    endpoint: Endpoint,
+    top: u32,
+    samples: u32,
+    /// How distributions are obtained, once it is known.
+    scoring: Mutex<Option<Scoring>>,
+}
+
+/// Sets up an [`OpenAi`].
+#[derive(Debug, Clone)]
+pub struct OpenAiBuilder {
+    url: String,
+    model: String,
+    name: Option<String>,
+    endpoint: Endpoint,
+    scoring: Option<Scoring>,
+    top: u32,
+    samples: u32,
+    timeout: Duration,
+    key_variable: String,
+}
+
+impl OpenAiBuilder {
+    /// The name in prompt keys, replay files and corpus headers; by default the model, the endpoint and the server's address.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The endpoint; by default completions.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// How distributions are obtained; by default whatever the server can do, in the order of [`Scoring`].
+    #[must_use]
+    pub fn scoring(mut self, scoring: Scoring) -> Self {
+        self.scoring = Some(scoring);
+        self
+    }
+
+    /// Most probable tokens to ask for, at least 1; by default 20. Where a server refuses so many, 5 are asked for.
+    #[must_use]
+    pub fn top(mut self, top: u32) -> Self {
+        self.top = top;
+        self
+    }
+
+    /// Samples where nothing else can be had, at least 1; by default 20.
+    #[must_use]
+    pub fn samples(mut self, samples: u32) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// Time limit of one request; by default 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The environment variable that holds the API key, if there is one; by default `OPENAI_API_KEY`.
+    #[must_use]
+    pub fn key_variable(mut self, variable: impl Into<String>) -> Self {
+        self.key_variable = variable.into();
+        self
+    }
+
+    /// The teacher. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the address is no `http` or `https` one, a number is 0, the key is not printable ASCII, or echo is
+    /// wanted of a chat endpoint.
+    pub fn build(self) -> Result<OpenAi> {
+        let url = self.url.trim_end_matches('/').to_owned();
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(Error::config("server", format!("expected an http or https address, got `{url}`")));
+        }
+        let wanted = match self.scoring {
+            Some(Scoring::TopTokens { top }) => ("top", top),
+            Some(Scoring::Sample { samples, .. }) => ("samples", samples),
+            _ => ("top and samples", self.top.min(self.samples)),
+        };
+        if wanted.1 == 0 {
+            return Err(Error::config(wanted.0, "expected at least 1, got 0"));
+        }
+        if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
+            return Err(Error::config("scoring", "expected one that a chat endpoint has, got echo"));
+        }
+        let key = std::env::var(&self.key_variable).ok().filter(|key| !key.is_empty());
+        if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            let message = "expected an API key of printable ASCII without spaces, got something else";
+            return Err(Error::config(self.key_variable, message));
+        }
+        let path = match self.endpoint {
+            Endpoint::Completions => "completions",
+            Endpoint::Chat => "chat/completions",
+        };
+        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {url}", self.model));
+        Ok(OpenAi {
+            transport: Transport::new(format!("{url}/{path}"), key, self.timeout),
+            model: name,
+            served: self.model,
+            endpoint: self.endpoint,
+            top: self.top,
+            samples: self.samples,
+            scoring: Mutex::new(self.scoring),
+        })
+    }
+}
+
+/// What came of one way of scoring.
+enum Scored {
+    Answer(LabelAnswer),
+    /// The server cannot do it.
+    Unsupported,
+    /// It cannot be done for these labels, or none of them was found.
+    Undecided(u64),
+}
+
+impl OpenAi {
+    /// A model behind the server at `url`, the address that ends in `/v1` for most.
+    #[must_use]
+    pub fn builder(url: impl Into<String>, model: impl Into<String>) -> OpenAiBuilder {
+        OpenAiBuilder {
+            url: url.into(),
+            model: model.into(),
+            name: None,
+            endpoint: Endpoint::default(),
+            scoring: None,
+            top: 20,
+            samples: 20,
+            timeout: Duration::from_secs(60),
+            key_variable: "OPENAI_API_KEY".to_owned(),
+        }
+    }
+
+    /// How distributions are obtained; `None` until the first question has found out.
+    #[must_use]
+    pub fn scoring(&self) -> Option<Scoring> {
+        *self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, scoring: Scoring) {
+        let mut settled = self.scoring.lock().unwrap_or_else(PoisonError::into_inner);
+        if *settled != Some(scoring) {
+            tracing::info!(model = self.model, ?scoring, "how label probabilities are obtained");
+            *settled = Some(scoring);
+        }
+    }
+
+    /// Tries what servers can do, the best first.
+    fn find_out(&self, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
+        let mut tokens = 0;
+        for top in [self.top, self.top.min(5)] {
+            match self.top_tokens(question, top) {
+                Ok(Scored::Answer(answer)) => {
+                    self.settle(Scoring::TopTokens { top });
+                    return Ok(answer);
+                }
+                Ok(Scored::Unsupported) => break,
+                Ok(Scored::Undecided(spent)) => {
+                    tokens += spent;
+                    break;
+                }
+                // Some servers take 5 at most, and say so.
+                Err(Fault::Refused { message, .. }) if message.contains("logprobs") => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        if self.endpoint == Endpoint::Completions
+            && let Ok(Scored::Answer(mut answer)) = self.echo(question)
+        {
+            self.settle(Scoring::Echo);
+            answer.tokens += tokens;
+            return Ok(answer);
+        }
+        for guided in [true, false] {
+            match self.sample(question, self.samples, guided) {
+                Ok(mut answer) => {
+                    self.settle(Scoring::Sample { samples: self.samples, guided });
+                    answer.tokens += tokens;
+                    return Ok(answer);
+                }
+                // A parameter that the server does not know.
+                Err(Fault::Refused { .. }) if guided => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::Unusable {
+            message: "expected a way to obtain label probabilities, found none".to_owned(),
+        })
+    }
+
+    fn by(&self, scoring: Scoring, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
+        let tried = match scoring {
+            Scoring::TopTokens { top } => self.top_tokens(question, top)?,
+            Scoring::Echo => self.echo(question)?,
+            Scoring::Sample { samples, guided } => return self.sample(question, samples, guided),
+        };
+        match tried {
+            Scored::Answer(answer) => Ok(answer),
+            Scored::Undecided(tokens) => {
+                let mut answer = self.sample(question, self.samples, false)?;
+                answer.tokens += tokens;
+                Ok(answer)
+            }
+            Scored::Unsupported => {
+                let message = format!("expected log-probabilities for {scoring:?}, got none");
+                Err(Fault::Unusable { message })
+            }
+        }
+    }
+
+    /// Reads labels off the most probable next tokens; where labels begin alike, asks on from there.
+    fn top_tokens(&self, question: &Question<'_>, top: u32) -> Result<Scored, Fault> {
+        let mut probabilities = vec![0.0; question.labels.len()];
+        let mut tokens = 0;
+        // What was said beyond the prompt, its probability, and the labels that it may become.
+        let all = (0..question.labels.len()).collect::<Vec<_>>();
+        let mut open = vec![(String::new(), 1.0, all)];
+        while let Some((said, mass, among)) = open.pop() {
+            let body = request::next_token(self.endpoint, &self.served, question, &said, top);
+            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            tokens += reply.tokens;
+            let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
+            for (token, log_prob) in next {
+                let p = mass * log_prob.exp();
+                match labels::matched(self.endpoint, question.labels, &among, &said, &token) {
+                    Matched::One(label) => probabilities[label] += p,
+                    Matched::Several(..) if self.endpoint == Endpoint::Chat => {
+                        return Ok(Scored::Undecided(tokens));
+                    }
+                    // A thousandth of the mass is not worth a question.
+                    Matched::Several(said, among) if p > 1e-3 => open.push((said, p, among)),
+                    Matched::Several(..) | Matched::None => {}
+                }
+            }
+        }
+        if probabilities.iter().all(|p| *p == 0.0) {
+            return Ok(Scored::Undecided(tokens));
+        }
+        let log_probs = probabilities.iter().map(|p| p.ln().min(0.0)).collect();
+        Ok(Scored::Answer(LabelAnswer::new(log_probs, tokens)))
+    }
+
+    /// Reads each label's log-probability off an echoed prompt.
+    fn echo(&self, question: &Question<'_>) -> Result<Scored, Fault> {
+        let mut log_probs = Vec::with_capacity(question.labels.len());
+        let mut tokens = 0;
+        for label in question.labels {
+            let body = request::echo(&self.served, question, label);
+            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            tokens += reply.tokens;
+            match reply.echoed(&question.prompt, label) {
+                Some(log_prob) => log_probs.push(log_prob),
+                None => return Ok(Scored::Unsupported),
+            }
+        }
+        Ok(Scored::Answer(LabelAnswer::new(log_probs, tokens)))
+    }
+
+    /// Counts sampled answers.
+    fn sample(&self, question: &Question<'_>, samples: u32, guided: bool) -> Result<LabelAnswer, Fault> {
+        let mut counts = vec![0_u32; question.labels.len()];
+        let (mut drawn, mut tokens) = (0, 0);
+        while drawn < samples {
+            let body = request::sample(self.endpoint, &self.served, question, samples - drawn, guided);
+            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            tokens += reply.tokens;
+            // Some servers give one choice whatever is asked for.
+            for text in reply.texts.iter().take((samples - drawn) as usize) {
+                drawn += 1;
+                if let Some(label) = labels::said(question.labels, text) {
+                    counts[label] += 1;
+                }
+            }
+        }
+        if counts.iter().all(|count| *count == 0) {
+            let message = format!("expected one of the labels among {samples} sampled answers, got none");
+            return Err(Fault::Unusable { message });
+        }
+        let log_probs = counts.iter().map(|count| (f64::from(*count) / f64::from(samples)).ln()).collect();
+        let mut answer = LabelAnswer::new(log_probs, tokens);
+        answer.samples = Some(samples);
+        Ok(answer)
+    }
+}
+
+impl Teacher for OpenAi {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let answered = match self.scoring() {
+            Some(scoring) => self.by(scoring, question),
+            None => self.find_out(question),
+        };
+        answered.map_err(|fault| Error::Server { model: self.model.clone(), fault })
+    }
+}
+
+impl fmt::Debug for OpenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAi")
+            .field("model", &self.model)
+            .field("served", &self.served)
+            .field("endpoint", &self.endpoint)
+            .field("scoring", &self.scoring())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! Another try for faults that pass.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::key::PromptKey;
+use crate::teacher::{LabelAnswer, Question, Teacher};
+
+/// How [`Retry`] tries again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// Most attempts at one question, the first among them; at least 1.
+    pub attempts: u32,
+    /// The wait before the second attempt is drawn between 0 and this; it doubles with every further attempt ("full jitter").
+    pub base: Duration,
+    /// The longest wait that is drawn. What a server asks for with `Retry-After` is honoured beyond it.
+    pub most: Duration,
+    /// Most time for one question, waits included; an attempt under way is not broken off by it.
+    pub deadline: Duration,
+    /// Retries that every question adds to the budget, at least 0: with 0.2 a fifth of the traffic may be retries.
+    pub ratio: f64,
+    /// Retries in the budget at the beginning, and the most that it holds.
+    pub reserve: u32,
+    /// Failures in a row, over all threads, that open the circuit breaker; at least 1.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open. Questions wait that long, then a single one is let through to try.
+    pub breaker_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 6 attempts, waits from 0.25 s to 30 s, 5 min for a question, a budget of 100 retries that refills by 0.2 a question, and a
+    /// breaker that opens after 20 failures in a row for 10 s.
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            base: Duration::from_millis(250),
+            most: Duration::from_secs(30),
+            deadline: Duration::from_secs(300),
+            ratio: 0.2,
+            reserve: 100,
+            breaker_failures: 20,
+            breaker_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl RetryPolicy {
+    fn validate(&self) -> Result<()> {
+        let wrong = |what: &str, expected: &str, found: String| {
+            Err(Error::config(format!("retry policy, {what}"), format!("expected {expected}, got {found}")))
+        };
+        match self {
+            Self { attempts: 0, .. } => wrong("attempts", "at least 1", "0".to_owned()),
+            Self { breaker_failures: 0, .. } => wrong("breaker_failures", "at least 1", "0".to_owned()),
+            Self { ratio, .. } if !(ratio.is_finite() && *ratio >= 0.0) => {
+                wrong("ratio", "a finite number of at least 0", ratio.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Asks a teacher again when its [`Fault`] may pass: exponential back-off with jitter, a budget of retries shared by all
+/// threads, so that a server in trouble is not asked many times over, and a circuit breaker that leaves it alone for a
+/// while.
+///
+/// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
+pub struct Retry<T> {
+    inner: T,
+    policy: RetryPolicy,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Retries that may be made.
+    budget: f64,
+    failures: u32,
+    /// When the breaker lets the next question through to try; `None` while it is closed.
+    open_until: Option<Instant>,
+    jitter: ChaCha8Rng,
+    retries: u64,
+}
+
+impl<T: Teacher> Retry<T> {
+    /// Wraps `inner`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the policy allows no attempt, or its numbers are out of range.
+    pub fn new(inner: T, policy: RetryPolicy) -> Result<Self> {
+        policy.validate()?;
+        // Threads and processes need not wait alike, but a run should be the same twice.
+        let jitter = ChaCha8Rng::seed_from_u64(0);
+        let budget = f64::from(policy.reserve);
+        let state = State { budget, failures: 0, open_until: None, jitter, retries: 0 };
+        Ok(Self { inner, policy, state: Mutex::new(state) })
+    }
+
+    /// The wrapped teacher.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// Retries made so far.
+    pub fn retries(&self) -> u64 {
+        self.lock().retries
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while the breaker is open.
+    fn pass_breaker(&self, deadline: Instant) -> Result<(), Fault> {
+        loop {
+            let wait = {
+                let mut state = self.lock();
+                let Some(until) = state.open_until else { return Ok(()) };
+                let now = Instant::now();
+                if now >= until {
+                    // This question tries; the others wait for what becomes of it.
+                    state.open_until = Some(now + self.policy.breaker_pause);
+                    return Ok(());
+                }
+                if until > deadline {
+                    return Err(Fault::CircuitOpen { failures: state.failures });
+                }
+                until - now
+            };
+            // Woken early if another question finds the server well again.
+            sleep(wait.min(Duration::from_millis(50)));
+        }
+    }
+
+    /// Takes note of how an attempt ended; says how long to wait before the next, or that there is none.
+    fn after(&self, fault: Option<&Fault>, attempt: u32) -> Option<Duration> {
+        let mut state = self.lock();
+        let Some(fault) = fault.filter(|fault| fault.is_transient()) else {
+            state.failures = 0;
+            state.open_until = None;
+            return None;
+        };
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= self.policy.breaker_failures {
+            tracing::warn!(failures = state.failures, "the teacher's server is left alone for a while");
+            state.open_until = Some(Instant::now() + self.policy.breaker_pause);
+        }
+        if attempt >= self.policy.attempts || state.budget < 1.0 {
+            return None;
+        }
+        state.budget -= 1.0;
+        state.retries += 1;
+        let most = self.policy.base.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
+        let unit = (state.jitter.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        let drawn = most.min(self.policy.most).mul_f64(unit);
+        Some(fault.retry_after().map_or(drawn, |asked| asked + drawn.min(asked / 4)))
+    }
+}
+
+impl<T: Teacher> Teacher for Retry<T> {
+    fn model(&self) -> &str {
+        self.inner.model()
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let began = Instant::now();
+        let deadline = began + self.policy.deadline;
+        {
+            let mut state = self.lock();
+            state.budget = (state.budget + self.policy.ratio).min(f64::from(self.policy.reserve).max(1.0));
+        }
+        let mut attempt = 1;
+        loop {
+            let model = || self.inner.model().to_owned();
+            self.pass_breaker(deadline).map_err(|fault| Error::Server { model: model(), fault })?;
+            let error = match self.inner.answer(question) {
+                Ok(answer) => {
+                    self.after(None, attempt);
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let Error::Server { fault, .. } = &error else { return Err(error) };
+            let wait = self.after(Some(fault), attempt);
+            if !fault.is_transient() {
+                return Err(error);
+            }
+            match wait.filter(|wait| Instant::now() + *wait < deadline) {
+                Some(wait) => {
+                    tracing::debug!(attempt, wait_ms = wait.as_millis() as u64, %fault, "asking again");
+                    sleep(wait);
+                }
+                None => {
+                    let seconds = began.elapsed().as_secs_f64();
+                    return Err(Error::GaveUp { attempts: attempt, seconds, source: Box::new(error) });
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
+        self.inner.cache_key(question)
+    }
+}
+
+impl<T: Teacher> fmt::Debug for Retry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("model", &self.model())
+            .field("policy", &self.policy)
+            .field("retries", &self.retries())
+            .finish_non_exhaustive()
+    }
+}
