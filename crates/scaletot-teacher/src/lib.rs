@@ -69,7 +69,7 @@
 //!
 //! - [`Teacher`] answers a [`Question`] with a [`LabelAnswer`]: `ln p(label | prompt)` for every value of one state.
 //!   Implementations: [`Rules`], [`Replay`], `gguf::Gguf` (feature `gguf`), `openai::OpenAi` (feature `openai`), and the wrappers
-//!   [`Recorder`], [`Cached`] and [`Retry`].
+//!   [`Recorder`], [`Cached`], [`Retry`], [`Fallback`] and [`Ensemble`].
 //! - [`Prompter`] puts a profile and the states so far into words.
 //! - [`Calibration`] divides answers by the teacher's mean prediction over a batch of unlabelled users.
 //! - [`CoveragePlan`] picks the users that are reasoned about at all.
@@ -86,6 +86,7 @@
 
 mod cached;
 mod calibration;
+mod combine;
 mod coverage;
 mod error;
 mod fault;
@@ -108,6 +109,7 @@ pub mod teacher;
 
 pub use cached::Cached;
 pub use calibration::Calibration;
+pub use combine::{Ensemble, Fallback};
 pub use coverage::{Coverage, CoveragePlan, CoveredUsers, SegmentCoverage};
 pub use error::{Error, Result};
 pub use fault::Fault;

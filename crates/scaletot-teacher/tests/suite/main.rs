@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are outside of test functions")]
 
 mod calibration;
+mod combining;
 mod common;
 mod coverage;
 mod faults;
