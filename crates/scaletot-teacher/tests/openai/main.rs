@@ -10,7 +10,9 @@
 #[allow(dead_code, reason = "shared with the other suite")]
 mod common;
 
+mod capacity;
 mod faults;
+mod real;
 mod runs;
 mod scoring;
 mod server;
