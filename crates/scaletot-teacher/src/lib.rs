@@ -110,7 +110,7 @@ pub mod teacher;
 pub use cached::Cached;
 pub use calibration::Calibration;
 pub use combine::{Ensemble, Fallback};
-pub use coverage::{Coverage, CoveragePlan, CoveredUsers, SegmentCoverage};
+pub use coverage::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage, SegmentCoverage};
 pub use error::{Error, Result};
 pub use fault::Fault;
 pub use key::{PromptKey, prompt_key};

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Segments, TableBuilder};
-use scaletot_teacher::{Coverage, CoveragePlan, CoveredUsers};
+use scaletot_teacher::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage};
 
 /// Users with a segment, and with a profile or without.
 fn users(kinds: &[(u8, bool)]) -> (ProfileTable, Segments) {
@@ -98,4 +98,89 @@ fn refuses_what_cannot_be_covered_and_says_what_can() {
 
     let text = serde_json::to_string(&covered).unwrap();
     assert_eq!(serde_json::from_str::<CoveredUsers>(&text).unwrap(), covered);
+}
+
+/// Users with three fields, many of them alike.
+fn crowd(cells: &[(u8, u8, u8)]) -> ProfileTable {
+    let schema = ProfileSchema::builder("crowd")
+        .field(FieldSpec::categorical("city", ["a", "b", "c", "d"]))
+        .field(FieldSpec::ordinal("age", ["1", "2", "3", "4"]))
+        .field(FieldSpec::numeric("income"))
+        .build()
+        .unwrap();
+    let mut builder = TableBuilder::new(schema);
+    for (id, (city, age, income)) in (0..).zip(cells) {
+        let text = |n: u8, of: &[&str]| of.get(usize::from(n)).map_or(String::new(), |t| (*t).to_owned());
+        let income = if *income == 0 { String::new() } else { income.to_string() };
+        builder
+            .push_text(
+                id,
+                &[&text(*city, &["a", "b", "c", "d"]), &text(*age, &["1", "2", "3", "4"]), &income],
+            )
+            .unwrap();
+    }
+    builder.finish()
+}
+
+/// Mean similarity of all eligible users to their nearest covered one, from the shares within each distance.
+fn served(coverage: &ProfileCoverage) -> f64 {
+    (0..1_000).map(|at| coverage.within(f64::from(at) / 1_000.0)).sum::<f64>() / 1_000.0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Chosen profiles are distinct while there are any left, nested, and serve the crowd better than chance and nearly as well as the
+    /// best pair.
+    #[test]
+    fn chosen_profiles_stand_for_the_others(
+        cells in prop::collection::vec((0..5_u8, 0..5_u8, 0..4_u8), 8..40), n in 1..10_usize, seed in any::<u64>(),
+    ) {
+        let table = crowd(&cells);
+        let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().seed(seed);
+        let covered = plan(n).profiles(&table).unwrap();
+        let coverage = ProfileCoverage::of(&table, covered.rows(), 0).unwrap();
+        prop_assert_eq!(covered.rows().len(), n.min(covered.eligible()));
+        // A user without any populated field is not eligible here, and counts as uncovered at most.
+        prop_assert_eq!(coverage.covered, n.min(coverage.distinct).min(coverage.covered.max(1)));
+        let more = plan(n + 3).profiles(&table).unwrap();
+        prop_assert!(covered.rows().iter().all(|row| more.rows().contains(row)));
+        prop_assert!((coverage.within(1.0) - 1.0).abs() < 1e-9);
+        let whole = ProfileCoverage::of(&table, &(0..table.len()).collect::<Vec<_>>(), 0).unwrap();
+        prop_assert!((whole.within(0.0) - 1.0).abs() < 1e-9 && whole.distinct_share() == 1.0);
+        // Greedy is within 1 - 1/e of any choice, the best among them.
+        let eligible: Vec<usize> = (0..table.len()).filter(|&row| table.populated(row) > 0).collect();
+        let two = ProfileCoverage::of(&table, plan(2).profiles(&table).unwrap().rows(), 1).unwrap();
+        for (i, a) in eligible.iter().enumerate() {
+            for b in &eligible[i + 1..] {
+                let other = ProfileCoverage::of(&table, &[*a, *b], 1).unwrap();
+                prop_assert!(served(&two) >= (1.0 - (-1.0_f64).exp()) * served(&other) - 2e-3);
+            }
+        }
+    }
+}
+
+#[test]
+fn common_profiles_come_first_and_random_users_fill_up() {
+    let cells: Vec<(u8, u8, u8)> =
+        (0..100).map(|user| if user < 90 { (0, 0, 1) } else { (3, 3, 3) }).collect();
+    let table = crowd(&cells);
+    let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().profiles(&table).unwrap();
+    assert!(plan(1).rows()[0] < 90);
+    let two = ProfileCoverage::of(&table, plan(2).rows(), 1).unwrap();
+    assert_eq!((two.distinct, two.covered, two.within(0.0)), (2, 2, 1.0));
+    assert_eq!(plan(30).rows().len(), 30);
+}
+
+/// Two hundred thousand users take seconds, not hours.
+#[test]
+fn many_users_are_planned_for_quickly() {
+    let cells: Vec<(u8, u8, u8)> = (0..200_000_u32)
+        .map(|user| ((user % 5) as u8, (user / 7 % 5) as u8, (user / 31 % 200) as u8))
+        .collect();
+    let table = crowd(&cells);
+    let covered = CoveragePlan::new(Coverage::Share(0.001)).unwrap().profiles(&table).unwrap();
+    assert_eq!(covered.rows().len(), 200);
+    let coverage = ProfileCoverage::of(&table, covered.rows(), 1).unwrap();
+    assert!(coverage.within(0.1) > 0.9, "{}", coverage.within(0.1));
 }

@@ -3,6 +3,8 @@
 //! A language model cannot reason about everybody, so a plan picks the share of the population it will see. The
 //! choice is made before any answer and without any outcome, from who has enough profile to reason about.
 
+mod profiles;
+
 use std::cmp::Reverse;
 
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +13,8 @@ use scaletot_profile::{ProfileTable, Segments};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+pub use profiles::ProfileCoverage;
 
 /// How many users to cover.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -24,7 +28,8 @@ pub enum Coverage {
     Count(usize),
 }
 
-/// Picks users at random, or stratified by segment, among those with enough populated fields.
+/// Picks users at random, stratified by segment, or so that their profiles stand for all, among those with enough populated
+/// fields.
 ///
 /// With the same seed a greater coverage contains a smaller one (per segment, if stratified, as far as the
 /// segment's number grows), so that coverage curves compare like with like.
