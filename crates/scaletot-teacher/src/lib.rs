@@ -69,7 +69,7 @@
 //!
 //! - [`Teacher`] answers a [`Question`] with a [`LabelAnswer`]: `ln p(label | prompt)` for every value of one state.
 //!   Implementations: [`Rules`], [`Replay`], `gguf::Gguf` (feature `gguf`), `openai::OpenAi` (feature `openai`), and the wrappers
-//!   [`Recorder`], [`Cached`], [`Retry`], [`Fallback`] and [`Ensemble`].
+//!   [`Recorder`], [`Cached`], [`DiskCached`], [`Retry`], [`Fallback`] and [`Ensemble`].
 //! - [`Prompter`] puts a profile and the states so far into words.
 //! - [`Calibration`] divides answers by the teacher's mean prediction over a batch of unlabelled users.
 //! - [`CoveragePlan`] picks the users that are reasoned about at all.
@@ -88,6 +88,7 @@ mod cached;
 mod calibration;
 mod combine;
 mod coverage;
+mod disk;
 mod error;
 mod fault;
 #[cfg(feature = "gguf")]
@@ -111,6 +112,7 @@ pub use cached::Cached;
 pub use calibration::Calibration;
 pub use combine::{Ensemble, Fallback};
 pub use coverage::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage, SegmentCoverage};
+pub use disk::DiskCached;
 pub use error::{Error, Result};
 pub use fault::Fault;
 pub use key::{PromptKey, prompt_key};

@@ -5,6 +5,7 @@ mod calibration;
 mod combining;
 mod common;
 mod coverage;
+mod disk;
 mod faults;
 mod prompts;
 mod reasoning;
