@@ -75,7 +75,7 @@
 //! - [`CoveragePlan`] picks the users that are reasoned about at all.
 //! - [`Reasoner`] drives one search per user ([`ChainProblem`] binds chain and search), judges what comes out, and runs
 //!   over many users with a worker pool, resumably and with the same bytes for any number of workers.
-//! - [`Ledger`] counts what it all costs.
+//! - [`Ledger`] counts what it all costs, and [`Prices`] put it into money.
 //!
 //! # Features
 //!
@@ -87,6 +87,7 @@
 mod cached;
 mod calibration;
 mod combine;
+mod cost;
 mod coverage;
 mod disk;
 mod error;
@@ -111,6 +112,7 @@ pub mod teacher;
 pub use cached::Cached;
 pub use calibration::Calibration;
 pub use combine::{Ensemble, Fallback};
+pub use cost::{Price, Prices, RunCost};
 pub use coverage::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage, SegmentCoverage};
 pub use disk::DiskCached;
 pub use error::{Error, Result};
