@@ -1,6 +1,6 @@
 //! Fits the calibration to a batch of users.
 
-use scaletot_profile::ProfileTable;
+use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 
 use super::Reasoner;
 use crate::calibration::{Calibration, MeanPrediction, normalise};
@@ -24,11 +24,8 @@ impl Reasoner<'_> {
     /// teacher's error if it could not answer about anybody.
     pub fn fit_calibration(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
         self.check(table, rows)?;
-        let mut users: Vec<User> = rows
-            .iter()
-            .filter(|&&row| table.populated(row) >= self.min_populated)
-            .map(|&row| User { row, profile: self.prompter.profile(table, row), path: Vec::new() })
-            .collect();
+        let eligible = rows.iter().copied().filter(|&row| table.populated(row) >= self.min_populated);
+        let users: Vec<User> = eligible.map(|row| self.unasked(table, row)).collect();
         if users.is_empty() {
             let message = format!(
                 "expected a user with at least {} populated fields to fit on, got none among {}",
@@ -37,6 +34,29 @@ impl Reasoner<'_> {
             );
             return Err(Error::config("calibration", message));
         }
+        self.fit(table, users)
+    }
+
+    /// The prediction per state for a profile of which nothing is known, as a [`Calibration`] of strength 1: contextual
+    /// calibration (Zhao et al., ICML 2021). It costs a question per state and needs no users, but rests on one prompt that
+    /// no user has; where a batch of users is at hand [`fit_calibration`](Self::fit_calibration) is the safer choice.
+    ///
+    /// # Errors
+    ///
+    /// The teacher's, if it could not answer.
+    pub fn contextual_calibration(&self, schema: &ProfileSchema) -> Result<Calibration> {
+        let mut blank = TableBuilder::new(schema.clone());
+        blank.push_values(0, &vec![None; schema.fields().len()])?;
+        let table = blank.finish();
+        self.check(&table, &[0])?;
+        self.fit(&table, vec![self.unasked(&table, 0)])
+    }
+
+    fn unasked(&self, table: &ProfileTable, row: usize) -> User {
+        User { row, profile: self.prompter.profile(table, row), path: Vec::new() }
+    }
+
+    fn fit(&self, table: &ProfileTable, mut users: Vec<User>) -> Result<Calibration> {
         let fitted_on = users.len();
         let chain = self.chain();
         let mut priors: Vec<Vec<f64>> =

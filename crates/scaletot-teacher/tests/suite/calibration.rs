@@ -162,3 +162,24 @@ fn fitting_needs_somebody_and_the_right_model() {
     let other = Calibration::identity("another", &chain_schema());
     assert!(matches!(reasoner.set_calibration(other), Err(Error::Config { .. })));
 }
+
+/// What a teacher says of nobody is divided out of what it says of anybody.
+#[test]
+fn a_blank_profile_calibrates_without_users() {
+    let table = table(20);
+    let teacher = Arbitrary::default();
+    let mut reasoner = Reasoner::builder(&teacher, prompter(&table)).build().unwrap();
+    let calibration = reasoner.contextual_calibration(table.schema()).unwrap();
+    assert_eq!((calibration.users(), calibration.strength()), (1, 1.0));
+    assert_eq!(teacher.calls.load(std::sync::atomic::Ordering::Relaxed), 4, "a question per state");
+    let chain = chain_schema();
+    let prompt = reasoner.prompter().prompt(&table, 0, 0, &[]);
+    let blank = prompt.replacen(&reasoner.prompter().profile(&table, 0), "A customer", 1);
+    let labels = chain.states()[0].values();
+    let asked =
+        Question { prompt: blank, labels, table: &table, row: 0, schema: &chain, state: 0, path: &[] };
+    let said = teacher.answer(&asked).unwrap().distribution().unwrap();
+    assert!(calibration.prior(0).unwrap().iter().zip(&said).all(|(a, b)| (a - b).abs() < 1e-12));
+    reasoner.set_calibration(calibration).unwrap();
+    assert!(reasoner.header(&table).unwrap().settings["calibration"]["users"] == 1);
+}
