@@ -1,0 +1,25 @@
+//! Whatever a file holds, reading it as a corpus, and resuming it, gives records or an error.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use scaletot_chain::{ChainSchema, CorpusHeader, CorpusWriter, read_corpus};
+use scaletot_profile::SchemaHash;
+
+static SCHEMA: LazyLock<ChainSchema> = LazyLock::new(scaletot_fuzz::schema);
+
+fuzz_target!(|data: &[u8]| {
+    let path = std::env::temp_dir().join(format!("scaletot-fuzz-{}.jsonl", std::process::id()));
+    std::fs::write(&path, data).unwrap();
+    let read = read_corpus(&path, &SCHEMA);
+    let header = match &read {
+        Ok((header, _)) => header.clone(),
+        Err(_) => CorpusHeader::new(SchemaHash::of(b"p"), &SCHEMA, "t", 1),
+    };
+    // What can be read can be resumed, with the same records.
+    match (read, CorpusWriter::resume(&path, &header)) {
+        (Ok((_, records)), resumed) => assert_eq!(resumed.unwrap().1, records),
+        (Err(_), _) => {}
+    }
+});

@@ -1,0 +1,42 @@
+//! What the targets read: a chain schema and a problem, shared with the program that writes the seeds.
+
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_search::Problem;
+
+/// Two states.
+#[must_use]
+pub fn schema() -> ChainSchema {
+    ChainSchema::builder("shopper")
+        .state(StateDef::ordinal("need", ["low", "high"]))
+        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["need"]))
+        .build()
+        .expect("a valid schema")
+}
+
+/// Three steps; a path that ends in 0 twice is complete.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps;
+
+impl Problem for Steps {
+    type Thought = u8;
+
+    fn depth(&self) -> usize {
+        3
+    }
+
+    fn is_complete(&self, path: &[u8]) -> bool {
+        path.len() == 3 || path.ends_with(&[0, 0])
+    }
+
+    fn admissible(&self, path: &[u8], thought: &u8) -> bool {
+        path.last() != Some(&1) || *thought != 1
+    }
+
+    fn evaluates(&self) -> bool {
+        true
+    }
+
+    fn state(&self, path: &[u8]) -> Option<u128> {
+        (path.len() == 2).then(|| path.iter().map(|t| u128::from(*t)).sum())
+    }
+}
