@@ -17,15 +17,22 @@ pub enum TeacherChoice {
     Gguf(PathBuf),
     /// Expert rules in TOML.
     Rules(PathBuf),
+    /// A model behind an OpenAI-compatible server; needs the feature `openai`.
+    OpenAi {
+        /// The server's address.
+        url: String,
+        /// The model's name there.
+        model: String,
+    },
 }
 
 impl FromStr for TeacherChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, path) = text
-            .split_once(':')
-            .ok_or_else(|| format!("expected replay:FILE, gguf:FILE or rules:FILE, got `{text}`"))?;
+        let (kind, path) = text.split_once(':').ok_or_else(|| {
+            format!("expected replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL, got `{text}`")
+        })?;
         if path.is_empty() {
             return Err(format!("`{text}` names no file"));
         }
@@ -33,26 +40,38 @@ impl FromStr for TeacherChoice {
             "replay" => Ok(Self::Replay(path.into())),
             "gguf" => Ok(Self::Gguf(path.into())),
             "rules" => Ok(Self::Rules(path.into())),
-            other => Err(format!("expected replay, gguf or rules before the colon, got `{other}`")),
+            "openai" => match path.rsplit_once('#') {
+                Some((url, model)) if !url.is_empty() && !model.is_empty() => {
+                    Ok(Self::OpenAi { url: url.to_owned(), model: model.to_owned() })
+                }
+                _ => Err(format!("expected openai:URL#MODEL, got `{text}`")),
+            },
+            other => Err(format!("expected replay, gguf, rules or openai before the colon, got `{other}`")),
         }
     }
 }
 
 impl TeacherChoice {
-    /// The file that it answers from.
+    /// The file that it answers from, if it does.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Replay(path) | Self::Gguf(path) | Self::Rules(path) => path,
+            Self::Replay(path) | Self::Gguf(path) | Self::Rules(path) => Some(path),
+            Self::OpenAi { .. } => None,
         }
     }
 
-    /// Its kind and the name of its file, without the directories.
+    /// Its kind and the name of its file, without the directories, or its server.
     #[must_use]
     pub fn name(&self) -> String {
-        let file =
-            self.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        format!("{}:{file}", self.kind())
+        match self.path() {
+            Some(path) => {
+                let file =
+                    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                format!("{}:{file}", self.kind())
+            }
+            None => self.to_string(),
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -60,13 +79,19 @@ impl TeacherChoice {
             Self::Replay(_) => "replay",
             Self::Gguf(_) => "gguf",
             Self::Rules(_) => "rules",
+            Self::OpenAi { .. } => "openai",
         }
     }
 }
 
 impl std::fmt::Display for TeacherChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.kind(), self.path().display())
+        match self {
+            Self::Replay(path) | Self::Gguf(path) | Self::Rules(path) => {
+                write!(f, "{}:{}", self.kind(), path.display())
+            }
+            Self::OpenAi { url, model } => write!(f, "openai:{url}#{model}"),
+        }
     }
 }
 
@@ -139,7 +164,7 @@ pub struct PipelineOptions {
     /// Column with the user segment; a number is cut into three by quantile
     #[arg(long, value_name = "COL", default_value = "spend_prior_90d")]
     pub segment: String,
-    /// Who answers: replay:FILE, gguf:FILE or rules:FILE
+    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL
     #[arg(long, value_name = "TEACHER", default_value = concat!("replay:", env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.smollm2.jsonl.gz"))]
     pub teacher: TeacherChoice,
     /// Ask the teacher every question that a search over this table may ask, and write the answers here for replay
@@ -177,10 +202,13 @@ mod tests {
 
     #[test]
     fn teachers_parse_and_print() {
-        for text in ["replay:a.jsonl.gz", "gguf:/m/x.gguf", "rules:r.toml"] {
+        for text in
+            ["replay:a.jsonl.gz", "gguf:/m/x.gguf", "rules:r.toml", "openai:http://localhost:8080/v1#m"]
+        {
             assert_eq!(text.parse::<TeacherChoice>().unwrap().to_string(), text);
         }
         assert!("smollm".parse::<TeacherChoice>().is_err());
+        assert!("openai:http://localhost".parse::<TeacherChoice>().unwrap_err().contains("URL#MODEL"));
         assert!("gguf:".parse::<TeacherChoice>().is_err());
         assert!("gpt:x".parse::<TeacherChoice>().unwrap_err().contains("gpt"));
     }

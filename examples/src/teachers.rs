@@ -37,6 +37,7 @@ pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema)
         }
         TeacherChoice::Rules(path) => Box::new(Rules::load(path, schema, chain).context("the expert rules")?),
         TeacherChoice::Gguf(path) => gguf(path)?,
+        TeacherChoice::OpenAi { url, model } => openai(url, model)?,
     };
     Ok(Opened { teacher, seconds_per_answer })
 }
@@ -53,4 +54,17 @@ fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
         "{}: this build has no GGUF teacher: run again with `--features gguf` before the `--`",
         path.display()
     )
+}
+
+#[cfg(feature = "openai")]
+fn openai(url: &str, model: &str) -> Result<Box<dyn Teacher>> {
+    use scaletot::teacher::openai::OpenAi;
+    use scaletot::teacher::{Retry, RetryPolicy};
+    let server = OpenAi::builder(url, model).build().context("the server")?;
+    Ok(Box::new(Retry::new(server, RetryPolicy::default())?))
+}
+
+#[cfg(not(feature = "openai"))]
+fn openai(url: &str, _model: &str) -> Result<Box<dyn Teacher>> {
+    anyhow::bail!("{url}: this build asks no servers: run again with `--features openai` before the `--`")
 }

@@ -20,7 +20,8 @@ fuzz_target!(|data: &[u8]| {
     ] {
         let budget = Budget::default().with_queries(50).with_nodes(50);
         if let Ok(search) = Search::replay(Steps, strategy, budget, 0, &trace) {
-            assert_eq!(search.trace(), &trace);
+            // A trace may be a prefix: then the search has gone on to its next open queries.
+            assert_eq!(&search.trace().prefix(trace.len()), &trace);
         }
     }
 });

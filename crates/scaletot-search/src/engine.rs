@@ -44,8 +44,8 @@ pub(crate) struct Core<P: Problem> {
     wave: Vec<Open<P::Thought>>,
     unanswered: usize,
     next_id: u64,
-    /// The first node of each state.
-    states: HashMap<u128, NodeId>,
+    /// The first node of each state and length of path.
+    states: HashMap<(u128, usize), NodeId>,
     /// Nodes that wait for what is being asked about their twins.
     waiting: Vec<NodeId>,
     /// Distinct complete paths in the order in which they were scored; the first is the draft.
@@ -63,7 +63,7 @@ impl<P: Problem> Core<P> {
         let max_depth = budget.depth.map_or(problem.depth(), |d| d.min(problem.depth()));
         let scoring = strategy.scoring(&problem);
         let tree = Tree::new(problem.is_complete(&[]));
-        let states = problem.state(&[]).map(|state| (state, NodeId::ROOT)).into_iter().collect();
+        let states = problem.state(&[]).map(|state| ((state, 0), NodeId::ROOT)).into_iter().collect();
         let mut trace = Trace::new();
         let (boxed, bounds) = (Box::new(strategy), Box::new(budget));
         trace.push(Event::Started { format: crate::TRACE_FORMAT, strategy: boxed, budget: bounds, seed });
@@ -218,7 +218,10 @@ impl<P: Problem> Core<P> {
             None => {
                 let complete = self.problem.is_complete(path);
                 let next = self.tree.next_id();
-                let first = self.problem.state(path).map(|state| *self.states.entry(state).or_insert(next));
+                let first = self.problem.state(path).map(|state| {
+                    // Of another length, other steps would be left.
+                    *self.states.entry((state, path.len())).or_insert(next)
+                });
                 self.tree.add_child(node, choice, complete, first.filter(|first| *first != next))
             }
         })
@@ -231,6 +234,12 @@ impl<P: Problem> Core<P> {
             let path = self.tree.path(ancestor);
             self.record(Event::Died { path, reason: DeadReason::Exhausted });
         }
+    }
+
+    /// Notes that the state of `node` is followed.
+    pub(crate) fn follow(&mut self, node: NodeId) {
+        let first = self.tree.get(node).twin().unwrap_or(node);
+        self.tree.get_mut(first).followed = true;
     }
 
     /// Leaves what follows `node` to another node of the same state.
@@ -362,6 +371,7 @@ impl<P: Problem> Core<P> {
     ) {
         let listed = items.len();
         let domain = self.problem.domain_size(path).unwrap_or(listed).max(listed);
+        let before: f64 = items.iter().map(|(_, mass)| mass).sum();
         let mut removed = Vec::new();
         let mut choices = Vec::with_capacity(listed);
         for (thought, mass) in items {
@@ -374,6 +384,7 @@ impl<P: Problem> Core<P> {
                 removed.push(thought);
             }
         }
+        let kept_share: f64 = choices.iter().map(|(_, m)| m / before.max(f64::MIN_POSITIVE)).sum();
         // Dividing by the largest first keeps subnormal masses from overflowing or vanishing together.
         let largest = choices.iter().map(|(_, m)| *m).fold(0.0, f64::max);
         let total: f64 = choices.iter().map(|(_, m)| m / largest).sum();
@@ -387,14 +398,23 @@ impl<P: Problem> Core<P> {
         let interval = match given {
             EntropyInput::Partial { missing, mass } if missing > 0 && mass > 0.0 => {
                 let unseen = if masses.is_empty() { mass } else { mass / largest / total };
-                Some(entropy_interval(&masses, missing, unseen, domain.max(masses.len() + missing)))
+                Some(entropy_interval(
+                    &masses,
+                    missing,
+                    unseen,
+                    domain.max(masses.len().saturating_add(missing)),
+                ))
             }
             _ => None,
         };
         let entropy = match (given, interval) {
             (_, Some((_, high))) => high,
             (EntropyInput::Given(entropy), _) if removed.is_empty() => entropy,
-            (EntropyInput::Sampled { samples, estimator }, _) => estimator.estimate(&masses, samples, domain),
+            (EntropyInput::Sampled { samples, estimator }, _) => {
+                // Samples of what constraints removed say nothing about the rest.
+                let kept = (f64::from(samples) * kept_share).round().max(1.0);
+                estimator.estimate(&masses, kept as u32, domain)
+            }
             _ => normalised_entropy(&masses, domain),
         };
         let empty = choices.is_empty();

@@ -29,7 +29,7 @@ impl<T: Clone + Eq + Hash + Display> Trace<T> {
     /// The search as a graph in Graphviz's DOT language: `dot -Tsvg`.
     ///
     /// A node is a path that the search stepped onto, with its last thought, the entropy of what follows and how it ended;
-    /// an edge bears the probability of the thought. The best path is bold and green, other scored paths are green, dead
+    /// an edge bears the probability of the thought. The path with the best score is bold and green, others that were scored are green, dead
     /// ends red, paths that were not followed grey.
     ///
     /// ```

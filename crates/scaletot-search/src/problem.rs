@@ -41,11 +41,12 @@ pub trait Problem {
         false
     }
 
-    /// Names what `path` has led to, where different paths can lead to the same: paths of the same name must have the
-    /// same continuations and be answered alike, whatever led there (transpositions, as chess programs call them).
+    /// Names what `path` has led to, where different paths can lead to the same: paths of the same length and name must
+    /// have the same continuations and be answered alike, whatever led there (transpositions, as chess programs call
+    /// them).
     ///
-    /// A path of the same name as an answered one is not asked about again, and `Bfs`, `Dfs` and `Beam` follow only
-    /// the best of them. `SelfConsistency` counts complete paths of the same name as the same answer. Give an exact
+    /// A path of the same length and name as an answered one is not asked about again, and `Bfs` and `Beam` follow
+    /// only the best of a level's, `Dfs` the first that it comes to. `SelfConsistency` counts complete paths of the same name as the same answer. Give an exact
     /// code of what was reached, or a 128-bit hash of it. With `None` no two paths are the same.
     fn state(&self, _path: &[Self::Thought]) -> Option<u128> {
         None

@@ -69,7 +69,7 @@ pub enum Event<T> {
     Merged {
         /// The path.
         path: Vec<T>,
-        /// The path of that state that is followed, was followed or was dropped.
+        /// The path of that state that is, or was, followed.
         into: Vec<T>,
     },
     /// Of the paths weighed together some are followed.

@@ -44,7 +44,7 @@ pub(crate) struct Expansion<T> {
 pub(crate) struct Node<T> {
     /// Parent and index of the choice taken there; `None` for the root.
     parent: Option<(NodeId, u32)>,
-    /// The first node of the same state, if this is not the first.
+    /// The first node of the same state at the end of a path of the same length, if this is not the first.
     twin: Option<NodeId>,
     expansion: Option<Expansion<T>>,
     evaluation: Option<f64>,
@@ -52,6 +52,8 @@ pub(crate) struct Node<T> {
     dead: bool,
     /// Whether another node of the same state is followed in its place.
     pub(crate) merged: bool,
+    /// Of the first node of a state: whether one of the state's nodes is, or was, followed.
+    pub(crate) followed: bool,
     /// Whether a propose, or an evaluate, query was opened.
     pub(crate) proposing: bool,
     pub(crate) evaluating: bool,
@@ -69,6 +71,7 @@ impl<T> Node<T> {
             complete,
             dead: false,
             merged: false,
+            followed: false,
             proposing: false,
             evaluating: false,
             scored: None,

@@ -59,7 +59,12 @@ fn score_by_hand(problem: &Wild, config: &RefineConfig, path: &ScoredPath<u8>) -
         let masses: Vec<f64> = open.iter().map(|(_, m)| *m).collect();
         entropy += match given {
             EntropyInput::Given(h) if removed == 0 => h,
-            EntropyInput::Sampled { samples, estimator } => estimator.estimate(&masses, samples, domain),
+            EntropyInput::Sampled { samples, estimator } => {
+                // Only the samples of what is left count.
+                let all: f64 = items.iter().map(|(_, m)| m).sum();
+                let kept = (f64::from(samples) * total / all).round().max(1.0);
+                estimator.estimate(&masses, kept as u32, domain)
+            }
             EntropyInput::Partial { missing, mass } if missing > 0 && mass > 0.0 => {
                 entropy_interval(&masses, missing, mass, domain.max(masses.len() + missing)).1
             }

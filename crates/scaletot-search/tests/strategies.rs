@@ -198,6 +198,52 @@ fn best_of_n_takes_the_best_score_and_keeps_to_its_budget() {
     assert!(ended >= 2, "no sample that was begun is lost to the bound");
 }
 
+/// A bound costs what was not asked, and not what was answered.
+#[test]
+fn a_bound_leaves_the_best_so_far() {
+    let beam = Search_::Beam(BeamConfig::default().with_width(3));
+    // One query for the first level, two of three for the second.
+    let (outcome, asked) = solve(&HILLS, beam, Budget::default().with_queries(3));
+    assert_eq!((asked.len(), outcome.stop.clone()), (3, StopReason::Queries));
+    assert_eq!((best(&outcome).as_str(), outcome.exhaustive), ("ax", false));
+    // A complete path whose evaluation is not to be had counts as neither good nor bad.
+    for strategy in [Search_::Bfs(BfsConfig::default()), Search_::Dfs(DfsConfig::default())] {
+        let shallow = Table { depth: 1, ..HILLS };
+        let (outcome, asked) = solve(&shallow, strategy, Budget::default().with_queries(1));
+        assert_eq!((asked.len(), best(&outcome).as_str()), (1, "a"));
+        assert_eq!(outcome.best.unwrap().score.evaluation, None);
+    }
+}
+
+/// Letters whose last one is all that matters; `g` is a goal.
+struct Last;
+
+impl Problem for Last {
+    type Thought = char;
+    fn depth(&self) -> usize {
+        3
+    }
+    fn is_complete(&self, path: &[char]) -> bool {
+        path.ends_with(&['g'])
+    }
+    fn state(&self, path: &[char]) -> Option<u128> {
+        path.last().map(|last| u128::from(u32::from(*last)))
+    }
+}
+
+#[test]
+fn a_state_that_came_too_late_is_no_proof_for_one_that_did_not() {
+    let answer = |query: &Query<char>| match query.path().last() {
+        None => Answer::exact(vec![('a', 0.9), ('z', 0.1)]),
+        Some('a') => Answer::exact(vec![('c', 1.0)]),
+        Some('c' | 'z') => Answer::exact(vec![('b', 1.0)]),
+        _ => Answer::exact(vec![('g', 1.0)]),
+    };
+    let mut search = Search::new(Last, Search_::Dfs(DfsConfig::default()), Budget::default(), 0).unwrap();
+    let outcome = drive(&mut search, answer).unwrap();
+    assert_eq!(outcome.best.as_ref().unwrap().path, ['z', 'b', 'g']);
+}
+
 /// The best score of all complete paths, by going through all of them; `None` if there is none.
 fn brute_force(problem: &Wild, path: &mut Vec<u8>, parts: &mut Vec<(f64, f64)>) -> Option<f64> {
     if problem.is_complete(path) {
@@ -258,7 +304,7 @@ proptest! {
     /// With nothing left out, breadth first and depth first see every path and find the best one, or prove that there is none.
     #[test]
     fn searching_everything_finds_the_best(problem in wild()) {
-        let problem = Wild { evaluates: false, merges: false, depth: problem.depth.min(4), ..problem };
+        let problem = Wild { evaluates: false, depth: problem.depth.min(4), ..problem };
         let score = ScoreConfig::default().with_alpha(1.0).with_lambda(0.5);
         let generation = Generation::Propose { most: None };
         let wide = BfsConfig::default().with_breadth(usize::MAX).with_generation(generation).with_score(score);
@@ -271,7 +317,9 @@ proptest! {
             let found = outcome.best.as_ref().map(|best| best.score.total);
             prop_assert_eq!(found.is_some(), expected.is_some());
             if let (Some(found), Some(expected)) = (found, expected) {
-                prop_assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+                // Depth first, of several paths to one state the first is followed, which need not be the best.
+                let first = problem.merges && matches!(strategy, Search_::Dfs(_)) && found < expected;
+                prop_assert!(first || (found - expected).abs() < 1e-9, "{found} {expected}");
             }
             let partial = search.trace().events().iter().any(|e| matches!(e, Event::Expanded { interval: Some(_), .. }));
             prop_assert!(outcome.exhaustive || partial);
@@ -282,7 +330,7 @@ proptest! {
     /// Whatever the strategy leaves out, "exhaustive" is only said when it left nothing out.
     #[test]
     fn exhaustive_is_a_proof(problem in wild(), bfs in bfs(), dfs in dfs(), budget in budget()) {
-        let problem = Wild { evaluates: false, merges: false, depth: problem.depth.min(4), ..problem };
+        let problem = Wild { evaluates: false, depth: problem.depth.min(4), ..problem };
         let expected = brute_force(&problem, &mut Vec::new(), &mut Vec::new());
         for strategy in [Search_::Bfs(bfs), Search_::Dfs(dfs), Search_::Greedy] {
             let mut search = Search::new(problem, strategy, budget, 0).unwrap();

@@ -231,6 +231,26 @@ impl<T: Teacher> Teacher for DiskCached<T> {
         Ok(answer)
     }
 
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let keys: Vec<Option<PromptKey>> = questions.iter().map(|q| self.inner.cache_key(q)).collect();
+        let found = keys.iter().map(|key| key.as_ref().map_or(Ok(None), |key| self.find(key)).transpose());
+        let mut answers: Vec<Option<Result<LabelAnswer>>> = found.collect();
+        let missing: Vec<usize> = (0..questions.len()).filter(|&i| answers[i].is_none()).collect();
+        let asked: Vec<Question<'_>> = missing.iter().map(|&i| questions[i].clone()).collect();
+        for (i, answer) in missing.into_iter().zip(self.inner.answer_batch(&asked)) {
+            let kept = answer.and_then(|answer| {
+                answer.check(self.inner.model(), &questions[i])?;
+                if let Some(key) = &keys[i] {
+                    self.keep(key, &answer)?;
+                }
+                Ok(answer)
+            });
+            answers[i] = Some(kept);
+        }
+        let none = || Err(Error::config("answer_batch", "expected an answer to each question, got fewer"));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect()
+    }
+
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
     }

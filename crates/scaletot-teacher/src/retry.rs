@@ -23,7 +23,7 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The longest wait that is drawn. What a server asks for with `Retry-After` is honoured beyond it.
     pub most: Duration,
-    /// Most time for one question, waits included; an attempt under way is not broken off by it.
+    /// Most time for one question, waits included, at most seven days; an attempt under way is not broken off by it.
     pub deadline: Duration,
     /// Retries that every question adds to the budget, at least 0: with 0.2 a fifth of the traffic may be retries.
     pub ratio: f64,
@@ -31,7 +31,7 @@ pub struct RetryPolicy {
     pub reserve: u32,
     /// Failures in a row, over all threads, that open the circuit breaker; at least 1.
     pub breaker_failures: u32,
-    /// How long the breaker stays open. Questions wait that long, then a single one is let through to try.
+    /// How long the breaker stays open, at most seven days. Questions wait that long, then a single one is let through to try.
     pub breaker_pause: Duration,
 }
 
@@ -52,6 +52,9 @@ impl Default for RetryPolicy {
     }
 }
 
+/// No wait is longer, so that moments in time can be computed.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
 impl RetryPolicy {
     fn validate(&self) -> Result<()> {
         let wrong = |what: &str, expected: &str, found: String| {
@@ -60,6 +63,10 @@ impl RetryPolicy {
         match self {
             Self { attempts: 0, .. } => wrong("attempts", "at least 1", "0".to_owned()),
             Self { breaker_failures: 0, .. } => wrong("breaker_failures", "at least 1", "0".to_owned()),
+            Self { deadline, breaker_pause, .. } if *deadline.max(breaker_pause) > LONGEST => {
+                let longest = format!("{:?}", deadline.max(breaker_pause));
+                wrong("deadline and breaker_pause", "at most seven days", longest)
+            }
             Self { ratio, .. } if !(ratio.is_finite() && *ratio >= 0.0) => {
                 wrong("ratio", "a finite number of at least 0", ratio.to_string())
             }
@@ -142,7 +149,7 @@ impl<T: Teacher> Retry<T> {
     }
 
     /// Takes note of how an attempt ended; says how long to wait before the next, or that there is none.
-    fn after(&self, fault: Option<&Fault>, attempt: u32) -> Option<Duration> {
+    fn after(&self, fault: Option<&Fault>, attempt: u32, deadline: Instant) -> Option<Duration> {
         let mut state = self.lock();
         let Some(fault) = fault.filter(|fault| fault.is_transient()) else {
             state.failures = 0;
@@ -157,12 +164,20 @@ impl<T: Teacher> Retry<T> {
         if attempt >= self.policy.attempts || state.budget < 1.0 {
             return None;
         }
-        state.budget -= 1.0;
-        state.retries += 1;
         let most = self.policy.base.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
         let unit = (state.jitter.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         let drawn = most.min(self.policy.most).mul_f64(unit);
-        Some(fault.retry_after().map_or(drawn, |asked| asked + drawn.min(asked / 4)))
+        let wait = fault.retry_after().map_or(drawn, |asked| {
+            let asked = asked.min(LONGEST);
+            asked + drawn.min(asked / 4)
+        });
+        // A retry that is not made costs nothing.
+        if Instant::now() + wait >= deadline {
+            return None;
+        }
+        state.budget -= 1.0;
+        state.retries += 1;
+        Some(wait)
     }
 }
 
@@ -184,17 +199,17 @@ impl<T: Teacher> Teacher for Retry<T> {
             self.pass_breaker(deadline).map_err(|fault| Error::Server { model: model(), fault })?;
             let error = match self.inner.answer(question) {
                 Ok(answer) => {
-                    self.after(None, attempt);
+                    self.after(None, attempt, deadline);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
             let Error::Server { fault, .. } = &error else { return Err(error) };
-            let wait = self.after(Some(fault), attempt);
+            let wait = self.after(Some(fault), attempt, deadline);
             if !fault.is_transient() {
                 return Err(error);
             }
-            match wait.filter(|wait| Instant::now() + *wait < deadline) {
+            match wait {
                 Some(wait) => {
                     tracing::debug!(attempt, wait_ms = wait.as_millis() as u64, %fault, "asking again");
                     sleep(wait);

@@ -18,7 +18,7 @@ pub struct SourceOptions {
     /// The task's table, or a directory with its publisher's raw files; not needed for embedded tables
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// Who answers: replay:FILE, gguf:FILE or rules:FILE; by default the task's recorded answers, or else its rules
+    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     pub teacher: Option<TeacherChoice>,
     /// Profiles with fewer populated fields are abstained on and take no part

@@ -178,10 +178,12 @@ fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
         ("data", options.data.as_path()),
         ("profile-schema", &options.profile_schema),
         ("chain-schema", &options.chain_schema),
-        ("teacher", options.teacher.path()),
     ];
     for (name, path) in files {
         settings.insert(name.to_owned(), file_hash(path)?);
     }
+    // Of a server nothing is known but its address.
+    let teacher = options.teacher.path().map_or_else(|| Ok(options.teacher.to_string()), file_hash)?;
+    settings.insert("teacher".to_owned(), teacher);
     Ok(settings)
 }

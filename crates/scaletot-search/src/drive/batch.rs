@@ -1,6 +1,6 @@
 //! Many searches, whose open queries are answered by one call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 
 use super::{Clock, give};
@@ -52,6 +52,8 @@ struct Running<K, P: Problem> {
     key: K,
     search: Search<P>,
     clock: Clock,
+    /// Open queries that were not asked yet.
+    wave: VecDeque<(QueryId, Query<P::Thought>)>,
 }
 
 impl Batch {
@@ -93,7 +95,7 @@ impl Batch {
                 && let Some((key, search)) = searches.next()
             {
                 let clock = Clock::for_search(&search);
-                running.insert(next, Running { key, search, clock });
+                running.insert(next, Running { key, search, clock, wave: VecDeque::new() });
                 next += 1;
             }
             let done: Vec<u64> =
@@ -107,7 +109,7 @@ impl Batch {
             if running.is_empty() {
                 return Ok(());
             }
-            let asked = self.gather(&running);
+            let asked = self.gather(&mut running);
             let queries: Vec<(&K, Query<P::Thought>)> =
                 asked.iter().map(|(number, _, query)| (&running[number].key, query.clone())).collect();
             let answers = answer(&queries)?;
@@ -129,22 +131,26 @@ impl Batch {
     /// The queries of the next batch: the first of each search, then the second, until it is full.
     fn gather<K, P: Problem>(
         &self,
-        running: &BTreeMap<u64, Running<K, P>>,
+        running: &mut BTreeMap<u64, Running<K, P>>,
     ) -> Vec<(u64, QueryId, Query<P::Thought>)> {
-        let mut waves: Vec<_> =
-            running.iter().map(|(number, it)| (*number, it.search.open().into_iter())).collect();
-        let mut asked = Vec::new();
-        while !waves.is_empty() && asked.len() < self.most {
-            waves.retain_mut(|(number, wave)| match wave.next() {
-                Some((id, query)) => {
-                    if asked.len() < self.most {
-                        asked.push((*number, id, query));
-                    }
-                    true
-                }
-                None => false,
-            });
+        // Everything that was asked is answered by now, so an empty wave is a finished one.
+        for it in running.values_mut().filter(|it| it.wave.is_empty()) {
+            it.wave = it.search.open().into();
         }
-        asked
+        let mut asked = Vec::new();
+        loop {
+            let before = asked.len();
+            for (number, it) in running.iter_mut() {
+                if asked.len() == self.most {
+                    return asked;
+                }
+                if let Some((id, query)) = it.wave.pop_front() {
+                    asked.push((*number, id, query));
+                }
+            }
+            if asked.len() == before {
+                return asked;
+            }
+        }
     }
 }

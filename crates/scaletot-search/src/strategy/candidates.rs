@@ -159,7 +159,8 @@ pub(super) fn weighed<P: Problem>(
     let mut kept = Vec::with_capacity(open.len());
     for (node, _) in open {
         let first = core.tree().get(node).twin().unwrap_or(node);
-        let earlier = if here.contains(&first) { followed.get(&first).copied() } else { Some(first) };
+        let before = core.tree().get(first).followed && !here.contains(&first);
+        let earlier = if before { Some(first) } else { followed.get(&first).copied() };
         match earlier {
             Some(earlier) => core.merge(node, earlier),
             None => {
@@ -178,8 +179,25 @@ pub(super) fn finish<P: Problem>(core: &mut Core<P>, node: NodeId, accept: Optio
     accept.is_some_and(|bar| evaluation.is_some_and(|value| value >= bar))
 }
 
-/// Records which candidates are followed.
-pub(super) fn record_selected<P: Problem>(core: &mut Core<P>, kept: &[NodeId], dropped: &[NodeId]) {
+/// The search is ending: scores the candidates that are complete and were evaluated; all that are complete if there is no other
+/// complete path, for any is better than none.
+pub(super) fn close<P: Problem>(core: &mut Core<P>, candidates: &[NodeId]) {
+    let evaluates = core.scoring().evaluates();
+    let complete: Vec<NodeId> =
+        candidates.iter().copied().filter(|node| core.tree().get(*node).is_complete()).collect();
+    let (known, unknown): (Vec<NodeId>, Vec<NodeId>) =
+        complete.into_iter().partition(|node| !evaluates || core.tree().get(*node).evaluation().is_some());
+    known.into_iter().for_each(|node| core.score(node));
+    if core.scored().is_empty() {
+        unknown.into_iter().for_each(|node| core.score(node));
+    }
+}
+
+/// Notes and records which candidates are followed.
+pub(super) fn select<P: Problem>(core: &mut Core<P>, kept: &[NodeId], dropped: &[NodeId]) {
+    for &node in kept {
+        core.follow(node);
+    }
     if !kept.is_empty() || !dropped.is_empty() {
         let paths = |nodes: &[NodeId]| nodes.iter().map(|node| core.tree().path(*node)).collect();
         let event = Event::Selected { kept: paths(kept), dropped: paths(dropped) };

@@ -109,12 +109,7 @@ impl Dfs {
     /// Scores what is complete and was evaluated before the search was stopped.
     pub(crate) fn close<P: Problem>(&mut self, core: &mut Core<P>) {
         if let Phase::Weigh(_, found) = &self.phase {
-            for &node in found {
-                let known = core.tree().get(node);
-                if known.is_complete() && (known.evaluation().is_some() || !core.scoring().evaluates()) {
-                    core.score(node);
-                }
-            }
+            candidates::close(core, found);
         }
         if core.scored().is_empty()
             && let Some((node, _)) = self.stack.last()
@@ -160,7 +155,7 @@ impl Dfs {
                     core.tree().get(*node).evaluation().is_some_and(|value| value < self.config.threshold)
                 };
                 let (dropped, open): (Vec<NodeId>, Vec<NodeId>) = open.into_iter().partition(below);
-                candidates::record_selected(core, &open, &dropped);
+                candidates::select(core, &open, &dropped);
                 // Complete paths need no further query, so they come first.
                 kept.extend(open);
                 kept.reverse();

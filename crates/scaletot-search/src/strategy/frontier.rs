@@ -144,11 +144,8 @@ impl Frontier {
 
     /// Scores what is complete and was evaluated before the search was stopped.
     pub(crate) fn close<P: Problem>(&mut self, core: &mut Core<P>) {
-        for &node in self.candidates.iter().flatten() {
-            let known = core.tree().get(node);
-            if known.is_complete() && (known.evaluation().is_some() || !core.scoring().evaluates()) {
-                core.score(node);
-            }
+        if let Some(found) = &self.candidates {
+            candidates::close(core, found);
         }
         if core.scored().is_empty()
             && let Some(node) = self.level.first()
@@ -168,7 +165,7 @@ impl Frontier {
                 core.mark_dead(NodeId::ROOT, &[], DeadReason::Depth);
                 return Err(core.dead_end());
             }
-            let mut open = false;
+            let (mut open, mut cut) = (false, None);
             let unknown = |node: &&NodeId| !core.tree().get(**node).is_expanded();
             let wanted: Vec<NodeId> = self.level.iter().filter(unknown).copied().collect();
             for node in wanted {
@@ -176,18 +173,27 @@ impl Frontier {
                     Ok(known) => open |= !known,
                     // Answers may cost fewer tokens than they might, and leave room.
                     Err(_) if open => break,
-                    Err(bound) => return Err(bound),
+                    Err(bound) => {
+                        cut = Some(bound);
+                        break;
+                    }
                 }
             }
             if open {
                 return Ok(Some(Flow::Wait));
             }
+            // At a bound, too: what was proposed may hold complete paths.
             let mut candidates = Vec::new();
-            let generated = self.level.iter().try_for_each(|&node| {
+            let expanded = |node: &&NodeId| core.tree().get(**node).is_expanded();
+            let expanded: Vec<NodeId> = self.level.iter().filter(expanded).copied().collect();
+            let generated = expanded.into_iter().try_for_each(|node| {
                 candidates::generate(core, node, self.config.generation, self.seed, &mut candidates)
             });
             self.candidates = Some(candidates);
             generated?;
+            if let Some(bound) = cut {
+                return Err(bound);
+            }
         }
         let Some(found) = &self.candidates else { return Ok(None) };
         if candidates::ask(core, found, self.config.evaluation)? {
@@ -203,7 +209,7 @@ impl Frontier {
             return Ok(Some(Flow::Stop(StopReason::Accepted)));
         }
         let dropped = open.split_off(open.len().min(self.config.breadth));
-        candidates::record_selected(core, &open, &dropped);
+        candidates::select(core, &open, &dropped);
         self.level = open;
         match (self.level.is_empty(), core.scored().is_empty()) {
             (false, _) => Ok(None),

@@ -21,6 +21,11 @@ pub(super) fn matched(
     said: &str,
     token: &str,
 ) -> Matched {
+    if token.is_empty() {
+        // The end of the text, as some servers print it.
+        let ended = |label: &usize| text_of(endpoint, &labels[*label]) == said;
+        return among.iter().copied().find(ended).map_or(Matched::None, Matched::One);
+    }
     // Vocabularies mark spaces in ways of their own.
     let token = token.replace(['Ġ', '▁'], " ");
     let text = format!("{said}{token}");
@@ -28,16 +33,13 @@ pub(super) fn matched(
         Endpoint::Completions => text.to_owned(),
         Endpoint::Chat => text.trim_start().to_lowercase(),
     };
-    let (text, lead) = match endpoint {
-        Endpoint::Completions => (text, " "),
-        Endpoint::Chat => (fold(&text), ""),
-    };
+    let text = fold(&text);
     if text.trim().is_empty() {
         // A lone space goes on to any label.
         let open = text.is_empty() || endpoint == Endpoint::Chat || text != " ";
         return if open { Matched::None } else { Matched::Several(text, among.to_vec()) };
     }
-    let whole = |label: usize| format!("{lead}{}", fold(&labels[label]));
+    let whole = |label: usize| text_of(endpoint, &labels[label]);
     // Said in full, and perhaps more; the longest such label.
     let full = among.iter().copied().filter(|&label| is_said(&text, &whole(label)));
     let full = full.max_by_key(|&label| labels[label].len());
@@ -50,6 +52,14 @@ pub(super) fn matched(
         [] => Matched::None,
         [one] => Matched::One(*one),
         _ => Matched::Several(text, open),
+    }
+}
+
+/// A label as a text goes on with it.
+fn text_of(endpoint: Endpoint, label: &str) -> String {
+    match endpoint {
+        Endpoint::Completions => format!(" {label}"),
+        Endpoint::Chat => label.to_lowercase(),
     }
 }
 
@@ -85,6 +95,7 @@ mod tests {
         assert_eq!(on("", " high"), Matched::Several(" high".into(), vec![3, 4]));
         assert_eq!(on(" high", "est"), Matched::One(4));
         assert_eq!(on(" high", "."), Matched::One(3));
+        assert_eq!((on(" high", ""), on(" very", "")), (Matched::One(3), Matched::None));
         assert_eq!(on("", " "), Matched::Several(" ".into(), all.clone()));
         for other in ["low", " lowly", " the", "", "\n"] {
             assert_eq!(on("", other), Matched::None, "{other:?}");

@@ -10,6 +10,7 @@ mod request;
 mod transport;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,9 @@ pub struct OpenAi {
     samples: u32,
     /// How distributions are obtained, once it is known.
     scoring: Mutex<Option<Scoring>>,
+    /// Whether the server was found not to echo, or not to guide samples.
+    no_echo: AtomicBool,
+    unguided: AtomicBool,
 }
 
 /// Sets up an [`OpenAi`].
@@ -96,7 +100,8 @@ pub struct OpenAiBuilder {
 }
 
 impl OpenAiBuilder {
-    /// The name in prompt keys, replay files and corpus headers; by default the model, the endpoint and the server's address.
+    /// The name in prompt keys, replay files and corpus headers; by default the model, the endpoint, the server's
+    /// address and how distributions are obtained.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -176,7 +181,16 @@ impl OpenAiBuilder {
             Endpoint::Completions => "completions",
             Endpoint::Chat => "chat/completions",
         };
-        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {url}", self.model));
+        // Whatever answers depend on is in the name, under which they are kept.
+        let (top, samples) = (self.top, self.samples);
+        let how = match self.scoring {
+            None => format!("top {top} or {samples} samples"),
+            Some(Scoring::TopTokens { top }) => format!("top {top}"),
+            Some(Scoring::Echo) => "echo".to_owned(),
+            Some(Scoring::Sample { samples, guided: true }) => format!("{samples} guided samples"),
+            Some(Scoring::Sample { samples, guided: false }) => format!("{samples} samples"),
+        };
+        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {url}, {how}", self.model));
         Ok(OpenAi {
             transport: Transport::new(format!("{url}/{path}"), key, self.timeout),
             model: name,
@@ -185,6 +199,8 @@ impl OpenAiBuilder {
             top: self.top,
             samples: self.samples,
             scoring: Mutex::new(self.scoring),
+            no_echo: AtomicBool::new(false),
+            unguided: AtomicBool::new(false),
         })
     }
 }
@@ -221,9 +237,10 @@ impl OpenAi {
         *self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps what was found out first.
     fn settle(&self, scoring: Scoring) {
         let mut settled = self.scoring.lock().unwrap_or_else(PoisonError::into_inner);
-        if *settled != Some(scoring) {
+        if settled.is_none() {
             tracing::info!(model = self.model, ?scoring, "how label probabilities are obtained");
             *settled = Some(scoring);
         }
@@ -231,45 +248,54 @@ impl OpenAi {
 
     /// Tries what servers can do, the best first.
     fn find_out(&self, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
-        let mut tokens = 0;
         for top in [self.top, self.top.min(5)] {
             match self.top_tokens(question, top) {
                 Ok(Scored::Answer(answer)) => {
                     self.settle(Scoring::TopTokens { top });
                     return Ok(answer);
                 }
-                Ok(Scored::Unsupported) => break,
+                // The server can; these labels cannot be told apart, or none was among the tokens.
                 Ok(Scored::Undecided(spent)) => {
-                    tokens += spent;
-                    break;
+                    self.settle(Scoring::TopTokens { top });
+                    return self.otherwise(question, spent);
                 }
+                Ok(Scored::Unsupported) => break,
                 // Some servers take 5 at most, and say so.
                 Err(Fault::Refused { message, .. }) if message.contains("logprobs") => {}
                 Err(fault) => return Err(fault),
             }
         }
-        if self.endpoint == Endpoint::Completions
-            && let Ok(Scored::Answer(mut answer)) = self.echo(question)
-        {
-            self.settle(Scoring::Echo);
-            answer.tokens += tokens;
-            return Ok(answer);
-        }
-        for guided in [true, false] {
-            match self.sample(question, self.samples, guided) {
-                Ok(mut answer) => {
-                    self.settle(Scoring::Sample { samples: self.samples, guided });
-                    answer.tokens += tokens;
-                    return Ok(answer);
-                }
-                // A parameter that the server does not know.
-                Err(Fault::Refused { .. }) if guided => {}
+        let answer = self.otherwise(question, 0)?;
+        let guided = !self.unguided.load(Ordering::Relaxed);
+        self.settle(match answer.samples {
+            Some(_) => Scoring::Sample { samples: self.samples, guided },
+            None => Scoring::Echo,
+        });
+        Ok(answer)
+    }
+
+    /// An echo where the server has it, or else samples; `spent` tokens were used before.
+    fn otherwise(&self, question: &Question<'_>, spent: u64) -> Result<LabelAnswer, Fault> {
+        let with = |mut answer: LabelAnswer| {
+            answer.tokens += spent;
+            answer
+        };
+        if self.endpoint == Endpoint::Completions && !self.no_echo.load(Ordering::Relaxed) {
+            match self.echo(question) {
+                Ok(Scored::Answer(answer)) => return Ok(with(answer)),
+                Ok(_) | Err(Fault::Refused { .. }) => self.no_echo.store(true, Ordering::Relaxed),
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::Unusable {
-            message: "expected a way to obtain label probabilities, found none".to_owned(),
-        })
+        if !self.unguided.load(Ordering::Relaxed) {
+            match self.sample(question, self.samples, true) {
+                Ok(answer) => return Ok(with(answer)),
+                // A parameter that the server does not know.
+                Err(Fault::Refused { .. }) => self.unguided.store(true, Ordering::Relaxed),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.sample(question, self.samples, false).map(with)
     }
 
     fn by(&self, scoring: Scoring, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
@@ -280,11 +306,7 @@ impl OpenAi {
         };
         match tried {
             Scored::Answer(answer) => Ok(answer),
-            Scored::Undecided(tokens) => {
-                let mut answer = self.sample(question, self.samples, false)?;
-                answer.tokens += tokens;
-                Ok(answer)
-            }
+            Scored::Undecided(spent) => self.otherwise(question, spent),
             Scored::Unsupported => {
                 let message = format!("expected log-probabilities for {scoring:?}, got none");
                 Err(Fault::Unusable { message })
@@ -308,12 +330,13 @@ impl OpenAi {
                 let p = mass * log_prob.exp();
                 match labels::matched(self.endpoint, question.labels, &among, &said, &token) {
                     Matched::One(label) => probabilities[label] += p,
+                    // A thousandth of the mass is not worth a question.
+                    Matched::Several(..) if p <= 1e-3 => {}
                     Matched::Several(..) if self.endpoint == Endpoint::Chat => {
                         return Ok(Scored::Undecided(tokens));
                     }
-                    // A thousandth of the mass is not worth a question.
-                    Matched::Several(said, among) if p > 1e-3 => open.push((said, p, among)),
-                    Matched::Several(..) | Matched::None => {}
+                    Matched::Several(said, among) => open.push((said, p, among)),
+                    Matched::None => {}
                 }
             }
         }
@@ -362,7 +385,7 @@ impl OpenAi {
         }
         let log_probs = counts.iter().map(|count| (f64::from(*count) / f64::from(samples)).ln()).collect();
         let mut answer = LabelAnswer::new(log_probs, tokens);
-        answer.samples = Some(samples);
+        answer.samples = Some(counts.iter().sum());
         Ok(answer)
     }
 }

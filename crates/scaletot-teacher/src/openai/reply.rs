@@ -131,25 +131,28 @@ impl Reply {
     /// `ln p(label | prompt)` from an echo of the prompt and the label: the sum over the tokens that begin in the label.
     /// `None` if the server did not echo, or its tokens are not the text.
     pub(super) fn echoed(&self, prompt: &str, label: &str) -> Option<f64> {
-        let whole = prompt.len() + 1 + label.len();
-        let (mut at, mut sum, mut seen) = (0, 0.0, false);
-        for (token, log_prob) in &self.given {
+        let whole = format!("{prompt} {label}");
+        // Some servers list a token that begins the text and is no part of it.
+        let begin = (0..self.given.len().min(2)).find(|&skip| {
+            let text: String = self.given[skip..].iter().map(|(token, _)| token.as_str()).collect();
+            text.starts_with(&whole)
+        })?;
+        let (mut at, mut sum) = (0, 0.0);
+        for (token, log_prob) in &self.given[begin..] {
+            if at >= whole.len() {
+                break;
+            }
             let end = at + token.len();
             // The token that holds the space before the label belongs to the label.
-            if at >= prompt.len() && at < whole {
+            if at >= prompt.len() {
                 sum += (*log_prob)?;
-                seen = true;
-            } else if end > prompt.len() && at < prompt.len() {
+            } else if end > prompt.len() {
                 // A token across the border: the label cannot be told from the prompt.
                 return None;
             }
             at = end;
-            if at >= whole {
-                break;
-            }
         }
-        (seen && at >= whole && self.texts.first().is_some_and(|text| text.starts_with(prompt)))
-            .then_some(sum.min(0.0))
+        Some(sum.min(0.0))
     }
 }
 
@@ -196,6 +199,8 @@ mod tests {
         let whole = echo(r#"["He"," is"," very"," low","!"]"#, "[null,-1.0,-0.5,-0.25,-9.0]");
         assert_eq!(whole.echoed("He is", "very low"), Some(-0.75));
         assert_eq!(whole.echoed("She is", "very low"), None);
+        let begun = echo(r#"["<s>","He"," is"," very"," low","!"]"#, "[null,-3.0,-1.0,-0.5,-0.25,-9.0]");
+        assert_eq!(begun.echoed("He is", "very low"), Some(-0.75));
         let across = echo(r#"["He"," is very"," low"]"#, "[null,-1.0,-0.5]");
         assert_eq!(across.echoed("He is", "very low"), None);
         let silent = echo(r#"["!"]"#, "[-9.0]");

@@ -95,6 +95,11 @@ fn retry_after_is_honoured() {
     let began = Instant::now();
     assert!(matches!(ask(&teacher, "He is").unwrap_err(), Error::GaveUp { attempts: 1, .. }));
     assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(teacher.retries(), 0, "what is not done is not counted");
+    // Nonsense is not waited for, and breaks nothing.
+    let server = Server::start(|_| Reaction::Raw(429, "retry-after: 1e19\r\n", String::new()));
+    let teacher = Retry::new(OpenAi::builder(server.url(), "m").build().unwrap(), quick()).unwrap();
+    assert!(matches!(ask(&teacher, "He is").unwrap_err(), Error::GaveUp { attempts: 1, .. }));
 }
 
 #[test]
@@ -147,5 +152,6 @@ fn a_policy_is_checked() {
         Retry::new(OpenAi::builder("http://x", "m").build().unwrap(), policy).map(|_| ())
     };
     assert!(policy(|p| p.attempts = 0).is_err() && policy(|p| p.breaker_failures = 0).is_err());
+    assert!(policy(|p| p.deadline = Duration::MAX).is_err());
     assert!(policy(|p| p.ratio = f64::NAN).is_err() && policy(|_| {}).is_ok());
 }

@@ -88,7 +88,9 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, count: &AtomicUsize, script
         let (mut length, mut authorization) = (0, None);
         loop {
             let mut header = String::new();
-            reader.read_line(&mut header).unwrap();
+            if reader.read_line(&mut header).is_err() {
+                return;
+            }
             let Some((name, value)) = header.trim_end().split_once(": ") else { break };
             match name.to_lowercase().as_str() {
                 "content-length" => length = value.parse().unwrap(),
@@ -97,7 +99,9 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, count: &AtomicUsize, script
             }
         }
         let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
+        if reader.read_exact(&mut body).is_err() {
+            return; // killed on the way
+        }
         let number = count.fetch_add(1, Ordering::SeqCst);
         let asked = Asked { number, path, authorization, body: serde_json::from_slice(&body).unwrap() };
         log.lock().unwrap().push(asked.clone());
