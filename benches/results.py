@@ -298,7 +298,9 @@ def game24(run):
         + [f"{row['proved']} of {row['puzzles'] - row['solvable']}"]
         for row in run["rows"]
     ]
-    return f"## Game of 24\n\n`{run['command']}`\n\n" + table(["Strategy", "most queries", "queries", "solved", "share", "proved unsolvable"], rows)
+    words = run["command"].split()
+    teacher = words[words.index("--evaluator") + 1] if "--evaluator" in words else "exact"
+    return f"## Game of 24, {teacher} teacher: {', '.join(dict.fromkeys(row['strategy'] for row in run['rows']))}\n\n`{run['command']}`\n\n" + table(["Strategy", "most queries", "queries", "solved", "share", "proved unsolvable"], rows)
 
 
 def search(path):
