@@ -147,6 +147,7 @@ impl<'a> Pool<'a> {
             state: Mutex::new(State {
                 items: items.fuse(),
                 next: 0,
+                ended: 0,
                 taken: 0,
                 done: BTreeMap::new(),
                 running: self.workers.get(),
@@ -169,11 +170,7 @@ impl<'a> Pool<'a> {
             let mut state = shared.lock();
             loop {
                 let due = state.taken;
-                let ready = match self.order {
-                    Order::Input => state.done.remove_entry(&due),
-                    Order::Done => state.done.pop_first(),
-                };
-                if let Some((number, result)) = ready {
+                if let Some((number, result)) = state.done.remove(&due) {
                     drop(state);
                     let outcome = take(number, result);
                     state = shared.lock();
@@ -207,7 +204,14 @@ impl<'a> Pool<'a> {
             state.next += 1;
             drop(state);
             let result = work(number, item);
-            shared.lock().done.insert(number, result);
+            let mut state = shared.lock();
+            let turn = match self.order {
+                Order::Input => number,
+                Order::Done => state.ended,
+            };
+            state.ended += 1;
+            state.done.insert(turn, (number, result));
+            drop(state);
             shared.result.notify_all();
         }
     }
@@ -229,8 +233,10 @@ struct State<I: Iterator, R> {
     next: u64,
     /// Results that were taken.
     taken: u64,
-    /// Results that wait for their turn.
-    done: BTreeMap<u64, R>,
+    /// Items that were worked on.
+    ended: u64,
+    /// Results that wait for their turn, with the number of their item.
+    done: BTreeMap<u64, (u64, R)>,
     /// Workers that have not ended.
     running: usize,
     abort: bool,
