@@ -135,7 +135,9 @@ pub fn entropy_interval(known: &[f64], missing: usize, most: f64, domain: usize)
         return (0.0, if domain < 2 { 0.0 } else { 1.0 });
     }
     let h_known: f64 = known.iter().map(|weight| surprise(weight / sum)).sum();
-    let upper = if missing == 0 { 0.0 } else { most.max(0.0) / (most.max(0.0) + sum) };
+    // Endless mass is all but certainty, and its share no NaN.
+    let most = most.clamp(0.0, 1e300);
+    let upper = if missing == 0 || most.is_nan() { 0.0 } else { most / (most + sum) };
     let at = |w: f64, h_missing: f64| surprise(w) + surprise(1.0 - w) + (1.0 - w) * h_known + w * h_missing;
     let m = missing.max(1) as f64;
     let top = (m / (m + h_known.exp())).min(upper);
@@ -202,6 +204,12 @@ mod tests {
         assert!((low - high).abs() < 1e-12);
         assert!((low - normalised_entropy(&[0.5, 0.25, 0.25], 3)).abs() < 1e-12);
         assert_eq!(entropy_interval(&[0.0, 0.0], 1, 0.3, 3), (0.0, 1.0));
+    }
+
+    #[test]
+    fn endless_missing_mass_is_bounded() {
+        let (low, high) = entropy_interval(&[0.5, 0.5], 2, f64::INFINITY, 4);
+        assert!(low < 1e-9 && (0.5..=1.0).contains(&high), "{low} {high}");
     }
 
     proptest! {

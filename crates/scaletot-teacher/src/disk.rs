@@ -221,14 +221,8 @@ impl<T: Teacher> Teacher for DiskCached<T> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let Some(key) = self.inner.cache_key(question) else { return self.inner.answer(question) };
-        if let Some(answer) = self.find(&key)? {
-            return Ok(answer);
-        }
-        let answer = self.inner.answer(question)?;
-        answer.check(self.inner.model(), question)?;
-        self.keep(&key, &answer)?;
-        Ok(answer)
+        let mut answers = self.answer_batch(std::slice::from_ref(question));
+        answers.pop().unwrap_or_else(|| Err(Error::config("answer_batch", "expected 1 answer, got none")))
     }
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {

@@ -8,7 +8,7 @@ use super::CrossFitted;
 /// Models beyond which trying every subset is not what is wanted.
 const MOST: usize = 8;
 /// Users whose say the equal weights have. With few outcomes weights are mostly noise, and an average of models is hard to beat (Clemen,
-/// International Journal of Forecasting 1989; Smith and Wallis, Oxford Bulletin 2009): on five tables anything from 200 to 4,000 ranked
+/// International Journal of Forecasting 1989; Smith and Wallis, Oxford Bulletin 2009): on six dumps of runs anything from 200 to 4,000 ranked
 /// about as well, and better than no shrinkage on four of them, at 50 to 2,000 labels.
 const PRIOR_USERS: f64 = 500.0;
 
