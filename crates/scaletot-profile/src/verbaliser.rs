@@ -18,8 +18,10 @@ const LONGEST: usize = 160;
 ///
 /// Language models, small ones most of all, judge "a very low income" better than `11250.0`; so a number is said as the
 /// level it has among the users the verbaliser was fitted on: its quantile bin, named by the middle of the bin's ranks.
-/// Everything said comes from the schema, never from a free text of the data, and control characters, line breaks and
-/// invisible characters are removed and long wordings cut: a profile cannot carry instructions into a prompt.
+///
+/// A schema's categories may themselves have been read from data, so a value is never more than a part of one sentence:
+/// control characters, line breaks and invisible characters are removed, and so are full stops, question and exclamation
+/// marks that would end the sentence; long wordings are cut. A profile cannot add a sentence of its own to a prompt.
 ///
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
@@ -207,7 +209,7 @@ fn flag_phrase(field: &Field, flag: bool) -> Option<String> {
 }
 
 fn finish_phrase(field: &Field, said: &str) -> Option<String> {
-    let said = clean(said);
+    let said = within_sentence(&clean(said));
     if said.is_empty() {
         return None;
     }
@@ -221,6 +223,20 @@ fn finish_phrase(field: &Field, said: &str) -> Option<String> {
 fn enumerate(items: &[String]) -> Option<String> {
     let (last, others) = items.split_last()?;
     if others.is_empty() { Some(last.clone()) } else { Some(format!("{} and {last}", others.join(", "))) }
+}
+
+/// A clean text without the marks that would end a sentence. Those inside a word (`1.5`, `a.m`) stay; those of scripts that put no
+/// blank after them go wherever they are.
+fn within_sentence(text: &str) -> String {
+    let wide =
+        |c: char| matches!(c, '\u{2026}' | '\u{3002}' | '\u{ff01}' | '\u{ff0e}' | '\u{ff1f}' | '\u{ff61}');
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | ';');
+    let closes = |c: char| matches!(c, '"' | '\'' | ')' | ']' | '}' | '\u{2019}' | '\u{201d}' | '\u{bb}');
+    let words = text.split(|c: char| c == ' ' || wide(c)).map(|word| {
+        let body = word.trim_end_matches(closes);
+        format!("{}{}", body.trim_end_matches(ends), &word[body.len()..])
+    });
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn clean(text: &str) -> String {

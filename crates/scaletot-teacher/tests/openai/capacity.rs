@@ -17,7 +17,9 @@ use crate::server::{Ability, Reaction, Server, answer};
 
 /// What a request costs the server.
 const LATENCY: Duration = Duration::from_millis(20);
-const USERS: usize = 1_500;
+/// Users per place, so that every server is measured equally long (some 18 s), of which the last users, who leave places free,
+/// are one in a hundred.
+const USERS_PER_PLACE: usize = 100;
 
 /// Places of a server, and when it had its first and its last request in hand.
 #[derive(Default)]
@@ -27,8 +29,8 @@ struct Slots {
 }
 
 /// Users of whom no two are alike, so that nothing is asked once for many.
-fn users() -> ProfileTable {
-    let towns: Vec<String> = (0..USERS).map(|town| format!("town {town}")).collect();
+fn users(count: usize) -> ProfileTable {
+    let towns: Vec<String> = (0..count).map(|town| format!("town {town}")).collect();
     let field = FieldSpec::categorical("town", towns.clone()).phrase("from {}");
     let mut builder = TableBuilder::new(ProfileSchema::builder("towns").field(field).build().unwrap());
     for (user, town) in towns.iter().enumerate() {
@@ -61,14 +63,14 @@ fn busy(slots: usize, workers: usize) -> (f64, u32, f64) {
     });
     let teacher =
         Retry::new(OpenAi::builder(server.url(), "m").build().unwrap(), RetryPolicy::default()).unwrap();
-    let table = users();
+    let table = users(USERS_PER_PLACE * slots);
     let prompter =
         Prompter::new(table.schema(), chain_schema(), Verbaliser::fit(&table, 5).unwrap()).unwrap();
     let reasoner = Reasoner::builder(teacher, prompter).build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("corpus.jsonl");
     let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
-    let rows: Vec<usize> = (0..USERS).collect();
+    let rows: Vec<usize> = (0..table.len()).collect();
     let summary = reasoner.run(&table, &rows, &mut corpus, workers, &()).unwrap();
     assert_eq!(summary.failed, 0);
     let state = places.free.lock().unwrap();
