@@ -1,15 +1,15 @@
 //! Equal prompts are asked once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
 use crate::key::PromptKey;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::once::OnceMap;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, only};
 
 /// Keeps a teacher's answers in memory and counts them in a [`Ledger`].
 ///
@@ -58,16 +58,8 @@ impl<T: Teacher> Cached<T> {
 
     fn ask(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let started = Instant::now();
-        let mut answers = self.inner.answer_batch(questions);
+        let answers = ask_checked(&self.inner, questions);
         self.ledger.time(started.elapsed());
-        let model = self.inner.model();
-        for (question, answer) in questions.iter().zip(&mut answers) {
-            if let Ok(given) = answer
-                && let Err(error) = given.check(model, question)
-            {
-                *answer = Err(error);
-            }
-        }
         answers
     }
 }
@@ -78,10 +70,7 @@ impl<T: Teacher> Teacher for Cached<T> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let mut answers = self.answer_batch(std::slice::from_ref(question));
-        answers
-            .pop()
-            .unwrap_or_else(|| Err(crate::Error::config("answer_batch", "expected 1 answer, got none")))
+        only(self.answer_batch(std::slice::from_ref(question)))
     }
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
@@ -111,6 +100,10 @@ impl<T: Teacher> Teacher for Cached<T> {
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
+    }
+
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        self.inner.spent_by_model()
     }
 }
 

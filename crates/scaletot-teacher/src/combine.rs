@@ -1,10 +1,13 @@
 //! Teachers made of teachers.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::ledger::{Ledger, LedgerSnapshot};
+use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, only};
 
 /// Asks a second teacher what the first cannot answer.
 ///
@@ -23,13 +26,15 @@ pub struct Fallback<A, B> {
     first: A,
     second: B,
     model: String,
+    /// Of the first and the second.
+    ledgers: [Ledger; 2],
 }
 
 impl<A: Teacher, B: Teacher> Fallback<A, B> {
     /// `first`, and `second` whenever that fails.
     pub fn new(first: A, second: B) -> Self {
         let model = format!("{}, or else {}", first.model(), second.model());
-        Self { first, second, model }
+        Self { first, second, model, ledgers: Default::default() }
     }
 
     /// The teacher that is asked first.
@@ -49,19 +54,64 @@ impl<A: Teacher, B: Teacher> Teacher for Fallback<A, B> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let checked = self.first.answer(question).and_then(|answer| {
-            answer.check(self.first.model(), question)?;
-            Ok(answer)
-        });
-        checked.or_else(|error| {
-            tracing::debug!(%error, second = self.second.model(), "asking the second teacher");
-            self.second.answer(question)
-        })
+        only(self.answer_batch(std::slice::from_ref(question)))
+    }
+
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let mut answers = ask_counted(&self.first, &self.ledgers[0], questions);
+        let failed: Vec<usize> = (0..answers.len()).filter(|&i| answers[i].is_err()).collect();
+        if let Some(Err(error)) = failed.first().map(|&i| &answers[i]) {
+            tracing::debug!(%error, failed = failed.len(), second = self.second.model(), "asking the second teacher");
+            let open: Vec<Question<'_>> = failed.iter().map(|&i| questions[i].clone()).collect();
+            for (i, answer) in failed.into_iter().zip(ask_counted(&self.second, &self.ledgers[1], &open)) {
+                answers[i] = answer;
+            }
+        }
+        answers
     }
 
     fn cache_key(&self, _question: &Question<'_>) -> Option<PromptKey> {
         None
     }
+
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        let [first, second] = &self.ledgers;
+        by_model([spent(&self.first, first), spent(&self.second, second)])
+    }
+}
+
+/// Asks, and counts what it cost.
+fn ask_counted<T: Teacher + ?Sized>(
+    teacher: &T,
+    ledger: &Ledger,
+    questions: &[Question<'_>],
+) -> Vec<Result<LabelAnswer>> {
+    let started = Instant::now();
+    let answers = ask_checked(teacher, questions);
+    ledger.time(started.elapsed());
+    answers.iter().for_each(|answer| ledger.count(answer));
+    answers
+}
+
+/// What a member says of the models behind it, or that it is one and was asked so much.
+fn spent<T: Teacher + ?Sized>(teacher: &T, ledger: &Ledger) -> BTreeMap<String, LedgerSnapshot> {
+    let several = teacher.spent_by_model();
+    if several.is_empty() {
+        BTreeMap::from([(teacher.model().to_owned(), ledger.snapshot())])
+    } else {
+        several
+    }
+}
+
+fn by_model(
+    members: impl IntoIterator<Item = BTreeMap<String, LedgerSnapshot>>,
+) -> BTreeMap<String, LedgerSnapshot> {
+    let mut all = BTreeMap::new();
+    for (model, spent) in members.into_iter().flatten() {
+        let sum: &mut LedgerSnapshot = all.entry(model).or_default();
+        *sum = sum.plus(&spent);
+    }
+    all
 }
 
 impl<A: Teacher, B: Teacher> fmt::Debug for Fallback<A, B> {
@@ -76,8 +126,15 @@ impl<A: Teacher, B: Teacher> fmt::Debug for Fallback<A, B> {
 /// The pooled distribution is as sharp as the teachers on average, and a label that one of them rules out is ruled out. A label
 /// that a teacher gave no probability for is missing from the answer.
 pub struct Ensemble {
-    members: Vec<(Box<dyn Teacher>, f64)>,
+    members: Vec<Member>,
     model: String,
+}
+
+struct Member {
+    teacher: Box<dyn Teacher>,
+    /// Of all weights.
+    share: f64,
+    ledger: Ledger,
 }
 
 impl Ensemble {
@@ -95,27 +152,22 @@ impl Ensemble {
             return Err(Error::config("ensemble", message));
         }
         let total: f64 = members.iter().map(|(_, weight)| weight).sum();
-        let members: Vec<_> =
-            members.into_iter().map(|(teacher, weight)| (teacher, weight / total)).collect();
+        let members: Vec<Member> = members
+            .into_iter()
+            .map(|(teacher, weight)| Member { teacher, share: weight / total, ledger: Ledger::default() })
+            .collect();
         let names: Vec<String> =
-            members.iter().map(|(teacher, weight)| format!("{weight:.3} {}", teacher.model())).collect();
+            members.iter().map(|member| format!("{:.3} {}", member.share, member.teacher.model())).collect();
         Ok(Self { members, model: format!("mean of {}", names.join(" + ")) })
     }
-}
 
-impl Teacher for Ensemble {
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+    /// The members' answers to one question, with their shares, as one.
+    fn pool(&self, question: &Question<'_>, given: Vec<(f64, LabelAnswer)>) -> Result<LabelAnswer> {
         let mut pooled = vec![0.0; question.labels.len()];
         let (mut tokens, mut evidence, mut whole) = (0, Vec::new(), false);
-        for (teacher, weight) in &self.members {
-            let answer = teacher.answer(question)?;
-            answer.check(teacher.model(), question)?;
+        for (share, answer) in given {
             for (sum, lp) in pooled.iter_mut().zip(&answer.log_probs) {
-                *sum += weight * lp.min(0.0);
+                *sum += share * lp.min(0.0);
             }
             tokens += answer.tokens;
             match answer.evidence {
@@ -131,10 +183,42 @@ impl Teacher for Ensemble {
         answer.evidence = (!whole).then_some(evidence);
         Ok(answer)
     }
+}
+
+impl Teacher for Ensemble {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        only(self.answer_batch(std::slice::from_ref(question)))
+    }
+
+    /// A question that one member cannot answer has the first such member's error, and is not asked of the later ones.
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let mut given: Vec<Result<Vec<(f64, LabelAnswer)>>> =
+            questions.iter().map(|_| Ok(Vec::new())).collect();
+        for member in &self.members {
+            let open: Vec<usize> = (0..given.len()).filter(|&i| given[i].is_ok()).collect();
+            let asked: Vec<Question<'_>> = open.iter().map(|&i| questions[i].clone()).collect();
+            for (i, answer) in open.into_iter().zip(ask_counted(&member.teacher, &member.ledger, &asked)) {
+                match (answer, &mut given[i]) {
+                    (Ok(answer), Ok(answers)) => answers.push((member.share, answer)),
+                    (Err(error), slot) => *slot = Err(error),
+                    (Ok(_), Err(_)) => {}
+                }
+            }
+        }
+        questions.iter().zip(given).map(|(question, given)| self.pool(question, given?)).collect()
+    }
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
-        let all = self.members.iter().all(|(teacher, _)| teacher.cache_key(question).is_some());
+        let all = self.members.iter().all(|member| member.teacher.cache_key(question).is_some());
         all.then(|| question.key(&self.model))
+    }
+
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        by_model(self.members.iter().map(|member| spent(&member.teacher, &member.ledger)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::ledger::LedgerSnapshot;
 use crate::reasoner::RunSummary;
 
 /// Prices of models, by the names that [`Teacher::model`](crate::Teacher::model) gives.
@@ -80,38 +81,62 @@ impl Prices {
     pub fn of(&self, model: &str) -> Option<&Price> {
         self.models.get(model)
     }
+
+    /// The cost of a run, and of the same for `population` users.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming a model that was called and has no price.
+    pub fn cost(&self, summary: &RunSummary, population: u64) -> Result<RunCost> {
+        let mut models = BTreeMap::new();
+        for (model, spent) in &summary.models {
+            let price = match self.of(model) {
+                Some(price) => price.of(spent),
+                None if spent.calls == 0 => 0.0,
+                None => {
+                    let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
+                    let message = format!("expected a price of `{model}`, got prices of {known:?}");
+                    return Err(Error::config("prices", message));
+                }
+            };
+            models.insert(model.clone(), price);
+        }
+        let run = models.values().sum();
+        // Users who were abstained on cost nothing, in the population as in the run.
+        let per = |count: u64| (count > 0).then(|| run / count as f64);
+        Ok(RunCost {
+            run,
+            per_accepted: per(summary.accepted),
+            population: per(summary.users()).map(|each| each * population as f64),
+            models,
+        })
+    }
 }
 
-/// What a run cost, and what reasoning about everybody would.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+impl Price {
+    /// The price of what a model was asked.
+    #[must_use]
+    pub fn of(&self, spent: &LedgerSnapshot) -> f64 {
+        spent.tokens as f64 / 1e6 * self.per_million_tokens
+            + spent.calls as f64 * self.per_call
+            + spent.seconds / 3600.0 * self.per_hour
+    }
+}
+
+/// What a run cost, and what reasoning about everybody would. Amounts are in [`Prices::currency`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunCost {
     /// Of the run.
     pub run: f64,
     /// Per accepted chain; `None` without one.
     pub per_accepted: Option<f64>,
-    /// Of reasoning about the whole population at the run's mean cost per user. Equal prompts were asked once in the run and
-    /// would be in the population, where there are more of them: an upper bound for users of the same kind.
+    /// Of reasoning about the whole population at the run's mean cost per user; `None` if the run reasoned about nobody. Equal
+    /// prompts were asked once in the run and would be in the population, where there are more of them: an upper bound for users
+    /// of the same kind.
     pub population: Option<f64>,
-}
-
-impl RunCost {
-    /// The cost of a run in which `summary` was reached with a model of that `price`, and of the same for `population` users.
-    #[must_use]
-    pub fn of(summary: &RunSummary, price: &Price, population: u64) -> Self {
-        let ledger = &summary.ledger;
-        let run = ledger.tokens as f64 / 1e6 * price.per_million_tokens
-            + ledger.calls as f64 * price.per_call
-            + ledger.seconds / 3600.0 * price.per_hour;
-        // Users who were abstained on cost nothing, in the population as in the run.
-        let users = summary.users();
-        let ratio = |by: u64| (by > 0).then(|| run / by as f64);
-        Self {
-            run,
-            per_accepted: ratio(summary.accepted),
-            population: ratio(users).map(|each| each * population as f64),
-        }
-    }
+    /// Of the run, by model.
+    pub models: BTreeMap<String, f64>,
 }
 
 #[cfg(test)]
@@ -120,12 +145,22 @@ mod tests {
 
     #[test]
     fn costs_add_up() {
-        let mut summary = RunSummary { accepted: 8, abstained: 2, ..RunSummary::default() };
-        (summary.ledger.tokens, summary.ledger.calls, summary.ledger.seconds) = (2_000_000, 100, 1800.0);
+        let mut spent = LedgerSnapshot::default();
+        (spent.tokens, spent.calls, spent.seconds) = (2_000_000, 100, 1800.0);
+        let free = LedgerSnapshot { cache_hits: 5, ..LedgerSnapshot::default() };
+        let models =
+            BTreeMap::from([("m".to_owned(), spent), ("n".to_owned(), spent), ("free".to_owned(), free)]);
+        let summary = RunSummary { accepted: 8, abstained: 2, models, ..RunSummary::default() };
         let price = Price { per_million_tokens: 0.5, per_call: 0.01, per_hour: 2.0 };
-        let cost = RunCost::of(&summary, &price, 1_000);
-        assert_eq!((cost.run, cost.per_accepted, cost.population), (3.0, Some(3.0 / 8.0), Some(300.0)));
-        let nothing = RunCost::of(&RunSummary::default(), &price, 1_000);
+        let mut prices = Prices::default();
+        prices.models.insert("m".to_owned(), price);
+        let unknown = prices.cost(&summary, 1_000).unwrap_err();
+        assert!(unknown.to_string().contains("expected a price of `n`, got prices of [\"m\"]"), "{unknown}");
+        prices.models.insert("n".to_owned(), Price { per_call: 0.02, ..Price::default() });
+        let cost = prices.cost(&summary, 1_000).unwrap();
+        assert_eq!((cost.run, cost.per_accepted, cost.population), (5.0, Some(5.0 / 8.0), Some(500.0)));
+        assert_eq!((cost.models["m"], cost.models["n"], cost.models["free"]), (3.0, 2.0, 0.0));
+        let nothing = prices.cost(&RunSummary::default(), 1_000).unwrap();
         assert_eq!((nothing.run, nothing.per_accepted, nothing.population), (0.0, None, None));
     }
 

@@ -1,6 +1,6 @@
 //! Answers kept on disk, for later runs and for other processes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
-use crate::teacher::{LabelAnswer, Question, Teacher, missing_of};
+use crate::ledger::LedgerSnapshot;
+use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, missing_of, only};
 
 const FORMAT: &str = "scaletot-answers";
 /// The version of the file format. A reader refuses a version that it does not know.
@@ -221,8 +222,7 @@ impl<T: Teacher> Teacher for DiskCached<T> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let mut answers = self.answer_batch(std::slice::from_ref(question));
-        answers.pop().unwrap_or_else(|| Err(Error::config("answer_batch", "expected 1 answer, got none")))
+        only(self.answer_batch(std::slice::from_ref(question)))
     }
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
@@ -231,9 +231,8 @@ impl<T: Teacher> Teacher for DiskCached<T> {
         let mut answers: Vec<Option<Result<LabelAnswer>>> = found.collect();
         let missing: Vec<usize> = (0..questions.len()).filter(|&i| answers[i].is_none()).collect();
         let asked: Vec<Question<'_>> = missing.iter().map(|&i| questions[i].clone()).collect();
-        for (i, answer) in missing.into_iter().zip(self.inner.answer_batch(&asked)) {
+        for (i, answer) in missing.into_iter().zip(ask_checked(&self.inner, &asked)) {
             let kept = answer.and_then(|answer| {
-                answer.check(self.inner.model(), &questions[i])?;
                 if let Some(key) = &keys[i] {
                     self.keep(key, &answer)?;
                 }
@@ -241,12 +240,16 @@ impl<T: Teacher> Teacher for DiskCached<T> {
             });
             answers[i] = Some(kept);
         }
-        let none = || Err(Error::config("answer_batch", "expected an answer to each question, got fewer"));
+        let none = || Err(Error::too_few_answers(questions.len()));
         answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect()
     }
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
+    }
+
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        self.inner.spent_by_model()
     }
 }
 

@@ -125,6 +125,11 @@ impl Error {
         Self::Io { path: path.to_owned(), source }
     }
 
+    /// A teacher gave fewer answers than it was asked.
+    pub(crate) fn too_few_answers(expected: usize) -> Self {
+        Self::config("answer_batch", format!("expected {expected} answers, one per question, got fewer"))
+    }
+
     /// An [`Error::Config`].
     pub(crate) fn config(what: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { what: what.into(), message: message.into() }

@@ -97,6 +97,20 @@ pub struct LedgerSnapshot {
 }
 
 impl LedgerSnapshot {
+    /// Both together: the cost of two models, or of two stages.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            questions: self.questions + other.questions,
+            calls: self.calls + other.calls,
+            cache_hits: self.cache_hits + other.cache_hits,
+            failures: self.failures + other.failures,
+            tokens: self.tokens + other.tokens,
+            tokens_saved: self.tokens_saved + other.tokens_saved,
+            seconds: self.seconds + other.seconds,
+        }
+    }
+
     /// What was added since an `earlier` snapshot of the same ledger: the cost of one stage.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

@@ -84,7 +84,7 @@ impl<K: Copy + Eq + Hash, V: Clone> OnceMap<K, V> {
             let mut results = compute(&claimed).into_iter();
             let mut state = self.lock();
             for &i in &claimed {
-                let result = results.next().unwrap_or_else(|| Err(too_few(claimed.len())));
+                let result = results.next().unwrap_or_else(|| Err(Error::too_few_answers(claimed.len())));
                 if let Ok(value) = &result
                     && state.ready.len() < self.capacity
                 {
@@ -95,12 +95,10 @@ impl<K: Copy + Eq + Hash, V: Clone> OnceMap<K, V> {
             drop(state);
             drop(claim);
         }
-        out.into_iter().map(|result| result.unwrap_or_else(|| Err(too_few(keys.len())))).collect()
+        out.into_iter()
+            .map(|result| result.unwrap_or_else(|| Err(Error::too_few_answers(keys.len()))))
+            .collect()
     }
-}
-
-fn too_few(expected: usize) -> Error {
-    Error::config("answer_batch", format!("expected {expected} answers, one per question, got fewer"))
 }
 
 /// Gives the keys back when they are computed, and also when computing them panicked.

@@ -120,7 +120,7 @@ impl Prompter {
     ) -> Question<'a> {
         let prompt = self.continue_profile(profile, state, path);
         let labels = self.chain.states().get(state).map_or(&[][..], |state| state.values());
-        Question { prompt, labels, table, row, schema: &self.chain, state, path }
+        Question { prompt, labels, table, row, schema: &self.chain, state, path, deadline: None }
     }
 
     fn continue_profile(&self, profile: &str, state: usize, path: &[u16]) -> String {

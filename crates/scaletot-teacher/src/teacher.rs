@@ -6,14 +6,17 @@
 //! a table of expert rules are interchangeable. The question carries the typed profile as well as the prompt,
 //! because a rule reads fields where a language model reads words.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use scaletot_chain::ChainSchema;
 use scaletot_profile::ProfileTable;
 
 use crate::error::{Error, Result};
 use crate::key::{PromptKey, prompt_key};
+use crate::ledger::LedgerSnapshot;
 
 /// One question to a teacher: which of `labels` continues `prompt`?
 #[derive(Clone)]
@@ -33,6 +36,9 @@ pub struct Question<'a> {
     pub state: usize,
     /// The values of the states before it, as codes; at least as long as [`state`](Self::state).
     pub path: &'a [u16],
+    /// When nobody waits for the answer any more; `None` if somebody always does. No answer depends on it, but that one may
+    /// not come: a teacher that waits or tries again gives up then.
+    pub deadline: Option<Instant>,
 }
 
 impl Question<'_> {
@@ -205,6 +211,36 @@ pub trait Teacher: Send + Sync {
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         Some(question.key(self.model()))
     }
+
+    /// What each model behind this teacher was asked so far, by its name, if the teacher is made of several, as a
+    /// [`Fallback`](crate::Fallback) and an [`Ensemble`](crate::Ensemble) are. The default is none: a teacher that is one model is
+    /// counted by who asks it. Wrappers pass on what the wrapped teacher says.
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        BTreeMap::new()
+    }
+}
+
+/// Asks and [checks](LabelAnswer::check) what comes.
+pub(crate) fn ask_checked<T: Teacher + ?Sized>(
+    teacher: &T,
+    questions: &[Question<'_>],
+) -> Vec<Result<LabelAnswer>> {
+    let mut answers = teacher.answer_batch(questions);
+    for (question, answer) in questions.iter().zip(&mut answers) {
+        if let Ok(given) = answer
+            && let Err(error) = given.check(teacher.model(), question)
+        {
+            *answer = Err(error);
+        }
+    }
+    answers.truncate(questions.len());
+    answers.resize_with(questions.len(), || Err(Error::too_few_answers(questions.len())));
+    answers
+}
+
+/// The one answer to a question that was asked as a batch.
+pub(crate) fn only(mut answers: Vec<Result<LabelAnswer>>) -> Result<LabelAnswer> {
+    answers.pop().unwrap_or_else(|| Err(Error::too_few_answers(1)))
 }
 
 macro_rules! forward {
@@ -221,6 +257,9 @@ macro_rules! forward {
             }
             fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
                 (**self).cache_key(question)
+            }
+            fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+                (**self).spent_by_model()
             }
         }
     )*};

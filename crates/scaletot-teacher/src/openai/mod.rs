@@ -323,7 +323,7 @@ impl OpenAi {
         let mut open = vec![(String::new(), 1.0, all)];
         while let Some((said, mass, among)) = open.pop() {
             let body = request::next_token(self.endpoint, &self.served, question, &said, top);
-            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
             tokens += reply.tokens;
             let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
             for (token, log_prob) in next {
@@ -353,7 +353,7 @@ impl OpenAi {
         let mut tokens = 0;
         for label in question.labels {
             let body = request::echo(&self.served, question, label);
-            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
             tokens += reply.tokens;
             match reply.echoed(&question.prompt, label) {
                 Some(log_prob) => log_probs.push(log_prob),
@@ -369,7 +369,7 @@ impl OpenAi {
         let (mut drawn, mut tokens) = (0, 0);
         while drawn < samples {
             let body = request::sample(self.endpoint, &self.served, question, samples - drawn, guided);
-            let reply = Reply::parse(&self.transport.post(&body)?)?;
+            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
             tokens += reply.tokens;
             // Some servers give one choice whatever is asked for.
             for text in reply.texts.iter().take((samples - drawn) as usize) {

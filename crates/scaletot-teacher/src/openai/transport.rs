@@ -1,6 +1,6 @@
 //! One request over HTTP, and what became of it.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -15,28 +15,34 @@ pub(super) struct Transport {
     agent: Agent,
     url: String,
     key: Option<String>,
+    timeout: Duration,
 }
 
 impl Transport {
     pub(super) fn new(url: String, key: Option<String>, timeout: Duration) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
             .http_status_as_error(false)
             // As many as a pool of workers has threads.
             .max_idle_connections(256)
             .max_idle_connections_per_host(256)
             .user_agent(concat!("scaletot-teacher/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), url, key }
+        Self { agent: config.into(), url, key, timeout }
     }
 
-    /// The body of a good answer; anything else is a fault.
-    pub(super) fn post(&self, body: &Value) -> Result<String, Fault> {
+    /// The body of a good answer; anything else is a fault. Nobody waits beyond the `deadline`.
+    pub(super) fn post(&self, body: &Value, deadline: Option<Instant>) -> Result<String, Fault> {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(Fault::Timeout { message: "the time for this user is over".to_owned() });
+        }
+        let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
         let mut request = self.agent.post(&self.url).header("content-type", "application/json");
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }
-        let mut response = request.send(body.to_string()).map_err(broken)?;
+        let mut response =
+            request.config().timeout_global(Some(timeout)).build().send(body.to_string()).map_err(broken)?;
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()).and_then(wait);

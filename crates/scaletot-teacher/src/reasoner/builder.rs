@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use scaletot_chain::ChainSchema;
 use scaletot_search::{Budget, RefineConfig, Strategy};
@@ -24,6 +25,7 @@ pub struct ReasonerBuilder<'t> {
     score_bar: Option<f64>,
     seed: u64,
     cache_capacity: usize,
+    user_deadline: Option<Duration>,
 }
 
 impl<'t> ReasonerBuilder<'t> {
@@ -38,6 +40,7 @@ impl<'t> ReasonerBuilder<'t> {
             score_bar: None,
             seed: 0,
             cache_capacity: Cached::<&dyn Teacher>::CAPACITY,
+            user_deadline: None,
         }
     }
 
@@ -93,6 +96,16 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
+    /// The most wall time for one user, waits and further attempts included; none by default. A user who is not done by then
+    /// [failed](scaletot_chain::Verdict::Failed), and is taken up by a run that
+    /// [resumes without the failed](scaletot_chain::CorpusWriter::resume_without_failed). A budget of
+    /// [ticks](Budget) ends the search with what it has instead, but looks at the time between answers only.
+    #[must_use]
+    pub fn user_deadline(mut self, most: Duration) -> Self {
+        self.user_deadline = Some(most);
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -120,6 +133,7 @@ impl<'t> ReasonerBuilder<'t> {
             min_populated: self.min_populated,
             score_bar: self.score_bar,
             seed: self.seed,
+            user_deadline: self.user_deadline,
             asks: OnceLock::new(),
         })
     }
@@ -144,6 +158,7 @@ impl fmt::Debug for ReasonerBuilder<'_> {
             .field("min_populated", &self.min_populated)
             .field("score_bar", &self.score_bar)
             .field("seed", &self.seed)
+            .field("user_deadline", &self.user_deadline)
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ mod user;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use scaletot_chain::{ChainSchema, CorpusHeader};
 use scaletot_profile::ProfileTable;
@@ -82,6 +83,7 @@ pub struct Reasoner<'t> {
     min_populated: usize,
     score_bar: Option<f64>,
     seed: u64,
+    user_deadline: Option<Duration>,
     asks: OnceLock<Vec<Ask>>,
 }
 

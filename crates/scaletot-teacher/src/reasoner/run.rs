@@ -1,6 +1,6 @@
 //! Reasons about many users and writes the corpus.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Reasoner;
 use crate::error::{Error, Result};
 use crate::ledger::LedgerSnapshot;
+use crate::teacher::Teacher;
 
 impl Reasoner<'_> {
     /// Reasons about the users in `rows` with that many worker threads and appends their records to a corpus.
@@ -40,6 +41,7 @@ impl Reasoner<'_> {
         }
         let started = Instant::now();
         let before = self.ledger().snapshot();
+        let before_by_model = self.teacher.spent_by_model();
         let todo: Vec<usize> = rows.iter().copied().filter(|&row| !sink.contains(&table.id(row))).collect();
         let mut summary = RunSummary { skipped: (rows.len() - todo.len()) as u64, ..RunSummary::default() };
         progress.start("reason", rows.len() as u64);
@@ -60,14 +62,32 @@ impl Reasoner<'_> {
         progress.finish();
         summary.stopped = taken? < todo.len() as u64;
         summary.ledger = self.ledger().snapshot().since(&before);
+        summary.models = self.models_since(&before_by_model, &summary.ledger);
         summary.seconds = started.elapsed().as_secs_f64();
         tracing::info!(?summary, "reasoned about users");
         Ok(summary)
     }
+
+    /// What each model was asked since `before`; `ledger` is what the teacher was asked, if it is one model.
+    fn models_since(
+        &self,
+        before: &BTreeMap<String, LedgerSnapshot>,
+        ledger: &LedgerSnapshot,
+    ) -> BTreeMap<String, LedgerSnapshot> {
+        let several = self.teacher.spent_by_model();
+        if several.is_empty() {
+            return BTreeMap::from([(self.teacher.model().to_owned(), *ledger)]);
+        }
+        let since = |(model, now): (String, LedgerSnapshot)| {
+            let earlier = before.get(&model).copied().unwrap_or_default();
+            (model, now.since(&earlier))
+        };
+        several.into_iter().map(since).collect()
+    }
 }
 
 /// What became of the users of one run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunSummary {
     /// Users with an accepted chain.
@@ -84,6 +104,10 @@ pub struct RunSummary {
     pub stopped: bool,
     /// What the teacher's work cost in this run.
     pub ledger: LedgerSnapshot,
+    /// The same by model: one entry, or one for each model that the teacher is made of. What was answered from the reasoner's own
+    /// cache reached none of several models.
+    #[serde(default)]
+    pub models: BTreeMap<String, LedgerSnapshot>,
     /// Wall time, in seconds.
     pub seconds: f64,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
 use scaletot_profile::ProfileTable;
@@ -87,6 +88,7 @@ impl Reasoner<'_> {
         let problem = ChainProblem::new(Arc::clone(self.chain()));
         let mut search = Search::new(problem, self.strategy, self.budget, self.seed)?;
         let mut clock = Clock::for_search(&search);
+        let deadline = self.user_deadline.and_then(|most| Some((most, Instant::now().checked_add(most)?)));
         loop {
             clock.tick(&mut search);
             let open = search.open();
@@ -97,10 +99,16 @@ impl Reasoner<'_> {
                 .iter()
                 .map(|(_, query)| {
                     let path = query.path();
-                    self.prompter.question(&profile, table, row, path.len(), path)
+                    let question = self.prompter.question(&profile, table, row, path.len(), path);
+                    Question { deadline: deadline.map(|(_, at)| at), ..question }
                 })
                 .collect();
-            let answers = self.teacher.answer_batch(&questions);
+            let answers = match deadline {
+                Some((most, at)) if Instant::now() >= at => {
+                    questions.iter().map(|_| Err(late(most))).collect()
+                }
+                _ => self.teacher.answer_batch(&questions),
+            };
             let mut replies = Vec::with_capacity(open.len());
             for ((id, query), answer) in open.iter().zip(answers) {
                 let reply = match query {
@@ -267,6 +275,11 @@ impl Reasoner<'_> {
         };
         outcome.posterior.iter().enumerate().map(dense).collect()
     }
+}
+
+/// A user took too long.
+fn late(most: Duration) -> Error {
+    Error::config("time for a user", format!("expected a chain within {most:?}, got none"))
 }
 
 fn failed(error: Error) -> Answer<u16> {

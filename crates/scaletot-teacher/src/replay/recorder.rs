@@ -1,6 +1,6 @@
 //! Records a teacher's answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::file::{self, Entry, Recording, ShortKey, Timing};
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
+use crate::ledger::LedgerSnapshot;
 use crate::once::OnceMap;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::teacher::{LabelAnswer, Question, Teacher, only};
 
 /// Wraps a teacher and writes every answer to a file that [`Replay`](crate::Replay) reads.
 ///
@@ -195,8 +196,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let mut answers = self.answer_batch(std::slice::from_ref(question));
-        answers.pop().unwrap_or_else(|| Err(Error::config("answer_batch", "expected 1 answer, got none")))
+        only(self.answer_batch(std::slice::from_ref(question)))
     }
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
@@ -241,6 +241,10 @@ impl<T: Teacher> Teacher for Recorder<T> {
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
+    }
+
+    fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
+        self.inner.spent_by_model()
     }
 }
 

@@ -34,6 +34,7 @@ impl World {
             schema: &self.chain,
             state: 0,
             path: &[],
+            deadline: None,
         }
     }
 }

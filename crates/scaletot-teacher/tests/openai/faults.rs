@@ -11,7 +11,16 @@ fn ask(teacher: &dyn Teacher, prompt: &str) -> Result<LabelAnswer> {
     let (table, chain) = (table(1), chain_schema());
     let labels = chain.states()[0].values();
     let prompt = prompt.to_owned();
-    teacher.answer(&Question { prompt, labels, table: &table, row: 0, schema: &chain, state: 0, path: &[] })
+    teacher.answer(&Question {
+        prompt,
+        labels,
+        table: &table,
+        row: 0,
+        schema: &chain,
+        state: 0,
+        path: &[],
+        deadline: None,
+    })
 }
 
 fn quick() -> RetryPolicy {

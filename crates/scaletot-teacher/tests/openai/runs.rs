@@ -86,6 +86,39 @@ fn a_resumed_run_takes_up_the_failed_alone() {
     assert_eq!((records.len(), users.len()), (300, 300));
 }
 
+/// A server that hangs takes a user's time, not more: the users fail, and are taken up when it is well again.
+#[test]
+fn a_user_has_so_much_time_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("corpus.jsonl");
+    let hanging = Server::start(|asked| match asked.number {
+        0..3 => Reaction::Json(answer(asked, Ability::Classic)),
+        _ => Reaction::Hang(Duration::from_secs(20)),
+    });
+    let table = table(7);
+    let reasoner = |url: &str| {
+        let model =
+            OpenAi::builder(url, "m").name("scripted").timeout(Duration::from_secs(60)).build().unwrap();
+        let teacher = Retry::new(model, RetryPolicy::default()).unwrap();
+        let most = Duration::from_millis(400);
+        Reasoner::builder(teacher, prompter(&table)).user_deadline(most).build().unwrap()
+    };
+    let first = reasoner(&hanging.url());
+    let header = first.header(&table).unwrap();
+    let rows: Vec<usize> = (0..7).collect();
+    let began = Instant::now();
+    let mut corpus = CorpusWriter::create(&path, &header).unwrap();
+    let summary = first.run(&table, &rows, &mut corpus, 1, &()).unwrap();
+    // One of the seven has no profile.
+    assert_eq!((summary.failed, summary.abstained), (6, 1));
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    drop(corpus);
+    let sound = Server::start(|asked| Reaction::Json(answer(asked, Ability::Classic)));
+    let mut corpus = CorpusWriter::resume_without_failed(&path, &header).unwrap().0;
+    let summary = reasoner(&sound.url()).run(&table, &rows, &mut corpus, 1, &()).unwrap();
+    assert_eq!((summary.failed, summary.skipped), (0, 1));
+}
+
 /// A worker process of the next test; does nothing on its own.
 #[test]
 fn child() {

@@ -8,7 +8,16 @@ use crate::server::{Ability, Reaction, Server, answer, probability};
 
 fn question<'a>(table: &'a ProfileTable, chain: &'a ChainSchema, prompt: &str) -> Question<'a> {
     let labels = chain.states()[0].values();
-    Question { prompt: prompt.to_owned(), labels, table, row: 0, schema: chain, state: 0, path: &[] }
+    Question {
+        prompt: prompt.to_owned(),
+        labels,
+        table,
+        row: 0,
+        schema: chain,
+        state: 0,
+        path: &[],
+        deadline: None,
+    }
 }
 
 /// Asks a server of some ability about one user; says what was asked, too.

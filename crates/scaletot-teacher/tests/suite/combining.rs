@@ -35,6 +35,7 @@ fn with_question<R>(ask: impl FnOnce(&Question<'_>) -> R) -> R {
         schema: &chain,
         state: 0,
         path: &[],
+        deadline: None,
     })
 }
 

@@ -10,5 +10,6 @@ mod faults;
 mod prompts;
 mod reasoning;
 mod replay;
+mod retrying;
 mod rules;
 mod running;

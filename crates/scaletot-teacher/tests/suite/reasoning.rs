@@ -38,6 +38,7 @@ fn a_record_holds_what_was_asked_and_answered() {
                 schema: &chain,
                 state: k,
                 path,
+                deadline: None,
             };
             let mut expected = Arbitrary::default().answer(&question).unwrap().distribution().unwrap();
             expected.iter_mut().zip(chain.allowed(k, path)).for_each(|(p, ok)| *p *= f64::from(u8::from(ok)));

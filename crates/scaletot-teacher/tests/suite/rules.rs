@@ -55,6 +55,7 @@ fn ask(rules: &Rules, cells: [&str; 4], state: usize, path: &[u16]) -> (Vec<f64>
         schema: &schema,
         state,
         path,
+        deadline: None,
     };
     let answer = rules.answer(&question).unwrap();
     assert!((answer.covered_mass() - 1.0).abs() < 1e-12);
@@ -114,7 +115,16 @@ fn refuses_questions_of_other_schemas() {
         .unwrap();
     let labels = other.states()[0].values();
     let prompt = String::new();
-    let question = Question { prompt, labels, table: &table, row: 0, schema: &other, state: 0, path: &[] };
+    let question = Question {
+        prompt,
+        labels,
+        table: &table,
+        row: 0,
+        schema: &other,
+        state: 0,
+        path: &[],
+        deadline: None,
+    };
     assert!(matches!(rules.answer(&question), Err(Error::Answer { .. })));
 }
 

@@ -1,0 +1,143 @@
+//! Batches through `Retry`, and what each model behind a teacher of several cost.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use scaletot_chain::CorpusWriter;
+use scaletot_teacher::{
+    Cached, Ensemble, Error, Fallback, Fault, LabelAnswer, Prices, Question, Reasoner, Result, Retry,
+    RetryPolicy, Teacher,
+};
+
+use crate::common::{Arbitrary, chain_schema, prompter, table};
+
+/// Fails the rows whose number ends in 3 once, those that end in 7 for ever, and refuses those that end in 9.
+#[derive(Default)]
+struct Moody {
+    asked: Mutex<Vec<Vec<usize>>>,
+}
+
+impl Teacher for Moody {
+    fn model(&self) -> &str {
+        "moody"
+    }
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        self.answer_batch(std::slice::from_ref(question)).remove(0)
+    }
+    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
+        let mut asked = self.asked.lock().unwrap();
+        let times = |row| asked.iter().flatten().filter(|&&before: &&usize| before == row).count();
+        let server = |fault| Err(Error::Server { model: "moody".to_owned(), fault });
+        let answers = questions.iter().map(|question| match (question.row % 10, times(question.row)) {
+            (3, 0) | (7, _) => server(Fault::RateLimited { retry_after: None }),
+            (9, _) => server(Fault::Refused { status: 401, message: "no".to_owned() }),
+            _ => Arbitrary::default().answer(question),
+        });
+        let answers = answers.collect();
+        asked.push(questions.iter().map(|question| question.row).collect());
+        answers
+    }
+}
+
+fn policy() -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    (policy.attempts, policy.base, policy.most) = (3, Duration::from_millis(1), Duration::from_millis(2));
+    policy
+}
+
+/// Asks the first state of the first `users` users.
+fn ask(teacher: &dyn Teacher, users: usize, deadline: Option<Instant>) -> Vec<Result<LabelAnswer>> {
+    let (table, schema) = (table(users), chain_schema());
+    let prompter = prompter(&table);
+    let questions: Vec<Question<'_>> = (0..users)
+        .map(|row| Question {
+            prompt: prompter.prompt(&table, row, 0, &[]),
+            labels: schema.states()[0].values(),
+            table: &table,
+            row,
+            schema: &schema,
+            state: 0,
+            path: &[],
+            deadline,
+        })
+        .collect();
+    teacher.answer_batch(&questions)
+}
+
+#[test]
+fn what_failed_of_a_batch_is_asked_again_together() {
+    let teacher = Retry::new(Moody::default(), policy()).unwrap();
+    let answers = ask(&teacher, 20, None);
+    for (row, answer) in answers.iter().enumerate() {
+        match row % 10 {
+            7 => assert!(matches!(answer, Err(Error::GaveUp { attempts: 3, .. })), "{row}: {answer:?}"),
+            9 => assert!(
+                matches!(answer, Err(Error::Server { fault: Fault::Refused { .. }, .. })),
+                "{row}: {answer:?}"
+            ),
+            _ => assert_eq!(
+                answer.as_ref().unwrap(),
+                ask(&Arbitrary::default(), 20, None)[row].as_ref().unwrap()
+            ),
+        }
+    }
+    let asked = teacher.inner().asked.lock().unwrap();
+    assert_eq!(asked[1..], [vec![3, 7, 13, 17], vec![7, 17]]);
+    assert_eq!(teacher.retries(), 6);
+}
+
+#[test]
+fn nothing_is_asked_again_when_nobody_waits_any_more() {
+    let teacher = Retry::new(Moody::default(), policy()).unwrap();
+    let answers = ask(&teacher, 8, Some(Instant::now()));
+    assert!(matches!(answers[3], Err(Error::GaveUp { attempts: 1, .. })), "{:?}", answers[3]);
+    assert_eq!((teacher.inner().asked.lock().unwrap().len(), teacher.retries()), (1, 0));
+}
+
+#[test]
+fn each_model_of_several_is_counted() {
+    let fallback = Fallback::new(Moody::default(), Arbitrary::default());
+    assert!(ask(&fallback, 20, None).iter().all(Result::is_ok));
+    assert_eq!(*fallback.first().asked.lock().unwrap(), [(0..20).collect::<Vec<_>>()]);
+    let spent = fallback.spent_by_model();
+    let of = |model: &str| (spent[model].questions, spent[model].failures);
+    assert_eq!((of("moody"), of("arbitrary")), ((20, 6), (6, 0)));
+    // Through wrappers, and with a member that is itself several.
+    let other = Fallback::new(Moody::default(), Arbitrary::default());
+    let members: Vec<(Box<dyn Teacher>, f64)> =
+        vec![(Box::new(other), 1.0), (Box::new(Arbitrary::default()), 1.0)];
+    let ensemble = Cached::new(Retry::new(Ensemble::new(members).unwrap(), policy()).unwrap());
+    assert!(ask(&ensemble, 20, None).iter().all(Result::is_ok));
+    let spent = ensemble.spent_by_model();
+    assert_eq!((spent["moody"].questions, spent["arbitrary"].questions), (20, 26));
+    assert!(Arbitrary::default().spent_by_model().is_empty());
+}
+
+#[test]
+fn a_run_says_what_each_model_cost() {
+    let table = table(40);
+    let run = |teacher: &dyn Teacher| {
+        let reasoner = Reasoner::builder(teacher, prompter(&table)).build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("corpus.jsonl");
+        let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+        reasoner.run(&table, &(0..40).collect::<Vec<_>>(), &mut corpus, 3, &()).unwrap()
+    };
+    let alone = run(&Arbitrary::default());
+    assert_eq!(alone.models.keys().collect::<Vec<_>>(), ["arbitrary"]);
+    assert_eq!(alone.models["arbitrary"], alone.ledger);
+    let fallback = Fallback::new(Moody::default(), Arbitrary::default());
+    let (first, second) = (run(&fallback), run(&fallback));
+    let (moody, arbitrary) = (&first.models["moody"], &first.models["arbitrary"]);
+    assert_eq!(moody.questions, first.ledger.questions);
+    assert_eq!(arbitrary.questions, moody.failures);
+    assert!(moody.failures > 0 && arbitrary.failures == 0);
+    // Of the run alone, not of all that the teacher was ever asked.
+    assert_eq!(second.models["arbitrary"].questions, second.models["moody"].failures);
+    let prices = Prices::from_toml(
+        "currency = \"EUR\"\n[models.moody]\nper_call = 1.0\n[models.arbitrary]\nper_call = 0.5\n",
+    );
+    let cost = prices.unwrap().cost(&first, 1_000).unwrap();
+    assert_eq!(cost.run, moody.calls as f64 + 0.5 * arbitrary.calls as f64);
+    assert_eq!(cost.models["arbitrary"], 0.5 * arbitrary.calls as f64);
+}
