@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 /// For an answer `q` over the values of state `k`, with prior `π_k` and strength `s ∈ [0, 1]`:
 /// `q'(v) ∝ q(v) / π_k(v)^s`. Strength 0 leaves answers as they are, strength 1 (the default) divides by the whole
 /// prior. Batch calibration with `s = 1` is Zhou et al. (2024); the exponent, and one prior per state over all the
-/// values of the states it depends on, are this project's own. Entropies are taken after it, and after
+/// values of the states it depends on, are this project's own. So are priors per values of those states, where there are any
+/// ([`fit_calibration_by_parents`](crate::Reasoner::fit_calibration_by_parents)). Entropies are taken after it, and after
 /// constraints. A prior below [`Calibration::FLOOR`] counts as that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Raw", into = "Raw")]
@@ -33,13 +34,37 @@ struct Raw {
     users: usize,
     strength: f64,
     priors: Vec<Vec<f64>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    by_parents: Vec<ParentPrior>,
+}
+
+/// The prior of a state after certain values of the states that it depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParentPrior {
+    pub(crate) state: usize,
+    /// States that it depends on, each with its value.
+    pub(crate) parents: Vec<(usize, u16)>,
+    /// Users of the batch whose chains had these values.
+    pub(crate) users: usize,
+    pub(crate) prior: Vec<f64>,
+}
+
+impl ParentPrior {
+    fn holds(&self, path: &[u16]) -> bool {
+        self.parents.iter().all(|(state, value)| path.get(*state) == Some(value))
+    }
 }
 
 impl Calibration {
     /// The smallest prior that is divided by: keeps one stray answer from being blown up.
     pub const FLOOR: f64 = 1e-6;
 
-    const VERSION: u32 = 1;
+    /// A prior per parent value is drawn towards the state's: that counts as so many users.
+    pub const PARENT_WEIGHT: f64 = 20.0;
+
+    /// Of a file without priors per parent value, and of one with them.
+    const VERSIONS: [u32; 2] = [1, 2];
 
     /// A calibration that changes nothing: uniform priors.
     #[must_use]
@@ -47,12 +72,13 @@ impl Calibration {
         let priors = (0..schema.len()).map(|k| uniform(schema.domain_size(k))).collect();
         Self {
             raw: Raw {
-                version: Self::VERSION,
+                version: Self::VERSIONS[0],
                 model: model.to_owned(),
                 chain_schema: schema.hash(),
                 users: 0,
                 strength: 1.0,
                 priors,
+                by_parents: Vec::new(),
             },
         }
     }
@@ -70,15 +96,23 @@ impl Calibration {
         priors: Vec<Vec<f64>>,
     ) -> Result<Self> {
         let calibration = Self::try_from(Raw {
-            version: Self::VERSION,
+            version: Self::VERSIONS[0],
             model: model.to_owned(),
             chain_schema: schema.hash(),
             users,
             strength: 1.0,
             priors,
+            by_parents: Vec::new(),
         })?;
         calibration.check(schema)?;
         Ok(calibration)
+    }
+
+    /// The same with priors per parent value, for the states that have some.
+    pub(crate) fn with_parents(mut self, by_parents: Vec<ParentPrior>) -> Result<Self> {
+        self.raw.version = Self::VERSIONS[usize::from(!by_parents.is_empty())];
+        self.raw.by_parents = by_parents;
+        Self::try_from(self.raw)
     }
 
     /// The same priors with another strength.
@@ -115,13 +149,21 @@ impl Calibration {
         self.raw.priors.get(state).map(Vec::as_slice)
     }
 
-    /// Calibrates a distribution over the values of `state` in place, so that it sums to 1 again. Values at 0 stay
+    /// The prior of a state after the values of the states before it (`path`, as codes): the one of its parents' values if it was
+    /// fitted, else the state's.
+    #[must_use]
+    pub fn prior_after(&self, state: usize, path: &[u16]) -> Option<&[f64]> {
+        let own = self.raw.by_parents.iter().find(|prior| prior.state == state && prior.holds(path));
+        own.map(|own| own.prior.as_slice()).or_else(|| self.prior(state))
+    }
+
+    /// Calibrates a distribution over the values of `state` after `path` in place, so that it sums to 1 again. Values at 0 stay
     /// there, and a distribution that is 0 everywhere stays as it is.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if there is no such state or it does not have as many values as `distribution`.
-    pub fn apply(&self, state: usize, distribution: &mut [f64]) -> Result<()> {
+    pub fn apply(&self, state: usize, path: &[u16], distribution: &mut [f64]) -> Result<()> {
         if self.prior(state).is_none_or(|prior| prior.len() != distribution.len()) {
             let (values, prior) = (distribution.len(), self.prior(state));
             let message = format!("expected a prior over {values} values for state {state}, got {prior:?}");
@@ -131,15 +173,15 @@ impl Calibration {
             return Ok(());
         }
         for (value, q) in distribution.iter_mut().enumerate() {
-            *q *= self.factor(state, value);
+            *q *= self.factor(state, path, value);
         }
         normalise(distribution);
         Ok(())
     }
 
     /// What a value's probability is multiplied by before it is renormalised: `1 / π(v)^s`.
-    pub(crate) fn factor(&self, state: usize, value: usize) -> f64 {
-        let prior = self.prior(state).and_then(|prior| prior.get(value)).copied().unwrap_or(1.0);
+    pub(crate) fn factor(&self, state: usize, path: &[u16], value: usize) -> f64 {
+        let prior = self.prior_after(state, path).and_then(|prior| prior.get(value)).copied().unwrap_or(1.0);
         prior.max(Self::FLOOR).powf(-self.raw.strength)
     }
 
@@ -167,6 +209,22 @@ impl Calibration {
                 format!("expected priors over {shape:?} values, got {given:?}"),
             ));
         }
+        let foreign = |prior: &&ParentPrior| {
+            let state = schema.states().get(prior.state);
+            let parents: Vec<usize> = prior.parents.iter().map(|(state, _)| *state).collect();
+            shape.get(prior.state) != Some(&prior.prior.len())
+                || state.is_none_or(|state| state.depends_on() != parents.as_slice())
+        };
+        if let Some(prior) = self.raw.by_parents.iter().find(foreign) {
+            let message = format!(
+                "expected priors per value of the states that state {} depends on, over {:?} values, got {:?} over {}",
+                prior.state,
+                shape.get(prior.state),
+                prior.parents,
+                prior.prior.len()
+            );
+            return Err(Error::config("calibration", message));
+        }
         Ok(())
     }
 }
@@ -175,8 +233,12 @@ impl TryFrom<Raw> for Calibration {
     type Error = Error;
 
     fn try_from(raw: Raw) -> Result<Self> {
-        if raw.version != Self::VERSION {
-            let message = format!("expected version {}, got {}", Self::VERSION, raw.version);
+        if raw.version != Self::VERSIONS[usize::from(!raw.by_parents.is_empty())] {
+            let message = format!(
+                "expected version 1, or 2 with priors per parent value, got {} with {} of these",
+                raw.version,
+                raw.by_parents.len()
+            );
             return Err(Error::config("calibration", message));
         }
         if !(0.0..=1.0).contains(&raw.strength) {
@@ -185,7 +247,8 @@ impl TryFrom<Raw> for Calibration {
                 format!("expected a number in [0, 1], got {}", raw.strength),
             ));
         }
-        for (state, prior) in raw.priors.iter().enumerate() {
+        let by_parents = raw.by_parents.iter().map(|own| (own.state, &own.prior));
+        for (state, prior) in raw.priors.iter().enumerate().chain(by_parents) {
             let sum: f64 = prior.iter().sum();
             if prior.iter().any(|p| !p.is_finite() || *p < 0.0) || (sum - 1.0).abs() > 1e-6 {
                 return Err(Error::config(
@@ -245,6 +308,14 @@ impl MeanPrediction {
             return uniform(self.sum.len());
         }
         let mut mean = self.sum.clone();
+        normalise(&mut mean);
+        mean
+    }
+
+    /// The mean, drawn towards `prior`, which counts as `weight` predictions.
+    pub(crate) fn shrunk(&self, prior: &[f64], weight: f64) -> Vec<f64> {
+        let mut mean: Vec<f64> =
+            self.sum.iter().zip(prior).map(|(sum, prior)| sum + weight * prior).collect();
         normalise(&mut mean);
         mean
     }

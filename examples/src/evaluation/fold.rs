@@ -100,7 +100,7 @@ impl Work<'_> {
         let path = dir.join("corpus.jsonl");
         let header = reasoner.header(&study.profiles)?;
         let mut writer = match path.exists() {
-            true => CorpusWriter::resume(&path, &header)?.0,
+            true => CorpusWriter::resume_without_failed(&path, &header)?.0,
             false => CorpusWriter::create(&path, &header)?,
         };
         let workers = self.options.workers.get();

@@ -97,13 +97,10 @@ impl Run<'_> {
         let header = reasoner.header(&self.input.profiles)?;
         let path = self.corpus_path();
         let mut writer = if path.exists() {
-            let (writer, done, repaired) = CorpusWriter::resume(&path, &header)?;
+            let (writer, done, failed) = CorpusWriter::resume_without_failed(&path, &header)?;
             (self.say)(&format!("  taken up: {} users are in the corpus already", done.len()));
-            if repaired.dropped_bytes > 0 {
-                (self.say)(&format!(
-                    "  repaired: the last line was cut, {} bytes of it dropped",
-                    repaired.dropped_bytes
-                ));
+            if failed > 0 {
+                (self.say)(&format!("  taken up again: {failed} users about whom the teacher failed"));
             }
             writer
         } else {

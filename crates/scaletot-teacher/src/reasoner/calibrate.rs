@@ -1,9 +1,11 @@
 //! Fits the calibration to a batch of users.
 
+use std::collections::BTreeMap;
+
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 
 use super::Reasoner;
-use crate::calibration::{Calibration, MeanPrediction, normalise};
+use crate::calibration::{Calibration, MeanPrediction, ParentPrior, normalise};
 use crate::error::{Error, Result};
 use crate::teacher::{Question, Teacher};
 
@@ -23,6 +25,26 @@ impl Reasoner<'_> {
     /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields; the
     /// teacher's error if it could not answer about anybody.
     pub fn fit_calibration(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
+        self.fit(table, self.batch(table, rows)?, false)
+    }
+
+    /// As [`fit_calibration`](Self::fit_calibration), with a prior for each combination of values that the states which a state
+    /// depends on had in the batch, too. It asks nothing more. Such a prior also takes out what a told value does to the answer
+    /// whoever the user is: a small model that repeats the level it was just told, but also a dependence that the teacher knows
+    /// of. Where that is wanted, take the priors per state.
+    ///
+    /// A prior rests on the users with these values and is drawn towards the state's, which counts as
+    /// [`Calibration::PARENT_WEIGHT`] users; values that nobody had are divided by the state's.
+    ///
+    /// # Errors
+    ///
+    /// As [`fit_calibration`](Self::fit_calibration).
+    pub fn fit_calibration_by_parents(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
+        self.fit(table, self.batch(table, rows)?, true)
+    }
+
+    /// The users among `rows` who can be fitted on.
+    fn batch(&self, table: &ProfileTable, rows: &[usize]) -> Result<Vec<User>> {
         self.check(table, rows)?;
         let eligible = rows.iter().copied().filter(|&row| table.populated(row) >= self.min_populated);
         let users: Vec<User> = eligible.map(|row| self.unasked(table, row)).collect();
@@ -34,7 +56,7 @@ impl Reasoner<'_> {
             );
             return Err(Error::config("calibration", message));
         }
-        self.fit(table, users)
+        Ok(users)
     }
 
     /// The prediction per state for a profile of which nothing is known, as a [`Calibration`] of strength 1: contextual
@@ -49,19 +71,20 @@ impl Reasoner<'_> {
         blank.push_values(0, &vec![None; schema.fields().len()])?;
         let table = blank.finish();
         self.check(&table, &[0])?;
-        self.fit(&table, vec![self.unasked(&table, 0)])
+        self.fit(&table, vec![self.unasked(&table, 0)], false)
     }
 
     fn unasked(&self, table: &ProfileTable, row: usize) -> User {
         User { row, profile: self.prompter.profile(table, row), path: Vec::new() }
     }
 
-    fn fit(&self, table: &ProfileTable, mut users: Vec<User>) -> Result<Calibration> {
+    fn fit(&self, table: &ProfileTable, mut users: Vec<User>, by_parents: bool) -> Result<Calibration> {
         let fitted_on = users.len();
         let chain = self.chain();
         let mut priors: Vec<Vec<f64>> =
             (0..chain.len()).map(|k| MeanPrediction::new(chain.domain_size(k)).mean()).collect();
-        for state in 0..chain.len() {
+        let mut parent_priors = Vec::new();
+        for (state, def) in chain.states().iter().enumerate() {
             let mut mean = MeanPrediction::new(chain.domain_size(state));
             let mut predictions = Vec::with_capacity(users.len());
             let mut failure = None;
@@ -91,11 +114,16 @@ impl Reasoner<'_> {
                 return Err(failure.unwrap_or_else(nothing));
             }
             priors[state] = mean.mean();
-            let so_far = Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors.clone())?;
+            if by_parents && !def.depends_on().is_empty() {
+                let told = users.iter().zip(&predictions);
+                parent_priors.extend(after_parents(state, def.depends_on(), told, &priors[state]));
+            }
+            let so_far = Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors.clone())?
+                .with_parents(parent_priors.clone())?;
             let mut kept = Vec::with_capacity(users.len());
             for (mut user, prediction) in users.into_iter().zip(predictions) {
                 let Some(mut q) = prediction else { continue };
-                so_far.apply(state, &mut q)?;
+                so_far.apply(state, &user.path, &mut q)?;
                 q.iter_mut().zip(chain.allowed(state, &user.path)).for_each(|(q, allowed)| {
                     if !allowed {
                         *q = 0.0;
@@ -110,7 +138,7 @@ impl Reasoner<'_> {
             }
             users = kept;
         }
-        Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)
+        Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)?.with_parents(parent_priors)
     }
 }
 
@@ -118,6 +146,27 @@ struct User {
     row: usize,
     profile: String,
     path: Vec<u16>,
+}
+
+/// The mean prediction of a state for each combination of its parents' values.
+fn after_parents<'a>(
+    state: usize,
+    parents: &[usize],
+    told: impl Iterator<Item = (&'a User, &'a Option<Vec<f64>>)>,
+    prior: &[f64],
+) -> Vec<ParentPrior> {
+    let mut means: BTreeMap<Vec<(usize, u16)>, MeanPrediction> = BTreeMap::new();
+    for (user, prediction) in told {
+        let values = parents.iter().filter_map(|&parent| Some((parent, *user.path.get(parent)?))).collect();
+        if let Some(prediction) = prediction {
+            means.entry(values).or_insert_with(|| MeanPrediction::new(prior.len())).add(prediction);
+        }
+    }
+    let own = |(parents, mean): (_, MeanPrediction)| {
+        let (users, prior) = (mean.count(), mean.shrunk(prior, Calibration::PARENT_WEIGHT));
+        ParentPrior { state, parents, users, prior }
+    };
+    means.into_iter().map(own).collect()
 }
 
 /// The value of greatest probability, of equal ones the first; `None` if all are 0.

@@ -146,7 +146,7 @@ impl Reasoner<'_> {
             state: self.chain().states().get(state).map_or("?", |state| state.name()).to_owned(),
             message: "expected a log-probability for at least one label, got none".to_owned(),
         })?;
-        self.calibration.apply(state, &mut masses)?;
+        self.calibration.apply(state, path, &mut masses)?;
         let entropy = match (answer.samples, answer.missing.is_empty()) {
             (Some(samples), _) => EntropyInput::Sampled { samples, estimator: EntropyEstimator::MillerMadow },
             (None, true) => EntropyInput::Exact,
@@ -163,7 +163,7 @@ impl Reasoner<'_> {
     fn partial(&self, path: &[u16], answer: &LabelAnswer) -> EntropyInput {
         let state = path.len();
         let allowed = self.chain().allowed(state, path);
-        let factor = |value: usize| self.calibration.factor(state, value);
+        let factor = |value: usize| self.calibration.factor(state, path, value);
         let answered = (0..answer.log_probs.len()).filter(|value| !answer.missing.contains(value));
         let known: f64 = answered.map(|value| answer.log_probs[value].exp() * factor(value)).sum();
         let admissible = |value: &&usize| allowed.get(**value).copied().unwrap_or(false);

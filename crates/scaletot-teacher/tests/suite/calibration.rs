@@ -29,10 +29,10 @@ proptest! {
         let schema = two_states();
         let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
         let mut same = q.clone();
-        calibration.clone().with_strength(0.0).unwrap().apply(1, &mut same).unwrap();
+        calibration.clone().with_strength(0.0).unwrap().apply(1, &[], &mut same).unwrap();
         prop_assert_eq!(&same, &q);
         let mut calibrated = q;
-        calibration.with_strength(strength).unwrap().apply(0, &mut calibrated).unwrap();
+        calibration.with_strength(strength).unwrap().apply(0, &[], &mut calibrated).unwrap();
         prop_assert!((calibrated.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 
@@ -43,10 +43,10 @@ proptest! {
         let uniform = vec![1.0 / 3.0; 3];
         let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), uniform]).unwrap();
         let mut said = prior;
-        calibration.apply(0, &mut said).unwrap();
+        calibration.apply(0, &[], &mut said).unwrap();
         prop_assert!(said.iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-9));
         let mut other = q.clone();
-        calibration.apply(1, &mut other).unwrap();
+        calibration.apply(1, &[], &mut other).unwrap();
         prop_assert!(other.iter().zip(&q).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 
@@ -59,8 +59,8 @@ proptest! {
         let odds = |q: &[f64]| (q[2] / q[0]).ln();
         let before = odds(&a) - odds(&b);
         let (mut a, mut b) = (a, b);
-        calibration.apply(0, &mut a).unwrap();
-        calibration.apply(0, &mut b).unwrap();
+        calibration.apply(0, &[], &mut a).unwrap();
+        calibration.apply(0, &[], &mut b).unwrap();
         prop_assert!((odds(&a) - odds(&b) - before).abs() < 1e-9);
     }
 
@@ -87,8 +87,8 @@ fn refuses_what_is_out_of_range() {
     for strength in [-0.1, 1.1, f64::NAN] {
         assert!(calibration.clone().with_strength(strength).is_err(), "{strength}");
     }
-    assert!(calibration.apply(2, &mut [0.5, 0.5]).is_err(), "no such state");
-    assert!(calibration.apply(0, &mut [0.5, 0.5]).is_err(), "another domain");
+    assert!(calibration.apply(2, &[], &mut [0.5, 0.5]).is_err(), "no such state");
+    assert!(calibration.apply(0, &[], &mut [0.5, 0.5]).is_err(), "another domain");
     assert!(calibration.check(&chain_schema()).is_err());
     let text = serde_json::to_string(&calibration).unwrap().replace("\"strength\":1.0", "\"strength\":7");
     assert!(serde_json::from_str::<Calibration>(&text).unwrap_err().to_string().contains("[0, 1]"));
@@ -100,10 +100,10 @@ fn zeros_stay_and_nothing_divides_by_zero() {
     let prior = vec![0.0, 0.5, 0.5];
     let calibration = Calibration::from_priors("m", &schema, 9, vec![prior.clone(), prior]).unwrap();
     let mut q = [0.0, 0.25, 0.75];
-    calibration.apply(0, &mut q).unwrap();
+    calibration.apply(0, &[], &mut q).unwrap();
     assert_eq!(q, [0.0, 0.25, 0.75]);
     let mut nothing = [0.0; 3];
-    calibration.apply(0, &mut nothing).unwrap();
+    calibration.apply(0, &[], &mut nothing).unwrap();
     assert_eq!(nothing, [0.0; 3]);
 }
 
@@ -190,4 +190,61 @@ fn a_blank_profile_calibrates_without_users() {
     assert!(calibration.prior(0).unwrap().iter().zip(&said).all(|(a, b)| (a - b).abs() < 1e-12));
     reasoner.set_calibration(calibration).unwrap();
     assert!(reasoner.header(&table).unwrap().settings["calibration"]["users"] == 1);
+}
+
+/// Says of a state what the state before it was said to be, whoever the user is; the first state is by the user.
+struct Echo;
+
+impl Teacher for Echo {
+    fn model(&self) -> &str {
+        "echo"
+    }
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let liked = question.path.first().map_or(question.row % 2, |told| usize::from(*told));
+        let weights: Vec<f64> =
+            (0..question.labels.len()).map(|i| if i == liked { 4.0 } else { 1.0 }).collect();
+        Ok(LabelAnswer::new(normal(&weights).iter().map(|p| p.ln()).collect(), 5))
+    }
+}
+
+#[test]
+fn a_prior_per_parent_value_takes_out_what_is_only_repeated() {
+    let (table, chain) = (table(120), chain_schema());
+    let rows: Vec<usize> = (0..120).collect();
+    let reasoner = Reasoner::builder(Echo, prompter(&table)).build().unwrap();
+    let pooled = reasoner.fit_calibration(&table, &rows).unwrap();
+    let asked = reasoner.ledger().snapshot().calls;
+    let by_parents = reasoner.fit_calibration_by_parents(&table, &rows).unwrap();
+    assert_eq!(reasoner.ledger().snapshot().calls, asked, "it asks nothing more");
+
+    // `capacity` depends on `need`, which was low or moderate for half of the users each.
+    let said = |told: usize| normal(&[0, 1, 2].map(|i| if i == told { 4.0 } else { 1.0 }));
+    for told in [0, 1] {
+        let (mut with, mut without) = (said(told), said(told));
+        by_parents.apply(1, &[told as u16], &mut with).unwrap();
+        pooled.apply(1, &[told as u16], &mut without).unwrap();
+        let users = rows.iter().filter(|&&row| table.populated(row) > 0 && row % 2 == told).count() as f64;
+        let own = by_parents.prior_after(1, &[told as u16]).unwrap();
+        // By hand: the mean of what was said after that value, and the state's prior as twenty users.
+        for ((own, said), all) in own.iter().zip(said(told)).zip(pooled.prior(1).unwrap()) {
+            assert!((own - (users * said + 20.0 * all) / (users + 20.0)).abs() < 1e-12);
+        }
+        let spread =
+            |q: &[f64]| q.iter().copied().fold(0.0, f64::max) - q.iter().copied().fold(1.0, f64::min);
+        assert!(spread(&with) < 0.5 * spread(&without), "{with:?} {without:?}");
+    }
+    // Nobody's need was high; and the first and third states depend on nothing.
+    assert_eq!(by_parents.prior_after(1, &[2]), pooled.prior(1));
+    assert_eq!(by_parents.prior_after(0, &[]), pooled.prior(0));
+
+    let text = serde_json::to_string(&by_parents).unwrap();
+    let read: Calibration = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, by_parents);
+    read.check(&chain).unwrap();
+    assert!(serde_json::to_string(&pooled).unwrap().contains("\"version\":1"));
+    assert!(serde_json::from_str::<Calibration>(&text.replace("\"version\":2", "\"version\":1")).is_err());
+    let wrong = text.replace("\"parents\":[[0,0]]", "\"parents\":[[2,0]]");
+    assert_ne!(wrong, text);
+    let wrong: Calibration = serde_json::from_str(&wrong).unwrap();
+    assert!(wrong.check(&chain).unwrap_err().to_string().contains("states that state 1 depends on"));
 }
