@@ -6,7 +6,7 @@ use crate::budget::Meter;
 use crate::check::check;
 use crate::entropy::{entropy_interval, normalised_entropy};
 use crate::score::Scoring;
-use crate::tree::{Expansion, NodeId, Tree};
+use crate::tree::{Expansion, Node, NodeId, Tree};
 use crate::{
     Answer, Budget, DeadReason, EntropyInput, Error, Event, Problem, Query, QueryId, Result, Score,
     StopReason, Strategy, Trace,
@@ -138,31 +138,34 @@ impl<P: Problem> Core<P> {
     /// Sees to it that the path to `node` gets its proposals: from its twin, which is asked about where it was not yet.
     /// Returns whether the node has them now.
     pub(crate) fn ask_propose(&mut self, node: NodeId) -> std::result::Result<bool, StopReason> {
-        let first = self.tree.get(node).twin().unwrap_or(node);
-        if self.tree.get(first).is_expanded() {
-            self.adopt(node);
-            return Ok(true);
-        }
-        if !self.tree.get(first).proposing {
-            self.ask(&[first], Query::Propose { path: self.tree.path(first) })?;
-            self.tree.get_mut(first).proposing = true;
-        }
-        self.wait_for_twin(node);
-        Ok(false)
+        self.ask_once(node, Node::is_expanded, |node| &mut node.proposing, |path| Query::Propose { path })
     }
 
-    /// Sees to it that the path to `node` gets its evaluation, as [`ask_propose`](Self::ask_propose) does for proposals.
+    /// Sees to it that the path to `node` gets its evaluation, in the same way.
     pub(crate) fn ask_evaluate(&mut self, node: NodeId) -> std::result::Result<bool, StopReason> {
+        let known = |node: &Node<P::Thought>| node.evaluation().is_some();
+        self.ask_once(node, known, |node| &mut node.evaluating, |path| Query::Evaluate { path })
+    }
+
+    fn ask_once(
+        &mut self,
+        node: NodeId,
+        known: impl Fn(&Node<P::Thought>) -> bool,
+        asked: impl Fn(&mut Node<P::Thought>) -> &mut bool,
+        query: impl Fn(Vec<P::Thought>) -> Query<P::Thought>,
+    ) -> std::result::Result<bool, StopReason> {
         let first = self.tree.get(node).twin().unwrap_or(node);
-        if self.tree.get(first).evaluation().is_some() {
+        if known(self.tree.get(first)) {
             self.adopt(node);
             return Ok(true);
         }
-        if !self.tree.get(first).evaluating {
-            self.ask(&[first], Query::Evaluate { path: self.tree.path(first) })?;
-            self.tree.get_mut(first).evaluating = true;
+        if !*asked(self.tree.get_mut(first)) {
+            self.ask(&[first], query(self.tree.path(first)))?;
+            *asked(self.tree.get_mut(first)) = true;
         }
-        self.wait_for_twin(node);
+        if self.tree.get(node).twin().is_some() {
+            self.waiting.push(node);
+        }
         Ok(false)
     }
 
@@ -180,12 +183,6 @@ impl<P: Problem> Core<P> {
         self.record(Event::Opened { id, query: query.clone() });
         self.wave.push(Open { id, nodes: nodes.into(), query, answer: None });
         Ok(())
-    }
-
-    fn wait_for_twin(&mut self, node: NodeId) {
-        if self.tree.get(node).twin().is_some() {
-            self.waiting.push(node);
-        }
     }
 
     /// Gives a node what is known of its twin.
@@ -374,14 +371,15 @@ impl<P: Problem> Core<P> {
         let before: f64 = items.iter().map(|(_, mass)| mass).sum();
         let mut removed = Vec::new();
         let mut choices = Vec::with_capacity(listed);
+        // Thoughts that may follow, as far as the answer lists them.
+        let mut possible = domain;
         for (thought, mass) in items {
-            if mass <= 0.0 {
-                continue;
-            }
-            if self.problem.admissible(path, &thought) {
-                choices.push((thought, mass));
-            } else {
-                removed.push(thought);
+            let admissible = self.problem.admissible(path, &thought);
+            possible -= usize::from(!admissible);
+            match admissible {
+                _ if mass <= 0.0 => {}
+                true => choices.push((thought, mass)),
+                false => removed.push(thought),
             }
         }
         let kept_share: f64 = choices.iter().map(|(_, m)| m / before.max(f64::MIN_POSITIVE)).sum();
@@ -413,7 +411,7 @@ impl<P: Problem> Core<P> {
             (EntropyInput::Sampled { samples, estimator }, _) => {
                 // Samples of what constraints removed say nothing about the rest.
                 let kept = (f64::from(samples) * kept_share).round().max(1.0);
-                estimator.estimate(&masses, kept as u32, domain)
+                estimator.estimate(&masses, kept as u32, possible, domain)
             }
             _ => normalised_entropy(&masses, domain),
         };

@@ -60,19 +60,24 @@ impl EntropyEstimator {
     /// The estimated entropy over `ln n`, `n` the size of the `domain` (at least the number of `shares`), in `[0, 1]`.
     ///
     /// `shares` are counts or shares of `samples` answers; those that are not positive and finite count as never seen.
+    /// `possible` is how many thoughts of the domain may follow at all, at least those that were seen: a prior is spread over
+    /// these, and not over what constraints rule out.
     ///
     /// ```
     /// use scaletot_search::EntropyEstimator::{Dirichlet, MillerMadow, PlugIn};
     ///
     /// // Four samples of three thoughts: plug-in says 0.51, and fewer samples would say still less.
     /// let counts = [3.0, 1.0, 0.0];
-    /// let plug_in = PlugIn.estimate(&counts, 4, 3);
+    /// let plug_in = PlugIn.estimate(&counts, 4, 3, 3);
     /// assert!((plug_in - 0.5119).abs() < 1e-4);
-    /// assert!((MillerMadow.estimate(&counts, 4, 3) - plug_in - (1.0 / 8.0) / 3f64.ln()).abs() < 1e-12);
-    /// assert!(Dirichlet { concentration: 1.0 }.estimate(&counts, 4, 3) > plug_in);
+    /// assert!((MillerMadow.estimate(&counts, 4, 3, 3) - plug_in - (1.0 / 8.0) / 3f64.ln()).abs() < 1e-12);
+    /// assert!(Dirichlet { concentration: 1.0 }.estimate(&counts, 4, 3, 3) > plug_in);
+    /// // The third is ruled out: less is open.
+    /// let fewer = Dirichlet { concentration: 1.0 }.estimate(&counts, 4, 2, 3);
+    /// assert!(fewer < Dirichlet { concentration: 1.0 }.estimate(&counts, 4, 3, 3));
     /// ```
     #[must_use]
-    pub fn estimate(&self, shares: &[f64], samples: u32, domain: usize) -> f64 {
+    pub fn estimate(&self, shares: &[f64], samples: u32, possible: usize, domain: usize) -> f64 {
         let plug_in = normalised_entropy(shares, domain);
         let domain = domain.max(shares.len());
         if domain < 2 || samples == 0 {
@@ -88,8 +93,9 @@ impl EntropyEstimator {
             }
             EntropyEstimator::Dirichlet { concentration: a } => {
                 let total: f64 = seen.clone().sum();
-                let unseen = (domain - seen.clone().count()) as f64;
-                let whole = n + a * domain as f64;
+                let possible = possible.min(domain).max(seen.clone().count());
+                let unseen = (possible - seen.clone().count()) as f64;
+                let whole = n + a * possible as f64;
                 let part = |count: f64| (count + a) / whole * digamma(count + a + 1.0);
                 let sum: f64 = seen.map(|share| part(share / total * n)).sum();
                 (digamma(whole + 1.0) - sum - unseen * part(0.0)) / scale
@@ -190,11 +196,11 @@ mod tests {
     fn dirichlet_is_the_posterior_mean() {
         let harmonic = |n: u32| (1..=n).map(|k| 1.0 / f64::from(k)).sum::<f64>();
         let expected = harmonic(5) - 0.6 * harmonic(3) - 0.4 * harmonic(2);
-        let estimated = EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0, 1.0], 3, 2);
+        let estimated = EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0, 1.0], 3, 2, 2);
         assert!((estimated - expected / 2f64.ln()).abs() < 1e-12);
         // Shares say the same as counts.
         let shares =
-            EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0 / 3.0, 1.0 / 3.0], 3, 2);
+            EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0 / 3.0, 1.0 / 3.0], 3, 2, 2);
         assert!((estimated - shares).abs() < 1e-12);
     }
 
@@ -235,12 +241,13 @@ mod tests {
         fn estimates_stay_in_range(
             counts in prop::collection::vec(0u32..20, 1..6),
             wider in 0usize..4,
+            possible in 0usize..12,
             concentration in 0.01..5.0_f64,
         ) {
             let samples: u32 = counts.iter().sum();
             let shares: Vec<f64> = counts.iter().map(|c| f64::from(*c)).collect();
             let domain = counts.len() + wider;
-            let by = |estimator: EntropyEstimator| estimator.estimate(&shares, samples, domain);
+            let by = |estimator: EntropyEstimator| estimator.estimate(&shares, samples, possible, domain);
             let (plug_in, corrected) = (by(EntropyEstimator::PlugIn), by(EntropyEstimator::MillerMadow));
             let smoothed = by(EntropyEstimator::Dirichlet { concentration });
             prop_assert!([plug_in, corrected, smoothed].iter().all(|h| (0.0..=1.0).contains(h)));

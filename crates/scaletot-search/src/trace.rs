@@ -146,6 +146,11 @@ pub enum Event<T> {
         /// The best gain seen; `None` when no other path was completed.
         gain: Option<f64>,
     },
+    /// Every step of the incumbent is settled, and another complete path is refined next.
+    TakenUp {
+        /// The path.
+        path: Vec<T>,
+    },
     /// The search ended; always the last event.
     Stopped {
         /// Why.

@@ -180,6 +180,7 @@ fn settings_out_of_range_are_named() {
         (base.with_branches(0), "branches"),
         (base.with_score(ScoreConfig::default().with_keep(0)), "keep"),
         (base.with_delta(-1.0), "delta"),
+        (base.with_incumbents(0), "incumbents"),
         (base.with_score(ScoreConfig::default().with_alpha(2.0)), "alpha"),
         (base.with_score(ScoreConfig::default().with_lambda(f64::INFINITY)), "lambda"),
         (base.with_score(ScoreConfig::default().with_temperature(0.0)), "temperature"),

@@ -63,7 +63,9 @@ fn score_by_hand(problem: &Wild, config: &RefineConfig, path: &ScoredPath<u8>) -
                 // Only the samples of what is left count.
                 let all: f64 = items.iter().map(|(_, m)| m).sum();
                 let kept = (f64::from(samples) * total / all).round().max(1.0);
-                estimator.estimate(&masses, kept as u32, domain)
+                let may = |t: &u8| problem.admissible(prefix, t);
+                let possible = domain - items.iter().filter(|(t, _)| !may(t)).count();
+                estimator.estimate(&masses, kept as u32, possible, domain)
             }
             EntropyInput::Partial { missing, mass } if missing > 0 && mass > 0.0 => {
                 entropy_interval(&masses, missing, mass, domain.max(masses.len() + missing)).1

@@ -367,3 +367,35 @@ fn of_several_failures_the_first_query_is_named() {
     assert_eq!(outcome.stop, StopReason::QueryFailed("no row for \"b\"".into()));
     assert_eq!(best(outcome).as_deref(), Some("ax"));
 }
+
+/// `by` is best, and both of its steps are away from the draft: nothing that differs in one step is better than the draft.
+const LOCAL_OPTIMUM: Table = Table {
+    depth: 2,
+    propose: &[
+        ("", &[('a', 0.6), ('b', 0.4)]),
+        ("a", &[('x', 0.6), ('y', 0.4)]),
+        ("b", &[('x', 0.6), ('y', 0.4)]),
+    ],
+    evaluate: &[("ax", 0.5), ("ay", 0.3), ("bx", 0.4), ("by", 0.9)],
+    forbid: &[],
+    short: &[],
+};
+
+#[test]
+fn a_second_incumbent_leads_out_of_a_local_optimum() {
+    let (one, _) = solve(&LOCAL_OPTIMUM, Strategy::Refine(evaluating(0.0)), Budget::default());
+    assert_eq!((best(&one).as_deref(), &one.stop), (Some("ax"), &StopReason::Settled));
+    let config = evaluating(0.0).with_incumbents(2);
+    let (two, events) = solve(&LOCAL_OPTIMUM, Strategy::Refine(config), Budget::default());
+    assert_eq!((best(&two).as_deref(), &two.stop), (Some("by"), &StopReason::Settled));
+    // The first step was tried with the first incumbent, and is not branched again.
+    assert_eq!(branched(&events), [(0, "ab".into(), 0), (1, "xy".into(), 0), (1, "xy".into(), 0)]);
+    let taken_up: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::TakenUp { path } => Some(path.iter().collect()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(taken_up, ["bx"]);
+}

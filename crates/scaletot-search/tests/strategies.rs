@@ -15,7 +15,8 @@ use common::{Wild, bfs, budget, dfs, run, wild};
 use proptest::prelude::*;
 use scaletot_search::{
     Answer, BeamConfig, BestOfNConfig, BfsConfig, Budget, DfsConfig, Evaluation, Event, Generation, Outcome,
-    Problem, Query, ScoreConfig, Search, SelfConsistencyConfig, StopReason, Strategy as Search_, drive,
+    Problem, Query, RefineConfig, ScoreConfig, Search, SelfConsistencyConfig, StopReason,
+    Strategy as Search_, drive,
 };
 
 /// Behind the most probable first thought evaluations are poor; `cy` is the best there is.
@@ -301,7 +302,7 @@ impl Problem for Rooted<'_> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// With nothing left out, breadth first and depth first see every path and find the best one, or prove that there is none.
+    /// With nothing left out, every search that can go on sees every path and finds the best one, or proves that there is none.
     #[test]
     fn searching_everything_finds_the_best(problem in wild()) {
         let problem = Wild { evaluates: false, depth: problem.depth.min(4), ..problem };
@@ -310,7 +311,9 @@ proptest! {
         let wide = BfsConfig::default().with_breadth(usize::MAX).with_generation(generation).with_score(score);
         let deep = DfsConfig::default().with_generation(generation).with_score(score);
         let expected = brute_force(&problem, &mut Vec::new(), &mut Vec::new());
-        for strategy in [Search_::Bfs(wide), Search_::Dfs(deep)] {
+        let all = RefineConfig::default().with_rounds(u32::MAX).with_branches(usize::MAX).with_incumbents(u32::MAX);
+        let refined = all.with_tau(0.0).with_rho(1.0).with_score(score);
+        for strategy in [Search_::Bfs(wide), Search_::Dfs(deep), Search_::Refine(refined)] {
             let mut search = Search::new(problem, strategy, Budget::default(), 0).unwrap();
             run(&mut search, |_| 0);
             let outcome = search.outcome().unwrap();
@@ -323,7 +326,8 @@ proptest! {
             }
             let partial = search.trace().events().iter().any(|e| matches!(e, Event::Expanded { interval: Some(_), .. }));
             prop_assert!(outcome.exhaustive || partial);
-            prop_assert_eq!(&outcome.stop, if found.is_some() { &StopReason::Complete } else { &StopReason::DeadEnd });
+            let enough = if matches!(strategy, Search_::Refine(_)) { StopReason::Settled } else { StopReason::Complete };
+            prop_assert_eq!(&outcome.stop, if found.is_some() { &enough } else { &StopReason::DeadEnd });
         }
     }
 

@@ -93,8 +93,11 @@ impl Name {
                 Strategy::Dfs(config.with_accept(Some(0.5)).with_threshold(0.1).with_score(score))
             }
             Name::Refine => {
-                let config = RefineConfig::default().with_rounds(u32::MAX).with_branches(usize::MAX);
-                Strategy::Refine(config.with_tau(0.0).with_rho(1.0).with_delta(0.0).with_score(score))
+                // As many values a step as a breadth-first search of that many queries tries after a path.
+                let branches = queries.map_or(usize::MAX, |queries| breadth_for(queries).1);
+                let config = RefineConfig::default().with_rounds(u32::MAX).with_branches(branches);
+                let config = config.with_tau(0.0).with_rho(1.0).with_delta(0.0).with_incumbents(u32::MAX);
+                Strategy::Refine(config.with_score(score))
             }
         }
     }

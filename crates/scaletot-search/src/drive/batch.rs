@@ -76,7 +76,8 @@ impl Batch {
     /// that is done, as they are done. A budget of ticks counts milliseconds of real time.
     ///
     /// # Errors
-    /// The first error of `answer` or `take`; [`Error::BatchLength`] if there is not one answer per query. The searches under
+    /// The first error of `answer` or `take`; [`Error::BatchLength`] if there is not one answer per query;
+    /// [`Error::Stalled`] never comes from the strategies of this crate. The searches under
     /// way are dropped then; to go on instead, answer with [`Answer::Failed`].
     pub fn drive<K, P, I, A, T, E>(&self, searches: I, mut answer: A, mut take: T) -> Result<(), E>
     where
@@ -110,6 +111,9 @@ impl Batch {
                 return Ok(());
             }
             let asked = self.gather(&mut running);
+            if asked.is_empty() {
+                return Err(Error::Stalled.into());
+            }
             let queries: Vec<(&K, Query<P::Thought>)> =
                 asked.iter().map(|(number, _, query)| (&running[number].key, query.clone())).collect();
             let answers = answer(&queries)?;

@@ -113,7 +113,11 @@ impl<'a> Pool<'a> {
         let work = |_, mut search: Search<P>| {
             let mut clock = Clock::for_search(&search);
             while !search.is_done() {
-                for (id, query) in search.open() {
+                let wave = search.open();
+                if wave.is_empty() {
+                    break; // never, with the strategies of this crate; better an unfinished search than none
+                }
+                for (id, query) in wave {
                     if search.is_done() {
                         break;
                     }

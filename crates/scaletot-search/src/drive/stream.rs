@@ -117,6 +117,9 @@ where
             (id, answer(key, query).await)
         });
         let mut wave: FuturesUnordered<_> = asked.collect();
+        if wave.is_empty() {
+            break; // as in `Pool`
+        }
         while let Some((id, answer)) = wave.next().await {
             give(&mut search, id, answer);
             clock.tick(&mut search);

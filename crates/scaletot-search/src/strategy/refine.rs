@@ -10,15 +10,20 @@
 //!    values until their mass reaches `ρ`, at most `B`; each is completed greedily, and complete paths are scored.
 //! 3. If the round's best gains at least `δ` (and more than 0) over the incumbent, it becomes the incumbent, and the
 //!    steps after the branched one are unsettled again. Otherwise the step is settled.
-//! 4. It ends when no unsettled step reaches `τ`, or at a bound.
+//! 4. When no unsettled step reaches `τ`, the best other complete path becomes the incumbent, as many times as the configuration
+//!    says (by default not at all), and the search ends after that, or at a bound.
 //!
 //! Three points that the outline leaves open:
 //! - Values known to be dead are not tried, and completions walk around them.
+//! - A value whose completion dies on the way, though something else may follow it, is tried again before its step is settled.
 //! - A dead draft is not the end: rounds are spent on the deepest step of the dead path that has another value, until
 //!   some path is complete. Only a draft that the budget's bound on depth cuts short ends the search.
 //! - Once there is an incumbent, a branch is begun only if the budget carries it to completion in the worst case, so
 //!   that no queries are spent on branches that cannot be judged. The less probable branches are left out first, and
 //!   the step stays unsettled; when not one branch fits any more, that bound stops the search.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +60,15 @@ pub struct RefineConfig {
     /// `δ`, at least 0: the least gain in score that replaces the incumbent. The outcome's best path is the best-scoring
     /// one of all, whether or not it gained that much.
     pub delta: f64,
+    /// How many paths are refined until all their steps are settled, at least 1: after the first the best-scoring other complete
+    /// path is taken up, and so on. More than 1 is for problems where chains that look best often are not.
+    pub incumbents: u32,
     /// How complete paths are scored and listed.
     pub score: ScoreConfig,
 }
 
 impl Default for RefineConfig {
-    /// `R` 6, `τ` 0.5, `ρ` 0.9, `B` 3, `δ` 0.01, and the default score.
+    /// `R` 6, `τ` 0.5, `ρ` 0.9, `B` 3, `δ` 0.01, one incumbent, and the default score.
     fn default() -> Self {
         RefineConfig {
             rounds: 6,
@@ -68,6 +76,7 @@ impl Default for RefineConfig {
             rho: 0.9,
             branches: 3,
             delta: 0.01,
+            incumbents: 1,
             score: ScoreConfig::default(),
         }
     }
@@ -80,6 +89,7 @@ impl RefineConfig {
         with_rho rho: f64;
         with_branches branches: usize;
         with_delta delta: f64;
+        with_incumbents incumbents: u32;
         with_score score: ScoreConfig;
     }
 
@@ -92,6 +102,7 @@ impl RefineConfig {
         within("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]")?;
         within("branches", self.branches, self.branches >= 1, "at least 1")?;
         within("delta", self.delta, (0.0..=1e6).contains(&self.delta), "a number in [0, 1e6]")?;
+        within("incumbents", self.incumbents, self.incumbents >= 1, "at least 1")?;
         self.score.validate()
     }
 }
@@ -103,8 +114,14 @@ pub(crate) struct Refine<T> {
     phase: Phase<T>,
     /// The complete path that rounds start from.
     incumbent: Option<NodeId>,
-    /// Per step of the incumbent.
-    settled: Vec<bool>,
+    /// Where all values worth trying were tried: steps of the incumbent after these nodes are settled.
+    settled: HashSet<NodeId>,
+    /// Complete paths of which every step is settled.
+    refined: HashSet<NodeId>,
+    /// The other complete paths, the best on top, of equal ones the first; those of `refined` are taken out when they come up.
+    waiting: BinaryHeap<(Total, Reverse<usize>)>,
+    /// How many scored paths were put there.
+    seen: usize,
     /// Where the draft, or a branch of the last round, died; read only while there is no incumbent.
     died_at: NodeId,
 }
@@ -119,11 +136,37 @@ enum Phase<T> {
 #[derive(Debug)]
 struct Round<T> {
     number: u32,
+    node: NodeId,
     step: usize,
-    branches: Vec<Completion<T>>,
+    /// Each with the value that it tries.
+    branches: Vec<(usize, Completion<T>)>,
     /// Whether every value that the strategy wants tried is among the branches.
     whole: bool,
 }
+
+/// A score, ordered.
+#[derive(Debug, Clone, Copy)]
+struct Total(f64);
+
+impl Ord for Total {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Total {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Total {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Total {}
 
 /// A step that a round may branch, with the values to try there.
 struct Candidate {
@@ -138,7 +181,10 @@ impl<T: Clone> Refine<T> {
             config,
             phase: Phase::Draft(Completion::new(NodeId::ROOT, Vec::new())),
             incumbent: None,
-            settled: Vec::new(),
+            settled: HashSet::new(),
+            refined: HashSet::new(),
+            waiting: BinaryHeap::new(),
+            seen: 0,
             died_at: NodeId::ROOT,
         }
     }
@@ -152,7 +198,7 @@ impl<T: Clone> Refine<T> {
                     match draft.state() {
                         State::Running => return Flow::Wait,
                         State::Cut(bound) => return Flow::Stop(bound.clone()),
-                        State::Scored => self.adopt(core, node),
+                        State::Scored => self.incumbent = Some(node),
                         State::Dead => {
                             core.note_draft(node);
                             if core.depth_hit() {
@@ -169,17 +215,17 @@ impl<T: Clone> Refine<T> {
                     Err(reason) => return Flow::Stop(reason),
                 },
                 Phase::Round(round) => {
-                    for branch in &mut round.branches {
+                    for (_, branch) in &mut round.branches {
                         branch.advance(core);
                     }
-                    if round.branches.iter().any(|b| *b.state() == State::Running) {
+                    if round.branches.iter().any(|(_, b)| *b.state() == State::Running) {
                         return Flow::Wait;
                     }
                     let Phase::Round(round) = std::mem::replace(&mut self.phase, Phase::Choose) else {
                         continue;
                     };
                     self.judge(core, &round);
-                    let cut = round.branches.iter().find_map(|b| match b.state() {
+                    let cut = round.branches.iter().find_map(|(_, b)| match b.state() {
                         State::Cut(bound) => Some(bound.clone()),
                         _ => None,
                     });
@@ -197,7 +243,7 @@ impl<T: Clone> Refine<T> {
                 draft.close(core);
                 core.note_draft(draft.node());
             }
-            Phase::Round(round) => round.branches.iter_mut().for_each(|b| b.close(core)),
+            Phase::Round(round) => round.branches.iter_mut().for_each(|(_, b)| b.close(core)),
             Phase::Choose => {}
         }
     }
@@ -207,7 +253,7 @@ impl<T: Clone> Refine<T> {
         &mut self,
         core: &mut Core<P>,
     ) -> std::result::Result<Candidate, StopReason> {
-        let Some(incumbent) = self.incumbent else {
+        let Some(mut incumbent) = self.incumbent else {
             let mut node = self.died_at;
             while core.tree().get(node).is_dead() {
                 node = core.tree().parent(node).ok_or_else(|| core.dead_end())?;
@@ -215,26 +261,54 @@ impl<T: Clone> Refine<T> {
             let step = core.tree().steps(node).len();
             return Ok(Candidate { node, step, choices: self.top(core, node) });
         };
-        let steps = core.tree().steps(incumbent);
         loop {
+            let steps = core.tree().steps(incumbent);
             let mut pick: Option<(usize, f64)> = None;
             for (k, step) in steps.iter().enumerate() {
                 let entropy = core.tree().taken(*step).map_or(0.0, |(e, _)| e.entropy);
-                let open = !self.settled[k] && entropy >= self.config.tau;
+                let open = !self.settled.contains(&step.0) && entropy >= self.config.tau;
                 if open && pick.is_none_or(|(_, most)| entropy > most) {
                     pick = Some((k, entropy));
                 }
             }
-            let (step, _) = pick.ok_or(StopReason::Settled)?;
+            let Some((step, _)) = pick else {
+                incumbent = self.next_incumbent(core, incumbent)?;
+                self.incumbent = Some(incumbent);
+                continue;
+            };
             let (node, taken) = steps[step];
             let choices = self.top(core, node);
             if choices.iter().any(|c| *c != taken) {
                 return Ok(Candidate { node, step, choices });
             }
             // Its own value is the only one worth trying: settled without a round.
-            self.settled[step] = true;
+            self.settled.insert(node);
             core.record(Event::Settled { step, gain: None });
         }
+    }
+
+    /// The best complete path that was not refined, after `incumbent` was.
+    fn next_incumbent<P: Problem<Thought = T>>(
+        &mut self,
+        core: &mut Core<P>,
+        incumbent: NodeId,
+    ) -> std::result::Result<NodeId, StopReason> {
+        self.refined.insert(incumbent);
+        if self.refined.len() >= self.config.incumbents as usize {
+            return Err(StopReason::Settled);
+        }
+        let scored = core.scored();
+        self.waiting.extend((self.seen..scored.len()).map(|i| (Total(scored[i].score.total), Reverse(i))));
+        self.seen = scored.len();
+        while let Some((_, Reverse(position))) = self.waiting.peek() {
+            let next = scored[*position].node;
+            if !self.refined.contains(&next) {
+                core.record(Event::TakenUp { path: core.tree().path(next) });
+                return Ok(next);
+            }
+            self.waiting.pop();
+        }
+        Err(StopReason::Settled)
     }
 
     /// The most probable live values after `node` until their share of the live mass reaches `ρ`, at most `B`.
@@ -302,15 +376,15 @@ impl<T: Clone> Refine<T> {
         let branches = choices[..admitted].iter().map(|choice| {
             let mut branch = Completion::new(node, prefix.clone());
             branch.step(core, *choice);
-            branch
+            (*choice, branch)
         });
-        Ok(Round { number, step, branches: branches.collect(), whole: left_out == 0 })
+        Ok(Round { number, node, step, branches: branches.collect(), whole: left_out == 0 })
     }
 
     /// Compares a finished round with the incumbent.
     fn judge<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>, round: &Round<T>) {
         let mut best: Option<(NodeId, f64)> = None;
-        for branch in round.branches.iter().filter(|b| *b.state() == State::Scored) {
+        for (_, branch) in round.branches.iter().filter(|(_, b)| *b.state() == State::Scored) {
             let score = core.score_of(branch.node());
             if Some(branch.node()) != self.incumbent && best.is_none_or(|(_, top)| score > top) {
                 best = Some((branch.node(), score));
@@ -320,36 +394,31 @@ impl<T: Clone> Refine<T> {
             (Some((_, score)), Some(incumbent)) => Some(score - core.score_of(incumbent)),
             _ => None,
         };
+        // A value whose completion died on the way, and that others may follow, is not judged yet.
+        let open = |(choice, branch): &(usize, Completion<T>)| {
+            *branch.state() == State::Dead && core.tree().is_live(round.node, *choice)
+        };
+        let whole = round.whole && !round.branches.iter().any(open);
         match best {
             Some((node, _)) if gain.is_none_or(|g| g > 0.0 && g >= self.config.delta) => {
                 core.record(Event::Replaced { round: round.number, path: core.tree().path(node), gain });
-                let before = std::mem::take(&mut self.settled);
-                self.adopt(core, node);
-                for (k, settled) in self.settled.iter_mut().enumerate() {
-                    *settled = match k.cmp(&round.step) {
-                        std::cmp::Ordering::Less => before.get(k).copied().unwrap_or(false),
-                        // Under the same prefix the same values would be tried again.
-                        std::cmp::Ordering::Equal => round.whole,
-                        std::cmp::Ordering::Greater => false,
-                    };
+                self.incumbent = Some(node);
+                // Under the same prefix the same values would be tried again.
+                if whole {
+                    self.settled.insert(round.node);
                 }
             }
             _ if self.incumbent.is_some() => {
                 // A step whose values were not all tried is not settled yet.
-                if round.whole {
-                    self.settled[round.step] = true;
+                if whole {
+                    self.settled.insert(round.node);
                     core.record(Event::Settled { step: round.step, gain });
                 }
             }
             _ => {
-                let dead = round.branches.iter().find(|b| *b.state() == State::Dead);
-                self.died_at = dead.map_or(self.died_at, Completion::node);
+                let dead = round.branches.iter().find(|(_, b)| *b.state() == State::Dead);
+                self.died_at = dead.map_or(self.died_at, |(_, branch)| branch.node());
             }
         }
-    }
-
-    fn adopt<P: Problem<Thought = T>>(&mut self, core: &Core<P>, node: NodeId) {
-        self.incumbent = Some(node);
-        self.settled = vec![false; core.tree().steps(node).len()];
     }
 }

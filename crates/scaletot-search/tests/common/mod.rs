@@ -159,13 +159,14 @@ pub(crate) fn wild() -> impl Strategy<Value = Wild> {
 }
 
 pub(crate) fn refine() -> impl Strategy<Value = RefineConfig> {
-    let numbers = (0u32..10, 1usize..5, 1usize..5);
+    let numbers = (0u32..10, 1usize..5, 1usize..5, 1u32..4);
     let weights = (0.0..=1.0, 0.01..=1.0, 0.0..0.3, 0.0..=1.0, 0.0..2.0, 0.01..2.0);
     (numbers, weights).prop_map(
-        |((rounds, branches, keep), (tau, rho, delta, alpha, lambda, temperature))| {
+        |((rounds, branches, keep, incumbents), (tau, rho, delta, alpha, lambda, temperature))| {
             RefineConfig::default()
                 .with_rounds(rounds)
                 .with_branches(branches)
+                .with_incumbents(incumbents)
                 .with_tau(tau)
                 .with_rho(rho)
                 .with_delta(if delta < 0.1 { 0.0 } else { delta })
