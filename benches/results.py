@@ -1,8 +1,8 @@
 """Writes docs/results.md from the results of evaluations.
 
-    python benches/results.py docs/results.md target/evaluate/*/results.json --search strategies.json game24.json
+    python benches/results.py docs/results.md target/evaluate/*/results.json --search strategies.json game24.json --transcripts target/transcripts/*.txt
 
-`--search` takes what the examples `strategies` and `game24` print with `--json`. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
+`--search` takes what the examples `strategies` and `game24` print with `--json`, `--transcripts` what `benches/transcripts.sh` writes. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
 """
 
 import argparse
@@ -269,12 +269,19 @@ def bound(row):
     return "–" if row["bound"] is None else f"{row['bound']:,}"
 
 
+def better(row):
+    """By how much refinement is better at the same bound, with the interval."""
+    if row["refine_better"] is None:
+        return "–"
+    return "{:+.4f} ({:+.4f} to {:+.4f})".format(*row["refine_better"])
+
+
 def strategies(run):
     """What each search strategy reaches with a teacher's questions."""
-    header = ["Strategy", "most questions", "questions", "mean score", "gain", "optimal"]
+    header = ["Strategy", "most questions", "questions", "mean score", "gain", "optimal", "refine better by"]
     known = any(row["accuracy"] is not None for row in run["rows"])
     rows = [
-        [row["strategy"], bound(row), f"{row['queries']:.1f}", f"{row['score']:.4f}", f"{row['gain']:.1%}", f"{row['optimal']:.1%}"]
+        [row["strategy"], bound(row), f"{row['queries']:.1f}", f"{row['score']:.4f}", f"{row['gain']:.1%}", f"{row['optimal']:.1%}", better(row)]
         + ([f"{row['accuracy']:.3f}"] if known else [])
         for row in run["rows"]
     ]
@@ -285,7 +292,8 @@ def strategies(run):
     return (
         f"## Search strategies: {run['task']}, {run['teacher']}\n\n{run['users']:,} users. The score of a chain is the mean log-probability of "
         f"its states less a tenth of their mean entropy; gain is the share of what the full breadth-first search gains over the greedy chain, optimal "
-        f"the share of users whose best chain is as good as the full search's. Refinement reaches {reached:.1%} of the full search's mean score "
+        f"the share of users whose best chain is as good as the full search's; the last differences are of mean scores at the same "
+        f"bound, users paired, with 95 % intervals. Refinement reaches {reached:.1%} of the full search's mean score "
         f"with {refine['queries'] / full['queries']:.1%} of its questions.\n\n`{run['command']}`\n\n"
         + table(header + (["states right"] if known else []), rows)
     )
@@ -308,6 +316,12 @@ def search(path):
     return strategies(run) if "teacher" in run else game24(run)
 
 
+def transcript(path):
+    """A measurement as its command printed it: a heading on the first line, then the commands and what they said."""
+    title, _, said = path.read_text().partition("\n")
+    return f"## {title}\n\n```text\n{said.strip()}\n```\n"
+
+
 HEAD = f"""# Results
 
 Written by `benches/results.py` from the `results.json` of each run; no figure is typed by hand. Columns are numbers of labelled training
@@ -323,6 +337,7 @@ def main():
     parser.add_argument("out", type=Path, help="Markdown file to write")
     parser.add_argument("results", type=Path, nargs="+", help="results.json files of evaluations")
     parser.add_argument("--search", type=Path, nargs="+", default=[], help="output of strategies or game24 with --json")
+    parser.add_argument("--transcripts", type=Path, nargs="+", default=[], help="measurements to be quoted: a heading, then commands and what they printed")
     options = parser.parse_args()
     tasks = {}
     for path in options.results:
@@ -332,7 +347,7 @@ def main():
         teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
         name = f"{results['task']['name']}, {teacher}"
         tasks.setdefault(name, []).append(results)
-    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items())), *map(search, options.search)])
+    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items())), *map(search, options.search), *map(transcript, options.transcripts)])
     part = options.out.with_name(options.out.name + ".part")
     part.write_text(text)
     os.replace(part, options.out)

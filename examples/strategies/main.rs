@@ -78,6 +78,9 @@ struct Row {
     unfinished: usize,
     /// Share of the states that are right, where the truth is known.
     accuracy: Option<f64>,
+    /// By how much refinement's mean score at the same bound is better, users paired, with the ends of a 95 % interval (normal
+    /// approximation).
+    refine_better: Option<[f64; 3]>,
 }
 
 /// What became of one user.
@@ -124,8 +127,16 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
             ("beam", Strategy::Beam(BeamConfig::default().with_width((wide / study.chain.len()).max(1)))),
             ("refine", Strategy::Refine(RefineConfig::default())),
         ];
+        let begin = table.len();
+        let mut refined = Vec::new();
+        let mut others = Vec::new();
         for (name, strategy) in strategies {
-            table.push(Row::of(name, Some(bound), &reason(strategy, Some(bound))?, &greedy, &best));
+            let found = reason(strategy, Some(bound))?;
+            table.push(Row::of(name, Some(bound), &found, &greedy, &best));
+            if name == "refine" { refined = found } else { others.push(found) }
+        }
+        for (row, other) in table[begin..].iter_mut().zip(&others) {
+            row.refine_better = paired(&refined, other, &greedy);
         }
     }
     if arguments.json {
@@ -142,12 +153,12 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     }
     say(&format!("{} users, teacher {}\n", rows.len(), study.teacher.model()));
     say(
-        "| Strategy | Most questions | Questions | Mean score | Gain | Optimal | States right | Without a chain |",
+        "| Strategy | Most questions | Questions | Mean score | Gain | Optimal | States right | Without a chain | Refine better by |",
     );
-    say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for row in &table {
         say(&format!(
-            "| {} | {} | {:.1} | {:.4} | {:.1} % | {:.1} % | {} | {} |",
+            "| {} | {} | {:.1} | {:.4} | {:.1} % | {:.1} % | {} | {} | {} |",
             row.strategy,
             row.bound.map_or_else(|| "–".to_owned(), |bound| bound.to_string()),
             row.queries,
@@ -156,6 +167,10 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
             100.0 * row.optimal,
             row.accuracy.map_or_else(|| "–".to_owned(), |share| format!("{share:.3}")),
             row.unfinished,
+            row.refine_better.map_or_else(
+                || "–".to_owned(),
+                |[mean, low, high]| format!("{mean:+.4} ({low:+.4} to {high:+.4})")
+            ),
         ));
     }
     Ok(())
@@ -192,6 +207,22 @@ fn score(record: &ChainRecord) -> Option<f64> {
     Some(sum / steps.len() as f64)
 }
 
+/// Mean difference of the scores, with a 95 % interval; users without a chain count with the greedy one's score.
+fn paired(a: &[Found], b: &[Found], greedy: &[Found]) -> Option<[f64; 3]> {
+    let score = |it: &Found, greedy: &Found| it.score.or(greedy.score);
+    let differences: Vec<f64> = a
+        .iter()
+        .zip(b)
+        .zip(greedy)
+        .filter_map(|((a, b), greedy)| Some(score(a, greedy)? - score(b, greedy)?))
+        .collect();
+    let n = differences.len() as f64;
+    let mean = differences.iter().sum::<f64>() / n;
+    let variance = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let half = 1.96 * (variance / n).sqrt();
+    half.is_finite().then_some([mean, mean - half, mean + half])
+}
+
 /// Share of the states that are right.
 fn right(record: &ChainRecord, truth: Vec<u16>) -> Option<f64> {
     let steps = record.best.as_ref()?.steps();
@@ -226,6 +257,7 @@ impl Row {
             gain: if most > least { (score - least) / (most - least) } else { 1.0 },
             optimal: optimal.count() as f64 / users,
             unfinished: found.iter().filter(|it| it.score.is_none()).count(),
+            refine_better: None,
             accuracy: (!right.is_empty()).then(|| right.iter().sum::<f64>() / right.len() as f64),
         }
     }
