@@ -115,6 +115,8 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
         Row::of("full breadth-first", None, &best, &greedy, &best),
         Row::of("refine", None, &reason(Strategy::Refine(RefineConfig::default()), None)?, &greedy, &best),
     ];
+    // With a bound every strategy is as large as the questions carry; refinement goes on where by itself it would be done.
+    let on = RefineConfig::default().with_rounds(u32::MAX).with_incumbents(u32::MAX).with_tau(0.0);
     for bound in BOUNDS {
         let wide = bound as usize;
         let strategies = [
@@ -125,7 +127,7 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
             ("best-of-n", Strategy::BestOfN(BestOfNConfig::default().with_samples(bound))),
             // One question on the first level, and as many as the width on the others.
             ("beam", Strategy::Beam(BeamConfig::default().with_width((wide / study.chain.len()).max(1)))),
-            ("refine", Strategy::Refine(RefineConfig::default())),
+            ("refine", Strategy::Refine(on)),
         ];
         let begin = table.len();
         let mut refined = Vec::new();
