@@ -15,7 +15,7 @@ use scaletot_teacher::{Prompter, Reasoner, Retry, RetryPolicy};
 use crate::common::chain_schema;
 use crate::server::{Ability, Reaction, Server, answer};
 
-/// What a request costs the server.
+/// How long a request takes a place of the server, the making of its answer included.
 const LATENCY: Duration = Duration::from_millis(20);
 /// Users per place, so that every server is measured equally long (some 18 s), of which the last users, who leave places free,
 /// are one in a hundred.
@@ -51,8 +51,9 @@ fn busy(slots: usize, workers: usize) -> (f64, u32, f64) {
         state.0 -= 1;
         state.1.get_or_insert_with(Instant::now);
         drop(state);
-        std::thread::sleep(LATENCY);
+        let began = Instant::now();
         let reaction = Reaction::Json(answer(asked, Ability::Classic));
+        std::thread::sleep(LATENCY.saturating_sub(began.elapsed()));
         let mut state = held.free.lock().unwrap();
         state.0 += 1;
         state.2 = Some(Instant::now());

@@ -107,10 +107,8 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, count: &AtomicUsize, script
         log.lock().unwrap().push(asked.clone());
         let send = |writer: &mut TcpStream, status: u16, headers: &str, body: &str, sent: usize| {
             let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n", body.len());
-            writer
-                .write_all(head.as_bytes())
-                .and_then(|()| writer.write_all(&body.as_bytes()[..sent]))
-                .is_ok()
+            // One packet, as servers send it.
+            writer.write_all(&[head.as_bytes(), &body.as_bytes()[..sent]].concat()).is_ok()
         };
         let more = match script(&asked) {
             Reaction::Json(value) => {
