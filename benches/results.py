@@ -294,7 +294,7 @@ def strategies(run):
         f"its states less a tenth of their mean entropy; gain is the share of what the full breadth-first search gains over the greedy chain, optimal "
         f"the share of users whose best chain is as good as the full search's; the last differences are of mean scores at the same "
         f"bound, users paired, with 95 % intervals. Refinement reaches {reached:.1%} of the full search's mean score "
-        f"with {refine['queries'] / full['queries']:.1%} of its questions.\n\n`{run['command']}`\n\n"
+        f"with {refine['queries'] / full['queries']:.1%} of its questions.\n\n`{command(run)}`\n\n"
         + table(header + (["states right"] if known else []), rows)
     )
 
@@ -308,7 +308,7 @@ def game24(run):
     ]
     words = run["command"].split()
     teacher = words[words.index("--evaluator") + 1] if "--evaluator" in words else "exact"
-    return f"## Game of 24, {teacher} teacher: {', '.join(dict.fromkeys(row['strategy'] for row in run['rows']))}\n\n`{run['command']}`\n\n" + table(["Strategy", "most queries", "queries", "solved", "share", "proved unsolvable"], rows)
+    return f"## Game of 24, {teacher} teacher: {', '.join(dict.fromkeys(row['strategy'] for row in run['rows']))}\n\n`{command(run)}`\n\n" + table(["Strategy", "most queries", "queries", "solved", "share", "proved unsolvable"], rows)
 
 
 def search(path):
