@@ -38,6 +38,9 @@ pub struct CandidateBatch {
     best: Vec<(usize, f64)>,
     entropies: Option<Vec<f64>>,
     user_segments: Option<(Vec<usize>, usize)>,
+    sampling: Option<Tensor<2>>,
+    process: Option<Tensor<2>>,
+    weight_logits: Option<Tensor<1>>,
 }
 
 impl CandidateBatch {
@@ -94,6 +97,9 @@ impl CandidateBatch {
             advantages,
             entropies: None,
             user_segments: None,
+            sampling: None,
+            process: None,
+            weight_logits: None,
         })
     }
 
@@ -150,6 +156,42 @@ impl CandidateBatch {
             })
             .map(|(row, share)| (candidates[row], share))
             .collect();
+        Ok(self)
+    }
+
+    /// Adds the log-probabilities that the candidates had under the policy that sampled them, `[n, t]`, for the ratios of the
+    /// `Policy` objective; without them the policy itself is taken (all ratios are 1, their gradient is not). Taken out of
+    /// any autodiff graph.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn with_sampling(mut self, log_probs: Tensor<2>) -> Result<Self> {
+        check_shape("sampling log-probabilities", &self.policy.dims(), &log_probs.dims())?;
+        self.sampling = Some(log_probs.without_autodiff().to_device(&self.host_device()));
+        Ok(self)
+    }
+
+    /// Adds process rewards per chain segment, `[n, K]`, for the `Policy` objective: [`ImplicitRewards::per_segment`] of a
+    /// reward model, for instance; without them the policy's own implicit rewards are taken. Taken out of any autodiff graph.
+    ///
+    /// [`ImplicitRewards::per_segment`]: crate::ImplicitRewards::per_segment
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn with_process_rewards(mut self, rewards: Tensor<2>) -> Result<Self> {
+        check_shape("process rewards", &[self.candidates(), self.segments.count()], &rewards.dims())?;
+        self.process = Some(rewards.without_autodiff().to_device(&self.host_device()));
+        Ok(self)
+    }
+
+    /// Adds the logits of [`SegmentWeights::Learned`](crate::SegmentWeights::Learned), `[K]`. They keep their graph: a parameter
+    /// among them gets a gradient.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn with_weight_logits(mut self, logits: Tensor<1>) -> Result<Self> {
+        check_shape("logits of the chain-segment weights", &[self.segments.count()], &logits.dims())?;
+        self.weight_logits = Some(logits);
         Ok(self)
     }
 
@@ -226,6 +268,37 @@ impl CandidateBatch {
 
     pub(crate) fn reference(&self) -> &Tensor<2> {
         &self.reference
+    }
+
+    pub(crate) fn users(&self) -> &[usize] {
+        &self.users
+    }
+
+    /// Log-probabilities under the policy that sampled, without a graph.
+    pub(crate) fn sampling(&self) -> Tensor<2> {
+        self.sampling.clone().unwrap_or_else(|| self.policy.clone().detach())
+    }
+
+    pub(crate) fn process(&self) -> Option<&Tensor<2>> {
+        self.process.as_ref()
+    }
+
+    pub(crate) fn weight_logits(&self) -> Option<&Tensor<1>> {
+        self.weight_logits.as_ref()
+    }
+
+    /// Whether a candidate has a kept token in a chain segment, row-major `[n, K]`.
+    pub(crate) fn present_segments(&self) -> Vec<bool> {
+        let k = self.segments.count();
+        let mut present = vec![false; self.candidates() * k];
+        for candidate in 0..self.candidates() {
+            for token in (0..self.mask.tokens()).filter(|&token| self.mask.is_kept(candidate, token)) {
+                if let Some(segment) = self.segments.segment(candidate, token) {
+                    present[candidate * k + segment] = true;
+                }
+            }
+        }
+        present
     }
 
     pub(crate) fn pairs(&self) -> &Pairs {

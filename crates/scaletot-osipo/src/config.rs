@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::PolicyConfig;
 use crate::{Error, OsipoLoss, Result, SegmentWeights};
 
 /// What the implicit rewards `r` of the candidates are trained towards, given their advantages `A`.
@@ -10,24 +11,61 @@ use crate::{Error, OsipoLoss, Result, SegmentWeights};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Objective {
-    /// Over all pairs of the same user with `A⁺ > A⁻`: `−ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻))`. Pairs with equal
-    /// advantages are dropped and counted. With γ = 0 only the order of a user's advantages counts, so that
-    /// standardising them within user segments changes nothing.
+    /// Over all pairs of the same user with `A⁺ > A⁻`, a loss of `m = r⁺ − r⁻ − γ (A⁺ − A⁻)`, by default `−ln σ(m)`.
+    /// Pairs with equal advantages are dropped and counted. With γ = 0 only the order of a user's advantages counts, so
+    /// that standardising them within user segments changes nothing.
     Preference {
         /// Margin γ ≥ 0 per unit of advantage: how far apart the implicit rewards of two chains have to be.
         /// 0 asks only for the right order.
         gamma: f64,
+        /// The loss of a pair.
+        #[serde(default)]
+        loss: PairLoss,
     },
     /// Over all candidates with an advantage: `−[y ln σ(r) + (1 − y) ln σ(−r)]`.
     Pointwise {
         /// `Some(T)`, T > 0: soft targets `y = σ(A / T)`. `None`: hard targets `y = 1[A > 0]`.
         temperature: Option<f64>,
     },
+    /// Policy gradient on chains that were sampled from the policy, in groups of one user each, with clipped ratios and a KL
+    /// penalty.
+    Policy(PolicyConfig),
+}
+
+impl Objective {
+    /// [`Objective::Preference`] with the sigmoid loss.
+    #[must_use]
+    pub fn preference(gamma: f64) -> Self {
+        Self::Preference { gamma, loss: PairLoss::default() }
+    }
 }
 
 impl Default for Objective {
     fn default() -> Self {
-        Self::Preference { gamma: 0.0 }
+        Self::preference(0.0)
+    }
+}
+
+/// The loss of a preference pair with margin `m = r⁺ − r⁻ − γ (A⁺ − A⁻)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PairLoss {
+    /// `−(1 − ε) ln σ(m) − ε ln σ(−m)`: DPO (Rafailov et al. 2023, eq. 7) for ε = 0, conservative DPO (Mitchell 2023) else.
+    Sigmoid {
+        /// Label smoothing ε in `[0, 0.5)`: how likely a preference is thought to be the wrong way round.
+        label_smoothing: f64,
+    },
+    /// `max(0, 1 − m)`: the hinge of `SLiC-HF` (Zhao et al. 2023) on log-ratios.
+    Hinge,
+    /// `((m − ½) / β)²`: IPO (Azar et al. 2023, eq. 17, their τ is β), on log-probabilities of whole chains as in the paper.
+    /// TRL's `ipo` divides them by the number of tokens first.
+    Ipo,
+}
+
+impl Default for PairLoss {
+    fn default() -> Self {
+        Self::Sigmoid { label_smoothing: 0.0 }
     }
 }
 
@@ -35,8 +73,8 @@ impl Default for Objective {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
-    /// Mean over the pairs (`Preference`) or labelled candidates (`Pointwise`); the SFT term is the mean over
-    /// the users that have a best chain.
+    /// Mean over the pairs (`Preference`), labelled candidates (`Pointwise`), or tokens or chains (`Policy`, see
+    /// [`TokenMean`](crate::TokenMean)); the SFT term is the mean over the users that have a best chain.
     #[default]
     Mean,
     /// Sum over the same.
@@ -130,7 +168,16 @@ impl OsipoLossConfig {
         positive("beta", self.beta)?;
         at_least_zero("sft_weight", self.sft_weight)?;
         match self.objective {
-            Objective::Preference { gamma } => at_least_zero("gamma", gamma)?,
+            Objective::Preference { gamma, loss } => {
+                at_least_zero("gamma", gamma)?;
+                if let PairLoss::Sigmoid { label_smoothing: found } = loss
+                    && !(0.0..0.5).contains(&found)
+                {
+                    let expected = "a number of at least 0 and below 0.5";
+                    return Err(Error::InvalidSetting { name: "label_smoothing", expected, found });
+                }
+            }
+            Objective::Policy(policy) => policy.validate()?,
             Objective::Pointwise { temperature: Some(temperature) } => positive("temperature", temperature)?,
             Objective::Pointwise { temperature: None } => {}
         }
@@ -171,7 +218,19 @@ mod tests {
             (config().with_beta(0.0), "beta"),
             (config().with_beta(f64::NAN), "beta"),
             (config().with_sft_weight(-0.1), "sft_weight"),
-            (config().with_objective(Objective::Preference { gamma: f64::INFINITY }), "gamma"),
+            (config().with_objective(Objective::preference(f64::INFINITY)), "gamma"),
+            (
+                config().with_objective(Objective::Preference {
+                    gamma: 0.0,
+                    loss: PairLoss::Sigmoid { label_smoothing: 0.5 },
+                }),
+                "label_smoothing",
+            ),
+            (config().with_objective(Objective::Policy(PolicyConfig::default().with_kl(-1.0))), "kl"),
+            (
+                config().with_objective(Objective::Policy(PolicyConfig::default().with_clip(1.0, 0.2))),
+                "clip_low",
+            ),
             (config().with_objective(Objective::Pointwise { temperature: Some(0.0) }), "temperature"),
         ] {
             assert!(matches!(bad.init(), Err(Error::InvalidSetting { name: n, .. }) if n == name), "{bad:?}");

@@ -122,6 +122,14 @@ pub enum Error {
         /// The value.
         found: f64,
     },
+    /// Weights of the chain segments are learned, but the batch carries no logits.
+    #[error(
+        "learned chain-segment weights: expected {segments} logits in the batch, got none; add them with `with_weight_logits`"
+    )]
+    MissingWeightLogits {
+        /// Number of chain segments, K.
+        segments: usize,
+    },
     /// Entropy weights were asked for, but the batch was built without entropies.
     #[error(
         "chain-segment weights by entropy: expected {candidates} rows of entropies, got none; \

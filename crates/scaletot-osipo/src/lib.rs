@@ -35,7 +35,7 @@
 //! let mask = TokenMask::from_lengths(&[2, 2, 2, 2], 3)?;
 //! let segments = ChainSegments::from_rows(&[[0, 1], [0, 1], [0, 1], [0, 1]], 2, &mask)?;
 //!
-//! let loss = OsipoLossConfig::default().with_objective(Objective::Preference { gamma: 0.1 }).init()?;
+//! let loss = OsipoLossConfig::default().with_objective(Objective::preference(0.1)).init()?;
 //! let batch = CandidateBatch::new(policy.clone(), reference, mask, segments, users, advantages)?;
 //! let step = loss.forward(&batch)?;
 //! let gradients = step.loss.backward();
@@ -131,15 +131,17 @@ mod error;
 mod loss;
 mod mask;
 mod pairs;
+mod policy;
 pub mod reward;
 mod stats;
 mod weights;
 
 pub use batch::{CandidateBatch, log_probs_from_host};
-pub use config::{Objective, OsipoLossConfig, Reduction};
+pub use config::{Objective, OsipoLossConfig, PairLoss, Reduction};
 pub use error::{Error, Result};
 pub use loss::{ImplicitRewards, OsipoLoss, OsipoOutput};
 pub use mask::{ChainSegments, TokenMask};
+pub use policy::{GroupBaseline, PolicyConfig, RatioOf, TokenMean};
 pub use stats::{OsipoReport, OsipoStats};
 pub use weights::{ENTROPY_FLOOR, SegmentWeights};
 

@@ -1,10 +1,14 @@
 //! The loss on tensors.
 
-use burn::tensor::activation::log_sigmoid;
+use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Bool, Tensor};
 
+use crate::policy::policy;
 use crate::stats::{Packed, RewardTensors};
-use crate::{CandidateBatch, Error, Objective, OsipoLossConfig, OsipoStats, Reduction, Result};
+use crate::{
+    CandidateBatch, Error, Objective, OsipoLossConfig, OsipoStats, PairLoss, Reduction, Result,
+    SegmentWeights,
+};
 
 /// The OSIPO loss; made by [`OsipoLossConfig::init`].
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +55,7 @@ impl OsipoLoss {
     }
 
     fn rewards_with(&self, batch: &CandidateBatch, dropped: &Tensor<2, Bool>) -> Result<ImplicitRewards> {
-        let [n, k] = [batch.candidates(), batch.segments().count()];
-        let weights = self.config.weights.resolve(n, k, batch.entropies())?;
+        let weights = self.weights(batch)?;
         // Filling, not multiplying by 0: 0 · NaN is NaN. The gradient of a fill is exactly 0 where it filled.
         let log_ratio = (batch.policy().clone() - batch.reference().clone()).mask_fill(dropped.clone(), 0.0);
         // [n, t, 1] · [n, t, K], summed over t. An elementwise sum rather than a matrix product, which some
@@ -61,23 +64,36 @@ impl OsipoLoss {
             .sum_dim(1)
             .squeeze_dim::<2>(1)
             .mul_scalar(self.config.beta);
-        let total = (per_segment.clone() * batch.upload(weights, [n, k])).sum_dim(1).squeeze_dim::<1>(1);
+        let total = (per_segment.clone() * weights).sum_dim(1).squeeze_dim::<1>(1);
         Ok(ImplicitRewards { per_segment, total })
+    }
+
+    /// Weights of the chain segments, `[n, K]`.
+    fn weights(&self, batch: &CandidateBatch) -> Result<Tensor<2>> {
+        let [n, k] = [batch.candidates(), batch.segments().count()];
+        if self.config.weights != SegmentWeights::Learned {
+            return Ok(batch.upload(self.config.weights.resolve(n, k, batch.entropies())?, [n, k]));
+        }
+        let logits = batch.weight_logits().ok_or(Error::MissingWeightLogits { segments: k })?;
+        Ok(softmax(logits.clone(), 0).mul_scalar(k as f64).unsqueeze_dim::<2>(0).expand([n, k]))
     }
 
     /// Loss and statistics of a batch. Nothing is read back from the device.
     ///
     /// # Errors
     /// [`Error::NoPairs`] (`Preference`) if no user has two chains with different advantages,
-    /// [`Error::NoLabelled`] (`Pointwise`) if no candidate has an advantage, and those of
+    /// [`Error::NoLabelled`] (`Pointwise`, `Policy`) if no candidate has an advantage, and those of
     /// [`SegmentWeights::resolve`](crate::SegmentWeights::resolve). Log-probabilities at kept positions are not
     /// checked here, see [`CandidateBatch`].
     pub fn forward(&self, batch: &CandidateBatch) -> Result<OsipoOutput> {
         let dropped = batch.dropped();
         let rewards = self.rewards_with(batch, &dropped)?;
         let margins = margins(batch, &rewards.total);
-        let (terms, count) = match (self.config.objective, &margins) {
-            (Objective::Preference { gamma }, Some(margins)) => preference(batch, margins, gamma),
+        let mut clipped = None;
+        let objective = match (self.config.objective, &margins) {
+            (Objective::Preference { gamma, loss }, Some(margins)) => {
+                self.reduce(preference(batch, margins, gamma, loss, self.config.beta), batch.pairs().len())
+            }
             (Objective::Preference { .. }, None) => {
                 return Err(Error::NoPairs {
                     candidates: batch.candidates(),
@@ -86,17 +102,29 @@ impl OsipoLoss {
                     ties: batch.tie_count(),
                 });
             }
-            (Objective::Pointwise { temperature }, _) => pointwise(batch, &rewards.total, temperature)?,
+            (Objective::Pointwise { temperature }, _) => {
+                self.reduce(pointwise(batch, &rewards.total, temperature)?, batch.labelled_count())
+            }
+            (Objective::Policy(config), _) => {
+                let own = rewards.per_segment.clone().detach();
+                let process = batch.process().cloned().unwrap_or(own) * self.weights(batch)?.detach();
+                let found = policy(batch, &dropped, process, &config, self.config.reduction)?;
+                clipped = Some(found.clipped);
+                found.loss
+            }
         };
-        let objective = self.reduce(terms, count);
         let sft = (self.config.sft_weight > 0.0).then(|| self.sft(batch, &dropped)).flatten();
         let loss = match &sft {
             Some(sft) => objective.clone() + sft.clone().mul_scalar(self.config.sft_weight),
             None => objective.clone(),
         };
         let rewards = RewardTensors { rewards, margins };
-        let stats =
-            OsipoStats::collect(batch, &dropped, Packed { loss: loss.clone(), objective, sft }, rewards);
+        let stats = OsipoStats::collect(
+            batch,
+            &dropped,
+            Packed { loss: loss.clone(), objective, sft, clipped },
+            rewards,
+        );
         Ok(OsipoOutput { loss, stats })
     }
 
@@ -134,19 +162,33 @@ fn margins(batch: &CandidateBatch, total: &Tensor<1>) -> Option<Tensor<1>> {
     })
 }
 
-/// `−ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻))` per pair, and the number of pairs.
-fn preference(batch: &CandidateBatch, margins: &Tensor<1>, gamma: f64) -> (Tensor<1>, usize) {
+/// The loss of each pair, by its margin `m = r⁺ − r⁻ − γ (A⁺ − A⁻)`.
+fn preference(
+    batch: &CandidateBatch,
+    margins: &Tensor<1>,
+    gamma: f64,
+    loss: PairLoss,
+    beta: f64,
+) -> Tensor<1> {
     let pairs = batch.pairs();
     let wanted: Vec<f64> = pairs.gaps.iter().map(|gap| gamma * gap).collect();
-    (-log_sigmoid(margins.clone() - batch.upload(wanted, [pairs.len()])), pairs.len())
+    let m = margins.clone() - batch.upload(wanted, [pairs.len()]);
+    match loss {
+        PairLoss::Sigmoid { label_smoothing: 0.0 } => -log_sigmoid(m),
+        PairLoss::Sigmoid { label_smoothing: wrong } => {
+            -log_sigmoid(m.clone()).mul_scalar(1.0 - wrong) - log_sigmoid(-m).mul_scalar(wrong)
+        }
+        PairLoss::Hinge => relu(-m + 1.0),
+        // A product, as its backward step is exact in every precision.
+        PairLoss::Ipo => {
+            let distance = (m - 0.5).mul_scalar(1.0 / beta);
+            distance.clone() * distance
+        }
+    }
 }
 
-/// `−[y ln σ(r) + (1 − y) ln σ(−r)]` per labelled candidate, and their number.
-fn pointwise(
-    batch: &CandidateBatch,
-    total: &Tensor<1>,
-    temperature: Option<f64>,
-) -> Result<(Tensor<1>, usize)> {
+/// `−[y ln σ(r) + (1 − y) ln σ(−r)]` per labelled candidate.
+fn pointwise(batch: &CandidateBatch, total: &Tensor<1>, temperature: Option<f64>) -> Result<Tensor<1>> {
     let (rows, targets): (Vec<usize>, Vec<f64>) = batch
         .advantages()
         .iter()
@@ -160,7 +202,7 @@ fn pointwise(
     let r = total.clone().select(0, batch.upload_rows(rows.into_iter()));
     let rest = batch.upload(targets.iter().map(|y| 1.0 - y).collect(), [count]);
     let y = batch.upload(targets, [count]);
-    Ok((-(log_sigmoid(r.clone()) * y + log_sigmoid(-r) * rest), count))
+    Ok(-(log_sigmoid(r.clone()) * y + log_sigmoid(-r) * rest))
 }
 
 fn target(advantage: f64, temperature: Option<f64>) -> f64 {

@@ -10,7 +10,7 @@ use crate::{CandidateBatch, Error, ImplicitRewards, Result};
 /// trainer that logs every tenth step pays for every tenth.
 #[derive(Debug, Clone)]
 pub struct OsipoStats {
-    /// non-finite count, loss, objective, sft, kl, log-ratio, margin, accuracy, then `[K]`, then `[G]`.
+    /// non-finite count, loss, objective, sft, kl, log-ratio, margin, accuracy, clipped, then `[K]`, then `[G]`.
     packed: Tensor<1>,
     chain_segments: usize,
     user_segment_counts: Vec<usize>,
@@ -20,6 +20,7 @@ pub struct OsipoStats {
     pairs: usize,
     ties: usize,
     has_sft: bool,
+    has_clipped: bool,
 }
 
 /// Statistics of one step, on the host.
@@ -43,6 +44,9 @@ pub struct OsipoReport {
     pub kl: f64,
     /// Mean over candidates of `Σ_t d`: negative when the policy makes the candidates less likely altogether.
     pub log_ratio: f64,
+    /// Share of the ratios (tokens or chains with an advantage) that were clipped; `None` unless the objective is `Policy`.
+    #[serde(default)]
+    pub clipped: Option<f64>,
     /// Mean over candidates of `r_k` (unweighted), per chain segment, K values.
     pub chain_segment_rewards: Vec<f64>,
     /// Mean of `r` over the candidates of each user segment; `None` for one without candidates. Empty if
@@ -73,6 +77,7 @@ pub(crate) struct Packed {
     pub(crate) loss: Tensor<1>,
     pub(crate) objective: Tensor<1>,
     pub(crate) sft: Option<Tensor<1>>,
+    pub(crate) clipped: Option<Tensor<1>>,
 }
 
 pub(crate) struct RewardTensors {
@@ -122,6 +127,7 @@ impl OsipoStats {
             log_ratio,
             margin,
             accuracy,
+            packed.clipped.clone().map_or_else(zero, Tensor::without_autodiff),
             chain,
         ];
         let mut user_segment_counts = Vec::new();
@@ -142,6 +148,7 @@ impl OsipoStats {
             pairs: batch.pair_count(),
             ties: batch.tie_count(),
             has_sft: packed.sft.is_some(),
+            has_clipped: packed.clipped.is_some(),
         }
     }
 
@@ -165,8 +172,8 @@ impl OsipoStats {
     pub fn read(&self) -> Result<OsipoReport> {
         let all = read_to_host("statistics", self.packed.clone())?;
         let short = || Error::Read { what: "statistics", message: format!("{} values came", all.len()) };
-        let (&[non_finite, loss, objective, sft, kl, log_ratio, margin, accuracy], rest) =
-            all.split_first_chunk::<8>().ok_or_else(short)?;
+        let (&[non_finite, loss, objective, sft, kl, log_ratio, margin, accuracy, clipped], rest) =
+            all.split_first_chunk::<9>().ok_or_else(short)?;
         if non_finite > 0.0 {
             return Err(Error::NonFiniteLogProbs { count: non_finite as u64 });
         }
@@ -180,6 +187,7 @@ impl OsipoStats {
             accuracy: (self.pairs > 0).then_some(accuracy),
             kl,
             log_ratio,
+            clipped: self.has_clipped.then_some(clipped),
             chain_segment_rewards: chain.to_vec(),
             user_segment_rewards: user.map(|(&mean, &count)| (count > 0).then_some(mean)).collect(),
             candidates: self.candidates,

@@ -22,6 +22,10 @@ pub enum SegmentWeights {
     /// `w_k = K (h_k + ε) / Σ_j (h_j + ε)` with `ε =` [`ENTROPY_FLOOR`]. The batch must carry entropies
     /// ([`CandidateBatch::with_entropies`](crate::CandidateBatch::with_entropies)).
     Entropy,
+    /// The same weights for every candidate, learned: `w = K softmax(ℓ)` of logits `ℓ`, `[K]`, that the batch carries
+    /// ([`CandidateBatch::with_weight_logits`](crate::CandidateBatch::with_weight_logits)) and that the loss has a gradient
+    /// for. In the `Policy` objective, whose process rewards have no gradient, they are used and not learned.
+    Learned,
     /// The same weights for every candidate, one per segment; finite, non-negative, not all 0. They are
     /// scaled to the sum K.
     Given(Vec<f64>),
@@ -54,7 +58,8 @@ impl SegmentWeights {
 
     /// The weights of `candidates` chains of `segments` steps, row-major `[n, K]`.
     ///
-    /// `entropies` is row-major `[n, K]` too, and only read by [`SegmentWeights::Entropy`].
+    /// `entropies` is row-major `[n, K]` too, and only read by [`SegmentWeights::Entropy`]. Learned weights are uniform here;
+    /// the loss makes them of the batch's logits.
     ///
     /// # Errors
     /// As [`SegmentWeights::validate`], and [`Error::Shape`] or [`Error::MissingEntropies`] if the given weights
@@ -62,7 +67,7 @@ impl SegmentWeights {
     pub fn resolve(&self, candidates: usize, segments: usize, entropies: Option<&[f64]>) -> Result<Vec<f64>> {
         self.validate()?;
         match self {
-            Self::Uniform => Ok(vec![1.0; candidates * segments]),
+            Self::Uniform | Self::Learned => Ok(vec![1.0; candidates * segments]),
             Self::Given(given) => {
                 if given.len() != segments {
                     return Err(Error::Shape {

@@ -7,8 +7,8 @@ mod common;
 use burn::tensor::{DType, Device, Tensor};
 use common::{Batch, host, to_tensor};
 use scaletot_osipo::{
-    CandidateBatch, ChainSegments, Error, Objective, OsipoLossConfig, SegmentWeights, TokenMask,
-    log_probs_from_host,
+    CandidateBatch, ChainSegments, Error, Objective, OsipoLossConfig, PolicyConfig, RatioOf, SegmentWeights,
+    TokenMask, log_probs_from_host,
 };
 
 fn batch() -> Batch {
@@ -21,6 +21,9 @@ fn batch() -> Batch {
         reference: vec![vec![-1.1, -0.7], vec![-1.5, -0.2], vec![-0.4, -0.4]],
         advantages: vec![Some(1.0), Some(-1.0), Some(0.5)],
         entropies: None,
+        sampling: None,
+        process: None,
+        weight_logits: None,
     }
 }
 
@@ -60,6 +63,56 @@ fn an_unlabelled_candidate_gets_no_gradient() {
     assert!(step.loss.is_finite());
 }
 
+fn on_policy() -> OsipoLossConfig {
+    OsipoLossConfig::default().with_objective(Objective::Policy(PolicyConfig::default()))
+}
+
+#[test]
+fn a_policy_step_needs_an_advantage_and_a_group() {
+    let mut unlabelled = batch();
+    unlabelled.advantages = vec![None; 3];
+    let error = unlabelled.step(&on_policy(), DType::F32).unwrap_err();
+    assert_eq!(error, Error::NoLabelled { what: "policy objective", rows: 3 });
+    // The second user's only chain has nobody to be compared with; the first user's two have each other.
+    let step = batch().step(&on_policy(), DType::F32).unwrap();
+    assert_eq!(step.gradient[2], [0.0, 0.0]);
+    assert!(step.gradient[0][0] < 0.0 && step.gradient[1][0] > 0.0, "{:?}", step.gradient);
+    assert_eq!(step.gradient[1][1], 0.0, "a masked token");
+    assert_eq!(
+        step.report.unwrap().clipped,
+        Some(0.0),
+        "without sampling log-probabilities all ratios are 1"
+    );
+}
+
+#[test]
+fn impossible_chains_do_not_spoil_a_policy_step() {
+    let mut far = batch();
+    far.advantages = vec![Some(1.0), Some(-1.0), None];
+    // Ratios and KL terms that overflow, of a bad chain and of one without an advantage.
+    far.sampling = Some(vec![vec![-1.0, -0.5], vec![-500.0, -0.1], vec![-900.0, -900.0]]);
+    far.reference = vec![vec![-1.1, -0.7], vec![300.0, -0.2], vec![400.0, -0.4]];
+    for ratio in [RatioOf::Token, RatioOf::Chain] {
+        let config = PolicyConfig::default().with_process(0.0).with_kl(0.1).with_ratio(ratio);
+        let config = on_policy().with_objective(Objective::Policy(config));
+        let step = far.step(&config, DType::F32).unwrap();
+        assert!(step.loss.is_finite(), "{}", step.loss);
+        assert!(step.gradient.iter().flatten().all(|g| g.is_finite()), "{:?}", step.gradient);
+        assert_eq!(step.gradient[2], [0.0, 0.0]);
+    }
+}
+
+#[test]
+fn learned_weights_need_logits() {
+    let learned = OsipoLossConfig::default().with_weights(SegmentWeights::Learned);
+    let error = batch().step(&learned, DType::F32).unwrap_err();
+    assert_eq!(error, Error::MissingWeightLogits { segments: 2 });
+    let with = Batch { weight_logits: Some(vec![0.0; 2]), ..batch() };
+    let (learned, uniform) =
+        (with.step(&learned, DType::F32), batch().step(&OsipoLossConfig::default(), DType::F32));
+    assert!((learned.unwrap().loss - uniform.unwrap().loss).abs() < 1e-6, "equal logits are uniform weights");
+}
+
 #[test]
 fn shapes_must_fit() {
     let fits = batch();
@@ -69,6 +122,9 @@ fn shapes_must_fit() {
         ("reference log-probabilities", Batch { reference: vec![vec![0.0; 3]; 3], ..fits.clone() }),
         ("policy log-probabilities", Batch { policy: vec![vec![0.0; 2]; 4], ..fits.clone() }),
         ("entropies (n × K)", Batch { entropies: Some(vec![vec![0.1; 3]; 3]), ..fits.clone() }),
+        ("sampling log-probabilities", Batch { sampling: Some(vec![vec![0.0; 3]; 3]), ..fits.clone() }),
+        ("process rewards", Batch { process: Some(vec![vec![0.0; 3]; 3]), ..fits.clone() }),
+        ("logits of the chain-segment weights", Batch { weight_logits: Some(vec![0.0; 3]), ..fits.clone() }),
     ] {
         let error = broken.step(&hard(), DType::F32).unwrap_err();
         assert!(matches!(error, Error::Shape { what, .. } if what == name), "{name}: {error}");

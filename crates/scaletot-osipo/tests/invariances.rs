@@ -7,16 +7,24 @@ mod common;
 use burn::tensor::DType;
 use common::{Batch, Step, all_close, batches, close};
 use proptest::prelude::*;
-use scaletot_osipo::{Objective, OsipoLossConfig, Reduction, SegmentWeights};
+use scaletot_osipo::{
+    GroupBaseline, Objective, OsipoLossConfig, PairLoss, PolicyConfig, RatioOf, Reduction, SegmentWeights,
+    TokenMean,
+};
 
 const TOLERANCE: f64 = 2e-5;
 
 fn configs() -> impl Strategy<Value = OsipoLossConfig> {
     let objective = prop_oneof![
-        (0.0..1.0_f64).prop_map(|gamma| Objective::Preference { gamma }),
+        (0.0..1.0_f64, pair_losses()).prop_map(|(gamma, loss)| Objective::Preference { gamma, loss }),
         prop::option::of(0.2..2.0_f64).prop_map(|temperature| Objective::Pointwise { temperature }),
+        policies().prop_map(Objective::Policy),
     ];
-    let weights = prop_oneof![Just(SegmentWeights::Uniform), Just(SegmentWeights::Entropy)];
+    let weights = prop_oneof![
+        Just(SegmentWeights::Uniform),
+        Just(SegmentWeights::Entropy),
+        Just(SegmentWeights::Learned)
+    ];
     let reduction = prop_oneof![Just(Reduction::Mean), Just(Reduction::Sum)];
     (objective, weights, reduction, 0.05..1.0_f64, prop_oneof![Just(0.0), Just(0.3)]).prop_map(
         |(objective, weights, reduction, beta, sft)| {
@@ -28,6 +36,29 @@ fn configs() -> impl Strategy<Value = OsipoLossConfig> {
                 .with_sft_weight(sft)
         },
     )
+}
+
+fn pair_losses() -> impl Strategy<Value = PairLoss> {
+    prop_oneof![
+        (0.0..0.49_f64).prop_map(|label_smoothing| PairLoss::Sigmoid { label_smoothing }),
+        Just(PairLoss::Hinge),
+        Just(PairLoss::Ipo),
+    ]
+}
+
+fn policies() -> impl Strategy<Value = PolicyConfig> {
+    let baseline = prop_oneof![
+        Just(GroupBaseline::None),
+        Just(GroupBaseline::LeaveOneOut),
+        Just(GroupBaseline::Standardised)
+    ];
+    let ratio = prop_oneof![Just(RatioOf::Token), Just(RatioOf::Chain)];
+    let mean = prop_oneof![Just(TokenMean::Chain), Just(TokenMean::Batch)];
+    let numbers = (0.0..1.0_f64, 0.0..=1.0_f64, 0.05..0.5_f64, prop_oneof![Just(0.0), Just(0.1)]);
+    (baseline, ratio, mean, numbers).prop_map(|(baseline, ratio, mean, (process, discount, clip, kl))| {
+        let config = PolicyConfig::default().with_baseline(baseline).with_ratio(ratio).with_mean(mean);
+        config.with_process(process).with_discount(discount).with_clip(clip, clip).with_kl(kl)
+    })
 }
 
 fn step(batch: &Batch, config: &OsipoLossConfig) -> Step {
@@ -57,6 +88,7 @@ proptest! {
         pad(&mut padded.segments, left, right, 0);
         pad(&mut padded.policy, left, right, 0.0);
         pad(&mut padded.reference, left, right, 0.0);
+        pad(padded.sampling.as_mut().unwrap(), left, right, 0.0);
         padded.fill_masked(filling, -filling, 1_000);
         let after = step(&padded, &config);
         prop_assert!(close(after.loss, before.loss, TOLERANCE), "{} {}", after.loss, before.loss);
@@ -83,6 +115,7 @@ proptest! {
         padded.segments.push(vec![0; width]);
         padded.policy.push(vec![f64::NAN; width]);
         padded.reference.push(vec![f64::NAN; width]);
+        padded.sampling.as_mut().unwrap().push(vec![f64::NAN; width]);
         padded.advantages.push(None);
         padded.entropies.as_mut().unwrap().push(vec![0.5; batch.chain_segments]);
         let after = step(&padded, &config);
@@ -112,7 +145,7 @@ proptest! {
         prop_assert!(all_close(&after.gradient, &expected, TOLERANCE));
     }
 
-    /// Renumbering the chain segments, with their entropies, does not matter.
+    /// Renumbering the chain segments, with their entropies, does not matter, unless later segments are summed.
     #[test]
     fn segment_numbers_do_not_matter(
         (batch, numbers) in batches().prop_flat_map(|batch| {
@@ -121,6 +154,10 @@ proptest! {
         }),
         config in configs(),
     ) {
+        let config = match config.objective {
+            Objective::Policy(policy) => config.with_objective(Objective::Policy(policy.with_process(0.0))),
+            _ => config,
+        };
         let before = step(&batch, &config);
         let mut renamed = batch.clone();
         renamed.segments.iter_mut().flatten().for_each(|segment| *segment = numbers[*segment]);
@@ -139,14 +176,15 @@ proptest! {
         }
     }
 
-    /// The objective sees only log-ratios: a constant added to both policies' log-probabilities cancels. (The SFT term
+    /// The objective sees only log-ratios: a constant added to all policies' log-probabilities cancels. (The SFT term
     /// sees the policy itself, so it is off here.)
     #[test]
     fn a_common_shift_cancels(batch in batches(), config in configs(), shift in -3.0..3.0_f64) {
         let config = config.with_sft_weight(0.0);
         let before = step(&batch, &config);
         let mut shifted = batch.clone();
-        shifted.policy.iter_mut().chain(&mut shifted.reference).flatten().for_each(|value| *value += shift);
+        let all = shifted.policy.iter_mut().chain(&mut shifted.reference).chain(shifted.sampling.as_mut().unwrap());
+        all.flatten().for_each(|value| *value += shift);
         let after = step(&shifted, &config);
         prop_assert!(close(after.loss, before.loss, TOLERANCE));
         prop_assert!(all_close(&after.gradient, &before.gradient, TOLERANCE));
@@ -169,7 +207,10 @@ proptest! {
     fn statistics_are_in_range(batch in batches(), config in configs()) {
         let step = step(&batch, &config);
         let report = step.report.unwrap();
-        prop_assert!(step.loss.is_finite() && step.loss >= 0.0);
+        let may_be_negative = matches!(config.objective, Objective::Policy(_));
+        prop_assert!(step.loss.is_finite() && (may_be_negative || step.loss >= 0.0));
+        prop_assert_eq!(report.clipped.is_some(), may_be_negative);
+        prop_assert!(report.clipped.is_none_or(|share| (0.0..=1.0 + 1e-6).contains(&share)));
         prop_assert!(step.gradient.iter().flatten().all(|g| g.is_finite()));
         prop_assert!(report.kl >= -1e-6, "{}", report.kl);
         prop_assert!((0.0..=1.0).contains(&report.accuracy.unwrap()));

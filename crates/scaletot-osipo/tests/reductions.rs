@@ -1,5 +1,5 @@
 //! The loss equals the published ones where it should, and its own definition elsewhere: value and gradient, against
-//! numbers that `fixtures/make_fixtures.py` computed with PyTorch in float64.
+//! numbers that `fixtures/make_fixtures.py` computed with PyTorch in float64, some of them by TRL's own trainers.
 // Lints exempt test functions only, not what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -34,11 +34,13 @@ struct Expected {
     kl: Option<f64>,
     log_ratio: Option<f64>,
     chain_segment_rewards: Option<Vec<f64>>,
+    clipped: Option<f64>,
+    logit_gradient: Option<Vec<f64>>,
 }
 
 fn cases() -> Vec<Case> {
     let fixtures: Fixtures = serde_json::from_str(include_str!("fixtures/osipo.json")).unwrap();
-    assert_eq!(fixtures.cases.len(), 20);
+    assert_eq!(fixtures.cases.len(), 36);
     fixtures.cases
 }
 
@@ -51,7 +53,18 @@ fn check(case: &mut Case, dtype: DType, tolerance: f64) {
     assert!(close(step.loss, expected.loss, tolerance), "{name}: {} is not {}", step.loss, expected.loss);
     assert!(all_close(&step.gradient, &expected.gradient, tolerance), "{name}: gradient {:?}", step.gradient);
 
+    if let Some(expected) = &expected.logit_gradient {
+        let found = step.logit_gradient.clone().unwrap();
+        assert!(all_close(&[found], std::slice::from_ref(expected), tolerance), "{name}");
+    }
+
     let report = step.report.unwrap();
+    // TRL counts in float32.
+    let clipped = (report.clipped, expected.clipped);
+    assert!(
+        clipped.1.is_none_or(|expected| close(clipped.0.unwrap(), expected, 1e-6)),
+        "{name}: {clipped:?}"
+    );
     assert!(close(report.loss, expected.loss, tolerance), "{name}");
     let sft = expected.sft.filter(|_| case.settings.sft_weight > 0.0);
     for (what, found, expected) in [
@@ -82,6 +95,32 @@ fn equals_dpo_in_f32() {
 #[test]
 fn equals_implicit_prm_cross_entropy_in_f32() {
     for case in cases().iter_mut().filter(|case| case.name.starts_with("implicit prm")) {
+        check(case, DType::F32, 1e-5);
+    }
+}
+
+#[test]
+fn equals_the_other_losses_of_pairs_in_f32() {
+    for case in
+        cases().iter_mut().filter(|case| case.name.starts_with("pair") || case.name.starts_with("learned"))
+    {
+        check(case, DType::F32, 1e-5);
+    }
+}
+
+#[test]
+fn equals_trl_in_f32() {
+    let mut cases = cases();
+    let of_trl: Vec<_> = cases.iter_mut().filter(|case| case.name.starts_with("trl")).collect();
+    assert_eq!(of_trl.len(), 8);
+    of_trl.into_iter().for_each(|case| check(case, DType::F32, 1e-5));
+}
+
+#[test]
+fn equals_prime_and_its_own_policy_objective_in_f32() {
+    for case in
+        cases().iter_mut().filter(|case| case.name.starts_with("prime") || case.name.starts_with("policy"))
+    {
         check(case, DType::F32, 1e-5);
     }
 }

@@ -86,8 +86,8 @@ fn better_chains_gain_implicit_reward() {
     let reference = world.reference();
     let before = world.right(&reference);
     for (objective, weights) in [
-        (Objective::Preference { gamma: 0.0 }, SegmentWeights::Uniform),
-        (Objective::Preference { gamma: 0.1 }, SegmentWeights::Entropy),
+        (Objective::preference(0.0), SegmentWeights::Uniform),
+        (Objective::preference(0.1), SegmentWeights::Entropy),
         (Objective::Pointwise { temperature: Some(1.0) }, SegmentWeights::Uniform),
     ] {
         let loss = OsipoConfig::default().loss.with_objective(objective).with_weights(weights);

@@ -19,6 +19,9 @@ pub(crate) struct Batch {
     pub(crate) reference: Vec<Vec<f64>>,
     pub(crate) advantages: Vec<Option<f64>>,
     pub(crate) entropies: Option<Vec<Vec<f64>>>,
+    pub(crate) sampling: Option<Vec<Vec<f64>>>,
+    pub(crate) process: Option<Vec<Vec<f64>>>,
+    pub(crate) weight_logits: Option<Vec<f64>>,
 }
 
 /// Loss, gradient `[n][t]` and statistics of one step.
@@ -26,6 +29,8 @@ pub(crate) struct Batch {
 pub(crate) struct Step {
     pub(crate) loss: f64,
     pub(crate) gradient: Vec<Vec<f64>>,
+    /// Of the logits of the chain-segment weights.
+    pub(crate) logit_gradient: Option<Vec<f64>>,
     pub(crate) report: Result<OsipoReport>,
 }
 
@@ -42,22 +47,43 @@ impl Batch {
         let device = policy.device().without_autodiff();
         let reference = to_tensor(&self.reference, policy.dtype(), &device);
         let (users, advantages) = (self.users.clone(), self.advantages.clone());
-        let batch = CandidateBatch::new(policy, reference, mask, segments, users, advantages)?;
-        match &self.entropies {
-            Some(entropies) => batch.with_entropies(entropies.concat()),
-            None => Ok(batch),
+        let dtype = policy.dtype();
+        let mut batch = CandidateBatch::new(policy, reference, mask, segments, users, advantages)?;
+        if let Some(entropies) = &self.entropies {
+            batch = batch.with_entropies(entropies.concat())?;
         }
+        if let Some(sampling) = &self.sampling {
+            batch = batch.with_sampling(to_tensor(sampling, dtype, &device))?;
+        }
+        if let Some(process) = &self.process {
+            batch = batch.with_process_rewards(to_tensor(process, dtype, &device))?;
+        }
+        Ok(batch)
     }
 
     pub(crate) fn step(&self, config: &OsipoLossConfig, dtype: DType) -> Result<Step> {
         let policy = to_tensor(&self.policy, dtype, &Device::default().autodiff()).require_grad();
-        let batch = self.build(policy.clone())?;
+        let mut batch = self.build(policy.clone())?;
+        let logits = self.weight_logits.as_ref().map(|logits| {
+            to_tensor(std::slice::from_ref(logits), dtype, &Device::default().autodiff())
+                .squeeze_dim::<1>(0)
+                .require_grad()
+        });
+        if let Some(logits) = &logits {
+            batch = batch.with_weight_logits(logits.clone())?;
+        }
         let out = config.init()?.forward(&batch)?;
         let gradients = out.loss.backward();
         let gradient = policy.grad(&gradients).expect("the policy has a gradient");
+        let logit_gradient = logits.and_then(|logits| logits.grad(&gradients)).map(host);
         let width = self.policy[0].len();
         let gradient = host(gradient).chunks(width).map(<[f64]>::to_vec).collect();
-        Ok(Step { loss: host(out.loss.without_autodiff())[0], gradient, report: out.stats.read() })
+        Ok(Step {
+            loss: host(out.loss.without_autodiff())[0],
+            gradient,
+            logit_gradient,
+            report: out.stats.read(),
+        })
     }
 
     /// Fills every position that does not count, and the segments there, with something else.
@@ -68,6 +94,9 @@ impl Batch {
                     self.policy[i][t] = policy;
                     self.reference[i][t] = reference;
                     self.segments[i][t] = segment;
+                    if let Some(sampling) = &mut self.sampling {
+                        sampling[i][t] = reference;
+                    }
                 }
             }
         }
@@ -87,6 +116,9 @@ impl Batch {
             reference: take(&self.reference, order),
             advantages: take(&self.advantages, order),
             entropies: self.entropies.as_ref().map(|rows| take(rows, order)),
+            sampling: self.sampling.as_ref().map(|rows| take(rows, order)),
+            process: self.process.as_ref().map(|rows| take(rows, order)),
+            weight_logits: self.weight_logits.clone(),
         }
     }
 }
@@ -118,13 +150,31 @@ pub(crate) fn batches() -> impl Strategy<Value = Batch> {
         let advantages =
             prop::collection::vec(prop::option::weighted(0.9, (-2_i32..3).prop_map(f64::from)), n);
         let entropies = prop::collection::vec(prop::collection::vec(0.0..1.0_f64, k), n);
-        (flags, ids, log_probs(), log_probs(), users, advantages, entropies).prop_map(
-            move |(mut mask, segments, policy, reference, mut users, mut advantages, entropies)| {
+        // Near the policy, so that some ratios are clipped and some are not.
+        let steps = prop::collection::vec(prop::collection::vec(-0.5..0.5_f64, t), n);
+        (flags, ids, log_probs(), log_probs(), users, advantages, entropies, steps).prop_map(
+            move |(mut mask, segments, policy, reference, mut users, mut advantages, entropies, steps)| {
                 mask.iter_mut().for_each(|row| row[0] = true);
                 (users[0], users[1]) = (0, 0);
                 (advantages[0], advantages[1]) = (Some(1.0), Some(-0.5));
-                let entropies = Some(entropies);
-                Batch { users, mask, segments, chain_segments: k, policy, reference, advantages, entropies }
+                let moved = |(row, steps): (&Vec<f64>, &Vec<f64>)| {
+                    row.iter().zip(steps).map(|(p, s)| p + s).collect()
+                };
+                let sampling = Some(policy.iter().zip(&steps).map(moved).collect());
+                let (entropies, process, weight_logits) = (Some(entropies), None, Some(vec![0.4; k]));
+                Batch {
+                    users,
+                    mask,
+                    segments,
+                    chain_segments: k,
+                    policy,
+                    reference,
+                    advantages,
+                    entropies,
+                    sampling,
+                    process,
+                    weight_logits,
+                }
             },
         )
     })
