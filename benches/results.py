@@ -101,14 +101,14 @@ def command(run):
         elif not word.startswith("--out="):
             # --data=DIR/FILE and replay:DIR/FILE keep what stands before the path.
             kept.append(re.sub(r"(^|[=:])[^=:]*/", r"\1", word))
-    return "evaluate " + " ".join(kept)
+    return " ".join(kept)
 
 
 def provenance(results):
     run = results["run"]
     folds = f"{run['folds']} folds × {run['repeats']}" if results["planted"] is None else "one split"
     return (
-        f"`{command(run)}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
+        f"`evaluate {command(run)}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
         f"{folds}; teacher {run['teacher']}, {run['coverage']:.2%} of users reasoned about.\n"
     )
 
@@ -186,7 +186,7 @@ def coverage(results):
         [f"{share:.2%}", *(f"{at[share, n].get('spearman', float('nan')):.3f}" for n in columns)]
         for share in sorted({share for share, _ in at})
     ]
-    return f"Share of users reasoned about (no OSIPO, first draw of labels, Spearman), `{command(results['run'])}`:\n\n" + table(["Coverage", *map(name_of, columns)], rows)
+    return f"Share of users reasoned about (no OSIPO, first draw of labels, Spearman), `evaluate {command(results['run'])}`:\n\n" + table(["Coverage", *map(name_of, columns)], rows)
 
 
 def seeds(runs, metric, title):
@@ -236,7 +236,7 @@ def section(name, runs):
     main = [r for _, r in sorted({r["run"]["seed"]: r for r in whole}.items())]
     unseen = [r for r in whole if r not in main and not r["coverage"]]
     if unseen:
-        sys.exit(f"{name}: expected one run per seed, found another: {command(unseen[0]['run'])}")
+        sys.exit(f"{name}: expected one run per seed, found another: evaluate {command(unseen[0]['run'])}")
     others = [r for r in runs if variant(r)]
     if not main:
         sys.exit(f"{name}: expected a run of the whole method beside those with something taken out")

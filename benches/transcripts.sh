@@ -4,9 +4,10 @@
 #
 #     bash benches/transcripts.sh target/transcripts
 set -euo pipefail
-cd "$(dirname "$0")/.."
 out=${1:?a folder to write to}
 mkdir -p "$out"
+out=$(realpath "$out")
+cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
 
 machine() {
@@ -18,7 +19,10 @@ measure() {
   local file=$out/$1 heading=$2 filter=$3
   shift 3
   local said
-  said=$("$@" 2>&1)
+  if ! said=$("$@" 2>&1); then
+    echo "$said" >&2
+    return 1
+  fi
   { echo "$heading"; machine; echo "\$ $*"; grep -E "$filter" <<<"$said"; } >"$file.part"
   mv "$file.part" "$file"
 }

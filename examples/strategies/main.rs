@@ -116,7 +116,8 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
         Row::of("refine", None, &reason(Strategy::Refine(RefineConfig::default()), None)?, &greedy, &best),
     ];
     // With a bound every strategy is as large as the questions carry; refinement goes on where by itself it would be done.
-    let on = RefineConfig::default().with_rounds(u32::MAX).with_incumbents(u32::MAX).with_tau(0.0);
+    let on = RefineConfig::default().with_rounds(u32::MAX).with_incumbents(u32::MAX);
+    let on = on.with_tau(0.0).with_rho(1.0).with_delta(0.0);
     for bound in BOUNDS {
         let wide = bound as usize;
         let strategies = [

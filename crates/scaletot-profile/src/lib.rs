@@ -70,6 +70,7 @@ pub mod progress;
 mod quantiles;
 mod schema;
 mod segments;
+mod sentence;
 mod spec;
 mod table;
 mod verbaliser;

@@ -6,13 +6,11 @@ use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind};
 use crate::hash::SchemaHash;
 use crate::quantiles::Quantiles;
+use crate::sentence::{one_line, within_sentence};
 use crate::table::{ProfileTable, Value};
 
 /// The words of five levels; with fewer, the ones in between are left out.
 pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
-
-/// The longest text that one field's value takes in a sentence, in characters.
-const LONGEST: usize = 160;
 
 /// Says profiles as plain English: the schema's subject, then one phrase per field that is not missing.
 ///
@@ -20,8 +18,8 @@ const LONGEST: usize = 160;
 /// level it has among the users the verbaliser was fitted on: its quantile bin, named by the middle of the bin's ranks.
 ///
 /// A schema's categories may themselves have been read from data, so a value is never more than a part of one sentence:
-/// control characters, line breaks and invisible characters are removed, and so are full stops, question and exclamation
-/// marks that would end the sentence; long wordings are cut. A profile cannot add a sentence of its own to a prompt.
+/// control characters, line breaks and invisible characters are removed, and so is every mark that could end the sentence (but
+/// for the point of `1.5` and `a.m`); long wordings are cut. A value cannot add a sentence of its own to a prompt.
 ///
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
@@ -111,7 +109,7 @@ impl Verbaliser {
     /// If there is no such row, as indexing a slice does.
     #[must_use]
     pub fn say(&self, table: &ProfileTable, row: usize) -> String {
-        let mut sentence = clean(table.schema().subject());
+        let mut sentence = one_line(table.schema().subject(), usize::MAX);
         let mut separator = " ";
         for (_, phrase) in self.phrases(table, row) {
             sentence.push_str(separator);
@@ -201,7 +199,7 @@ fn flag_phrase(field: &Field, flag: bool) -> Option<String> {
     match field.phrase() {
         // A phrase without a place for the value says the yes; a no is said only where a wording is given.
         Some(phrase) if !phrase.contains("{}") => {
-            let said = word.or(flag.then_some(phrase)).map(clean)?;
+            let said = word.map(within_sentence).or_else(|| flag.then(|| one_line(phrase, usize::MAX)))?;
             (!said.is_empty()).then_some(said)
         }
         _ => finish_phrase(field, word.unwrap_or(if flag { "yes" } else { "no" })),
@@ -209,58 +207,20 @@ fn flag_phrase(field: &Field, flag: bool) -> Option<String> {
 }
 
 fn finish_phrase(field: &Field, said: &str) -> Option<String> {
-    let said = within_sentence(&clean(said));
+    let said = within_sentence(said);
     if said.is_empty() {
         return None;
     }
     Some(match field.phrase() {
-        Some(phrase) => clean_long(phrase, usize::MAX).replacen("{}", &said, 1),
-        None => format!("whose {} is {said}", clean(field.name()).replace('_', " ")),
+        Some(phrase) => one_line(phrase, usize::MAX).replacen("{}", &said, 1),
+        None => format!("whose {} is {said}", within_sentence(field.name()).replace('_', " ")),
     })
 }
 
 /// "a", "a and b", "a, b and c".
 fn enumerate(items: &[String]) -> Option<String> {
+    let items: Vec<String> =
+        items.iter().map(|item| within_sentence(item)).filter(|item| !item.is_empty()).collect();
     let (last, others) = items.split_last()?;
     if others.is_empty() { Some(last.clone()) } else { Some(format!("{} and {last}", others.join(", "))) }
-}
-
-/// A clean text without the marks that would end a sentence. Those inside a word (`1.5`, `a.m`) stay; those of scripts that put no
-/// blank after them go wherever they are.
-fn within_sentence(text: &str) -> String {
-    let wide =
-        |c: char| matches!(c, '\u{2026}' | '\u{3002}' | '\u{ff01}' | '\u{ff0e}' | '\u{ff1f}' | '\u{ff61}');
-    let ends = |c: char| matches!(c, '.' | '!' | '?' | ';');
-    let closes = |c: char| matches!(c, '"' | '\'' | ')' | ']' | '}' | '\u{2019}' | '\u{201d}' | '\u{bb}');
-    let words = text.split(|c: char| c == ' ' || wide(c)).map(|word| {
-        let body = word.trim_end_matches(closes);
-        format!("{}{}", body.trim_end_matches(ends), &word[body.len()..])
-    });
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn clean(text: &str) -> String {
-    clean_long(text, LONGEST)
-}
-
-/// One line without control and invisible characters, single blanks, at most `longest` characters.
-fn clean_long(text: &str, longest: usize) -> String {
-    let mut cleaned = String::with_capacity(text.len().min(longest));
-    let visible = text.chars().filter(|c| !is_invisible(*c)).collect::<String>();
-    for word in visible.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !cleaned.is_empty() {
-            cleaned.push(' ');
-        }
-        cleaned.push_str(word);
-    }
-    match cleaned.char_indices().nth(longest) {
-        Some((end, _)) => cleaned[..end].trim_end().to_owned(),
-        None => cleaned,
-    }
-}
-
-/// Zero-width characters, direction overrides and tags: nobody sees them, a tokenizer does.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        | '\u{e0000}'..='\u{e007f}')
 }

@@ -371,7 +371,7 @@ impl<P: Problem> Core<P> {
         let before: f64 = items.iter().map(|(_, mass)| mass).sum();
         let mut removed = Vec::new();
         let mut choices = Vec::with_capacity(listed);
-        // Thoughts that may follow, as far as the answer lists them.
+        // Thoughts that may follow: what the answer does not list may.
         let mut possible = domain;
         for (thought, mass) in items {
             let admissible = self.problem.admissible(path, &thought);
@@ -408,7 +408,7 @@ impl<P: Problem> Core<P> {
         let entropy = match (given, interval) {
             (_, Some((_, high))) => high,
             (EntropyInput::Given(entropy), _) if removed.is_empty() => entropy,
-            (EntropyInput::Sampled { samples, estimator }, _) => {
+            (EntropyInput::Sampled { samples, estimator }, _) if !masses.is_empty() => {
                 // Samples of what constraints removed say nothing about the rest.
                 let kept = (f64::from(samples) * kept_share).round().max(1.0);
                 estimator.estimate(&masses, kept as u32, possible, domain)

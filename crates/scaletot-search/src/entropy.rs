@@ -47,7 +47,7 @@ pub enum EntropyEstimator {
     /// Computation 2003).
     #[default]
     MillerMadow,
-    /// The posterior mean of the entropy under a symmetric Dirichlet prior over the domain (Wolpert and Wolf, Physical
+    /// The posterior mean of the entropy under a symmetric Dirichlet prior over the thoughts that may follow (Wolpert and Wolf, Physical
     /// Review E 1995): `ψ(A + 1) − Σ (a_v / A) ψ(a_v + 1)`, with `a_v` the count of a thought plus the concentration and
     /// `A` their sum. Thoughts that were never seen count too.
     Dirichlet {
@@ -61,7 +61,7 @@ impl EntropyEstimator {
     ///
     /// `shares` are counts or shares of `samples` answers; those that are not positive and finite count as never seen.
     /// `possible` is how many thoughts of the domain may follow at all, at least those that were seen: a prior is spread over
-    /// these, and not over what constraints rule out.
+    /// these. (A search takes off what its constraints rule out among the thoughts that an answer lists.)
     ///
     /// ```
     /// use scaletot_search::EntropyEstimator::{Dirichlet, MillerMadow, PlugIn};

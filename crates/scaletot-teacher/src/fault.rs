@@ -64,6 +64,9 @@ pub enum Fault {
         /// What it said, cut short.
         message: String,
     },
+    /// Nobody waits for the answer any more ([`Question::deadline`](crate::Question::deadline)); it says nothing about the server.
+    #[error("expected an answer within the time for this user, got none")]
+    Late,
     /// The circuit breaker is open: the server failed too often in a row, and was not asked.
     #[error(
         "expected a server that answers, but it failed {failures} times in a row and is left alone for a while"
@@ -78,7 +81,10 @@ impl Fault {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Fault::UnknownModel { .. } | Fault::Refused { .. } | Fault::CircuitOpen { .. })
+        !matches!(
+            self,
+            Fault::UnknownModel { .. } | Fault::Refused { .. } | Fault::Late | Fault::CircuitOpen { .. }
+        )
     }
 
     /// How long the server asked to wait.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{Field, ProfileSchema, ProfileTable, SchemaHash, Value, Verbaliser};
+use scaletot_profile::{ProfileSchema, ProfileTable, SchemaHash, Verbaliser};
 
 use crate::error::{Error, Result};
 use crate::teacher::Question;
@@ -96,10 +96,8 @@ impl Prompter {
     /// schema gives no words (an empty wording, an unknown category, a plain no).
     #[must_use]
     pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<String> {
-        let fields = table.schema().fields().iter().enumerate();
-        let said =
-            fields.filter(|(i, field)| table.value(row, *i).is_some_and(|value| is_said(field, value)));
-        said.map(|(_, field)| field.name().to_owned()).collect()
+        let fields = table.schema().fields();
+        self.verbaliser.said(table, row).into_iter().map(|field| fields[field].name().to_owned()).collect()
     }
 
     /// The prompt about `state` for one user, given the values of the states before it (`path`, as codes; only
@@ -143,26 +141,6 @@ impl Prompter {
         prompt.push_str(" Overall, ");
         prompt.push_str(&plain(asked.cue()));
         prompt
-    }
-}
-
-/// Whether the verbaliser has words for a value.
-fn is_said(field: &Field, value: Value<'_>) -> bool {
-    let domain_says = |code: u32| {
-        let domain = field.kind().domain();
-        domain.and_then(|domain| domain.label(code)).is_some_and(|label| match field.word(label) {
-            Some(word) => !word.trim().is_empty(),
-            None => domain.is_some_and(|domain| domain.bucket() != Some(code)),
-        })
-    };
-    match value {
-        Value::Code(code) => domain_says(code),
-        Value::Codes(codes) => codes.iter().any(|&code| domain_says(code)),
-        Value::Flag(flag) => match field.word(if flag { "true" } else { "false" }) {
-            Some(word) => !word.trim().is_empty(),
-            None => flag || field.phrase().is_none_or(|phrase| phrase.contains("{}")),
-        },
-        Value::Number(_) => true,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
-use crate::teacher::{LabelAnswer, Question, Teacher, only};
+use crate::teacher::{LabelAnswer, Question, Teacher};
 
 /// How [`Retry`] tries again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,9 +25,8 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The longest wait that is drawn. What a server asks for with `Retry-After` is honoured beyond it.
     pub most: Duration,
-    /// Most time for one question, waits included, at most seven days; for a batch, as much as for its questions one by one. An
-    /// attempt under way is not broken off by it. No question is asked again after its own
-    /// [deadline](crate::Question::deadline) either, which bounds the time for a user.
+    /// Most time for one question, waits included, at most seven days; an attempt under way is not broken off by it. No question
+    /// is asked again after its own [deadline](crate::Question::deadline) either, which bounds the time for a user.
     pub deadline: Duration,
     /// Retries that every question adds to the budget, at least 0: with 0.2 a fifth of the traffic may be retries.
     pub ratio: f64,
@@ -82,6 +81,9 @@ impl RetryPolicy {
 /// Asks a teacher again when its [`Fault`] may pass: exponential back-off with jitter, a budget of retries shared by all
 /// threads, so that a server in trouble is not asked many times over, and a circuit breaker that leaves it alone for a
 /// while.
+///
+/// The questions of a batch are asked one after the other, as each has its own waits, and what a server says of one holds for the
+/// next: put it directly around the teacher that asks a server, and what gathers batches around it.
 ///
 /// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
 pub struct Retry<T> {
@@ -142,12 +144,13 @@ impl<T: Teacher> Retry<T> {
                     state.open_until = Some(now + self.policy.breaker_pause);
                     return Ok(());
                 }
-                if until > deadline {
+                if now >= deadline {
                     return Err(Fault::CircuitOpen { failures: state.failures });
                 }
-                until - now
+                until.min(deadline) - now
             };
-            // Woken early if another question finds the server well again.
+            // Woken early if another question finds the server well again. One that cannot wait so long waits as long as it can:
+            // failing at once would run through all users while the server is away.
             sleep(wait.min(Duration::from_millis(50)));
         }
     }
@@ -183,52 +186,6 @@ impl<T: Teacher> Retry<T> {
         state.retries += 1;
         Some(wait)
     }
-
-    /// Asks the `open` ones of `questions` once. Returns those to be asked again, and how long to wait before.
-    fn attempt(
-        &self,
-        questions: &[Question<'_>],
-        open: &[usize],
-        answers: &mut [Option<Result<LabelAnswer>>],
-        attempt: u32,
-        (began, deadline): (Instant, Instant),
-    ) -> (Vec<usize>, Duration) {
-        let replies = if open.len() == questions.len() {
-            self.inner.answer_batch(questions)
-        } else {
-            let subset: Vec<Question<'_>> = open.iter().map(|&i| questions[i].clone()).collect();
-            self.inner.answer_batch(&subset)
-        };
-        let (mut again, mut longest) = (Vec::new(), Duration::ZERO);
-        for (&i, reply) in open.iter().zip(replies) {
-            let error = match reply {
-                Ok(_) => {
-                    self.after(None, attempt, deadline);
-                    answers[i] = Some(reply);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let Error::Server { fault, .. } = &error else {
-                answers[i] = Some(Err(error));
-                continue;
-            };
-            match self.after(Some(fault), attempt, deadline) {
-                Some(wait) => {
-                    tracing::debug!(attempt, %fault, "to be asked again");
-                    again.push(i);
-                    longest = longest.max(wait);
-                }
-                None if fault.is_transient() => {
-                    let seconds = began.elapsed().as_secs_f64();
-                    answers[i] =
-                        Some(Err(Error::GaveUp { attempts: attempt, seconds, source: Box::new(error) }));
-                }
-                None => answers[i] = Some(Err(error)),
-            }
-        }
-        (again, longest)
-    }
 }
 
 impl<T: Teacher> Teacher for Retry<T> {
@@ -237,48 +194,44 @@ impl<T: Teacher> Teacher for Retry<T> {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        only(self.answer_batch(std::slice::from_ref(question)))
-    }
-
-    /// Those that failed are asked again together.
-    fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let began = Instant::now();
-        let count = u32::try_from(questions.len()).unwrap_or(u32::MAX);
-        let own = began + self.policy.deadline.saturating_mul(count).min(LONGEST);
-        let deadline = questions.iter().filter_map(|question| question.deadline).fold(own, Instant::min);
+        let own = began + self.policy.deadline;
+        let deadline = question.deadline.map_or(own, |at| at.min(own));
         {
             let mut state = self.lock();
-            let more = self.policy.ratio * f64::from(count);
-            state.budget = (state.budget + more).min(f64::from(self.policy.reserve).max(1.0));
+            state.budget = (state.budget + self.policy.ratio).min(f64::from(self.policy.reserve).max(1.0));
         }
-        let mut answers: Vec<Option<Result<LabelAnswer>>> = questions.iter().map(|_| None).collect();
-        let mut open: Vec<usize> = (0..questions.len()).collect();
         let mut attempt = 1;
-        while !open.is_empty() {
-            if let Err(fault) = self.pass_breaker(deadline) {
-                for &i in &open {
-                    let model = self.inner.model().to_owned();
-                    answers[i] = Some(Err(Error::Server { model, fault: fault.clone() }));
+        loop {
+            let model = || self.inner.model().to_owned();
+            self.pass_breaker(deadline).map_err(|fault| Error::Server { model: model(), fault })?;
+            let error = match self.inner.answer(question) {
+                Ok(answer) => {
+                    self.after(None, attempt, deadline);
+                    return Ok(answer);
                 }
-                break;
+                Err(error) => error,
+            };
+            let Error::Server { fault, .. } = &error else { return Err(error) };
+            if matches!(fault, Fault::Late) {
+                return Err(error);
             }
-            let (again, wait) = self.attempt(questions, &open, &mut answers, attempt, (began, deadline));
-            if !again.is_empty() {
-                tracing::debug!(
-                    attempt,
-                    questions = again.len(),
-                    wait_ms = wait.as_millis() as u64,
-                    "asking again"
-                );
-                sleep(wait);
+            let wait = self.after(Some(fault), attempt, deadline);
+            if !fault.is_transient() {
+                return Err(error);
             }
-            open = again;
+            match wait {
+                Some(wait) => {
+                    tracing::debug!(attempt, wait_ms = wait.as_millis() as u64, %fault, "asking again");
+                    sleep(wait);
+                }
+                None => {
+                    let seconds = began.elapsed().as_secs_f64();
+                    return Err(Error::GaveUp { attempts: attempt, seconds, source: Box::new(error) });
+                }
+            }
             attempt += 1;
         }
-        answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(|| Err(Error::too_few_answers(questions.len()))))
-            .collect()
     }
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {

@@ -37,7 +37,7 @@ pub struct Question<'a> {
     /// The values of the states before it, as codes; at least as long as [`state`](Self::state).
     pub path: &'a [u16],
     /// When nobody waits for the answer any more; `None` if somebody always does. No answer depends on it, but that one may
-    /// not come: a teacher that waits or tries again gives up then.
+    /// not come: a teacher that waits for a server, or tries again, gives up then.
     pub deadline: Option<Instant>,
 }
 

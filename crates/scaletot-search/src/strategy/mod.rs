@@ -14,6 +14,7 @@ mod frontier;
 mod greedy;
 mod refine;
 mod sampling;
+mod waiting;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,7 +13,7 @@
 //! 4. When no unsettled step reaches `τ`, the best other complete path becomes the incumbent, as many times as the configuration
 //!    says (by default not at all), and the search ends after that, or at a bound.
 //!
-//! Three points that the outline leaves open:
+//! Four points that the outline leaves open:
 //! - Values known to be dead are not tried, and completions walk around them.
 //! - A value whose completion dies on the way, though something else may follow it, is tried again before its step is settled.
 //! - A dead draft is not the end: rounds are spent on the deepest step of the dead path that has another value, until
@@ -22,13 +22,13 @@
 //!   that no queries are spent on branches that cannot be judged. The less probable branches are left out first, and
 //!   the step stays unsettled; when not one branch fits any more, that bound stops the search.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::Flow;
 use super::completion::{Completion, State, worst_case};
+use super::waiting::Waiting;
 use crate::budget::Cost;
 use crate::engine::Core;
 use crate::score::ScoreConfig;
@@ -118,10 +118,8 @@ pub(crate) struct Refine<T> {
     settled: HashSet<NodeId>,
     /// Complete paths of which every step is settled.
     refined: HashSet<NodeId>,
-    /// The other complete paths, the best on top, of equal ones the first; those of `refined` are taken out when they come up.
-    waiting: BinaryHeap<(Total, Reverse<usize>)>,
-    /// How many scored paths were put there.
-    seen: usize,
+    /// The other complete paths; those of `refined` are taken out when they come up.
+    waiting: Waiting,
     /// Where the draft, or a branch of the last round, died; read only while there is no incumbent.
     died_at: NodeId,
 }
@@ -144,30 +142,6 @@ struct Round<T> {
     whole: bool,
 }
 
-/// A score, ordered.
-#[derive(Debug, Clone, Copy)]
-struct Total(f64);
-
-impl Ord for Total {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Total {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Total {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Total {}
-
 /// A step that a round may branch, with the values to try there.
 struct Candidate {
     node: NodeId,
@@ -183,8 +157,7 @@ impl<T: Clone> Refine<T> {
             incumbent: None,
             settled: HashSet::new(),
             refined: HashSet::new(),
-            waiting: BinaryHeap::new(),
-            seen: 0,
+            waiting: Waiting::default(),
             died_at: NodeId::ROOT,
         }
     }
@@ -297,16 +270,14 @@ impl<T: Clone> Refine<T> {
         if self.refined.len() >= self.config.incumbents as usize {
             return Err(StopReason::Settled);
         }
-        let scored = core.scored();
-        self.waiting.extend((self.seen..scored.len()).map(|i| (Total(scored[i].score.total), Reverse(i))));
-        self.seen = scored.len();
-        while let Some((_, Reverse(position))) = self.waiting.peek() {
-            let next = scored[*position].node;
+        self.waiting.update(core.scored());
+        while let Some(position) = self.waiting.best() {
+            let next = core.scored()[position].node;
             if !self.refined.contains(&next) {
                 core.record(Event::TakenUp { path: core.tree().path(next) });
                 return Ok(next);
             }
-            self.waiting.pop();
+            self.waiting.drop_best();
         }
         Err(StopReason::Settled)
     }

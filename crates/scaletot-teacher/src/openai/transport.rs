@@ -34,9 +34,14 @@ impl Transport {
     pub(super) fn post(&self, body: &Value, deadline: Option<Instant>) -> Result<String, Fault> {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(Fault::Timeout { message: "the time for this user is over".to_owned() });
+            return Err(Fault::Late);
         }
         let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
+        // A server that was given less than its time has not failed.
+        let broken = |error| match broken(error) {
+            Fault::Timeout { .. } if timeout < self.timeout => Fault::Late,
+            fault => fault,
+        };
         let mut request = self.agent.post(&self.url).header("content-type", "application/json");
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));

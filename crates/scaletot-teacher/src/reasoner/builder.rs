@@ -96,8 +96,9 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
-    /// The most wall time for one user, waits and further attempts included; none by default. A user who is not done by then
-    /// [failed](scaletot_chain::Verdict::Failed), and is taken up by a run that
+    /// The most wall time for one user, waits and further attempts included; none by default. It is looked at before each wave of
+    /// questions; a request to a server is broken off by it, and nothing is asked again after it, while a model in this process
+    /// finishes the wave that it is at. A user who is not done by then [failed](scaletot_chain::Verdict::Failed), and is taken up by a run that
     /// [resumes without the failed](scaletot_chain::CorpusWriter::resume_without_failed). A budget of
     /// [ticks](Budget) ends the search with what it has instead, but looks at the time between answers only.
     #[must_use]

@@ -8,6 +8,10 @@ use crate::common::{chain_schema, table};
 use crate::server::{Ability, Reaction, Server, answer};
 
 fn ask(teacher: &dyn Teacher, prompt: &str) -> Result<LabelAnswer> {
+    ask_until(teacher, prompt, None)
+}
+
+fn ask_until(teacher: &dyn Teacher, prompt: &str, deadline: Option<Instant>) -> Result<LabelAnswer> {
     let (table, chain) = (table(1), chain_schema());
     let labels = chain.states()[0].values();
     let prompt = prompt.to_owned();
@@ -19,7 +23,7 @@ fn ask(teacher: &dyn Teacher, prompt: &str) -> Result<LabelAnswer> {
         schema: &chain,
         state: 0,
         path: &[],
-        deadline: None,
+        deadline,
     })
 }
 
@@ -151,6 +155,25 @@ fn the_breaker_leaves_a_failing_server_alone_and_tries_it_again() {
     let last = errors.last().unwrap();
     assert!(matches!(last, Error::Server { fault: Fault::CircuitOpen { failures: 5 }, .. }), "{last}");
     assert_eq!(broken.asked().len(), 5);
+}
+
+/// Users whose time is over do not make a healthy server look like a failing one.
+#[test]
+fn a_late_question_is_no_failure_of_the_server() {
+    let server = Server::start(|asked| match asked.prompt() {
+        "slow" => Reaction::Hang(Duration::from_millis(400)),
+        _ => Reaction::Json(answer(asked, Ability::Classic)),
+    });
+    let mut policy = quick();
+    (policy.breaker_failures, policy.breaker_pause) = (3, Duration::from_secs(60));
+    let teacher = Retry::new(OpenAi::builder(server.url(), "m").build().unwrap(), policy).unwrap();
+    for (prompt, left) in [("He is", 0), ("slow", 50), ("He is", 0), ("slow", 50)] {
+        let late =
+            ask_until(&teacher, prompt, Some(Instant::now() + Duration::from_millis(left))).unwrap_err();
+        assert!(matches!(late, Error::Server { fault: Fault::Late, .. }), "{prompt}: {late}");
+    }
+    ask(&teacher, "He is").unwrap();
+    assert_eq!((server.asked().len(), teacher.retries()), (3, 0));
 }
 
 #[test]
