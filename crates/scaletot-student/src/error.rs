@@ -113,6 +113,18 @@ pub enum Error {
         /// Epoch, from 1.
         epoch: usize,
     },
+    /// A checkpoint of a kind that this crate does not compute.
+    #[error("{path}, `{field}`: expected {expected}, got {got}", path = path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        field: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
     /// A saved student of a format this version does not read.
     #[error("{path}: expected format {expected}, got {got}", path = path.display())]
     Format {

@@ -71,15 +71,18 @@ pub mod decoder;
 mod error;
 mod files;
 mod infer;
+mod pretrained;
 mod seeds;
 mod store;
 mod student;
 mod tokenizer;
 mod train;
+mod weights;
 
 pub use config::StudentConfig;
 pub use error::{Error, Result};
 pub use infer::StudentSignals;
+pub use pretrained::Pretrained;
 pub use student::Student;
 pub use tokenizer::{ProfileTokenizer, TokenSequence};
 pub use train::Stop;

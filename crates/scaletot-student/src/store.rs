@@ -16,19 +16,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileSchema, Quantiles, SchemaHash};
 use serde::{Deserialize, Serialize};
 
 use crate::config::StudentConfig;
-use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
 use crate::files::{self, Pending};
 use crate::student::Student;
 use crate::tokenizer::ProfileTokenizer;
+use crate::weights;
 
 /// Version of the directory's format.
 const FORMAT: u32 = 1;
@@ -68,7 +66,7 @@ impl Student {
         let names = self.profile_schema().fields().iter().map(|field| field.name().to_owned());
         let bins = names.zip(self.tokenizer().bins()).filter_map(|(name, bins)| Some((name, bins?)));
         let contents: [(&str, Vec<u8>); 4] = [
-            (WEIGHTS, weights_to_bytes(self.model(), &dir.join(WEIGHTS))?),
+            (WEIGHTS, weights::to_bytes(self.model(), &dir.join(WEIGHTS))?),
             (TOKENIZER, self.tokenizer().to_json()?.into_bytes()),
             (PROFILE_SCHEMA, self.profile_schema().to_json()?.into_bytes()),
             (CHAIN_SCHEMA, self.chain_schema().to_json()?.into_bytes()),
@@ -122,10 +120,9 @@ impl Student {
         let path = dir.join(TOKENIZER);
         tokenizer.check_json(&saved.read(&path, TOKENIZER)?).map_err(|e| Error::corrupt(&path, e))?;
 
-        let path = dir.join(WEIGHTS);
-        let bytes = saved.read(&path, WEIGHTS)?;
         let student = Self::from_tokenizer(&saved.student, tokenizer, 0, device)?;
-        let model = weights_from_bytes(student.model().clone(), bytes, &path)?;
+        let read = |path: &Path| saved.read(path, WEIGHTS);
+        let model = weights::load(student.model().clone(), &[dir.join(WEIGHTS)], read, |_| false)?;
         Ok(student.with_model(&model))
     }
 }
@@ -156,62 +153,4 @@ impl SavedConfig {
 
 fn check_schema(what: &'static str, expected: SchemaHash, got: SchemaHash) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::SchemaMismatch { what, expected, got }) }
-}
-
-fn weights_to_bytes(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
-    let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(BurnToPyTorchAdapter);
-    model.save_into(&mut store).and_then(|()| store.get_bytes()).map_err(|e| Error::corrupt(path, e))
-}
-
-fn weights_from_bytes(mut model: CausalLm, bytes: Vec<u8>, path: &Path) -> Result<CausalLm> {
-    // What does not fit is named here, so the store is asked to go on.
-    let store = SafetensorsStore::from_bytes(Some(bytes)).with_from_adapter(PyTorchToBurnAdapter);
-    let mut store = store.validate(false).allow_partial(true);
-    let result = model.load_from(&mut store).map_err(|e| Error::corrupt(path, e))?;
-    if let Some(error) = result.errors.first() {
-        return Err(Error::corrupt(path, error));
-    }
-    if let Some((name, _)) = result.missing.first() {
-        return Err(Error::corrupt(
-            path,
-            format!("tensor `{name}` is missing ({} in all)", result.missing.len()),
-        ));
-    }
-    if let Some(name) = result.unused.first() {
-        return Err(Error::corrupt(path, format!("tensor `{name}` belongs to no weight of the model")));
-    }
-    let mut check = FiniteCheck { path: vec![], found: Ok(None) };
-    model.visit(&mut check);
-    match check.found? {
-        None => Ok(model),
-        Some(name) => Err(Error::corrupt(path, format!("tensor `{name}` holds a number that is not finite"))),
-    }
-}
-
-/// Finds the first weight with an element that is not finite.
-struct FiniteCheck {
-    path: Vec<String>,
-    found: Result<Option<String>>,
-}
-
-impl ModuleVisitor for FiniteCheck {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !matches!(self.found, Ok(None)) {
-            return;
-        }
-        let finite = param.val().is_finite().all().try_into_scalar::<bool>();
-        self.found = match finite {
-            Ok(true) => Ok(None),
-            Ok(false) => Ok(Some(self.path.join("."))),
-            Err(e) => Err(Error::device("weights", e)),
-        };
-    }
 }

@@ -8,7 +8,7 @@ use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileSchema, ProfileTable};
 
 use crate::config::StudentConfig;
-use crate::decoder::CausalLm;
+use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::Result;
 use crate::tokenizer::ProfileTokenizer;
 
@@ -50,7 +50,9 @@ impl Student {
         device: &Device,
     ) -> Result<Self> {
         let device = device.clone().without_autodiff();
-        let model = CausalLm::new(config, tokenizer.vocab_size(), seed, &device)?;
+        config.validate()?;
+        let shape = DecoderConfig::of_student(config, tokenizer.vocab_size());
+        let model = CausalLm::new(&shape, seed, &device)?;
         Ok(Self { config: config.clone(), tokenizer, model, device })
     }
 

@@ -1,15 +1,14 @@
 //! Causal grouped-query attention.
 
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Linear, RmsNorm};
 use burn::tensor::activation::softmax;
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
+use super::config::DecoderConfig;
 use super::init::Init;
-use super::layer::Context;
-use crate::config::StudentConfig;
+use super::layer::{Context, fused};
 
 /// Added to the score of a key that must not be seen. Finite, so that a row that sees nothing (a padded
 /// query) gives finite numbers instead of NaN; large enough that `exp` underflows to exactly 0 next to any
@@ -23,20 +22,25 @@ pub(super) struct Attention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
+    q_norm: Option<RmsNorm>,
+    k_norm: Option<RmsNorm>,
     heads: usize,
     kv_heads: usize,
     d_head: usize,
 }
 
 impl Attention {
-    pub(super) fn new(config: &StudentConfig, init: &mut Init<'_>) -> Self {
-        let (d, d_head) = (config.d_model, config.head_dim());
-        let kv = config.n_kv_heads * d_head;
+    pub(super) fn new(config: &DecoderConfig, init: &mut Init<'_>) -> Self {
+        let (d, d_head, bias) = (config.d_model, config.d_head, config.qkv_bias);
+        let (all, kv) = (config.n_heads * d_head, config.n_kv_heads * d_head);
+        let norm = config.qk_norm.then(|| init.norm(d_head));
         Self {
-            q_proj: init.linear(d, d, 1.0),
-            k_proj: init.linear(d, kv, 1.0),
-            v_proj: init.linear(d, kv, 1.0),
-            o_proj: init.linear(d, d, init.residual_scale()),
+            q_proj: init.linear(d, all, 1.0, bias),
+            k_proj: init.linear(d, kv, 1.0, bias),
+            v_proj: init.linear(d, kv, 1.0, bias),
+            o_proj: init.linear(all, d, init.residual_scale(), config.output_bias),
+            q_norm: norm.clone(),
+            k_norm: norm,
             heads: config.n_heads,
             kv_heads: config.n_kv_heads,
             d_head,
@@ -52,11 +56,16 @@ impl Attention {
     ) -> Tensor<3> {
         let [rows, len, _] = x.dims();
         let (heads, kv, d_head) = (self.heads, self.kv_heads, self.d_head);
-        // One product for the three projections: the weights are small next to the activations they meet.
-        let weights = [&self.q_proj, &self.k_proj, &self.v_proj].map(|p| p.weight.val()).to_vec();
-        let qkv = linear(x, Tensor::cat(weights, 1), None);
+        let qkv = fused(x, &[&self.q_proj, &self.k_proj, &self.v_proj]);
         let qkv = qkv.reshape([rows, len, heads + 2 * kv, d_head]).swap_dims(1, 2);
-        let turned = context.rotary.apply(qkv.clone().narrow(1, 0, heads + kv));
+        let straight = match (&self.q_norm, &self.k_norm) {
+            (Some(q), Some(k)) => {
+                let (queries, keys) = (qkv.clone().narrow(1, 0, heads), qkv.clone().narrow(1, heads, kv));
+                Tensor::cat(vec![q.forward(queries), k.forward(keys)], 1)
+            }
+            _ => qkv.clone().narrow(1, 0, heads + kv),
+        };
+        let turned = context.rotary.apply(straight);
         let q = turned.clone().narrow(1, 0, heads).mul_scalar(1.0 / (d_head as f64).sqrt());
         let k = turned.narrow(1, heads, kv);
         let v = qkv.narrow(1, heads + kv, kv);

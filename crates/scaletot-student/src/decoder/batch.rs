@@ -47,6 +47,21 @@ impl TokenBatch {
         Self { rows, len, ids, valid }
     }
 
+    /// Some consecutive columns of the rectangle: a piece to be read through a [`KvCache`](super::KvCache). Columns that are not
+    /// there are left out.
+    #[must_use]
+    pub fn columns(&self, columns: std::ops::Range<usize>) -> Self {
+        let end = columns.end.min(self.len);
+        let columns = columns.start.min(end)..end;
+        let rows = || (0..self.rows).map(|row| row * self.len + columns.start..row * self.len + columns.end);
+        Self {
+            rows: self.rows,
+            len: columns.len(),
+            ids: rows().flat_map(|range| self.ids[range].to_vec()).collect(),
+            valid: rows().flat_map(|range| self.valid[range].to_vec()).collect(),
+        }
+    }
+
     /// Number of sequences.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -8,10 +8,10 @@ use burn::tensor::module::linear;
 
 use super::attention::Attention;
 use super::cache::LayerCache;
+use super::config::DecoderConfig;
 use super::dropout::Dropout;
 use super::init::Init;
 use super::rotary::Rotary;
-use crate::config::StudentConfig;
 
 /// What all layers of a forward pass share.
 pub(super) struct Context {
@@ -29,12 +29,19 @@ struct SwiGlu {
 
 impl SwiGlu {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let weights = vec![self.gate_proj.weight.val(), self.up_proj.weight.val()];
-        let both = linear(x, Tensor::cat(weights, 1), None);
+        let both = fused(x, &[&self.gate_proj, &self.up_proj]);
         let width = both.dims()[2] / 2;
         let gate = both.clone().narrow(2, 0, width);
         self.down_proj.forward(silu(gate) * both.narrow(2, width, width))
     }
+}
+
+/// Several projections of one input as one product: the weights are small next to the activations they meet. All have a bias or
+/// none has.
+pub(super) fn fused(x: Tensor<3>, projections: &[&Linear]) -> Tensor<3> {
+    let weights = Tensor::cat(projections.iter().map(|p| p.weight.val()).collect(), 1);
+    let biases: Option<Vec<_>> = projections.iter().map(|p| Some(p.bias.as_ref()?.val())).collect();
+    linear(x, weights, biases.map(|biases| Tensor::cat(biases, 0)))
 }
 
 #[derive(Module, Debug)]
@@ -46,15 +53,16 @@ pub(super) struct DecoderLayer {
 }
 
 impl DecoderLayer {
-    pub(super) fn new(config: &StudentConfig, init: &mut Init<'_>) -> Self {
+    pub(super) fn new(config: &DecoderConfig, init: &mut Init<'_>) -> Self {
+        let (d, d_ff, bias) = (config.d_model, config.d_ff, config.mlp_bias);
         Self {
-            input_layernorm: init.norm(),
+            input_layernorm: init.norm(d),
             self_attn: Attention::new(config, init),
-            post_attention_layernorm: init.norm(),
+            post_attention_layernorm: init.norm(d),
             mlp: SwiGlu {
-                gate_proj: init.linear(config.d_model, config.d_ff, 1.0),
-                up_proj: init.linear(config.d_model, config.d_ff, 1.0),
-                down_proj: init.linear(config.d_ff, config.d_model, init.residual_scale()),
+                gate_proj: init.linear(d, d_ff, 1.0, bias),
+                up_proj: init.linear(d, d_ff, 1.0, bias),
+                down_proj: init.linear(d_ff, d, init.residual_scale(), bias),
             },
         }
     }

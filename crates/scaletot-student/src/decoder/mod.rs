@@ -13,6 +13,7 @@
 mod attention;
 mod batch;
 mod cache;
+mod config;
 mod dropout;
 mod init;
 mod layer;
@@ -25,12 +26,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use batch::TokenBatch;
 pub use cache::KvCache;
+pub use config::{DecoderConfig, Rope, RopeScaling};
 pub(crate) use dropout::Dropout;
 use init::Init;
 use layer::{Context, DecoderLayer};
 use rotary::Rotary;
 
-use crate::config::StudentConfig;
 use crate::error::{Error, Result};
 
 /// Embedding, layers and final norm: token ids to hidden states.
@@ -46,8 +47,9 @@ struct Decoder {
 pub struct CausalLm {
     model: Decoder,
     lm_head: Option<Linear>,
-    d_head: usize,
-    rope_theta: f64,
+    /// Rotary frequencies, of each pair of a head.
+    #[module(skip)]
+    frequencies: Vec<f64>,
 }
 
 impl CausalLm {
@@ -56,17 +58,25 @@ impl CausalLm {
     ///
     /// # Errors
     /// [`Error::Config`] if the sizes do not fit together or the vocabulary is empty.
-    pub fn new(config: &StudentConfig, vocab_size: usize, seed: u64, device: &Device) -> Result<Self> {
+    pub fn new(config: &DecoderConfig, seed: u64, device: &Device) -> Result<Self> {
+        Self::with(config, Init::new(config, seed, device))
+    }
+
+    /// A model to load weights into: all are 0.
+    pub(crate) fn blank(config: &DecoderConfig, device: &Device) -> Result<Self> {
+        Self::with(config, Init::blank(config, device))
+    }
+
+    fn with(config: &DecoderConfig, mut init: Init<'_>) -> Result<Self> {
         config.validate()?;
-        crate::config::check(vocab_size > 0, "vocab_size", "a positive number", vocab_size)?;
-        let mut init = Init::new(config, seed, device);
+        let vocab_size = config.vocab_size;
         let model = Decoder {
             embed_tokens: init.embedding(vocab_size),
             layers: (0..config.n_layers).map(|_| DecoderLayer::new(config, &mut init)).collect(),
-            norm: init.norm(),
+            norm: init.norm(config.d_model),
         };
-        let lm_head = (!config.tie_embeddings).then(|| init.linear(config.d_model, vocab_size, 1.0));
-        Ok(Self { model, lm_head, d_head: config.head_dim(), rope_theta: config.rope_theta })
+        let lm_head = (!config.tie_embeddings).then(|| init.linear(config.d_model, vocab_size, 1.0, false));
+        Ok(Self { model, lm_head, frequencies: config.rope.frequencies(config.d_head) })
     }
 
     /// Number of tokens the model knows.
@@ -150,7 +160,7 @@ impl CausalLm {
         let ids = batch.ids().iter().map(|&id| id as i64).collect::<Vec<_>>();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device);
         let context = Context {
-            rotary: Rotary::new(past, len, self.d_head, self.rope_theta, &device),
+            rotary: Rotary::new(past, len, &self.frequencies, &device),
             bias: attention::bias(valid, rows, past, len, &device),
         };
         let mut x = drop_some(self.model.embed_tokens.forward(ids), &mut dropout);

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Rotations of one forward pass: element `i` of the first half of a head and element `i` of the second half
-/// are the pair turned by `position · θ^(−2i / d_head)`.
+/// are the pair turned by `position · f_i`.
 pub(super) struct Rotary {
     /// `[1, 1, len, d_head / 2]`.
     cos: Tensor<4>,
@@ -13,12 +13,12 @@ pub(super) struct Rotary {
 impl Rotary {
     /// Rotations for the positions `past .. past + len`. Angles are taken in f64, so that long positions lose
     /// nothing.
-    pub(super) fn new(past: usize, len: usize, d_head: usize, theta: f64, device: &Device) -> Self {
-        let half = d_head / 2;
+    pub(super) fn new(past: usize, len: usize, frequencies: &[f64], device: &Device) -> Self {
+        let half = frequencies.len();
         let (mut cos, mut sin) = (Vec::with_capacity(len * half), Vec::with_capacity(len * half));
         for position in past..past + len {
-            for i in 0..half {
-                let angle = position as f64 * theta.powf(-2.0 * i as f64 / d_head as f64);
+            for frequency in frequencies {
+                let angle = position as f64 * frequency;
                 cos.push(angle.cos() as f32);
                 sin.push(angle.sin() as f32);
             }

@@ -3,17 +3,19 @@ use proptest::prelude::*;
 
 use super::dropout::Dropout;
 use super::rotary::Rotary;
-use super::{CausalLm, KvCache, TokenBatch};
+use super::{CausalLm, DecoderConfig, KvCache, Rope, RopeScaling, TokenBatch};
 use crate::config::StudentConfig;
 
 const VOCAB: usize = 11;
 
-fn tiny() -> StudentConfig {
-    StudentConfig { d_model: 8, n_layers: 2, n_heads: 4, n_kv_heads: 2, d_ff: 12, ..Default::default() }
+fn tiny() -> DecoderConfig {
+    let config =
+        StudentConfig { d_model: 8, n_layers: 2, n_heads: 4, n_kv_heads: 2, d_ff: 12, ..Default::default() };
+    DecoderConfig::of_student(&config, VOCAB)
 }
 
 fn model(seed: u64) -> CausalLm {
-    CausalLm::new(&tiny(), VOCAB, seed, &Device::default()).unwrap()
+    CausalLm::new(&tiny(), seed, &Device::default()).unwrap()
 }
 
 fn states(model: &CausalLm, batch: &TokenBatch) -> Vec<Vec<f32>> {
@@ -100,9 +102,9 @@ fn the_same_seed_gives_the_same_model() {
 
 #[test]
 fn an_untied_head_has_its_own_weights() {
-    let config = StudentConfig { tie_embeddings: false, ..tiny() };
+    let config = DecoderConfig { tie_embeddings: false, ..tiny() };
     let device = Device::default();
-    let untied = CausalLm::new(&config, VOCAB, 1, &device).unwrap();
+    let untied = CausalLm::new(&config, 1, &device).unwrap();
     let batch = TokenBatch::left_padded(&[vec![1, 2, 3]], 0);
     for model in [untied, model(1)] {
         let hidden = model.hidden(&batch).unwrap();
@@ -132,13 +134,13 @@ fn attention_equals_a_plain_loop() {
     use super::{attention, init::Init, layer::Context};
     let device = Device::default();
     for kv_heads in [1, 2, 4] {
-        let config = StudentConfig { n_kv_heads: kv_heads, ..tiny() };
+        let config = DecoderConfig { n_kv_heads: kv_heads, ..tiny() };
         let attention = attention::Attention::new(&config, &mut Init::new(&config, 9, &device));
         let (len, d, heads, width) = (5, 8, 4, 2);
         let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
         let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
         let context = Context {
-            rotary: Rotary::new(0, len, width, 10_000.0, &device),
+            rotary: Rotary::new(0, len, &tiny().rope.frequencies(width), &device),
             bias: attention::bias(&vec![true; len], 1, 0, len, &device),
         };
         let got = attention.forward(input, &context, None).try_into_vec_as::<f32>().unwrap();
@@ -154,7 +156,11 @@ fn attention_equals_a_plain_loop() {
 fn rotary_turns_pairs_and_keeps_lengths() {
     let device = Device::default();
     let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 1, 1, 4]), &device);
-    let turned = Rotary::new(3, 1, 4, 100.0, &device).apply(x).try_into_vec_as::<f32>().unwrap();
+    let turned =
+        Rotary::new(3, 1, &Rope { theta: 100.0, scaling: RopeScaling::None }.frequencies(4), &device)
+            .apply(x)
+            .try_into_vec_as::<f32>()
+            .unwrap();
     for (i, angle) in [(0, 3.0f64), (1, 3.0 * 100f64.powf(-0.5))] {
         let (a, b) = ([1.0, 2.0][i], [3.0, 4.0][i]);
         assert!((f64::from(turned[i]) - (a * angle.cos() - b * angle.sin())).abs() < 1e-5);

@@ -40,6 +40,7 @@ mod tests {
 
     use super::*;
     use crate::config::StudentConfig;
+    use crate::decoder::DecoderConfig;
 
     #[test]
     fn the_best_is_kept_and_patience_counts_from_it() {
@@ -51,7 +52,8 @@ mod tests {
             d_ff: 4,
             ..Default::default()
         };
-        let model = |seed| CausalLm::new(&config, 5, seed, &Device::default()).unwrap();
+        let model =
+            |seed| CausalLm::new(&DecoderConfig::of_student(&config, 5), seed, &Device::default()).unwrap();
         let mut stopping = EarlyStopping::new(2);
         for (epoch, loss, over) in [(1, 3.0, false), (2, 2.0, false), (3, 2.0, false), (4, 2.5, true)] {
             stopping.note(epoch, loss, model(epoch as u64));

@@ -1,0 +1,152 @@
+//! Published checkpoints of the `LLaMA` family, as `transformers` saves them.
+
+mod config;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::decoder::{CausalLm, DecoderConfig};
+use crate::error::{Error, Result};
+use crate::files::{self, Pending};
+use crate::weights;
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// A decoder with published weights, and its tokenizer.
+///
+/// Reads `config.json`, `tokenizer.json` and `model.safetensors` (or its parts, by `model.safetensors.index.json`) of the
+/// architectures `llama` (`SmolLM2` and others among them), `qwen2` and `qwen3`, in 32-bit, 16-bit or bfloat16 floats.
+/// Logits agree with those of `transformers` to 1e-4, padded on either side, with a cache and without.
+///
+/// ```no_run
+/// use burn::tensor::Device;
+/// use scaletot_student::Pretrained;
+/// use scaletot_student::decoder::TokenBatch;
+///
+/// let smollm2 = Pretrained::from_pretrained("SmolLM2-135M-Instruct", &Device::default())?;
+/// let ids = smollm2.encode("This customer's spending is")?;
+/// let hidden = smollm2.model().hidden(&TokenBatch::left_padded(&[ids], 0))?;
+/// let logits = smollm2.model().logits(hidden); // [1, tokens, vocabulary]
+/// # Ok::<(), scaletot_student::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pretrained {
+    model: CausalLm,
+    config: DecoderConfig,
+    tokenizer: Tokenizer,
+    /// `config.json` as it was read: it has more keys than a decoder needs.
+    published: Value,
+}
+
+/// What says in which file each tensor is.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: std::collections::BTreeMap<String, String>,
+}
+
+impl Pretrained {
+    /// Reads a checkpoint from a directory, onto `device`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that is not there, [`Error::Unsupported`] for another architecture, activation, kind of attention,
+    /// rotary scaling or for quantised weights, and [`Error::Corrupt`] for anything else that does not fit: a key that is
+    /// missing, sizes that contradict each other, or a tensor that is missing, of another shape, superfluous or not finite.
+    pub fn from_pretrained(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let dir = dir.as_ref();
+        let path = dir.join(CONFIG);
+        let published: Value =
+            serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let config = config::decoder(&published, &path)?;
+        let path = dir.join(TOKENIZER);
+        let tokenizer = Tokenizer::from_bytes(files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let blank = CausalLm::blank(&config, &device.clone().without_autodiff())?;
+        // Some files hold the tied head as well, and old ones the rotary frequencies.
+        let surplus = |name: &str| {
+            name.ends_with("rotary_emb.inv_freq") || config.tie_embeddings && name == "lm_head.weight"
+        };
+        let model = weights::load(blank, &parts(dir)?, files::read, surplus)?;
+        Ok(Self { model, config, tokenizer, published })
+    }
+
+    /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the file that could not be written; what was there before then still is.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
+        let dir = dir.as_ref();
+        fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+        let mut published = self.published.clone();
+        for name in ["dtype", "torch_dtype"] {
+            if let Some(dtype) = published.get_mut(name) {
+                *dtype = Value::from("float32");
+            }
+        }
+        let path = dir.join(CONFIG);
+        let config = serde_json::to_vec_pretty(&published).map_err(|e| Error::corrupt(&path, e))?;
+        let path = dir.join(TOKENIZER);
+        let tokenizer = self.tokenizer.to_string(true).map_err(|e| Error::corrupt(&path, e))?.into_bytes();
+        let weights = weights::to_bytes(&self.model, &dir.join(WEIGHTS))?;
+        let mut pending = Vec::with_capacity(3);
+        for (name, bytes) in [(WEIGHTS, weights), (TOKENIZER, tokenizer), (CONFIG, config)] {
+            pending.push(Pending::write(&dir.join(name), &bytes)?);
+        }
+        pending.into_iter().try_for_each(Pending::commit)
+    }
+
+    /// The decoder.
+    #[must_use]
+    pub fn model(&self) -> &CausalLm {
+        &self.model
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// The tokens of a text, with the special ones that the tokenizer adds.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the text cannot be encoded.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoded = self.tokenizer.encode(text, true);
+        let encoded = encoded.map_err(|e| Error::Tokenizer { message: e.to_string() })?;
+        Ok(encoded.get_ids().to_vec())
+    }
+
+    /// The text of tokens, without special ones.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokens cannot be decoded.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer.decode(ids, true).map_err(|e| Error::Tokenizer { message: e.to_string() })
+    }
+}
+
+/// The files that hold the weights.
+fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
+    let (single, index) = (dir.join(WEIGHTS), dir.join(INDEX));
+    if single.exists() || !index.exists() {
+        return Ok(vec![single]);
+    }
+    let parsed: Index =
+        serde_json::from_slice(&files::read(&index)?).map_err(|e| Error::corrupt(&index, e))?;
+    let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        return Err(Error::corrupt(&index, format!("expected names of files beside it, got `{name}`")));
+    }
+    if names.is_empty() {
+        return Err(Error::corrupt(&index, "expected the file of each tensor in `weight_map`, got none"));
+    }
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
