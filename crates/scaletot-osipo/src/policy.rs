@@ -39,17 +39,17 @@ const MOST_LOG_RATIO: f64 = 60.0;
 pub struct PolicyConfig {
     /// What a chain's advantage is judged against; leave-one-out by default.
     pub baseline: GroupBaseline,
-    /// Weight λ_p ≥ 0 of the process rewards; 1 by default, 0 leaves them out.
+    /// Weight `λ_p` ≥ 0 of the process rewards; 1 by default, 0 leaves them out.
     pub process: f64,
     /// Discount δ in `[0, 1]` of later segments' process rewards; 1 by default.
     pub discount: f64,
     /// Whose ratio is clipped; that of tokens by default.
     pub ratio: RatioOf,
-    /// ε_low in `[0, 1)`; 0.2 by default.
+    /// `ε_low` in `[0, 1)`; 0.2 by default.
     pub clip_low: f64,
-    /// ε_high ≥ 0; 0.2 by default.
+    /// `ε_high` ≥ 0; 0.2 by default.
     pub clip_high: f64,
-    /// Weight β_kl ≥ 0 of the KL penalty to the reference, per token; 0 by default.
+    /// Weight `β_kl` ≥ 0 of the KL penalty to the reference, per token; 0 by default.
     pub kl: f64,
     /// What a mean is taken over; of each chain first by default.
     pub mean: TokenMean,
@@ -117,7 +117,7 @@ impl PolicyConfig {
         self
     }
 
-    /// Sets λ_p.
+    /// Sets `λ_p`.
     #[must_use]
     pub fn with_process(mut self, process: f64) -> Self {
         self.process = process;
