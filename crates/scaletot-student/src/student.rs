@@ -10,6 +10,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable};
 use crate::config::StudentConfig;
 use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::Result;
+use crate::lora::LoraConfig;
 use crate::tokenizer::ProfileTokenizer;
 
 /// A model that reads a profile and thinks a chain.
@@ -59,6 +60,15 @@ impl Student {
     /// The same student with other weights, out of any autodiff graph.
     pub(crate) fn with_model(&self, model: &CausalLm) -> Self {
         Self { model: model.valid(), ..self.clone() }
+    }
+
+    /// The same student with low-rank adapters on frozen weights: the trainers train the adapters alone. They are merged when the
+    /// student is saved; see [`CausalLm::with_lora`].
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a setting out of its range.
+    pub fn with_lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
+        Ok(Self { model: self.model.with_lora(config, seed)?, ..self.clone() })
     }
 
     /// The sizes.

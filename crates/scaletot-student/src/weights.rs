@@ -13,12 +13,18 @@ use burn::tensor::{DType, Tensor};
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
 
-/// The file's content, 32-bit floats.
+/// The file's content, 32-bit floats; adapters are merged.
 pub(crate) fn to_bytes(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
     // What other libraries look for before they read.
     let store = SafetensorsStore::from_bytes(None).metadata("format", "pt");
     let mut store = store.with_to_adapter(BurnToPyTorchAdapter);
-    model.save_into(&mut store).and_then(|()| store.get_bytes()).map_err(|e| Error::corrupt(path, e))
+    let merged = model.has_lora().then(|| model.merged());
+    merged
+        .as_ref()
+        .unwrap_or(model)
+        .save_into(&mut store)
+        .and_then(|()| store.get_bytes())
+        .map_err(|e| Error::corrupt(path, e))
 }
 
 /// Reads the weights of `model` from one file or several that hold a part each; 16-bit floats become 32-bit ones. `read` gets a

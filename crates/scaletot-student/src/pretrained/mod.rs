@@ -1,5 +1,6 @@
 //! Published checkpoints of the `LLaMA` family, as `transformers` saves them.
 
+mod adapter;
 mod config;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use tokenizers::Tokenizer;
 use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::{Error, Result};
 use crate::files::{self, Pending};
+use crate::lora::LoraConfig;
 use crate::weights;
 
 const CONFIG: &str = "config.json";
@@ -45,6 +47,8 @@ pub struct Pretrained {
     tokenizer: Tokenizer,
     /// `config.json` as it was read: it has more keys than a decoder needs.
     published: Value,
+    /// How its adapters were made, if it has some.
+    lora: Option<LoraConfig>,
 }
 
 /// What says in which file each tensor is.
@@ -74,10 +78,10 @@ impl Pretrained {
             name.ends_with("rotary_emb.inv_freq") || config.tie_embeddings && name == "lm_head.weight"
         };
         let model = weights::load(blank, &parts(dir)?, files::read, surplus)?;
-        Ok(Self { model, config, tokenizer, published })
+        Ok(Self { model, config, tokenizer, published, lora: None })
     }
 
-    /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads.
+    /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads. Adapters are merged into it.
     ///
     /// # Errors
     /// [`Error::Io`] with the file that could not be written; what was there before then still is.
