@@ -136,7 +136,7 @@ impl Problem for Wild {
     }
 
     fn domain_size(&self, path: &[u8]) -> Option<usize> {
-        self.percent("domain", path, 50).then_some(self.width as usize)
+        self.percent("domain", self.seen(path, &mut [0; 2]), 50).then_some(self.width as usize)
     }
 }
 
