@@ -92,7 +92,8 @@
 //! L = mean or sum over pairs of  −ln σ(r⁺ − r⁻ − γ (A⁺ − A⁻)),    ∂/∂r⁺ = −σ(−(r⁺ − r⁻ − γ (A⁺ − A⁻))) = −∂/∂r⁻
 //! ```
 //!
-//! With `w = 1`, `γ = 0` this is DPO's loss (Rafailov et al. 2023, eq. 7) on those pairs.
+//! With `w = 1`, `γ = 0` this is DPO's loss (Rafailov et al. 2023, eq. 7) on those pairs. [`PairLoss`] has label smoothing
+//! (conservative DPO), the hinge, and IPO in the place of `−ln σ`.
 //!
 //! **Pointwise.** Every chain alone, with `y = σ(A / T)` or `1[A > 0]`:
 //!
@@ -101,6 +102,22 @@
 //! ```
 //!
 //! With `w = 1` and hard `y` this is the cross-entropy of implicit process reward models (Yuan et al. 2024).
+//!
+//! **Policy.** On chains that were sampled from the policy, `G` for each user, with `π_old` the policy that sampled them. `P`
+//! carries no gradient and is taken over the segments that have tokens:
+//!
+//! ```text
+//! P_ik = w_ik r_ik                                               process reward, of the policy itself or of another model
+//! b_i  = 1/(G − 1) Σ_{j ≠ i} mean_k P_jk                         leave-one-out over the user's other chains
+//! A_ik = A_i + λ_p Σ_{k' ≥ k} δ^{k' − k} (P_ik' − b_i)
+//! L    = mean or sum of  −min(ρ A, clip(ρ, 1 − ε_low, 1 + ε_high) A) + β_kl (e^{−d} − 1 + d)
+//!        ρ = π_θ / π_old of a token or of the chain,  d = ln π_θ − ln π_ref of a token
+//! ```
+//!
+//! `A_i` is made of the batch's advantages by [`GroupBaseline`]; a log-ratio above 60 counts as 60. With one token per segment the
+//! process part is PRIME's as the paper has it (Cui et al. 2025; its published code leaves the token itself out of the baseline
+//! instead of its chain's mean). With `λ_p = 0` it is GRPO (Shao et al. 2024) for [`GroupBaseline::Standardised`] and ratios of
+//! tokens, and RLOO (Ahmadian et al. 2024) with clipping, as TRL has it, for [`GroupBaseline::LeaveOneOut`] and ratios of chains.
 //!
 //! **SFT term.** `λ_sft` times the negative log-likelihood `−Σ_t ln π_θ` of each user's best chain, mean or sum over
 //! users. A preference only widens a difference and may do so by lowering both sides; this term holds the better one
@@ -121,6 +138,11 @@
 //!
 //! - R. Rafailov et al., *Direct Preference Optimization: Your Language Model is Secretly a Reward Model*, 2023.
 //! - L. Yuan et al., *Free Process Rewards without Process Labels*, 2024.
+//! - E. Mitchell, *A note on DPO with noisy preferences and relationship to IPO*, 2023 (label smoothing).
+//! - Y. Zhao et al., *SLiC-HF: Sequence Likelihood Calibration with Human Feedback*, 2023 (the hinge).
+//! - M. G. Azar et al., *A General Theoretical Paradigm to Understand Learning from Human Preferences*, 2023 (IPO, eq. 17).
+//! - Z. Shao et al., *`DeepSeekMath`*, 2024 (GRPO). A. Ahmadian et al., *Back to Basics*, 2024 (RLOO).
+//! - G. Cui et al., *Process Reinforcement through Implicit Rewards*, 2025 (PRIME).
 //! - J. Schulman, *Approximating KL Divergence*, 2020 (the k3 estimator of [`OsipoReport::kl`]).
 #![forbid(unsafe_code)]
 

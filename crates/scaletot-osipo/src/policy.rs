@@ -1,19 +1,4 @@
-//! The policy-gradient objective: groups of chains that were sampled from the policy, advantages per chain segment.
-//!
-//! ```text
-//! P_ik = w_ik r_ik                                             process reward of a segment, taken out of the graph
-//! b_i  = 1/(G − 1) Σ_{j ≠ i} mean_k P_jk                       leave-one-out over the user's other chains
-//! A_ik = A_i + λ_p Σ_{k' ≥ k} δ^{k' − k} (P_ik' − b_i)         over segments that have tokens
-//! ρ    = π_θ / π_old                                           of a token, or of the chain
-//! L    = mean or sum of  −min(ρ A, clip(ρ, 1 − ε_low, 1 + ε_high) A) + β_kl (e^{−d} − 1 + d),   d = ln π_θ − ln π_ref
-//! ```
-//!
-//! `A_i` is made of the batch's advantages by [`GroupBaseline`]. Per chain segments instead of per tokens, and together with
-//! advantages within user segments, this is the project's own formulation. With one token per segment, and as the paper has
-//! it, the second line is PRIME's (Cui et al. 2025); its published code leaves the token itself out of the baseline instead of
-//! its chain's mean. With `λ_p = 0`: GRPO (Shao et al. 2024) for [`GroupBaseline::Standardised`] and ratios of tokens; RLOO
-//! (Ahmadian et al. 2024) with clipping, as TRL has it, for [`GroupBaseline::LeaveOneOut`] and ratios of chains. A log-ratio
-//! above 60 counts as 60.
+//! The policy-gradient objective: its advantages per chain segment, clipped ratios and KL penalty. The crate docs have the formulas.
 
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
@@ -25,7 +10,7 @@ use crate::{CandidateBatch, Error, Result};
 /// Log-ratios count as at most this, so that no ratio of a chain that was all but impossible is infinite.
 const MOST_LOG_RATIO: f64 = 60.0;
 
-/// Settings of [`Objective::Policy`](crate::Objective::Policy).
+/// Settings of [`Objective::Policy`](crate::Objective::Policy), whose formulas are in the crate docs.
 ///
 /// ```
 /// use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig};

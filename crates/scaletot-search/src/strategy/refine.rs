@@ -296,7 +296,8 @@ impl<T: Clone> Refine<T> {
         for (choice, probability) in live().take(self.config.branches) {
             top.push(choice);
             mass += probability;
-            if mass >= wanted {
+            // With all of the mass wanted, a thought whose share is lost in rounding is tried, too.
+            if mass >= wanted && self.config.rho < 1.0 {
                 break;
             }
         }
