@@ -18,6 +18,10 @@ pub(crate) enum Purpose {
     Dropout = 4,
     /// Seed of chains that are sampled as candidates.
     Candidates = 5,
+    /// Seeds of the chains that are sampled in training.
+    Samples = 6,
+    /// Seed of the chains that are sampled for held-out users.
+    HeldOutSamples = 7,
 }
 
 /// The stream of `seed` for `purpose`.

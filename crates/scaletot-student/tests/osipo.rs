@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use common::{chain_schema, quick, record, student, table, truth};
 use scaletot_chain::ChainRecord;
-use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
+use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, SegmentWeights};
 use scaletot_profile::{ProfileTable, Segments};
 use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Student, osipo, sft};
 
@@ -103,6 +103,30 @@ fn better_chains_gain_implicit_reward() {
         assert_eq!(after.user_segment_rewards.len(), 3);
         let right = world.right(&aligned);
         assert!(right > before + 0.3, "{objective:?}: {before} to {right}");
+    }
+}
+
+/// On chains of its own, from the same student: rewards of the chain alone, and of each of its steps as well.
+#[test]
+fn sampled_chains_lead_to_the_better_ones() {
+    let world = world();
+    let reference = world.reference();
+    let before = world.right(&reference);
+    for (process, baseline) in [(0.0, GroupBaseline::LeaveOneOut), (0.5, GroupBaseline::Standardised)] {
+        let policy = PolicyConfig::default().with_process(process).with_baseline(baseline).with_kl(0.01);
+        let loss = OsipoLossConfig::default().with_objective(Objective::Policy(policy));
+        let mut config = quick_osipo(loss);
+        (config.samples, config.updates) = (6, 2);
+        let (aligned, log) = world.run(&reference, &config).unwrap();
+        let (first, best) = (log.held_out_advantage.unwrap(), log.best_epoch);
+        assert!(best > 0, "{log:?}");
+        let last = log.epochs[best - 1].held_out_advantage.unwrap();
+        assert!(last > first + 0.2, "process {process}: {first} to {last}");
+        assert!(log.after.clipped.is_some() && log.after.kl > 0.0);
+        let right = world.right(&aligned);
+        assert!(right > before + 0.3, "process {process}: {before} to {right}");
+        let (_, again) = world.run(&reference, &config).unwrap();
+        assert_eq!(again, log, "the same seed, the same run");
     }
 }
 

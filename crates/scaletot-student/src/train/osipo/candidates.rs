@@ -16,6 +16,8 @@ pub(super) struct Contest {
     pub(super) row: usize,
     pub(super) user_segment: usize,
     pub(super) outcome: f64,
+    /// Which user of those that the reward was fitted to it is, if it is one of them.
+    pub(super) fitted_as: Option<usize>,
     /// Different legal chains, the search's best first.
     pub(super) chains: Vec<Vec<u16>>,
     /// The search's normalised entropy of each state, `[K]`, the same for all chains of the user: chains can
@@ -52,7 +54,17 @@ impl Contest {
         let posterior = record.posterior.get(last).filter(|p| p.iter().sum::<f64>() > 0.0);
         let outcome_state = posterior.cloned().unwrap_or_else(|| best.steps()[last].distribution.clone());
         let (user_segment, advantages, reference) = (segments.of(row), vec![], vec![]);
-        Some(Self { row, user_segment, outcome, chains, entropies, outcome_state, advantages, reference })
+        Some(Self {
+            row,
+            user_segment,
+            outcome,
+            fitted_as: None,
+            chains,
+            entropies,
+            outcome_state,
+            advantages,
+            reference,
+        })
     }
 
     /// Whether the reward, which looks at the outcome-linked value, could tell any two of the chains apart.
@@ -102,58 +114,69 @@ enum FittedReward {
     Agreement(TierAgreement),
 }
 
-/// Gives every contest its advantages. Tiers, histograms and moments are fitted to `train` alone, where each
-/// user is judged without its own outcome; the held-out users are judged by them as new users would be.
-pub(super) fn judge(
-    train: &mut [Contest],
-    held_out: &mut [Contest],
-    values: usize,
+/// What makes advantages of chains: the reward and the moments within user segments, fitted to the training users.
+pub(super) struct Judge {
+    reward: FittedReward,
+    moments: SegmentMoments,
+    /// The outcome-linked state.
     last: usize,
-    config: &OsipoConfig,
-) -> Result<()> {
-    let outcomes: Vec<Option<f64>> = train.iter().map(|c| Some(c.outcome)).collect();
-    let tiers = Tiers::fit(&outcomes, config.tiers)?;
-    let fitted = match &config.reward {
-        ChainReward::Outcome(reward) => {
-            let segments: Vec<usize> = train.iter().map(|c| c.user_segment).collect();
-            let states: Vec<&[f64]> = train.iter().map(|c| c.outcome_state.as_slice()).collect();
-            FittedReward::Outcome(OutcomeReward::fit(tiers, &outcomes, &segments, &states, reward)?)
-        }
-        ChainReward::TierAgreement => FittedReward::Agreement(TierAgreement::new(tiers, values)?),
-    };
-    let reward = |user: Option<usize>, contest: &Contest, chain: &[u16]| -> Result<f64> {
-        let value = usize::from(chain[last]);
-        Ok(match (&fitted, user) {
-            (FittedReward::Outcome(fitted), Some(user)) => fitted.reward(user, value)?.unwrap_or(0.0),
-            (FittedReward::Outcome(fitted), None) => {
-                fitted.reward_unseen(contest.user_segment, contest.outcome, value)?
-            }
-            (FittedReward::Agreement(fitted), _) => fitted.reward(contest.outcome, value)?,
-        })
-    };
-    let mut rewards = Vec::with_capacity(train.len());
-    for (user, contest) in train.iter().enumerate() {
-        rewards.push(rewards_of(contest, |chain| reward(Some(user), contest, chain))?);
-    }
-    let segments = train.iter().flat_map(|c| std::iter::repeat_n(c.user_segment, c.chains.len()));
-    let segments: Vec<usize> = segments.collect();
-    let all: Vec<Option<f64>> = rewards.iter().flatten().copied().map(Some).collect();
-    let moments = SegmentMoments::fit(&all, &segments, config.kappa)?;
-    let advantages = |rewards: Vec<f64>, segment: usize| -> Vec<f64> {
-        rewards.into_iter().map(|r| moments.advantage(r, segment)).collect()
-    };
-    for (contest, rewards) in train.iter_mut().zip(rewards) {
-        contest.advantages = advantages(rewards, contest.user_segment);
-    }
-    for contest in held_out {
-        let rewards = rewards_of(contest, |chain| reward(None, contest, chain))?;
-        contest.advantages = advantages(rewards, contest.user_segment);
-    }
-    Ok(())
 }
 
-fn rewards_of(contest: &Contest, reward: impl Fn(&[u16]) -> Result<f64>) -> Result<Vec<f64>> {
-    contest.chains.iter().map(|chain| reward(chain)).collect()
+impl Judge {
+    /// Fits tiers, histograms and moments to `train` alone, and gives all contests their advantages. A training user is judged
+    /// without its own outcome; the held-out users as new users would be.
+    pub(super) fn fit(
+        train: &mut [Contest],
+        held_out: &mut [Contest],
+        values: usize,
+        last: usize,
+        config: &OsipoConfig,
+    ) -> Result<Self> {
+        let outcomes: Vec<Option<f64>> = train.iter().map(|c| Some(c.outcome)).collect();
+        let tiers = Tiers::fit(&outcomes, config.tiers)?;
+        let reward = match &config.reward {
+            ChainReward::Outcome(reward) => {
+                let segments: Vec<usize> = train.iter().map(|c| c.user_segment).collect();
+                let states: Vec<&[f64]> = train.iter().map(|c| c.outcome_state.as_slice()).collect();
+                FittedReward::Outcome(OutcomeReward::fit(tiers, &outcomes, &segments, &states, reward)?)
+            }
+            ChainReward::TierAgreement => FittedReward::Agreement(TierAgreement::new(tiers, values)?),
+        };
+        train.iter_mut().enumerate().for_each(|(user, contest)| contest.fitted_as = Some(user));
+        let rewards: Result<Vec<Vec<f64>>> = train.iter().map(|c| reward.of_all(c, last)).collect();
+        let segments = train.iter().flat_map(|c| std::iter::repeat_n(c.user_segment, c.chains.len()));
+        let segments: Vec<usize> = segments.collect();
+        let all: Vec<Option<f64>> = rewards?.into_iter().flatten().map(Some).collect();
+        let moments = SegmentMoments::fit(&all, &segments, config.kappa)?;
+        let judge = Self { reward, moments, last };
+        train.iter_mut().chain(held_out).try_for_each(|contest| judge.judge(contest))?;
+        Ok(judge)
+    }
+
+    /// Gives a contest the advantages of its chains.
+    pub(super) fn judge(&self, contest: &mut Contest) -> Result<()> {
+        let rewards = self.reward.of_all(contest, self.last)?;
+        let advantage = |reward| self.moments.advantage(reward, contest.user_segment);
+        contest.advantages = rewards.into_iter().map(advantage).collect();
+        Ok(())
+    }
+}
+
+impl FittedReward {
+    fn of_all(&self, contest: &Contest, last: usize) -> Result<Vec<f64>> {
+        contest.chains.iter().map(|chain| self.of(contest, usize::from(chain[last]))).collect()
+    }
+
+    /// Of a chain with that outcome-linked value.
+    fn of(&self, contest: &Contest, value: usize) -> Result<f64> {
+        Ok(match (self, contest.fitted_as) {
+            (Self::Outcome(fitted), Some(user)) => fitted.reward(user, value)?.unwrap_or(0.0),
+            (Self::Outcome(fitted), None) => {
+                fitted.reward_unseen(contest.user_segment, contest.outcome, value)?
+            }
+            (Self::Agreement(fitted), _) => fitted.reward(contest.outcome, value)?,
+        })
+    }
 }
 
 /// Computes the reference's log-probabilities, once for the run.

@@ -1,7 +1,7 @@
 //! Options of OSIPO.
 
-use scaletot_osipo::OsipoLossConfig;
 use scaletot_osipo::reward::OutcomeRewardConfig;
+use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
@@ -36,10 +36,12 @@ pub struct OsipoConfig {
     /// `Pointwise`; preferences without a margin, the default, use only their order within a user.
     pub kappa: f64,
     /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none.
-    /// Default 4.
+    /// Default 4. With the `Policy` objective: the chains sampled for each user of a batch, at least 2.
     pub samples: usize,
     /// Temperature of those samples. Default 1.
     pub temperature: f64,
+    /// Steps on each batch of sampled chains with the `Policy` objective; the first has ratios of 1. Default 2.
+    pub updates: usize,
     /// Passes over the training users, at most. Default 15.
     pub epochs: usize,
     /// Users per step, each with all its candidates. Default 32.
@@ -88,6 +90,7 @@ impl Default for OsipoConfig {
             kappa: 20.0,
             samples: 4,
             temperature: 1.0,
+            updates: 2,
             epochs: 15,
             batch_users: 32,
             learning_rate: 3e-4,
@@ -112,6 +115,17 @@ impl OsipoConfig {
             reward.validate()?;
         }
         check(self.tiers >= 2, "tiers", "at least 2 (zero and positive)", self.tiers)?;
+        if matches!(self.loss.objective, Objective::Policy(_)) {
+            check(self.samples >= 2, "samples", "at least 2 (a group for each user)", self.samples)?;
+        }
+        let learned = self.loss.weights == SegmentWeights::Learned;
+        check(
+            !learned,
+            "loss.weights",
+            "uniform, by entropy or given (this trainer learns none)",
+            "learned",
+        )?;
+        check(self.updates > 0, "updates", "a positive number", self.updates)?;
         check(self.epochs > 0, "epochs", "a positive number", self.epochs)?;
         check(self.batch_users > 0, "batch_users", "a positive number", self.batch_users)?;
         check(self.patience > 0, "patience", "a positive number", self.patience)?;
@@ -156,5 +170,11 @@ mod tests {
         assert!(broken(|c| c.clip_norm = Some(0.0)).contains("clip_norm"));
         assert!(broken(|c| c.validation_share = 1.0).contains("validation_share"));
         assert!(broken(|c| c.loss.beta = 0.0).contains("beta"));
+        assert!(broken(|c| c.updates = 0).contains("updates"));
+        assert!(broken(|c| c.loss.weights = SegmentWeights::Learned).contains("learned"));
+        let on_policy = |c: &mut OsipoConfig| {
+            (c.loss.objective, c.samples) = (Objective::Policy(Default::default()), 1);
+        };
+        assert!(broken(on_policy).contains("samples"));
     }
 }

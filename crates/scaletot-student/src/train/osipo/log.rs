@@ -31,6 +31,9 @@ pub struct OsipoLog {
     pub after: OsipoReport,
     /// Statistics of the held-out users before the first step; `None` without any.
     pub validation_before: Option<OsipoReport>,
+    /// Mean advantage of chains sampled for held-out users before the first step, with the `Policy` objective; `None` otherwise.
+    #[serde(default)]
+    pub held_out_advantage: Option<f64>,
     /// One entry per epoch.
     pub epochs: Vec<OsipoEpoch>,
     /// The epoch whose weights were kept: the one with the lowest held-out objective, or the last if no user was
@@ -66,8 +69,12 @@ pub struct OsipoEpoch {
     pub clipped: f64,
     /// Mean loss of its steps.
     pub loss: f64,
-    /// Statistics of the held-out users after the epoch; early stopping looks at its objective.
+    /// Statistics of the held-out users after the epoch, on the corpus' chains; early stopping looks at its objective.
     pub validation: Option<OsipoReport>,
+    /// Mean advantage of chains sampled for held-out users after the epoch, with the `Policy` objective; early stopping looks at it
+    /// then.
+    #[serde(default)]
+    pub held_out_advantage: Option<f64>,
 }
 
 impl fmt::Display for OsipoEpoch {

@@ -1,9 +1,10 @@
-//! OSIPO on the candidates of the corpus.
+//! OSIPO on the candidates of the corpus, or on chains sampled on the way.
 
 mod candidates;
 mod config;
 mod log;
 mod log_probs;
+mod on_policy;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -15,7 +16,7 @@ use scaletot_osipo::{
 };
 use scaletot_profile::{ProfileTable, Progress, Segments};
 
-use self::candidates::{Contest, add_samples, chains_of, judge, refer};
+use self::candidates::{Contest, Judge, add_samples, chains_of, refer};
 pub use self::config::{ChainReward, OsipoConfig};
 pub use self::log::{OsipoEpoch, OsipoLog};
 use self::log_probs::ChainBatch;
@@ -43,6 +44,10 @@ const STAGE: &str = "student OSIPO";
 /// no reward could tell, chains sampled from the student join them. Rewards, advantages within user segments
 /// and the loss are those of [`scaletot_osipo`]. `outcomes` and `segments` have one entry per row of the
 /// table; only those of `rows` are looked at.
+///
+/// With the objective [`Policy`](scaletot_osipo::Objective::Policy) the chains are sampled from the student as it is trained
+/// instead, [`samples`](OsipoConfig::samples) for each user of a batch and [`updates`](OsipoConfig::updates) steps on them, and
+/// the epoch is kept after which chains sampled for held-out users have the largest mean advantage.
 ///
 /// Log-probabilities are taken over the *legal values* of each state, that is of the policy that decodes:
 /// over the whole vocabulary the loss could also be lowered by moving mass to or from tokens that can never
@@ -97,7 +102,7 @@ pub fn osipo(
     let sample_seed = stream(seed, Purpose::Candidates).next_u64();
     let sampled = add_samples(student, table, &mut contests, config, sample_seed)?;
     let (mut train, mut held_out) = hold_out(&contests, config.validation_share, seed);
-    judge(&mut train, &mut held_out, schema.domain_size(last), last, config)?;
+    let judge = Judge::fit(&mut train, &mut held_out, schema.domain_size(last), last, config)?;
     if matches!(config.loss.objective, Objective::Preference { .. }) {
         train.retain(Contest::is_decided);
         held_out.retain(Contest::is_decided);
@@ -108,7 +113,18 @@ pub fn osipo(
     refer(student, table, &mut train)?;
     refer(student, table, &mut held_out)?;
 
-    let run = Run { student, table, config, loss: &loss, segments, train: &train, held_out: &held_out };
+    let on_policy = matches!(config.loss.objective, Objective::Policy(_));
+    let run = Run {
+        student,
+        table,
+        config,
+        loss: &loss,
+        segments,
+        judge: &judge,
+        train: &train,
+        held_out: &held_out,
+        held_out_seed: on_policy.then(|| stream(seed, Purpose::HeldOutSamples).next_u64()),
+    };
     let before = run.report(student.model(), &train)?;
     let mut log = OsipoLog {
         users: train.len(),
@@ -121,6 +137,7 @@ pub fn osipo(
         after: before.clone(),
         before,
         validation_before: run.report_held_out(student.model())?,
+        held_out_advantage: run.held_out_advantage(student.model())?,
         epochs: vec![],
         best_epoch: 0,
         stop: Stop::Epochs,
@@ -137,21 +154,26 @@ struct Run<'a> {
     config: &'a OsipoConfig,
     loss: &'a OsipoLoss,
     segments: &'a Segments,
+    judge: &'a Judge,
     train: &'a [Contest],
     held_out: &'a [Contest],
+    /// Of the chains that are sampled for held-out users, where the objective is on the policy's own chains.
+    held_out_seed: Option<u64>,
 }
 
 impl Run<'_> {
     fn train(&self, seed: u64, progress: &dyn Progress, log: &mut OsipoLog) -> Result<CausalLm> {
         let config = self.config;
-        let steps = config.epochs * self.train.len().div_ceil(config.batch_users);
+        let updates = if self.held_out_seed.is_some() { config.updates } else { 1 };
+        let steps = config.epochs * self.train.len().div_ceil(config.batch_users) * updates;
         let schedule = Schedule::new(config.learning_rate, config.warmup, steps);
         let mut optimiser = Optimiser::new(STAGE, schedule, config.weight_decay, config.clip_norm);
         let mut shuffle = stream(seed, Purpose::Shuffle);
         let mut stopping = EarlyStopping::new(config.patience);
-        if let Some(report) = &log.validation_before {
-            stopping.note(0, report.objective, self.student.model().clone());
+        if let Some(value) = held_out_value(log.held_out_advantage, log.validation_before.as_ref()) {
+            stopping.note(0, value, self.student.model().clone());
         }
+        let mut samples = stream(seed, Purpose::Samples);
         let mut order: Vec<&Contest> = self.train.iter().collect();
         let mut model = self.student.model().clone().train();
         let watch = Watch::start(progress, STAGE, steps);
@@ -159,18 +181,32 @@ impl Run<'_> {
             order.shuffle(&mut shuffle);
             let (mut losses, mut norm, mut clipped, mut rate, mut count) = (0.0, 0.0, 0, 0.0, 0);
             for users in order.chunks(config.batch_users) {
-                let chains = chains_of(users);
-                let policy =
-                    ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model)?;
-                let output = self.loss.forward(&self.batch(policy, users)?)?;
-                let value = output.loss.clone().without_autodiff().try_into_scalar::<f64>();
-                let value = value.map_err(|e| Error::device("the loss", e))?;
-                let (stepped, stats) = optimiser.step(model, &output.loss, value, epoch)?;
-                model = stepped;
-                (losses, norm) = (losses + value, norm + stats.gradient_norm);
-                (clipped, rate) = (clipped + usize::from(stats.clipped), stats.rate);
-                count += 1;
-                watch.step(epoch)?;
+                let sampled = match self.held_out_seed {
+                    Some(_) => Some(self.sample(&model.valid(), users, samples.next_u64())?),
+                    None => None,
+                };
+                let own: Vec<&Contest> = match &sampled {
+                    Some(sampled) => sampled.users.iter().collect(),
+                    None => users.to_vec(),
+                };
+                let chains = chains_of(&own);
+                for _ in 0..updates {
+                    let policy =
+                        ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model)?;
+                    let mut batch = self.batch(policy, &own)?;
+                    if let Some(sampled) = &sampled {
+                        batch = batch.with_sampling(sampled.log_probs.clone())?;
+                    }
+                    let output = self.loss.forward(&batch)?;
+                    let value = output.loss.clone().without_autodiff().try_into_scalar::<f64>();
+                    let value = value.map_err(|e| Error::device("the loss", e))?;
+                    let (stepped, stats) = optimiser.step(model, &output.loss, value, epoch)?;
+                    model = stepped;
+                    (losses, norm) = (losses + value, norm + stats.gradient_norm);
+                    (clipped, rate) = (clipped + usize::from(stats.clipped), stats.rate);
+                    count += 1;
+                    watch.step(epoch)?;
+                }
             }
             let plain = model.valid();
             let entry = OsipoEpoch {
@@ -180,15 +216,15 @@ impl Run<'_> {
                 clipped: clipped as f64 / f64::from(count.max(1)),
                 loss: losses / f64::from(count.max(1)),
                 validation: self.report_held_out(&plain)?,
+                held_out_advantage: self.held_out_advantage(&plain)?,
             };
             watch.message(&entry.to_string());
             tracing::debug!(epoch, loss = entry.loss, "{STAGE}");
-            // Not the whole loss: its SFT term falls by sharpening alone, whether or not preferences generalise.
-            let held_out = entry.validation.as_ref().map(|report| report.objective);
+            let held_out = held_out_value(entry.held_out_advantage, entry.validation.as_ref());
             log.epochs.push(entry);
             let Some(value) = held_out else { continue };
             if !value.is_finite() {
-                let step = epoch * order.len().div_ceil(config.batch_users);
+                let step = epoch * order.len().div_ceil(config.batch_users) * updates;
                 return Err(Error::NonFinite {
                     stage: STAGE,
                     epoch,
@@ -223,6 +259,13 @@ impl Run<'_> {
         (!self.held_out.is_empty()).then(|| self.report(model, self.held_out)).transpose()
     }
 
+    fn held_out_advantage(&self, model: &CausalLm) -> Result<Option<f64>> {
+        match self.held_out_seed {
+            Some(seed) => self.mean_advantage(model, self.held_out, seed),
+            None => Ok(None),
+        }
+    }
+
     /// The chains of `users` with these log-probabilities, `[n, K]`.
     fn batch(&self, policy: Tensor<2>, users: &[&Contest]) -> Result<CandidateBatch> {
         let [n, states] = policy.dims();
@@ -241,6 +284,12 @@ impl Run<'_> {
             .with_entropies(entropies)?
             .with_user_segments(per_chain(|c| c.user_segment), self.segments.len())?)
     }
+}
+
+/// What early stopping looks at, lower being better: what the policy's own chains are worth, or else the objective. Not the whole
+/// loss: its SFT term falls by sharpening alone, whether or not preferences generalise.
+fn held_out_value(advantage: Option<f64>, report: Option<&OsipoReport>) -> Option<f64> {
+    advantage.map(|advantage| -advantage).or_else(|| report.map(|report| report.objective))
 }
 
 /// Every token counts: a segment is one value token.

@@ -81,6 +81,7 @@ fn a_contest_has_each_chain_once_and_the_searchs_entropies() {
 
 fn contest(row: usize, outcome: f64, chains: &[[u16; 2]]) -> Contest {
     Contest {
+        fitted_as: None,
         row,
         user_segment: row % 2,
         outcome,
@@ -114,8 +115,8 @@ fn held_out_users_do_not_move_the_judgement() {
     let mut many = vec![contest(0, 0.0, &[[1, 2], [0, 0]]), contest(1, 900.0, &[[1, 2], [0, 0]])];
     for reward in [ChainReward::default(), ChainReward::TierAgreement] {
         let config = OsipoConfig { reward, ..Default::default() };
-        judge(&mut train, &mut few, 3, 1, &config).unwrap();
-        judge(&mut other, &mut many, 3, 1, &config).unwrap();
+        Judge::fit(&mut train, &mut few, 3, 1, &config).unwrap();
+        Judge::fit(&mut other, &mut many, 3, 1, &config).unwrap();
         assert_eq!(train, other);
         assert_eq!(few[0].advantages, many[0].advantages);
         // A user with nothing spent is better explained by the chain that ends low.
