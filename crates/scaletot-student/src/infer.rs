@@ -30,6 +30,36 @@ pub struct StudentSignals {
     pub representations: Array3<f32>,
 }
 
+/// How [`Student::sample`] draws.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; above 0. Default 1.
+    pub temperature: f64,
+    /// The most probable values that together have this much probability are drawn from (nucleus sampling, Holtzman et al. 2020);
+    /// in `(0, 1]`. Default 1: all.
+    pub top_p: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_p: 1.0 }
+    }
+}
+
+impl Sampling {
+    /// All values, at a temperature.
+    #[must_use]
+    pub fn at(temperature: f64) -> Self {
+        Self { temperature, top_p: 1.0 }
+    }
+
+    fn validate(&self) -> Result<()> {
+        let Self { temperature, top_p } = *self;
+        check(finite_above(temperature, 0.0), "temperature", "a finite number above 0", temperature)?;
+        check(top_p > 0.0 && top_p <= 1.0, "top_p", "a number above 0 and at most 1", top_p)
+    }
+}
+
 impl Student {
     /// Decodes greedily for the users in `rows`, `batch` at a time.
     ///
@@ -90,22 +120,20 @@ impl Student {
         Ok(signals)
     }
 
-    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. The
-    /// temperature divides the logits. A chain depends on `seed`, on its place in `rows` and on the profile,
+    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. A chain depends on `seed`, on its place in `rows` and on the profile,
     /// not on `batch`.
     ///
     /// # Errors
-    /// As [`infer`](Self::infer), and [`Error::Config`] for a temperature that is not a finite number above
-    /// 0.
+    /// As [`infer`](Self::infer), and [`Error::Config`] for a setting of `sampling` out of its range.
     pub fn sample(
         &self,
         table: &ProfileTable,
         rows: &[usize],
         batch: usize,
-        temperature: f64,
+        sampling: Sampling,
         seed: u64,
     ) -> Result<Array2<u16>> {
-        check(finite_above(temperature, 0.0), "temperature", "a finite number above 0", temperature)?;
+        sampling.validate()?;
         let mut chains = Array2::zeros((rows.len(), self.chain_schema().len()));
         let mut streams: Vec<_> = (0..rows.len()).map(|at| seeds::numbered(seed, at as u64)).collect();
         self.decode(
@@ -114,7 +142,8 @@ impl Student {
             batch,
             |step| {
                 for (&at, row) in step.at.iter().zip(0..) {
-                    let p = softmax(step.logits_of(row), step.legal(row), temperature);
+                    let mut p = softmax(step.logits_of(row), step.legal(row), sampling.temperature);
+                    nucleus(&mut p, sampling.top_p);
                     let value = draw(&p, &mut streams[at]);
                     chains[[at, step.state]] = value;
                     step.chosen.push(value);
@@ -136,6 +165,19 @@ impl Student {
         mut choose: impl FnMut(&mut Step<'_>) -> Result<()>,
         mut represent: impl FnMut(usize, usize, &[f32]),
     ) -> Result<()> {
+        self.in_batches(table, rows, batch, |at, prompts| {
+            self.decode_batch(at, prompts, &mut choose, &mut represent)
+        })
+    }
+
+    /// Calls `run` with the positions in `rows` and the prompts of some users, until all had their turn.
+    pub(crate) fn in_batches(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        batch: usize,
+        mut run: impl FnMut(&[usize], &[&[u32]]) -> Result<()>,
+    ) -> Result<()> {
         check(batch > 0, "batch", "a positive number", batch)?;
         self.tokenizer().check_table(table)?;
         self.tokenizer().check_rows(table, rows)?;
@@ -146,9 +188,21 @@ impl Student {
         order.sort_by_key(|&at| prompts[at].len());
         for at in order.chunks(batch) {
             let prompts: Vec<&[u32]> = at.iter().map(|&at| prompts[at].as_slice()).collect();
-            self.decode_batch(at, &prompts, &mut choose, &mut represent)?;
+            run(at, &prompts)?;
         }
         Ok(())
+    }
+
+    /// Logits of a state's values, row by row, after the last column of `hidden`.
+    pub(crate) fn value_logits(&self, hidden: &Tensor<3>, state: usize) -> Result<Vec<f32>> {
+        let [rows, len, d] = hidden.dims();
+        let values = self.tokenizer().value_tokens(state);
+        let last = hidden.clone().narrow(1, len - 1, 1).reshape([rows, d]);
+        let logits = to_host("logits", self.model().logits_of(last, values.start as usize, values.len()))?;
+        match logits.iter().find(|x| !x.is_finite()) {
+            Some(value) => Err(Error::device("logits", format!("a logit is {value}"))),
+            None => Ok(logits),
+        }
     }
 
     fn decode_batch(
@@ -168,7 +222,6 @@ impl Student {
                 next.iter_mut().for_each(|tokens| tokens.push(name));
             }
             let hidden = self.model().hidden_cached(&TokenBatch::left_padded(&next, PAD), &mut cache)?;
-            let len = hidden.dims()[1];
             if let Some(before) = state.checked_sub(1) {
                 let states = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
                 for (&at, hidden) in at.iter().zip(states.chunks_exact(d)) {
@@ -178,13 +231,8 @@ impl Student {
             if state == schema.len() {
                 break;
             }
-            let values = tokenizer.value_tokens(state);
-            let (first, count) = (values.start, values.len());
-            let last = hidden.narrow(1, len - 1, 1).reshape([at.len(), d]);
-            let logits = to_host("logits", self.model().logits_of(last, first as usize, count))?;
-            if let Some(&value) = logits.iter().find(|x| !x.is_finite()) {
-                return Err(Error::device("logits", format!("a logit is {value}")));
-            }
+            let first = tokenizer.value_tokens(state).start;
+            let logits = self.value_logits(&hidden, state)?;
             let legal = chains.iter().map(|chain: &Vec<u16>| schema.allowed(state, chain)).collect();
             let mut step = Step { at, state, logits, legal, chosen: Vec::with_capacity(at.len()) };
             choose(&mut step)?;
@@ -220,7 +268,7 @@ impl Step<'_> {
 }
 
 /// `softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.
-fn softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
+pub(crate) fn softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
     let scaled = logits
         .iter()
         .zip(legal)
@@ -230,6 +278,24 @@ fn softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
     let odds: Vec<f64> = scaled.iter().map(|x| (x - top).exp()).collect();
     let sum: f64 = odds.iter().sum();
     odds.iter().map(|x| x / sum).collect()
+}
+
+/// Keeps the most probable values that together have `top_p`, of equal ones the first, and scales them to the sum 1.
+fn nucleus(p: &mut [f64], top_p: f64) {
+    if top_p >= 1.0 {
+        return;
+    }
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+    let mut mass = 0.0;
+    for value in order {
+        if mass >= top_p {
+            p[value] = 0.0;
+        }
+        mass += p[value];
+    }
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
 }
 
 /// The first of the most probable values.
@@ -276,6 +342,21 @@ mod tests {
         assert_eq!(seen[1], 0);
         assert!((f64::from(seen[0]) / 2_000.0 - 0.25).abs() < 0.04, "{seen:?}");
         assert_eq!(draw(&[0.0, 1.0 - 1e-16, 0.0], &mut rng), 1);
+    }
+
+    #[test]
+    fn a_nucleus_holds_the_most_probable_values() {
+        let kept = |top_p| {
+            let mut p = [0.2, 0.5, 0.0, 0.3];
+            nucleus(&mut p, top_p);
+            p
+        };
+        assert_eq!(kept(1.0), [0.2, 0.5, 0.0, 0.3]);
+        assert_eq!(kept(0.5), [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(kept(1e-9), [0.0, 1.0, 0.0, 0.0]);
+        let two = kept(0.7);
+        assert!((two[1] - 0.625).abs() < 1e-12 && (two[3] - 0.375).abs() < 1e-12, "{two:?}");
+        assert_eq!((two[0], two[2]), (0.0, 0.0));
     }
 
     #[test]

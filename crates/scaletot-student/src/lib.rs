@@ -66,6 +66,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod beam;
 mod config;
 pub mod decoder;
 mod error;
@@ -80,9 +81,10 @@ mod tokenizer;
 mod train;
 mod weights;
 
+pub use beam::ScoredChain;
 pub use config::StudentConfig;
 pub use error::{Error, Result};
-pub use infer::StudentSignals;
+pub use infer::{Sampling, StudentSignals};
 pub use lora::{LoraConfig, LoraTarget};
 pub use pretrained::Pretrained;
 pub use student::Student;

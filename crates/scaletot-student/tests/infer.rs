@@ -8,7 +8,7 @@ use ndarray::Axis;
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, Constraint, StateDef};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-use scaletot_student::{Error, Student, sft};
+use scaletot_student::{Error, Sampling, Student, sft};
 
 /// A schema of four states with a random set of constraints, if they leave a legal chain.
 fn schemas() -> impl Strategy<Value = ChainSchema> {
@@ -41,7 +41,7 @@ proptest! {
         let rows: Vec<usize> = (0..12).collect();
         let student = Student::new(&common::tiny(), &all, &schema, seed, &Default::default()).unwrap();
         let signals = student.infer(&all, &rows, 5).unwrap();
-        let samples = student.sample(&all, &rows, 5, 3.0, seed).unwrap();
+        let samples = student.sample(&all, &rows, 5, Sampling::at(3.0), seed).unwrap();
         for chain in signals.chains.rows().into_iter().chain(samples.rows()) {
             prop_assert!(schema.is_legal(&chain.to_vec()), "{}", schema.describe(&chain.to_vec()));
         }
@@ -72,8 +72,8 @@ fn batches_do_not_change_what_is_inferred() {
         }
         assert!(parts.representations.iter().zip(&whole.representations).all(|(a, b)| (a - b).abs() < 1e-4));
         assert_eq!(
-            student.sample(&all, &rows, batch, 1.0, 3).unwrap(),
-            student.sample(&all, &rows, 30, 1.0, 3).unwrap()
+            student.sample(&all, &rows, batch, Sampling::default(), 3).unwrap(),
+            student.sample(&all, &rows, 30, Sampling::default(), 3).unwrap()
         );
     }
     // Row i of the answer is the i-th row asked for.
@@ -100,15 +100,59 @@ fn samples_follow_the_posterior() {
     let student = student(&all, 4);
     let p = student.infer(&all, &[1], 1).unwrap().posteriors[0].row(0).to_vec();
     let rows = vec![1; 1_500];
-    let draws = student.sample(&all, &rows, 500, 1.0, 9).unwrap();
+    let draws = student.sample(&all, &rows, 500, Sampling::default(), 9).unwrap();
     let share = draws.column(0).iter().filter(|&&v| v == 0).count() as f32 / 1_500.0;
     assert!((share - p[0]).abs() < 0.05, "{share} {p:?}");
-    assert_eq!(student.sample(&all, &rows, 700, 1.0, 9).unwrap(), draws);
-    assert_ne!(student.sample(&all, &rows, 500, 1.0, 10).unwrap(), draws);
+    assert_eq!(student.sample(&all, &rows, 700, Sampling::default(), 9).unwrap(), draws);
+    assert_ne!(student.sample(&all, &rows, 500, Sampling::default(), 10).unwrap(), draws);
     // Cold samples are the greedy chain.
     let greedy = student.infer(&all, &[1], 1).unwrap().chains;
-    let cold = student.sample(&all, &[1], 1, 1e-6, 9).unwrap();
+    let cold = student.sample(&all, &[1], 1, Sampling::at(1e-6), 9).unwrap();
     assert_eq!(cold, greedy);
+    // And so are those of the smallest nucleus.
+    let narrow = Sampling { temperature: 1.0, top_p: 1e-6 };
+    assert_eq!(student.sample(&all, &[1], 1, narrow, 9).unwrap(), greedy);
+}
+
+/// Against every legal chain, scored by the posteriors of the decoder that is made to walk along it.
+#[test]
+fn a_beam_finds_the_most_probable_chains() {
+    let all = table(6, 1);
+    let student = student(&all, 4);
+    let schema = chain_schema();
+    let legal: Vec<Vec<u16>> = schema.legal_chains().collect();
+    let rows = [0, 3, 5, 3];
+    let whole = student.beam(&all, &rows, 3, legal.len()).unwrap();
+    for (at, chains) in whole.iter().enumerate() {
+        assert_eq!(chains.len(), legal.len(), "every legal chain, once");
+        assert!(legal.iter().all(|chain| chains.iter().any(|found| found.values == *chain)));
+        assert!(chains.windows(2).all(|pair| pair[0].log_prob >= pair[1].log_prob));
+        let mass: f64 = chains.iter().map(|chain| chain.log_prob.exp()).sum();
+        assert!((mass - 1.0).abs() < 1e-4, "row {at}: {mass}");
+    }
+    assert_eq!(whole[1], student.beam(&all, &[3], 1, legal.len()).unwrap()[0], "batches change nothing");
+    let greedy = student.infer(&all, &rows, 4).unwrap();
+    for (at, chains) in student.beam(&all, &rows, 4, 1).unwrap().iter().enumerate() {
+        assert_eq!(chains[0].values, greedy.chains.row(at).to_vec());
+        let p: f64 = (0..3)
+            .map(|k| f64::from(greedy.posteriors[k][[at, usize::from(chains[0].values[k])]]).ln())
+            .sum();
+        assert!((chains[0].log_prob - p).abs() < 1e-4);
+    }
+    let draws = student.sample(&all, &[3; 3_000], 500, Sampling::default(), 2).unwrap();
+    let best = &whole[1][0];
+    let share =
+        draws.rows().into_iter().filter(|chain| chain.to_vec() == best.values).count() as f64 / 3_000.0;
+    assert!((share - best.log_prob.exp()).abs() < 0.03, "{share} {best:?}");
+    // A narrow beam gives chains of the whole ranking, with their probabilities.
+    for (narrow, whole) in student.beam(&all, &rows, 2, 3).unwrap().iter().zip(&whole) {
+        assert_eq!(narrow.len(), 3);
+        for found in narrow {
+            let same = whole.iter().find(|chain| chain.values == found.values).unwrap();
+            assert!((same.log_prob - found.log_prob).abs() < 1e-4);
+        }
+    }
+    assert!(matches!(student.beam(&all, &[0], 1, 0), Err(Error::Config { field: "width", .. })));
 }
 
 #[test]
@@ -134,8 +178,11 @@ fn what_does_not_fit_is_an_error() {
     assert!(matches!(student.infer(&other, &[], 1).unwrap_err(), Error::SchemaMismatch { .. }));
     assert!(matches!(student.infer(&all, &[3], 1).unwrap_err(), Error::Row { row: 3, rows: 3 }));
     assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "batch", .. }));
+    for top_p in [0.0, 1.1, f64::NAN] {
+        assert!(student.sample(&all, &[0], 1, Sampling { temperature: 1.0, top_p }, 1).is_err());
+    }
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(student.sample(&all, &[0], 1, temperature, 1).is_err());
+        assert!(student.sample(&all, &[0], 1, Sampling::at(temperature), 1).is_err());
     }
 }
 

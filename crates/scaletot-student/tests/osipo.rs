@@ -9,7 +9,7 @@ use common::{chain_schema, quick, record, student, table, truth};
 use scaletot_chain::ChainRecord;
 use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, SegmentWeights};
 use scaletot_profile::{ProfileTable, Segments};
-use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Student, osipo, sft};
+use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Sampling, Student, osipo, sft};
 
 const USERS: usize = 180;
 
@@ -224,7 +224,7 @@ fn chains_stay_legal_after_alignment() {
     config.epochs = 2;
     let (aligned, _) = world.run(&world.reference(), &config).unwrap();
     let schema = chain_schema();
-    for chain in aligned.sample(&world.table, &world.rows, 64, 2.0, 1).unwrap().rows() {
+    for chain in aligned.sample(&world.table, &world.rows, 64, Sampling::at(2.0), 1).unwrap().rows() {
         assert!(schema.is_legal(&chain.to_vec()));
     }
 }

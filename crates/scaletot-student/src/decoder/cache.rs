@@ -1,6 +1,6 @@
 //! Keys and values of tokens already read, so that decoding a chain reads each token once.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::batch::TokenBatch;
 use crate::error::{Error, Result};
@@ -21,6 +21,15 @@ impl LayerCache {
     }
 }
 
+impl LayerCache {
+    fn select(&self, rows: &[usize]) -> Self {
+        let Some((k, v)) = &self.0 else { return Self(None) };
+        let indices = rows.iter().map(|row| *row as i64).collect::<Vec<_>>();
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &k.device());
+        Self(Some((k.clone().select(0, indices.clone()), v.clone().select(0, indices))))
+    }
+}
+
 /// What a [`CausalLm`](super::CausalLm) remembers of the tokens of a batch. Starts empty; serves one batch.
 #[derive(Debug, Clone, Default)]
 pub struct KvCache {
@@ -35,6 +44,16 @@ impl KvCache {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The cache of other rows: new row `i` is old row `rows[i]`, and a row may be named more than once. Rows that are not there are
+    /// left out.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.rows).collect();
+        let valid = rows.iter().flat_map(|row| self.valid[row * self.len..(row + 1) * self.len].to_vec());
+        let layers = self.layers.iter().map(|layer| layer.select(&rows)).collect();
+        Self { rows: rows.len(), len: self.len, valid: valid.collect(), layers }
     }
 
     /// Number of positions held, padding included.

@@ -8,6 +8,7 @@ use scaletot_profile::{ProfileTable, Segments};
 use super::config::{ChainReward, OsipoConfig};
 use super::log_probs;
 use crate::error::Result;
+use crate::infer::Sampling;
 use crate::student::Student;
 
 /// A user with two or more chains to compare.
@@ -93,7 +94,7 @@ pub(super) fn add_samples(
         return Ok(0);
     }
     let rows: Vec<usize> = wanting.iter().flat_map(|c| std::iter::repeat_n(c.row, config.samples)).collect();
-    let chains = student.sample(table, &rows, 256, config.temperature, seed)?;
+    let chains = student.sample(table, &rows, 256, Sampling::at(config.temperature), seed)?;
     let mut helped = 0;
     for (index, contest) in wanting.iter_mut().enumerate() {
         let before = contest.chains.len();

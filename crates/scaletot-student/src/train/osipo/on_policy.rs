@@ -7,6 +7,7 @@ use super::candidates::{Contest, chains_of, refer};
 use super::{Run, whole_mask};
 use crate::decoder::CausalLm;
 use crate::error::Result;
+use crate::infer::Sampling;
 use crate::train::osipo::log_probs;
 
 use scaletot_osipo::log_probs_from_host;
@@ -24,7 +25,7 @@ impl Run<'_> {
         let (config, plain) = (self.config, self.student.with_model(model));
         let rows: Vec<usize> =
             users.iter().flat_map(|c| std::iter::repeat_n(c.row, config.samples)).collect();
-        let chains = plain.sample(self.table, &rows, 256, config.temperature, seed)?;
+        let chains = plain.sample(self.table, &rows, 256, Sampling::at(config.temperature), seed)?;
         let mut sampled: Vec<Contest> = users.iter().map(|contest| (*contest).clone()).collect();
         for (index, contest) in sampled.iter_mut().enumerate() {
             let own = index * config.samples..(index + 1) * config.samples;
