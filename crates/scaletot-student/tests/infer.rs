@@ -130,7 +130,13 @@ fn a_beam_finds_the_most_probable_chains() {
         let mass: f64 = chains.iter().map(|chain| chain.log_prob.exp()).sum();
         assert!((mass - 1.0).abs() < 1e-4, "row {at}: {mass}");
     }
-    assert_eq!(whole[1], student.beam(&all, &[3], 1, legal.len()).unwrap()[0], "batches change nothing");
+    let alone = student.beam(&all, &[3], 1, legal.len()).unwrap();
+    for (a, b) in whole[1].iter().zip(&alone[0]) {
+        assert!(
+            a.values == b.values && (a.log_prob - b.log_prob).abs() < 1e-4,
+            "batches change nothing: {a:?} {b:?}"
+        );
+    }
     let greedy = student.infer(&all, &rows, 4).unwrap();
     for (at, chains) in student.beam(&all, &rows, 4, 1).unwrap().iter().enumerate() {
         assert_eq!(chains[0].values, greedy.chains.row(at).to_vec());
