@@ -89,7 +89,10 @@ impl CandidateBatch {
         Ok(Self {
             pairs: Pairs::find(&users, &advantages),
             best: best_by_advantage(&users, &advantages),
-            reference: reference_log_probs.without_autodiff().to_device(&device),
+            reference: reference_log_probs
+                .without_autodiff()
+                .to_device(&device)
+                .cast(policy_log_probs.dtype()),
             policy: policy_log_probs,
             mask,
             segments,
@@ -167,7 +170,8 @@ impl CandidateBatch {
     /// [`Error::Shape`].
     pub fn with_sampling(mut self, log_probs: Tensor<2>) -> Result<Self> {
         check_shape("sampling log-probabilities", &self.policy.dims(), &log_probs.dims())?;
-        self.sampling = Some(log_probs.without_autodiff().to_device(&self.host_device()));
+        self.sampling =
+            Some(log_probs.without_autodiff().to_device(&self.host_device()).cast(self.policy.dtype()));
         Ok(self)
     }
 
@@ -180,7 +184,8 @@ impl CandidateBatch {
     /// [`Error::Shape`].
     pub fn with_process_rewards(mut self, rewards: Tensor<2>) -> Result<Self> {
         check_shape("process rewards", &[self.candidates(), self.segments.count()], &rewards.dims())?;
-        self.process = Some(rewards.without_autodiff().to_device(&self.host_device()));
+        self.process =
+            Some(rewards.without_autodiff().to_device(&self.host_device()).cast(self.policy.dtype()));
         Ok(self)
     }
 
@@ -191,7 +196,7 @@ impl CandidateBatch {
     /// [`Error::Shape`].
     pub fn with_weight_logits(mut self, logits: Tensor<1>) -> Result<Self> {
         check_shape("logits of the chain-segment weights", &[self.segments.count()], &logits.dims())?;
-        self.weight_logits = Some(logits);
+        self.weight_logits = Some(logits.to_device(&self.policy.device()).cast(self.policy.dtype()));
         Ok(self)
     }
 
@@ -255,7 +260,10 @@ impl CandidateBatch {
     /// # Errors
     /// [`Error::NonFiniteLogProb`] with the first place, [`Error::Read`] if the device fails.
     pub fn check_finite(&self) -> Result<()> {
-        for (which, tensor) in [("policy", &self.policy), ("reference", &self.reference)] {
+        let sampling = self.sampling.as_ref().map(|sampling| ("sampling", sampling));
+        for (which, tensor) in
+            [("policy", &self.policy), ("reference", &self.reference)].into_iter().chain(sampling)
+        {
             let values = read_to_host(which, tensor.clone().without_autodiff())?;
             check_finite_values(which, values.into_iter(), &self.mask)?;
         }

@@ -114,7 +114,8 @@
 //!        ρ = π_θ / π_old of a token or of the chain,  d = ln π_θ − ln π_ref of a token
 //! ```
 //!
-//! `A_i` is made of the batch's advantages by [`GroupBaseline`]; a log-ratio above 60 counts as 60. With one token per segment the
+//! `A_i` is made of the batch's advantages by [`GroupBaseline`]; a log-ratio above 60 (10 in 16-bit
+//! floats) counts as that. With one token per segment the
 //! process part is PRIME's as the paper has it (Cui et al. 2025; its published code leaves the token itself out of the baseline
 //! instead of its chain's mean). With `λ_p = 0` it is GRPO (Shao et al. 2024) for [`GroupBaseline::Standardised`] and ratios of
 //! tokens, and RLOO (Ahmadian et al. 2024) with clipping, as TRL has it, for [`GroupBaseline::LeaveOneOut`] and ratios of chains.
@@ -131,7 +132,8 @@
 //! - *No panic on input.* What does not fit is an [`Error`] that says what was expected, what came and where. The
 //!   one thing that cannot be checked without a round trip, non-finite log-probabilities at kept positions, is
 //!   reported by [`OsipoStats::read`] and located by [`CandidateBatch::check_finite`].
-//! - *Invariance* of loss and gradient to padding and to the order of candidates, users and segments; of the objective
+//! - *Invariance* of loss and gradient to padding and to the order of candidates, users and segments (but for `Given` weights, which
+//!   name segments, and the process rewards of `Policy`, which add up the later ones); of the objective
 //!   and of every gradient to a constant added to the log-probabilities of both policies (the SFT term itself shifts).
 //!
 //! # References

@@ -1,6 +1,6 @@
 //! The policy-gradient objective: its advantages per chain segment, clipped ratios and KL penalty. The crate docs have the formulas.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, DType, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Reduction, at_least_zero};
@@ -8,7 +8,9 @@ use crate::pairs::by_user;
 use crate::{CandidateBatch, Error, Result};
 
 /// Log-ratios count as at most this, so that no ratio of a chain that was all but impossible is infinite.
-const MOST_LOG_RATIO: f64 = 60.0;
+fn most_log_ratio(dtype: DType) -> f64 {
+    if dtype == DType::F16 { 10.0 } else { 60.0 }
+}
 
 /// Settings of [`Objective::Policy`](crate::Objective::Policy), whose formulas are in the crate docs.
 ///
@@ -205,10 +207,13 @@ pub(crate) fn policy(
     if config.process > 0.0 {
         advantage = advantage + returns(batch, process, config.discount).mul_scalar(config.process);
     }
+    // Nothing of a chain without an advantage counts, whatever its log-probabilities are.
+    let dropped = &dropped.clone().bool_or(unlabelled(batch));
     let now = batch.policy().clone().mask_fill(dropped.clone(), 0.0);
     let old = batch.sampling().mask_fill(dropped.clone(), 0.0);
     let log_ratio = now.clone() - old;
-    let exp = |log: Tensor<2>| log.clamp_max(MOST_LOG_RATIO).exp();
+    let most = most_log_ratio(now.dtype());
+    let exp = |log: Tensor<2>| log.clamp_max(most).exp();
     let (terms, clipped) = match config.ratio {
         RatioOf::Token => {
             let of_token: Tensor<2> =
@@ -225,12 +230,22 @@ pub(crate) fn policy(
     let mut loss = units(&weights, terms).sum();
     if config.kl > 0.0 {
         let d = now - batch.reference().clone().mask_fill(dropped.clone(), 0.0);
-        let k3 = exp(-d.clone()) - 1.0 + d;
+        // Beyond it nothing pulls, and above all not the wrong way.
+        let d = d.clamp_min(-most);
+        let k3 = (-d.clone()).exp() - 1.0 + d;
         let tokens = batch.upload(weights.tokens.clone(), [n, batch.mask().tokens()]);
         loss = loss + (k3 * tokens).sum().mul_scalar(config.kl);
     }
     let even = Weights::new(batch, &config.with_mean(TokenMean::Batch), Reduction::Mean);
     Ok(PolicyLoss { loss, clipped: units(&even, clipped).sum() })
+}
+
+/// `true` in the rows of chains without an advantage.
+fn unlabelled(batch: &CandidateBatch) -> Tensor<2, Bool> {
+    let [n, t] = [batch.candidates(), batch.mask().tokens()];
+    let flags: Vec<bool> =
+        batch.advantages().iter().flat_map(|a| std::iter::repeat_n(a.is_none(), t)).collect();
+    Tensor::from_data(TensorData::new(flags, [n, t]), &batch.device().without_autodiff())
 }
 
 /// `−min(ρ A, clip(ρ) A)`, and 1 where the clipped one is the smaller. What is clipped has no gradient.
@@ -265,6 +280,11 @@ fn returns(batch: &CandidateBatch, process: Tensor<2>, discount: f64) -> Tensor<
             (0..k).filter(|&s| present[i * k + s]).for_each(|s| in_group[i * k + s] = 1.0);
         }
     }
+    // Filled, not multiplied by 0: what does not count may be anything.
+    let outside: Vec<bool> = in_group.iter().map(|inside| *inside == 0.0).collect();
+    let outside = TensorData::new(outside, [n, k]);
+    let outside = Tensor::<2, Bool>::from_data(outside, &batch.device().without_autodiff());
+    let process = process.mask_fill(outside, 0.0);
     let mean = (process.clone() * batch.upload(average, [n, k])).sum_dim(1); // [n, 1]
     let baseline = (batch.upload(others, [n, n]) * mean.transpose().expand([n, n])).sum_dim(1);
     let centred = (process - baseline.expand([n, k])) * batch.upload(in_group, [n, k]);

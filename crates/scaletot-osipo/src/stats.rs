@@ -100,7 +100,10 @@ impl OsipoStats {
         let candidates = real.iter().filter(|&&real| real).count();
         let per_candidate = candidates.max(1) as f64;
 
-        let finite = policy.clone().is_finite().bool_and(reference.clone().is_finite());
+        let mut finite = policy.clone().is_finite().bool_and(reference.clone().is_finite());
+        if packed.clipped.is_some() {
+            finite = finite.bool_and(batch.sampling().without_autodiff().is_finite());
+        }
         let non_finite = finite.bool_or(dropped.clone()).bool_not().float().cast(policy.dtype()).sum();
         let d = (policy - reference).mask_fill(dropped.clone(), 0.0);
         let log_ratio = d.clone().sum().div_scalar(per_candidate);

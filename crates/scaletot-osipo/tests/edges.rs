@@ -7,8 +7,8 @@ mod common;
 use burn::tensor::{DType, Device, Tensor};
 use common::{Batch, host, to_tensor};
 use scaletot_osipo::{
-    CandidateBatch, ChainSegments, Error, Objective, OsipoLossConfig, PolicyConfig, RatioOf, SegmentWeights,
-    TokenMask, log_probs_from_host,
+    CandidateBatch, ChainSegments, Error, GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, RatioOf,
+    SegmentWeights, TokenMask, log_probs_from_host,
 };
 
 fn batch() -> Batch {
@@ -100,6 +100,51 @@ fn impossible_chains_do_not_spoil_a_policy_step() {
         assert!(step.gradient.iter().flatten().all(|g| g.is_finite()), "{:?}", step.gradient);
         assert_eq!(step.gradient[2], [0.0, 0.0]);
     }
+}
+
+/// Far below the reference the penalty pulls no more, and above all not the wrong way; near it, it pulls back.
+#[test]
+fn the_penalty_never_pushes_away() {
+    let gradient = |reference: f64| {
+        let mut far = batch();
+        far.reference[0][0] = reference;
+        let config =
+            PolicyConfig::default().with_process(0.0).with_kl(1.0).with_baseline(GroupBaseline::Standardised);
+        let with = far.step(&on_policy().with_objective(Objective::Policy(config)), DType::F32).unwrap();
+        let without = far
+            .step(&on_policy().with_objective(Objective::Policy(config.with_kl(0.0))), DType::F32)
+            .unwrap();
+        with.gradient[0][0] - without.gradient[0][0]
+    };
+    assert!(gradient(-0.5) < -0.01, "more of what the reference says");
+    assert_eq!(gradient(80.0), 0.0);
+}
+
+#[test]
+fn sampling_log_probabilities_that_are_none_are_reported() {
+    let mut bad = batch();
+    bad.sampling = Some(vec![vec![f64::NAN, -0.5], vec![-2.0, -0.1], vec![-0.3, -0.7]]);
+    let report = bad.step(&on_policy(), DType::F32).unwrap().report;
+    assert_eq!(report.unwrap_err(), Error::NonFiniteLogProbs { count: 1 });
+    // The other objectives do not look at them.
+    assert!(bad.step(&hard(), DType::F32).unwrap().report.is_ok());
+}
+
+/// What a chain without an advantage, or a segment without tokens, holds does not matter.
+#[test]
+fn process_rewards_that_do_not_count_may_be_anything() {
+    let mut some = batch();
+    some.advantages[2] = None;
+    let sound = |third| {
+        let mut batch = some.clone();
+        // The second chain has no token of the second segment.
+        batch.process = Some(vec![vec![0.3, 0.1], vec![-0.2, third], vec![third, third]]);
+        batch.policy[2] = vec![if third == 0.0 { -0.3 } else { f64::NEG_INFINITY }, -0.7];
+        batch.step(&on_policy(), DType::F32).unwrap()
+    };
+    let (plain, wild) = (sound(0.0), sound(f64::NAN));
+    assert_eq!((plain.loss, plain.gradient[..2].to_vec()), (wild.loss, wild.gradient[..2].to_vec()));
+    assert!(wild.loss.is_finite());
 }
 
 #[test]

@@ -54,19 +54,28 @@ pub(crate) fn load(
             None => here,
         });
     }
-    let path = files.first().map_or(Path::new(""), PathBuf::as_path);
+    // Of several parts nobody can say which should have held it.
+    let first = files.first().map_or(Path::new(""), PathBuf::as_path);
+    let path = if files.len() > 1 { first.parent().unwrap_or(first) } else { first };
     let missing = missing.unwrap_or_default();
     if let Some(name) = missing.first() {
-        // As the file would name it.
-        let name = name.replace(".gamma", ".weight");
+        let name = as_published(name);
         return Err(Error::corrupt(path, format!("tensor `{name}` is missing ({} in all)", missing.len())));
     }
     let mut check = FiniteCheck { path: vec![], found: Ok(None) };
     model.visit(&mut check);
     match check.found? {
         None => Ok(model),
-        Some(name) => Err(Error::corrupt(path, format!("tensor `{name}` holds a number that is not finite"))),
+        Some(name) => Err(Error::corrupt(
+            path,
+            format!("tensor `{}` holds a number that is not finite", as_published(&name)),
+        )),
     }
+}
+
+/// A weight as files name it.
+fn as_published(name: &str) -> String {
+    name.replace(".gamma", ".weight")
 }
 
 /// Finds the first weight with an element that is not finite.

@@ -137,6 +137,11 @@ fn adapters_that_do_not_fit_are_named() {
     let prefix = "base_model.model.model.layers.0";
     for (error, said) in [
         (broken(with_config("use_dora", true.into())), "`use_dora`: expected none, got true"),
+        (
+            broken(with_config("init_lora_weights", "pissa_niter_4".into())),
+            "`init_lora_weights`: expected true, false, gaussian or eva",
+        ),
+        (broken(with_config("target_modules", 3.into())), "`target_modules`: expected names"),
         (broken(with_config("bias", "all".into())), "`bias`: expected none, got \"all\""),
         (broken(with_config("peft_type", "IA3".into())), "`peft_type`: expected LORA, got IA3"),
         (
@@ -162,7 +167,34 @@ fn adapters_that_do_not_fit_are_named() {
     assert!(elsewhere.contains(prefix) && elsewhere.contains("expected shape"), "{elsewhere}");
 }
 
-/// Both trainers train the adapters and leave the frozen weights as they were, to the bit.
+/// What real files have: a pattern for the modules, and lists that are empty.
+#[test]
+fn patterns_and_empty_lists_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(folder("lora_some").join(file), dir.path().join(file)).unwrap();
+    }
+    with_config("target_modules", "^(model)(?!.*lm_head).*".into())(dir.path());
+    with_config("modules_to_save", serde_json::json!([]))(dir.path());
+    with_config("init_lora_weights", "gaussian".into())(dir.path());
+    let expected = expected("lora_some");
+    let adapted = load("llama").with_adapter(dir.path()).unwrap();
+    assert!(worst(adapted.model(), &expected.sequences, &expected.left) < 1e-4);
+}
+
+/// A model that was trained on elsewhere comes back, and its adapters can be written.
+#[test]
+fn a_trained_model_comes_back() {
+    let expected = expected("lora_some");
+    let base = load("llama").with_lora(&LoraConfig::default(), 1).unwrap();
+    let trained = load("llama").with_adapter(folder("lora_some")).unwrap();
+    let back = base.with_model(trained.model()).unwrap();
+    assert!(worst(back.model(), &expected.sequences, &expected.left) < 1e-4);
+    let error = base.with_model(load("qwen3").model()).unwrap_err().to_string();
+    assert!(error.contains("expected"), "{error}");
+}
+
+/// The trainer trains the adapters and leaves the frozen weights as they were, to the bit.
 #[test]
 fn training_leaves_frozen_weights_alone() {
     let all = table(120, 1);

@@ -237,18 +237,72 @@ fn tensors_that_do_not_fit_are_named() {
     assert!(cut.contains("model.safetensors"), "{cut}");
 }
 
-/// A file that holds the tied head as well, as some do.
-#[test]
-fn a_tied_head_may_be_in_the_file() {
-    let dir = tempfile::tempdir().unwrap();
+/// Writes a checkpoint whose configuration ties the head, with a head in the file.
+fn with_head(dir: &Path, change: impl Fn(&mut Vec<u8>)) {
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
-        fs::copy(folder("qwen3").join(file), dir.path().join(file)).unwrap();
+        fs::copy(folder("qwen3").join(file), dir.join(file)).unwrap();
     }
-    let path = dir.path().join("model.safetensors");
+    let path = dir.join("model.safetensors");
     let bytes = fs::read(&path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let embedding = tensors.tensor("model.embed_tokens.weight").unwrap();
+    let mut head = embedding.data().to_vec();
+    change(&mut head);
     let mut all: Vec<_> = tensors.tensors();
-    all.push(("lm_head.weight".to_owned(), tensors.tensor("model.embed_tokens.weight").unwrap()));
+    let shape = embedding.shape().to_vec();
+    all.push(("lm_head.weight".to_owned(), TensorView::new(Dtype::F32, shape, &head).unwrap()));
     fs::write(path, safetensors::serialize(all, None).unwrap()).unwrap();
-    load(dir.path()).unwrap();
+}
+
+/// A file may hold the tied head as well; one that differs was trained apart, and is used, as `transformers` does.
+#[test]
+fn a_head_in_the_file_of_a_tied_model() {
+    let (same, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    with_head(same.path(), |_| {});
+    assert!(load(same.path()).unwrap().config().tie_embeddings);
+    with_head(other.path(), |head| head[..4].copy_from_slice(&1.5_f32.to_le_bytes()));
+    let untied = load(other.path()).unwrap();
+    assert!(!untied.config().tie_embeddings);
+    let batch = TokenBatch::left_padded(&[vec![3, 4]], 0);
+    let logits = |checkpoint: &Pretrained| {
+        host(checkpoint.model().logits(checkpoint.model().hidden(&batch).unwrap()))[0][1].clone()
+    };
+    let (tied, found) = (logits(&load(&folder("qwen3")).unwrap()), logits(&untied));
+    assert!(tied[0] != found[0] && tied[1..] == found[1..], "the head's first row is another");
+    untied.save(same.path()).unwrap();
+    assert_eq!(logits(&load(same.path()).unwrap()), found, "saved, it stays apart");
+}
+
+/// Configurations that were saved again have the kind of scaling under both of its names.
+#[test]
+fn both_names_of_the_scaling_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(folder("llama_biased_linear").join(file), dir.path().join(file)).unwrap();
+    }
+    with_config(dir.path(), "rope_parameters", serde_json::Value::Null);
+    with_config(dir.path(), "rope_theta", 10_000.0.into());
+    with_config(dir.path(), "mlp_bias", true.into());
+    let scaling = serde_json::json!({"type": "linear", "rope_type": "linear", "factor": 2.0});
+    with_config(dir.path(), "rope_scaling", scaling);
+    assert_eq!(load(dir.path()).unwrap().config(), load(&folder("llama_biased_linear")).unwrap().config());
+    with_config(dir.path(), "rope_scaling", serde_json::json!({"factor": 2.0}));
+    assert!(load(dir.path()).unwrap_err().to_string().contains("expected `rope_type`, got none"));
+}
+
+/// Padding and truncation that a tokenizer was last used with are not its own.
+#[test]
+fn a_tokenizer_forgets_how_it_was_last_called() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(folder("qwen3").join(file), dir.path().join(file)).unwrap();
+    }
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder("qwen3").join("tokenizer.json")).unwrap()).unwrap();
+    tokenizer["padding"] = serde_json::json!({"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": null,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": "w0"});
+    tokenizer["truncation"] =
+        serde_json::json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0});
+    fs::write(dir.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    assert_eq!(load(dir.path()).unwrap().encode("w3 w17 w5").unwrap(), [3, 17, 5]);
 }

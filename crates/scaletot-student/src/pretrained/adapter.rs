@@ -27,8 +27,8 @@ struct Published {
     peft_type: String,
     r: usize,
     lora_alpha: f64,
-    /// Names of projections, or paths of single ones.
-    target_modules: Vec<String>,
+    /// Names of projections or paths of single ones; or a pattern, and then those in the file are meant.
+    target_modules: Value,
     #[serde(default)]
     use_rslora: bool,
 }
@@ -49,9 +49,11 @@ impl Pretrained {
     /// [`Error::Corrupt`] for a tensor that is missing, superfluous or of another shape.
     pub fn with_adapter(&self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
-        let (config, modules) = read_config(&dir.join(CONFIG))?;
         let path = dir.join(WEIGHTS);
-        let model = read_factors(&self.model, &config, &modules, &files::read(&path)?, &path)?;
+        let bytes = files::read(&path)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::corrupt(&path, e))?;
+        let (config, modules) = read_config(&dir.join(CONFIG), &tensors)?;
+        let model = read_factors(&self.model, &config, &modules, &tensors, &path)?;
         Ok(Self { model, lora: Some(config), ..self.clone() })
     }
 
@@ -96,11 +98,12 @@ impl Pretrained {
 }
 
 /// The settings, and the modules that have adapters, as the file names them.
-fn read_config(path: &Path) -> Result<(LoraConfig, Vec<String>)> {
+fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Vec<String>)> {
     let json: Value = serde_json::from_slice(&files::read(path)?).map_err(|e| Error::corrupt(path, e))?;
     let set = |key: &str| match json.get(key) {
         None | Some(Value::Null | Value::Bool(false)) => None,
         Some(Value::Object(map)) if map.is_empty() => None,
+        Some(Value::Array(list)) if list.is_empty() => None,
         Some(Value::String(text)) if text == "none" => None,
         Some(other) => Some(other.to_string()),
     };
@@ -135,8 +138,23 @@ fn read_config(path: &Path) -> Result<(LoraConfig, Vec<String>)> {
         let (field, expected) = ("peft_type".to_owned(), "LORA".to_owned());
         return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got: found.peft_type });
     }
+    // Other ways to begin change the frozen weights as well, and the file's factors are for those.
+    let begun = json.get("init_lora_weights").unwrap_or(&Value::Null);
+    if !matches!(begun, Value::Null | Value::Bool(_)) && begun != "gaussian" && begun != "eva" {
+        let (field, expected) = ("init_lora_weights".to_owned(), "true, false, gaussian or eva".to_owned());
+        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got: begun.to_string() });
+    }
+    let modules: Vec<String> = match found.target_modules {
+        Value::String(_) => {
+            let adapted =
+                |name: &str| Some(name.strip_prefix(PREFIX)?.strip_suffix(".lora_A.weight")?.to_owned());
+            tensors.names().into_iter().filter_map(adapted).collect()
+        }
+        names => serde_json::from_value(names)
+            .map_err(|e| Error::corrupt(path, format!("`target_modules`: expected names, got {e}")))?,
+    };
     let mut targets = Vec::new();
-    for module in &found.target_modules {
+    for module in &modules {
         let Some(target) = LoraTarget::of(&format!("layer.{module}.weight")) else {
             let (field, expected) = ("target_modules".to_owned(), "projections of the layers".to_owned());
             return Err(Error::Unsupported {
@@ -153,7 +171,7 @@ fn read_config(path: &Path) -> Result<(LoraConfig, Vec<String>)> {
     let config =
         LoraConfig { rank: found.r, alpha: found.lora_alpha, rank_stabilised: found.use_rslora, targets };
     config.validate().map_err(|e| Error::corrupt(path, e))?;
-    Ok((config, found.target_modules))
+    Ok((config, modules))
 }
 
 /// The module that a weight is of.
@@ -170,10 +188,9 @@ fn read_factors(
     model: &CausalLm,
     config: &LoraConfig,
     modules: &[String],
-    bytes: &[u8],
+    tensors: &SafeTensors<'_>,
     path: &Path,
 ) -> Result<CausalLm> {
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| Error::corrupt(path, e))?;
     let mut left: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
     let mut wrong = None;
     let adapted = model.attach(config, |weight, [inputs, outputs]| {

@@ -19,40 +19,32 @@ struct Published {
     num_attention_heads: usize,
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
-    #[serde(default = "default_eps")]
-    rms_norm_eps: f64,
+    rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
     /// Up to version 4 of `transformers`.
     rope_scaling: Option<PublishedRope>,
     /// From version 5 on.
     rope_parameters: Option<PublishedRope>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
+    tie_word_embeddings: Option<bool>,
+    attention_bias: Option<bool>,
+    mlp_bias: Option<bool>,
     hidden_act: Option<String>,
-    #[serde(default)]
-    use_sliding_window: bool,
-    #[serde(default)]
-    layer_types: Vec<String>,
+    use_sliding_window: Option<bool>,
+    layer_types: Option<Vec<String>>,
     quantization_config: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct PublishedRope {
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The same under its older name; files that were saved again have both.
+    #[serde(rename = "type")]
+    kind: Option<String>,
     rope_theta: Option<f64>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
-}
-
-fn default_eps() -> f64 {
-    1e-6
 }
 
 /// The decoder that a `config.json` describes.
@@ -72,18 +64,19 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
     if let Some(activation) = found.hidden_act.as_deref().filter(|name| *name != "silu") {
         return unsupported("hidden_act", "silu", activation.to_owned());
     }
-    let windowed = found.layer_types.iter().find(|kind| *kind != "full_attention");
-    if found.use_sliding_window || windowed.is_some() {
+    let windowed = found.layer_types.iter().flatten().find(|kind| *kind != "full_attention");
+    if found.use_sliding_window == Some(true) || windowed.is_some() {
         let got = windowed.map_or("use_sliding_window", String::as_str);
         return unsupported("layer_types", "full attention in every layer", got.to_owned());
     }
     if found.quantization_config.is_some() {
         return unsupported("quantization_config", "weights in floating point", "quantised ones".to_owned());
     }
+    let (attention, mlp) = (found.attention_bias == Some(true), found.mlp_bias == Some(true));
     let (qkv_bias, output_bias, mlp_bias, qk_norm) = match found.model_type.as_str() {
         "qwen2" => (true, false, false, false),
-        "qwen3" => (found.attention_bias, found.attention_bias, false, true),
-        _ => (found.attention_bias, found.attention_bias, found.mlp_bias, false),
+        "qwen3" => (attention, attention, false, true),
+        _ => (attention, attention, mlp, false),
     };
     let rope = found.rope_parameters.as_ref().or(found.rope_scaling.as_ref());
     let theta = rope.and_then(|rope| rope.rope_theta).or(found.rope_theta).unwrap_or(10_000.0);
@@ -99,8 +92,8 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
         },
         d_ff: found.intermediate_size,
         rope: Rope { theta, scaling: rope.map_or(Ok(RopeScaling::None), |rope| scaling(rope, path))? },
-        rms_norm_eps: found.rms_norm_eps,
-        tie_embeddings: found.tie_word_embeddings,
+        rms_norm_eps: found.rms_norm_eps.unwrap_or(1e-6),
+        tie_embeddings: found.tie_word_embeddings == Some(true),
         qkv_bias,
         output_bias,
         mlp_bias,
@@ -111,13 +104,17 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
 }
 
 fn scaling(rope: &PublishedRope, path: &Path) -> Result<RopeScaling> {
+    let kind = rope.rope_type.as_deref().or(rope.kind.as_deref());
     let need = |value: Option<f64>, name: &str| {
-        let kind = rope.rope_type.as_deref().unwrap_or_default();
+        let kind = kind.unwrap_or_default();
         value.ok_or_else(|| {
             Error::corrupt(path, format!("rope of type `{kind}`: expected `{name}`, got none"))
         })
     };
-    match rope.rope_type.as_deref() {
+    match kind {
+        None if rope.factor.is_some() => {
+            Err(Error::corrupt(path, "rope with a `factor`: expected `rope_type`, got none"))
+        }
         None | Some("default") => Ok(RopeScaling::None),
         Some("linear") => Ok(RopeScaling::Linear { factor: need(rope.factor, "factor")? }),
         Some("llama3") => Ok(RopeScaling::Llama3 {

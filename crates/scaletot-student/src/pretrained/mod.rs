@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
+use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -21,6 +23,8 @@ use crate::weights;
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const WEIGHTS: &str = "model.safetensors";
+/// Whether the head is the transposed embedding, in `config.json`.
+const TIE: &str = "tie_word_embeddings";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// A decoder with published weights, and its tokenizer.
@@ -67,17 +71,27 @@ impl Pretrained {
     pub fn from_pretrained(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
-        let published: Value =
+        let mut published: Value =
             serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
-        let config = config::decoder(&published, &path)?;
+        let mut config = config::decoder(&published, &path)?;
         let path = dir.join(TOKENIZER);
-        let tokenizer = Tokenizer::from_bytes(files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let mut tokenizer =
+            Tokenizer::from_bytes(files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        // What a file keeps of the call that it was last used for.
+        tokenizer.with_padding(None).with_truncation(None).map_err(|e| Error::corrupt(&path, e))?;
+        let parts = parts(dir)?;
+        if config.tie_embeddings && has_other_head(&parts)? {
+            // As `transformers` has it: a head that was trained apart is used, whatever the configuration says.
+            tracing::warn!(dir = %dir.display(), "the head differs from the embedding and is not tied to it");
+            config.tie_embeddings = false;
+            published[TIE] = Value::Bool(false);
+        }
         let blank = CausalLm::blank(&config, &device.clone().without_autodiff())?;
         // Some files hold the tied head as well, and old ones the rotary frequencies.
         let surplus = |name: &str| {
             name.ends_with("rotary_emb.inv_freq") || config.tie_embeddings && name == "lm_head.weight"
         };
-        let model = weights::load(blank, &parts(dir)?, files::read, surplus)?;
+        let model = weights::load(blank, &parts, files::read, surplus)?;
         Ok(Self { model, config, tokenizer, published, lora: None })
     }
 
@@ -112,6 +126,23 @@ impl Pretrained {
         &self.model
     }
 
+    /// The same checkpoint with a model of the same shape, such as one that was trained on from this one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the model has another number of weights or tokens.
+    pub fn with_model(&self, model: &CausalLm) -> Result<Self> {
+        let sizes = |model: &CausalLm| [model.vocab_size(), model.merged().num_params()];
+        for ((what, expected), got) in
+            ["vocabulary", "weights of the model"].into_iter().zip(sizes(&self.model)).zip(sizes(model))
+        {
+            if expected != got {
+                return Err(Error::Shape { what, expected, got });
+            }
+        }
+        let lora = self.lora.clone().filter(|_| model.has_lora());
+        Ok(Self { model: model.valid(), lora, ..self.clone() })
+    }
+
     /// Its shape.
     #[must_use]
     pub fn config(&self) -> &DecoderConfig {
@@ -135,6 +166,19 @@ impl Pretrained {
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         self.tokenizer.decode(ids, true).map_err(|e| Error::Tokenizer { message: e.to_string() })
     }
+}
+
+/// Whether a file holds a head that is not the embedding.
+fn has_other_head(parts: &[PathBuf]) -> Result<bool> {
+    let (mut head, mut embedding) = (None, None);
+    for path in parts {
+        let bytes = files::read(path)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::corrupt(path, e))?;
+        let data = |name| tensors.tensor(name).ok().map(|view| view.data().to_vec());
+        head = head.or_else(|| data("lm_head.weight"));
+        embedding = embedding.or_else(|| data("model.embed_tokens.weight"));
+    }
+    Ok(head.is_some_and(|head| embedding.is_some_and(|embedding| head != embedding)))
 }
 
 /// The files that hold the weights.

@@ -38,7 +38,7 @@ pub struct OsipoConfig {
     /// Chains to sample for a user whose corpus chains all end in the same outcome-linked value; 0 for none.
     /// Default 4. With the `Policy` objective: the chains sampled for each user of a batch, at least 2.
     pub samples: usize,
-    /// Temperature of those samples. Default 1.
+    /// Temperature of those samples. Default 1, and nothing else with the `Policy` objective.
     pub temperature: f64,
     /// Steps on each batch of sampled chains with the `Policy` objective; the first has ratios of 1. Default 2.
     pub updates: usize,
@@ -117,6 +117,8 @@ impl OsipoConfig {
         check(self.tiers >= 2, "tiers", "at least 2 (zero and positive)", self.tiers)?;
         if matches!(self.loss.objective, Objective::Policy(_)) {
             check(self.samples >= 2, "samples", "at least 2 (a group for each user)", self.samples)?;
+            let own = self.temperature == 1.0;
+            check(own, "temperature", "1 (ratios are to the policy that sampled)", self.temperature)?;
         }
         let learned = self.loss.weights == SegmentWeights::Learned;
         check(
