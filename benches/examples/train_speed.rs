@@ -51,7 +51,7 @@ fn users() -> Result<ProfileTable, Box<dyn Error>> {
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let draw = (state >> 33) as usize;
-                if draw % 4 == 0 { "" } else { values[draw / 4 % 6].as_str() }
+                if draw.is_multiple_of(4) { "" } else { values[draw / 4 % 6].as_str() }
             })
             .collect();
         builder.push_text(user as i64, &cells)?;
