@@ -1,7 +1,7 @@
 //! How fast a student trains: useful tokens (padding not counted) per second of supervised fine-tuning, on the CPU.
 //!
 //! ```text
-//! RAYON_NUM_THREADS=1 cargo run --release -p scaletot-benches --example train_speed -- 128 4 target/train_speed.json
+//! RAYON_NUM_THREADS=1 cargo run --release -p scaletot-student --example train_speed -- 128 4 target/train_speed.json
 //! python benches/torch/train_speed.py target/train_speed.json --threads 1
 //! ```
 //!
