@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use scaletot_osipo::log_probs_from_host;
 
 use super::candidates::{Contest, chains_of, refer};
 use super::{Run, whole_mask};
@@ -9,8 +10,6 @@ use crate::decoder::CausalLm;
 use crate::error::Result;
 use crate::infer::Sampling;
 use crate::train::osipo::log_probs;
-
-use scaletot_osipo::log_probs_from_host;
 
 /// Users with chains sampled for them, and how likely these were.
 pub(super) struct Sampled {
