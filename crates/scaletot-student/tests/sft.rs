@@ -62,6 +62,35 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(a.infer(&all, &rows(60), 16).unwrap(), b.infer(&all, &rows(60), 16).unwrap());
 }
 
+/// A step over parts is the step over all of them, to rounding.
+#[test]
+fn gathering_a_gradient_changes_no_step() {
+    let all = table(70, 3);
+    let teacher = records(&all);
+    let mut config = quick();
+    (config.epochs, config.batch_size, config.dropout, config.field_dropout) = (3, 16, 0.0, 0.0);
+    let mut run = |micro_batch| {
+        config.micro_batch = micro_batch;
+        let (student, log) = sft(&student(&all, 5), &all, &rows(70), &teacher, &config, 5, &())?;
+        Ok::<_, Error>((student.infer(&all, &rows(70), 70)?, log))
+    };
+    let (whole, log) = run(None).unwrap();
+    for micro in [1, 5] {
+        let (parts, log_parts) = run(Some(micro)).unwrap();
+        assert_eq!(parts.chains, whole.chains);
+        for (a, b) in parts.posteriors.iter().zip(&whole.posteriors) {
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3));
+        }
+        for (a, b) in log_parts.epochs.iter().zip(&log.epochs) {
+            assert!(
+                (a.loss - b.loss).abs() < 1e-4 && (a.gradient_norm - b.gradient_norm).abs() < 1e-3,
+                "{a:?} {b:?}"
+            );
+        }
+    }
+    assert!(run(Some(0)).unwrap_err().to_string().contains("micro_batch"));
+}
+
 #[test]
 fn training_does_not_change_the_student_it_was_given() {
     let all = table(40, 4);

@@ -51,18 +51,40 @@ impl Optimiser {
         value: f64,
         epoch: usize,
     ) -> Result<(M, StepStats)> {
-        let check = |what, value: f64| {
-            let (stage, step) = (self.stage, self.steps + 1);
-            if value.is_finite() { Ok(()) } else { Err(Error::NonFinite { stage, epoch, step, what, value }) }
-        };
-        check("loss", value)?;
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &module);
+        let gradients = self.gradient(&module, loss, value, epoch)?;
+        self.update(module, gradients, epoch)
+    }
+
+    /// The gradient of `loss`, whose value the caller has read from the device already.
+    pub(super) fn gradient<M: Module>(
+        &self,
+        module: &M,
+        loss: &Tensor<1>,
+        value: f64,
+        epoch: usize,
+    ) -> Result<GradientsParams> {
+        self.check("loss", value, epoch)?;
+        Ok(GradientsParams::from_grads(loss.backward(), module))
+    }
+
+    /// Steps down a gradient.
+    pub(super) fn update<M: Module>(
+        &mut self,
+        module: M,
+        mut gradients: GradientsParams,
+        epoch: usize,
+    ) -> Result<(M, StepStats)> {
         let gradient_norm = global_norm(&module, &gradients)?;
-        check("gradient norm", gradient_norm)?;
+        self.check("gradient norm", gradient_norm, epoch)?;
         let clipped = self.clip_norm.is_some_and(|max| clip(&module, &mut gradients, gradient_norm, max));
         let rate = self.schedule.rate(self.steps);
         self.steps += 1;
         Ok((self.inner.step(rate, module, gradients), StepStats { rate, gradient_norm, clipped }))
+    }
+
+    fn check(&self, what: &'static str, value: f64, epoch: usize) -> Result<()> {
+        let (stage, step) = (self.stage, self.steps + 1);
+        if value.is_finite() { Ok(()) } else { Err(Error::NonFinite { stage, epoch, step, what, value }) }
     }
 }
 

@@ -23,6 +23,9 @@ pub struct SftConfig {
     pub epochs: usize,
     /// Users per step. Default 32.
     pub batch_size: usize,
+    /// Users computed at once: a step's gradient is gathered over parts of this many, so that memory bounds these and not
+    /// `batch_size`. Default `None`: all at once.
+    pub micro_batch: Option<usize>,
     /// Largest learning rate. Default 2e-3.
     pub learning_rate: f64,
     /// Decoupled weight decay. Default 0.01, PyTorch's.
@@ -68,6 +71,7 @@ impl Default for SftConfig {
         Self {
             epochs: 30,
             batch_size: 32,
+            micro_batch: None,
             learning_rate: 2e-3,
             weight_decay: 0.01,
             warmup: 0.05,
@@ -91,6 +95,8 @@ impl SftConfig {
     pub fn validate(&self) -> Result<()> {
         check(self.epochs > 0, "epochs", "a positive number", self.epochs)?;
         check(self.batch_size > 0, "batch_size", "a positive number", self.batch_size)?;
+        let parts = self.micro_batch.is_none_or(|users| users > 0);
+        check(parts, "micro_batch", "a positive number", 0)?;
         check(self.patience > 0, "patience", "a positive number", self.patience)?;
         check(
             finite_above(self.learning_rate, 0.0),

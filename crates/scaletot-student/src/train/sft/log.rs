@@ -80,10 +80,13 @@ pub(super) struct Means {
 }
 
 impl Means {
-    pub(super) fn add(&mut self, loss: &SftLoss, stats: &StepStats) {
+    pub(super) fn add(&mut self, loss: &SftLoss) {
         self.loss += loss.all * loss.weight;
         self.values += loss.values * loss.weight;
         self.weight += loss.weight;
+    }
+
+    pub(super) fn stepped(&mut self, stats: &StepStats) {
         self.norm += stats.gradient_norm;
         self.clipped += usize::from(stats.clipped);
         self.steps += 1;

@@ -7,6 +7,7 @@ mod loss;
 mod weight;
 
 use burn::module::Module;
+use burn::optim::GradientsAccumulator;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use scaletot_chain::ChainRecord;
@@ -106,11 +107,19 @@ impl Run<'_> {
             order.shuffle(&mut shuffle);
             let mut means = log::Means::default();
             for chunk in order.chunks(config.batch_size) {
-                let batch = self.batch(chunk, config.field_dropout, &mut fields);
-                let loss = batch.loss(&model, dropout.as_mut())?;
-                let (stepped, stats) = optimiser.step(model, &loss.loss, loss.all, epoch)?;
+                let weight: f64 = chunk.iter().map(|example| example.weight).sum();
+                let mut gradients = GradientsAccumulator::new();
+                for part in chunk.chunks(config.micro_batch.unwrap_or(config.batch_size)) {
+                    let batch = self.batch(part, config.field_dropout, &mut fields);
+                    let loss = batch.loss(&model, dropout.as_mut())?;
+                    // The step's loss is the mean of its parts' by the weights of their users.
+                    let share = loss.loss.clone().mul_scalar(loss.weight / weight);
+                    gradients.accumulate(&model, optimiser.gradient(&model, &share, loss.all, epoch)?);
+                    means.add(&loss);
+                }
+                let (stepped, stats) = optimiser.update(model, gradients.grads(), epoch)?;
                 model = stepped;
-                means.add(&loss, &stats);
+                means.stepped(&stats);
                 watch.step(epoch)?;
             }
             let plain = model.valid();
