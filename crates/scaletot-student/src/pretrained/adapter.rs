@@ -133,7 +133,7 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
         let (field, expected) = (key.to_owned(), "none".to_owned());
         return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got });
     }
-    let found = Published::deserialize(&json).map_err(|e| Error::corrupt(path, e))?;
+    let found: Published = serde_path_to_error::deserialize(&json).map_err(|e| Error::corrupt(path, e))?;
     if found.peft_type != "LORA" {
         let (field, expected) = ("peft_type".to_owned(), "LORA".to_owned());
         return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got: found.peft_type });
