@@ -53,7 +53,7 @@
 //!   [`osipo()`].
 //! - **Everything follows from seeds.** Weights, order, dropout and samples are drawn on the host from
 //!   streams of the caller's seed, never from a device's shared generator. The same seed gives the same run
-//!   on one backend.
+//!   on one backend, where that adds numbers up in one order: CPUs do, GPUs need not.
 //! - **`AdamW` is PyTorch's** (β = 0.9, 0.999; ε = 1e-8; decoupled decay), and gradients are clipped by their
 //!   global norm; Burn's own defaults and clipping differ.
 //!

@@ -116,7 +116,7 @@ fn sampled_chains_lead_to_the_better_ones() {
         let policy = PolicyConfig::default().with_process(process).with_baseline(baseline).with_kl(0.01);
         let loss = OsipoLossConfig::default().with_objective(Objective::Policy(policy));
         let mut config = quick_osipo(loss);
-        (config.samples, config.updates) = (6, 2);
+        (config.samples, config.updates, config.epochs) = (6, 2, 8);
         let (aligned, log) = world.run(&reference, &config).unwrap();
         let (first, best) = (log.held_out_advantage.unwrap(), log.best_epoch);
         assert!(best > 0, "{log:?}");
@@ -125,9 +125,23 @@ fn sampled_chains_lead_to_the_better_ones() {
         assert!(log.after.clipped.is_some() && log.after.kl > 0.0);
         let right = world.right(&aligned);
         assert!(right > before + 0.3, "process {process}: {before} to {right}");
-        let (_, again) = world.run(&reference, &config).unwrap();
-        assert_eq!(again, log, "the same seed, the same run");
     }
+}
+
+/// On a CPU: a GPU adds gradients up in an order of its own, and the least difference draws other chains.
+#[test]
+fn the_same_seed_samples_the_same_chains() {
+    if std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu") {
+        println!("skipped: not on a GPU");
+        return;
+    }
+    let world = world();
+    let reference = world.reference();
+    let loss = OsipoLossConfig::default().with_objective(Objective::Policy(PolicyConfig::default()));
+    let mut config = quick_osipo(loss);
+    (config.samples, config.epochs) = (3, 2);
+    let (_, log) = world.run(&reference, &config).unwrap();
+    assert_eq!(world.run(&reference, &config).unwrap().1, log);
 }
 
 #[test]
