@@ -114,8 +114,8 @@
 //!        ρ = π_θ / π_old of a token or of the chain,  d = ln π_θ − ln π_ref of a token
 //! ```
 //!
-//! `A_i` is made of the batch's advantages by [`GroupBaseline`]; a log-ratio above 60 (10 in 16-bit
-//! floats) counts as that. With one token per segment the
+//! `A_i` is made of the batch's advantages by [`GroupBaseline`]; a log-ratio above 60 (10 in
+//! f16) counts as that. With one token per segment the
 //! process part is PRIME's as the paper has it (Cui et al. 2025; its published code leaves the token itself out of the baseline
 //! instead of its chain's mean). With `λ_p = 0` it is GRPO (Shao et al. 2024) for [`GroupBaseline::Standardised`] and ratios of
 //! tokens, and RLOO (Ahmadian et al. 2024) with clipping, as TRL has it, for [`GroupBaseline::LeaveOneOut`] and ratios of chains.

@@ -186,12 +186,27 @@ fn patterns_and_empty_lists_are_read() {
 #[test]
 fn a_trained_model_comes_back() {
     let expected = expected("lora_some");
-    let base = load("llama").with_lora(&LoraConfig::default(), 1).unwrap();
+    let mut config = LoraConfig::default();
+    (config.rank, config.alpha, config.rank_stabilised) = (3, 4.0, true);
+    config.targets = vec![LoraTarget::Query, LoraTarget::Value, LoraTarget::Down];
+    let base = load("llama").with_lora(&config, 1).unwrap();
     let trained = load("llama").with_adapter(folder("lora_some")).unwrap();
     let back = base.with_model(trained.model()).unwrap();
-    assert!(worst(back.model(), &expected.sequences, &expected.left) < 1e-4);
-    let error = base.with_model(load("qwen3").model()).unwrap_err().to_string();
-    assert!(error.contains("expected"), "{error}");
+    let dir = tempfile::tempdir().unwrap();
+    back.save_adapter(dir.path()).unwrap();
+    let read = load("llama").with_adapter(dir.path()).unwrap();
+    assert!(worst(read.model(), &expected.sequences, &expected.left) < 1e-4);
+    config.rank = 8;
+    let wider = load("llama").with_lora(&config, 1).unwrap();
+    // What was not trained on from it would be written under settings that are not its own.
+    for (other, said) in [
+        (load("qwen3"), "adapted weights"),
+        (load("llama"), "adapted weights"),
+        (wider, "rank of the adapters"),
+    ] {
+        let error = base.with_model(other.model()).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 /// The trainer trains the adapters and leaves the frozen weights as they were, to the bit.

@@ -126,21 +126,23 @@ impl Pretrained {
         &self.model
     }
 
-    /// The same checkpoint with a model of the same shape, such as one that was trained on from this one.
+    /// The same checkpoint with a model that was trained on from it.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the model has another number of weights or tokens.
+    /// [`Error::Shape`] if the model has another number of weights, tokens or adapters, or adapters of another rank.
     pub fn with_model(&self, model: &CausalLm) -> Result<Self> {
-        let sizes = |model: &CausalLm| [model.vocab_size(), model.merged().num_params()];
-        for ((what, expected), got) in
-            ["vocabulary", "weights of the model"].into_iter().zip(sizes(&self.model)).zip(sizes(model))
-        {
+        let sizes = |model: &CausalLm| {
+            let adapters = model.adapters();
+            let rank = adapters.values().flatten().next().map_or(0, |a| a.dims()[1]);
+            [model.vocab_size(), adapters.len(), rank, model.num_params()]
+        };
+        let named = ["vocabulary", "adapted weights", "rank of the adapters", "parameters of the model"];
+        for ((what, expected), got) in named.into_iter().zip(sizes(&self.model)).zip(sizes(model)) {
             if expected != got {
                 return Err(Error::Shape { what, expected, got });
             }
         }
-        let lora = self.lora.clone().filter(|_| model.has_lora());
-        Ok(Self { model: model.valid(), lora, ..self.clone() })
+        Ok(Self { model: model.valid(), ..self.clone() })
     }
 
     /// Its shape.
