@@ -21,6 +21,11 @@ pub struct OsipoLoss {
 pub struct OsipoOutput {
     /// The loss, `[1]`; call `backward` on it.
     pub loss: Tensor<1>,
+    /// The objective alone, `[1]`, in the graph. A trainer that gathers gradients over parts of a batch weighs the parts' objectives by
+    /// their numbers of pairs or chains, and their SFT terms by their numbers of users.
+    pub objective: Tensor<1>,
+    /// The SFT term before its weight, `[1]`, in the graph; `None` if `λ_sft` is 0 or no user has a best chain.
+    pub sft: Option<Tensor<1>>,
     /// What to watch; still on the device until [`OsipoStats::read`].
     pub stats: OsipoStats,
 }
@@ -122,10 +127,10 @@ impl OsipoLoss {
         let stats = OsipoStats::collect(
             batch,
             &dropped,
-            Packed { loss: loss.clone(), objective, sft, clipped },
+            Packed { loss: loss.clone(), objective: objective.clone(), sft: sft.clone(), clipped },
             rewards,
         );
-        Ok(OsipoOutput { loss, stats })
+        Ok(OsipoOutput { loss, objective, sft, stats })
     }
 
     /// Negative log-likelihood of the best chains, over kept tokens.

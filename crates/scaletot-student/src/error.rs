@@ -89,29 +89,44 @@ pub enum Error {
         /// The user.
         user: UserId,
     },
-    /// Training left the numbers.
+    /// Training left the numbers, or its loss exploded.
     #[error(
-        "{stage}, epoch {epoch}, step {step}: the {what} is {value}; a lower learning rate or clip_norm may help"
+        "{stage}, epoch {epoch}, step {step}: expected a {what} of at most {bound}, got {value}; a lower learning rate or clip_norm may help{}",
+        left("; the last checkpoint before is", checkpoint.as_ref())
     )]
-    NonFinite {
+    Diverged {
         /// Which trainer.
         stage: &'static str,
         /// Epoch, from 1.
         epoch: usize,
         /// Optimiser step, from 1.
         step: usize,
-        /// Loss, gradient norm, held-out loss or held-out objective.
+        /// Loss, gradient norm or held-out value.
         what: &'static str,
         /// Its value.
         value: f64,
+        /// The largest size it may have.
+        bound: f64,
+        /// The checkpoint that is left.
+        checkpoint: Option<PathBuf>,
     },
-    /// The progress listener asked to stop; nothing is kept of a half-trained student.
-    #[error("{stage} was stopped in epoch {epoch}")]
+    /// The progress listener asked to stop.
+    #[error("{stage} was stopped in epoch {epoch}{}", left("; it goes on from", checkpoint.as_ref()))]
     Stopped {
         /// Which trainer.
         stage: &'static str,
         /// Epoch, from 1.
         epoch: usize,
+        /// The checkpoint from which the run goes on; without one, nothing is kept of a half-trained student.
+        checkpoint: Option<PathBuf>,
+    },
+    /// A training checkpoint of another run.
+    #[error("{path}: expected a checkpoint of this run, got one of a run with other {what}", path = path.display())]
+    OtherRun {
+        /// The file.
+        path: PathBuf,
+        /// What differs: `settings`, `seed`, `users` or `student`.
+        what: String,
     },
     /// A checkpoint of a kind that this crate does not compute.
     #[error("{path}, `{field}`: expected {expected}, got {got}", path = path.display())]
@@ -174,6 +189,11 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Says where a checkpoint is, if there is one.
+fn left(what: &str, checkpoint: Option<&PathBuf>) -> String {
+    checkpoint.map_or_else(String::new, |path| format!("{what} {}", path.display()))
 }
 
 impl Error {

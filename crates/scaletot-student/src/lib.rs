@@ -89,9 +89,9 @@ pub use lora::{LoraConfig, LoraTarget};
 pub use pretrained::Pretrained;
 pub use student::Student;
 pub use tokenizer::{ProfileTokenizer, TokenSequence};
-pub use train::Stop;
 pub use train::osipo::{ChainReward, OsipoConfig, OsipoEpoch, OsipoLog, osipo};
 pub use train::sft::{SftConfig, SftEpoch, SoftLabel, TrainLog, sft};
+pub use train::{Checkpoints, Stop};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

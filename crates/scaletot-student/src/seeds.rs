@@ -12,14 +12,10 @@ pub(crate) enum Purpose {
     Split = 1,
     /// Order of users in an epoch.
     Shuffle = 2,
-    /// Which fields are dropped.
-    Fields = 3,
-    /// Seed of the dropout masks.
-    Dropout = 4,
+    /// Seeds of the steps of an epoch: which fields and elements are dropped, which chains are sampled.
+    Steps = 3,
     /// Seed of chains that are sampled as candidates.
     Candidates = 5,
-    /// Seeds of the chains that are sampled in training.
-    Samples = 6,
     /// Seed of the chains that are sampled for held-out users.
     HeldOutSamples = 7,
 }
@@ -27,6 +23,12 @@ pub(crate) enum Purpose {
 /// The stream of `seed` for `purpose`.
 pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     numbered(seed, purpose as u64)
+}
+
+/// The stream of `seed` for `purpose` in one epoch, from 1: what an epoch draws does not depend on what was drawn before, so that a run
+/// can be taken up in it.
+pub(crate) fn of_epoch(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng {
+    numbered(seed, (epoch as u64) << 8 | purpose as u64)
 }
 
 /// The stream of `seed` with that number.

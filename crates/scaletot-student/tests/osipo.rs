@@ -5,11 +5,13 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{chain_schema, quick, record, student, table, truth};
+use common::{Listener, chain_schema, quick, record, student, table, truth};
 use scaletot_chain::ChainRecord;
 use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, SegmentWeights};
-use scaletot_profile::{ProfileTable, Segments};
-use scaletot_student::{ChainReward, Error, OsipoConfig, OsipoLog, Sampling, Student, osipo, sft};
+use scaletot_profile::{ProfileTable, Progress, Segments};
+use scaletot_student::{
+    ChainReward, Checkpoints, Error, OsipoConfig, OsipoLog, Sampling, Student, osipo, sft,
+};
 
 const USERS: usize = 180;
 
@@ -55,13 +57,23 @@ impl World {
             let World { table, records, rows, .. } = world();
             let mut config = quick();
             (config.epochs, config.label_mix) = (12, 1.0);
-            sft(&student(&table, 1), &table, &rows, &records, &config, 1, &()).unwrap().0
+            sft(&student(&table, 2), &table, &rows, &records, &config, 2, &()).unwrap().0
         });
         REFERENCE.clone()
     }
 
     fn run(&self, student: &Student, config: &OsipoConfig) -> Result<(Student, OsipoLog), Error> {
-        osipo(student, &self.table, &self.rows, &self.records, &self.outcomes, &self.segments, config, 5, &())
+        self.run_with(student, config, &())
+    }
+
+    fn run_with(
+        &self,
+        student: &Student,
+        config: &OsipoConfig,
+        progress: &dyn Progress,
+    ) -> Result<(Student, OsipoLog), Error> {
+        let Self { table, records, outcomes, rows, segments } = self;
+        osipo(student, table, rows, records, outcomes, segments, config, 5, progress)
     }
 
     /// Share of users whose greedy chain has the right spend.
@@ -142,6 +154,80 @@ fn the_same_seed_samples_the_same_chains() {
     (config.samples, config.epochs) = (3, 2);
     let (_, log) = world.run(&reference, &config).unwrap();
     assert_eq!(world.run(&reference, &config).unwrap().1, log);
+}
+
+#[test]
+fn an_interrupted_run_gives_what_an_uninterrupted_one_gives() {
+    if std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu") {
+        println!("skipped: not on a GPU");
+        return;
+    }
+    let world = world();
+    let reference = world.reference();
+    let dir = tempfile::tempdir().unwrap();
+    let policy = PolicyConfig::default();
+    for (name, objective, weights, batches) in [
+        ("learned", Objective::preference(0.1), SegmentWeights::Learned, 10),
+        ("policy", Objective::Policy(policy), SegmentWeights::Uniform, 20),
+    ] {
+        let loss = OsipoConfig::default().loss.with_objective(objective).with_weights(weights);
+        let mut config = quick_osipo(loss);
+        (config.epochs, config.samples) = (2, 2);
+        let (whole, log) = world.run(&reference, &config).unwrap();
+        config.checkpoints = Some(Checkpoints::at(dir.path().join(name)).every(3));
+        for stop_after in [2, batches / 2 + 2] {
+            let listener = Listener { stop_after, ..Listener::default() };
+            let error = world.run_with(&reference, &config, &listener).unwrap_err();
+            assert!(matches!(error, Error::Stopped { checkpoint: Some(_), .. }), "{error}");
+        }
+        let (resumed, resumed_log) = world.run(&reference, &config).unwrap();
+        assert_eq!(resumed_log, log);
+        let signals = |student: &Student| student.infer(&world.table, &[0, 1, 2], 3).unwrap();
+        assert_eq!(signals(&resumed), signals(&whole));
+    }
+}
+
+/// A step over parts of a batch is the step over all of it, for every objective.
+#[test]
+fn parts_of_a_batch_make_the_same_step() {
+    let world = world();
+    let reference = world.reference();
+    for (objective, weights) in [
+        (Objective::preference(0.1), SegmentWeights::Learned),
+        (Objective::Pointwise { temperature: None }, SegmentWeights::Entropy),
+        (Objective::Policy(PolicyConfig::default()), SegmentWeights::Uniform),
+    ] {
+        let loss = OsipoConfig::default().loss.with_objective(objective).with_weights(weights);
+        let mut config = quick_osipo(loss);
+        (config.epochs, config.samples, config.updates) = (1, 3, 1);
+        let mut run = |micro_batch| {
+            config.micro_batch = micro_batch;
+            world.run(&reference, &config).unwrap().1
+        };
+        let (whole, parts) = (run(Some(64)), run(Some(3)));
+        let (a, b) = (&whole.epochs[0], &parts.epochs[0]);
+        // Chains that are sampled may differ where the least of a difference decides.
+        let near = if matches!(objective, Objective::Policy(_)) { 0.05 } else { 1e-4 };
+        assert!((a.loss - b.loss).abs() < near, "{objective:?}: {a:?} {b:?}");
+        assert!((a.gradient_norm - b.gradient_norm).abs() < 10.0 * near, "{objective:?}: {a:?} {b:?}");
+    }
+}
+
+/// All tokens but the last state's are the same in all of a user's chains: only the last state can tell them apart.
+#[test]
+fn learned_weights_find_the_segment_that_tells_chains_apart() {
+    let world = world();
+    let reference = world.reference();
+    let loss = OsipoConfig::default().loss.with_weights(SegmentWeights::Learned);
+    let mut config = quick_osipo(loss);
+    (config.epochs, config.learning_rate) = (6, 1e-2);
+    let (_, log) = world.run(&reference, &config).unwrap();
+    let weights = log.segment_weights.unwrap();
+    assert!((weights.iter().sum::<f64>() - 3.0).abs() < 1e-4, "{weights:?}");
+    assert!(weights[2] > weights[0] && weights[2] > weights[1], "{weights:?}");
+    config.loss = OsipoConfig::default().loss;
+    config.epochs = 1;
+    assert_eq!(world.run(&reference, &config).unwrap().1.segment_weights, None);
 }
 
 #[test]

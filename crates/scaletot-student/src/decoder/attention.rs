@@ -66,7 +66,7 @@ impl Attention {
             _ => qkv.clone().narrow(1, 0, heads + kv),
         };
         let turned = context.rotary.apply(straight);
-        let q = turned.clone().narrow(1, 0, heads).mul_scalar(1.0 / (d_head as f64).sqrt());
+        let q = turned.clone().narrow(1, 0, heads);
         let k = turned.narrow(1, heads, kv);
         let v = qkv.narrow(1, heads + kv, kv);
         let (k, v) = match cache {
@@ -85,15 +85,16 @@ impl Attention {
 }
 
 /// What is added to the scores, `[rows, 1, len, past + len]`: 0 where query `past + i` sees key `j`, that is
-/// `j` is a real token and `j ≤ past + i`. `valid` is `[rows, past + len]`.
-pub(super) fn bias(valid: &[bool], rows: usize, past: usize, len: usize, device: &Device) -> Tensor<4> {
+/// both are of one sequence and `j ≤ past + i`. `sequence` is `[rows, past + len]`, see [`TokenBatch::sequence`](super::TokenBatch::sequence).
+pub(super) fn bias(sequence: &[u32], rows: usize, past: usize, len: usize, device: &Device) -> Tensor<4> {
     let keys = past + len;
-    let mut values = Vec::with_capacity(rows * len * keys);
-    for row in valid.chunks_exact(keys.max(1)).take(rows) {
-        for query in past..keys {
-            values.extend(
-                row.iter().enumerate().map(|(key, &real)| if real && key <= query { 0.0 } else { HIDDEN }),
-            );
+    let mut values = vec![HIDDEN; rows * len * keys];
+    for (row, of_row) in sequence.chunks_exact(keys.max(1)).take(rows).enumerate() {
+        for query in (past..keys).filter(|&query| of_row[query] > 0) {
+            let scores = &mut values[(row * len + query - past) * keys..][..keys];
+            for (score, number) in scores.iter_mut().zip(of_row).take(query + 1) {
+                *score = if *number == of_row[query] { 0.0 } else { HIDDEN };
+            }
         }
     }
     Tensor::from_data(TensorData::new(values, [rows, 1, len, keys]), device)

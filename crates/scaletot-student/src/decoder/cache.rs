@@ -35,7 +35,8 @@ impl LayerCache {
 pub struct KvCache {
     rows: usize,
     len: usize,
-    valid: Vec<bool>,
+    /// As [`TokenBatch::sequence`].
+    sequence: Vec<u32>,
     layers: Vec<LayerCache>,
 }
 
@@ -51,9 +52,10 @@ impl KvCache {
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
         let rows: Vec<usize> = rows.iter().copied().filter(|row| *row < self.rows).collect();
-        let valid = rows.iter().flat_map(|row| self.valid[row * self.len..(row + 1) * self.len].to_vec());
+        let sequence =
+            rows.iter().flat_map(|row| self.sequence[row * self.len..(row + 1) * self.len].to_vec());
         let layers = self.layers.iter().map(|layer| layer.select(&rows)).collect();
-        Self { rows: rows.len(), len: self.len, valid: valid.collect(), layers }
+        Self { rows: rows.len(), len: self.len, sequence: sequence.collect(), layers }
     }
 
     /// Number of positions held, padding included.
@@ -78,18 +80,18 @@ impl KvCache {
                 got: batch.rows(),
             });
         }
-        let mut valid = Vec::with_capacity(batch.rows() * (past + batch.len()));
+        let mut sequence = Vec::with_capacity(batch.rows() * (past + batch.len()));
         for row in 0..batch.rows() {
-            valid.extend_from_slice(&self.valid[row * past..(row + 1) * past]);
-            valid.extend_from_slice(&batch.valid()[row * batch.len()..(row + 1) * batch.len()]);
+            sequence.extend_from_slice(&self.sequence[row * past..(row + 1) * past]);
+            sequence.extend_from_slice(&batch.sequence()[row * batch.len()..(row + 1) * batch.len()]);
         }
-        (self.rows, self.len, self.valid) = (batch.rows(), past + batch.len(), valid);
+        (self.rows, self.len, self.sequence) = (batch.rows(), past + batch.len(), sequence);
         Ok(past)
     }
 
     /// `[rows, len]`.
-    pub(super) fn valid(&self) -> &[bool] {
-        &self.valid
+    pub(super) fn sequence(&self) -> &[u32] {
+        &self.sequence
     }
 
     pub(super) fn layer(&mut self, index: usize) -> &mut LayerCache {

@@ -6,9 +6,9 @@
 //! positions), Shazeer 2020 (`SwiGLU`), Ainslie et al. 2023 (grouped-query attention), Touvron et al. 2023
 //! (their combination).
 //!
-//! Batches may be padded on either side: padded keys are masked, and rotary attention only depends on
-//! differences of positions, so padding does not change the states of real tokens. The trainers pad on the
-//! left, which puts the chains of all rows in the same columns.
+//! Batches may be padded on either side, and a row may hold several sequences: a token sees those of its own sequence alone, and
+//! rotary attention only depends on differences of positions, so neither padding nor packing changes the states of real tokens. The
+//! trainers pack; decoding pads on the left, which puts the chains of all rows in the same columns.
 
 mod attention;
 mod batch;
@@ -50,6 +50,9 @@ pub struct CausalLm {
     /// Rotary frequencies, of each pair of a head.
     #[module(skip)]
     frequencies: Vec<f64>,
+    /// Numbers of query heads and of key and value heads.
+    #[module(skip)]
+    heads: [usize; 2],
 }
 
 impl CausalLm {
@@ -76,7 +79,8 @@ impl CausalLm {
             norm: init.norm(config.d_model),
         };
         let lm_head = (!config.tie_embeddings).then(|| init.linear(config.d_model, vocab_size, 1.0, false));
-        Ok(Self { model, lm_head, frequencies: config.rope.frequencies(config.d_head) })
+        let heads = [config.n_heads, config.n_kv_heads];
+        Ok(Self { model, lm_head, frequencies: config.rope.frequencies(config.d_head), heads })
     }
 
     /// Number of tokens the model knows.
@@ -97,13 +101,22 @@ impl CausalLm {
     /// # Errors
     /// [`Error::Token`] for an id outside the vocabulary.
     pub fn hidden(&self, batch: &TokenBatch) -> Result<Tensor<3>> {
-        self.run(batch, None, None)
+        Ok(self.model.norm.forward(self.residual(batch, None, None)?))
     }
 
-    /// As [`hidden`](Self::hidden) for training: elements are dropped after the embedding and after each
-    /// block.
-    pub(crate) fn hidden_with_dropout(&self, batch: &TokenBatch, dropout: &mut Dropout) -> Result<Tensor<3>> {
-        self.run(batch, None, Some(dropout))
+    /// Hidden states `[n, d]` at some positions in [`TokenBatch::ids`], for training: elements are dropped after the embedding and
+    /// after each block.
+    pub(crate) fn hidden_at(
+        &self,
+        batch: &TokenBatch,
+        positions: Vec<i64>,
+        dropout: Option<&mut Dropout>,
+    ) -> Result<Tensor<2>> {
+        let x = self.residual(batch, None, dropout)?;
+        let [rows, len, d] = x.dims();
+        let positions = TensorData::new(positions.clone(), [positions.len()]);
+        let positions = Tensor::<1, Int>::from_data(positions, &self.device().without_autodiff());
+        Ok(self.model.norm.forward(x.reshape([rows * len, d]).select(0, positions)))
     }
 
     /// Hidden states of `batch` as the continuation of what `cache` holds; the cache then holds it too.
@@ -113,13 +126,18 @@ impl CausalLm {
     /// [`Error::Token`] for an id outside the vocabulary, [`Error::Shape`] if the batch has not the cache's
     /// rows.
     pub fn hidden_cached(&self, batch: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<3>> {
-        self.run(batch, Some(cache), None)
+        Ok(self.model.norm.forward(self.residual(batch, Some(cache), None)?))
     }
 
     /// Logits over the vocabulary, `[rows, len, vocab]`, of hidden states `[rows, len, d]`.
     #[must_use]
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         linear(hidden, self.head(), None)
+    }
+
+    /// The same of states `[n, d]`: `[n, vocab]`.
+    pub(crate) fn logits_at(&self, hidden: Tensor<2>) -> Tensor<2> {
+        hidden.matmul(self.head())
     }
 
     /// Logits `[n, count]` of the `count` consecutive tokens from `first`, of hidden states `[n, d]`: what a
@@ -140,7 +158,8 @@ impl CausalLm {
         }
     }
 
-    fn run(
+    /// The residual stream after the last layer, `[rows, len, d]`.
+    fn residual(
         &self,
         batch: &TokenBatch,
         mut cache: Option<&mut KvCache>,
@@ -155,20 +174,20 @@ impl CausalLm {
             Some(cache) => cache.extend(batch)?,
             None => 0,
         };
-        let valid = cache.as_deref().map_or(batch.valid(), KvCache::valid);
+        let sequence = cache.as_deref().map_or(batch.sequence(), KvCache::sequence);
         let device = self.device().without_autodiff();
         let ids = batch.ids().iter().map(|&id| id as i64).collect::<Vec<_>>();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device);
         let context = Context {
-            rotary: Rotary::new(past, len, &self.frequencies, &device),
-            bias: attention::bias(valid, rows, past, len, &device),
+            rotary: Rotary::new(past, len, &self.frequencies, self.heads, &device),
+            bias: attention::bias(sequence, rows, past, len, &device),
         };
         let mut x = drop_some(self.model.embed_tokens.forward(ids), &mut dropout);
         for (index, layer) in self.model.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| cache.layer(index));
             x = layer.forward(x, &context, cache, &mut dropout);
         }
-        Ok(self.model.norm.forward(x))
+        Ok(x)
     }
 }
 

@@ -52,6 +52,29 @@ proptest! {
         prop_assert!(left.iter().flatten().all(|x| x.is_finite()));
     }
 
+    /// Nor does packing: a row's other sequences are not seen.
+    #[test]
+    fn neighbours_in_a_row_are_invisible(
+        sequences in prop::collection::vec(prop::collection::vec(1u32..VOCAB as u32, 1..9), 1..6),
+    ) {
+        let model = model(4);
+        let (batch, starts) = TokenBatch::packed(&sequences, 0);
+        let longest = sequences.iter().map(Vec::len).max().unwrap();
+        prop_assert_eq!(batch.len(), longest);
+        prop_assert!(batch.rows() <= sequences.len());
+        let real = batch.valid().iter().filter(|real| **real).count();
+        prop_assert_eq!(real, sequences.iter().map(Vec::len).sum::<usize>());
+        let packed = states(&model, &batch);
+        for (sequence, start) in sequences.iter().zip(starts) {
+            prop_assert_eq!(&batch.ids()[start..start + sequence.len()], sequence.as_slice());
+            let alone = states(&model, &TokenBatch::left_padded(&[sequence], 0));
+            for (i, state) in alone.iter().enumerate() {
+                prop_assert!(close(state, &packed[start + i]));
+            }
+        }
+        prop_assert!(packed.iter().flatten().all(|x| x.is_finite()));
+    }
+
     /// A token's state does not depend on later tokens.
     #[test]
     fn the_future_is_unseen(
@@ -140,8 +163,8 @@ fn attention_equals_a_plain_loop() {
         let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
         let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
         let context = Context {
-            rotary: Rotary::new(0, len, &tiny().rope.frequencies(width), &device),
-            bias: attention::bias(&vec![true; len], 1, 0, len, &device),
+            rotary: Rotary::new(0, len, &tiny().rope.frequencies(width), [heads, kv_heads], &device),
+            bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
         let got = attention.forward(input, &context, None).try_into_vec_as::<f32>().unwrap();
         let expected = reference::attention(&attention, &x, len, d, heads, kv_heads, width);
@@ -155,17 +178,19 @@ fn attention_equals_a_plain_loop() {
 #[test]
 fn rotary_turns_pairs_and_keeps_lengths() {
     let device = Device::default();
-    let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 1, 1, 4]), &device);
-    let turned =
-        Rotary::new(3, 1, &Rope { theta: 100.0, scaling: RopeScaling::None }.frequencies(4), &device)
-            .apply(x)
-            .try_into_vec_as::<f32>()
-            .unwrap();
+    // A query and a key.
+    let x = [1.0f32, 2.0, 3.0, 4.0].repeat(2);
+    let x = Tensor::<4>::from_data(TensorData::new(x, [1, 2, 1, 4]), &device);
+    let frequencies = Rope { theta: 100.0, scaling: RopeScaling::None }.frequencies(4);
+    let turned = Rotary::new(3, 1, &frequencies, [1, 1], &device).apply(x).try_into_vec_as::<f32>().unwrap();
+    let (query, key) = turned.split_at(4);
     for (i, angle) in [(0, 3.0f64), (1, 3.0 * 100f64.powf(-0.5))] {
         let (a, b) = ([1.0, 2.0][i], [3.0, 4.0][i]);
-        assert!((f64::from(turned[i]) - (a * angle.cos() - b * angle.sin())).abs() < 1e-5);
-        assert!((f64::from(turned[i + 2]) - (b * angle.cos() + a * angle.sin())).abs() < 1e-5);
+        assert!((f64::from(key[i]) - (a * angle.cos() - b * angle.sin())).abs() < 1e-5);
+        assert!((f64::from(key[i + 2]) - (b * angle.cos() + a * angle.sin())).abs() < 1e-5);
     }
+    // 1 / √4.
+    assert!(query.iter().zip(key).all(|(q, k)| (2.0 * q - k).abs() < 1e-5), "{turned:?}");
 }
 
 #[test]

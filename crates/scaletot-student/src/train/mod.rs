@@ -1,13 +1,17 @@
 //! Training: what SFT and OSIPO share, and the two trainers.
 
+mod checkpoint;
 mod clip;
 mod early;
 pub(crate) mod osipo;
+pub(crate) mod parts;
+mod run;
 mod schedule;
 pub(crate) mod sft;
 mod split;
 mod step;
 
+pub use checkpoint::Checkpoints;
 use scaletot_profile::Progress;
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +35,21 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn start(progress: &'a dyn Progress, stage: &'static str, steps: usize) -> Self {
+    /// Of `steps`, some of which may be done.
+    fn start(progress: &'a dyn Progress, stage: &'static str, steps: usize, done: usize) -> Self {
         progress.start(stage, steps as u64);
+        progress.advance(done as u64);
         Self { progress, stage }
     }
 
     /// One step of `epoch` is done; an error if the listener wants to stop.
     fn step(&self, epoch: usize) -> Result<()> {
         self.progress.advance(1);
-        if self.progress.stopped() { Err(Error::Stopped { stage: self.stage, epoch }) } else { Ok(()) }
+        if self.progress.stopped() {
+            Err(Error::Stopped { stage: self.stage, epoch, checkpoint: None })
+        } else {
+            Ok(())
+        }
     }
 
     fn message(&self, text: &str) {

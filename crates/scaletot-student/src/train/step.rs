@@ -1,8 +1,7 @@
 //! One optimiser step.
 
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, OptimizerRecord};
 
 use super::clip::{clip, global_norm};
 use super::schedule::Schedule;
@@ -16,8 +15,13 @@ pub(super) struct Optimiser {
     inner: ModuleOptimizer,
     schedule: Schedule,
     clip_norm: Option<f64>,
+    /// A loss beyond this many times the first one's size, or beyond this many nats, ends the run.
+    explosion: f64,
     stage: &'static str,
     steps: usize,
+    first_loss: Option<f64>,
+    /// The present epoch, from 1.
+    pub(super) epoch: usize,
 }
 
 /// What a step was like.
@@ -34,57 +38,57 @@ impl Optimiser {
         schedule: Schedule,
         weight_decay: f64,
         clip_norm: Option<f64>,
+        explosion: f64,
     ) -> Self {
         let config = AdamWConfig::new()
             .with_beta_1(0.9)
             .with_beta_2(0.999)
             .with_epsilon(1e-8)
             .with_weight_decay(weight_decay as f32);
-        Self { inner: config.init(), schedule, clip_norm, stage, steps: 0 }
+        let (inner, steps, first_loss, epoch) = (config.init(), 0, None, 1);
+        Self { inner, schedule, clip_norm, explosion, stage, steps, first_loss, epoch }
     }
 
-    /// Steps down the gradient of `loss`, whose value the caller has read from the device already.
+    /// Steps down a gradient. `loss` is what it is the gradient of.
     pub(super) fn step<M: Module>(
         &mut self,
         module: M,
-        loss: &Tensor<1>,
-        value: f64,
-        epoch: usize,
-    ) -> Result<(M, StepStats)> {
-        let gradients = self.gradient(&module, loss, value, epoch)?;
-        self.update(module, gradients, epoch)
-    }
-
-    /// The gradient of `loss`, whose value the caller has read from the device already.
-    pub(super) fn gradient<M: Module>(
-        &self,
-        module: &M,
-        loss: &Tensor<1>,
-        value: f64,
-        epoch: usize,
-    ) -> Result<GradientsParams> {
-        self.check("loss", value, epoch)?;
-        Ok(GradientsParams::from_grads(loss.backward(), module))
-    }
-
-    /// Steps down a gradient.
-    pub(super) fn update<M: Module>(
-        &mut self,
-        module: M,
         mut gradients: GradientsParams,
-        epoch: usize,
+        loss: f64,
     ) -> Result<(M, StepStats)> {
+        let first = *self.first_loss.get_or_insert(loss);
+        self.check("loss", loss, self.explosion * first.abs().max(1.0))?;
         let gradient_norm = global_norm(&module, &gradients)?;
-        self.check("gradient norm", gradient_norm, epoch)?;
+        self.check("gradient norm", gradient_norm, f64::INFINITY)?;
         let clipped = self.clip_norm.is_some_and(|max| clip(&module, &mut gradients, gradient_norm, max));
         let rate = self.schedule.rate(self.steps);
         self.steps += 1;
         Ok((self.inner.step(rate, module, gradients), StepStats { rate, gradient_norm, clipped }))
     }
 
-    fn check(&self, what: &'static str, value: f64, epoch: usize) -> Result<()> {
-        let (stage, step) = (self.stage, self.steps + 1);
-        if value.is_finite() { Ok(()) } else { Err(Error::NonFinite { stage, epoch, step, what, value }) }
+    /// An error unless `value` is a number whose size is at most `bound`.
+    pub(super) fn check(&self, what: &'static str, value: f64, bound: f64) -> Result<()> {
+        if value.is_finite() && value.abs() <= bound {
+            return Ok(());
+        }
+        let (stage, epoch, step, checkpoint) = (self.stage, self.epoch, self.steps + 1, None);
+        Err(Error::Diverged { stage, epoch, step, what, value, bound, checkpoint })
+    }
+
+    /// The moments of all weights.
+    pub(super) fn record(&self) -> OptimizerRecord {
+        self.inner.to_record()
+    }
+
+    /// Steps so far, and the first loss.
+    pub(super) fn position(&self) -> (usize, Option<f64>) {
+        (self.steps, self.first_loss)
+    }
+
+    /// Takes up what [`record`](Self::record) and [`position`](Self::position) gave.
+    pub(super) fn load(&mut self, record: OptimizerRecord, steps: usize, first_loss: Option<f64>) {
+        self.inner = self.inner.clone().load_record(record);
+        (self.steps, self.first_loss) = (steps, first_loss);
     }
 }
 
@@ -92,7 +96,7 @@ impl Optimiser {
 mod tests {
     use burn::module::Param;
     use burn::nn::Linear;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::{Device, Tensor, TensorData};
 
     use super::*;
 
@@ -101,10 +105,11 @@ mod tests {
         Linear { weight: Param::from_data(TensorData::new(vec![weight], [1, 1]), &device), bias: None }
     }
 
-    /// `loss = x · w`, so the gradient is `x`.
-    fn loss(linear: &Linear, x: f32) -> Tensor<1> {
+    /// Of `x · w`, which is `x`.
+    fn gradient(linear: &Linear, x: f32) -> GradientsParams {
         let device = Device::default().autodiff();
-        linear.forward(Tensor::<2>::from_data(TensorData::new(vec![x], [1, 1]), &device)).sum()
+        let loss = linear.forward(Tensor::<2>::from_data(TensorData::new(vec![x], [1, 1]), &device)).sum();
+        GradientsParams::from_grads(loss.backward(), linear)
     }
 
     /// Against the update rule in PyTorch's documentation of `torch.optim.AdamW`, in f64.
@@ -112,12 +117,12 @@ mod tests {
     fn the_update_is_pytorchs() {
         let (lr, decay, [b1, b2]) = (0.05, 0.01, [0.9f64, 0.999]);
         let schedule = Schedule { peak: lr, warmup_steps: 0, total_steps: 1, floor: 1.0 };
-        let mut optimiser = Optimiser::new("test", schedule, decay, None);
+        let mut optimiser = Optimiser::new("test", schedule, decay, None, 10.0);
         let mut module = linear(0.7);
         let (mut w, mut m, mut v) = (f64::from(0.7f32), 0.0, 0.0);
         for (t, g) in [(1, 1e-4f32), (2, -3e-5), (3, 2.0), (4, 1e-6)] {
-            let loss = loss(&module, g);
-            module = optimiser.step(module, &loss, 0.0, 1).unwrap().0;
+            let gradient = gradient(&module, g);
+            module = optimiser.step(module, gradient, 0.0).unwrap().0;
             let g = f64::from(g);
             w *= 1.0 - lr * decay;
             m = b1 * m + (1.0 - b1) * g;
@@ -130,20 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_stops_with_its_place() {
+    fn what_is_not_finite_or_explodes_stops_with_its_place() {
         let schedule = Schedule::new(0.1, 0.0, 10);
-        let mut optimiser = Optimiser::new("SFT", schedule, 0.0, Some(1.0));
+        let mut optimiser = Optimiser::new("SFT", schedule, 0.0, Some(1.0), 10.0);
         let module = linear(1.0);
-        let good = loss(&module, 1.0);
-        let (module, stats) = optimiser.step(module, &good, 1.0, 1).unwrap();
+        let good = gradient(&module, 1.0);
+        let (module, stats) = optimiser.step(module, good, -2.0).unwrap();
         assert!((stats.gradient_norm - 1.0).abs() < 1e-6 && stats.rate == 0.1);
-        let bad = loss(&module, f32::INFINITY);
-        let error = optimiser.step(module.clone(), &bad, 1.0, 2).unwrap_err();
-        assert!(
-            matches!(error, Error::NonFinite { epoch: 2, step: 2, what: "gradient norm", .. }),
-            "{error}"
-        );
-        let error = optimiser.step(module, &good, f64::NAN, 3).unwrap_err();
-        assert!(matches!(error, Error::NonFinite { epoch: 3, what: "loss", .. }), "{error}");
+        optimiser.epoch = 2;
+        let mut step = |x, loss| optimiser.step(module.clone(), gradient(&module, x), loss);
+        let error = step(f32::INFINITY, 1.0).unwrap_err();
+        assert!(matches!(error, Error::Diverged { epoch: 2, step: 2, what: "gradient norm", .. }), "{error}");
+        for bad in [f64::NAN, f64::INFINITY, 20.1, -20.1] {
+            let error = step(1.0, bad).unwrap_err();
+            assert!(matches!(error, Error::Diverged { what: "loss", bound: 20.0, .. }), "{error}");
+        }
+        assert!(step(1.0, 19.9).is_ok());
     }
 }

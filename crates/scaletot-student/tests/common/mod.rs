@@ -2,11 +2,15 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code, which clippy only sees inside of tests")]
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Constraint, Reason, StateDef, Step, Verdict};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
+use scaletot_profile::{
+    FieldSpec, ProfileSchema, ProfileTable, Progress, TableBuilder, UnknownPolicy, Value,
+};
 use scaletot_student::{SftConfig, Student, StudentConfig};
 
 /// Taste is decided by the colour, need by the income, spend by both; high spend is forbidden at low need.
@@ -103,4 +107,31 @@ pub fn quick() -> SftConfig {
     (config.epochs, config.batch_size, config.learning_rate) = (12, 16, 1e-2);
     (config.dropout, config.field_dropout) = (0.0, 0.0);
     config
+}
+
+/// Counts what it is told, and stops after some steps.
+#[derive(Default)]
+pub struct Listener {
+    pub steps: AtomicU64,
+    pub total: AtomicU64,
+    pub finished: AtomicBool,
+    pub stop_after: u64,
+}
+
+impl Progress for Listener {
+    fn start(&self, _what: &str, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn advance(&self, n: u64) {
+        self.steps.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop_after > 0 && self.steps.load(Ordering::Relaxed) >= self.stop_after
+    }
 }

@@ -5,14 +5,17 @@ use scaletot_osipo::advantage::SegmentMoments;
 use scaletot_osipo::reward::{OutcomeReward, TierAgreement, Tiers};
 use scaletot_profile::{ProfileTable, Segments};
 
+use serde::Serialize;
+
 use super::config::{ChainReward, OsipoConfig};
 use super::log_probs;
+use crate::decoder::CausalLm;
 use crate::error::Result;
 use crate::infer::Sampling;
 use crate::student::Student;
 
 /// A user with two or more chains to compare.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Contest {
     pub(super) row: usize,
     pub(super) user_segment: usize,
@@ -30,6 +33,8 @@ pub(super) struct Contest {
     pub(super) advantages: Vec<f64>,
     /// `ln π_ref` of each chain's values, `[chains, K]`.
     pub(super) reference: Vec<f32>,
+    /// `ln π_old` of each chain's values, `[chains, K]`, if the chains were sampled from the policy in training.
+    pub(super) sampled: Vec<f32>,
 }
 
 impl Contest {
@@ -54,7 +59,7 @@ impl Contest {
         };
         let posterior = record.posterior.get(last).filter(|p| p.iter().sum::<f64>() > 0.0);
         let outcome_state = posterior.cloned().unwrap_or_else(|| best.steps()[last].distribution.clone());
-        let (user_segment, advantages, reference) = (segments.of(row), vec![], vec![]);
+        let (user_segment, advantages, reference, sampled) = (segments.of(row), vec![], vec![], vec![]);
         Some(Self {
             row,
             user_segment,
@@ -65,6 +70,7 @@ impl Contest {
             outcome_state,
             advantages,
             reference,
+            sampled,
         })
     }
 
@@ -76,6 +82,12 @@ impl Contest {
     /// Whether two of the chains have different advantages.
     pub(super) fn is_decided(&self) -> bool {
         self.advantages.windows(2).any(|pair| pair[0] != pair[1])
+    }
+
+    /// Pairs of chains with different advantages.
+    pub(super) fn decided_pairs(&self) -> usize {
+        let of = |(at, a): (usize, &f64)| self.advantages[at + 1..].iter().filter(|b| a != *b).count();
+        self.advantages.iter().enumerate().map(of).sum()
     }
 }
 
@@ -182,20 +194,30 @@ impl FittedReward {
 
 /// Computes the reference's log-probabilities, once for the run.
 pub(super) fn refer(student: &Student, table: &ProfileTable, contests: &mut [Contest]) -> Result<()> {
-    let states = student.chain_schema().len();
-    let chains = chains_of(contests);
-    let log_probs = log_probs::on_host(student, student.model(), table, &chains, 256)?;
-    let mut rest = log_probs.as_slice();
-    for contest in contests {
-        let (own, others) = rest.split_at(contest.chains.len() * states);
-        contest.reference = own.to_vec();
-        rest = others;
-    }
+    let log_probs = log_probs_of(student, student.model(), table, contests)?;
+    contests.iter_mut().zip(log_probs).for_each(|(contest, own)| contest.reference = own);
     Ok(())
 }
 
+/// The log-probabilities of each contest's chains under a model, `[chains, K]`.
+pub(super) fn log_probs_of(
+    student: &Student,
+    model: &CausalLm,
+    table: &ProfileTable,
+    contests: &[Contest],
+) -> Result<Vec<Vec<f32>>> {
+    let states = student.chain_schema().len();
+    let log_probs = log_probs::on_host(student, model, table, &chains_of(contests), 256)?;
+    let mut rest = log_probs.as_slice();
+    let own = contests.iter().map(|contest| {
+        let (own, others) = rest.split_at(contest.chains.len() * states);
+        rest = others;
+        own.to_vec()
+    });
+    Ok(own.collect())
+}
+
 /// Every chain with the row of its user, in order.
-pub(super) fn chains_of<'a, C: std::borrow::Borrow<Contest>>(contests: &'a [C]) -> Vec<(usize, &'a [u16])> {
-    let chains = |c: &'a C| c.borrow().chains.iter().map(|chain| (c.borrow().row, chain.as_slice()));
-    contests.iter().flat_map(chains).collect()
+pub(super) fn chains_of(contests: &[Contest]) -> Vec<(usize, &[u16])> {
+    contests.iter().flat_map(|c| c.chains.iter().map(|chain| (c.row, chain.as_slice()))).collect()
 }

@@ -1,11 +1,12 @@
 //! Options of OSIPO.
 
 use scaletot_osipo::reward::OutcomeRewardConfig;
-use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
+use scaletot_osipo::{Objective, OsipoLossConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
 use crate::error::Result;
+use crate::train::Checkpoints;
 
 /// Options of [`osipo`](crate::osipo), unchecked until it is called or [`validate`](Self::validate) is.
 ///
@@ -46,6 +47,8 @@ pub struct OsipoConfig {
     pub epochs: usize,
     /// Users per step, each with all its candidates. Default 32.
     pub batch_users: usize,
+    /// Users computed at once, as [`SftConfig::micro_batch`](crate::SftConfig::micro_batch). Default `None`.
+    pub micro_batch: Option<usize>,
     /// Largest learning rate. Default 3e-4.
     pub learning_rate: f64,
     /// Decoupled weight decay. Default 0: the reference already holds the weights.
@@ -60,6 +63,12 @@ pub struct OsipoConfig {
     pub validation_share: f64,
     /// Epochs without a lower held-out objective after which training stops. Default 4.
     pub patience: usize,
+    /// A loss of more than this many times the first step's size, or than this many if that is more, ends training with
+    /// [`Error::Diverged`](crate::Error::Diverged). Default 10.
+    pub explosion: f64,
+    /// Where the run keeps its checkpoint, so that it can be taken up again; it is no part of the saved settings. Default `None`: nowhere.
+    #[serde(skip)]
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// What makes a chain good for a user whose outcome is known.
@@ -93,12 +102,15 @@ impl Default for OsipoConfig {
             updates: 2,
             epochs: 15,
             batch_users: 32,
+            micro_batch: None,
             learning_rate: 3e-4,
             weight_decay: 0.0,
             warmup: 0.05,
             clip_norm: Some(1.0),
             validation_share: 0.15,
             patience: 4,
+            explosion: 10.0,
+            checkpoints: None,
         }
     }
 }
@@ -120,13 +132,11 @@ impl OsipoConfig {
             let own = self.temperature == 1.0;
             check(own, "temperature", "1 (ratios are to the policy that sampled)", self.temperature)?;
         }
-        let learned = self.loss.weights == SegmentWeights::Learned;
-        check(
-            !learned,
-            "loss.weights",
-            "uniform, by entropy or given (this trainer learns none)",
-            "learned",
-        )?;
+        if let Some(users) = self.micro_batch {
+            check(users > 0, "micro_batch", "a positive number", users)?;
+        }
+        let explosion = self.explosion;
+        check(finite_above(explosion, 1.0), "explosion", "a finite number above 1", explosion)?;
         check(self.updates > 0, "updates", "a positive number", self.updates)?;
         check(self.epochs > 0, "epochs", "a positive number", self.epochs)?;
         check(self.batch_users > 0, "batch_users", "a positive number", self.batch_users)?;
@@ -173,7 +183,8 @@ mod tests {
         assert!(broken(|c| c.validation_share = 1.0).contains("validation_share"));
         assert!(broken(|c| c.loss.beta = 0.0).contains("beta"));
         assert!(broken(|c| c.updates = 0).contains("updates"));
-        assert!(broken(|c| c.loss.weights = SegmentWeights::Learned).contains("learned"));
+        assert!(broken(|c| c.explosion = 1.0).contains("explosion"));
+        assert!(broken(|c| c.micro_batch = Some(0)).contains("micro_batch"));
         let on_policy = |c: &mut OsipoConfig| {
             (c.loss.objective, c.samples) = (Objective::Policy(Default::default()), 1);
         };

@@ -6,6 +6,7 @@ use scaletot_osipo::OsipoReport;
 use serde::{Deserialize, Serialize};
 
 use crate::train::Stop;
+use crate::train::step::StepStats;
 
 /// The course of an OSIPO run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct OsipoLog {
     /// Mean advantage of chains sampled for held-out users before the first step, with the `Policy` objective; `None` otherwise.
     #[serde(default)]
     pub held_out_advantage: Option<f64>,
+    /// The weights of the chain segments under which the run ended, K values with the sum K; `None` if none are learned.
+    #[serde(default)]
+    pub segment_weights: Option<Vec<f64>>,
     /// One entry per epoch.
     pub epochs: Vec<OsipoEpoch>,
     /// The epoch whose weights were kept: the one with the lowest held-out objective, or the last if no user was
@@ -85,6 +89,44 @@ impl fmt::Display for OsipoEpoch {
         match report.accuracy {
             Some(accuracy) => write!(f, ", accuracy {accuracy:.3}"),
             None => Ok(()),
+        }
+    }
+}
+
+/// Sums over the steps of an epoch.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Means {
+    loss: f64,
+    norm: f64,
+    clipped: usize,
+    steps: usize,
+    rate: f64,
+}
+
+impl Means {
+    pub(super) fn add(&mut self, loss: f64, stats: &StepStats) {
+        self.loss += loss;
+        self.norm += stats.gradient_norm;
+        self.clipped += usize::from(stats.clipped);
+        self.steps += 1;
+        self.rate = stats.rate;
+    }
+
+    pub(super) fn epoch(
+        &self,
+        epoch: usize,
+        validation: Option<OsipoReport>,
+        held_out_advantage: Option<f64>,
+    ) -> OsipoEpoch {
+        let steps = self.steps.max(1) as f64;
+        OsipoEpoch {
+            epoch,
+            learning_rate: self.rate,
+            gradient_norm: self.norm / steps,
+            clipped: self.clipped as f64 / steps,
+            loss: self.loss / steps,
+            validation,
+            held_out_advantage,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::infer::to_host;
 use crate::student::Student;
 use crate::tokenizer::{PAD, ProfileTokenizer};
+use crate::train::parts;
 
 /// Score of a value that may not follow: next to any logit its probability is 0.
 const FORBIDDEN: f32 = -1e9;
@@ -24,6 +25,8 @@ const FORBIDDEN: f32 = -1e9;
 pub(crate) struct ChainBatch<'a> {
     tokenizer: &'a ProfileTokenizer,
     tokens: TokenBatch,
+    /// Where each state's value is predicted, `[n, K]`: at its name.
+    positions: Vec<i64>,
     chains: Vec<&'a [u16]>,
 }
 
@@ -42,22 +45,26 @@ impl<'a> ChainBatch<'a> {
             ids
         };
         let sequences: Vec<Vec<u32>> = chains.iter().map(sequence).collect();
-        let tokens = TokenBatch::left_padded(&sequences, PAD);
-        Self { tokenizer, tokens, chains: chains.iter().map(|(_, values)| *values).collect() }
+        let (tokens, starts) = TokenBatch::packed(&sequences, PAD);
+        let states = tokenizer.chain_schema().len();
+        let ends = starts.iter().zip(&sequences).map(|(start, sequence)| start + sequence.len());
+        let names = |end: usize| (0..states).map(move |k| (end + 2 * k + 1 - 2 * states) as i64);
+        let positions = ends.flat_map(names).collect();
+        Self { tokenizer, tokens, positions, chains: chains.iter().map(|(_, values)| *values).collect() }
     }
 
     /// `ln π(v_k | profile, v_<k)` over the legal values, `[n, K]`.
     pub(crate) fn log_probs(&self, model: &CausalLm) -> Result<Tensor<2>> {
         let schema = self.tokenizer.chain_schema();
         let (n, states) = (self.chains.len(), schema.len());
-        let hidden = model.hidden(&self.tokens)?;
-        let d = hidden.dims()[2];
+        let hidden = model.hidden_at(&self.tokens, self.positions.clone(), None)?;
+        let d = hidden.dims()[1];
+        let hidden = hidden.reshape([n, states, d]);
         let device = model.device().without_autodiff();
-        let first_name = self.tokens.len() - (2 * states - 1);
         let mut columns = Vec::with_capacity(states);
         for k in 0..states {
             let values = self.tokenizer.value_tokens(k);
-            let at_name = hidden.clone().narrow(1, first_name + 2 * k, 1).reshape([n, d]);
+            let at_name = hidden.clone().narrow(1, k, 1).reshape([n, d]);
             let mut logits = model.logits_of(at_name, values.start as usize, values.len());
             if let Some(forbidden) = self.forbidden(schema, k, &device) {
                 logits = logits.mask_fill(forbidden, FORBIDDEN);
@@ -87,10 +94,9 @@ pub(crate) fn on_host(
     chains: &[(usize, &[u16])],
     batch: usize,
 ) -> Result<Vec<f32>> {
-    let mut all = Vec::with_capacity(chains.len() * student.chain_schema().len());
-    for chunk in chains.chunks(batch.max(1)) {
-        let log_probs = ChainBatch::new(student.tokenizer(), table, chunk).log_probs(model)?;
-        all.extend(to_host("log-probabilities", log_probs)?);
-    }
-    Ok(all)
+    let parts: Vec<&[(usize, &[u16])]> = chains.chunks(batch.max(1)).collect();
+    let found = parts::each(student.device(), &parts, |part| {
+        to_host("log-probabilities", ChainBatch::new(student.tokenizer(), table, part).log_probs(model)?)
+    })?;
+    Ok(found.concat())
 }

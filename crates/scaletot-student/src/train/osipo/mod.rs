@@ -6,13 +6,17 @@ mod log;
 mod log_probs;
 mod on_policy;
 
-use burn::module::Module;
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
 use rand::Rng;
-use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
 use scaletot_osipo::{
-    CandidateBatch, ChainSegments, Objective, OsipoLoss, OsipoReport, TokenMask, log_probs_from_host,
+    CandidateBatch, ChainSegments, Objective, OsipoLoss, OsipoReport, Reduction, SegmentWeights, TokenMask,
+    log_probs_from_host,
 };
 use scaletot_profile::{ProfileTable, Progress, Segments};
 
@@ -20,14 +24,16 @@ use self::candidates::{Contest, Judge, add_samples, chains_of, refer};
 pub use self::config::{ChainReward, OsipoConfig};
 pub use self::log::{OsipoEpoch, OsipoLog};
 use self::log_probs::ChainBatch;
-use super::early::EarlyStopping;
+use super::checkpoint::inputs;
+use super::parts;
+use super::run::{Course, Loop};
 use super::schedule::Schedule;
 use super::sft::records_of;
 use super::split::hold_out;
 use super::step::Optimiser;
-use super::{Stop, Watch};
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
+use crate::infer::to_host;
 use crate::seeds::{Purpose, stream};
 use crate::student::Student;
 use crate::tokenizer::check_distinct;
@@ -57,8 +63,8 @@ const STAGE: &str = "student OSIPO";
 /// # Errors
 /// [`Error::Config`], [`Error::Osipo`] (also if no outcome is positive), [`Error::SchemaMismatch`],
 /// [`Error::Row`], [`Error::Shape`] if `outcomes` or `segments` do not fit the table,
-/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::NoUsers`], [`Error::NonFinite`], and
-/// [`Error::Stopped`] if `progress` says so.
+/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::NoUsers`], [`Error::Diverged`],
+/// [`Error::Stopped`] if `progress` says so, and those of reading and writing a checkpoint, as of [`sft`](crate::sft()).
 pub fn osipo(
     student: &Student,
     table: &ProfileTable,
@@ -125,8 +131,31 @@ pub fn osipo(
         held_out: &held_out,
         held_out_seed: on_policy.then(|| stream(seed, Purpose::HeldOutSamples).next_u64()),
     };
-    let before = run.report(student.model(), &train)?;
-    let mut log = OsipoLog {
+    let inputs = match &config.checkpoints {
+        Some(_) => inputs(student, table, rows, &(&train, &held_out), config, seed)?,
+        None => BTreeMap::new(),
+    };
+    let settings = Loop {
+        stage: STAGE,
+        users: train.len(),
+        epochs: config.epochs,
+        batch: config.batch_users,
+        updates: if on_policy { config.updates } else { 1 },
+        patience: config.patience,
+        seed,
+        checkpoints: config.checkpoints.as_ref(),
+        inputs,
+        progress,
+    };
+    let schedule = Schedule::new(config.learning_rate, config.warmup, settings.steps());
+    let optimiser = Optimiser::new(STAGE, schedule, config.weight_decay, config.clip_norm, config.explosion);
+    let start = Aligned::new(student, &config.loss.weights);
+    let before = run.report(&start, &train)?;
+    let validation_before = run.report_held_out(&start)?;
+    let held_out_advantage = run.held_out_advantage(&start.model)?;
+    let value = held_out_value(held_out_advantage, validation_before.as_ref());
+    let trained = settings.run(&run, start, optimiser, value)?;
+    let log = OsipoLog {
         users: train.len(),
         validation_users: held_out.len(),
         passed_over: rows.len() - accepted,
@@ -134,17 +163,42 @@ pub fn osipo(
         tied: labelled - train.len() - held_out.len(),
         sampled,
         candidates: train.iter().map(|c| c.chains.len()).sum(),
-        after: before.clone(),
         before,
-        validation_before: run.report_held_out(student.model())?,
-        held_out_advantage: run.held_out_advantage(student.model())?,
-        epochs: vec![],
-        best_epoch: 0,
-        stop: Stop::Epochs,
+        after: run.report(&trained.model, &train)?,
+        validation_before,
+        held_out_advantage,
+        segment_weights: trained.model.segment_weights()?,
+        epochs: trained.epochs,
+        best_epoch: trained.best_epoch,
+        stop: trained.stop,
     };
-    let model = run.train(seed, progress, &mut log)?;
-    log.after = run.report(&model, &train)?;
-    Ok((student.with_model(&model), log))
+    Ok((student.with_model(&trained.model.model), log))
+}
+
+/// What is trained: the policy, and the weights of the chain segments if they are learned.
+#[derive(Module, Debug)]
+struct Aligned {
+    model: CausalLm,
+    /// `[K]`.
+    weight_logits: Option<Param<Tensor<1>>>,
+}
+
+impl Aligned {
+    fn new(student: &Student, weights: &SegmentWeights) -> Self {
+        let states = student.chain_schema().len();
+        let even = || Tensor::zeros([states], student.device());
+        let weight_logits = (*weights == SegmentWeights::Learned).then(|| Param::from_tensor(even()));
+        Self { model: student.model().clone(), weight_logits }
+    }
+
+    /// `K · softmax` of the logits; `None` if no weights are learned.
+    fn segment_weights(&self) -> Result<Option<Vec<f64>>> {
+        let Some(logits) = &self.weight_logits else { return Ok(None) };
+        let logits = logits.val().without_autodiff();
+        let weights = softmax(logits.clone(), 0).mul_scalar(logits.dims()[0] as f64);
+        let weights = to_host("segment weights", weights)?;
+        Ok(Some(weights.into_iter().map(f64::from).collect()))
+    }
 }
 
 /// What stays the same over a run.
@@ -161,101 +215,92 @@ struct Run<'a> {
     held_out_seed: Option<u64>,
 }
 
-impl Run<'_> {
-    fn train(&self, seed: u64, progress: &dyn Progress, log: &mut OsipoLog) -> Result<CausalLm> {
-        let config = self.config;
-        let updates = if self.held_out_seed.is_some() { config.updates } else { 1 };
-        let steps = config.epochs * self.train.len().div_ceil(config.batch_users) * updates;
-        let schedule = Schedule::new(config.learning_rate, config.warmup, steps);
-        let mut optimiser = Optimiser::new(STAGE, schedule, config.weight_decay, config.clip_norm);
-        let mut shuffle = stream(seed, Purpose::Shuffle);
-        let mut stopping = EarlyStopping::new(config.patience);
-        if let Some(value) = held_out_value(log.held_out_advantage, log.validation_before.as_ref()) {
-            stopping.note(0, value, self.student.model().clone());
+impl Course for Run<'_> {
+    type Model = Aligned;
+    type Means = log::Means;
+    type Epoch = OsipoEpoch;
+
+    fn batch(
+        &self,
+        mut model: Aligned,
+        optimiser: &mut Optimiser,
+        users: &[usize],
+        rng: &mut ChaCha8Rng,
+        means: &mut log::Means,
+    ) -> Result<Aligned> {
+        let users: Vec<&Contest> = users.iter().map(|&at| &self.train[at]).collect();
+        let (sampled, updates) = match self.held_out_seed {
+            Some(_) => (self.sample(&model.model.valid(), &users, rng.next_u64())?, self.config.updates),
+            None => (users.into_iter().cloned().collect(), 1),
+        };
+        let size = parts::size(self.config.micro_batch, sampled.len(), self.student.device());
+        let parts: Vec<&[Contest]> = sampled.chunks(size).collect();
+        let all = (self.terms(&sampled), sampled.len());
+        for _ in 0..updates {
+            let (gradients, losses) =
+                parts::gradient(&model, self.student.device(), &parts, |model, part| {
+                    let loss = self.part_loss(model, part, all)?;
+                    let value = loss.clone().without_autodiff().try_into_scalar::<f64>();
+                    Ok((loss, value.map_err(|e| Error::device("the loss", e))?))
+                })?;
+            let loss = losses.iter().sum();
+            let (stepped, stats) = optimiser.step(model, gradients, loss)?;
+            model = stepped;
+            means.add(loss, &stats);
         }
-        let mut samples = stream(seed, Purpose::Samples);
-        let mut order: Vec<&Contest> = self.train.iter().collect();
-        let mut model = self.student.model().clone().train();
-        let watch = Watch::start(progress, STAGE, steps);
-        for epoch in 1..=config.epochs {
-            order.shuffle(&mut shuffle);
-            let (mut losses, mut norm, mut clipped, mut rate, mut count) = (0.0, 0.0, 0, 0.0, 0);
-            for users in order.chunks(config.batch_users) {
-                let sampled = match self.held_out_seed {
-                    Some(_) => Some(self.sample(&model.valid(), users, samples.next_u64())?),
-                    None => None,
-                };
-                let own: Vec<&Contest> = match &sampled {
-                    Some(sampled) => sampled.users.iter().collect(),
-                    None => users.to_vec(),
-                };
-                let chains = chains_of(&own);
-                for _ in 0..updates {
-                    let policy =
-                        ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model)?;
-                    let mut batch = self.batch(policy, &own)?;
-                    if let Some(sampled) = &sampled {
-                        batch = batch.with_sampling(sampled.log_probs.clone())?;
-                    }
-                    let output = self.loss.forward(&batch)?;
-                    let value = output.loss.clone().without_autodiff().try_into_scalar::<f64>();
-                    let value = value.map_err(|e| Error::device("the loss", e))?;
-                    let (stepped, stats) = optimiser.step(model, &output.loss, value, epoch)?;
-                    model = stepped;
-                    (losses, norm) = (losses + value, norm + stats.gradient_norm);
-                    (clipped, rate) = (clipped + usize::from(stats.clipped), stats.rate);
-                    count += 1;
-                    watch.step(epoch)?;
-                }
-            }
-            let plain = model.valid();
-            let entry = OsipoEpoch {
-                epoch,
-                learning_rate: rate,
-                gradient_norm: norm / f64::from(count.max(1)),
-                clipped: clipped as f64 / f64::from(count.max(1)),
-                loss: losses / f64::from(count.max(1)),
-                validation: self.report_held_out(&plain)?,
-                held_out_advantage: self.held_out_advantage(&plain)?,
-            };
-            watch.message(&entry.to_string());
-            tracing::debug!(epoch, loss = entry.loss, "{STAGE}");
-            let held_out = held_out_value(entry.held_out_advantage, entry.validation.as_ref());
-            log.epochs.push(entry);
-            let Some(value) = held_out else { continue };
-            if !value.is_finite() {
-                let step = epoch * order.len().div_ceil(config.batch_users) * updates;
-                return Err(Error::NonFinite {
-                    stage: STAGE,
-                    epoch,
-                    step,
-                    what: "held-out objective",
-                    value,
-                });
-            }
-            stopping.note(epoch, value, plain);
-            if stopping.is_over() {
-                log.stop = Stop::Patience;
-                break;
-            }
-        }
-        let (epoch, model) = stopping.into_best().unwrap_or_else(|| (log.epochs.len(), model.valid()));
-        log.best_epoch = epoch;
         Ok(model)
     }
 
-    /// Statistics over all chains of `users` as one batch.
-    fn report(&self, model: &CausalLm, users: &[Contest]) -> Result<OsipoReport> {
-        let states = self.student.chain_schema().len();
+    fn report(&self, model: &Aligned, epoch: usize, means: &log::Means) -> Result<(OsipoEpoch, Option<f64>)> {
+        let validation = self.report_held_out(model)?;
+        let entry = means.epoch(epoch, validation, self.held_out_advantage(&model.model)?);
+        tracing::debug!(epoch, loss = entry.loss, "{STAGE}");
+        let value = held_out_value(entry.held_out_advantage, entry.validation.as_ref());
+        Ok((entry, value))
+    }
+}
+
+impl Run<'_> {
+    /// What some of the users of a batch add to its loss; `all` has the terms of the whole batch's objective, and its users.
+    fn part_loss(&self, model: &Aligned, users: &[Contest], all: (usize, usize)) -> Result<Tensor<1>> {
         let chains = chains_of(users);
-        let policy = log_probs::on_host(self.student, model, self.table, &chains, 256)?;
-        let mask = whole_mask(chains.len(), states)?;
-        let policy = log_probs_from_host(policy, &mask, self.student.device())?;
-        let users: Vec<&Contest> = users.iter().collect();
-        Ok(self.loss.forward(&self.batch(policy, &users)?)?.stats.read()?)
+        let policy =
+            ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model.model)?;
+        let mut batch = self.batch_of(model, policy, users)?;
+        if self.held_out_seed.is_some() {
+            let sampled = users.iter().flat_map(|c| c.sampled.iter().copied()).collect();
+            let sampled = log_probs_from_host(sampled, batch.mask(), self.student.device())?;
+            batch = batch.with_sampling(sampled)?;
+        }
+        let output = self.loss.forward(&batch)?;
+        let [of_objective, of_sft] = match self.loss.config().reduction {
+            Reduction::Sum => [1.0; 2],
+            Reduction::Mean => [self.terms(users) as f64 / all.0 as f64, users.len() as f64 / all.1 as f64],
+        };
+        let objective = output.objective.mul_scalar(of_objective);
+        Ok(match output.sft {
+            Some(sft) => objective + sft.mul_scalar(self.loss.config().sft_weight * of_sft),
+            None => objective,
+        })
     }
 
-    fn report_held_out(&self, model: &CausalLm) -> Result<Option<OsipoReport>> {
+    /// What the mean of the objective is taken over: pairs that are decided, or chains.
+    fn terms(&self, users: &[Contest]) -> usize {
+        let pairs = matches!(self.loss.config().objective, Objective::Preference { .. });
+        users.iter().map(|c| if pairs { c.decided_pairs() } else { c.chains.len() }).sum()
+    }
+
+    /// Statistics over all chains of `users` as one batch.
+    fn report(&self, model: &Aligned, users: &[Contest]) -> Result<OsipoReport> {
+        let states = self.student.chain_schema().len();
+        let chains = chains_of(users);
+        let policy = log_probs::on_host(self.student, &model.model, self.table, &chains, 256)?;
+        let mask = whole_mask(chains.len(), states)?;
+        let policy = log_probs_from_host(policy, &mask, self.student.device())?;
+        Ok(self.loss.forward(&self.batch_of(model, policy, users)?)?.stats.read()?)
+    }
+
+    fn report_held_out(&self, model: &Aligned) -> Result<Option<OsipoReport>> {
         (!self.held_out.is_empty()).then(|| self.report(model, self.held_out)).transpose()
     }
 
@@ -267,7 +312,7 @@ impl Run<'_> {
     }
 
     /// The chains of `users` with these log-probabilities, `[n, K]`.
-    fn batch(&self, policy: Tensor<2>, users: &[&Contest]) -> Result<CandidateBatch> {
+    fn batch_of(&self, model: &Aligned, policy: Tensor<2>, users: &[Contest]) -> Result<CandidateBatch> {
         let [n, states] = policy.dims();
         let per_chain = |value: fn(&Contest) -> usize| -> Vec<usize> {
             users.iter().flat_map(|c| std::iter::repeat_n(value(c), c.chains.len())).collect()
@@ -280,9 +325,13 @@ impl Run<'_> {
         let entropies = users.iter().flat_map(|c| c.entropies.repeat(c.chains.len())).collect();
         let batch =
             CandidateBatch::new(policy, reference, mask, chain_segments, per_chain(|c| c.row), advantages)?;
-        Ok(batch
+        let batch = batch
             .with_entropies(entropies)?
-            .with_user_segments(per_chain(|c| c.user_segment), self.segments.len())?)
+            .with_user_segments(per_chain(|c| c.user_segment), self.segments.len())?;
+        Ok(match &model.weight_logits {
+            Some(logits) => batch.with_weight_logits(logits.val())?,
+            None => batch,
+        })
     }
 }
 

@@ -90,6 +90,7 @@ fn contest(row: usize, outcome: f64, chains: &[[u16; 2]]) -> Contest {
         outcome_state: if outcome > 0.0 { vec![0.0, 0.0, 1.0] } else { vec![1.0, 0.0, 0.0] },
         advantages: vec![],
         reference: vec![],
+        sampled: vec![],
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
 use crate::error::Result;
+use crate::train::Checkpoints;
 
 /// Options of [`sft`](crate::sft), unchecked until it is called or [`validate`](Self::validate) is.
 ///
@@ -24,7 +25,8 @@ pub struct SftConfig {
     /// Users per step. Default 32.
     pub batch_size: usize,
     /// Users computed at once: a step's gradient is gathered over parts of this many, so that memory bounds these and not
-    /// `batch_size`. Default `None`: all at once.
+    /// `batch_size`. On a CPU the parts are computed at the same time, one by each thread. Default `None`: 16 on a CPU, all at once
+    /// elsewhere.
     pub micro_batch: Option<usize>,
     /// Largest learning rate. Default 2e-3.
     pub learning_rate: f64,
@@ -51,6 +53,12 @@ pub struct SftConfig {
     pub validation_share: f64,
     /// Epochs without a lower held-out loss after which training stops. Default 6.
     pub patience: usize,
+    /// A loss of more than this many times the first step's, or than this many nats if that is more, ends training with
+    /// [`Error::Diverged`](crate::Error::Diverged). Default 10.
+    pub explosion: f64,
+    /// Where the run keeps its checkpoint, so that it can be taken up again; it is no part of the saved settings. Default `None`: nowhere.
+    #[serde(skip)]
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// Where the soft label of a state's value comes from.
@@ -83,6 +91,8 @@ impl Default for SftConfig {
             dropout: 0.1,
             validation_share: 0.1,
             patience: 6,
+            explosion: 10.0,
+            checkpoints: None,
         }
     }
 }
@@ -95,8 +105,9 @@ impl SftConfig {
     pub fn validate(&self) -> Result<()> {
         check(self.epochs > 0, "epochs", "a positive number", self.epochs)?;
         check(self.batch_size > 0, "batch_size", "a positive number", self.batch_size)?;
-        let parts = self.micro_batch.is_none_or(|users| users > 0);
-        check(parts, "micro_batch", "a positive number", 0)?;
+        if let Some(users) = self.micro_batch {
+            check(users > 0, "micro_batch", "a positive number", users)?;
+        }
         check(self.patience > 0, "patience", "a positive number", self.patience)?;
         check(
             finite_above(self.learning_rate, 0.0),
@@ -106,6 +117,8 @@ impl SftConfig {
         )?;
         let decay = self.weight_decay;
         check(decay.is_finite() && decay >= 0.0, "weight_decay", "a finite number of at least 0", decay)?;
+        let explosion = self.explosion;
+        check(finite_above(explosion, 1.0), "explosion", "a finite number above 1", explosion)?;
         if let Some(norm) = self.clip_norm {
             check(finite_above(norm, 0.0), "clip_norm", "a finite number above 0", norm)?;
         }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use scaletot_chain::{ChainRecord, ChainSchema};
 use scaletot_profile::{ProfileTable, UserId};
+use serde::Serialize;
 
 use super::config::{SftConfig, SoftLabel};
 use super::weight::curation_weights;
 use crate::error::{Error, Result};
 
 /// One user to learn from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Example {
     pub(crate) row: usize,
     /// The best chain.

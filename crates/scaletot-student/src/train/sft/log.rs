@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::loss::SftLoss;
 use crate::train::Stop;
 use crate::train::step::StepStats;
 
@@ -68,7 +67,7 @@ impl fmt::Display for SftEpoch {
 }
 
 /// Sums over the steps of an epoch.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Means {
     loss: f64,
     values: f64,
@@ -80,10 +79,16 @@ pub(super) struct Means {
 }
 
 impl Means {
-    pub(super) fn add(&mut self, loss: &SftLoss) {
-        self.loss += loss.all * loss.weight;
-        self.values += loss.values * loss.weight;
-        self.weight += loss.weight;
+    /// Adds mean loss and mean value loss of users with that weight together.
+    pub(super) fn add(&mut self, [loss, values, weight]: &[f64; 3]) {
+        self.loss += loss * weight;
+        self.values += values * weight;
+        self.weight += weight;
+    }
+
+    /// Mean loss and mean value loss.
+    pub(super) fn losses(&self) -> (f64, f64) {
+        (self.loss / self.weight, self.values / self.weight)
     }
 
     pub(super) fn stepped(&mut self, stats: &StepStats) {
@@ -95,11 +100,12 @@ impl Means {
 
     pub(super) fn epoch(&self, epoch: usize, held_out: Option<(f64, f64)>) -> SftEpoch {
         let steps = self.steps.max(1) as f64;
+        let (loss, value_loss) = self.losses();
         SftEpoch {
             epoch,
             learning_rate: self.rate,
-            loss: self.loss / self.weight,
-            value_loss: self.values / self.weight,
+            loss,
+            value_loss,
             validation_loss: held_out.map(|(loss, _)| loss),
             validation_value_loss: held_out.map(|(_, values)| values),
             gradient_norm: self.norm / steps,

@@ -12,7 +12,9 @@ use crate::tokenizer::{EOS, PAD, ProfileTokenizer};
 /// A batch of sequences with the distribution each chain token should have.
 pub(crate) struct SftBatch {
     tokens: TokenBatch,
-    /// `[n, 2K + 1, vocab]`, row-major: state 1, value, …, state K, value, `<eos>`.
+    /// Where each chain token is predicted, `[n · (2K + 1)]`: at the token before it.
+    positions: Vec<i64>,
+    /// `[n · (2K + 1), vocab]`, row-major: state 1, value, …, state K, value, `<eos>`.
     targets: Vec<f32>,
     /// `[n]`.
     weights: Vec<f32>,
@@ -28,6 +30,13 @@ pub(crate) struct SftLoss {
     pub(crate) values: f64,
     /// Sum of the users' weights.
     pub(crate) weight: f64,
+}
+
+impl SftLoss {
+    /// What is left of it without the graph: `all`, `values`, `weight`.
+    pub(crate) fn sums(&self) -> [f64; 3] {
+        [self.all, self.values, self.weight]
+    }
 }
 
 impl SftBatch {
@@ -51,27 +60,24 @@ impl SftBatch {
             targets[at(chain - 1, EOS as usize)] = 1.0;
         }
         let weights = examples.iter().map(|example| example.weight as f32).collect();
-        Self { tokens: TokenBatch::left_padded(&sequences, PAD), targets, weights }
+        let (tokens, starts) = TokenBatch::packed(&sequences, PAD);
+        let ends = starts.iter().zip(&sequences).map(|(start, sequence)| start + sequence.len());
+        let positions = ends.flat_map(|end| (end - chain..end).map(|at| at as i64)).collect();
+        Self { tokens, positions, targets, weights }
     }
 
     /// Cross-entropy `−Σ_u w_u Σ_t Σ_v p_{u,t}(v) ln π(v | …) / (Σ_u w_u · (2K + 1))` over the tokens from
     /// the first state's name to `<eos>`; the profile is read, not predicted.
     pub(crate) fn loss(&self, model: &CausalLm, dropout: Option<&mut Dropout>) -> Result<SftLoss> {
-        let hidden = match dropout {
-            Some(dropout) => model.hidden_with_dropout(&self.tokens, dropout)?,
-            None => model.hidden(&self.tokens)?,
-        };
         let (rows, vocab) = (self.weights.len(), model.vocab_size());
-        let chain = self.targets.len() / (rows * vocab).max(1);
+        let chain = self.positions.len() / rows.max(1);
         let device = model.device().without_autodiff();
-        // Left padding puts every chain in the last columns; each token is predicted by the one before it.
-        let len = self.tokens.len();
-        let hidden = hidden.narrow(1, len - chain, chain);
-        let log_probs = log_softmax(model.logits(hidden), 2);
-        let targets =
-            Tensor::<3>::from_data(TensorData::new(self.targets.clone(), [rows, chain, vocab]), &device);
+        let hidden = model.hidden_at(&self.tokens, self.positions.clone(), dropout)?;
+        let log_probs = log_softmax(model.logits_at(hidden), 1);
+        let targets = TensorData::new(self.targets.clone(), [rows * chain, vocab]);
+        let targets = Tensor::<2>::from_data(targets, &device);
         let weights = Tensor::<2>::from_data(TensorData::new(self.weights.clone(), [rows, 1]), &device);
-        let terms = -(log_probs * targets).sum_dim(2).squeeze_dim::<2>(2) * weights;
+        let terms = -(log_probs * targets).sum_dim(1).reshape([rows, chain]) * weights;
         let weight: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();
         let per_token = terms.sum_dim(0).div_scalar(weight);
         let on_host = to_host("the loss", per_token.clone().without_autodiff())?;

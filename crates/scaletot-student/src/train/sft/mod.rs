@@ -6,10 +6,10 @@ mod log;
 mod loss;
 mod weight;
 
-use burn::module::Module;
-use burn::optim::GradientsAccumulator;
-use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+
 use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
 use scaletot_profile::{ProfileTable, Progress};
 
@@ -18,14 +18,14 @@ pub(crate) use self::example::records_of;
 use self::example::{Example, examples};
 pub use self::log::{SftEpoch, TrainLog};
 use self::loss::SftBatch;
-use super::early::EarlyStopping;
+use super::checkpoint::inputs;
+use super::parts;
+use super::run::{Course, Loop};
 use super::schedule::Schedule;
 use super::split::hold_out;
 use super::step::Optimiser;
-use super::{Stop, Watch};
 use crate::decoder::{CausalLm, Dropout};
 use crate::error::{Error, Result};
-use crate::seeds::{Purpose, stream};
 use crate::student::Student;
 use crate::tokenizer::check_distinct;
 
@@ -47,8 +47,9 @@ const STAGE: &str = "student SFT";
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::SchemaMismatch`], [`Error::Row`], [`Error::DuplicateRecord`], [`Error::Chain`]
-/// for a record that does not fit the schema, [`Error::NoUsers`], [`Error::NonFinite`] if a loss or gradient
-/// stops being a number, and [`Error::Stopped`] if `progress` says so.
+/// for a record that does not fit the schema, [`Error::NoUsers`], [`Error::Diverged`] if a loss or gradient
+/// stops being a number or the loss explodes, [`Error::Stopped`] if `progress` says so, and those of reading and writing a
+/// checkpoint: [`Error::OtherRun`], [`Error::Format`], [`Error::Corrupt`], [`Error::Io`].
 pub fn sft(
     student: &Student,
     table: &ProfileTable,
@@ -69,16 +70,34 @@ pub fn sft(
     }
     let (train, held_out) = hold_out(&all, config.validation_share, seed);
     let run = Run { student, table, config, train: &train, held_out: &held_out };
-    let mut log = TrainLog {
+    let inputs = match &config.checkpoints {
+        Some(_) => inputs(student, table, rows, &(&train, &held_out), config, seed)?,
+        None => BTreeMap::new(),
+    };
+    let settings = Loop {
+        stage: STAGE,
+        users: train.len(),
+        epochs: config.epochs,
+        batch: config.batch_size,
+        updates: 1,
+        patience: config.patience,
+        seed,
+        checkpoints: config.checkpoints.as_ref(),
+        inputs,
+        progress,
+    };
+    let schedule = Schedule::new(config.learning_rate, config.warmup, settings.steps());
+    let optimiser = Optimiser::new(STAGE, schedule, config.weight_decay, config.clip_norm, config.explosion);
+    let trained = settings.run(&run, student.model().clone(), optimiser, None)?;
+    let log = TrainLog {
         users: train.len(),
         validation_users: held_out.len(),
         passed_over: rows.len() - all.len(),
-        epochs: vec![],
-        best_epoch: 0,
-        stop: Stop::Epochs,
+        epochs: trained.epochs,
+        best_epoch: trained.best_epoch,
+        stop: trained.stop,
     };
-    let model = run.train(seed, progress, &mut log)?;
-    Ok((student.with_model(&model), log))
+    Ok((student.with_model(&trained.model), log))
 }
 
 /// What stays the same over a run.
@@ -90,82 +109,74 @@ struct Run<'a> {
     held_out: &'a [Example],
 }
 
-impl Run<'_> {
-    fn train(&self, seed: u64, progress: &dyn Progress, log: &mut TrainLog) -> Result<CausalLm> {
-        let config = self.config;
-        let steps = config.epochs * self.train.len().div_ceil(config.batch_size);
-        let schedule = Schedule::new(config.learning_rate, config.warmup, steps);
-        let mut optimiser = Optimiser::new(STAGE, schedule, config.weight_decay, config.clip_norm);
-        let mut shuffle = stream(seed, Purpose::Shuffle);
-        let mut fields = stream(seed, Purpose::Fields);
-        let mut dropout = Dropout::new(config.dropout, stream(seed, Purpose::Dropout).next_u64());
-        let mut stopping = EarlyStopping::new(config.patience);
-        let mut order: Vec<&Example> = self.train.iter().collect();
-        let mut model = self.student.model().clone().train();
-        let watch = Watch::start(progress, STAGE, steps);
-        for epoch in 1..=config.epochs {
-            order.shuffle(&mut shuffle);
-            let mut means = log::Means::default();
-            for chunk in order.chunks(config.batch_size) {
-                let weight: f64 = chunk.iter().map(|example| example.weight).sum();
-                let mut gradients = GradientsAccumulator::new();
-                for part in chunk.chunks(config.micro_batch.unwrap_or(config.batch_size)) {
-                    let batch = self.batch(part, config.field_dropout, &mut fields);
-                    let loss = batch.loss(&model, dropout.as_mut())?;
-                    // The step's loss is the mean of its parts' by the weights of their users.
-                    let share = loss.loss.clone().mul_scalar(loss.weight / weight);
-                    gradients.accumulate(&model, optimiser.gradient(&model, &share, loss.all, epoch)?);
-                    means.add(&loss);
-                }
-                let (stepped, stats) = optimiser.update(model, gradients.grads(), epoch)?;
-                model = stepped;
-                means.stepped(&stats);
-                watch.step(epoch)?;
-            }
-            let plain = model.valid();
-            let held_out = self.evaluate(&plain)?;
-            if let Some((loss, _)) = held_out.filter(|(loss, _)| !loss.is_finite()) {
-                let (stage, step) = (STAGE, epoch * order.len().div_ceil(config.batch_size));
-                return Err(Error::NonFinite { stage, epoch, step, what: "held-out loss", value: loss });
-            }
-            let entry = means.epoch(epoch, held_out);
-            watch.message(&entry.to_string());
-            tracing::debug!(epoch, loss = entry.loss, validation = entry.validation_value_loss, "{STAGE}");
-            log.epochs.push(entry);
-            let Some((_, values)) = held_out else { continue };
-            stopping.note(epoch, values, plain);
-            if stopping.is_over() {
-                log.stop = Stop::Patience;
-                break;
-            }
-        }
-        let (epoch, model) = stopping.into_best().unwrap_or_else(|| (log.epochs.len(), model.valid()));
-        log.best_epoch = epoch;
+impl Course for Run<'_> {
+    type Model = CausalLm;
+    type Means = log::Means;
+    type Epoch = SftEpoch;
+
+    fn batch(
+        &self,
+        model: CausalLm,
+        optimiser: &mut Optimiser,
+        users: &[usize],
+        rng: &mut ChaCha8Rng,
+        means: &mut log::Means,
+    ) -> Result<CausalLm> {
+        let users: Vec<&Example> = users.iter().map(|&at| &self.train[at]).collect();
+        let parts: Vec<(SftBatch, u64)> =
+            self.parts(&users, rng).into_iter().map(|part| (part, rng.next_u64())).collect();
+        let weight: f64 = users.iter().map(|user| user.weight).sum();
+        let (gradients, losses) = parts::gradient(&model, self.student.device(), &parts, |model, part| {
+            let (batch, seed) = part;
+            let loss = batch.loss(model, Dropout::new(self.config.dropout, *seed).as_mut())?;
+            // The step's loss is the mean of its parts' by the weights of their users.
+            let share = loss.weight / weight;
+            Ok((loss.loss.clone().mul_scalar(share), (loss.sums(), loss.all * share)))
+        })?;
+        losses.iter().for_each(|(sums, _)| means.add(sums));
+        let (model, stats) = optimiser.step(model, gradients, losses.iter().map(|(_, loss)| loss).sum())?;
+        means.stepped(&stats);
         Ok(model)
     }
 
+    fn report(&self, model: &CausalLm, epoch: usize, means: &log::Means) -> Result<(SftEpoch, Option<f64>)> {
+        let held_out = self.evaluate(model)?;
+        let entry = means.epoch(epoch, held_out);
+        tracing::debug!(epoch, loss = entry.loss, validation = entry.validation_value_loss, "{STAGE}");
+        Ok((entry, held_out.map(|(_, values)| values)))
+    }
+}
+
+impl Run<'_> {
     /// Loss and value loss of the held-out users, without any dropout.
     fn evaluate(&self, model: &CausalLm) -> Result<Option<(f64, f64)>> {
-        let (mut all, mut values, mut weight) = (0.0, 0.0, 0.0);
         let users: Vec<&Example> = self.held_out.iter().collect();
         // Nothing is kept for gradients, so that batches may be larger than in training.
-        for chunk in users.chunks(4 * self.config.batch_size) {
-            let prompts = chunk.iter().map(|e| self.student.tokenizer().prompt(self.table, e.row, |_| true));
-            let batch = SftBatch::new(self.student.tokenizer(), chunk, prompts.collect());
-            let loss = batch.loss(model, None)?;
-            all += loss.all * loss.weight;
-            values += loss.values * loss.weight;
-            weight += loss.weight;
-        }
-        Ok((!users.is_empty()).then(|| (all / weight, values / weight)))
+        let parts: Vec<&[&Example]> = users.chunks(4 * self.config.batch_size).collect();
+        let losses = parts::each(self.student.device(), &parts, |part| {
+            let prompts = part.iter().map(|e| self.student.tokenizer().prompt(self.table, e.row, |_| true));
+            let batch = SftBatch::new(self.student.tokenizer(), part, prompts.collect());
+            Ok(batch.loss(model, None)?.sums())
+        })?;
+        let mut means = log::Means::default();
+        losses.iter().for_each(|loss| means.add(loss));
+        Ok((!users.is_empty()).then(|| means.losses()))
     }
 
-    fn batch(&self, examples: &[&Example], field_dropout: f64, rng: &mut impl Rng) -> SftBatch {
-        let tokenizer = self.student.tokenizer();
-        let mut keep = |_: usize| field_dropout == 0.0 || rng.random::<f64>() >= field_dropout;
-        let prompts =
-            examples.iter().map(|example| tokenizer.prompt(self.table, example.row, &mut keep)).collect();
-        SftBatch::new(tokenizer, examples, prompts)
+    /// The users of a step with some of their fields dropped, in parts of about equally long profiles, so that little is padded.
+    fn parts(&self, users: &[&Example], rng: &mut impl Rng) -> Vec<SftBatch> {
+        let (tokenizer, rate) = (self.student.tokenizer(), self.config.field_dropout);
+        let mut keep = |_: usize| rate == 0.0 || rng.random::<f64>() >= rate;
+        let prompt = |user: &Example, keep: &mut _| tokenizer.prompt(self.table, user.row, keep);
+        let mut users: Vec<(&Example, Vec<u32>)> =
+            users.iter().map(|user| (*user, prompt(user, &mut keep))).collect();
+        users.sort_by_key(|(_, prompt)| prompt.len());
+        let size = parts::size(self.config.micro_batch, users.len(), self.student.device());
+        let part = |part: &[(&Example, Vec<u32>)]| {
+            let (users, prompts): (Vec<&Example>, Vec<Vec<u32>>) = part.iter().cloned().unzip();
+            SftBatch::new(tokenizer, &users, prompts)
+        };
+        users.chunks(size).map(part).collect()
     }
 }
 

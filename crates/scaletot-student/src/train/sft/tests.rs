@@ -4,6 +4,7 @@ use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 
 use super::*;
 use crate::config::StudentConfig;
+use crate::seeds;
 
 fn student() -> (Student, ProfileTable) {
     let schema = ProfileSchema::builder("s")
@@ -86,6 +87,7 @@ fn a_batch_is_the_weighted_mean_of_its_users() {
 /// Nor in the gradient.
 #[test]
 fn padding_does_not_reach_the_gradient() {
+    use burn::module::Module;
     use burn::optim::GradientsParams;
     let (student, table) = student();
     let model = student.model().clone().train();
@@ -123,13 +125,11 @@ impl burn::module::ModuleVisitor for Flat {
 #[test]
 fn field_dropout_drops_fields_at_its_rate() {
     let (student, table) = student();
-    let config = SftConfig::default();
-    let run = Run { student: &student, table: &table, config: &config, train: &[], held_out: &[] };
     let users: Vec<Example> = vec![example(0, 1.0); 400];
     let users: Vec<&Example> = users.iter().collect();
     let fields = |rate: f64| {
         let mut kept = 0;
-        let mut rng = stream(1, Purpose::Fields);
+        let mut rng = seeds::numbered(1, 1);
         let mut keep = |_: usize| rate == 0.0 || rng.random::<f64>() >= rate;
         for user in &users {
             kept += student.tokenizer().prompt(&table, user.row, &mut keep).len() - 2;
@@ -140,8 +140,12 @@ fn field_dropout_drops_fields_at_its_rate() {
     assert_eq!(fields(1.0), 0.0);
     assert!((fields(0.3) - 0.7).abs() < 0.05);
     // The batch uses the same draws.
-    let loss = |rate| {
-        run.batch(&users, rate, &mut stream(1, Purpose::Fields)).loss(student.model(), None).unwrap().all
+    let loss = |rate: f64| {
+        let config = SftConfig { field_dropout: rate, micro_batch: Some(400), ..SftConfig::default() };
+        let run = Run { student: &student, table: &table, config: &config, train: &[], held_out: &[] };
+        let parts = run.parts(&users, &mut seeds::numbered(1, 1));
+        assert_eq!(parts.len(), 1);
+        parts[0].loss(student.model(), None).unwrap().all
     };
     let empty = vec![example(2, 1.0)];
     let nothing = batch(&student, &table, &empty).loss(student.model(), None).unwrap().all;

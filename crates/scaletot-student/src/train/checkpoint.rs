@@ -1,0 +1,237 @@
+//! Checkpoints of a training run: all that it needs to go on as if nothing had happened.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::OptimizerRecord;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::{Dtype, serialize};
+use scaletot_profile::{ProfileTable, SchemaHash};
+use serde::{Deserialize, Serialize};
+
+use super::Stop;
+use super::run::Course;
+use super::step::Optimiser;
+use crate::error::{Error, Result};
+use crate::student::Student;
+use crate::{files, weights};
+
+/// Version of the file's format.
+const FORMAT: u32 = 1;
+
+/// Where a training run keeps its checkpoint, and how often: model, optimiser, best weights so far, position in the data, and what was
+/// reported. Random numbers follow from the run's seed and that position.
+///
+/// A run that finds its own checkpoint goes on from there and gives what an uninterrupted run gives, to the bit where the device adds up
+/// in one order (CPUs do); if the run was over, it gives its result at once. A checkpoint of another run, that is of other settings,
+/// users, records, weights to begin with, or another seed, is an error and stays as it is. One file holds everything and is
+/// replaced as a whole.
+///
+/// ```
+/// use scaletot_student::{Checkpoints, SftConfig};
+///
+/// let mut config = SftConfig::default();
+/// config.checkpoints = Some(Checkpoints::at("run/sft.checkpoint").every(500));
+/// config.validate()?;
+/// # Ok::<(), scaletot_student::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    path: PathBuf,
+    every: usize,
+}
+
+impl Checkpoints {
+    /// In this file, at the end of every epoch; its directory is made if it is not there.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), every: usize::MAX }
+    }
+
+    /// Also within an epoch, whenever that many batches are done; 0 is the same as 1.
+    #[must_use]
+    pub fn every(mut self, batches: usize) -> Self {
+        self.every = batches.max(1);
+        self
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Whether one is due after that many batches of an epoch.
+    pub(super) fn is_due(&self, batches: usize) -> bool {
+        batches.is_multiple_of(self.every)
+    }
+
+    /// Replaces the checkpoint.
+    pub(super) fn save<C: Course>(
+        &self,
+        inputs: &BTreeMap<String, SchemaHash>,
+        kept: Kept<'_, C>,
+    ) -> Result<()> {
+        let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
+        let record = |model: &C::Model| {
+            model.valid().into_record().into_bytes().map(|bytes| bytes.to_vec()).map_err(|e| fail(&e))
+        };
+        let head = Head { format: FORMAT, inputs: inputs.clone() };
+        let mut parts = vec![
+            (HEAD, serde_json::to_vec(&head).map_err(|e| fail(&e))?),
+            (POSITION, serde_json::to_vec(kept.position).map_err(|e| fail(&e))?),
+            (MODEL, record(kept.model)?),
+            (OPTIMISER, kept.optimiser.record().into_bytes().map_err(|e| fail(&e))?.to_vec()),
+        ];
+        if let Some(best) = kept.best {
+            parts.push((BEST, record(best)?));
+        }
+        let views: Result<Vec<_>, _> = parts
+            .iter()
+            .map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
+            .collect();
+        let views = views.map_err(|e: safetensors::SafeTensorError| fail(&e))?;
+        let none: Option<HashMap<String, String>> = None;
+        let bytes = serialize(views, none).map_err(|e| fail(&e))?;
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+        }
+        files::write(&self.path, &bytes)
+    }
+
+    /// The checkpoint, if there is one; `blank` says what the model is like.
+    pub(super) fn load<C: Course>(
+        &self,
+        inputs: &BTreeMap<String, SchemaHash>,
+        blank: &C::Model,
+    ) -> Result<Option<Loaded<C>>> {
+        if !self.exists() {
+            return Ok(None);
+        }
+        let bytes = files::read(&self.path)?;
+        let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
+        let parts = SafeTensors::deserialize(&bytes).map_err(|e| fail(&e))?;
+        let part = |name| parts.tensor(name).map(|part| part.data().to_vec()).map_err(|e| fail(&e));
+        let head: Head = serde_json::from_slice(&part(HEAD)?).map_err(|e| fail(&e))?;
+        if head.format != FORMAT {
+            let (path, expected, got) = (self.path.clone(), FORMAT, head.format);
+            return Err(Error::Format { path, expected, got });
+        }
+        if let Some(what) = inputs.keys().find(|name| head.inputs.get(*name) != inputs.get(*name)) {
+            return Err(Error::OtherRun { path: self.path.clone(), what: what.clone() });
+        }
+        let model = |name| -> Result<C::Model> {
+            let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(part(name)?));
+            let record = record.map_err(|e| fail(&e))?;
+            blank.clone().try_load_record(record).map_err(|e| fail(&e))
+        };
+        let optimiser = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(part(OPTIMISER)?));
+        Ok(Some(Loaded {
+            position: serde_json::from_slice(&part(POSITION)?).map_err(|e| fail(&e))?,
+            model: model(MODEL)?,
+            best: parts.names().contains(&BEST).then(|| model(BEST)).transpose()?,
+            optimiser: optimiser.map_err(|e| fail(&e))?,
+        }))
+    }
+}
+
+/// What the result of a run depends on, by the names that [`Error::OtherRun`] uses. `users` holds all that is known of them but the
+/// profiles, which are those of `rows`.
+pub(super) fn inputs(
+    student: &Student,
+    table: &ProfileTable,
+    rows: &[usize],
+    users: &impl Serialize,
+    settings: &impl Serialize,
+    seed: u64,
+) -> Result<BTreeMap<String, SchemaHash>> {
+    let json = |value: serde_json::Result<Vec<u8>>| {
+        value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| SchemaHash::of(&bytes))
+    };
+    let prompts: Vec<Vec<u32>> =
+        rows.iter().map(|&row| student.tokenizer().prompt(table, row, |_| true)).collect();
+    let path = Path::new("a student's weights");
+    let weights = weights::to_bytes(student.model(), path)?;
+    let mut weights = SafeTensors::deserialize(&weights).map_err(|e| Error::corrupt(path, e))?.tensors();
+    // A file's order is not always the same.
+    weights.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let weights: Vec<u8> =
+        weights.iter().flat_map(|(name, part)| [name.as_bytes(), part.data()]).flatten().copied().collect();
+    let inputs = [
+        ("settings", json(serde_json::to_vec(settings))?),
+        ("seed", SchemaHash::of(seed.to_le_bytes())),
+        ("users", json(serde_json::to_vec(&(prompts, users)))?),
+        ("student", SchemaHash::of(&weights)),
+    ];
+    Ok(inputs.into_iter().map(|(name, hash)| (name.to_owned(), hash)).collect())
+}
+
+const HEAD: &str = "head";
+const POSITION: &str = "position";
+const MODEL: &str = "model";
+const OPTIMISER: &str = "optimizer";
+const BEST: &str = "best";
+
+/// Whose checkpoint it is.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    inputs: BTreeMap<String, SchemaHash>,
+}
+
+/// How far a run is.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(super) struct Position<C: Course> {
+    /// Batches of the present epoch that are done.
+    pub(super) batches: usize,
+    /// Steps of the optimiser.
+    pub(super) steps: usize,
+    pub(super) first_loss: Option<f64>,
+    /// Sums over the present epoch.
+    pub(super) means: C::Means,
+    /// Epochs that are over.
+    pub(super) epochs: Vec<C::Epoch>,
+    /// The lowest held-out value, and after which epoch it was.
+    pub(super) best: Option<(f64, usize)>,
+    /// Why the run is over, once it is.
+    pub(super) stop: Option<Stop>,
+}
+
+impl<C: Course> Default for Position<C> {
+    fn default() -> Self {
+        Self {
+            batches: 0,
+            steps: 0,
+            first_loss: None,
+            means: C::Means::default(),
+            epochs: vec![],
+            best: None,
+            stop: None,
+        }
+    }
+}
+
+/// What is written.
+pub(super) struct Kept<'a, C: Course> {
+    pub(super) position: &'a Position<C>,
+    pub(super) model: &'a C::Model,
+    /// Weights of the lowest held-out value.
+    pub(super) best: Option<&'a C::Model>,
+    pub(super) optimiser: &'a Optimiser,
+}
+
+/// What is read.
+pub(super) struct Loaded<C: Course> {
+    pub(super) position: Position<C>,
+    pub(super) model: C::Model,
+    pub(super) best: Option<C::Model>,
+    pub(super) optimiser: OptimizerRecord,
+}

@@ -1,0 +1,64 @@
+//! Work in parts: on a CPU they are computed at the same time, each by one thread, because a small decoder's single operations are too
+//! short to be worth sharing out.
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::error::Result;
+
+/// Users of a part on a CPU, unless told otherwise. It does not depend on the number of threads, so that the result does not either.
+const ON_A_CPU: usize = 16;
+
+/// How many users a part has: as told, or `16` on a CPU and `all` elsewhere.
+pub(super) fn size(told: Option<usize>, all: usize, device: &Device) -> usize {
+    told.unwrap_or(if is_cpu(device) { ON_A_CPU } else { all }).clamp(1, all.max(1))
+}
+
+/// `run` of every part, in their order.
+pub(crate) fn each<P: Sync, T: Send>(
+    device: &Device,
+    parts: &[P],
+    run: impl Fn(&P) -> Result<T> + Send + Sync,
+) -> Result<Vec<T>> {
+    if is_cpu(device) { parts.par_iter().map(&run).collect() } else { parts.iter().map(run).collect() }
+}
+
+/// The sum of the gradients of the parts' losses, and what else each of them gave. The gradients are added up in the order of the
+/// parts.
+pub(super) fn gradient<M: Module + Sync, P: Sync, T: Send>(
+    model: &M,
+    device: &Device,
+    parts: &[P],
+    loss: impl Fn(&M, &P) -> Result<(Tensor<1>, T)> + Send + Sync,
+) -> Result<(GradientsParams, Vec<T>)> {
+    let found = each(device, parts, |part| {
+        // Leaves of its own: graphs that share a leaf share a lock, and would be computed one after the other.
+        let own = model.valid().train();
+        let (loss, rest) = loss(&own, part)?;
+        Ok((GradientsParams::from_grads(loss.backward(), &own), rest))
+    })?;
+    let mut sum = GradientsAccumulator::new();
+    let mut rests = Vec::with_capacity(parts.len());
+    for (gradients, rest) in found {
+        sum.accumulate(model, gradients);
+        rests.push(rest);
+    }
+    Ok((sum.grads(), rests))
+}
+
+/// Whether operations run on the threads of this process.
+fn is_cpu(device: &Device) -> bool {
+    let device = device.clone().without_autodiff();
+    #[cfg(feature = "flex")]
+    if device == Device::flex() {
+        return true;
+    }
+    #[cfg(feature = "ndarray")]
+    if device == Device::ndarray() {
+        return true;
+    }
+    let _ = device;
+    false
+}
