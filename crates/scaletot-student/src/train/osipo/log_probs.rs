@@ -15,7 +15,7 @@ use crate::decoder::{CausalLm, TokenBatch};
 use crate::error::Result;
 use crate::infer::to_host;
 use crate::student::Student;
-use crate::tokenizer::{PAD, ProfileTokenizer};
+use crate::tokenizer::ProfileTokenizer;
 
 /// Score of a value that may not follow: next to any logit its probability is 0.
 const FORBIDDEN: f32 = -1e9;
@@ -33,17 +33,17 @@ impl<'a> ChainBatch<'a> {
         tokenizer: &'a ProfileTokenizer,
         table: &ProfileTable,
         chains: &[(usize, &'a [u16])],
-    ) -> Self {
+    ) -> Result<Self> {
         let sequence = |&(row, values): &(usize, &'a [u16])| {
-            let mut ids = tokenizer.prompt(table, row, |_| true);
+            let mut ids = tokenizer.prompt(table, row, |_| true)?;
             ids.extend(tokenizer.chain_tokens(values));
             // Nothing is asked of the last value's state.
             ids.pop();
-            ids
+            Ok(ids)
         };
-        let sequences: Vec<Vec<u32>> = chains.iter().map(sequence).collect();
-        let tokens = TokenBatch::left_padded(&sequences, PAD);
-        Self { tokenizer, tokens, chains: chains.iter().map(|(_, values)| *values).collect() }
+        let sequences = chains.iter().map(sequence).collect::<Result<Vec<Vec<u32>>>>()?;
+        let tokens = TokenBatch::left_padded(&sequences, tokenizer.pad());
+        Ok(Self { tokenizer, tokens, chains: chains.iter().map(|(_, values)| *values).collect() })
     }
 
     /// `ln π(v_k | profile, v_<k)` over the legal values, `[n, K]`.
@@ -89,7 +89,7 @@ pub(crate) fn on_host(
 ) -> Result<Vec<f32>> {
     let mut all = Vec::with_capacity(chains.len() * student.chain_schema().len());
     for chunk in chains.chunks(batch.max(1)) {
-        let log_probs = ChainBatch::new(student.tokenizer(), table, chunk).log_probs(model)?;
+        let log_probs = ChainBatch::new(student.tokenizer(), table, chunk)?.log_probs(model)?;
         all.extend(to_host("log-probabilities", log_probs)?);
     }
     Ok(all)

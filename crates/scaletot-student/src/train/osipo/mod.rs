@@ -57,7 +57,7 @@ const STAGE: &str = "student OSIPO";
 /// # Errors
 /// [`Error::Config`], [`Error::Osipo`] (also if no outcome is positive), [`Error::SchemaMismatch`],
 /// [`Error::Row`], [`Error::Shape`] if `outcomes` or `segments` do not fit the table,
-/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::NoUsers`], [`Error::NonFinite`], and
+/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::TooLong`], [`Error::NoUsers`], [`Error::NonFinite`], and
 /// [`Error::Stopped`] if `progress` says so.
 pub fn osipo(
     student: &Student,
@@ -192,7 +192,7 @@ impl Run<'_> {
                 let chains = chains_of(&own);
                 for _ in 0..updates {
                     let policy =
-                        ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model)?;
+                        ChainBatch::new(self.student.tokenizer(), self.table, &chains)?.log_probs(&model)?;
                     let mut batch = self.batch(policy, &own)?;
                     if let Some(sampled) = &sampled {
                         batch = batch.with_sampling(sampled.log_probs.clone())?;

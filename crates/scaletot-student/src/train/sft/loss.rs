@@ -7,7 +7,7 @@ use super::example::Example;
 use crate::decoder::{CausalLm, Dropout, TokenBatch};
 use crate::error::Result;
 use crate::infer::to_host;
-use crate::tokenizer::{EOS, PAD, ProfileTokenizer};
+use crate::tokenizer::ProfileTokenizer;
 
 /// A batch of sequences with the distribution each chain token should have.
 pub(crate) struct SftBatch {
@@ -42,16 +42,16 @@ impl SftBatch {
             let at = |token: usize, id: usize| (row * chain + token) * vocab + id;
             for (k, target) in example.targets.iter().enumerate() {
                 let [name, first] =
-                    [tokenizer.state_token(k).unwrap_or(PAD), tokenizer.value_tokens(k).start];
+                    [tokenizer.state_token(k).unwrap_or(tokenizer.pad()), tokenizer.value_tokens(k).start];
                 targets[at(2 * k, name as usize)] = 1.0;
                 for (value, &p) in target.iter().enumerate() {
                     targets[at(2 * k + 1, first as usize + value)] = p as f32;
                 }
             }
-            targets[at(chain - 1, EOS as usize)] = 1.0;
+            targets[at(chain - 1, tokenizer.eos() as usize)] = 1.0;
         }
         let weights = examples.iter().map(|example| example.weight as f32).collect();
-        Self { tokens: TokenBatch::left_padded(&sequences, PAD), targets, weights }
+        Self { tokens: TokenBatch::left_padded(&sequences, tokenizer.pad()), targets, weights }
     }
 
     /// Cross-entropy `−Σ_u w_u Σ_t Σ_v p_{u,t}(v) ln π(v | …) / (Σ_u w_u · (2K + 1))` over the tokens from

@@ -47,7 +47,7 @@ const STAGE: &str = "student SFT";
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::SchemaMismatch`], [`Error::Row`], [`Error::DuplicateRecord`], [`Error::Chain`]
-/// for a record that does not fit the schema, [`Error::NoUsers`], [`Error::NonFinite`] if a loss or gradient
+/// for a record that does not fit the schema, [`Error::TooLong`], [`Error::NoUsers`], [`Error::NonFinite`] if a loss or gradient
 /// stops being a number, and [`Error::Stopped`] if `progress` says so.
 pub fn sft(
     student: &Student,
@@ -110,7 +110,7 @@ impl Run<'_> {
                 let weight: f64 = chunk.iter().map(|example| example.weight).sum();
                 let mut gradients = GradientsAccumulator::new();
                 for part in chunk.chunks(config.micro_batch.unwrap_or(config.batch_size)) {
-                    let batch = self.batch(part, config.field_dropout, &mut fields);
+                    let batch = self.batch(part, config.field_dropout, &mut fields)?;
                     let loss = batch.loss(&model, dropout.as_mut())?;
                     // The step's loss is the mean of its parts' by the weights of their users.
                     let share = loss.loss.clone().mul_scalar(loss.weight / weight);
@@ -151,7 +151,7 @@ impl Run<'_> {
         // Nothing is kept for gradients, so that batches may be larger than in training.
         for chunk in users.chunks(4 * self.config.batch_size) {
             let prompts = chunk.iter().map(|e| self.student.tokenizer().prompt(self.table, e.row, |_| true));
-            let batch = SftBatch::new(self.student.tokenizer(), chunk, prompts.collect());
+            let batch = SftBatch::new(self.student.tokenizer(), chunk, prompts.collect::<Result<_>>()?);
             let loss = batch.loss(model, None)?;
             all += loss.all * loss.weight;
             values += loss.values * loss.weight;
@@ -160,12 +160,11 @@ impl Run<'_> {
         Ok((!users.is_empty()).then(|| (all / weight, values / weight)))
     }
 
-    fn batch(&self, examples: &[&Example], field_dropout: f64, rng: &mut impl Rng) -> SftBatch {
+    fn batch(&self, examples: &[&Example], field_dropout: f64, rng: &mut impl Rng) -> Result<SftBatch> {
         let tokenizer = self.student.tokenizer();
         let mut keep = |_: usize| field_dropout == 0.0 || rng.random::<f64>() >= field_dropout;
-        let prompts =
-            examples.iter().map(|example| tokenizer.prompt(self.table, example.row, &mut keep)).collect();
-        SftBatch::new(tokenizer, examples, prompts)
+        let prompts = examples.iter().map(|example| tokenizer.prompt(self.table, example.row, &mut keep));
+        Ok(SftBatch::new(tokenizer, examples, prompts.collect::<Result<_>>()?))
     }
 }
 
