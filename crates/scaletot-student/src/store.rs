@@ -201,12 +201,14 @@ impl SavedConfig {
     ) -> Result<Student> {
         let pretrained = Pretrained::read(dir, published, device, &|path| self.read(path))?;
         let verbaliser = Arc::new(verbaliser.clone());
-        match Student::of_checkpoint(&pretrained, verbaliser, profile, chain)? {
-            (student, 0) => Ok(student),
-            (_, missing) => Err(Error::corrupt(
-                &dir.join(TOKENIZER),
-                format!("expected all tokens of the chain, got {missing} too few"),
-            )),
+        let path = dir.join(TOKENIZER);
+        match Student::of_checkpoint(&pretrained, verbaliser, profile, chain) {
+            Ok((student, 0)) => Ok(student),
+            Ok((_, missing)) => {
+                Err(Error::corrupt(&path, format!("expected all tokens of the chain, got {missing} too few")))
+            }
+            Err(error @ Error::Tokenizer { .. }) => Err(Error::corrupt(&path, error)),
+            Err(error) => Err(error),
         }
     }
 

@@ -62,7 +62,7 @@ impl ChainTokens {
         self.names[k] + 1
     }
 
-    /// The states' tokens, and the cue where it stands right before them.
+    /// The states' tokens, and the cue where it stands right before them, as it does unless the checkpoint had one.
     pub(super) fn block(&self) -> std::ops::Range<u32> {
         let first = self.names.first().copied().unwrap_or(self.end);
         let first = if self.think + 1 == first { self.think } else { first };

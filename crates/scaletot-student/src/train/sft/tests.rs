@@ -32,7 +32,8 @@ fn example(row: usize, weight: f64) -> Example {
 }
 
 fn batch(student: &Student, table: &ProfileTable, examples: &[Example]) -> SftBatch {
-    let prompts = examples.iter().map(|e| student.tokenizer().prompt(table, e.row, |_| true).unwrap()).collect();
+    let prompts =
+        examples.iter().map(|e| student.tokenizer().prompt(table, e.row, |_| true).unwrap()).collect();
     SftBatch::new(student.tokenizer(), &examples.iter().collect::<Vec<_>>(), prompts)
 }
 
@@ -141,7 +142,11 @@ fn field_dropout_drops_fields_at_its_rate() {
     assert!((fields(0.3) - 0.7).abs() < 0.05);
     // The batch uses the same draws.
     let loss = |rate| {
-        run.batch(&users, rate, &mut stream(1, Purpose::Fields)).unwrap().loss(student.model(), None).unwrap().all
+        run.batch(&users, rate, &mut stream(1, Purpose::Fields))
+            .unwrap()
+            .loss(student.model(), None)
+            .unwrap()
+            .all
     };
     let empty = vec![example(2, 1.0)];
     let nothing = batch(&student, &table, &empty).loss(student.model(), None).unwrap().all;
