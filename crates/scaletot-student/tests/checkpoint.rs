@@ -7,72 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use common::checkpoint::{USERS, checkpoint, pretrained, rows, saved, student, student_of};
 use common::{chain_schema, quick, records, table, truth};
 use safetensors::SafeTensors;
-use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_osipo::{Objective, OsipoLossConfig};
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Segments, TableBuilder, Verbaliser};
 use scaletot_student::decoder::TokenBatch;
 use scaletot_student::{
-    ChainReward, Error, LoraConfig, LoraTarget, OsipoConfig, Pretrained, Sampling, SftConfig, Student,
-    StudentSignals, osipo, sft,
+    ChainReward, LoraConfig, LoraTarget, OsipoConfig, Sampling, SftConfig, Student, StudentSignals, osipo,
+    sft,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Each architecture, tied and not; the last has a tokenizer like those of real ones.
 const ALL: [&str; 6] = ["llama", "llama3_tied", "llama_biased_linear", "qwen2", "qwen3", "qwen3_text"];
-const USERS: usize = 40;
-const WORDS: [&str; 39] = [
-    "<pad>", "<s>", "</s>", "<unk>", "A", "user", "whose", "colour", "is", "red", "green", "blue", "grey",
-    "income", "very", "low", "high", "moderate", "size", "s", "m", "l", "member", "yes", "no", "tags", "a",
-    "b", "c", "and", ",", ".", "taste", "warm", "cool", "need", "spend", "some", "much",
-];
-
-/// A directory with a fixture of that name, in which `edit` may change files. The words of most fixtures say nothing; they get
-/// those that profiles are said in.
-fn checkpoint(name: &str, edit: impl FnOnce(&Path)) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pretrained").join(name);
-    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-        fs::copy(from.join(file), dir.path().join(file)).unwrap();
-    }
-    if name != "qwen3_text" {
-        let path = dir.path().join("tokenizer.json");
-        let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        let words: serde_json::Map<_, _> =
-            WORDS.iter().zip(0..).map(|(w, id)| ((*w).into(), json!(id))).collect();
-        tokenizer["model"]["vocab"] = words.into();
-        // As many as the embedding has rows.
-        tokenizer["model"]["vocab"]["none"] = json!(39);
-        tokenizer["model"]["unk_token"] = json!("<unk>");
-        fs::write(path, tokenizer.to_string()).unwrap();
-    }
-    edit(dir.path());
-    dir
-}
-
-fn edit_json(path: PathBuf, edit: impl FnOnce(&mut Value)) {
-    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut value);
-    fs::write(path, value.to_string()).unwrap();
-}
-
-fn pretrained(dir: &Path) -> Pretrained {
-    Pretrained::from_pretrained(dir, &Device::default()).unwrap()
-}
-
-fn student_of(dir: &Path, table: &ProfileTable) -> Result<Student, Error> {
-    let verbaliser = Verbaliser::fit(table, 4).unwrap();
-    Student::from_pretrained(&pretrained(dir), &verbaliser, table.schema(), &chain_schema())
-}
-
-fn student(name: &str, table: &ProfileTable) -> Student {
-    student_of(checkpoint(name, |_| ()).path(), table).unwrap()
-}
-
-fn rows() -> Vec<usize> {
-    (0..USERS).collect()
-}
 
 fn taught(student: &Student, table: &ProfileTable, config: &SftConfig) -> Student {
     sft(student, table, &rows(), &records(table), config, 1, &()).unwrap().0
@@ -97,12 +45,6 @@ fn tensor(dir: &Path, name: &str) -> Option<Vec<Vec<f32>>> {
     let view = tensors.tensor(name).ok()?;
     let values: Vec<f32> = view.data().chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     Some(values.chunks(view.shape()[1]).map(<[f32]>::to_vec).collect())
-}
-
-fn saved(student: &Student) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    student.save(dir.path()).unwrap();
-    dir
 }
 
 /// `make_fixtures.py --check` loads what is left in `SCALETOT_SAVED`.
@@ -298,127 +240,4 @@ fn a_value_cannot_spell_a_special_token() {
         let ids = student.tokenizer().encode_profile(&all, row).unwrap();
         assert!(ids[1..ids.len() - 1].iter().all(|id| (2..300).contains(id)), "{ids:?}");
     }
-}
-
-#[test]
-fn what_does_not_fit_is_named() {
-    let all = table(USERS, 1);
-    let error = |name, edit: fn(&mut Value)| {
-        let dir = checkpoint(name, |dir| edit_json(dir.join("config.json"), edit));
-        student_of(dir.path(), &all).unwrap_err().to_string()
-    };
-    for gone in [Value::Null, json!(99), json!([])] {
-        let dir = checkpoint("llama", |dir| edit_json(dir.join("config.json"), |c| c["eos_token_id"] = gone));
-        let error = student_of(dir.path(), &all).unwrap_err();
-        assert!(matches!(error, Error::Config { field: "eos_token_id", .. }), "{error}");
-    }
-    let missing = checkpoint("llama", |dir| fs::remove_file(dir.join("tokenizer.json")).unwrap());
-    let missing = Pretrained::from_pretrained(missing.path(), &Device::default()).unwrap_err();
-    assert!(matches!(&missing, Error::Io { path, .. } if path.ends_with("tokenizer.json")), "{missing}");
-    // More words than the embedding has rows.
-    let more = checkpoint("llama", |dir| {
-        edit_json(dir.join("tokenizer.json"), |t| t["model"]["vocab"]["more"] = json!(40));
-    });
-    let more = student_of(more.path(), &all).unwrap_err();
-    assert!(
-        matches!(more, Error::Shape { what: "tokens of the checkpoint", expected: 40, got: 41 }),
-        "{more}"
-    );
-    // Some of the tokens are there, from another chain.
-    let other =
-        ChainSchema::builder("c").state(StateDef::ordinal("taste", ["mild", "cool"])).build().unwrap();
-    let verbaliser = Verbaliser::fit(&all, 4).unwrap();
-    let dir = saved(&student("qwen3", &all));
-    let error_of = |chain: &ChainSchema, verbaliser: &Verbaliser| {
-        Student::from_pretrained(&pretrained(dir.path()), verbaliser, all.schema(), chain).unwrap_err()
-    };
-    let between = error_of(&other, &verbaliser);
-    assert!(between.to_string().contains("token `<state:taste=mild>`: expected id 42"), "{between}");
-    let schema = ProfileSchema::builder("t").field(FieldSpec::boolean("b")).build().unwrap();
-    let elsewhere = Verbaliser::fit(&TableBuilder::new(schema).finish(), 4).unwrap();
-    let elsewhere = error_of(&chain_schema(), &elsewhere);
-    assert!(matches!(elsewhere, Error::SchemaMismatch { what: "verbaliser", .. }), "{elsewhere}");
-    assert!(!error("llama", |c| c["eos_token_id"] = json!("x")).is_empty());
-}
-
-/// Nothing is cut: fields would be lost without a word.
-#[test]
-fn a_text_that_is_too_long_is_an_error() {
-    let all = table(USERS, 1);
-    let dir = checkpoint("llama", |dir| {
-        edit_json(dir.join("config.json"), |c| c["max_position_embeddings"] = json!(30))
-    });
-    let student = student_of(dir.path(), &all).unwrap();
-    let lengths: Vec<usize> = rows()
-        .iter()
-        .map(|&row| match student.tokenizer().encode_profile(&all, row) {
-            Ok(ids) => ids.len() - 1,
-            Err(Error::TooLong { row: which, most: 22, got }) => {
-                assert_eq!(which, row);
-                got
-            }
-            Err(other) => panic!("{other}"),
-        })
-        .collect();
-    let long = lengths.iter().position(|len| *len > 22).unwrap();
-    let short: Vec<usize> = rows().into_iter().filter(|&row| lengths[row] <= 22).collect();
-    assert!(!short.is_empty());
-    student.infer(&all, &short, 8).unwrap();
-    let error = student.infer(&all, &[long], 8).unwrap_err().to_string();
-    assert!(error.contains(&format!("row {long}: expected a text of at most 22 tokens")), "{error}");
-    let error = sft(&student, &all, &rows(), &records(&all), &quick(), 1, &()).unwrap_err();
-    assert!(matches!(error, Error::TooLong { most: 22, .. }), "{error}");
-}
-
-#[test]
-fn a_saved_student_that_does_not_fit_is_refused() {
-    let all = table(USERS, 1);
-    let broken = |edit: &dyn Fn(&Path)| {
-        let dir = saved(&student("llama", &all));
-        edit(dir.path());
-        Student::load(dir.path(), &Device::default()).unwrap_err()
-    };
-    let sign = |dir: &Path, name: &str| {
-        let hash = scaletot_profile::SchemaHash::of(fs::read(dir.join(name)).unwrap()).to_string();
-        edit_json(dir.join("config.json"), |config| config["scaletot"]["files"][name] = json!(hash));
-    };
-    let replace = |dir: &Path, name: &str, from: &str, to: &str| {
-        let text = fs::read_to_string(dir.join(name)).unwrap();
-        assert!(text.contains(from));
-        fs::write(dir.join(name), text.replace(from, to)).unwrap();
-    };
-    let error = broken(&|dir| {
-        replace(dir, "chain_schema.json", "\"warm\"", "\"mild\"");
-        sign(dir, "chain_schema.json");
-    });
-    assert!(matches!(error, Error::SchemaMismatch { what: "chain_schema.json", .. }), "{error}");
-    for name in ["tokenizer.json", "model.safetensors", "profile_schema.json"] {
-        let error = broken(&|dir| fs::write(dir.join(name), "{}").unwrap());
-        assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with(name)), "{error}");
-        let error = broken(&|dir| fs::remove_file(dir.join(name)).unwrap());
-        assert!(matches!(&error, Error::Io { path, .. } if path.ends_with(name)), "{error}");
-    }
-    let error = broken(&|dir| {
-        replace(dir, "tokenizer.json", "<state:need>", "<state:wish>");
-        sign(dir, "tokenizer.json");
-    });
-    assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with("tokenizer.json")), "{error}");
-    assert!(error.to_string().contains("token `<state:need>`: expected id 44"), "{error}");
-    let error = broken(&|dir| {
-        edit_json(dir.join("tokenizer.json"), |tokenizer| tokenizer["added_tokens"] = json!([]));
-        sign(dir, "tokenizer.json");
-    });
-    assert!(error.to_string().contains("expected all tokens of the chain, got 11 too few"), "{error}");
-    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["scaletot"]["format"] = json!(2)));
-    assert!(matches!(error, Error::Format { expected: 1, got: 2, .. }), "{error}");
-    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["vocab_size"] = json!(50)));
-    assert!(error.to_string().contains("embed_tokens"), "{error}");
-    let error = broken(&|dir| {
-        edit_json(dir.join("config.json"), |config| *config = config["scaletot"].clone());
-    });
-    assert!(error.to_string().contains("a checkpoint's keys beside a verbaliser"), "{error}");
-    // A checkpoint is no student yet.
-    let plain = checkpoint("llama", |_| ());
-    let plain = Student::load(plain.path(), &Device::default()).unwrap_err().to_string();
-    assert!(plain.contains("expected a saved student, got a checkpoint"), "{plain}");
 }

@@ -154,14 +154,18 @@ impl ProfileTokenizer {
         }
         let Vocabulary { mut tokenizer, rows, eos, context } = checkpoint;
         let (tokens, added) = text::extend(&mut tokenizer, &chain, eos)?;
-        if added.first > rows {
-            return Err(Error::Shape { what: "tokens of the checkpoint", expected: rows, got: added.first });
+        // Embeddings are often padded to a round number of rows, which are used up first.
+        let vocab_size = rows.max(added.first + added.plain.len());
+        let known = if added.plain.is_empty() { tokens.block().end as usize } else { added.first };
+        if known > rows {
+            return Err(Error::Shape { what: "tokens of the checkpoint", expected: rows, got: known });
+        }
+        if let Some(&id) = added.plain.iter().flatten().find(|id| **id as usize >= rows) {
+            return Err(Error::Token { id, vocab: rows });
         }
         // `<think>`, the chain and `<eos>`.
         let most = context.saturating_sub(2 * chain.len() + 2);
         let reading = Reading::Text(Text { verbaliser, most });
-        // Embeddings are often padded to a round number of rows, which are used up first.
-        let vocab_size = rows.max(tokens.block().end as usize).max(added.first + added.plain.len());
         let tokenizer = Arc::new(tokenizer);
         Ok((Self { profile, chain, reading, tokens, vocab_size, tokenizer }, added))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileTable, Verbaliser};
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, Model, Tokenizer};
 
 use super::chain::{self, ChainTokens, THINK_WORD, Word};
 use crate::error::{Error, Result};
@@ -62,14 +62,23 @@ pub(super) fn extend(
     // A value of a profile cannot spell a token of the chain: in a text they are letters like others.
     tokenizer.set_encode_special_tokens(true);
 
+    for Word { word, .. } in &new {
+        let id = tokenizer.token_to_id(word).unwrap_or_default();
+        // The library counts the words of a vocabulary, whose ids may have gaps.
+        if let Some(other) = tokenizer.get_model().id_to_token(id) {
+            return Err(failed(format!(
+                "token `{word}`: expected an id of its own, got {id}, which is `{other}`"
+            )));
+        }
+    }
     let id = |word: &str| tokenizer.token_to_id(word).ok_or_else(|| failed(format!("no token `{word}`")));
     let first = states.first().map_or(Ok(0), |word| id(&word.word))?;
     for (expected, Word { word, .. }) in (first..).zip(&states) {
         let got = id(word)?;
         if got != expected {
-            let message =
-                format!("token `{word}`: expected id {expected}, after the one before it, got {got}");
-            return Err(Error::Tokenizer { message });
+            return Err(failed(format!(
+                "token `{word}`: expected id {expected}, after the one before it, got {got}"
+            )));
         }
     }
     let added = AddedTokens { first: new.first().map_or(Ok(0), |word| id(&word.word))? as usize, plain };
