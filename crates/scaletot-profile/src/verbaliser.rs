@@ -109,9 +109,19 @@ impl Verbaliser {
     /// If there is no such row, as indexing a slice does.
     #[must_use]
     pub fn say(&self, table: &ProfileTable, row: usize) -> String {
+        self.say_only(table, row, |_| true)
+    }
+
+    /// As [`Self::say`], but of the fields that `keep` alone: what is said of a profile that lacks the others. `keep` is asked
+    /// once per field that would be said, by its index, in order.
+    ///
+    /// # Panics
+    /// If there is no such row, as indexing a slice does.
+    #[must_use]
+    pub fn say_only(&self, table: &ProfileTable, row: usize, mut keep: impl FnMut(usize) -> bool) -> String {
         let mut sentence = one_line(table.schema().subject(), usize::MAX);
         let mut separator = " ";
-        for (_, phrase) in self.phrases(table, row) {
+        for (_, phrase) in self.phrases(table, row).filter(|(field, _)| keep(*field)) {
             sentence.push_str(separator);
             sentence.push_str(&phrase);
             separator = ", ";

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use scaletot_profile::{
-    Error, FieldSpec, Loaded, ProfileSchema, ReadOptions, Result, UserIds, read, read_csv_from,
+    Error, FieldSpec, Loaded, ProfileSchema, ReadOptions, Result, UserIds, read_csv_from,
 };
 
 const TABLE: &str = "recency,spend\n10,0\n3,12.5\n1,\n";
@@ -83,7 +83,7 @@ fn parquet_rows_are_numbered_across_batches() {
     let ids = UserIds::Int((0..i64::from(rows)).map(|row| row * 3).collect());
     write(&path, "customer", &ids, None, &columns).unwrap();
 
-    let loaded = read(&path, &schema(), &ReadOptions::new().numbered_ids()).unwrap();
+    let loaded = scaletot_profile::read(&path, &schema(), &ReadOptions::new().numbered_ids()).unwrap();
     assert_eq!(loaded.profiles.ids(), &UserIds::Int((1..=i64::from(rows)).collect()));
-    assert!(read(&path, &schema(), &ReadOptions::new()).is_err());
+    assert!(scaletot_profile::read(&path, &schema(), &ReadOptions::new()).is_err());
 }

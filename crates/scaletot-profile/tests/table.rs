@@ -118,6 +118,12 @@ fn every_kind_is_said() {
     );
     let fields: Vec<Vec<usize>> = (0..4).map(|row| verbaliser.said(&table, row)).collect();
     assert_eq!(fields, [vec![0, 1, 2, 3, 4], vec![1, 2, 3, 4], vec![2], vec![]]);
+    let mut asked = vec![];
+    let some = verbaliser.say_only(&table, 1, |field| {
+        asked.push(field);
+        field > 1 && field != 3
+    });
+    assert_eq!((some.as_str(), asked), ("A customer with a moderate income, who likes b", vec![1, 2, 3, 4]));
     let json = serde_json::to_string(&verbaliser).unwrap();
     let back: Verbaliser = serde_json::from_str(&json).unwrap();
     assert_eq!((back.say(&table, 0), &back), (said[0].clone(), &verbaliser));

@@ -7,7 +7,6 @@ use crate::decoder::{KvCache, TokenBatch};
 use crate::error::Result;
 use crate::infer::softmax;
 use crate::student::Student;
-use crate::tokenizer::PAD;
 
 /// A chain and how probable the student thinks it.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +59,8 @@ impl Student {
         let mut next: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
         for state in 0..schema.len() {
             next.iter_mut().for_each(|tokens| tokens.extend(tokenizer.state_token(state)));
-            let hidden = self.model().hidden_cached(&TokenBatch::left_padded(&next, PAD), &mut cache)?;
+            let hidden =
+                self.model().hidden_cached(&TokenBatch::left_padded(&next, tokenizer.pad()), &mut cache)?;
             let logits = self.value_logits(&hidden, state)?;
             let count = schema.domain_size(state);
             let mut longer: Vec<(usize, Begun)> = Vec::new();

@@ -47,6 +47,18 @@ pub enum Error {
         /// Rows of the table.
         rows: usize,
     },
+    /// A profile's text that leaves no room for the chain.
+    #[error(
+        "row {row}: expected a text of at most {most} tokens, so that the chain fits behind it into the model's context, got {got}"
+    )]
+    TooLong {
+        /// The row.
+        row: usize,
+        /// The most tokens that it may have.
+        most: usize,
+        /// The tokens that it has.
+        got: usize,
+    },
     /// A row is named twice among those to train on.
     #[error("row {row}: expected each row to train on once, got it twice")]
     RepeatedRow {

@@ -15,7 +15,6 @@ use crate::decoder::{KvCache, TokenBatch};
 use crate::error::{Error, Result};
 use crate::seeds;
 use crate::student::Student;
-use crate::tokenizer::PAD;
 
 /// What the student has to say about `N` users; row `i` is the `i`-th row asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,9 +81,9 @@ impl Student {
     ///
     /// # Errors
     /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there,
-    /// [`Error::Config`] for a batch of 0.
+    /// [`Error::TooLong`] for a profile whose text leaves no room for the chain, [`Error::Config`] for a batch of 0.
     pub fn infer(&self, table: &ProfileTable, rows: &[usize], batch: usize) -> Result<StudentSignals> {
-        let (states, d) = (self.chain_schema().len(), self.config().d_model);
+        let (states, d) = (self.chain_schema().len(), self.shape().d_model);
         let mut signals = StudentSignals {
             chains: Array2::zeros((rows.len(), states)),
             posteriors: self
@@ -181,8 +180,8 @@ impl Student {
         check(batch > 0, "batch", "a positive number", batch)?;
         self.tokenizer().check_table(table)?;
         self.tokenizer().check_rows(table, rows)?;
-        let prompts: Vec<Vec<u32>> =
-            rows.iter().map(|&row| self.tokenizer().prompt(table, row, |_| true)).collect();
+        let prompts = rows.iter().map(|&row| self.tokenizer().prompt(table, row, |_| true));
+        let prompts = prompts.collect::<Result<Vec<_>>>()?;
         // Profiles of about the same length share a batch, so that little is padded.
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&at| prompts[at].len());
@@ -212,7 +211,7 @@ impl Student {
         choose: &mut impl FnMut(&mut Step<'_>) -> Result<()>,
         represent: &mut impl FnMut(usize, usize, &[f32]),
     ) -> Result<()> {
-        let (tokenizer, schema, d) = (self.tokenizer(), self.chain_schema(), self.config().d_model);
+        let (tokenizer, schema, d) = (self.tokenizer(), self.chain_schema(), self.shape().d_model);
         let mut cache = KvCache::new();
         let mut chains = vec![Vec::with_capacity(schema.len()); at.len()];
         // Each pass reads the value before, if there is one, and the next state's name, if there is one.
@@ -221,7 +220,8 @@ impl Student {
             if let Some(name) = tokenizer.state_token(state) {
                 next.iter_mut().for_each(|tokens| tokens.push(name));
             }
-            let hidden = self.model().hidden_cached(&TokenBatch::left_padded(&next, PAD), &mut cache)?;
+            let hidden =
+                self.model().hidden_cached(&TokenBatch::left_padded(&next, tokenizer.pad()), &mut cache)?;
             if let Some(before) = state.checked_sub(1) {
                 let states = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
                 for (&at, hidden) in at.iter().zip(states.chunks_exact(d)) {

@@ -1,6 +1,8 @@
 //! A large teacher can reason about a few thousand users; the student learns from those chains to reason
-//! about all that are asked of it. It is a small decoder-only transformer that reads a static profile as one
-//! token per `field=value` and thinks a typed user-state chain, one token per state value. Trained first on
+//! about all that are asked of it. It is a small decoder-only transformer that reads a static profile and thinks a
+//! typed user-state chain, one token per state value. It begins with nothing and reads one token per `field=value`
+//! ([`Student::new`]), or it is a published checkpoint that reads the profile as a sentence
+//! ([`Student::from_pretrained`]). Trained first on
 //! the teacher's curated chains ([`sft()`]) and then on what users turned out to be worth ([`osipo()`]), it
 //! gives for each user a legal chain, a posterior per state and a hidden state per step, which the profile
 //! encoder is distilled from.
@@ -47,6 +49,10 @@
 //! # Choices
 //! - **A missing field has no token.** Sparse profiles are short sequences, and field dropout in training
 //!   makes exactly the profiles that lack a field; see [`ProfileTokenizer`].
+//! - **A checkpoint is told the profile in words, and thinks in tokens of its own.** Sentences are what it was trained on; a
+//!   chain of words would be longer, and its values not comparable. The chain's tokens are added to the vocabulary, each as the
+//!   mean of its words, and are trained with the adapters of [`Student::with_lora`]; a text is never cut. So whatever is said
+//!   of students below holds for both kinds.
 //! - **An illegal chain cannot be decoded.** Each state's value is chosen among those the chain schema
 //!   allows, and posteriors are taken over the same values; see [`Student::infer`].
 //! - **OSIPO looks at the policy that decodes**, that is at log-probabilities over legal values; see

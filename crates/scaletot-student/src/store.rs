@@ -7,6 +7,10 @@
 //! | `profile_schema.json`, `chain_schema.json` | the schemas |
 //! | `config.json` | format version, sizes, bins of numeric fields, both schema hashes, SHA-256 of the other files |
 //!
+//! Of a student that is a published checkpoint, `config.json` is the checkpoint's, with the number of tokens it has now; under
+//! the key `scaletot` it says what the other one says, with the levels of numeric fields instead of sizes and bins.
+//! `tokenizer_config.json` says how `transformers` is to read `tokenizer.json`.
+//!
 //! Each file is written beside its place and moved there, `config.json` last. A crash between two moves
 //! leaves files that the hashes in `config.json` do not fit, which loading reports; other files in the
 //! directory are not touched.
@@ -18,36 +22,48 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, Quantiles, SchemaHash};
+use scaletot_profile::{ProfileSchema, Quantiles, SchemaHash, Verbaliser};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::config::StudentConfig;
 use crate::error::{Error, Result};
 use crate::files::{self, Pending};
-use crate::student::Student;
+use crate::pretrained::{CONFIG, Pretrained, STUDENT, TOKENIZER, WEIGHTS};
+use crate::student::{Origin, Student};
 use crate::tokenizer::ProfileTokenizer;
 use crate::weights;
 
 /// Version of the directory's format.
 const FORMAT: u32 = 1;
 
-const CONFIG: &str = "config.json";
 const PROFILE_SCHEMA: &str = "profile_schema.json";
 const CHAIN_SCHEMA: &str = "chain_schema.json";
-const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
-/// Content of `config.json`.
+/// What `config.json` says of a student.
 #[derive(Debug, Serialize, Deserialize)]
 struct SavedConfig {
     format: u32,
     profile_schema: SchemaHash,
     chain_schema: SchemaHash,
-    student: StudentConfig,
-    /// Bins of the numeric fields, by name.
+    #[serde(flatten)]
+    kind: Kind,
+    /// Bins of the numeric fields of a new student, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     numeric_bins: BTreeMap<String, Quantiles>,
     /// SHA-256 of the other files.
     files: BTreeMap<String, SchemaHash>,
+}
+
+/// What the student is made of, under the kind's name.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// A new one: its sizes.
+    Student(StudentConfig),
+    /// A published checkpoint: what says the profiles.
+    Verbaliser(Verbaliser),
 }
 
 /// Read first, so that a future format is named as such and not as a missing key.
@@ -57,55 +73,81 @@ struct FormatOnly {
 }
 
 impl Student {
-    /// Writes the student to a directory, which is created if it is not there.
+    /// Writes the student to a directory, which is created if it is not there. One that is a published checkpoint is written as
+    /// such, with the tokens of the chain, and `transformers` reads it.
     ///
     /// # Errors
     /// [`Error::Io`] with the file that could not be written; what was there before then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
-        let names = self.profile_schema().fields().iter().map(|field| field.name().to_owned());
-        let bins = names.zip(self.tokenizer().bins()).filter_map(|(name, bins)| Some((name, bins?)));
-        let contents: [(&str, Vec<u8>); 4] = [
+        let mut contents: Vec<(&str, Vec<u8>)> = vec![
             (WEIGHTS, weights::to_bytes(self.model(), &dir.join(WEIGHTS))?),
             (TOKENIZER, self.tokenizer().to_json()?.into_bytes()),
             (PROFILE_SCHEMA, self.profile_schema().to_json()?.into_bytes()),
             (CHAIN_SCHEMA, self.chain_schema().to_json()?.into_bytes()),
         ];
+        let kind = match self.origin() {
+            Origin::New(config) => Kind::Student(config.clone()),
+            Origin::Pretrained { verbaliser, .. } => {
+                // The class that takes `tokenizer.json` for what it is, whatever the architecture.
+                let eos = self.tokenizer().words(&[self.tokenizer().eos()]);
+                let said = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos.first() });
+                contents.push((TOKENIZER_CONFIG, to_json(&said, &dir.join(TOKENIZER_CONFIG))?));
+                Kind::Verbaliser(verbaliser.as_ref().clone())
+            }
+        };
+        let names = self.profile_schema().fields().iter().map(|field| field.name().to_owned());
+        let bins = names.zip(self.tokenizer().bins()).filter_map(|(name, bins)| Some((name, bins?)));
         let config = SavedConfig {
             format: FORMAT,
             profile_schema: self.profile_schema().hash(),
             chain_schema: self.chain_schema().hash(),
-            student: self.config().clone(),
+            kind,
             numeric_bins: bins.collect(),
             files: contents.iter().map(|(name, bytes)| ((*name).to_owned(), SchemaHash::of(bytes))).collect(),
         };
         let path = dir.join(CONFIG);
-        let config = serde_json::to_vec_pretty(&config).map_err(|e| Error::corrupt(&path, e))?;
+        let config = match self.origin() {
+            Origin::New(_) => to_json(&config, &path)?,
+            Origin::Pretrained { published, .. } => {
+                let mut published = published.clone();
+                published[STUDENT] = serde_json::to_value(&config).map_err(|e| Error::corrupt(&path, e))?;
+                to_json(&published, &path)?
+            }
+        };
+        contents.push((CONFIG, config));
         fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let mut pending = Vec::with_capacity(contents.len() + 1);
-        for (name, bytes) in contents.iter().map(|(name, bytes)| (*name, bytes)).chain([(CONFIG, &config)]) {
-            pending.push(Pending::write(&dir.join(name), bytes)?);
-        }
-        pending.into_iter().try_for_each(Pending::commit)
+        let pending = contents.iter().map(|(name, bytes)| Pending::write(&dir.join(name), bytes));
+        pending.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(Pending::commit)
     }
 
-    /// Reads a student from a directory that [`save`](Self::save) wrote, onto `device`.
+    /// Reads a student of either kind from a directory that [`save`](Self::save) wrote, onto `device`.
     ///
     /// # Errors
     /// [`Error::Io`] for a missing file, [`Error::Format`] for another format version,
     /// [`Error::SchemaMismatch`] if a schema file is not the one the student was saved with, and
     /// [`Error::Corrupt`] for anything else that does not fit: a changed file, or a tensor that is missing,
-    /// of another shape, superfluous or not finite.
+    /// of another shape, superfluous or not finite; and for a published checkpoint that is no student yet.
     pub fn load(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
-        let bytes = files::read(&path)?;
-        let FormatOnly { format } = serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(&path, e))?;
+        let corrupt = |e| Error::corrupt(&path, e);
+        let mut published: Value = serde_json::from_slice(&files::read(&path)?).map_err(corrupt)?;
+        let own = published.as_object_mut().and_then(|keys| keys.remove(STUDENT));
+        let (said, published) = match own {
+            Some(own) => (own, Some(published)),
+            None => (published, None),
+        };
+        if published.is_none() && said.get("model_type").is_some() {
+            let message =
+                "expected a saved student, got a checkpoint, of which `Student::from_pretrained` makes one";
+            return Err(Error::corrupt(&path, message));
+        }
+        let FormatOnly { format } = FormatOnly::deserialize(&said).map_err(corrupt)?;
         if format != FORMAT {
             return Err(Error::Format { path, expected: FORMAT, got: format });
         }
-        let saved: SavedConfig = serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(&path, e))?;
-        saved.student.validate()?;
+        let saved = SavedConfig::deserialize(&said).map_err(corrupt)?;
 
         let (path, text) = saved.text(dir, PROFILE_SCHEMA)?;
         let profile = ProfileSchema::from_json(&text).map_err(|e| Error::corrupt(&path, e))?;
@@ -113,26 +155,69 @@ impl Student {
         let (path, text) = saved.text(dir, CHAIN_SCHEMA)?;
         let chain = ChainSchema::from_json(&text).map_err(|e| Error::corrupt(&path, e))?;
         check_schema("chain_schema.json", saved.chain_schema, chain.hash())?;
-
-        let bins: Vec<_> =
-            profile.fields().iter().map(|f| saved.numeric_bins.get(f.name()).cloned()).collect();
-        let tokenizer = ProfileTokenizer::from_bins(Arc::new(profile), Arc::new(chain), &bins)?;
-        let path = dir.join(TOKENIZER);
-        tokenizer.check_json(&saved.read(&path, TOKENIZER)?).map_err(|e| Error::corrupt(&path, e))?;
-
-        let student = Self::from_tokenizer(&saved.student, tokenizer, 0, device)?;
-        let read = |path: &Path| saved.read(path, WEIGHTS);
-        let model = weights::load(student.model().clone(), &[dir.join(WEIGHTS)], read, |_| false)?;
-        Ok(student.with_model(&model))
+        let (profile, chain) = (Arc::new(profile), Arc::new(chain));
+        match (&saved.kind, published) {
+            (Kind::Student(config), None) => saved.new_student(dir, config, profile, chain, device),
+            (Kind::Verbaliser(verbaliser), Some(published)) => {
+                saved.checkpoint(dir, published, verbaliser, profile, chain, device)
+            }
+            _ => Err(Error::corrupt(
+                &dir.join(CONFIG),
+                "expected either the sizes of a new student, or a checkpoint's keys beside a verbaliser",
+            )),
+        }
     }
 }
 
 impl SavedConfig {
+    fn new_student(
+        &self,
+        dir: &Path,
+        config: &StudentConfig,
+        profile: Arc<ProfileSchema>,
+        chain: Arc<ChainSchema>,
+        device: &Device,
+    ) -> Result<Student> {
+        config.validate()?;
+        let bins: Vec<_> =
+            profile.fields().iter().map(|f| self.numeric_bins.get(f.name()).cloned()).collect();
+        let tokenizer = ProfileTokenizer::from_bins(profile, chain, &bins)?;
+        let path = dir.join(TOKENIZER);
+        tokenizer.check_json(&self.read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let student = Student::from_tokenizer(config, tokenizer, 0, device)?;
+        let read = |path: &Path| self.read(path);
+        let model = weights::load(student.model().clone(), &[dir.join(WEIGHTS)], read, |_| false)?;
+        Ok(student.with_model(&model))
+    }
+
+    fn checkpoint(
+        &self,
+        dir: &Path,
+        published: Value,
+        verbaliser: &Verbaliser,
+        profile: Arc<ProfileSchema>,
+        chain: Arc<ChainSchema>,
+        device: &Device,
+    ) -> Result<Student> {
+        let pretrained = Pretrained::read(dir, published, device, &|path| self.read(path))?;
+        let verbaliser = Arc::new(verbaliser.clone());
+        let path = dir.join(TOKENIZER);
+        match Student::of_checkpoint(&pretrained, verbaliser, profile, chain) {
+            Ok((student, 0)) => Ok(student),
+            Ok((_, missing)) => {
+                Err(Error::corrupt(&path, format!("expected all tokens of the chain, got {missing} too few")))
+            }
+            Err(error @ Error::Tokenizer { .. }) => Err(Error::corrupt(&path, error)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads a file and checks its hash.
-    fn read(&self, path: &Path, name: &str) -> Result<Vec<u8>> {
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let bytes = files::read(path)?;
         let got = SchemaHash::of(&bytes);
-        match self.files.get(name) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match self.files.get(name.as_ref()) {
             Some(&expected) if expected == got => Ok(bytes),
             Some(expected) => {
                 let message = format!(
@@ -146,11 +231,15 @@ impl SavedConfig {
 
     fn text(&self, dir: &Path, name: &str) -> Result<(std::path::PathBuf, String)> {
         let path = dir.join(name);
-        let text = String::from_utf8(self.read(&path, name)?).map_err(|e| Error::corrupt(&path, e))?;
+        let text = String::from_utf8(self.read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
         Ok((path, text))
     }
 }
 
 fn check_schema(what: &'static str, expected: SchemaHash, got: SchemaHash) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::SchemaMismatch { what, expected, got }) }
+}
+
+fn to_json(content: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(content).map_err(|e| Error::corrupt(path, e))
 }

@@ -5,23 +5,42 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, ProfileTable};
+use scaletot_profile::{ProfileSchema, ProfileTable, Verbaliser};
+use serde_json::Value;
 
 use crate::config::StudentConfig;
 use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::Result;
 use crate::lora::LoraConfig;
+use crate::pretrained::Pretrained;
 use crate::tokenizer::ProfileTokenizer;
 
 /// A model that reads a profile and thinks a chain.
 ///
+/// It is new, with a vocabulary made for its schemas ([`new`](Self::new)), or it is a published checkpoint that reads the profile
+/// as a sentence ([`from_pretrained`](Self::from_pretrained)); everything else is the same for both.
+///
 /// A student is a value: the trainers take one and return another, and cloning shares the weights.
 #[derive(Debug, Clone)]
 pub struct Student {
-    config: StudentConfig,
+    origin: Origin,
+    shape: DecoderConfig,
     tokenizer: ProfileTokenizer,
     model: CausalLm,
     device: Device,
+}
+
+/// What a student was made of, for its files.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// Sizes.
+    New(StudentConfig),
+    /// A published checkpoint.
+    Pretrained {
+        /// `config.json`, with the tokens of the chain counted.
+        published: Value,
+        verbaliser: Arc<Verbaliser>,
+    },
 }
 
 impl Student {
@@ -54,7 +73,74 @@ impl Student {
         config.validate()?;
         let shape = DecoderConfig::of_student(config, tokenizer.vocab_size());
         let model = CausalLm::new(&shape, seed, &device)?;
-        Ok(Self { config: config.clone(), tokenizer, model, device })
+        Ok(Self { origin: Origin::New(config.clone()), shape, tokenizer, model, device })
+    }
+
+    /// A student that is a published checkpoint.
+    ///
+    /// It reads the sentence that `verbaliser` says of a profile of the schema `profile`, in the checkpoint's own vocabulary and
+    /// as `tokenizer.json` encodes a text (with a token before it, if that adds one); of a missing field nothing is said. The
+    /// tokens of the chain are added to the vocabulary: `<think>`, and one for each state and each of its values. A new
+    /// token begins as the mean of the tokens of its plain text (`need`, `low`), in the embedding and in the head; one
+    /// that the checkpoint has already is left as it is. A chain ends with the checkpoint's first `eos_token_id`. Adapters are merged.
+    ///
+    /// Pretrained weights want a lower learning rate than new ones: some 1e-5 to 1e-4 for all of them, 1e-4 to 1e-3 for the
+    /// adapters of [`with_lora`](Self::with_lora).
+    ///
+    /// ```no_run
+    /// # use scaletot_chain::{ChainRecord, ChainSchema};
+    /// # use scaletot_profile::{ProfileTable, Verbaliser};
+    /// use scaletot_student::{LoraConfig, Pretrained, SftConfig, Student, sft};
+    ///
+    /// # fn example(table: &ProfileTable, rows: &[usize], chain: &ChainSchema, records: &[ChainRecord]) -> Result<(), Box<dyn std::error::Error>> {
+    /// let smollm2 = Pretrained::from_pretrained("SmolLM2-135M-Instruct", &Default::default())?;
+    /// let verbaliser = Verbaliser::fit(table, 5)?; // that of the teacher's prompts, so that both read the same
+    /// let student = Student::from_pretrained(&smollm2, &verbaliser, table.schema(), chain)?;
+    /// let student = student.with_lora(&LoraConfig::default(), 7)?;
+    ///
+    /// let mut config = SftConfig::default();
+    /// (config.epochs, config.learning_rate) = (3, 2e-4);
+    /// let (student, _) = sft(&student, table, rows, records, &config, 7, &())?;
+    /// let signals = student.infer(table, rows, 32)?; // representations [N, K, 576]
+    /// student.save("student")?; // `transformers` reads it, too
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`](crate::Error::SchemaMismatch) for a verbaliser of another schema,
+    /// [`Error::Config`](crate::Error::Config) if the checkpoint has no token that ends a text,
+    /// [`Error::Shape`](crate::Error::Shape) if its tokenizer has more tokens than its embedding, and
+    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if a state's name cannot be encoded or tokens of another chain are in the way.
+    pub fn from_pretrained(
+        pretrained: &Pretrained,
+        verbaliser: &Verbaliser,
+        profile: &Arc<ProfileSchema>,
+        chain: &ChainSchema,
+    ) -> Result<Self> {
+        let (verbaliser, chain) = (Arc::new(verbaliser.clone()), Arc::new(chain.clone()));
+        Ok(Self::of_checkpoint(pretrained, verbaliser, Arc::clone(profile), chain)?.0)
+    }
+
+    /// The student, and how many tokens were added to the checkpoint.
+    pub(crate) fn of_checkpoint(
+        pretrained: &Pretrained,
+        verbaliser: Arc<Verbaliser>,
+        profile: Arc<ProfileSchema>,
+        chain: Arc<ChainSchema>,
+    ) -> Result<(Self, usize)> {
+        let vocabulary = pretrained.vocabulary()?;
+        let (tokenizer, added) =
+            ProfileTokenizer::of_text(vocabulary, Arc::clone(&verbaliser), profile, chain)?;
+        let mut model = pretrained.model().merged();
+        if !added.plain.is_empty() {
+            model = model.with_tokens(added.first, &added.plain);
+        }
+        let mut shape = pretrained.config().clone();
+        shape.vocab_size = tokenizer.vocab_size();
+        let mut published = pretrained.published_as_saved();
+        published["vocab_size"] = Value::from(shape.vocab_size);
+        let (origin, device) = (Origin::Pretrained { published, verbaliser }, model.device());
+        Ok((Self { origin, shape, tokenizer, model, device }, added.plain.len()))
     }
 
     /// The same student with other weights, out of any autodiff graph.
@@ -65,16 +151,28 @@ impl Student {
     /// The same student with low-rank adapters on frozen weights: the trainers train the adapters alone. They are merged when the
     /// student is saved; see [`CausalLm::with_lora`].
     ///
+    /// Of a student that is a published checkpoint, the embeddings of the chain's tokens are trained as well, and their rows of
+    /// the head: they are new, and adapters elsewhere could not tell them apart. (`peft` has `trainable_token_indices` for it.)
+    /// The checkpoint's own tokens stay as they are.
+    ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a setting out of its range.
     pub fn with_lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
-        Ok(Self { model: self.model.with_lora(config, seed)?, ..self.clone() })
+        let mut model = self.model.with_lora(config, seed)?;
+        if let Origin::Pretrained { .. } = self.origin {
+            model = model.with_trained_tokens(self.tokenizer.chain_block());
+        }
+        Ok(Self { model, ..self.clone() })
     }
 
-    /// The sizes.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The shape of the decoder; `d_model` is the width of the representations.
     #[must_use]
-    pub fn config(&self) -> &StudentConfig {
-        &self.config
+    pub fn shape(&self) -> &DecoderConfig {
+        &self.shape
     }
 
     /// The tokenizer.

@@ -18,6 +18,7 @@ mod dropout;
 mod init;
 mod layer;
 mod rotary;
+mod rows;
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
@@ -92,7 +93,7 @@ impl CausalLm {
     /// The device of the weights (with their autodiff context).
     #[must_use]
     pub fn device(&self) -> Device {
-        self.model.embed_tokens.weight.val().device()
+        self.model.embed_tokens.weight.base().device()
     }
 
     /// Hidden states after the final norm, `[rows, len, d]`. States at padded positions are finite but mean

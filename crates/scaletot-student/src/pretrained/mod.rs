@@ -18,13 +18,16 @@ use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::{Error, Result};
 use crate::files::{self, Pending};
 use crate::lora::LoraConfig;
+use crate::tokenizer::Vocabulary;
 use crate::weights;
 
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 /// Whether the head is the transposed embedding, in `config.json`.
 const TIE: &str = "tie_word_embeddings";
+/// What a student that is saved as a checkpoint says of itself, in `config.json`.
+pub(crate) const STUDENT: &str = "scaletot";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// A decoder with published weights, and its tokenizer.
@@ -73,14 +76,26 @@ impl Pretrained {
         let path = dir.join(CONFIG);
         let mut published: Value =
             serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
-        let mut config = config::decoder(&published, &path)?;
+        // What makes a saved student of a checkpoint; it says nothing about another one's files.
+        published.as_object_mut().map(|keys| keys.remove(STUDENT));
+        Self::read(dir, published, device, &files::read)
+    }
+
+    /// As [`from_pretrained`](Self::from_pretrained), with the content of `config.json`; `read` gets the path of another file and
+    /// gives its content.
+    pub(crate) fn read(
+        dir: &Path,
+        mut published: Value,
+        device: &Device,
+        read: &dyn Fn(&Path) -> Result<Vec<u8>>,
+    ) -> Result<Self> {
+        let mut config = config::decoder(&published, &dir.join(CONFIG))?;
         let path = dir.join(TOKENIZER);
-        let mut tokenizer =
-            Tokenizer::from_bytes(files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
         // What a file keeps of the call that it was last used for.
         tokenizer.with_padding(None).with_truncation(None).map_err(|e| Error::corrupt(&path, e))?;
         let parts = parts(dir)?;
-        if config.tie_embeddings && has_other_head(&parts)? {
+        if config.tie_embeddings && has_other_head(&parts, read)? {
             // As `transformers` has it: a head that was trained apart is used, whatever the configuration says.
             tracing::warn!(dir = %dir.display(), "the head differs from the embedding and is not tied to it");
             config.tie_embeddings = false;
@@ -91,7 +106,7 @@ impl Pretrained {
         let surplus = |name: &str| {
             name.ends_with("rotary_emb.inv_freq") || config.tie_embeddings && name == "lm_head.weight"
         };
-        let model = weights::load(blank, &parts, files::read, surplus)?;
+        let model = weights::load(blank, &parts, read, surplus)?;
         Ok(Self { model, config, tokenizer, published, lora: None })
     }
 
@@ -102,14 +117,9 @@ impl Pretrained {
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let mut published = self.published.clone();
-        for name in ["dtype", "torch_dtype"] {
-            if let Some(dtype) = published.get_mut(name) {
-                *dtype = Value::from("float32");
-            }
-        }
         let path = dir.join(CONFIG);
-        let config = serde_json::to_vec_pretty(&published).map_err(|e| Error::corrupt(&path, e))?;
+        let config =
+            serde_json::to_vec_pretty(&self.published_as_saved()).map_err(|e| Error::corrupt(&path, e))?;
         let path = dir.join(TOKENIZER);
         let tokenizer = self.tokenizer.to_string(true).map_err(|e| Error::corrupt(&path, e))?.into_bytes();
         let weights = weights::to_bytes(&self.model, &dir.join(WEIGHTS))?;
@@ -118,6 +128,40 @@ impl Pretrained {
             pending.push(Pending::write(&dir.join(name), &bytes)?);
         }
         pending.into_iter().try_for_each(Pending::commit)
+    }
+
+    /// `config.json` of the same checkpoint in 32-bit floats.
+    pub(crate) fn published_as_saved(&self) -> Value {
+        let mut published = self.published.clone();
+        for name in ["dtype", "torch_dtype"] {
+            if let Some(dtype) = published.get_mut(name) {
+                *dtype = Value::from("float32");
+            }
+        }
+        published
+    }
+
+    /// Its vocabulary, for a tokenizer of profiles and chains.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `config.json` says no token that ends a text.
+    pub(crate) fn vocabulary(&self) -> Result<Vocabulary> {
+        let rows = self.config.vocab_size;
+        let said = &self.published["eos_token_id"];
+        // Models for conversations have several: of a turn, of a tool's call.
+        let eos = said.as_array().and_then(|all| all.first()).unwrap_or(said).as_u64();
+        let Some(eos) = eos.filter(|id| *id < rows as u64) else {
+            let (expected, got) =
+                ("a token of the vocabulary in the checkpoint's config.json", said.to_string());
+            return Err(Error::Config { field: "eos_token_id", expected, got });
+        };
+        let context = self.published["max_position_embeddings"].as_u64();
+        Ok(Vocabulary {
+            tokenizer: self.tokenizer.clone(),
+            rows,
+            eos: eos as u32,
+            context: context.map_or(usize::MAX, |most| most as usize),
+        })
     }
 
     /// The decoder.
@@ -171,10 +215,10 @@ impl Pretrained {
 }
 
 /// Whether a file holds a head that is not the embedding.
-fn has_other_head(parts: &[PathBuf]) -> Result<bool> {
+fn has_other_head(parts: &[PathBuf], read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<bool> {
     let (mut head, mut embedding) = (None, None);
     for path in parts {
-        let bytes = files::read(path)?;
+        let bytes = read(path)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::corrupt(path, e))?;
         let data = |name| tensors.tensor(name).ok().map(|view| view.data().to_vec());
         head = head.or_else(|| data("lm_head.weight"));

@@ -1,16 +1,17 @@
-//! Where each field's and state's tokens lie in the vocabulary.
+//! Profiles in a vocabulary of their own: where each field's tokens lie in it.
 
-use scaletot_chain::ChainSchema;
-use scaletot_profile::{FieldKind, ProfileSchema, Quantiles, Value};
+use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Value};
+
+use super::chain::{THINK_WORD, escaped};
 
 /// Ids of the four special tokens.
-pub(crate) const PAD: u32 = 0;
-pub(crate) const BOS: u32 = 1;
-pub(crate) const THINK: u32 = 2;
-pub(crate) const EOS: u32 = 3;
+pub(super) const PAD: u32 = 0;
+pub(super) const BOS: u32 = 1;
+pub(super) const THINK: u32 = 2;
+pub(super) const EOS: u32 = 3;
 
 /// Texts of the special tokens, by id.
-pub(crate) const SPECIAL: [&str; 4] = ["<pad>", "<bos>", "<think>", "<eos>"];
+pub(super) const SPECIAL: [&str; 4] = ["<pad>", "<bos>", THINK_WORD, "<eos>"];
 
 /// Tokens of one profile field.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,24 +24,15 @@ struct FieldTokens {
     empty: Option<u32>,
 }
 
-/// Tokens of one state: its name, then its values without a gap.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct StateTokens {
-    name: u32,
-    values: u32,
-}
-
-/// The vocabulary: special tokens, then fields, then states, each in schema order.
+/// The special tokens, then the fields in schema order; the tokens of the chain come after them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Layout {
     fields: Vec<FieldTokens>,
-    states: Vec<StateTokens>,
-    words: Vec<String>,
 }
 
 impl Layout {
-    /// `bins[f]` are the bins of field `f` if it is numeric.
-    pub(super) fn new(profile: &ProfileSchema, chain: &ChainSchema, bins: &[Option<Quantiles>]) -> Self {
+    /// The layout with the words of its tokens by id; `bins[f]` are the bins of field `f` if it is numeric.
+    pub(super) fn new(profile: &ProfileSchema, bins: &[Option<Quantiles>]) -> (Self, Vec<String>) {
         let mut words: Vec<String> = SPECIAL.map(str::to_owned).to_vec();
         let mut fields = Vec::with_capacity(profile.fields().len());
         for (index, field) in profile.fields().iter().enumerate() {
@@ -66,48 +58,46 @@ impl Layout {
             }
             fields.push(FieldTokens { first, bins, empty });
         }
-        let mut states = Vec::with_capacity(chain.len());
-        for state in chain.states() {
-            let name = escaped(state.name());
-            states.push(StateTokens { name: words.len() as u32, values: words.len() as u32 + 1 });
-            words.push(format!("<state:{name}>"));
-            words.extend(state.values().iter().map(|value| format!("<state:{name}={}>", escaped(value))));
-        }
-        Self { fields, states, words }
+        (Self { fields }, words)
     }
 
-    /// The tokens' texts, by id.
-    pub(super) fn words(&self) -> &[String] {
-        &self.words
-    }
-
-    /// Appends the tokens of one value.
-    pub(super) fn push(&self, field: usize, value: Value<'_>, out: &mut Vec<u32>) {
-        let tokens = &self.fields[field];
-        match value {
-            Value::Code(code) => out.push(tokens.first + code),
-            Value::Number(x) => {
-                out.push(tokens.first + tokens.bins.as_ref().map_or(0, |bins| bins.bin(x)) as u32);
+    /// `<bos>` and the fields that are not missing and that `keep`.
+    pub(super) fn read(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        mut keep: impl FnMut(usize) -> bool,
+    ) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(self.fields.len() + 2);
+        ids.push(BOS);
+        for (index, field) in self.fields.iter().enumerate() {
+            if let Some(value) = table.value(row, index)
+                && keep(index)
+            {
+                field.push(value, &mut ids);
             }
-            Value::Flag(flag) => out.push(tokens.first + u32::from(flag)),
-            Value::Codes([]) => out.extend(tokens.empty),
-            Value::Codes(codes) => out.extend(codes.iter().map(|code| tokens.first + code)),
         }
-    }
-
-    /// Token of state `k`'s name.
-    pub(super) fn state(&self, k: usize) -> u32 {
-        self.states[k].name
-    }
-
-    /// Token of the first value of state `k`.
-    pub(super) fn values(&self, k: usize) -> u32 {
-        self.states[k].values
+        ids
     }
 
     /// The bins of every field.
     pub(super) fn bins(&self) -> Vec<Option<Quantiles>> {
         self.fields.iter().map(|field| field.bins.clone()).collect()
+    }
+}
+
+impl FieldTokens {
+    /// Appends the tokens of one value.
+    fn push(&self, value: Value<'_>, out: &mut Vec<u32>) {
+        match value {
+            Value::Code(code) => out.push(self.first + code),
+            Value::Number(x) => {
+                out.push(self.first + self.bins.as_ref().map_or(0, |bins| bins.bin(x)) as u32);
+            }
+            Value::Flag(flag) => out.push(self.first + u32::from(flag)),
+            Value::Codes([]) => out.extend(self.empty),
+            Value::Codes(codes) => out.extend(codes.iter().map(|code| self.first + code)),
+        }
     }
 }
 
@@ -120,21 +110,4 @@ fn intervals(bins: Option<&Quantiles>) -> impl Iterator<Item = String> {
         (Some(low), None) => format!("({low},inf)"),
         (Some(low), Some(high)) => format!("({low},{high}]"),
     })
-}
-
-/// Escapes what the token texts are built of, so that no two tokens share a text, no text holds the
-/// separator, and no value can spell a special token.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '=' => out.push_str("\\e"),
-            '<' => out.push_str("\\l"),
-            '>' => out.push_str("\\g"),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -1,17 +1,22 @@
 //! Profiles and chains as token ids.
 //!
-//! The vocabulary comes from the two schemas alone: one token per `field=value`, per state and per state
-//! value. A language model's tokenizer would spend ten tokens on what one says here, and the decoder would
-//! have to learn that they belong together.
+//! The sequence of a user is `profile <think> <state 1> value … <state K> value <eos>`. A chain is one token per state and per
+//! state value, and the values of a state have consecutive ids. The profile is read in one of two ways.
 //!
-//! The sequence of a user is `<bos> profile <think> <state 1> value … <state K> value <eos>`.
+//! In the vocabulary of the two schemas it is `<bos>` and one token per `field=value`. A language model's tokenizer would spend
+//! ten tokens on what one says here, and a decoder that begins with nothing would have to learn that they belong together.
 //! - A missing field has *no* token, so a sparse profile is a short one, and dropping a field in training
 //!   makes exactly the profile that lacks it.
 //! - A numeric field has one token per quantile bin, a multi-valued one a token per value (and one for "no
 //!   value", which is not the same as missing), a field with an unknown bucket a token for the bucket.
-//! - The values of a state have consecutive ids.
+//!
+//! In the vocabulary of a published checkpoint, which knows English, it is the sentence that a [`Verbaliser`] says, with the
+//! special tokens that the checkpoint's tokenizer puts around a text. A missing or dropped field is not said. The tokens of the
+//! chain are added to the vocabulary, under the same words.
 
+mod chain;
 mod layout;
+mod text;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,13 +24,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Value};
+use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Value, Verbaliser};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::delimiter::CharDelimiterSplit;
 use tokenizers::{AddedToken, Tokenizer};
 
-use self::layout::Layout;
-pub(crate) use self::layout::{BOS, EOS, PAD, SPECIAL, THINK};
+use self::chain::{ChainTokens, Word};
+use self::layout::{EOS, Layout, PAD, SPECIAL, THINK};
+pub(crate) use self::text::AddedTokens;
+use self::text::Text;
 use crate::error::{Error, Result};
 
 /// Between the tokens of a sequence that is written as text.
@@ -70,8 +77,28 @@ pub struct TokenSequence {
 pub struct ProfileTokenizer {
     profile: Arc<ProfileSchema>,
     chain: Arc<ChainSchema>,
-    layout: Layout,
-    tokenizer: Tokenizer,
+    reading: Reading,
+    tokens: ChainTokens,
+    vocab_size: usize,
+    tokenizer: Arc<Tokenizer>,
+}
+
+/// The vocabulary of a checkpoint.
+pub(crate) struct Vocabulary {
+    pub(crate) tokenizer: Tokenizer,
+    /// Number of tokens that the checkpoint has an embedding for.
+    pub(crate) rows: usize,
+    /// What ends a chain.
+    pub(crate) eos: u32,
+    /// Number of tokens that the checkpoint can read at once.
+    pub(crate) context: usize,
+}
+
+/// How profiles are read.
+#[derive(Debug, Clone)]
+enum Reading {
+    Fields(Layout),
+    Text(Text),
 }
 
 impl ProfileTokenizer {
@@ -105,15 +132,48 @@ impl ProfileTokenizer {
         chain: Arc<ChainSchema>,
         bins: &[Option<Quantiles>],
     ) -> Result<Self> {
-        let layout = Layout::new(&profile, &chain, bins);
-        let tokenizer = word_level(&layout)?;
-        Ok(Self { profile, chain, layout, tokenizer })
+        let (layout, mut words) = Layout::new(&profile, bins);
+        let tokens = ChainTokens::new(&chain, words.len() as u32, THINK, EOS, PAD);
+        words.extend(chain::words(&chain).into_iter().map(|Word { word, .. }| word));
+        let tokenizer = Arc::new(word_level(&words)?);
+        let (reading, vocab_size) = (Reading::Fields(layout), words.len());
+        Ok(Self { profile, chain, reading, tokens, vocab_size, tokenizer })
     }
 
-    /// Number of tokens.
+    /// The tokenizer that reads profiles as text in the vocabulary of a checkpoint, to which it adds the tokens of the chain;
+    /// says which were added.
+    pub(crate) fn of_text(
+        checkpoint: Vocabulary,
+        verbaliser: Arc<Verbaliser>,
+        profile: Arc<ProfileSchema>,
+        chain: Arc<ChainSchema>,
+    ) -> Result<(Self, AddedTokens)> {
+        let (expected, got) = (profile.hash(), verbaliser.schema_hash());
+        if expected != got {
+            return Err(Error::SchemaMismatch { what: "verbaliser", expected, got });
+        }
+        let Vocabulary { mut tokenizer, rows, eos, context } = checkpoint;
+        let (tokens, added) = text::extend(&mut tokenizer, &chain, eos)?;
+        // Embeddings are often padded to a round number of rows, which are used up first.
+        let vocab_size = rows.max(added.first + added.plain.len());
+        let known = if added.plain.is_empty() { tokens.block().end as usize } else { added.first };
+        if known > rows {
+            return Err(Error::Shape { what: "tokens of the checkpoint", expected: rows, got: known });
+        }
+        if let Some(&id) = added.plain.iter().flatten().find(|id| **id as usize >= rows) {
+            return Err(Error::Token { id, vocab: rows });
+        }
+        // `<think>`, the chain and `<eos>`.
+        let most = context.saturating_sub(2 * chain.len() + 2);
+        let reading = Reading::Text(Text { verbaliser, most });
+        let tokenizer = Arc::new(tokenizer);
+        Ok((Self { profile, chain, reading, tokens, vocab_size, tokenizer }, added))
+    }
+
+    /// Number of tokens that the decoder knows; of a checkpoint some may have no word.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
-        self.layout.words().len()
+        self.vocab_size
     }
 
     /// The schema of the profiles.
@@ -128,21 +188,26 @@ impl ProfileTokenizer {
         &self.chain
     }
 
-    /// The same vocabulary as a `tokenizers` tokenizer, for other programs. It reads a sequence written as
-    /// text with one token per line; [`words`](Self::words) joined by newlines is such a text.
+    /// The same vocabulary as a `tokenizers` tokenizer, for other programs.
+    ///
+    /// The one of the schemas reads a sequence written as text with one token per line; [`words`](Self::words) joined by
+    /// newlines is such a text. The one of a checkpoint is the checkpoint's own with the tokens of the chain, and takes special
+    /// tokens that are written in a text for letters, until it is told otherwise (`set_encode_special_tokens`).
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// What the decoder reads before a chain: `<bos> profile <think>`.
+    /// What the decoder reads before a chain: the profile and `<think>`.
     ///
     /// # Errors
-    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there.
+    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there; of a text
+    /// [`Error::TooLong`] if the chain would not fit behind it into the model's context, and [`Error::Tokenizer`] if it cannot be
+    /// encoded.
     pub fn encode_profile(&self, table: &ProfileTable, row: usize) -> Result<Vec<u32>> {
         self.check_table(table)?;
         self.check_rows(table, &[row])?;
-        Ok(self.prompt(table, row, |_| true))
+        self.prompt(table, row, |_| true)
     }
 
     /// The chain: `<state 1> value … <state K> value <eos>`.
@@ -151,7 +216,7 @@ impl ProfileTokenizer {
     /// [`Error::Chain`] if `values` is no legal chain of the schema.
     pub fn encode_chain(&self, values: &[u16]) -> Result<Vec<u32>> {
         self.chain.check_values(values)?;
-        Ok(self.chain_tokens(values).chain([EOS]).collect())
+        Ok(self.chain_tokens(values).chain([self.eos()]).collect())
     }
 
     /// The whole sequence of a user, with the chain segment of every token.
@@ -169,15 +234,16 @@ impl ProfileTokenizer {
 
     /// The texts of token ids; one that is not in the vocabulary reads `<?>`.
     #[must_use]
-    pub fn words(&self, ids: &[u32]) -> Vec<&str> {
-        ids.iter().map(|&id| self.layout.words().get(id as usize).map_or("<?>", String::as_str)).collect()
+    pub fn words(&self, ids: &[u32]) -> Vec<String> {
+        let word = |&id| self.tokenizer.id_to_token(id).unwrap_or_else(|| "<?>".to_owned());
+        ids.iter().map(word).collect()
     }
 
     /// Token of state `k`'s name, the decoder's cue to give the state's value; `None` if there is no such
     /// state.
     #[must_use]
     pub fn state_token(&self, k: usize) -> Option<u32> {
-        (k < self.chain.len()).then(|| self.layout.state(k))
+        (k < self.chain.len()).then(|| self.tokens.state(k))
     }
 
     /// Tokens of state `k`'s values, in the order of their codes; empty if there is no such state.
@@ -186,7 +252,7 @@ impl ProfileTokenizer {
         if k >= self.chain.len() {
             return 0..0;
         }
-        let first = self.layout.values(k);
+        let first = self.tokens.values(k);
         first..first + self.chain.domain_size(k) as u32
     }
 
@@ -206,18 +272,14 @@ impl ProfileTokenizer {
     /// Checks that a tokenizer file holds this vocabulary.
     pub(crate) fn check_json(&self, bytes: &[u8]) -> Result<()> {
         let other = Tokenizer::from_bytes(bytes).map_err(|e| Error::Tokenizer { message: e.to_string() })?;
-        let expected = self.layout.words();
-        let size = other.get_vocab_size(true);
-        if size != expected.len() {
-            return Err(Error::Shape {
-                what: "tokens in tokenizer.json",
-                expected: expected.len(),
-                got: size,
-            });
+        let (expected, got) = (self.vocab_size(), other.get_vocab_size(true));
+        if got != expected {
+            return Err(Error::Shape { what: "tokens in tokenizer.json", expected, got });
         }
-        for (id, word) in expected.iter().enumerate() {
-            let got = other.token_to_id(word);
-            if got != Some(id as u32) {
+        let ids: Vec<u32> = (0..expected as u32).collect();
+        for (id, word) in ids.iter().zip(self.words(&ids)) {
+            let got = other.token_to_id(&word);
+            if got != Some(*id) {
                 let got = got.map_or("none".to_owned(), |id| id.to_string());
                 return Err(Error::Tokenizer {
                     message: format!("token `{word}`: expected id {id}, got {got}"),
@@ -227,35 +289,50 @@ impl ProfileTokenizer {
         Ok(())
     }
 
+    /// The bins of every field; none of a tokenizer that reads text.
     pub(crate) fn bins(&self) -> Vec<Option<Quantiles>> {
-        self.layout.bins()
+        match &self.reading {
+            Reading::Fields(layout) => layout.bins(),
+            Reading::Text(_) => Vec::new(),
+        }
     }
 
-    /// `<bos> profile <think>` with only the fields that `keep`; `keep` is asked once per field that is not
+    /// Id of the token that ends a chain.
+    pub(crate) fn eos(&self) -> u32 {
+        self.tokens.eos
+    }
+
+    /// Id that fills the gaps of a batch.
+    pub(crate) fn pad(&self) -> u32 {
+        self.tokens.pad
+    }
+
+    /// The ids of the chain's own tokens.
+    pub(crate) fn chain_block(&self) -> Range<usize> {
+        let block = self.tokens.block();
+        block.start as usize..block.end as usize
+    }
+
+    /// The profile and `<think>`, with only the fields that `keep`; `keep` is asked once per field that is not
     /// missing. The table and the row must have been checked.
     pub(crate) fn prompt(
         &self,
         table: &ProfileTable,
         row: usize,
-        mut keep: impl FnMut(usize) -> bool,
-    ) -> Vec<u32> {
-        let mut ids = Vec::with_capacity(self.profile.fields().len() + 2);
-        ids.push(BOS);
-        for field in 0..self.profile.fields().len() {
-            if let Some(value) = table.value(row, field)
-                && keep(field)
-            {
-                self.layout.push(field, value, &mut ids);
-            }
-        }
-        ids.push(THINK);
-        ids
+        keep: impl FnMut(usize) -> bool,
+    ) -> Result<Vec<u32>> {
+        let mut ids = match &self.reading {
+            Reading::Fields(layout) => layout.read(table, row, keep),
+            Reading::Text(text) => text.read(&self.tokenizer, table, row, keep)?,
+        };
+        ids.push(self.tokens.think);
+        Ok(ids)
     }
 
     /// `<state 1> value … <state K> value` without a check.
     pub(crate) fn chain_tokens<'a>(&'a self, values: &'a [u16]) -> impl Iterator<Item = u32> + 'a {
         let token =
-            |(k, &value): (usize, &u16)| [self.layout.state(k), self.layout.values(k) + u32::from(value)];
+            |(k, &value): (usize, &u16)| [self.tokens.state(k), self.tokens.values(k) + u32::from(value)];
         values.iter().enumerate().flat_map(token)
     }
 
@@ -286,24 +363,20 @@ pub(crate) fn check_distinct(rows: &[usize]) -> Result<()> {
 
 /// The vocabulary in the `tokenizers` library: whole words between separators, special tokens and state names
 /// marked as special.
-fn word_level(layout: &Layout) -> Result<Tokenizer> {
+fn word_level(words: &[String]) -> Result<Tokenizer> {
     let fail = |e: tokenizers::Error| Error::Tokenizer { message: e.to_string() };
-    let ids = layout.words().iter().enumerate().map(|(id, word)| (word.clone(), id as u32));
+    let ids = words.iter().enumerate().map(|(id, word)| (word.clone(), id as u32));
     // There is no token for unknown words: a text that holds one is an error, not a guess.
     let model =
         WordLevel::builder().vocab(ids.collect()).unk_token("<unk>".to_owned()).build().map_err(fail)?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(CharDelimiterSplit::new(SEPARATOR)));
-    let names = (0..layout.words().len()).map(|id| &layout.words()[id]);
-    let special = names.filter(|word| SPECIAL.contains(&word.as_str()) || is_state_name(word));
+    let special = words.iter().filter(|word| SPECIAL.contains(&word.as_str()) || is_state_name(word));
     let special = special.map(|word| AddedToken::from(word.clone(), true)).collect::<Vec<_>>();
     tokenizer.add_special_tokens(special).map_err(fail)?;
-    if tokenizer.get_vocab_size(true) != layout.words().len() {
-        let message = format!(
-            "expected {} different tokens, got {}",
-            layout.words().len(),
-            tokenizer.get_vocab_size(true)
-        );
+    if tokenizer.get_vocab_size(true) != words.len() {
+        let (expected, got) = (words.len(), tokenizer.get_vocab_size(true));
+        let message = format!("expected {expected} different tokens, got {got}");
         return Err(Error::Tokenizer { message });
     }
     Ok(tokenizer)

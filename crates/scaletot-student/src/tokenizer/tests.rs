@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use scaletot_chain::{Constraint, StateDef};
 use scaletot_profile::{FieldSpec, TableBuilder, UnknownPolicy};
 
+use tokenizers::models::bpe::{BPE, Vocab};
+
 use super::*;
 
 fn table(rows: &[[&str; 5]]) -> ProfileTable {
@@ -111,6 +113,59 @@ fn another_vocabulary_is_refused() {
     assert!(matches!(two.encode_profile(&other, 0), Err(Error::SchemaMismatch { .. })));
     assert!(matches!(two.encode_profile(&table, 2), Err(Error::Row { row: 2, rows: 2 })));
     assert!(matches!(ProfileTokenizer::fit(&table, &chain(), 0), Err(Error::Config { .. })));
+}
+
+/// A vocabulary of single letters, in which a text reads as it is written.
+fn letters(context: usize) -> Vocabulary {
+    let all = "</s>Aabcdefghijklmnopqrstuvwxyz,. 0123456789-";
+    let eos = [("</s>".to_owned(), 0)].into_iter();
+    let vocab = eos.chain(all[4..].chars().zip(1..).map(|(c, id)| (c.to_string(), id)));
+    let model = BPE::builder().vocab_and_merges(vocab.collect::<Vocab>(), vec![]).build().unwrap();
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.add_special_tokens([AddedToken::from("</s>", true)]).unwrap();
+    Vocabulary { rows: tokenizer.get_vocab_size(true), tokenizer, eos: 0, context }
+}
+
+fn of_letters(table: &ProfileTable, context: usize) -> (ProfileTokenizer, AddedTokens) {
+    let verbaliser = Verbaliser::fit(table, 2).unwrap().into();
+    let (profile, chain) = (Arc::clone(table.schema()), chain().into());
+    ProfileTokenizer::of_text(letters(context), verbaliser, profile, chain).unwrap()
+}
+
+#[test]
+fn what_is_missing_or_dropped_is_not_said() {
+    let table = table(&[["red", "1", "", "a|c", "m"], ["mauve", "", "", "", ""]]);
+    let (tokenizer, _) = of_letters(&table, 500);
+    let said = |row, dropped: &[usize]| {
+        let ids = tokenizer.prompt(&table, row, |field| !dropped.contains(&field)).unwrap();
+        tokenizer.words(&ids).concat()
+    };
+    assert_eq!(
+        said(0, &[]),
+        "A user whose colour is red, whose income is high, whose tags is a and c, whose size is m.<think>"
+    );
+    assert_eq!(said(0, &[0, 3]), "A user whose income is high, whose size is m.<think>");
+    assert_eq!(
+        (said(0, &[0, 1, 3, 4]), said(1, &[])),
+        ("A user.<think>".to_owned(), "A user.<think>".to_owned())
+    );
+}
+
+#[test]
+fn the_tokens_of_a_chain_follow_the_checkpoints() {
+    let table = table(&[["red", "1", "", "a|c", "m"]]);
+    let (tokenizer, added) = of_letters(&table, 500);
+    let old = letters(500).rows;
+    assert_eq!((added.first, added.plain.len(), tokenizer.vocab_size()), (old, 7, old + 7));
+    let plain: Vec<String> = added.plain.iter().map(|ids| tokenizer.words(ids).concat()).collect();
+    assert_eq!(plain, [" think", " need", " low", " high", " spend", " low", " high"]);
+    assert_eq!(tokenizer.chain_block(), old..old + 7);
+    assert_eq!((tokenizer.eos(), tokenizer.words(&[0]).concat()), (0, "</s>".to_owned()));
+    // The longest context that does not suffice for `A user.` and the chain.
+    let (short, _) = of_letters(&table, 12);
+    let error = short.prompt(&table, 0, |_| false).unwrap_err();
+    assert!(matches!(error, Error::TooLong { row: 0, most: 6, got: 7 }), "{error}");
+    of_letters(&table, 13).0.prompt(&table, 0, |_| false).unwrap();
 }
 
 proptest! {

@@ -155,8 +155,8 @@ pub(super) fn inputs(
     let json = |value: serde_json::Result<Vec<u8>>| {
         value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| SchemaHash::of(&bytes))
     };
-    let prompts: Vec<Vec<u32>> =
-        rows.iter().map(|&row| student.tokenizer().prompt(table, row, |_| true)).collect();
+    let prompts = rows.iter().map(|&row| student.tokenizer().prompt(table, row, |_| true));
+    let prompts = prompts.collect::<Result<Vec<_>>>()?;
     let path = Path::new("a student's weights");
     let weights = weights::to_bytes(student.model(), path)?;
     let mut weights = SafeTensors::deserialize(&weights).map_err(|e| Error::corrupt(path, e))?.tensors();

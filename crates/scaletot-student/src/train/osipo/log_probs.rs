@@ -15,7 +15,7 @@ use crate::decoder::{CausalLm, TokenBatch};
 use crate::error::Result;
 use crate::infer::to_host;
 use crate::student::Student;
-use crate::tokenizer::{PAD, ProfileTokenizer};
+use crate::tokenizer::ProfileTokenizer;
 use crate::train::parts;
 
 /// Score of a value that may not follow: next to any logit its probability is 0.
@@ -36,21 +36,21 @@ impl<'a> ChainBatch<'a> {
         tokenizer: &'a ProfileTokenizer,
         table: &ProfileTable,
         chains: &[(usize, &'a [u16])],
-    ) -> Self {
+    ) -> Result<Self> {
         let sequence = |&(row, values): &(usize, &'a [u16])| {
-            let mut ids = tokenizer.prompt(table, row, |_| true);
+            let mut ids = tokenizer.prompt(table, row, |_| true)?;
             ids.extend(tokenizer.chain_tokens(values));
             // Nothing is asked of the last value's state.
             ids.pop();
-            ids
+            Ok(ids)
         };
-        let sequences: Vec<Vec<u32>> = chains.iter().map(sequence).collect();
-        let (tokens, starts) = TokenBatch::packed(&sequences, PAD);
+        let sequences = chains.iter().map(sequence).collect::<Result<Vec<Vec<u32>>>>()?;
+        let (tokens, starts) = TokenBatch::packed(&sequences, tokenizer.pad());
         let states = tokenizer.chain_schema().len();
         let ends = starts.iter().zip(&sequences).map(|(start, sequence)| start + sequence.len());
         let names = |end: usize| (0..states).map(move |k| (end + 2 * k + 1 - 2 * states) as i64);
         let positions = ends.flat_map(names).collect();
-        Self { tokenizer, tokens, positions, chains: chains.iter().map(|(_, values)| *values).collect() }
+        Ok(Self { tokenizer, tokens, positions, chains: chains.iter().map(|(_, values)| *values).collect() })
     }
 
     /// `ln π(v_k | profile, v_<k)` over the legal values, `[n, K]`.
@@ -96,7 +96,7 @@ pub(crate) fn on_host(
 ) -> Result<Vec<f32>> {
     let parts: Vec<&[(usize, &[u16])]> = chains.chunks(batch.max(1)).collect();
     let found = parts::each(student.device(), &parts, |part| {
-        to_host("log-probabilities", ChainBatch::new(student.tokenizer(), table, part).log_probs(model)?)
+        to_host("log-probabilities", ChainBatch::new(student.tokenizer(), table, part)?.log_probs(model)?)
     })?;
     Ok(found.concat())
 }

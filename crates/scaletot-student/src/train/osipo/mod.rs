@@ -63,7 +63,7 @@ const STAGE: &str = "student OSIPO";
 /// # Errors
 /// [`Error::Config`], [`Error::Osipo`] (also if no outcome is positive), [`Error::SchemaMismatch`],
 /// [`Error::Row`], [`Error::Shape`] if `outcomes` or `segments` do not fit the table,
-/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::NoUsers`], [`Error::Diverged`],
+/// [`Error::DuplicateRecord`], [`Error::Chain`], [`Error::TooLong`], [`Error::NoUsers`], [`Error::Diverged`],
 /// [`Error::Stopped`] if `progress` says so, and those of reading and writing a checkpoint, as of [`sft`](crate::sft()).
 pub fn osipo(
     student: &Student,
@@ -265,7 +265,7 @@ impl Run<'_> {
     fn part_loss(&self, model: &Aligned, users: &[Contest], all: (usize, usize)) -> Result<Tensor<1>> {
         let chains = chains_of(users);
         let policy =
-            ChainBatch::new(self.student.tokenizer(), self.table, &chains).log_probs(&model.model)?;
+            ChainBatch::new(self.student.tokenizer(), self.table, &chains)?.log_probs(&model.model)?;
         let mut batch = self.batch_of(model, policy, users)?;
         if self.held_out_seed.is_some() {
             let sampled = users.iter().flat_map(|c| c.sampled.iter().copied()).collect();

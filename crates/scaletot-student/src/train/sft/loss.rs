@@ -1,20 +1,23 @@
 //! The SFT loss of a batch.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::example::Example;
 use crate::decoder::{CausalLm, Dropout, TokenBatch};
 use crate::error::Result;
 use crate::infer::to_host;
-use crate::tokenizer::{EOS, PAD, ProfileTokenizer};
+use crate::tokenizer::ProfileTokenizer;
 
 /// A batch of sequences with the distribution each chain token should have.
 pub(crate) struct SftBatch {
     tokens: TokenBatch,
     /// Where each chain token is predicted, `[n · (2K + 1)]`: at the token before it.
     positions: Vec<i64>,
-    /// `[n · (2K + 1), vocab]`, row-major: state 1, value, …, state K, value, `<eos>`.
+    /// Tokens that each chain token may be, `[n · (2K + 1), m]` with `m` the size of the largest domain: state 1, value, …, state K,
+    /// value, `<eos>`. Where there are fewer, the first stands in.
+    tokens_wanted: Vec<i64>,
+    /// Their probabilities, in the same order; 0 for those that stand in.
     targets: Vec<f32>,
     /// `[n]`.
     weights: Vec<f32>,
@@ -42,40 +45,46 @@ impl SftLoss {
 impl SftBatch {
     /// `prompts[i]` is what is read before the chain of `examples[i]`.
     pub(crate) fn new(tokenizer: &ProfileTokenizer, examples: &[&Example], prompts: Vec<Vec<u32>>) -> Self {
-        let vocab = tokenizer.vocab_size();
         let chain = examples.first().map_or(0, |e| 2 * e.values.len() + 1);
-        let mut targets = vec![0.0; examples.len() * chain * vocab];
-        let mut sequences = prompts;
-        for (row, (example, sequence)) in examples.iter().zip(&mut sequences).enumerate() {
-            sequence.extend(tokenizer.chain_tokens(&example.values));
-            let at = |token: usize, id: usize| (row * chain + token) * vocab + id;
-            for (k, target) in example.targets.iter().enumerate() {
-                let [name, first] =
-                    [tokenizer.state_token(k).unwrap_or(PAD), tokenizer.value_tokens(k).start];
-                targets[at(2 * k, name as usize)] = 1.0;
-                for (value, &p) in target.iter().enumerate() {
-                    targets[at(2 * k + 1, first as usize + value)] = p as f32;
-                }
+        let width = examples.first().map_or(1, |e| e.targets.iter().map(Vec::len).max().unwrap_or(1));
+        let (mut tokens_wanted, mut targets) = (vec![], vec![]);
+        let mut want = |first: u32, probabilities: &mut dyn Iterator<Item = f64>| {
+            let end = targets.len() + width;
+            for (p, id) in probabilities.zip(i64::from(first)..) {
+                tokens_wanted.push(id);
+                targets.push(p as f32);
             }
-            targets[at(chain - 1, EOS as usize)] = 1.0;
+            tokens_wanted.resize(end, i64::from(first));
+            targets.resize(end, 0.0);
+        };
+        let mut sequences = prompts;
+        for (example, sequence) in examples.iter().zip(&mut sequences) {
+            sequence.extend(tokenizer.chain_tokens(&example.values));
+            for (k, target) in example.targets.iter().enumerate() {
+                want(tokenizer.state_token(k).unwrap_or(tokenizer.pad()), &mut std::iter::once(1.0));
+                want(tokenizer.value_tokens(k).start, &mut target.iter().copied());
+            }
+            want(tokenizer.eos(), &mut std::iter::once(1.0));
         }
         let weights = examples.iter().map(|example| example.weight as f32).collect();
-        let (tokens, starts) = TokenBatch::packed(&sequences, PAD);
+        let (tokens, starts) = TokenBatch::packed(&sequences, tokenizer.pad());
         let ends = starts.iter().zip(&sequences).map(|(start, sequence)| start + sequence.len());
         let positions = ends.flat_map(|end| (end - chain..end).map(|at| at as i64)).collect();
-        Self { tokens, positions, targets, weights }
+        Self { tokens, positions, tokens_wanted, targets, weights }
     }
 
     /// Cross-entropy `−Σ_u w_u Σ_t Σ_v p_{u,t}(v) ln π(v | …) / (Σ_u w_u · (2K + 1))` over the tokens from
     /// the first state's name to `<eos>`; the profile is read, not predicted.
     pub(crate) fn loss(&self, model: &CausalLm, dropout: Option<&mut Dropout>) -> Result<SftLoss> {
-        let (rows, vocab) = (self.weights.len(), model.vocab_size());
+        let rows = self.weights.len();
         let chain = self.positions.len() / rows.max(1);
+        let shape = [rows * chain, self.targets.len() / self.positions.len().max(1)];
         let device = model.device().without_autodiff();
         let hidden = model.hidden_at(&self.tokens, self.positions.clone(), dropout)?;
-        let log_probs = log_softmax(model.logits_at(hidden), 1);
-        let targets = TensorData::new(self.targets.clone(), [rows * chain, vocab]);
-        let targets = Tensor::<2>::from_data(targets, &device);
+        let wanted = TensorData::new(self.tokens_wanted.clone(), shape);
+        let wanted = Tensor::<2, Int>::from_data(wanted, &device);
+        let log_probs = log_softmax(model.logits_at(hidden), 1).gather(1, wanted);
+        let targets = Tensor::<2>::from_data(TensorData::new(self.targets.clone(), shape), &device);
         let weights = Tensor::<2>::from_data(TensorData::new(self.weights.clone(), [rows, 1]), &device);
         let terms = -(log_probs * targets).sum_dim(1).reshape([rows, chain]) * weights;
         let weight: f64 = self.weights.iter().map(|&w| f64::from(w)).sum();

@@ -47,7 +47,7 @@ const STAGE: &str = "student SFT";
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::SchemaMismatch`], [`Error::Row`], [`Error::DuplicateRecord`], [`Error::Chain`]
-/// for a record that does not fit the schema, [`Error::NoUsers`], [`Error::Diverged`] if a loss or gradient
+/// for a record that does not fit the schema, [`Error::TooLong`], [`Error::NoUsers`], [`Error::Diverged`] if a loss or gradient
 /// stops being a number or the loss explodes, [`Error::Stopped`] if `progress` says so, and those of reading and writing a
 /// checkpoint: [`Error::OtherRun`], [`Error::Format`], [`Error::Corrupt`], [`Error::Io`].
 pub fn sft(
@@ -124,7 +124,7 @@ impl Course for Run<'_> {
     ) -> Result<CausalLm> {
         let users: Vec<&Example> = users.iter().map(|&at| &self.train[at]).collect();
         let parts: Vec<(SftBatch, u64)> =
-            self.parts(&users, rng).into_iter().map(|part| (part, rng.next_u64())).collect();
+            self.parts(&users, rng)?.into_iter().map(|part| (part, rng.next_u64())).collect();
         let weight: f64 = users.iter().map(|user| user.weight).sum();
         let (gradients, losses) = parts::gradient(&model, self.student.device(), &parts, |model, part| {
             let (batch, seed) = part;
@@ -155,7 +155,7 @@ impl Run<'_> {
         let parts: Vec<&[&Example]> = users.chunks(4 * self.config.batch_size).collect();
         let losses = parts::each(self.student.device(), &parts, |part| {
             let prompts = part.iter().map(|e| self.student.tokenizer().prompt(self.table, e.row, |_| true));
-            let batch = SftBatch::new(self.student.tokenizer(), part, prompts.collect());
+            let batch = SftBatch::new(self.student.tokenizer(), part, prompts.collect::<Result<_>>()?);
             Ok(batch.loss(model, None)?.sums())
         })?;
         let mut means = log::Means::default();
@@ -164,19 +164,20 @@ impl Run<'_> {
     }
 
     /// The users of a step with some of their fields dropped, in parts of about equally long profiles, so that little is padded.
-    fn parts(&self, users: &[&Example], rng: &mut impl Rng) -> Vec<SftBatch> {
+    fn parts(&self, users: &[&Example], rng: &mut impl Rng) -> Result<Vec<SftBatch>> {
         let (tokenizer, rate) = (self.student.tokenizer(), self.config.field_dropout);
         let mut keep = |_: usize| rate == 0.0 || rng.random::<f64>() >= rate;
-        let prompt = |user: &Example, keep: &mut _| tokenizer.prompt(self.table, user.row, keep);
-        let mut users: Vec<(&Example, Vec<u32>)> =
-            users.iter().map(|user| (*user, prompt(user, &mut keep))).collect();
+        let mut users = users
+            .iter()
+            .map(|user| Ok((*user, tokenizer.prompt(self.table, user.row, &mut keep)?)))
+            .collect::<Result<Vec<(&Example, Vec<u32>)>>>()?;
         users.sort_by_key(|(_, prompt)| prompt.len());
         let size = parts::size(self.config.micro_batch, users.len(), self.student.device());
         let part = |part: &[(&Example, Vec<u32>)]| {
             let (users, prompts): (Vec<&Example>, Vec<Vec<u32>>) = part.iter().cloned().unzip();
             SftBatch::new(tokenizer, &users, prompts)
         };
-        users.chunks(size).map(part).collect()
+        Ok(users.chunks(size).map(part).collect())
     }
 }
 

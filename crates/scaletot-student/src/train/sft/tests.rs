@@ -33,7 +33,8 @@ fn example(row: usize, weight: f64) -> Example {
 }
 
 fn batch(student: &Student, table: &ProfileTable, examples: &[Example]) -> SftBatch {
-    let prompts = examples.iter().map(|e| student.tokenizer().prompt(table, e.row, |_| true)).collect();
+    let prompts =
+        examples.iter().map(|e| student.tokenizer().prompt(table, e.row, |_| true).unwrap()).collect();
     SftBatch::new(student.tokenizer(), &examples.iter().collect::<Vec<_>>(), prompts)
 }
 
@@ -132,7 +133,7 @@ fn field_dropout_drops_fields_at_its_rate() {
         let mut rng = seeds::numbered(1, 1);
         let mut keep = |_: usize| rate == 0.0 || rng.random::<f64>() >= rate;
         for user in &users {
-            kept += student.tokenizer().prompt(&table, user.row, &mut keep).len() - 2;
+            kept += student.tokenizer().prompt(&table, user.row, &mut keep).unwrap().len() - 2;
         }
         kept as f64 / 800.0
     };
@@ -143,7 +144,7 @@ fn field_dropout_drops_fields_at_its_rate() {
     let loss = |rate: f64| {
         let config = SftConfig { field_dropout: rate, micro_batch: Some(400), ..SftConfig::default() };
         let run = Run { student: &student, table: &table, config: &config, train: &[], held_out: &[] };
-        let parts = run.parts(&users, &mut seeds::numbered(1, 1));
+        let parts = run.parts(&users, &mut seeds::numbered(1, 1)).unwrap();
         assert_eq!(parts.len(), 1);
         parts[0].loss(student.model(), None).unwrap().all
     };
