@@ -16,12 +16,12 @@ struct Arguments {
     study: OsipoStudyOptions,
 }
 
-/// The reward that looks at no user segment, and its twin: the first and the last of these are the same student.
+/// A reward that looks at no user segment, and its twin that has none: the same student.
 const TIERS: &str = "reward=tier-agreement";
 const TWIN: &str = "reward=tier-agreement, user-segments=none";
 
 fn options(out: &Path, more: &[&str]) -> OsipoStudyOptions {
-    let given = ["osipo_study", "--users", "1200", "--epochs", "1", "--seeds", "2", "--out"];
+    let given = ["osipo_study", "--users", "1000", "--epochs", "1", "--seeds", "2", "--out"];
     let rest = [out.to_str().unwrap(), "--arm", TIERS];
     Arguments::parse_from(given.iter().chain(&rest).chain(more)).study
 }
@@ -37,7 +37,7 @@ fn worlds_are_studied_and_taken_up_again() {
     for world in &results.seeds {
         let arms: Vec<&str> = world.arms.iter().map(|arm| arm.arm.as_str()).collect();
         assert_eq!(arms, [SFT, OSIPO, SFT_LONGER, TIERS]);
-        assert_eq!((world.reasoned, world.labelled), (88, world.accepted));
+        assert_eq!((world.reasoned, world.labelled), (73, world.accepted));
         let steps = |arm| world.arm(arm).unwrap().budget.steps;
         assert_eq!((steps(SFT), steps(SFT_LONGER)), (0, steps(OSIPO)));
         for arm in &world.arms {
