@@ -94,7 +94,8 @@ impl Stages {
     }
 }
 
-fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+/// What differs between two lists of settings, in words.
+pub(crate) fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
     let none = "none".to_owned();
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();

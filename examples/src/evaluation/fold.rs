@@ -27,8 +27,6 @@ const DISTIL_USERS: usize = 20_000;
 const DISTIL_ROWS: usize = 320_000;
 /// OSIPO needs this many labelled users among the reasoned ones.
 const OSIPO_USERS: usize = 100;
-/// Users whom the student reads at a time.
-const BATCH: usize = 256;
 
 /// A fold and all that its work needs.
 pub(super) struct Work<'a> {
@@ -176,7 +174,7 @@ impl Work<'_> {
     /// The student's signals of every user, and the encoder that learned them.
     pub(super) fn distil(&self, student: &Student, reasoned: &Reasoned) -> Result<Learnt> {
         let study = self.study;
-        let signals = student_signals(student, study, BATCH)?;
+        let signals = student_signals(student, study, &study.eligible)?;
         let mut rows = self.fold.train.clone();
         if rows.len() > DISTIL_USERS {
             let covered: std::collections::HashSet<usize> = reasoned.rows.iter().copied().collect();

@@ -15,6 +15,7 @@
 //! | `experiment` | a simulated randomised test |
 //! | `peers` | models of other libraries on the same folds |
 //! | `provenance` | what a run was made with |
+//! | [`osipo`] | what each part of OSIPO brings |
 //! | `resample` | metrics and their bootstrap |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
@@ -26,6 +27,7 @@ mod experiment;
 mod fold;
 pub mod folds;
 pub mod options;
+pub mod osipo;
 mod parallel;
 mod peers;
 pub mod planted;

@@ -11,6 +11,9 @@ use super::parallel;
 use super::study::Study;
 use crate::features::signal_features;
 
+/// Users whom the student reads at a time.
+const BATCH: usize = 256;
+
 /// State posteriors of every row of the table, and what else goes with them. Rows that were not asked about hold uniform posteriors
 /// and zeros.
 pub(super) struct Signals {
@@ -50,14 +53,20 @@ impl Signals {
             .collect()
     }
 
+    /// The likeliest value of each state.
+    pub(super) fn likeliest(&self, row: usize) -> Vec<u16> {
+        let best = |posterior: &Array2<f32>| {
+            (0..).zip(posterior.row(row)).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(value, _)| value)
+        };
+        self.posteriors.iter().map(best).collect()
+    }
+
     /// Share of states of `rows` whose likeliest value is the true one.
     pub(super) fn accuracy(&self, rows: &[usize], truth: impl Fn(usize) -> Vec<u16>) -> f64 {
         let (mut right, mut all) = (0.0, 0.0);
         for &row in rows {
-            for (posterior, value) in self.posteriors.iter().zip(truth(row)) {
-                let best =
-                    posterior.row(row).iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(v, _)| v);
-                right += f64::from(u8::from(best == Some(usize::from(value))));
+            for (best, value) in self.likeliest(row).into_iter().zip(truth(row)) {
+                right += f64::from(u8::from(best == value));
                 all += 1.0;
             }
         }
@@ -65,24 +74,22 @@ impl Signals {
     }
 }
 
-/// The student's own chains, posteriors and representations of all eligible users.
-pub(super) fn student_signals(student: &Student, study: &Study, batch: usize) -> Result<Signals> {
-    let said = student.infer(&study.profiles, &study.eligible, batch)?;
-    let posteriors = spread(study, &study.eligible, &said.posteriors);
+/// The student's own chains, posteriors and representations of `rows`.
+pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) -> Result<Signals> {
+    let said = student.infer(&study.profiles, rows, BATCH)?;
+    let posteriors = spread(study, rows, &said.posteriors);
     // The last state's representation has seen all earlier ones.
     let last =
         said.representations.slice_axis(Axis(1), Slice::from(study.chain.len() - 1..study.chain.len()));
     let last = last.index_axis(Axis(1), 0).mapv(f64::from);
     let mut width = Array2::zeros((study.profiles.len(), last.ncols()));
-    for (i, &row) in study.eligible.iter().enumerate() {
+    let mut at = vec![None; study.profiles.len()];
+    for (i, &row) in rows.iter().enumerate() {
         width.row_mut(row).assign(&last.row(i));
+        at[row] = Some(i);
     }
     let features = beside(&posteriors, Some(&width))?;
-    let mut rows = vec![None; study.profiles.len()];
-    for (i, &row) in study.eligible.iter().enumerate() {
-        rows[row] = Some(i);
-    }
-    Ok(Signals { posteriors, features, representations: said.representations, rows })
+    Ok(Signals { posteriors, features, representations: said.representations, rows: at })
 }
 
 /// What the encoder serves for everybody.
