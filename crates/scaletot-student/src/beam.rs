@@ -40,12 +40,13 @@ impl Student {
     ) -> Result<Vec<Vec<ScoredChain>>> {
         check(width > 0, "width", "a positive number", width)?;
         let mut all = vec![Vec::new(); rows.len()];
-        self.in_batches(table, rows, batch, |at, prompts| {
-            for begun in self.beam_batch(prompts, width)? {
+        for (at, beams) in
+            self.in_batches(table, rows, batch, |_, prompts| self.beam_batch(prompts, width))?
+        {
+            for begun in beams {
                 all[at[begun.user]].push(begun.chain);
             }
-            Ok(())
-        })?;
+        }
         Ok(all)
     }
 

@@ -6,13 +6,14 @@
 //! not follow.
 
 use burn::tensor::Tensor;
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView1, Axis};
 use rand::{Rng, RngExt};
 use scaletot_profile::ProfileTable;
 
 use crate::config::{check, finite_above};
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::{Error, Result};
+use crate::parts;
 use crate::seeds;
 use crate::student::Student;
 
@@ -84,39 +85,51 @@ impl Student {
     /// [`Error::TooLong`] for a profile whose text leaves no room for the chain, [`Error::Config`] for a batch of 0.
     pub fn infer(&self, table: &ProfileTable, rows: &[usize], batch: usize) -> Result<StudentSignals> {
         let (states, d) = (self.chain_schema().len(), self.shape().d_model);
+        let sizes = self.chain_schema().domain_sizes();
         let mut signals = StudentSignals {
             chains: Array2::zeros((rows.len(), states)),
-            posteriors: self
-                .chain_schema()
-                .domain_sizes()
-                .iter()
-                .map(|&v| Array2::zeros((rows.len(), v)))
-                .collect(),
+            posteriors: sizes.iter().map(|&v| Array2::zeros((rows.len(), v))).collect(),
             representations: Array3::zeros((rows.len(), states, d)),
         };
-        self.decode(
-            table,
-            rows,
-            batch,
-            |step| {
-                for (&at, row) in step.at.iter().zip(0..) {
-                    let p = softmax(step.logits_of(row), step.legal(row), 1.0);
-                    let value = argmax(&p);
-                    for (v, p) in p.iter().enumerate() {
-                        signals.posteriors[step.state][[at, v]] = *p as f32;
-                    }
-                    signals.chains[[at, step.state]] = value;
-                    step.chosen.push(value);
+        let likeliest = |_: usize, logits: &[f32], legal: &[bool]| {
+            let p = softmax(logits, legal, 1.0);
+            (argmax(&p), p)
+        };
+        for (at, decoded) in self.decode(table, rows, batch, true, |_| likeliest)? {
+            for (row, at) in at.into_iter().enumerate() {
+                for (state, step) in decoded.iter().enumerate() {
+                    signals.chains[[at, state]] = step.values[row];
+                    let posterior = ArrayView1::from(&step.posteriors[row]);
+                    signals.posteriors[state].row_mut(at).assign(&posterior.mapv(|p| p as f32));
+                    let hidden = ArrayView1::from(&step.representations[row * d..(row + 1) * d]);
+                    signals.representations.index_axis_mut(Axis(0), at).row_mut(state).assign(&hidden);
                 }
-                Ok(())
-            },
-            |at, state, hidden| {
-                for (i, x) in hidden.iter().enumerate() {
-                    signals.representations[[at, state, i]] = *x;
-                }
-            },
-        )?;
+            }
+        }
         Ok(signals)
+    }
+
+    /// As [`infer`](Self::infer) for more users than fit in memory: the signals of `window` users at a time, in the order of `rows`, as
+    /// the iterator is asked for them. An error ends with the window it is in.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (student, table): (scaletot_student::Student, scaletot_profile::ProfileTable) = unimplemented!();
+    /// let rows: Vec<usize> = (0..table.len()).collect();
+    /// for signals in student.infer_windows(&table, &rows, 256, 100_000) {
+    ///     let signals = signals?; // of 100,000 users: write them out before the next
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn infer_windows<'a>(
+        &'a self,
+        table: &'a ProfileTable,
+        rows: &'a [usize],
+        batch: usize,
+        window: usize,
+    ) -> impl Iterator<Item = Result<StudentSignals>> + 'a {
+        rows.chunks(window.max(1)).map(move |rows| self.infer(table, rows, batch))
     }
 
     /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. A chain depends on `seed`, on its place in `rows` and on the profile,
@@ -134,49 +147,45 @@ impl Student {
     ) -> Result<Array2<u16>> {
         sampling.validate()?;
         let mut chains = Array2::zeros((rows.len(), self.chain_schema().len()));
-        let mut streams: Vec<_> = (0..rows.len()).map(|at| seeds::numbered(seed, at as u64)).collect();
-        self.decode(
-            table,
-            rows,
-            batch,
-            |step| {
-                for (&at, row) in step.at.iter().zip(0..) {
-                    let mut p = softmax(step.logits_of(row), step.legal(row), sampling.temperature);
-                    nucleus(&mut p, sampling.top_p);
-                    let value = draw(&p, &mut streams[at]);
-                    chains[[at, step.state]] = value;
-                    step.chosen.push(value);
+        let drawn = |at: &[usize]| {
+            let mut streams: Vec<_> = at.iter().map(|&at| seeds::numbered(seed, at as u64)).collect();
+            move |row: usize, logits: &[f32], legal: &[bool]| {
+                let mut p = softmax(logits, legal, sampling.temperature);
+                nucleus(&mut p, sampling.top_p);
+                (draw(&p, &mut streams[row]), p)
+            }
+        };
+        for (at, decoded) in self.decode(table, rows, batch, false, drawn)? {
+            for (row, at) in at.into_iter().enumerate() {
+                for (state, step) in decoded.iter().enumerate() {
+                    chains[[at, state]] = step.values[row];
                 }
-                Ok(())
-            },
-            |_, _, _| {},
-        )?;
+            }
+        }
         Ok(chains)
     }
 
-    /// Runs the decoder over `rows`: `choose` pushes the value of every row of a step, `represent` gets
-    /// position, state and hidden state of every value.
-    fn decode(
+    /// Runs the decoder over `rows`. For the rows of a batch, named by their positions, `chooser` makes what chooses the value of one
+    /// of them by its logits and by which values are legal, and says what it chose from.
+    fn decode<C: FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>)>(
         &self,
         table: &ProfileTable,
         rows: &[usize],
         batch: usize,
-        mut choose: impl FnMut(&mut Step<'_>) -> Result<()>,
-        mut represent: impl FnMut(usize, usize, &[f32]),
-    ) -> Result<()> {
-        self.in_batches(table, rows, batch, |at, prompts| {
-            self.decode_batch(at, prompts, &mut choose, &mut represent)
-        })
+        represent: bool,
+        chooser: impl Fn(&[usize]) -> C + Send + Sync,
+    ) -> Result<Vec<(Vec<usize>, Vec<Step>)>> {
+        self.in_batches(table, rows, batch, |at, prompts| self.decode_batch(prompts, represent, chooser(at)))
     }
 
-    /// Calls `run` with the positions in `rows` and the prompts of some users, until all had their turn.
-    pub(crate) fn in_batches(
+    /// What `run` makes of the positions in `rows` and the prompts of some users, for all of them; on a CPU at the same time.
+    pub(crate) fn in_batches<T: Send>(
         &self,
         table: &ProfileTable,
         rows: &[usize],
         batch: usize,
-        mut run: impl FnMut(&[usize], &[&[u32]]) -> Result<()>,
-    ) -> Result<()> {
+        run: impl Fn(&[usize], &[&[u32]]) -> Result<T> + Send + Sync,
+    ) -> Result<Vec<(Vec<usize>, T)>> {
         check(batch > 0, "batch", "a positive number", batch)?;
         self.tokenizer().check_table(table)?;
         self.tokenizer().check_rows(table, rows)?;
@@ -185,11 +194,11 @@ impl Student {
         // Profiles of about the same length share a batch, so that little is padded.
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&at| prompts[at].len());
-        for at in order.chunks(batch) {
+        let batches: Vec<&[usize]> = order.chunks(batch).collect();
+        parts::each(self.device(), &batches, |at| {
             let prompts: Vec<&[u32]> = at.iter().map(|&at| prompts[at].as_slice()).collect();
-            run(at, &prompts)?;
-        }
-        Ok(())
+            Ok((at.to_vec(), run(at, &prompts)?))
+        })
     }
 
     /// Logits of a state's values, row by row, after the last column of `hidden`.
@@ -204,67 +213,54 @@ impl Student {
         }
     }
 
+    /// The steps of the chains of some users.
     fn decode_batch(
         &self,
-        at: &[usize],
         prompts: &[&[u32]],
-        choose: &mut impl FnMut(&mut Step<'_>) -> Result<()>,
-        represent: &mut impl FnMut(usize, usize, &[f32]),
-    ) -> Result<()> {
-        let (tokenizer, schema, d) = (self.tokenizer(), self.chain_schema(), self.shape().d_model);
+        represent: bool,
+        mut choose: impl FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>),
+    ) -> Result<Vec<Step>> {
+        let (tokenizer, schema) = (self.tokenizer(), self.chain_schema());
         let mut cache = KvCache::new();
-        let mut chains = vec![Vec::with_capacity(schema.len()); at.len()];
+        let mut chains = vec![Vec::with_capacity(schema.len()); prompts.len()];
+        let mut steps: Vec<Step> = Vec::with_capacity(schema.len());
         // Each pass reads the value before, if there is one, and the next state's name, if there is one.
         let mut next: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
-        for state in 0..=schema.len() {
-            if let Some(name) = tokenizer.state_token(state) {
-                next.iter_mut().for_each(|tokens| tokens.push(name));
-            }
-            let hidden =
-                self.model().hidden_cached(&TokenBatch::left_padded(&next, tokenizer.pad()), &mut cache)?;
-            if let Some(before) = state.checked_sub(1) {
-                let states = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
-                for (&at, hidden) in at.iter().zip(states.chunks_exact(d)) {
-                    represent(at, before, hidden);
-                }
+        for state in 0..schema.len() + usize::from(represent) {
+            next.iter_mut().for_each(|tokens| tokens.extend(tokenizer.state_token(state)));
+            let tokens = TokenBatch::left_padded(&next, tokenizer.pad());
+            let hidden = self.model().hidden_cached(&tokens, &mut cache)?;
+            if let Some(before) = steps.last_mut().filter(|_| represent) {
+                before.representations = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
             }
             if state == schema.len() {
                 break;
             }
-            let first = tokenizer.value_tokens(state).start;
             let logits = self.value_logits(&hidden, state)?;
-            let legal = chains.iter().map(|chain: &Vec<u16>| schema.allowed(state, chain)).collect();
-            let mut step = Step { at, state, logits, legal, chosen: Vec::with_capacity(at.len()) };
-            choose(&mut step)?;
-            next = step.chosen.iter().map(|&value| vec![first + u32::from(value)]).collect();
-            for (chain, value) in chains.iter_mut().zip(step.chosen) {
-                chain.push(value);
+            let first = tokenizer.value_tokens(state).start;
+            let mut step = Step::default();
+            for (row, logits) in logits.chunks_exact(schema.domain_size(state)).enumerate() {
+                let (value, p) = choose(row, logits, &schema.allowed(state, &chains[row]));
+                next[row] = vec![first + u32::from(value)];
+                chains[row].push(value);
+                step.values.push(value);
+                step.posteriors.push(p);
             }
+            steps.push(step);
         }
-        Ok(())
+        Ok(steps)
     }
 }
 
-/// One state's turn for a batch.
-struct Step<'a> {
-    /// Position of each row of the batch in what was asked for.
-    at: &'a [usize],
-    state: usize,
-    logits: Vec<f32>,
-    legal: Vec<Vec<bool>>,
-    /// The values, filled by whoever chooses.
-    chosen: Vec<u16>,
-}
-
-impl Step<'_> {
-    fn logits_of(&self, row: usize) -> &[f32] {
-        let width = self.logits.len() / self.at.len();
-        &self.logits[row * width..(row + 1) * width]
-    }
-
-    fn legal(&self, row: usize) -> &[bool] {
-        &self.legal[row]
-    }
+/// One state of a batch's chains.
+#[derive(Default)]
+struct Step {
+    /// Of each row.
+    values: Vec<u16>,
+    /// What each row's value was chosen from.
+    posteriors: Vec<Vec<f64>>,
+    /// Hidden states at the values, row by row; empty if they were not asked for.
+    representations: Vec<f32>,
 }
 
 /// `softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.

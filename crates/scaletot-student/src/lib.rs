@@ -79,6 +79,7 @@ mod error;
 mod files;
 mod infer;
 mod lora;
+mod parts;
 mod pretrained;
 mod seeds;
 mod store;

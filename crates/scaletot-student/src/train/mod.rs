@@ -4,7 +4,6 @@ mod checkpoint;
 mod clip;
 mod early;
 pub(crate) mod osipo;
-pub(crate) mod parts;
 mod run;
 mod schedule;
 pub(crate) mod sft;

@@ -63,7 +63,7 @@ const fn unsegmented(
 }
 
 /// All arms, in the order of the page. `sft-longer` comes after `osipo`, whose steps it takes.
-pub const ARMS: [Arm; 19] = [
+pub const ARMS: [Arm; 20] = [
     Arm { name: SFT, what: "the student after SFT, not trained further", beside: None, course: Course::Stay },
     osipo(OSIPO, None, "OSIPO by its defaults: preference, outcome reward, uniform weights, γ = 0", |_| {}),
     Arm {
@@ -87,6 +87,9 @@ pub const ARMS: [Arm; 19] = [
     osipo("weights=entropy", Some(OSIPO), "chain segments weighted by the search's entropy", |config| {
         config.loss.weights = SegmentWeights::Entropy;
     }),
+    osipo("weights=learned", Some(OSIPO), "chain segments with weights learned along", |config| {
+        config.loss.weights = SegmentWeights::Learned;
+    }),
     unsegmented("user-segments=none", Some(OSIPO), "all users one segment", |_| {}),
     osipo("margin", Some(OSIPO), "preference with the margin γ = 1", margin),
     unsegmented("margin, user-segments=none", Some("margin"), "the same, all users one segment", margin),
@@ -97,11 +100,11 @@ pub const ARMS: [Arm; 19] = [
         config.loss.objective = Objective::Preference { gamma: 0.0, loss: PairLoss::Ipo };
     }),
     osipo(
-        "beta=1",
+        "beta=0.1",
         Some(OSIPO),
-        "β = 1 in place of 0.1: the student stays nearer to the one after SFT",
+        "β = 0.1 in place of 1, as is customary for people's judgements",
         |config| {
-            config.loss.beta = 1.0;
+            config.loss.beta = 0.1;
         },
     ),
     osipo("sft-term=0", Some(OSIPO), "no SFT term, `λ_sft` = 0", |config| config.loss.sft_weight = 0.0),

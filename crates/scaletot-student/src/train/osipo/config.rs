@@ -24,8 +24,10 @@ use crate::train::Checkpoints;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoConfig {
-    /// Objective, β, chain-segment weights and `λ_sft`. Default: preferences, β = 0.1, uniform, `λ_sft` =
-    /// 0.1. Keep `λ_sft` above 0: a user's chains often agree on the first states, on which the objective
+    /// Objective, β, chain-segment weights and `λ_sft`. Default: preferences, β = 1, uniform, `λ_sft` =
+    /// 0.1. Outcomes are noisy: where a share `p` of like users has outcomes that speak for one chain rather than another, the optimum
+    /// moves the log-odds of the two by `logit(p) / β`, so the β = 0.1 that is customary for people's judgements would make near
+    /// certainty of a small majority. Keep `λ_sft` above 0: a user's chains often agree on the first states, on which the objective
     /// then has no hold, and training on the others would let the student forget them.
     pub loss: OsipoLossConfig,
     /// Reward of a chain. Default [`ChainReward::Outcome`].
@@ -93,7 +95,7 @@ impl Default for ChainReward {
 impl Default for OsipoConfig {
     fn default() -> Self {
         Self {
-            loss: OsipoLossConfig::default().with_sft_weight(0.1),
+            loss: OsipoLossConfig::default().with_beta(1.0).with_sft_weight(0.1),
             reward: ChainReward::default(),
             tiers: 5,
             kappa: 20.0,

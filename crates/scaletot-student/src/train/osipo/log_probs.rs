@@ -14,9 +14,9 @@ use scaletot_profile::ProfileTable;
 use crate::decoder::{CausalLm, TokenBatch};
 use crate::error::Result;
 use crate::infer::to_host;
+use crate::parts;
 use crate::student::Student;
 use crate::tokenizer::ProfileTokenizer;
-use crate::train::parts;
 
 /// Score of a value that may not follow: next to any logit its probability is 0.
 const FORBIDDEN: f32 = -1e9;

@@ -19,13 +19,13 @@ use self::example::{Example, examples};
 pub use self::log::{SftEpoch, TrainLog};
 use self::loss::SftBatch;
 use super::checkpoint::inputs;
-use super::parts;
 use super::run::{Course, Loop};
 use super::schedule::Schedule;
 use super::split::hold_out;
 use super::step::Optimiser;
 use crate::decoder::{CausalLm, Dropout};
 use crate::error::{Error, Result};
+use crate::parts;
 use crate::student::Student;
 use crate::tokenizer::check_distinct;
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 const ON_A_CPU: usize = 16;
 
 /// How many users a part has: as told, or `16` on a CPU and `all` elsewhere.
-pub(super) fn size(told: Option<usize>, all: usize, device: &Device) -> usize {
+pub(crate) fn size(told: Option<usize>, all: usize, device: &Device) -> usize {
     told.unwrap_or(if is_cpu(device) { ON_A_CPU } else { all }).clamp(1, all.max(1))
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn each<P: Sync, T: Send>(
 
 /// The sum of the gradients of the parts' losses, and what else each of them gave. The gradients are added up in the order of the
 /// parts.
-pub(super) fn gradient<M: Module + Sync, P: Sync, T: Send>(
+pub(crate) fn gradient<M: Module + Sync, P: Sync, T: Send>(
     model: &M,
     device: &Device,
     parts: &[P],

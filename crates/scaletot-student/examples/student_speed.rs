@@ -1,12 +1,13 @@
-//! How fast a student trains: useful tokens (padding not counted) per second of supervised fine-tuning, on the CPU.
+//! How fast a student trains and thinks, on the CPU: useful tokens (padding not counted) per second of supervised fine-tuning, and
+//! users per second of greedy chains with their posteriors and representations.
 //!
 //! ```text
-//! RAYON_NUM_THREADS=1 cargo run --release -p scaletot-student --example train_speed -- 128 4 target/train_speed.json
-//! python benches/torch/train_speed.py target/train_speed.json --threads 1
+//! RAYON_NUM_THREADS=1 cargo run --release -p scaletot-student --example student_speed -- 128 4 target/student_speed.json
+//! python benches/torch/student_speed.py target/student_speed.json --threads 1
 //! ```
 //!
-//! The first prints a line of JSON and writes the very sequences, sizes and settings for the second, which trains the same
-//! architecture on them with PyTorch and prints the same line.
+//! The first prints two lines of JSON and writes the very sequences, sizes and settings for the second, which does the same with the
+//! same architecture in PyTorch and prints the same lines.
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
@@ -24,6 +25,9 @@ const FIELDS: usize = 12;
 const STATES: usize = 5;
 /// Of which the first is a warm-up.
 const EPOCHS: usize = 6;
+const INFER_BATCH: usize = 128;
+/// Of which the first is a warm-up.
+const INFER_TIMES: usize = 6;
 
 /// When each epoch ended.
 #[derive(Default)]
@@ -95,12 +99,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         "kv_heads": sizes.n_kv_heads, "ff": sizes.d_ff, "theta": sizes.rope_theta, "eps": sizes.rms_norm_eps,
         "chain": 2 * STATES + 1, "batch": config.batch_size, "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay, "clip_norm": config.clip_norm, "epochs": EPOCHS, "sequences": sequences,
+        "infer_batch": INFER_BATCH, "infer_times": INFER_TIMES,
+        "states": (0..STATES).map(|state| json!([student.tokenizer().state_token(state), student.tokenizer().value_tokens(state)]))
+            .collect::<Vec<_>>(),
     });
     std::fs::write(data, written.to_string())?;
 
     let rows: Vec<usize> = (0..USERS).collect();
     let epochs = Epochs::default();
-    let (_, log) = sft(&student, &table, &rows, &records, &config, 1, &epochs)?;
+    let (trained, log) = sft(&student, &table, &rows, &records, &config, 1, &epochs)?;
     let ends = epochs.0.into_inner().map_err(|error| error.to_string())?;
     let mut seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
     seconds.sort_by(f64::total_cmp);
@@ -109,9 +116,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "{}",
         json!({
-            "library": "scaletot", "width": sizes.d_model, "layers": sizes.n_layers, "parameters": student.num_params(),
+            "library": "scaletot", "what": "train", "width": sizes.d_model, "layers": sizes.n_layers, "parameters": student.num_params(),
             "tokens": tokens, "seconds": median, "fastest": seconds[0], "slowest": seconds[seconds.len() - 1],
             "tokens_per_second": tokens as f64 / median, "loss": loss,
+        })
+    );
+
+    // Of which the first is a warm-up, here too.
+    let mut seconds = Vec::with_capacity(INFER_TIMES);
+    let mut certain = 0;
+    for _ in 0..INFER_TIMES {
+        let began = Instant::now();
+        let signals = trained.infer(&table, &rows, INFER_BATCH)?;
+        seconds.push(began.elapsed().as_secs_f64());
+        certain = rows.iter().filter(|&&user| signals.chains.row(user).to_vec() == values(user)).count();
+    }
+    seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    println!(
+        "{}",
+        json!({
+            "library": "scaletot", "what": "infer", "width": sizes.d_model, "layers": sizes.n_layers, "users": USERS, "seconds": median,
+            "fastest": seconds[0], "slowest": seconds[seconds.len() - 1], "users_per_second": USERS as f64 / median,
+            "right": certain as f64 / USERS as f64,
         })
     );
     Ok(())
