@@ -229,7 +229,13 @@ impl Student {
         for state in 0..schema.len() + usize::from(represent) {
             next.iter_mut().for_each(|tokens| tokens.extend(tokenizer.state_token(state)));
             let tokens = TokenBatch::left_padded(&next, tokenizer.pad());
-            let hidden = self.model().hidden_cached(&tokens, &mut cache)?;
+            // Of a profile nothing is asked but the state of its last token.
+            let [rows, len] = [tokens.rows(), tokens.len()];
+            let asked = if state == 0 { 1 } else { len };
+            let places: Vec<i64> =
+                (0..rows * len).filter(|at| at % len >= len - asked).map(|at| at as i64).collect();
+            let hidden = self.model().hidden_at(&tokens, &places, Some(&mut cache), None)?;
+            let hidden = hidden.reshape([rows, asked, self.shape().d_model]);
             if let Some(before) = steps.last_mut().filter(|_| represent) {
                 before.representations = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
             }

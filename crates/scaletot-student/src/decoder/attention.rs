@@ -47,13 +47,8 @@ impl Attention {
         }
     }
 
-    /// `x`: `[rows, len, d]` to the same shape.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<3>,
-        context: &Context,
-        cache: Option<&mut LayerCache>,
-    ) -> Tensor<3> {
+    /// The heads' outputs behind one another, `[rows, len, heads · d_head]`, of `x`, `[rows, len, d]`.
+    pub(super) fn mix(&self, x: Tensor<3>, context: &Context, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [rows, len, _] = x.dims();
         let (heads, kv, d_head) = (self.heads, self.kv_heads, self.d_head);
         let qkv = fused(x, &[&self.q_proj, &self.k_proj, &self.v_proj]);
@@ -80,7 +75,12 @@ impl Attention {
         let scores = scores.reshape([rows, heads, len, keys]) + context.bias.clone();
         let weights = softmax(scores, 3).reshape([rows, kv, stacked, keys]);
         let mixed = weights.matmul(v).reshape([rows, heads, len, d_head]);
-        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([rows, len, heads * d_head]))
+        mixed.swap_dims(1, 2).reshape([rows, len, heads * d_head])
+    }
+
+    /// Heads' outputs to the width of the residual stream.
+    pub(super) fn project<const D: usize>(&self, mixed: Tensor<D>) -> Tensor<D> {
+        self.o_proj.forward(mixed)
     }
 }
 

@@ -21,7 +21,7 @@ impl Dropout {
     }
 
     /// Drops elements of `x` and scales the others so that the expectation stays.
-    pub(crate) fn apply(&mut self, x: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn apply<const D: usize>(&mut self, x: Tensor<D>) -> Tensor<D> {
         let shape = x.dims();
         let count = shape.iter().product::<usize>();
         let keep = 65_536.0 / (65_536.0 - f32::from(self.threshold));

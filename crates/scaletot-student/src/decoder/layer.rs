@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
-use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use burn::tensor::module::linear;
+use burn::tensor::{Int, Tensor};
 
 use super::attention::Attention;
 use super::cache::LayerCache;
@@ -28,11 +28,9 @@ struct SwiGlu {
 }
 
 impl SwiGlu {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let both = fused(x, &[&self.gate_proj, &self.up_proj]);
-        let width = both.dims()[2] / 2;
-        let gate = both.clone().narrow(2, 0, width);
-        self.down_proj.forward(silu(gate) * both.narrow(2, width, width))
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let gate = self.gate_proj.forward(x.clone());
+        self.down_proj.forward(silu(gate) * self.up_proj.forward(x))
     }
 }
 
@@ -67,6 +65,7 @@ impl DecoderLayer {
         }
     }
 
+    /// `x`: `[rows, len, d]` to the same shape.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
@@ -74,8 +73,36 @@ impl DecoderLayer {
         cache: Option<&mut LayerCache>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
-        let attended = self.self_attn.forward(self.input_layernorm.forward(x.clone()), context, cache);
-        let x = x + super::drop_some(attended, dropout);
+        let mixed = self.self_attn.mix(self.input_layernorm.forward(x.clone()), context, cache);
+        self.rest(x, mixed, dropout)
+    }
+
+    /// The same for some tokens alone, given by their places `[n]` in `[rows · len]`: `[n, d]`. All tokens are seen, but the rest of the
+    /// layer's work is done for these only, which is all that is needed of the last layer.
+    pub(super) fn forward_at(
+        &self,
+        x: Tensor<3>,
+        places: Tensor<1, Int>,
+        context: &Context,
+        cache: Option<&mut LayerCache>,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Tensor<2> {
+        let mixed = self.self_attn.mix(self.input_layernorm.forward(x.clone()), context, cache);
+        let at = |x: Tensor<3>| {
+            let [rows, len, width] = x.dims();
+            x.reshape([rows * len, width]).select(0, places.clone())
+        };
+        self.rest(at(x), at(mixed), dropout)
+    }
+
+    /// What follows upon the heads' outputs, which is done for each token by itself.
+    fn rest<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        mixed: Tensor<D>,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Tensor<D> {
+        let x = x + super::drop_some(self.self_attn.project(mixed), dropout);
         let fed = self.mlp.forward(self.post_attention_layernorm.forward(x.clone()));
         x + super::drop_some(fed, dropout)
     }

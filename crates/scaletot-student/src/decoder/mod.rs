@@ -102,22 +102,25 @@ impl CausalLm {
     /// # Errors
     /// [`Error::Token`] for an id outside the vocabulary.
     pub fn hidden(&self, batch: &TokenBatch) -> Result<Tensor<3>> {
-        Ok(self.model.norm.forward(self.residual(batch, None, None)?))
+        Ok(self.model.norm.forward(self.layers(batch, self.model.layers.len(), &mut None, &mut None)?.0))
     }
 
-    /// Hidden states `[n, d]` at some positions in [`TokenBatch::ids`], for training: elements are dropped after the embedding and
-    /// after each block.
+    /// Hidden states `[n, d]` at some places in [`TokenBatch::ids`], as the continuation of what the cache holds if there is one.
+    /// For training, elements are dropped after the embedding and after each block.
     pub(crate) fn hidden_at(
         &self,
         batch: &TokenBatch,
-        positions: Vec<i64>,
-        dropout: Option<&mut Dropout>,
+        places: &[i64],
+        mut cache: Option<&mut KvCache>,
+        mut dropout: Option<&mut Dropout>,
     ) -> Result<Tensor<2>> {
-        let x = self.residual(batch, None, dropout)?;
-        let [rows, len, d] = x.dims();
-        let positions = TensorData::new(positions.clone(), [positions.len()]);
-        let positions = Tensor::<1, Int>::from_data(positions, &self.device().without_autodiff());
-        Ok(self.model.norm.forward(x.reshape([rows * len, d]).select(0, positions)))
+        let device = self.device().without_autodiff();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places.to_vec(), [places.len()]), &device);
+        let count = self.model.layers.len();
+        let (x, context) = self.layers(batch, count - 1, &mut cache, &mut dropout)?;
+        let layer = cache.map(|cache| cache.layer(count - 1));
+        let x = self.model.layers[count - 1].forward_at(x, places, &context, layer, &mut dropout);
+        Ok(self.model.norm.forward(x))
     }
 
     /// Hidden states of `batch` as the continuation of what `cache` holds; the cache then holds it too.
@@ -127,7 +130,10 @@ impl CausalLm {
     /// [`Error::Token`] for an id outside the vocabulary, [`Error::Shape`] if the batch has not the cache's
     /// rows.
     pub fn hidden_cached(&self, batch: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<3>> {
-        Ok(self.model.norm.forward(self.residual(batch, Some(cache), None)?))
+        Ok(self
+            .model
+            .norm
+            .forward(self.layers(batch, self.model.layers.len(), &mut Some(cache), &mut None)?.0))
     }
 
     /// Logits over the vocabulary, `[rows, len, vocab]`, of hidden states `[rows, len, d]`.
@@ -159,13 +165,14 @@ impl CausalLm {
         }
     }
 
-    /// The residual stream after the last layer, `[rows, len, d]`.
-    fn residual(
+    /// The residual stream after the first `count` layers, `[rows, len, d]`, and what all layers share.
+    fn layers(
         &self,
         batch: &TokenBatch,
-        mut cache: Option<&mut KvCache>,
-        mut dropout: Option<&mut Dropout>,
-    ) -> Result<Tensor<3>> {
+        count: usize,
+        cache: &mut Option<&mut KvCache>,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Result<(Tensor<3>, Context)> {
         let vocab = self.vocab_size();
         if let Some(&id) = batch.ids().iter().find(|&&id| id as usize >= vocab) {
             return Err(Error::Token { id, vocab });
@@ -183,17 +190,17 @@ impl CausalLm {
             rotary: Rotary::new(past, len, &self.frequencies, self.heads, &device),
             bias: attention::bias(sequence, rows, past, len, &device),
         };
-        let mut x = drop_some(self.model.embed_tokens.forward(ids), &mut dropout);
-        for (index, layer) in self.model.layers.iter().enumerate() {
+        let mut x = drop_some(self.model.embed_tokens.forward(ids), dropout);
+        for (index, layer) in self.model.layers.iter().take(count).enumerate() {
             let cache = cache.as_deref_mut().map(|cache| cache.layer(index));
-            x = layer.forward(x, &context, cache, &mut dropout);
+            x = layer.forward(x, &context, cache, dropout);
         }
-        Ok(x)
+        Ok((x, context))
     }
 }
 
 /// Applies dropout where there is one.
-fn drop_some(x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3> {
+fn drop_some<const D: usize>(x: Tensor<D>, dropout: &mut Option<&mut Dropout>) -> Tensor<D> {
     match dropout {
         Some(dropout) => dropout.apply(x),
         None => x,

@@ -166,7 +166,7 @@ fn attention_equals_a_plain_loop() {
             rotary: Rotary::new(0, len, &tiny().rope.frequencies(width), [heads, kv_heads], &device),
             bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
-        let got = attention.forward(input, &context, None).try_into_vec_as::<f32>().unwrap();
+        let got = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
         let expected = reference::attention(&attention, &x, len, d, heads, kv_heads, width);
         for (a, b) in got.iter().zip(&expected) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");

@@ -57,7 +57,7 @@ impl<'a> ChainBatch<'a> {
     pub(crate) fn log_probs(&self, model: &CausalLm) -> Result<Tensor<2>> {
         let schema = self.tokenizer.chain_schema();
         let (n, states) = (self.chains.len(), schema.len());
-        let hidden = model.hidden_at(&self.tokens, self.positions.clone(), None)?;
+        let hidden = model.hidden_at(&self.tokens, &self.positions, None, None)?;
         let d = hidden.dims()[1];
         let hidden = hidden.reshape([n, states, d]);
         let device = model.device().without_autodiff();

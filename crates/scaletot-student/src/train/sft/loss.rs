@@ -80,7 +80,7 @@ impl SftBatch {
         let chain = self.positions.len() / rows.max(1);
         let shape = [rows * chain, self.targets.len() / self.positions.len().max(1)];
         let device = model.device().without_autodiff();
-        let hidden = model.hidden_at(&self.tokens, self.positions.clone(), dropout)?;
+        let hidden = model.hidden_at(&self.tokens, &self.positions, None, dropout)?;
         let wanted = TensorData::new(self.tokens_wanted.clone(), shape);
         let wanted = Tensor::<2, Int>::from_data(wanted, &device);
         let log_probs = log_softmax(model.logits_at(hidden), 1).gather(1, wanted);
