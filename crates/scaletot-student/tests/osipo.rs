@@ -257,6 +257,12 @@ fn the_same_seed_gives_the_same_run() {
     let (a, log_a) = world.run(&reference, &config).unwrap();
     let (b, log_b) = world.run(&reference, &config).unwrap();
     assert_eq!(log_a, log_b);
+    let csv = log_a.to_csv();
+    let cells: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(cells.len(), 2 + log_a.epochs.len());
+    assert!(cells.iter().all(|line| line.len() == cells[0].len()), "{csv}");
+    let loss = cells[0].iter().position(|name| *name == "loss").unwrap();
+    assert_eq!(cells[3][loss].parse(), Ok(log_a.epochs[1].loss));
     assert!(log_a.before.sft.is_some());
     assert_eq!(a.infer(&world.table, &[0, 1], 2).unwrap(), b.infer(&world.table, &[0, 1], 2).unwrap());
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::cache::LayerCache;
 use super::config::DecoderConfig;
 use super::init::Init;
-use super::layer::{Context, fused};
+use super::layer::Context;
 
 /// Added to the score of a key that must not be seen. Finite, so that a row that sees nothing (a padded
 /// query) gives finite numbers instead of NaN; large enough that `exp` underflows to exactly 0 next to any
@@ -51,19 +51,16 @@ impl Attention {
     pub(super) fn mix(&self, x: Tensor<3>, context: &Context, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [rows, len, _] = x.dims();
         let (heads, kv, d_head) = (self.heads, self.kv_heads, self.d_head);
-        let qkv = fused(x, &[&self.q_proj, &self.k_proj, &self.v_proj]);
-        let qkv = qkv.reshape([rows, len, heads + 2 * kv, d_head]).swap_dims(1, 2);
-        let straight = match (&self.q_norm, &self.k_norm) {
-            (Some(q), Some(k)) => {
-                let (queries, keys) = (qkv.clone().narrow(1, 0, heads), qkv.clone().narrow(1, heads, kv));
-                Tensor::cat(vec![q.forward(queries), k.forward(keys)], 1)
-            }
-            _ => qkv.clone().narrow(1, 0, heads + kv),
+        let heads_of = |linear: &Linear, count: usize| {
+            linear.forward(x.clone()).reshape([rows, len, count, d_head]).swap_dims(1, 2)
         };
-        let turned = context.rotary.apply(straight);
-        let q = turned.clone().narrow(1, 0, heads);
-        let k = turned.narrow(1, heads, kv);
-        let v = qkv.narrow(1, heads + kv, kv);
+        let norm = |norm: &Option<RmsNorm>, x: Tensor<4>| match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        let q = context.rotary.queries.apply(norm(&self.q_norm, heads_of(&self.q_proj, heads)));
+        let k = context.rotary.keys.apply(norm(&self.k_norm, heads_of(&self.k_proj, kv)));
+        let v = heads_of(&self.v_proj, kv);
         let (k, v) = match cache {
             Some(cache) => cache.append(k, v),
             None => (k, v),

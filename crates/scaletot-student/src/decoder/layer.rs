@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::activation::silu;
-use burn::tensor::module::linear;
 use burn::tensor::{Int, Tensor};
 
 use super::attention::Attention;
@@ -11,11 +10,11 @@ use super::cache::LayerCache;
 use super::config::DecoderConfig;
 use super::dropout::Dropout;
 use super::init::Init;
-use super::rotary::Rotary;
+use super::rotary::Rotations;
 
 /// What all layers of a forward pass share.
 pub(super) struct Context {
-    pub(super) rotary: Rotary,
+    pub(super) rotary: Rotations,
     pub(super) bias: Tensor<4>,
 }
 
@@ -32,14 +31,6 @@ impl SwiGlu {
         let gate = self.gate_proj.forward(x.clone());
         self.down_proj.forward(silu(gate) * self.up_proj.forward(x))
     }
-}
-
-/// Several projections of one input as one product: the weights are small next to the activations they meet. All have a bias or
-/// none has.
-pub(super) fn fused(x: Tensor<3>, projections: &[&Linear]) -> Tensor<3> {
-    let weights = Tensor::cat(projections.iter().map(|p| p.weight.val()).collect(), 1);
-    let biases: Option<Vec<_>> = projections.iter().map(|p| Some(p.bias.as_ref()?.val())).collect();
-    linear(x, weights, biases.map(|biases| Tensor::cat(biases, 0)))
 }
 
 #[derive(Module, Debug)]

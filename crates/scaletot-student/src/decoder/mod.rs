@@ -31,7 +31,7 @@ pub use config::{DecoderConfig, Rope, RopeScaling};
 pub(crate) use dropout::Dropout;
 use init::Init;
 use layer::{Context, DecoderLayer};
-use rotary::Rotary;
+use rotary::Rotations;
 
 use crate::error::{Error, Result};
 
@@ -51,9 +51,6 @@ pub struct CausalLm {
     /// Rotary frequencies, of each pair of a head.
     #[module(skip)]
     frequencies: Vec<f64>,
-    /// Numbers of query heads and of key and value heads.
-    #[module(skip)]
-    heads: [usize; 2],
 }
 
 impl CausalLm {
@@ -80,8 +77,7 @@ impl CausalLm {
             norm: init.norm(config.d_model),
         };
         let lm_head = (!config.tie_embeddings).then(|| init.linear(config.d_model, vocab_size, 1.0, false));
-        let heads = [config.n_heads, config.n_kv_heads];
-        Ok(Self { model, lm_head, frequencies: config.rope.frequencies(config.d_head), heads })
+        Ok(Self { model, lm_head, frequencies: config.rope.frequencies(config.d_head) })
     }
 
     /// Number of tokens the model knows.
@@ -187,7 +183,7 @@ impl CausalLm {
         let ids = batch.ids().iter().map(|&id| id as i64).collect::<Vec<_>>();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device);
         let context = Context {
-            rotary: Rotary::new(past, len, &self.frequencies, self.heads, &device),
+            rotary: Rotations::new(past, len, &self.frequencies, &device),
             bias: attention::bias(sequence, rows, past, len, &device),
         };
         let mut x = drop_some(self.model.embed_tokens.forward(ids), dropout);

@@ -3,36 +3,35 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Rotations of one forward pass: element `i` of the first half of a head and element `i` of the second half
-/// are the pair turned by `position · f_i`. Queries are also scaled, by `1 / √d_head`, which saves a pass over them.
+/// are the pair turned by `position · f_i`.
 pub(super) struct Rotary {
-    /// `[1, heads + kv_heads, len, d_head / 2]`.
+    /// `[1, 1, len, d_head / 2]`.
     cos: Tensor<4>,
     sin: Tensor<4>,
 }
 
-impl Rotary {
-    /// Rotations for the positions `past .. past + len` of `heads` queries and `kv_heads` keys. Angles are taken in f64, so that long
-    /// positions lose nothing.
-    pub(super) fn new(
-        past: usize,
-        len: usize,
-        frequencies: &[f64],
-        [heads, kv_heads]: [usize; 2],
-        device: &Device,
-    ) -> Self {
-        let half = frequencies.len();
-        let angles = || (past..past + len).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
-        let scale = 1.0 / (2.0 * half as f64).sqrt();
-        let tensor = |of: fn(f64) -> f64| {
-            let queries: Vec<f32> = angles().map(|angle| (of(angle) * scale) as f32).collect();
-            let keys: Vec<f32> = angles().map(|angle| of(angle) as f32).collect();
-            let values = [queries.repeat(heads), keys.repeat(kv_heads)].concat();
-            Tensor::from_data(TensorData::new(values, [1, heads + kv_heads, len, half]), device)
-        };
-        Self { cos: tensor(f64::cos), sin: tensor(f64::sin) }
-    }
+/// What turns queries, and also scales them by `1 / √d_head`, which saves a pass over them; and what turns keys.
+pub(super) struct Rotations {
+    pub(super) queries: Rotary,
+    pub(super) keys: Rotary,
+}
 
-    /// Turns `x`, `[rows, heads + kv_heads, len, d_head]`.
+impl Rotations {
+    /// Of the positions `past .. past + len`. Angles are taken in f64, so that long positions lose nothing.
+    pub(super) fn new(past: usize, len: usize, frequencies: &[f64], device: &Device) -> Self {
+        let half = frequencies.len();
+        let tensor = |scale: f64, of: fn(f64) -> f64| {
+            let angles = (past..past + len).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
+            let values: Vec<f32> = angles.map(|angle| (of(angle) * scale) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [1, 1, len, half]), device)
+        };
+        let rotary = |scale| Rotary { cos: tensor(scale, f64::cos), sin: tensor(scale, f64::sin) };
+        Self { queries: rotary(1.0 / (2.0 * half as f64).sqrt()), keys: rotary(1.0) }
+    }
+}
+
+impl Rotary {
+    /// Turns `x`, `[rows, heads, len, d_head]`.
     pub(super) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
         let half = x.dims()[3] / 2;
         let first = x.clone().narrow(3, 0, half);

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::dropout::Dropout;
-use super::rotary::Rotary;
+use super::rotary::Rotations;
 use super::{CausalLm, DecoderConfig, KvCache, Rope, RopeScaling, TokenBatch};
 use crate::config::StudentConfig;
 
@@ -163,7 +163,7 @@ fn attention_equals_a_plain_loop() {
         let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
         let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
         let context = Context {
-            rotary: Rotary::new(0, len, &tiny().rope.frequencies(width), [heads, kv_heads], &device),
+            rotary: Rotations::new(0, len, &tiny().rope.frequencies(width), &device),
             bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
         let got = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
@@ -178,19 +178,18 @@ fn attention_equals_a_plain_loop() {
 #[test]
 fn rotary_turns_pairs_and_keeps_lengths() {
     let device = Device::default();
-    // A query and a key.
-    let x = [1.0f32, 2.0, 3.0, 4.0].repeat(2);
-    let x = Tensor::<4>::from_data(TensorData::new(x, [1, 2, 1, 4]), &device);
+    let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 1, 1, 4]), &device);
     let frequencies = Rope { theta: 100.0, scaling: RopeScaling::None }.frequencies(4);
-    let turned = Rotary::new(3, 1, &frequencies, [1, 1], &device).apply(x).try_into_vec_as::<f32>().unwrap();
-    let (query, key) = turned.split_at(4);
+    let rotations = Rotations::new(3, 1, &frequencies, &device);
+    let query = rotations.queries.apply(x.clone()).try_into_vec_as::<f32>().unwrap();
+    let key = rotations.keys.apply(x).try_into_vec_as::<f32>().unwrap();
     for (i, angle) in [(0, 3.0f64), (1, 3.0 * 100f64.powf(-0.5))] {
         let (a, b) = ([1.0, 2.0][i], [3.0, 4.0][i]);
         assert!((f64::from(key[i]) - (a * angle.cos() - b * angle.sin())).abs() < 1e-5);
         assert!((f64::from(key[i + 2]) - (b * angle.cos() + a * angle.sin())).abs() < 1e-5);
     }
     // 1 / √4.
-    assert!(query.iter().zip(key).all(|(q, k)| (2.0 * q - k).abs() < 1e-5), "{turned:?}");
+    assert!(query.iter().zip(&key).all(|(q, k)| (2.0 * q - k).abs() < 1e-5), "{query:?} {key:?}");
 }
 
 #[test]

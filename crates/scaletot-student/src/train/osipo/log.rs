@@ -5,8 +5,8 @@ use std::fmt;
 use scaletot_osipo::OsipoReport;
 use serde::{Deserialize, Serialize};
 
-use crate::train::Stop;
 use crate::train::step::StepStats;
+use crate::train::{Stop, csv};
 
 /// The course of an OSIPO run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,47 @@ impl OsipoLog {
             Some(epoch) => epoch.validation.as_ref(),
             None => self.validation_before.as_ref(),
         }
+    }
+
+    /// The epochs as comma-separated values with a header, one line each, ready to plot; a figure that there is not is empty. Epoch 0
+    /// is the student before the first step.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let names = [
+            "epoch",
+            "learning_rate",
+            "loss",
+            "gradient_norm",
+            "clipped",
+            "validation_objective",
+            "validation_margin",
+            "validation_accuracy",
+            "validation_kl",
+            "validation_log_ratio",
+            "held_out_advantage",
+        ];
+        let row = |training: [Option<f64>; 5], held_out: Option<&OsipoReport>, advantage| {
+            let of = |figure: fn(&OsipoReport) -> Option<f64>| held_out.and_then(figure);
+            let held_out = [
+                of(|report| Some(report.objective)),
+                of(|report| report.margin),
+                of(|report| report.accuracy),
+                of(|report| Some(report.kl)),
+                of(|report| Some(report.log_ratio)),
+                advantage,
+            ];
+            [training.as_slice(), &held_out].concat()
+        };
+        let before = row(
+            [Some(0.0), None, Some(self.before.loss), None, None],
+            self.validation_before.as_ref(),
+            self.held_out_advantage,
+        );
+        let epochs = self.epochs.iter().map(|e| {
+            let training = [e.epoch as f64, e.learning_rate, e.loss, e.gradient_norm, e.clipped].map(Some);
+            row(training, e.validation.as_ref(), e.held_out_advantage)
+        });
+        csv(&names, std::iter::once(before).chain(epochs))
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::Stop;
 use crate::train::step::StepStats;
+use crate::train::{Stop, csv};
 
 /// The course of an SFT run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,48 @@ impl TrainLog {
     #[must_use]
     pub fn best(&self) -> Option<&SftEpoch> {
         self.best_epoch.checked_sub(1).and_then(|index| self.epochs.get(index))
+    }
+
+    /// The epochs as comma-separated values with a header, one line each, ready to plot; a figure that there is not is empty.
+    ///
+    /// ```
+    /// # use scaletot_student::TrainLog;
+    /// # let log: TrainLog = serde_json::from_str(
+    /// #     r#"{"users":1,"validation_users":0,"passed_over":0,"best_epoch":1,"stop":"epochs","epochs":[{"epoch":1,
+    /// #     "learning_rate":0.5,"loss":2.0,"value_loss":3.0,"validation_loss":null,"validation_value_loss":null,
+    /// #     "gradient_norm":1.5,"clipped":0.0}]}"#,
+    /// # )?;
+    /// let csv = log.to_csv();
+    /// assert!(csv.starts_with("epoch,learning_rate,loss,value_loss,"));
+    /// assert_eq!(csv.lines().nth(1), Some("1,0.5,2,3,,,1.5,0"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let names = [
+            "epoch",
+            "learning_rate",
+            "loss",
+            "value_loss",
+            "validation_loss",
+            "validation_value_loss",
+            "gradient_norm",
+            "clipped",
+        ];
+        let row = |e: &SftEpoch| {
+            let values = [
+                Some(e.epoch as f64),
+                Some(e.learning_rate),
+                Some(e.loss),
+                Some(e.value_loss),
+                e.validation_loss,
+                e.validation_value_loss,
+                Some(e.gradient_norm),
+                Some(e.clipped),
+            ];
+            values.to_vec()
+        };
+        csv(&names, self.epochs.iter().map(row))
     }
 }
 
