@@ -2,7 +2,7 @@
 //!
 //! `stages.json` in the output directory holds a fingerprint of everything that decides the results (data, schemas, options) and the
 //! report of every finished stage. A stage is written there only after its own files are in place, so a kill at any moment costs at
-//! most the stage that was under way (and of the reasoning stage at most the user in flight).
+//! most the stage that was under way, of the reasoning stage at most the user in flight, and of the student's training the epoch.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

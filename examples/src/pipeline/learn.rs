@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use scaletot::chain::{ChainRecord, read_corpus};
 use scaletot::profile::UserId;
-use scaletot::student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
+use scaletot::student::{Checkpoints, OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 
 use super::Run;
 use crate::stages::{StageReport, write_json};
@@ -46,7 +46,8 @@ impl Run<'_> {
         let fit_on = self.input.profiles.select(&self.input.train)?;
         let seed = self.options.seed;
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &self.input.chain, seed, &self.device)?;
-        let config = SftConfig::default();
+        let mut config = SftConfig::default();
+        config.checkpoints = Some(Checkpoints::at(self.path(super::SFT_CHECKPOINT)));
         let (student, log) =
             sft(&fresh, &self.input.profiles, &rows, &records, &config, seed, self.progress)?;
         student.save(self.sft_path())?;
@@ -61,6 +62,8 @@ impl Run<'_> {
     pub(super) fn osipo(&mut self) -> Result<StageReport> {
         let (rows, records) = self.corpus()?;
         let reference = Student::load(self.sft_path(), &self.device)?;
+        let mut config = OsipoConfig::default();
+        config.checkpoints = Some(Checkpoints::at(self.path(super::OSIPO_CHECKPOINT)));
         let (student, log) = osipo(
             &reference,
             &self.input.profiles,
@@ -68,7 +71,7 @@ impl Run<'_> {
             &records,
             &self.input.training_outcomes(),
             &self.input.segments,
-            &OsipoConfig::default(),
+            &config,
             self.options.seed,
             self.progress,
         )?;

@@ -29,12 +29,14 @@ const PROFILE_ONLY: &str = "profile-only";
 const SCORES: &str = "scores.parquet";
 const EVALUATION: &str = "evaluation.json";
 const SUMMARY: &str = "summary.json";
+const SFT_CHECKPOINT: &str = "student-sft.checkpoint";
+const OSIPO_CHECKPOINT: &str = "student-osipo.checkpoint";
 const SFT_LOG: &str = "student-sft.log.json";
 const OSIPO_LOG: &str = "student-osipo.log.json";
 const ENCODER_LOG: &str = "encoder.log.json";
 const TRANSFER: &str = "transfer.json";
 /// Everything that a run writes; the record of its stages goes first, so that half a removal is no run any more.
-const WRITTEN: [&str; 14] = [
+const WRITTEN: [&str; 16] = [
     STAGES,
     CALIBRATION,
     CORPUS,
@@ -45,6 +47,8 @@ const WRITTEN: [&str; 14] = [
     SCORES,
     EVALUATION,
     SUMMARY,
+    SFT_CHECKPOINT,
+    OSIPO_CHECKPOINT,
     SFT_LOG,
     OSIPO_LOG,
     ENCODER_LOG,

@@ -1,0 +1,57 @@
+//! Training on one device and on another: `BURN_DEVICE` names the one that is compared with the CPU backend `flex`.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for code")]
+#![cfg(feature = "flex")]
+
+mod common;
+
+use burn::tensor::Device;
+use common::{chain_schema, quick, record, records, table, tiny, truth};
+use scaletot_profile::Segments;
+use scaletot_student::{OsipoConfig, Student, osipo, sft};
+
+const USERS: usize = 60;
+
+/// The same weights, users, order and dropout everywhere: what differs is how a device rounds and in which order it adds up. Over
+/// four epochs of each trainer, losses and gradient norms agree to 0.1 %, and posteriors to 0.5 % of all probability.
+#[test]
+fn devices_train_alike() {
+    let all = table(USERS, 6);
+    let rows: Vec<usize> = (0..USERS).collect();
+    let run = |device: &Device| {
+        let student = Student::new(&tiny(), &all, &chain_schema(), 3, device).unwrap();
+        let mut config = quick();
+        (config.epochs, config.learning_rate, config.dropout, config.field_dropout) = (4, 3e-3, 0.1, 0.1);
+        let (student, sft_log) = sft(&student, &all, &rows, &records(&all), &config, 2, &()).unwrap();
+        // A runner-up that is wrong about the spend, which is 0 at worst.
+        let rivals: Vec<_> = rows
+            .iter()
+            .map(|&row| {
+                let [taste, need, spend] = truth(&all, row);
+                let other = record(&all, row, &[taste, need, u16::from(spend == 0)], 0.9, -9.0).best;
+                records(&all)[row].clone().with_runners_up(other.into_iter().collect())
+            })
+            .collect();
+        let outcomes: Vec<Option<f64>> =
+            rows.iter().map(|&row| Some(f64::from(truth(&all, row)[2]))).collect();
+        let mut config = OsipoConfig::default();
+        (config.epochs, config.samples, config.batch_users) = (4, 0, 16);
+        let segments = Segments::all(USERS);
+        let (student, osipo_log) =
+            osipo(&student, &all, &rows, &rivals, &outcomes, &segments, &config, 2, &()).unwrap();
+        let mut figures: Vec<f64> = sft_log
+            .epochs
+            .iter()
+            .flat_map(|e| [e.loss, e.validation_loss.unwrap(), e.gradient_norm])
+            .collect();
+        figures.extend(osipo_log.epochs.iter().flat_map(|e| [e.loss, e.gradient_norm]));
+        (figures, student.infer(&all, &rows, 32).unwrap())
+    };
+    let (expected, signals) = run(&Device::flex());
+    let (figures, other) = run(&Device::default());
+    let far = expected.iter().zip(&figures).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max);
+    let posteriors = signals.posteriors.iter().zip(&other.posteriors);
+    let apart = posteriors.flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{:?}: figures {far:.1e}, posteriors {apart:.1e}", Device::default());
+    assert!(far < 1e-3, "{expected:?} {figures:?}");
+    assert!(apart < 5e-3, "{apart}");
+}
