@@ -98,7 +98,7 @@ pub use student::Student;
 pub use tokenizer::{ProfileTokenizer, TokenSequence};
 pub use train::osipo::{ChainReward, OsipoConfig, OsipoEpoch, OsipoLog, osipo};
 pub use train::sft::{SftConfig, SftEpoch, SoftLabel, TrainLog, sft};
-pub use train::{Checkpoints, Stop};
+pub use train::{Checkpoints, Precision, Stop};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

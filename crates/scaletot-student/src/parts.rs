@@ -1,12 +1,13 @@
 //! Work in parts: on a CPU they are computed at the same time, each by one thread, because a small decoder's single operations are too
 //! short to be worth sharing out.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::train::Precision;
 
 /// Users of a part on a CPU, unless told otherwise. It does not depend on the number of threads, so that the result does not either.
 const ON_A_CPU: usize = 16;
@@ -26,17 +27,21 @@ pub(crate) fn each<P: Sync, T: Send>(
 }
 
 /// The sum of the gradients of the parts' losses, and what else each of them gave. The gradients are added up in the order of the
-/// parts.
+/// parts. With a reduced precision the losses are computed with copies of the weights in it; weights and gradients stay in 32 bits.
 pub(crate) fn gradient<M: Module + Sync, P: Sync, T: Send>(
     model: &M,
     device: &Device,
+    precision: Precision,
     parts: &[P],
     loss: impl Fn(&M, &P) -> Result<(Tensor<1>, T)> + Send + Sync,
 ) -> Result<(GradientsParams, Vec<T>)> {
     let found = each(device, parts, |part| {
         // Leaves of its own: graphs that share a leaf share a lock, and would be computed one after the other.
         let own = model.valid().train();
-        let (loss, rest) = loss(&own, part)?;
+        let (loss, rest) = match precision.dtype() {
+            Some(dtype) => loss(&own.clone().map(&mut Cast(dtype)), part)?,
+            None => loss(&own, part)?,
+        };
         Ok((GradientsParams::from_grads(loss.backward(), &own), rest))
     })?;
     let mut sum = GradientsAccumulator::new();
@@ -46,6 +51,15 @@ pub(crate) fn gradient<M: Module + Sync, P: Sync, T: Send>(
         rests.push(rest);
     }
     Ok((sum.grads(), rests))
+}
+
+/// Casts all weights, which stay in the graph.
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|weight| weight.cast(self.0))
+    }
 }
 
 /// Whether operations run on the threads of this process.

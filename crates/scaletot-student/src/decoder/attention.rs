@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
 use super::config::DecoderConfig;
@@ -69,8 +69,9 @@ impl Attention {
         let keys = k.dims()[2];
         let stacked = heads / kv * len;
         let scores = q.reshape([rows, kv, stacked, d_head]).matmul(k.transpose());
-        let scores = scores.reshape([rows, heads, len, keys]) + context.bias.clone();
-        let weights = softmax(scores, 3).reshape([rows, kv, stacked, keys]);
+        let dtype = scores.dtype();
+        let scores = scores.cast(DType::F32).reshape([rows, heads, len, keys]) + context.bias.clone();
+        let weights = softmax(scores, 3).cast(dtype).reshape([rows, kv, stacked, keys]);
         let mixed = weights.matmul(v).reshape([rows, heads, len, d_head]);
         mixed.swap_dims(1, 2).reshape([rows, len, heads * d_head])
     }

@@ -32,6 +32,7 @@ impl Dropout {
             .map(|pair| if u16::from_le_bytes([pair[0], pair[1]]) < self.threshold { 0.0 } else { keep })
             .collect();
         let device = x.device().without_autodiff();
-        x * Tensor::from_data(TensorData::new(mask, shape), &device)
+        let mask = Tensor::<D>::from_data(TensorData::new(mask, shape), &device).cast(x.dtype());
+        x * mask
     }
 }

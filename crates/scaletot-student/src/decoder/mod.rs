@@ -23,7 +23,7 @@ mod rows;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};
 use burn::tensor::module::linear;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 pub use batch::TokenBatch;
 pub use cache::KvCache;
@@ -138,9 +138,9 @@ impl CausalLm {
         linear(hidden, self.head(), None)
     }
 
-    /// The same of states `[n, d]`: `[n, vocab]`.
+    /// The same of states `[n, d]`: `[n, vocab]`, 32-bit floats.
     pub(crate) fn logits_at(&self, hidden: Tensor<2>) -> Tensor<2> {
-        hidden.matmul(self.head())
+        hidden.matmul(self.head()).cast(DType::F32)
     }
 
     /// Logits `[n, count]` of the `count` consecutive tokens from `first`, of hidden states `[n, d]`: what a
@@ -150,7 +150,7 @@ impl CausalLm {
             Some(head) => head.weight.val().narrow(1, first, count),
             None => self.model.embed_tokens.weight.val().narrow(0, first, count).transpose(),
         };
-        hidden.matmul(head)
+        hidden.matmul(head).cast(DType::F32)
     }
 
     /// The head as a `[d, vocab]` matrix.
@@ -182,11 +182,11 @@ impl CausalLm {
         let device = self.device().without_autodiff();
         let ids = batch.ids().iter().map(|&id| id as i64).collect::<Vec<_>>();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, len]), &device);
+        let mut x = drop_some(self.model.embed_tokens.forward(ids), dropout);
         let context = Context {
-            rotary: Rotations::new(past, len, &self.frequencies, &device),
+            rotary: Rotations::new(past, len, &self.frequencies, x.dtype(), &device),
             bias: attention::bias(sequence, rows, past, len, &device),
         };
-        let mut x = drop_some(self.model.embed_tokens.forward(ids), dropout);
         for (index, layer) in self.model.layers.iter().take(count).enumerate() {
             let cache = cache.as_deref_mut().map(|cache| cache.layer(index));
             x = layer.forward(x, &context, cache, dropout);

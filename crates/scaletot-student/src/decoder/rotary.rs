@@ -1,6 +1,6 @@
 //! Rotary positions (Su et al. 2021), in the half-split layout of the `LLaMA` checkpoints.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Rotations of one forward pass: element `i` of the first half of a head and element `i` of the second half
 /// are the pair turned by `position · f_i`.
@@ -17,13 +17,14 @@ pub(super) struct Rotations {
 }
 
 impl Rotations {
-    /// Of the positions `past .. past + len`. Angles are taken in f64, so that long positions lose nothing.
-    pub(super) fn new(past: usize, len: usize, frequencies: &[f64], device: &Device) -> Self {
+    /// Of the positions `past .. past + len`. Angles are taken in f64, so that long positions lose nothing;
+    /// `dtype` is that of what is turned.
+    pub(super) fn new(past: usize, len: usize, frequencies: &[f64], dtype: DType, device: &Device) -> Self {
         let half = frequencies.len();
         let tensor = |scale: f64, of: fn(f64) -> f64| {
             let angles = (past..past + len).flat_map(|at| frequencies.iter().map(move |f| at as f64 * f));
             let values: Vec<f32> = angles.map(|angle| (of(angle) * scale) as f32).collect();
-            Tensor::from_data(TensorData::new(values, [1, 1, len, half]), device)
+            Tensor::<4>::from_data(TensorData::new(values, [1, 1, len, half]), device).cast(dtype)
         };
         let rotary = |scale| Rotary { cos: tensor(scale, f64::cos), sin: tensor(scale, f64::sin) };
         Self { queries: rotary(1.0 / (2.0 * half as f64).sqrt()), keys: rotary(1.0) }

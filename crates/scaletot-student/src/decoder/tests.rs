@@ -163,7 +163,7 @@ fn attention_equals_a_plain_loop() {
         let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
         let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
         let context = Context {
-            rotary: Rotations::new(0, len, &tiny().rope.frequencies(width), &device),
+            rotary: Rotations::new(0, len, &tiny().rope.frequencies(width), input.dtype(), &device),
             bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
         let got = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
@@ -180,7 +180,7 @@ fn rotary_turns_pairs_and_keeps_lengths() {
     let device = Device::default();
     let x = Tensor::<4>::from_data(TensorData::new(vec![1.0f32, 2.0, 3.0, 4.0], [1, 1, 1, 4]), &device);
     let frequencies = Rope { theta: 100.0, scaling: RopeScaling::None }.frequencies(4);
-    let rotations = Rotations::new(3, 1, &frequencies, &device);
+    let rotations = Rotations::new(3, 1, &frequencies, x.dtype(), &device);
     let query = rotations.queries.apply(x.clone()).try_into_vec_as::<f32>().unwrap();
     let key = rotations.keys.apply(x).try_into_vec_as::<f32>().unwrap();
     for (i, angle) in [(0, 3.0f64), (1, 3.0 * 100f64.powf(-0.5))] {

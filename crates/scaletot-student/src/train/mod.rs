@@ -10,11 +10,41 @@ pub(crate) mod sft;
 mod split;
 mod step;
 
+use burn::tensor::{DType, Device};
 pub use checkpoint::Checkpoints;
 use scaletot_profile::Progress;
 use serde::{Deserialize, Serialize};
 
+use crate::config::check;
 use crate::error::{Error, Result};
+
+/// What a trainer computes in. Weights, gradients, the optimiser, norms, attention weights and losses are 32-bit floats in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Full,
+    /// 16-bit floats with the exponents of 32-bit ones, where the device has them.
+    Bf16,
+}
+
+impl Precision {
+    /// The type of the weights that are computed with, if it is not that of the weights that are kept.
+    pub(crate) fn dtype(self) -> Option<DType> {
+        match self {
+            Self::Full => None,
+            Self::Bf16 => Some(DType::BF16),
+        }
+    }
+
+    /// An error if the device does not have it.
+    pub(crate) fn check(self, device: &Device) -> Result<()> {
+        let has = self.dtype().is_none_or(|dtype| device.supports_dtype(dtype));
+        check(has, "precision", "one that the device computes in", format!("{self:?} on {device:?}"))
+    }
+}
 
 /// Why a training run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

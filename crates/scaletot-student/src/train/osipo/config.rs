@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
 use crate::error::Result;
-use crate::train::Checkpoints;
+use crate::train::{Checkpoints, Precision};
 
 /// Options of [`osipo`](crate::osipo), unchecked until it is called or [`validate`](Self::validate) is.
 ///
@@ -68,6 +68,8 @@ pub struct OsipoConfig {
     /// A loss of more than this many times the first step's size, or than this many if that is more, ends training with
     /// [`Error::Diverged`](crate::Error::Diverged). Default 10.
     pub explosion: f64,
+    /// What forward and backward passes are computed in. Default 32-bit floats.
+    pub precision: Precision,
     /// Where the run keeps its checkpoint, so that it can be taken up again; it is no part of the saved settings. Default `None`: nowhere.
     #[serde(skip)]
     pub checkpoints: Option<Checkpoints>,
@@ -112,6 +114,7 @@ impl Default for OsipoConfig {
             validation_share: 0.15,
             patience: 4,
             explosion: 10.0,
+            precision: Precision::Full,
             checkpoints: None,
         }
     }

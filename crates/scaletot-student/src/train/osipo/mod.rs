@@ -78,6 +78,7 @@ pub fn osipo(
 ) -> Result<(Student, OsipoLog)> {
     config.validate()?;
     let loss = config.loss.init()?;
+    config.precision.check(student.device())?;
     student.tokenizer().check_table(table)?;
     student.tokenizer().check_rows(table, rows)?;
     check_distinct(rows)?;
@@ -237,12 +238,17 @@ impl Course for Run<'_> {
         let parts: Vec<&[Contest]> = sampled.chunks(size).collect();
         let all = (self.terms(&sampled), sampled.len());
         for _ in 0..updates {
-            let (gradients, losses) =
-                parts::gradient(&model, self.student.device(), &parts, |model, part| {
+            let (gradients, losses) = parts::gradient(
+                &model,
+                self.student.device(),
+                self.config.precision,
+                &parts,
+                |model, part| {
                     let loss = self.part_loss(model, part, all)?;
                     let value = loss.clone().without_autodiff().try_into_scalar::<f64>();
                     Ok((loss, value.map_err(|e| Error::device("the loss", e))?))
-                })?;
+                },
+            )?;
             let loss = losses.iter().sum();
             let (stepped, stats) = optimiser.step(model, gradients, loss)?;
             model = stepped;

@@ -60,6 +60,7 @@ pub fn sft(
     progress: &dyn Progress,
 ) -> Result<(Student, TrainLog)> {
     config.validate()?;
+    config.precision.check(student.device())?;
     student.tokenizer().check_table(table)?;
     student.tokenizer().check_rows(table, rows)?;
     check_distinct(rows)?;
@@ -126,13 +127,14 @@ impl Course for Run<'_> {
         let parts: Vec<(SftBatch, u64)> =
             self.parts(&users, rng)?.into_iter().map(|part| (part, rng.next_u64())).collect();
         let weight: f64 = users.iter().map(|user| user.weight).sum();
-        let (gradients, losses) = parts::gradient(&model, self.student.device(), &parts, |model, part| {
-            let (batch, seed) = part;
-            let loss = batch.loss(model, Dropout::new(self.config.dropout, *seed).as_mut())?;
-            // The step's loss is the mean of its parts' by the weights of their users.
-            let share = loss.weight / weight;
-            Ok((loss.loss.clone().mul_scalar(share), (loss.sums(), loss.all * share)))
-        })?;
+        let (gradients, losses) =
+            parts::gradient(&model, self.student.device(), self.config.precision, &parts, |model, part| {
+                let (batch, seed) = part;
+                let loss = batch.loss(model, Dropout::new(self.config.dropout, *seed).as_mut())?;
+                // The step's loss is the mean of its parts' by the weights of their users.
+                let share = loss.weight / weight;
+                Ok((loss.loss.clone().mul_scalar(share), (loss.sums(), loss.all * share)))
+            })?;
         losses.iter().for_each(|(sums, _)| means.add(sums));
         let (model, stats) = optimiser.step(model, gradients, losses.iter().map(|(_, loss)| loss).sum())?;
         means.stepped(&stats);
