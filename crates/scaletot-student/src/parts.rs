@@ -70,6 +70,7 @@ fn is_cpu(device: &Device) -> bool {
         return true;
     }
     #[cfg(feature = "ndarray")]
+    #[allow(deprecated, reason = "the backend is still offered")]
     if device == Device::ndarray() {
         return true;
     }
