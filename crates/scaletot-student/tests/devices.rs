@@ -12,7 +12,8 @@ use scaletot_student::{Error, LoraConfig, OsipoConfig, Precision, Student, osipo
 const USERS: usize = 60;
 
 /// The same weights, users, order and dropout everywhere: what differs is how a device rounds and in which order it adds up. Over
-/// four epochs of each trainer, losses and gradient norms agree to 0.1 %, and posteriors to 0.5 % of all probability.
+/// four epochs of each trainer, losses and gradient norms agree to 0.01 %, and posteriors to 0.001. (Measured: 9e-8 and 4e-7 on
+/// ndarray, 2e-7 and 5e-7 on lavapipe.)
 #[test]
 fn devices_train_alike() {
     let all = table(USERS, 6);
@@ -52,8 +53,8 @@ fn devices_train_alike() {
     let posteriors = signals.posteriors.iter().zip(&other.posteriors);
     let apart = posteriors.flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("{:?}: figures {far:.1e}, posteriors {apart:.1e}", Device::default());
-    assert!(far < 1e-3, "{expected:?} {figures:?}");
-    assert!(apart < 5e-3, "{apart}");
+    assert!(far < 1e-4, "{expected:?} {figures:?}");
+    assert!(apart < 1e-3, "{apart}");
 }
 
 /// Half the bits, the same course: losses within 3 % of those of 32-bit floats, and the weights that are kept are not rounded.
