@@ -1,6 +1,6 @@
 //! The policy-gradient objective: its advantages per chain segment, clipped ratios and KL penalty. The crate docs have the formulas.
 
-use burn::tensor::{Bool, DType, Tensor, TensorData};
+use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Reduction, at_least_zero};
@@ -8,7 +8,7 @@ use crate::pairs::by_user;
 use crate::{CandidateBatch, Error, Result};
 
 /// Log-ratios count as at most this, so that no ratio of a chain that was all but impossible is infinite.
-fn most_log_ratio(dtype: DType) -> f64 {
+pub(crate) fn most_log_ratio(dtype: DType) -> f64 {
     if dtype == DType::F16 { 10.0 } else { 60.0 }
 }
 
@@ -268,15 +268,15 @@ fn returns(batch: &CandidateBatch, process: Tensor<2>, discount: f64) -> Tensor<
         (0..k).filter(|&s| segments[s]).for_each(|s| average[row * k + s] = 1.0 / count);
     }
     // Mean over the others of the user, of those that have an advantage; none for a chain that is alone.
-    let mut others = vec![0.0; n * n];
+    let users = by_user(batch.users());
+    let (mut user_of, mut per_other) = (vec![0; n], vec![0.0; n]);
     let mut in_group = vec![0.0; n * k];
-    for rows in by_user(batch.users()).values() {
+    for (user, rows) in users.values().enumerate() {
+        rows.iter().for_each(|&row| user_of[row] = user);
         let group: Vec<usize> =
             rows.iter().copied().filter(|&row| batch.advantages()[row].is_some()).collect();
         for &i in group.iter().filter(|_| group.len() > 1) {
-            for &j in group.iter().filter(|j| **j != i) {
-                others[i * n + j] = 1.0 / (group.len() - 1) as f64;
-            }
+            per_other[i] = 1.0 / (group.len() - 1) as f64;
             (0..k).filter(|&s| present[i * k + s]).for_each(|s| in_group[i * k + s] = 1.0);
         }
     }
@@ -286,7 +286,10 @@ fn returns(batch: &CandidateBatch, process: Tensor<2>, discount: f64) -> Tensor<
     let outside = Tensor::<2, Bool>::from_data(outside, &batch.device().without_autodiff());
     let process = process.mask_fill(outside, 0.0);
     let mean = (process.clone() * batch.upload(average, [n, k])).sum_dim(1); // [n, 1]
-    let baseline = (batch.upload(others, [n, n]) * mean.transpose().expand([n, n])).sum_dim(1);
+    let of_user = batch.upload_rows(user_of.into_iter());
+    let sums = batch.upload(vec![0.0; users.len()], [users.len(), 1]);
+    let sums = sums.select_assign(0, of_user.clone(), mean.clone(), IndexingUpdateOp::Add);
+    let baseline = (sums.select(0, of_user) - mean) * batch.upload(per_other, [n, 1]);
     let centred = (process - baseline.expand([n, k])) * batch.upload(in_group, [n, k]);
     let later: Vec<f64> = (0..k)
         .flat_map(|from| {

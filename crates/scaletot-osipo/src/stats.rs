@@ -105,8 +105,11 @@ impl OsipoStats {
             finite = finite.bool_and(batch.sampling().without_autodiff().is_finite());
         }
         let non_finite = finite.bool_or(dropped.clone()).bool_not().float().cast(policy.dtype()).sum();
+        let policy_dtype = policy.dtype();
         let d = (policy - reference).mask_fill(dropped.clone(), 0.0);
         let log_ratio = d.clone().sum().div_scalar(per_candidate);
+        // Clamped as in the policy objective, so that a chain that has become all but impossible does not make it infinite.
+        let d = d.clamp_min(-crate::policy::most_log_ratio(policy_dtype));
         let kl = ((-d.clone()).exp() - 1.0 + d).sum().div_scalar(per_candidate);
 
         let zero = || batch.upload(vec![0.0], [1]);

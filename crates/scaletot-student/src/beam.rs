@@ -40,13 +40,12 @@ impl Student {
     ) -> Result<Vec<Vec<ScoredChain>>> {
         check(width > 0, "width", "a positive number", width)?;
         let mut all = vec![Vec::new(); rows.len()];
-        for (at, beams) in
-            self.in_batches(table, rows, batch, |_, prompts| self.beam_batch(prompts, width))?
-        {
+        let run = |_: &[usize], prompts: &[&[u32]]| self.beam_batch(prompts, width);
+        self.in_batches(table, rows, batch, run, |at, beams| {
             for begun in beams {
                 all[at[begun.user]].push(begun.chain);
             }
-        }
+        })?;
         Ok(all)
     }
 

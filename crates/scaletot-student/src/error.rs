@@ -104,7 +104,7 @@ pub enum Error {
     /// Training left the numbers, or its loss exploded.
     #[error(
         "{stage}, epoch {epoch}, step {step}: expected a {what} of at most {bound}, got {value}; a lower learning rate or clip_norm may help{}",
-        left("; the last checkpoint before is", checkpoint.as_ref())
+        left(", from the beginning; the last checkpoint before, which goes on with the same settings only, is", checkpoint.as_ref())
     )]
     Diverged {
         /// Which trainer.
@@ -133,7 +133,10 @@ pub enum Error {
         checkpoint: Option<PathBuf>,
     },
     /// A training checkpoint of another run.
-    #[error("{path}: expected a checkpoint of this run, got one of a run with other {what}", path = path.display())]
+    #[error(
+        "{path}: expected a checkpoint of this run, got one of a run with other {what}; name another file, or remove it to begin anew",
+        path = path.display()
+    )]
     OtherRun {
         /// The file.
         path: PathBuf,

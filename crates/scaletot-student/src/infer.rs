@@ -95,22 +95,30 @@ impl Student {
             let p = softmax(logits, legal, 1.0);
             (argmax(&p), p)
         };
-        for (at, decoded) in self.decode(table, rows, batch, true, |_| likeliest)? {
-            for (row, at) in at.into_iter().enumerate() {
-                for (state, step) in decoded.iter().enumerate() {
-                    signals.chains[[at, state]] = step.values[row];
-                    let posterior = ArrayView1::from(&step.posteriors[row]);
-                    signals.posteriors[state].row_mut(at).assign(&posterior.mapv(|p| p as f32));
-                    let hidden = ArrayView1::from(&step.representations[row * d..(row + 1) * d]);
-                    signals.representations.index_axis_mut(Axis(0), at).row_mut(state).assign(&hidden);
+        self.decode(
+            table,
+            rows,
+            batch,
+            true,
+            |_| likeliest,
+            |at, decoded| {
+                for (row, &at) in at.iter().enumerate() {
+                    for (state, step) in decoded.iter().enumerate() {
+                        signals.chains[[at, state]] = step.values[row];
+                        let posterior = ArrayView1::from(&step.posteriors[row]);
+                        signals.posteriors[state].row_mut(at).assign(&posterior.mapv(|p| p as f32));
+                        let hidden = ArrayView1::from(&step.representations[row * d..(row + 1) * d]);
+                        signals.representations.index_axis_mut(Axis(0), at).row_mut(state).assign(&hidden);
+                    }
                 }
-            }
-        }
+            },
+        )?;
         Ok(signals)
     }
 
     /// As [`infer`](Self::infer) for more users than fit in memory: the signals of `window` users at a time, in the order of `rows`, as
-    /// the iterator is asked for them. An error ends with the window it is in.
+    /// the iterator is asked for them. An error costs its window alone; the next one is tried when it is
+    /// asked for.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -152,21 +160,22 @@ impl Student {
             move |row: usize, logits: &[f32], legal: &[bool]| {
                 let mut p = softmax(logits, legal, sampling.temperature);
                 nucleus(&mut p, sampling.top_p);
-                (draw(&p, &mut streams[row]), p)
+                (draw(&p, &mut streams[row]), vec![])
             }
         };
-        for (at, decoded) in self.decode(table, rows, batch, false, drawn)? {
-            for (row, at) in at.into_iter().enumerate() {
+        self.decode(table, rows, batch, false, drawn, |at, decoded| {
+            for (row, &at) in at.iter().enumerate() {
                 for (state, step) in decoded.iter().enumerate() {
                     chains[[at, state]] = step.values[row];
                 }
             }
-        }
+        })?;
         Ok(chains)
     }
 
     /// Runs the decoder over `rows`. For the rows of a batch, named by their positions, `chooser` makes what chooses the value of one
-    /// of them by its logits and by which values are legal, and says what it chose from.
+    /// of them by its logits and by which values are legal, and says what it chose from if that is of use. `done` gets the positions
+    /// and steps of each batch.
     fn decode<C: FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>)>(
         &self,
         table: &ProfileTable,
@@ -174,18 +183,22 @@ impl Student {
         batch: usize,
         represent: bool,
         chooser: impl Fn(&[usize]) -> C + Send + Sync,
-    ) -> Result<Vec<(Vec<usize>, Vec<Step>)>> {
-        self.in_batches(table, rows, batch, |at, prompts| self.decode_batch(prompts, represent, chooser(at)))
+        mut done: impl FnMut(&[usize], Vec<Step>),
+    ) -> Result<()> {
+        let run = |at: &[usize], prompts: &[&[u32]]| self.decode_batch(prompts, represent, chooser(at));
+        self.in_batches(table, rows, batch, run, |at, steps| done(at, steps))
     }
 
-    /// What `run` makes of the positions in `rows` and the prompts of some users, for all of them; on a CPU at the same time.
+    /// Gives `done` what `run` makes of the positions in `rows` and the prompts of some users, for all of them; on a CPU some at
+    /// the same time.
     pub(crate) fn in_batches<T: Send>(
         &self,
         table: &ProfileTable,
         rows: &[usize],
         batch: usize,
         run: impl Fn(&[usize], &[&[u32]]) -> Result<T> + Send + Sync,
-    ) -> Result<Vec<(Vec<usize>, T)>> {
+        mut done: impl FnMut(&[usize], T),
+    ) -> Result<()> {
         check(batch > 0, "batch", "a positive number", batch)?;
         self.tokenizer().check_table(table)?;
         self.tokenizer().check_rows(table, rows)?;
@@ -195,10 +208,11 @@ impl Student {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&at| prompts[at].len());
         let batches: Vec<&[usize]> = order.chunks(batch).collect();
-        parts::each(self.device(), &batches, |at| {
+        let run = |at: &&[usize]| {
             let prompts: Vec<&[u32]> = at.iter().map(|&at| prompts[at].as_slice()).collect();
             Ok((at.to_vec(), run(at, &prompts)?))
-        })
+        };
+        parts::each(self.device(), &batches, run, |(at, found)| done(&at, found))
     }
 
     /// Logits of a state's values, row by row, after the last column of `hidden`.
@@ -263,7 +277,7 @@ impl Student {
 struct Step {
     /// Of each row.
     values: Vec<u16>,
-    /// What each row's value was chosen from.
+    /// What each row's value was chosen from, or nothing.
     posteriors: Vec<Vec<f64>>,
     /// Hidden states at the values, row by row; empty if they were not asked for.
     representations: Vec<f32>,

@@ -17,13 +17,24 @@ pub(crate) fn size(told: Option<usize>, all: usize, device: &Device) -> usize {
     told.unwrap_or(if is_cpu(device) { ON_A_CPU } else { all }).clamp(1, all.max(1))
 }
 
-/// `run` of every part, in their order.
+/// Gives `done` what `run` makes of every part, in their order. No more of it is held at a time than there are threads.
 pub(crate) fn each<P: Sync, T: Send>(
     device: &Device,
     parts: &[P],
     run: impl Fn(&P) -> Result<T> + Send + Sync,
-) -> Result<Vec<T>> {
-    if is_cpu(device) { parts.par_iter().map(&run).collect() } else { parts.iter().map(run).collect() }
+    mut done: impl FnMut(T),
+) -> Result<()> {
+    if !is_cpu(device) {
+        for part in parts {
+            done(run(part)?);
+        }
+        return Ok(());
+    }
+    for parts in parts.chunks(rayon::current_num_threads()) {
+        let found: Vec<T> = parts.par_iter().map(&run).collect::<Result<_>>()?;
+        found.into_iter().for_each(&mut done);
+    }
+    Ok(())
 }
 
 /// The sum of the gradients of the parts' losses, and what else each of them gave. The gradients are added up in the order of the
@@ -35,7 +46,7 @@ pub(crate) fn gradient<M: Module + Sync, P: Sync, T: Send>(
     parts: &[P],
     loss: impl Fn(&M, &P) -> Result<(Tensor<1>, T)> + Send + Sync,
 ) -> Result<(GradientsParams, Vec<T>)> {
-    let found = each(device, parts, |part| {
+    let run = |part: &P| {
         // Leaves of its own: graphs that share a leaf share a lock, and would be computed one after the other.
         let own = model.valid().train();
         let (loss, rest) = match precision.dtype() {
@@ -43,13 +54,13 @@ pub(crate) fn gradient<M: Module + Sync, P: Sync, T: Send>(
             None => loss(&own, part)?,
         };
         Ok((GradientsParams::from_grads(loss.backward(), &own), rest))
-    })?;
+    };
     let mut sum = GradientsAccumulator::new();
     let mut rests = Vec::with_capacity(parts.len());
-    for (gradients, rest) in found {
+    each(device, parts, run, |(gradients, rest)| {
         sum.accumulate(model, gradients);
         rests.push(rest);
-    }
+    })?;
     Ok((sum.grads(), rests))
 }
 

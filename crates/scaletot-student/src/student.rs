@@ -27,6 +27,8 @@ pub struct Student {
     shape: DecoderConfig,
     tokenizer: ProfileTokenizer,
     model: CausalLm,
+    /// Of the adapters that the model has, which do not tell of their scale, and the seed they were drawn from.
+    lora: Option<(LoraConfig, u64)>,
     device: Device,
 }
 
@@ -73,7 +75,7 @@ impl Student {
         config.validate()?;
         let shape = DecoderConfig::of_student(config, tokenizer.vocab_size());
         let model = CausalLm::new(&shape, seed, &device)?;
-        Ok(Self { origin: Origin::New(config.clone()), shape, tokenizer, model, device })
+        Ok(Self { origin: Origin::New(config.clone()), shape, tokenizer, model, lora: None, device })
     }
 
     /// A student that is a published checkpoint.
@@ -140,7 +142,7 @@ impl Student {
         let mut published = pretrained.published_as_saved();
         published["vocab_size"] = Value::from(shape.vocab_size);
         let (origin, device) = (Origin::Pretrained { published, verbaliser }, model.device());
-        Ok((Self { origin, shape, tokenizer, model, device }, added.plain.len()))
+        Ok((Self { origin, shape, tokenizer, model, lora: None, device }, added.plain.len()))
     }
 
     /// The same student with other weights, out of any autodiff graph.
@@ -162,7 +164,12 @@ impl Student {
         if let Origin::Pretrained { .. } = self.origin {
             model = model.with_trained_tokens(self.tokenizer.chain_block());
         }
-        Ok(Self { model, ..self.clone() })
+        Ok(Self { model, lora: Some((config.clone(), seed)), ..self.clone() })
+    }
+
+    /// Settings of the adapters and the seed they were drawn from.
+    pub(crate) fn lora(&self) -> Option<&(LoraConfig, u64)> {
+        self.lora.as_ref()
     }
 
     pub(crate) fn origin(&self) -> &Origin {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{Listener, quick, records, student, table};
 use scaletot_profile::Progress;
-use scaletot_student::{Checkpoints, Error, SftConfig, Student, TrainLog, sft};
+use scaletot_student::{Checkpoints, Error, LoraConfig, SftConfig, Stop, Student, TrainLog, sft};
 
 const USERS: usize = 60;
 
@@ -15,6 +15,7 @@ const USERS: usize = 60;
 fn config(path: &Path) -> SftConfig {
     let mut config = quick();
     (config.epochs, config.dropout, config.field_dropout) = (3, 0.1, 0.1);
+    (config.patience, config.validation_share) = (1, 0.1);
     config.checkpoints = Some(Checkpoints::at(path).every(2));
     config
 }
@@ -78,6 +79,12 @@ fn another_run_is_told_so_and_leaves_the_checkpoint() {
     wrong("settings", run(&settings, &()));
     wrong("seed", sft(&student(&all, 1), &all, &rows, &records(&all), &good, 8, &()));
     wrong("student", sft(&student(&all, 2), &all, &rows, &records(&all), &good, 7, &()));
+    let mut other = common::tiny();
+    other.rope_theta *= 2.0;
+    let other = Student::new(&other, &all, &common::chain_schema(), 1, &Default::default()).unwrap();
+    wrong("student", sft(&other, &all, &rows, &records(&all), &good, 7, &()));
+    let adapted = student(&all, 1).with_lora(&LoraConfig::default(), 1).unwrap();
+    wrong("student", sft(&adapted, &all, &rows, &records(&all), &good, 7, &()));
     wrong("users", sft(&student(&all, 1), &all, &rows, &records(&all)[1..], &good, 7, &()));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // Torn files are told from checkpoints.
@@ -88,6 +95,29 @@ fn another_run_is_told_so_and_leaves_the_checkpoint() {
     }
     std::fs::write(&path, &before).unwrap();
     run(&good, &()).unwrap();
+}
+
+/// The adapters' weights and moments come back, too, and patience goes on counting.
+#[test]
+fn adapters_resume_and_patience_counts_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sft.checkpoint");
+    let all = table(USERS, 3);
+    let rows: Vec<usize> = (0..USERS).collect();
+    let mut wild = config(&path);
+    // So high a rate that the held-out loss soon rises.
+    (wild.epochs, wild.learning_rate, wild.explosion) = (30, 0.3, 1e6);
+    let adapted = student(&all, 1).with_lora(&LoraConfig::default(), 1).unwrap();
+    let run = |config: &SftConfig, progress: &dyn Progress| {
+        sft(&adapted, &all, &rows, &records(&all), config, 7, progress)
+    };
+    let mut plain = wild.clone();
+    plain.checkpoints = None;
+    let whole = run(&plain, &()).unwrap();
+    assert_eq!(whole.1.stop, Stop::Patience);
+    let stop_after = 4 * whole.1.epochs.len() as u64 - 2;
+    run(&wild, &Listener { stop_after, ..Listener::default() }).unwrap_err();
+    assert!(same(&whole, &run(&wild, &()).unwrap()));
 }
 
 #[test]

@@ -33,14 +33,14 @@ impl Attention {
     pub(super) fn new(config: &DecoderConfig, init: &mut Init<'_>) -> Self {
         let (d, d_head, bias) = (config.d_model, config.d_head, config.qkv_bias);
         let (all, kv) = (config.n_heads * d_head, config.n_kv_heads * d_head);
-        let norm = config.qk_norm.then(|| init.norm(d_head));
         Self {
             q_proj: init.linear(d, all, 1.0, bias),
             k_proj: init.linear(d, kv, 1.0, bias),
             v_proj: init.linear(d, kv, 1.0, bias),
             o_proj: init.linear(all, d, init.residual_scale(), config.output_bias),
-            q_norm: norm.clone(),
-            k_norm: norm,
+            // Not clones of one: these would share the identity by which gradients and moments are kept.
+            q_norm: config.qk_norm.then(|| init.norm(d_head)),
+            k_norm: config.qk_norm.then(|| init.norm(d_head)),
             heads: config.n_heads,
             kv_heads: config.n_kv_heads,
             d_head,

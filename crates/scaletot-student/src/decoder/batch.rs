@@ -100,7 +100,7 @@ impl TokenBatch {
         }
     }
 
-    /// Number of sequences.
+    /// Number of rows of the rectangle.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows

@@ -192,6 +192,16 @@ fn rotary_turns_pairs_and_keeps_lengths() {
     assert!(query.iter().zip(&key).all(|(q, k)| (2.0 * q - k).abs() < 1e-5), "{query:?} {key:?}");
 }
 
+/// Gradients and moments are kept by the identities of weights.
+#[test]
+fn every_weight_has_an_identity_of_its_own() {
+    use burn::module::list_param_ids;
+    let config = DecoderConfig { qk_norm: true, qkv_bias: true, tie_embeddings: false, ..tiny() };
+    let ids = list_param_ids(&CausalLm::new(&config, 1, &Device::default()).unwrap());
+    let distinct: std::collections::HashSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len());
+}
+
 #[test]
 fn dropout_keeps_the_mean_and_repeats_with_its_seed() {
     let device = Device::default();

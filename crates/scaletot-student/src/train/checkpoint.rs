@@ -162,13 +162,14 @@ pub(super) fn inputs(
     let mut weights = SafeTensors::deserialize(&weights).map_err(|e| Error::corrupt(path, e))?.tensors();
     // A file's order is not always the same.
     weights.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let weights: Vec<u8> =
-        weights.iter().flat_map(|(name, part)| [name.as_bytes(), part.data()]).flatten().copied().collect();
+    let shape = format!("{:?} {:?} {}", student.shape(), student.lora(), student.chain_schema().hash());
+    let parts = weights.iter().flat_map(|(name, part)| [name.as_bytes(), part.data()]);
+    let of_student: Vec<u8> = parts.chain([shape.as_bytes()]).flatten().copied().collect();
     let inputs = [
         ("settings", json(serde_json::to_vec(settings))?),
         ("seed", SchemaHash::of(seed.to_le_bytes())),
         ("users", json(serde_json::to_vec(&(prompts, users)))?),
-        ("student", SchemaHash::of(&weights)),
+        ("student", SchemaHash::of(&of_student)),
     ];
     Ok(inputs.into_iter().map(|(name, hash)| (name.to_owned(), hash)).collect())
 }

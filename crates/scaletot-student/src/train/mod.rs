@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::check;
 use crate::error::{Error, Result};
 
-/// What a trainer computes in. Weights, gradients, the optimiser, norms, attention weights and losses are 32-bit floats in any case.
+/// What a trainer computes in. Weights, gradients, the optimiser, softmaxes, mean squares of norms and losses are 32-bit floats in any
+/// case. OSIPO takes the reference's log-probabilities, and those of sampled chains, in 32 bits, so that with a reduced precision log-ratios
+/// carry its rounding from the first step on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -32,7 +32,9 @@ pub(super) struct Contest {
     /// One per chain.
     pub(super) advantages: Vec<f64>,
     /// `ln π_ref` of each chain's values, `[chains, K]`.
+    #[serde(skip)]
     pub(super) reference: Vec<f32>,
+    #[serde(skip)]
     /// `ln π_old` of each chain's values, `[chains, K]`, if the chains were sampled from the policy in training.
     pub(super) sampled: Vec<f32>,
 }

@@ -35,7 +35,7 @@ pub struct OsipoLog {
     /// Mean advantage of chains sampled for held-out users before the first step, with the `Policy` objective; `None` otherwise.
     #[serde(default)]
     pub held_out_advantage: Option<f64>,
-    /// The weights of the chain segments under which the run ended, K values with the sum K; `None` if none are learned.
+    /// The learned weights of the chain segments that were kept with the model, K values with the sum K; `None` if none are learned.
     #[serde(default)]
     pub segment_weights: Option<Vec<f64>>,
     /// One entry per epoch.

@@ -95,8 +95,10 @@ pub(crate) fn on_host(
     batch: usize,
 ) -> Result<Vec<f32>> {
     let parts: Vec<&[(usize, &[u16])]> = chains.chunks(batch.max(1)).collect();
-    let found = parts::each(student.device(), &parts, |part| {
+    let run = |part: &&[(usize, &[u16])]| {
         to_host("log-probabilities", ChainBatch::new(student.tokenizer(), table, part)?.log_probs(model)?)
-    })?;
-    Ok(found.concat())
+    };
+    let mut all = Vec::with_capacity(chains.len() * student.chain_schema().len());
+    parts::each(student.device(), &parts, run, |found| all.extend(found))?;
+    Ok(all)
 }

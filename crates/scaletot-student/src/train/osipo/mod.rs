@@ -106,6 +106,11 @@ pub fn osipo(
         return Err(no_users("no row has both an accepted record and an outcome"));
     }
     let labelled = contests.len();
+    // Of what was given alone: what the device adds to it need not be the same to the last bit.
+    let inputs = match &config.checkpoints {
+        Some(_) => inputs(student, table, rows, &contests, config, seed)?,
+        None => BTreeMap::new(),
+    };
     let sample_seed = stream(seed, Purpose::Candidates).next_u64();
     let sampled = add_samples(student, table, &mut contests, config, sample_seed)?;
     let (mut train, mut held_out) = hold_out(&contests, config.validation_share, seed);
@@ -131,10 +136,6 @@ pub fn osipo(
         train: &train,
         held_out: &held_out,
         held_out_seed: on_policy.then(|| stream(seed, Purpose::HeldOutSamples).next_u64()),
-    };
-    let inputs = match &config.checkpoints {
-        Some(_) => inputs(student, table, rows, &(&train, &held_out), config, seed)?,
-        None => BTreeMap::new(),
     };
     let settings = Loop {
         stage: STAGE,
@@ -249,8 +250,13 @@ impl Course for Run<'_> {
                     Ok((loss, value.map_err(|e| Error::device("the loss", e))?))
                 },
             )?;
-            let loss = losses.iter().sum();
-            let (stepped, stats) = optimiser.step(model, gradients, loss)?;
+            let loss: f64 = losses.iter().sum();
+            // What explodes is the loss of a term; a sum's size is that of the batch.
+            let of_term = match self.loss.config().reduction {
+                Reduction::Sum => loss / all.0.max(1) as f64,
+                Reduction::Mean => loss,
+            };
+            let (stepped, stats) = optimiser.step(model, gradients, of_term)?;
             model = stepped;
             means.add(loss, &stats);
         }

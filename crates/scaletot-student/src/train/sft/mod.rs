@@ -154,14 +154,15 @@ impl Run<'_> {
     fn evaluate(&self, model: &CausalLm) -> Result<Option<(f64, f64)>> {
         let users: Vec<&Example> = self.held_out.iter().collect();
         // Nothing is kept for gradients, so that batches may be larger than in training.
-        let parts: Vec<&[&Example]> = users.chunks(4 * self.config.batch_size).collect();
-        let losses = parts::each(self.student.device(), &parts, |part| {
+        let size = 4 * parts::size(self.config.micro_batch, self.config.batch_size, self.student.device());
+        let parts: Vec<&[&Example]> = users.chunks(size).collect();
+        let run = |part: &&[&Example]| {
             let prompts = part.iter().map(|e| self.student.tokenizer().prompt(self.table, e.row, |_| true));
             let batch = SftBatch::new(self.student.tokenizer(), part, prompts.collect::<Result<_>>()?);
             Ok(batch.loss(model, None)?.sums())
-        })?;
+        };
         let mut means = log::Means::default();
-        losses.iter().for_each(|loss| means.add(loss));
+        parts::each(self.student.device(), &parts, run, |loss| means.add(&loss))?;
         Ok((!users.is_empty()).then(|| means.losses()))
     }
 
