@@ -92,6 +92,10 @@ fn quick_osipo(loss: OsipoLossConfig) -> OsipoConfig {
     config
 }
 
+fn on_a_gpu() -> bool {
+    std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu")
+}
+
 #[test]
 fn better_chains_gain_implicit_reward() {
     let world = world();
@@ -143,7 +147,7 @@ fn sampled_chains_lead_to_the_better_ones() {
 /// On a CPU: a GPU adds gradients up in an order of its own, and the least difference draws other chains.
 #[test]
 fn the_same_seed_samples_the_same_chains() {
-    if std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu") {
+    if on_a_gpu() {
         println!("skipped: not on a GPU");
         return;
     }
@@ -158,7 +162,7 @@ fn the_same_seed_samples_the_same_chains() {
 
 #[test]
 fn an_interrupted_run_gives_what_an_uninterrupted_one_gives() {
-    if std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu") {
+    if on_a_gpu() {
         println!("skipped: not on a GPU");
         return;
     }
@@ -190,6 +194,10 @@ fn an_interrupted_run_gives_what_an_uninterrupted_one_gives() {
 /// A step over parts of a batch is the step over all of it, for every objective.
 #[test]
 fn parts_of_a_batch_make_the_same_step() {
+    if on_a_gpu() {
+        println!("skipped: nothing of it depends on the device, and lavapipe takes minutes");
+        return;
+    }
     let world = world();
     let reference = world.reference();
     for (objective, weights, reduction, sft_weight) in [
@@ -219,6 +227,10 @@ fn parts_of_a_batch_make_the_same_step() {
 /// All tokens but the last state's are the same in all of a user's chains: only the last state can tell them apart.
 #[test]
 fn learned_weights_find_the_segment_that_tells_chains_apart() {
+    if on_a_gpu() {
+        println!("skipped: nothing of it depends on the device, and lavapipe takes minutes");
+        return;
+    }
     let world = world();
     let reference = world.reference();
     let loss = OsipoConfig::default().loss.with_weights(SegmentWeights::Learned);
