@@ -120,15 +120,25 @@ impl Student {
     /// the iterator is asked for them. An error costs its window alone; the next one is tried when it is
     /// asked for.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let (student, table): (scaletot_student::Student, scaletot_profile::ProfileTable) = unimplemented!();
-    /// let rows: Vec<usize> = (0..table.len()).collect();
-    /// for signals in student.infer_windows(&table, &rows, 256, 100_000) {
-    ///     let signals = signals?; // of 100,000 users: write them out before the next
-    /// }
-    /// # Ok(())
+    /// ```
+    /// # use scaletot_chain::{ChainSchema, StateDef};
+    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+    /// # use scaletot_student::{Student, StudentConfig};
+    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let mut builder = TableBuilder::new(schema);
+    /// # for user in 0..5 {
+    /// #     builder.push_text(user, &[["18-34", "35+", ""][user as usize % 3]])?;
     /// # }
+    /// # let table = builder.finish();
+    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
+    /// let rows = [0, 1, 2, 3, 4];
+    /// let mut users = vec![];
+    /// for signals in student.infer_windows(&table, &rows, 256, 2) {
+    ///     users.push(signals?.chains.nrows()); // write them out before the next
+    /// }
+    /// assert_eq!(users, [2, 2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn infer_windows<'a>(
         &'a self,
