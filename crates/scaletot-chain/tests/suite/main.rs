@@ -1,0 +1,9 @@
+//! The crate as its users see it.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
+
+mod chain;
+mod common;
+mod corpus;
+mod legal;
+mod schema;
+mod user_states;

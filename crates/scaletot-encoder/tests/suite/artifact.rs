@@ -1,0 +1,315 @@
+//! Artifacts: what is written is what is read, and what was changed is refused. No training, so no Burn.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{schema, world};
+use ndarray::Array2;
+use proptest::prelude::*;
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, Error, FrozenEncoder, Heads, Scores};
+use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
+
+fn config(embed_dim: usize, hidden: Vec<usize>, cross_layers: usize) -> EncoderConfig {
+    let mut config = EncoderConfig::default();
+    config.embed_dim = embed_dim;
+    config.hidden = hidden;
+    config.cross_layers = cross_layers;
+    config.rep_dim = 3;
+    config.bins = 4;
+    config
+}
+
+fn encoder(seed: u64) -> FrozenEncoder {
+    let world = world(40, seed);
+    let heads = Heads::new(true, vec![2, 3], 4);
+    FrozenEncoder::with_random_weights(&config(4, vec![6], 1), &world.table, &world.chain, heads, seed)
+        .unwrap()
+}
+
+/// Writes an artifact, lets `spoil` at its directory, and returns what loading says.
+fn refusal(spoil: impl FnOnce(&Path)) -> Error {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("encoder");
+    encoder(1).save(&directory, ArtifactInfo::new()).unwrap();
+    FrozenEncoder::load(&directory, &schema()).unwrap();
+    spoil(&directory);
+    FrozenEncoder::load(&directory, &schema()).unwrap_err()
+}
+
+/// Edits the manifest's text and signs it again, as someone would who edits on purpose.
+fn edit_manifest(directory: &Path, from: &str, to: &str) {
+    let path = directory.join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in the manifest");
+    let text = text.replacen(from, to, 1);
+    fs::write(&path, &text).unwrap();
+    sign(directory);
+}
+
+/// Writes `SHA256SUMS` anew, and the hashes in the manifest where they are of other files.
+fn sign(directory: &Path) {
+    let hash =
+        |name: &str| scaletot_profile::SchemaHash::of(fs::read(directory.join(name)).unwrap()).to_string();
+    let path = directory.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["weights_sha256"] = hash("weights.safetensors").into();
+    manifest["canaries_sha256"] = hash("canaries.json").into();
+    fs::write(&path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
+    fs::write(directory.join("SHA256SUMS"), format!("{}  manifest.json\n", hash("manifest.json"))).unwrap();
+}
+
+#[test]
+fn a_loaded_encoder_is_the_saved_one() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("deep/er/encoder");
+    let saved = encoder(2);
+    let info = ArtifactInfo::new().metric("spearman", 0.1 + 0.2).note("weekly");
+    saved.save(&directory, info.clone()).unwrap();
+    let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
+    assert_eq!(loaded.info(), &info);
+    let table = world(30, 9).table;
+    assert_eq!(loaded.score(&table).unwrap(), saved.score(&table).unwrap());
+    assert_eq!(loaded.histograms(), saved.histograms());
+    let mut names: Vec<_> =
+        fs::read_dir(&directory).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["SHA256SUMS", "canaries.json", "manifest.json", "weights.safetensors"]);
+    let beside = fs::read_dir(directory.parent().unwrap()).unwrap().count();
+    assert_eq!(beside, 1, "nothing temporary is left");
+}
+
+#[test]
+fn an_artifact_is_replaced_and_other_directories_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("encoder");
+    encoder(3).save(&directory, ArtifactInfo::new().note("old")).unwrap();
+    encoder(4).save(&directory, ArtifactInfo::new().note("new")).unwrap();
+    let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
+    assert_eq!(loaded.info().note.as_deref(), Some("new"));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    let precious = place.path().join("precious");
+    fs::create_dir(&precious).unwrap();
+    fs::write(precious.join("thesis.txt"), "years").unwrap();
+    let error = encoder(4).save(&precious, ArtifactInfo::new()).unwrap_err();
+    assert!(error.to_string().contains("other files"), "{error}");
+    assert!(precious.join("thesis.txt").is_file());
+    let error = encoder(4).save(&directory, ArtifactInfo::new().metric("gini", f64::NAN)).unwrap_err();
+    assert!(error.to_string().contains("`gini`"), "{error}");
+}
+
+#[test]
+fn changed_and_cut_files_are_refused() {
+    for name in ["weights.safetensors", "canaries.json"] {
+        let error = refusal(|directory| {
+            let mut bytes = fs::read(directory.join(name)).unwrap();
+            let last = bytes.len() - 2;
+            bytes[last] ^= 1;
+            fs::write(directory.join(name), bytes).unwrap();
+        });
+        assert!(matches!(error, Error::Checksum { .. }) && error.to_string().contains(name), "{error}");
+        let error = refusal(|directory| {
+            let bytes = fs::read(directory.join(name)).unwrap();
+            fs::write(directory.join(name), &bytes[..bytes.len() / 2]).unwrap();
+        });
+        assert!(error.to_string().contains("changed or cut"), "{error}");
+        let error = refusal(|directory| fs::remove_file(directory.join(name)).unwrap());
+        assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(name), "{error}");
+    }
+    let error = refusal(|directory| {
+        let path = directory.join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap().replace("\"min_populated\": 1", "\"min_populated\": 2");
+        fs::write(path, text).unwrap();
+    });
+    assert!(
+        matches!(error, Error::Checksum { .. }) && error.to_string().contains("manifest.json"),
+        "{error}"
+    );
+    let error = refusal(|directory| fs::write(directory.join("SHA256SUMS"), "").unwrap());
+    assert!(error.to_string().contains("a line for manifest.json"), "{error}");
+    let error = refusal(|directory| {
+        let path = directory.join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, &text[..text.len() / 2]).unwrap();
+    });
+    assert!(matches!(error, Error::Json { .. }) && error.to_string().contains("line"), "{error}");
+}
+
+#[test]
+fn other_formats_are_called_by_name() {
+    for (format, said) in [("0", "format 0"), ("2", "format 2"), ("\"old\"", "\"old\""), ("null", "null")] {
+        let to = format!("\"format\": {format}");
+        let error = refusal(|directory| edit_manifest(directory, "\"format\": 1", &to));
+        assert!(matches!(error, Error::Format { .. }), "{error}");
+        assert!(error.to_string().contains(said) && error.to_string().contains("reads format 1"), "{error}");
+    }
+}
+
+#[test]
+fn another_schema_is_refused_in_words() {
+    let place = tempfile::tempdir().unwrap();
+    let encoder = encoder(5);
+    encoder.save(place.path().join("encoder"), ArtifactInfo::new()).unwrap();
+    let other = ProfileSchema::builder("shop")
+        .field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64"]))
+        .field(FieldSpec::numeric("income").min(0.0))
+        .field(FieldSpec::boolean("member"))
+        .field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
+        .build()
+        .unwrap();
+    let error = FrozenEncoder::load(place.path().join("encoder"), &other).unwrap_err();
+    assert!(matches!(error, Error::Schema { .. }));
+    let said = error.to_string();
+    assert!(said.contains("values of `age` were") && said.contains("`home` is missing"), "{said}");
+    let error = encoder.score(&TableBuilder::new(other).finish()).unwrap_err();
+    assert!(error.to_string().contains("`home` is missing"), "{error}");
+}
+
+#[test]
+fn parts_that_do_not_fit_each_other_are_refused() {
+    let cases = [
+        ("\"embed_dim\": 4", "\"embed_dim\": 5", "tensor `embedding.weight`"),
+        ("\"embed_dim\": 4", "\"embed_dim\": 0", "embed_dim"),
+        ("\"student_dim\": 4", "\"student_dim\": 0", "signal heads"),
+        ("\"outcome\": true", "\"outcome\": false", "outcome head present"),
+        ("\"cardinality\": 4", "\"cardinality\": 40", "`age`"),
+        ("\"sigma_floor\": 0.05", "\"sigma_floor\": -1", "sigma_floor"),
+        ("\"name\": \"shop\"", "\"name\": \"shop\", \"colour\": 1", "colour"),
+    ];
+    for (from, to, said) in cases {
+        let error = refusal(|directory| edit_manifest(directory, from, to));
+        assert!(error.to_string().contains(said), "{to}: {error}");
+    }
+}
+
+#[test]
+fn a_build_that_computes_otherwise_is_caught_by_the_canaries() {
+    let error = refusal(|directory| {
+        // One weight is another, and every hash is made to fit.
+        let path = directory.join("weights.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 4;
+        bytes[last..].copy_from_slice(&2.5f32.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        sign(directory);
+    });
+    assert!(matches!(error, Error::Canary { .. }), "{error}");
+    assert!(error.to_string().contains("tolerance"), "{error}");
+    let error = refusal(|directory| {
+        fs::write(directory.join("canaries.json"), "[]").unwrap();
+        sign(directory);
+    });
+    assert!(error.to_string().contains("at least 16"), "{error}");
+}
+
+#[test]
+fn a_representation_of_another_width_is_not_projected() {
+    let encoder = encoder(5);
+    let width = encoder.score(&world(3, 1).table).unwrap().representation.ncols();
+    let error = encoder.project(&Array2::zeros((2, width + 1))).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }), "{error}");
+    assert_eq!(encoder.project(&Array2::zeros((2, width))).unwrap().dim().0, 2);
+}
+
+#[test]
+fn profiles_with_too_few_fields_are_abstained_on() {
+    let world = world(60, 6);
+    for required in [0, 1, 3] {
+        let encoder = encoder(6).with_min_populated(required);
+        let scores = encoder.score(&world.table).unwrap();
+        for row in 0..60 {
+            let abstained = world.table.populated(row) < required;
+            assert_eq!(scores.abstained[row], abstained);
+            for column in [&scores.value, &scores.p_positive, &scores.mu, &scores.sigma] {
+                assert_eq!(column[row].is_none(), abstained);
+            }
+            if abstained {
+                assert!(scores.posteriors[1].row(row).iter().all(|&p| p == 1.0 / 3.0));
+                assert!(scores.representation.row(row).iter().all(|&v| v == 0.0));
+            }
+        }
+    }
+}
+
+/// Every number is one, every posterior a distribution.
+fn check(scores: &Scores) {
+    let columns = [&scores.value, &scores.p_positive, &scores.mu, &scores.sigma];
+    assert!(columns.iter().all(|c| c.iter().flatten().all(|v| v.is_finite())));
+    assert!(scores.representation.iter().all(|v| v.is_finite()));
+    for posterior in &scores.posteriors {
+        assert!(
+            posterior.outer_iter().all(|row| (row.sum() - 1.0).abs() < 1e-5 && row.iter().all(|&p| p >= 0.0))
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_encoder_survives_the_disk(
+        seed in 0u64..1000, embed_dim in 1usize..6, hidden in prop::collection::vec(1usize..9, 0..3),
+        cross_layers in 0usize..3, outcome: bool, signals: bool, note in ".{0,20}", metric in -1e300f64..1e300,
+    ) {
+        let world = world(25, seed);
+        let heads = if signals { Heads::new(outcome, vec![2, 3], 4) } else { Heads::new(outcome, vec![], 0) };
+        let config = config(embed_dim, hidden, cross_layers);
+        let saved = FrozenEncoder::with_random_weights(&config, &world.table, &world.chain, heads, seed).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("encoder");
+        let info = ArtifactInfo::new().metric("m", metric).note(note);
+        saved.save(&directory, info.clone()).unwrap();
+        let loaded = FrozenEncoder::load(&directory, world.table.schema()).unwrap();
+        prop_assert_eq!(loaded.info(), &info);
+        let scores = loaded.score(&world.table).unwrap();
+        check(&scores);
+        prop_assert_eq!(&scores, &saved.score(&world.table).unwrap());
+        prop_assert_eq!(scores.value.iter().any(Option::is_some), outcome);
+        prop_assert_eq!(scores.posteriors.is_empty(), !signals);
+        // And once more: the second file is the first.
+        let again = place.path().join("again");
+        loaded.save(&again, info).unwrap();
+        for name in ["manifest.json", "weights.safetensors", "canaries.json", "SHA256SUMS"] {
+            prop_assert_eq!(fs::read(directory.join(name)).unwrap(), fs::read(again.join(name)).unwrap());
+        }
+    }
+
+    #[test]
+    fn scores_do_not_depend_on_the_batch(seed in 0u64..1000, rows in prop::collection::vec(0usize..50, 1..80)) {
+        let table = world(50, seed).table;
+        let encoder = encoder(7);
+        let whole = encoder.score(&table).unwrap();
+        let some = encoder.score_rows(&table, &rows).unwrap();
+        for (i, &row) in rows.iter().enumerate() {
+            let alone = encoder.score_rows(&table, &[row]).unwrap();
+            for other in [(&whole, row), (&alone, 0)] {
+                prop_assert_eq!(some.value[i], other.0.value[other.1]);
+                prop_assert_eq!(some.abstained[i], other.0.abstained[other.1]);
+                prop_assert_eq!(some.posteriors[1].row(i), other.0.posteriors[1].row(other.1));
+                prop_assert_eq!(some.representation.row(i), other.0.representation.row(other.1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_profile_of_nothing_is_always_abstained_on(seed in 0u64..1000) {
+        let mut table = TableBuilder::new(schema());
+        table.push_values("nobody", &[None; 5]).unwrap();
+        table.push_values("somebody", &[None, Some(Value::Number(1.0)), None, None, None]).unwrap();
+        let scores = encoder(seed).score(&table.finish()).unwrap();
+        prop_assert_eq!(&scores.abstained, &[true, false]);
+        prop_assert!(scores.value[0].is_none() && scores.value[1].is_some());
+        check(&scores);
+    }
+
+    #[test]
+    fn bytes_that_were_changed_anywhere_are_refused(place in 0.0f64..1.0, bit in 0u8..8, file in 0usize..3) {
+        let name = ["weights.safetensors", "canaries.json", "manifest.json"][file];
+        let error = refusal(|directory| {
+            let mut bytes = fs::read(directory.join(name)).unwrap();
+            let at = (place * bytes.len() as f64) as usize;
+            bytes[at] ^= 1 << bit;
+            fs::write(directory.join(name), bytes).unwrap();
+        });
+        prop_assert!(error.to_string().contains(name), "{}", error);
+    }
+}

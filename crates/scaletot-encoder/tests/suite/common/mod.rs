@@ -1,0 +1,112 @@
+//! A small planted world: what the student says follows from the profile, and so does what is spent.
+
+use ndarray::{Array2, Array3};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_encoder::Targets;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Value};
+
+pub(crate) const STUDENT_DIM: usize = 4;
+
+pub(crate) struct World {
+    pub(crate) table: ProfileTable,
+    pub(crate) chain: ChainSchema,
+    pub(crate) targets: Targets,
+    pub(crate) outcomes: Vec<Option<f64>>,
+}
+
+pub(crate) fn schema() -> ProfileSchema {
+    ProfileSchema::builder("shop")
+        .field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64", "65+"]))
+        .field(FieldSpec::numeric("income").min(0.0))
+        .field(FieldSpec::boolean("member"))
+        .field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
+        .field(FieldSpec::categorical("home", ["rent", "own"]))
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn chain() -> ChainSchema {
+    ChainSchema::builder("shopper")
+        .state(StateDef::categorical("need", ["food", "other"]))
+        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["need"]))
+        .build()
+        .unwrap()
+}
+
+/// A standard normal number.
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (u, v): (f64, f64) = (rng.random::<f64>().max(1e-300), rng.random());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+fn softmax(logits: &[f64]) -> Vec<f32> {
+    let sum: f64 = logits.iter().map(|l| l.exp()).sum();
+    logits.iter().map(|l| (l.exp() / sum) as f32).collect()
+}
+
+/// `n` users with every kind of field, a fifth of the cells missing; the first user has nothing but an id.
+pub(crate) fn world(n: usize, seed: u64) -> World {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut table = TableBuilder::new(schema());
+    let (mut need, mut spend) = (Vec::new(), Vec::new());
+    let mut representations = Array3::zeros((n, 2, STUDENT_DIM));
+    let mut outcomes = Vec::new();
+    for id in 0..n {
+        let age = rng.random_range(0..4u32);
+        let income = (3.0 + 0.8 * normal(&mut rng)).exp();
+        let member = rng.random_bool(0.4);
+        let likes: Vec<u32> = (0..3).filter(|_| rng.random_bool(0.4)).collect();
+        let home = rng.random_range(0..2u32);
+        let mut cells = [
+            Some(Value::Code(age)),
+            Some(Value::Number(income)),
+            Some(Value::Flag(member)),
+            Some(Value::Codes(&likes)),
+            Some(Value::Code(home)),
+        ];
+        for cell in &mut cells {
+            if id == 0 || rng.random_bool(0.2) {
+                *cell = None;
+            }
+        }
+        table.push_values(id as i64, &cells).unwrap();
+        // What is missing counts as the middle: the planted posterior is a function of what can be seen.
+        let seen = |field: usize, value: f64| if cells[field].is_some() { value } else { 0.0 };
+        let wealth = seen(1, income.ln() - 3.0) + seen(2, f64::from(u8::from(member)) - 0.4);
+        let food = seen(3, if likes.contains(&0) { 1.5 } else { -1.0 }) + seen(0, f64::from(age) * 0.4 - 0.6);
+        need.extend(softmax(&[food, 0.0]));
+        spend.extend(softmax(&[-2.0 * wealth, 0.0, 2.0 * wealth]));
+        for (i, value) in [1.0, wealth, food, wealth - food].into_iter().enumerate() {
+            representations[[id, 0, i]] = value as f32;
+            representations[[id, 1, STUDENT_DIM - 1 - i]] = 2.0 * value as f32 + 3.0;
+        }
+        let positive = rng.random::<f64>() < 1.0 / (1.0 + (-wealth).exp());
+        let amount = (2.0 + wealth + 0.8 * normal(&mut rng)).exp();
+        outcomes.push(Some(if positive { amount } else { 0.0 }));
+    }
+    let posteriors =
+        vec![Array2::from_shape_vec((n, 2), need).unwrap(), Array2::from_shape_vec((n, 3), spend).unwrap()];
+    World {
+        table: table.finish(),
+        chain: chain(),
+        targets: Targets { posteriors, representations },
+        outcomes,
+    }
+}
+
+/// Spearman's rank correlation of values without ties.
+pub(crate) fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |values: &[f64]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+        let mut ranks = vec![0.0; values.len()];
+        order.into_iter().enumerate().for_each(|(rank, i)| ranks[i] = rank as f64);
+        ranks
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let cov: f64 = a.iter().zip(&b).map(|(x, y)| (x - mean) * (y - mean)).sum();
+    cov / a.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
+}

@@ -1,0 +1,178 @@
+//! What does not fit is refused, and the message says what was expected, what came and where.
+#![cfg(feature = "csv")]
+
+use std::path::PathBuf;
+
+use crate::common;
+use scaletot_profile::{Attributes, Error, ReadOptions, UserIds, read_csv, write_csv};
+
+/// The message for a CSV file of that content, with the folder cut off.
+fn refusal_with(content: impl AsRef<[u8]>, options: &ReadOptions) -> (String, Error) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("people.csv");
+    std::fs::write(&path, content).unwrap();
+    let error = read_csv(&path, &common::all_kinds(), options).unwrap_err();
+    let folder = format!("{}{}", dir.path().display(), std::path::MAIN_SEPARATOR);
+    (error.to_string().replace(&folder, ""), error)
+}
+
+fn refusal(content: impl AsRef<[u8]>) -> String {
+    refusal_with(content, &ReadOptions::new()).0
+}
+
+const HEADER: &str = "customer,age,city,income,owner,tags\n";
+
+#[test]
+fn wrong_types() {
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,yes,a\n\n2,55+,1,ten,yes,a\n")),
+        r#"people.csv, row 2 (line 4), column "income": expected a finite number, got "ten""#
+    );
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,perhaps,a\n")),
+        r#"people.csv, row 1 (line 2), column "owner": expected true or false (or yes/no, t/f, y/n, 1/0), got "perhaps""#
+    );
+    assert!(
+        refusal(format!("{HEADER}1,55+,1,inf,yes,a\n")).ends_with(r#"expected a finite number, got "inf""#)
+    );
+}
+
+#[test]
+fn lines_are_those_of_an_editor() {
+    let windows = format!("{HEADER}1,,,,,\n2,,\"two\nlines\",,,\n\n3,x,,,,\n").replace('\n', "\r\n");
+    // The value with the line break is an unknown one here, since its break is CRLF; it goes to the bucket.
+    assert!(refusal(windows).starts_with(r#"people.csv, row 3 (line 6), column "age": "#));
+}
+
+#[test]
+fn unknown_categories() {
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,56+,1,10,yes,a\n")),
+        r#"people.csv, row 2 (line 3), column "age": expected one of "18-34", "35-54", "55+", got "56+""#
+    );
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,yes,a;e\n")),
+        r#"people.csv, row 1 (line 2), column "tags": expected one of "a", "b", "c d", got "e""#
+    );
+}
+
+#[test]
+fn numbers_out_of_range() {
+    assert!(
+        refusal(format!("{HEADER}1,55+,1,-1e301,yes,a\n"))
+            .contains(r#"column "income": expected a finite number of at least -1"#)
+    );
+}
+
+#[test]
+fn ids() {
+    assert_eq!(
+        refusal(format!("{HEADER}1,,,,,\n2,,,,,\n1,,,,,\n")),
+        r#"people.csv, row 3 (line 4), column "customer": the id "1" is already in row 1; ids must be unique"#
+    );
+    // A text among integers comes between.
+    assert!(refusal(format!("{HEADER}1,,,,,\nx,,,,,\n1,,,,,\n")).contains("row 3 (line 4)"));
+    assert!(
+        refusal(format!("{HEADER}01,,,,,\nx,,,,,\nx,,,,,\n")).contains(r#"the id "x" is already in row 2"#)
+    );
+    assert_eq!(
+        refusal(format!("{HEADER}1,,,,,\n ,,,,,\n")),
+        r#"people.csv, row 2 (line 3), column "customer": expected a user id, got an empty cell"#
+    );
+}
+
+#[test]
+fn columns() {
+    assert_eq!(
+        refusal("customer,age,city,Income,owner,tags\n"),
+        "people.csv: no column \"income\", which is wanted as a profile field; the columns are \"customer\", \"age\", \
+         \"city\", \"Income\", \"owner\", \"tags\""
+    );
+    assert!(
+        refusal("id,age\n")
+            .starts_with(r#"people.csv: no column "customer", which is wanted as the user id; "#)
+    );
+    assert!(
+        refusal_with(HEADER, &ReadOptions::new().number("spend"))
+            .0
+            .contains(r#"no column "spend", which is wanted as a number"#)
+    );
+    assert_eq!(
+        refusal("customer,age,city,income,owner,tags,age\n"),
+        r#"people.csv: column "age" occurs twice, as columns 2 and 7"#
+    );
+}
+
+#[test]
+fn files_that_are_cut_off_or_damaged() {
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,55+,1")),
+        "people.csv, row 2 (line 3): the file is cut off or damaged: expected 6 cells as in the header, got 3"
+    );
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,55+,1,10,yes,\"a;")),
+        "people.csv, row 2 (line 3): the file is cut off or damaged: the file ends within quotes"
+    );
+    // A quote that is never closed swallows the rows after it.
+    assert_eq!(
+        refusal(format!("{HEADER}1,55+,\"1,10,yes,a\n2,55+,1,10,yes,a\n3,55+,1,10,yes,a\n")),
+        "people.csv, row 1 (line 2): the file is cut off or damaged: the file ends within quotes"
+    );
+    assert!(refusal("").contains("expected a header line, got an empty file"));
+    assert!(refusal("customer,\"age").contains("ends within quotes"));
+    assert_eq!(
+        refusal([HEADER.as_bytes(), b"1,55+,Z\xfcrich,10,yes,a\n"].concat()),
+        "people.csv, row 1 (line 2): the file is cut off or damaged: column \"city\" is not valid UTF-8"
+    );
+}
+
+/// Wherever a row is cut, except inside its last cell, reading fails.
+#[test]
+fn every_cut_inside_a_row_is_seen() {
+    let text = format!("{HEADER}1,55+,\"Bath, UK\",10,yes,a;b\n2,18-34,1,10,no,\"c d\"\n");
+    let last = text.trim_end().rfind('\n').unwrap() + 1;
+    for cut in last + 1..text.rfind(',').unwrap() {
+        assert!(refusal(&text[..cut]).contains("row 2 (line 3)"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn attributes() {
+    let header = HEADER.replace('\n', ",spend,tier,active\n");
+    let options = ReadOptions::new().number("spend").text("tier").flag("active").missing(["NULL"]);
+    assert_eq!(
+        refusal_with(format!("{header}1,,,,,,NULL,NULL,\n2,,,,,,many,gold,1\n"), &options).0,
+        r#"people.csv, row 2 (line 3), column "spend": expected a finite number, got "many""#
+    );
+}
+
+#[test]
+fn files_that_are_not_there_or_of_another_kind() {
+    let schema = common::all_kinds();
+    let error = read_csv("no/such/file.csv", &schema, &ReadOptions::new()).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if path == &PathBuf::from("no/such/file.csv")));
+    let error = scaletot_profile::read("people.xlsx", &schema, &ReadOptions::new()).unwrap_err();
+    assert_eq!(error.to_string(), "people.xlsx: expected a file name that ends in .csv or .parquet");
+    #[cfg(not(feature = "parquet"))]
+    assert_eq!(
+        scaletot_profile::read("people.parquet", &schema, &ReadOptions::new()).unwrap_err().to_string(),
+        "people.parquet: this file needs the feature `parquet` of scaletot-profile, which is not enabled"
+    );
+}
+
+#[test]
+fn what_cannot_be_written_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.csv");
+    let ids = UserIds::Int(vec![1, 2]);
+    let mut attributes = Attributes::new();
+    attributes.insert_number("id", vec![Some(1.0), None]).unwrap();
+    let error = write_csv(&path, "id", &ids, None, &attributes).unwrap_err();
+    assert!(
+        error.to_string().ends_with(r#"out.csv: column "id" occurs twice, as columns 1 and 2"#),
+        "{error}"
+    );
+    let error = write_csv(&path, "user", &UserIds::Int(vec![1]), None, &attributes).unwrap_err();
+    assert!(error.to_string().ends_with("rows of the attributes: expected 1, got 2"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

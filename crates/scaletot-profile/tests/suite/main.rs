@@ -1,0 +1,10 @@
+//! The crate as its users see it.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
+
+mod bad_input;
+mod common;
+mod numbered;
+mod parquet;
+mod round_trip;
+mod schema;
+mod table;

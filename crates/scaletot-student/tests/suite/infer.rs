@@ -1,0 +1,201 @@
+//! Decoding: legality, posteriors, batches, seeds.
+
+use crate::common::{self, chain_schema, quick, records, student, table};
+use ndarray::Axis;
+use proptest::prelude::*;
+use scaletot_chain::{ChainSchema, Constraint, StateDef};
+use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+use scaletot_student::{Error, Sampling, Student, sft};
+
+/// A schema of four states with a random set of constraints, if they leave a legal chain.
+fn schemas() -> impl Strategy<Value = ChainSchema> {
+    let names = ["p", "q", "r", "s"];
+    let values = ["0", "1", "2"];
+    let constraint =
+        (0usize..3, 1usize..4, 0usize..3, 0usize..3).prop_map(move |(from, to, value, forbid)| {
+            let (from, to) = (from.min(to - 1), to);
+            Constraint::new([(names[from], values[value])], names[to], [values[forbid]])
+        });
+    prop::collection::vec(constraint, 0..7).prop_filter_map("a dead end", move |constraints| {
+        let builder = names.iter().fold(ChainSchema::builder("random"), |builder, name| {
+            builder.state(StateDef::ordinal(*name, values))
+        });
+        constraints
+            .into_iter()
+            .fold(builder, |builder, constraint| builder.constraint(constraint))
+            .build()
+            .ok()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the weights and the constraints, only legal chains come out.
+    #[test]
+    fn an_illegal_chain_cannot_come_about(schema in schemas(), seed in 0u64..1_000) {
+        let all = table(12, seed);
+        let rows: Vec<usize> = (0..12).collect();
+        let student = Student::new(&common::tiny(), &all, &schema, seed, &Default::default()).unwrap();
+        let signals = student.infer(&all, &rows, 5).unwrap();
+        let samples = student.sample(&all, &rows, 5, Sampling::at(3.0), seed).unwrap();
+        for chain in signals.chains.rows().into_iter().chain(samples.rows()) {
+            prop_assert!(schema.is_legal(&chain.to_vec()), "{}", schema.describe(&chain.to_vec()));
+        }
+        for (k, posterior) in signals.posteriors.iter().enumerate() {
+            for (row, p) in posterior.rows().into_iter().enumerate() {
+                prop_assert!((p.sum() - 1.0).abs() < 1e-5);
+                let chain = signals.chains.row(row).to_vec();
+                let allowed = schema.allowed(k, &chain[..k]);
+                prop_assert!(p.iter().zip(&allowed).all(|(&p, &ok)| ok == (p > 0.0)));
+                let top = p.iter().copied().fold(0.0, f32::max);
+                prop_assert_eq!(p[usize::from(chain[k])], top);
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_do_not_change_what_is_inferred() {
+    let all = table(30, 1);
+    let rows: Vec<usize> = (0..30).rev().collect();
+    let student = student(&all, 2);
+    let whole = student.infer(&all, &rows, 30).unwrap();
+    for batch in [1, 7] {
+        let parts = student.infer(&all, &rows, batch).unwrap();
+        assert_eq!(parts.chains, whole.chains);
+        for (a, b) in parts.posteriors.iter().zip(&whole.posteriors) {
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+        assert!(parts.representations.iter().zip(&whole.representations).all(|(a, b)| (a - b).abs() < 1e-4));
+        assert_eq!(
+            student.sample(&all, &rows, batch, Sampling::default(), 3).unwrap(),
+            student.sample(&all, &rows, 30, Sampling::default(), 3).unwrap()
+        );
+    }
+    // Row i of the answer is the i-th row asked for.
+    let first = student.infer(&all, &rows[..1], 1).unwrap();
+    assert_eq!(first.chains.row(0), whole.chains.row(0));
+    let none = student.infer(&all, &[], 4).unwrap();
+    assert_eq!((none.chains.nrows(), none.representations.dim().0), (0, 0));
+}
+
+#[test]
+fn representations_depend_on_the_profile_and_the_state() {
+    let all = table(4, 1);
+    let signals = student(&all, 2).infer(&all, &[0, 1, 0], 8).unwrap();
+    let of = |row: usize, k: usize| signals.representations.index_axis(Axis(0), row).row(k).to_vec();
+    let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(far(&of(0, 0), &of(2, 0)) < 1e-5);
+    assert!(far(&of(0, 0), &of(1, 0)) > 1e-3);
+    assert!(far(&of(0, 0), &of(0, 1)) > 1e-3);
+}
+
+#[test]
+fn samples_follow_the_posterior() {
+    let all = table(3, 1);
+    let student = student(&all, 4);
+    let p = student.infer(&all, &[1], 1).unwrap().posteriors[0].row(0).to_vec();
+    let rows = vec![1; 1_500];
+    let draws = student.sample(&all, &rows, 500, Sampling::default(), 9).unwrap();
+    let share = draws.column(0).iter().filter(|&&v| v == 0).count() as f32 / 1_500.0;
+    assert!((share - p[0]).abs() < 0.05, "{share} {p:?}");
+    assert_eq!(student.sample(&all, &rows, 700, Sampling::default(), 9).unwrap(), draws);
+    assert_ne!(student.sample(&all, &rows, 500, Sampling::default(), 10).unwrap(), draws);
+    // Cold samples are the greedy chain.
+    let greedy = student.infer(&all, &[1], 1).unwrap().chains;
+    let cold = student.sample(&all, &[1], 1, Sampling::at(1e-6), 9).unwrap();
+    assert_eq!(cold, greedy);
+    // And so are those of the smallest nucleus.
+    let narrow = Sampling { temperature: 1.0, top_p: 1e-6 };
+    assert_eq!(student.sample(&all, &[1], 1, narrow, 9).unwrap(), greedy);
+}
+
+/// Against every legal chain, scored by the posteriors of the decoder that is made to walk along it.
+#[test]
+fn a_beam_finds_the_most_probable_chains() {
+    let all = table(6, 1);
+    let student = student(&all, 4);
+    let schema = chain_schema();
+    let legal: Vec<Vec<u16>> = schema.legal_chains().collect();
+    let rows = [0, 3, 5, 3];
+    let whole = student.beam(&all, &rows, 3, legal.len()).unwrap();
+    for (at, chains) in whole.iter().enumerate() {
+        assert_eq!(chains.len(), legal.len(), "every legal chain, once");
+        assert!(legal.iter().all(|chain| chains.iter().any(|found| found.values == *chain)));
+        assert!(chains.windows(2).all(|pair| pair[0].log_prob >= pair[1].log_prob));
+        let mass: f64 = chains.iter().map(|chain| chain.log_prob.exp()).sum();
+        assert!((mass - 1.0).abs() < 1e-4, "row {at}: {mass}");
+    }
+    let alone = student.beam(&all, &[3], 1, legal.len()).unwrap();
+    for (a, b) in whole[1].iter().zip(&alone[0]) {
+        assert!(
+            a.values == b.values && (a.log_prob - b.log_prob).abs() < 1e-4,
+            "batches change nothing: {a:?} {b:?}"
+        );
+    }
+    let greedy = student.infer(&all, &rows, 4).unwrap();
+    for (at, chains) in student.beam(&all, &rows, 4, 1).unwrap().iter().enumerate() {
+        assert_eq!(chains[0].values, greedy.chains.row(at).to_vec());
+        let p: f64 = (0..3)
+            .map(|k| f64::from(greedy.posteriors[k][[at, usize::from(chains[0].values[k])]]).ln())
+            .sum();
+        assert!((chains[0].log_prob - p).abs() < 1e-4);
+    }
+    let draws = student.sample(&all, &[3; 3_000], 500, Sampling::default(), 2).unwrap();
+    let best = &whole[1][0];
+    let share =
+        draws.rows().into_iter().filter(|chain| chain.to_vec() == best.values).count() as f64 / 3_000.0;
+    assert!((share - best.log_prob.exp()).abs() < 0.03, "{share} {best:?}");
+    // A narrow beam gives chains of the whole ranking, with their probabilities.
+    for (narrow, whole) in student.beam(&all, &rows, 2, 3).unwrap().iter().zip(&whole) {
+        assert_eq!(narrow.len(), 3);
+        for found in narrow {
+            let same = whole.iter().find(|chain| chain.values == found.values).unwrap();
+            assert!((same.log_prob - found.log_prob).abs() < 1e-4);
+        }
+    }
+    assert!(matches!(student.beam(&all, &[0], 1, 0), Err(Error::Config { field: "width", .. })));
+}
+
+#[test]
+fn a_profile_without_any_field_gets_the_prior() {
+    let all = table(120, 1);
+    let mut config = quick();
+    (config.epochs, config.field_dropout) = (4, 0.3);
+    let rows: Vec<usize> = (0..120).collect();
+    let (trained, _) = sft(&student(&all, 1), &all, &rows, &records(&all), &config, 1, &()).unwrap();
+    let mut builder = TableBuilder::new(all.schema().clone());
+    builder.push_values(1, &[None, None, None, None, None]).unwrap();
+    let empty = builder.finish();
+    let signals = trained.infer(&empty, &[0], 1).unwrap();
+    assert!(signals.posteriors[0].iter().all(|p| (0.15..0.85).contains(p)), "{:?}", signals.posteriors[0]);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let all = table(3, 1);
+    let student = student(&all, 1);
+    let schema = ProfileSchema::builder("other").field(FieldSpec::boolean("x")).build().unwrap();
+    let other = TableBuilder::new(schema).finish();
+    assert!(matches!(student.infer(&other, &[], 1).unwrap_err(), Error::SchemaMismatch { .. }));
+    assert!(matches!(student.infer(&all, &[3], 1).unwrap_err(), Error::Row { row: 3, rows: 3 }));
+    assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "batch", .. }));
+    for top_p in [0.0, 1.1, f64::NAN] {
+        assert!(student.sample(&all, &[0], 1, Sampling { temperature: 1.0, top_p }, 1).is_err());
+    }
+    for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(student.sample(&all, &[0], 1, Sampling::at(temperature), 1).is_err());
+    }
+}
+
+#[test]
+fn public_types_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<Student>();
+    check::<scaletot_student::StudentSignals>();
+    check::<scaletot_student::ProfileTokenizer>();
+    check::<scaletot_student::decoder::CausalLm>();
+    check::<Error>();
+    assert_eq!(chain_schema().len(), 3);
+}

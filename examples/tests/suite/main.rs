@@ -1,0 +1,6 @@
+//! The examples as their users run them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
+
+mod evaluate;
+mod osipo_study;
+mod own_table;
