@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::featuriser::{Featuriser, FieldEncoding};
 use crate::histogram::FieldHistogram;
-use crate::network::{Network, Outputs};
+use crate::network::Outputs;
+use crate::plan::Plan;
 
 /// How many canaries an artifact carries.
 pub(crate) const COUNT: usize = 24;
@@ -56,13 +57,13 @@ pub(crate) struct Canary {
 pub(crate) struct Canaries(pub(crate) Vec<Canary>);
 
 impl Canaries {
-    /// Makes profiles up and records what the network says of them: a blank one, a full one, then draws in which every
+    /// Makes profiles up and records what the encoder says of them: a blank one, a full one, then draws in which every
     /// field follows its training histogram.
     pub(crate) fn record(
         schema: &ProfileSchema,
         featuriser: &Featuriser,
         histograms: &[FieldHistogram],
-        network: &Network,
+        plan: &Plan,
     ) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut profiles = Vec::with_capacity(COUNT);
@@ -85,7 +86,7 @@ impl Canaries {
                 }
             }
         }
-        let outputs = run(schema, featuriser, network, &profiles)?;
+        let outputs = run(schema, featuriser, plan, &profiles)?;
         let canaries = profiles.into_iter().enumerate().map(|(i, profile)| Canary {
             profile,
             outcome: outputs.outcome.row(i).to_vec(),
@@ -96,14 +97,9 @@ impl Canaries {
     }
 
     /// Runs the profiles again and compares every output.
-    pub(crate) fn check(
-        &self,
-        schema: &ProfileSchema,
-        featuriser: &Featuriser,
-        network: &Network,
-    ) -> Result<()> {
+    pub(crate) fn check(&self, schema: &ProfileSchema, featuriser: &Featuriser, plan: &Plan) -> Result<()> {
         let profiles: Vec<Vec<Option<Cell>>> = self.0.iter().map(|canary| canary.profile.clone()).collect();
-        let outputs = run(schema, featuriser, network, &profiles)?;
+        let outputs = run(schema, featuriser, plan, &profiles)?;
         for (index, canary) in self.0.iter().enumerate() {
             let heads = [
                 ("outcome", &canary.outcome, outputs.outcome.row(index)),
@@ -133,12 +129,12 @@ impl Canaries {
 fn run(
     schema: &ProfileSchema,
     featuriser: &Featuriser,
-    network: &Network,
+    plan: &Plan,
     profiles: &[Vec<Option<Cell>>],
 ) -> Result<Outputs> {
     let table = table(schema, profiles)?;
     let rows: Vec<usize> = (0..table.len()).collect();
-    network.forward(&featuriser.transform(&table, &rows)?)
+    plan.forward(&featuriser.transform(&table, &rows)?)
 }
 
 fn table(schema: &ProfileSchema, profiles: &[Vec<Option<Cell>>]) -> Result<ProfileTable> {

@@ -11,14 +11,10 @@ use crate::error::{Error, Result};
 pub enum Column {
     /// One row of the field's embedding table per user. The last row of the table means *missing*.
     Index(Vec<u32>),
-    /// Weights over the rows of the field's embedding table, `[rows, width]` row by row. The last weight is the
-    /// missing indicator: a missing value is all zeros and a one.
-    Piecewise {
-        /// Weights per user.
-        width: usize,
-        /// `rows * width` weights in `[0, 1]`.
-        values: Vec<f32>,
-    },
+    /// How far along its bins each user's number is: `t + s` for the share `s` of bin `t`, from 0 to the number of bins. It weighs the
+    /// rows of the field's embedding table before `t` with 1 and row `t` with `s`, see [`piecewise_weights`]. Negative means
+    /// *missing*, which weighs the last row of the table with 1.
+    Piecewise(Vec<f32>),
     /// A set of embedding rows per user, of which the mean is taken. Missing is the set with just the last row of
     /// the table; an empty set is known to be empty and embeds to zero.
     Bag {
@@ -27,6 +23,24 @@ pub enum Column {
         /// The sets, one after the other.
         indices: Vec<u32>,
     },
+}
+
+/// The position of a number that is missing.
+pub(crate) const MISSING: f32 = -1.0;
+
+/// The weights that a position of [`Column::Piecewise`] means, over the `width` rows of the field's embedding table.
+///
+/// ```
+/// use scaletot_encoder::piecewise_weights;
+/// assert_eq!(piecewise_weights(1.25, 4).collect::<Vec<_>>(), [1.0, 0.25, 0.0, 0.0]);
+/// assert_eq!(piecewise_weights(-1.0, 4).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 1.0]);
+/// ```
+pub fn piecewise_weights(position: f32, width: usize) -> impl Iterator<Item = f32> {
+    let last = width.saturating_sub(1);
+    (0..width).map(move |row| {
+        let missing = if position < 0.0 { 1.0 } else { 0.0 };
+        if row == last { missing } else { (position - row as f32).clamp(0.0, 1.0) }
+    })
 }
 
 /// The features of a batch of profiles.
@@ -84,7 +98,7 @@ impl Features {
         let missing = u32::try_from(self.widths.get(field)?.checked_sub(1)?).ok()?;
         match self.columns.get(field)? {
             Column::Index(index) => index.get(row).map(|&i| i == missing),
-            Column::Piecewise { width, values } => values.get(row * width + width - 1).map(|&v| v > 0.5),
+            Column::Piecewise(positions) => positions.get(row).map(|&position| position < 0.0),
             Column::Bag { offsets, indices } => {
                 indices.get(*offsets.get(row)?..*offsets.get(row + 1)?).map(|set| set.contains(&missing))
             }
@@ -125,17 +139,11 @@ impl Features {
                     };
                     Column::Index(rows.iter().enumerate().map(take).collect())
                 }
-                Column::Piecewise { values, .. } => {
-                    let mut taken = Vec::with_capacity(rows.len() * width);
-                    for (place, &row) in rows.iter().enumerate() {
-                        if is_dropped(place, field) {
-                            taken.extend(std::iter::repeat_n(0.0, width - 1));
-                            taken.push(1.0);
-                        } else {
-                            taken.extend_from_slice(&values[row * width..(row + 1) * width]);
-                        }
-                    }
-                    Column::Piecewise { width, values: taken }
+                Column::Piecewise(positions) => {
+                    let take = |(place, &row): (usize, &usize)| {
+                        if is_dropped(place, field) { MISSING } else { positions[row] }
+                    };
+                    Column::Piecewise(rows.iter().enumerate().map(take).collect())
                 }
                 Column::Bag { offsets, indices } => {
                     let (mut starts, mut taken) = (vec![0], Vec::new());
@@ -166,7 +174,7 @@ mod tests {
     fn features() -> Features {
         let columns = vec![
             Column::Index(vec![0, 2, 1]),
-            Column::Piecewise { width: 3, values: vec![1.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0] },
+            Column::Piecewise(vec![1.5, -1.0, 0.0]),
             Column::Bag { offsets: vec![0, 2, 3, 3], indices: vec![0, 1, 4] },
         ];
         Features::new(3, columns, vec![3, 3, 5], vec![3, 0, 3])

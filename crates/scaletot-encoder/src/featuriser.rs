@@ -7,7 +7,7 @@ use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Schema
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::features::{Column, Features};
+use crate::features::{Column, Features, MISSING};
 
 /// How the values of one field become features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,11 @@ impl Featuriser {
         self.fields.iter().map(|field| field.encoding.width()).collect()
     }
 
+    /// Which fields are numbers in bins.
+    pub(crate) fn numeric(&self) -> Vec<bool> {
+        self.fields.iter().map(|field| matches!(field.encoding, FieldEncoding::Piecewise { .. })).collect()
+    }
+
     /// The features of the named rows, in the named order.
     ///
     /// # Errors
@@ -220,12 +225,11 @@ struct Encoding<'a> {
 
 impl<'a> Encoding<'a> {
     fn new(encoding: &'a FieldEncoding, rows: usize) -> Self {
-        let width = encoding.width();
         let (edges, column) = match encoding {
             FieldEncoding::Index { .. } => (vec![], Column::Index(Vec::with_capacity(rows))),
             FieldEncoding::Piecewise { quantiles } => (
                 quantiles.as_ref().map(edges).unwrap_or_default(),
-                Column::Piecewise { width, values: Vec::with_capacity(rows * width) },
+                Column::Piecewise(Vec::with_capacity(rows)),
             ),
             FieldEncoding::Bag { .. } => (vec![], Column::Bag { offsets: vec![0], indices: vec![] }),
         };
@@ -248,15 +252,9 @@ impl<'a> Encoding<'a> {
                 }
                 index.push(code);
             }
-            (Column::Piecewise { width, values }, FieldEncoding::Piecewise { .. }) => match value {
-                None => {
-                    values.extend(std::iter::repeat_n(0.0, *width - 1));
-                    values.push(1.0);
-                }
-                Some(Value::Number(x)) => {
-                    piecewise(x, &self.edges, values);
-                    values.push(0.0);
-                }
+            (Column::Piecewise(positions), FieldEncoding::Piecewise { .. }) => match value {
+                None => positions.push(MISSING),
+                Some(Value::Number(x)) => positions.push(position(x, &self.edges)),
                 Some(_) => return misfit("a number"),
             },
             (Column::Bag { offsets, indices }, FieldEncoding::Bag { cardinality }) => {
@@ -294,26 +292,38 @@ fn pieces(quantiles: &Quantiles) -> usize {
 }
 
 /// Piecewise-linear encoding (Gorishniy, Rubachev and Babenko, *On Embeddings for Numerical Features in Tabular Deep
-/// Learning*, 2022, equation 1): component `t` is 0 below its bin, 1 above it, and rises linearly within. Unlike
-/// there, values outside of the fitted range are clamped to it, so that an outlier at serving cannot take the network
-/// where it was never trained.
-fn piecewise(x: f64, edges: &[f64], out: &mut Vec<f32>) {
-    if let [only] = edges {
-        out.push(if x >= *only { 1.0 } else { 0.0 });
+/// Learning*, 2022, equation 1), as a position along the bins: component `t` is 0 below its bin, 1 above it, and rises linearly
+/// within. Unlike there, values outside of the fitted range are clamped to it, so that an outlier at serving cannot take the
+/// network where it was never trained.
+fn position(x: f64, edges: &[f64]) -> f32 {
+    match edges {
+        [] => 0.0,
+        [only] => f32::from(u8::from(x >= *only)),
+        [first, .., last] if x <= *first || x >= *last => {
+            if x >= *last {
+                (edges.len() - 1) as f32
+            } else {
+                0.0
+            }
+        }
+        _ => {
+            let bin = edges.partition_point(|edge| *edge <= x) - 1;
+            // The share is below 1, but its sum with the bin may round up to the next bin's beginning, which is the same.
+            bin as f32 + ((x - edges[bin]) / (edges[bin + 1] - edges[bin])) as f32
+        }
     }
-    out.extend(edges.windows(2).map(|bin| ((x - bin[0]) / (bin[1] - bin[0])).clamp(0.0, 1.0) as f32));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::piecewise_weights;
     use proptest::prelude::*;
     use scaletot_profile::{FieldSpec, TableBuilder};
 
     fn encode(x: f64, quantiles: &Quantiles) -> Vec<f32> {
-        let mut out = vec![];
-        piecewise(x, &edges(quantiles), &mut out);
-        out
+        let weights = piecewise_weights(position(x, &edges(quantiles)), pieces(quantiles) + 1);
+        weights.take(pieces(quantiles)).collect()
     }
 
     fn table(cells: &[[&str; 4]]) -> ProfileTable {
@@ -390,9 +400,9 @@ mod tests {
         let featuriser = Featuriser::fit(&unseen, 4).unwrap();
         let other = table(&[["own", "7", "", ""]]);
         let features = featuriser.transform(&other, &[0]).unwrap();
-        assert_eq!(features.columns()[1], Column::Piecewise { width: 1, values: vec![0.0] });
+        assert_eq!(features.columns()[1], Column::Piecewise(vec![0.0]));
         let constant = Featuriser::fit(&other, 4).unwrap().transform(&other, &[0]).unwrap();
-        assert_eq!(constant.columns()[1], Column::Piecewise { width: 2, values: vec![1.0, 0.0] });
+        assert_eq!(constant.columns()[1], Column::Piecewise(vec![1.0]));
     }
 
     #[test]

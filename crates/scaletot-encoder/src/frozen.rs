@@ -1,5 +1,7 @@
 //! The encoder as it serves: loaded from an artifact, verified, without a training framework.
 
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::Path;
 
 use ndarray::{Array2, Array3, Axis};
@@ -16,9 +18,11 @@ use crate::histogram::FieldHistogram;
 use crate::manifest::{ArtifactInfo, Description, difference};
 use crate::network::{Network, Outputs};
 use crate::outcome::OutcomeScale;
-use crate::scores::{Scores, softmax};
+use crate::plan::{BLOCK, Int8, Plan};
+use crate::scores::Scores;
 use crate::shape::Heads;
 use crate::targets::Targets;
+use crate::threads::Threads;
 use crate::transfer::TransferReport;
 use crate::weights::Weights;
 
@@ -33,7 +37,34 @@ pub struct FrozenEncoder {
     description: Description,
     info: ArtifactInfo,
     network: Network,
+    plan: Plan,
+    /// What scores instead of the plan, if it does.
+    int8: Option<Int8>,
     canaries: Canaries,
+    threads: Threads,
+}
+
+/// The numbers that an encoder computes with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Full,
+    /// Tables of 16-bit integers, then a layer of 8-bit integers; deeper layers, if there are any, and heads in 32-bit floats. Scales follow
+    /// from the weights alone, and no profile leaves their range. Faster and smaller; how far scores move depends on the network and
+    /// is to be measured on one's own profiles.
+    Int8,
+}
+
+/// What serving needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Bytes of lookup tables and weights in memory.
+    pub bytes: usize,
+    /// Multiplications and additions of a user's dense layers, padding included; lookups and link functions come on top.
+    pub flops: usize,
 }
 
 impl FrozenEncoder {
@@ -41,8 +72,17 @@ impl FrozenEncoder {
         description.check()?;
         let network = Network::new(description.shape(), weights)?;
         let Description { profile_schema, featuriser, histograms, .. } = &description;
-        let canaries = Canaries::record(profile_schema, featuriser, histograms, &network)?;
-        Ok(Self { description, info: ArtifactInfo::default(), network, canaries })
+        let plan = Plan::new(&network, &featuriser.numeric());
+        let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
+        Ok(Self {
+            description,
+            info: ArtifactInfo::default(),
+            network,
+            plan,
+            int8: None,
+            canaries,
+            threads: Threads::default(),
+        })
     }
 
     /// An encoder with random weights, for tests and measurements of what scores and stores: its numbers mean nothing.
@@ -89,7 +129,9 @@ impl FrozenEncoder {
         let Artifact { description, info, weights, canaries } = Artifact::read(directory.as_ref())?;
         same_schema(&description.profile_schema, schema)?;
         let network = Network::new(description.shape(), &weights)?;
-        let encoder = Self { description, info, network, canaries };
+        let plan = Plan::new(&network, &description.featuriser.numeric());
+        let encoder =
+            Self { description, info, network, plan, int8: None, canaries, threads: Threads::default() };
         encoder.check_canaries()?;
         Ok(encoder)
     }
@@ -118,7 +160,7 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Canary`] naming the first output that is off.
     pub fn check_canaries(&self) -> Result<()> {
-        self.canaries.check(&self.description.profile_schema, &self.description.featuriser, &self.network)
+        self.canaries.check(&self.description.profile_schema, &self.description.featuriser, &self.plan)
     }
 
     /// Scores every profile of a table.
@@ -136,56 +178,44 @@ impl FrozenEncoder {
     /// [`Error::Schema`] for a table of another schema, [`Error::Shape`] when there is no such row.
     pub fn score_rows(&self, table: &ProfileTable, rows: &[usize]) -> Result<Scores> {
         same_schema(&self.description.profile_schema, table.schema())?;
-        let n = rows.len();
-        let heads = &self.description.heads;
-        let mut scores = Scores {
-            value: vec![None; n],
-            p_positive: vec![None; n],
-            mu: vec![None; n],
-            sigma: vec![None; n],
-            posteriors: heads
-                .states
-                .iter()
-                .map(|&size| Array2::from_elem((n, size), 1.0 / size as f32))
-                .collect(),
-            representation: Array2::zeros((
-                n,
-                if heads.signals() { self.description.config.rep_dim } else { 0 },
-            )),
-            abstained: vec![false; n],
-        };
-        for (batch, rows) in rows.chunks(BATCH).enumerate() {
+        let batches: Vec<&[usize]> = rows.chunks(BATCH).collect();
+        self.join(self.threads.map(&batches, |rows| {
             let features = self.description.featuriser.transform(table, rows)?;
-            let outputs = self.network.forward(&features)?;
-            for (i, &populated) in features.populated().iter().enumerate() {
-                let row = batch * BATCH + i;
-                if (populated as usize) < self.description.config.min_populated {
-                    scores.abstained[row] = true;
-                } else {
-                    self.fill(&mut scores, row, &outputs, i);
-                }
-            }
+            self.score_part(&features, 0..features.len())
+        })?)
+    }
+
+    /// Scores features that were made before, each thread a part of them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for features of another featuriser.
+    pub fn score_features(&self, features: &Features) -> Result<Scores> {
+        let n = features.len();
+        let each = n.div_ceil(self.threads.count()).next_multiple_of(BLOCK);
+        let parts: Vec<Range<usize>> = (0..n).step_by(each.max(1)).map(|at| at..(at + each).min(n)).collect();
+        self.join(self.threads.map(&parts, |rows| self.score_part(features, rows.clone()))?)
+    }
+
+    fn score_part(&self, features: &Features, rows: Range<usize>) -> Result<Scores> {
+        let mut scores = self.blank(rows.len());
+        let least = self.description.config.min_populated;
+        let scale = self.description.outcome.as_ref();
+        match &self.int8 {
+            Some(plan) => plan.score(features, rows, least, scale, &mut scores)?,
+            None => self.plan.score(features, rows, least, scale, &mut scores)?,
         }
         Ok(scores)
     }
 
-    fn fill(&self, scores: &mut Scores, row: usize, outputs: &Outputs, i: usize) {
-        if let (Some(scale), Some(&[logit, mu, raw])) =
-            (&self.description.outcome, outputs.outcome.row(i).as_slice().and_then(|o| o.first_chunk::<3>()))
-        {
-            let distribution = scale.distribution([logit, mu, raw]);
-            scores.value[row] = Some(scale.value(&distribution));
-            scores.p_positive[row] = Some(distribution.p_positive);
-            scores.mu[row] = Some(distribution.mu);
-            scores.sigma[row] = Some(distribution.sigma);
-        }
-        let mut logits = outputs.states.row(i);
-        for posterior in &mut scores.posteriors {
-            let (state, rest) = logits.split_at(Axis(0), posterior.ncols());
-            softmax(state, posterior.row_mut(row));
-            logits = rest;
-        }
-        scores.representation.row_mut(row).assign(&outputs.representation.row(i));
+    fn join(&self, parts: Vec<Scores>) -> Result<Scores> {
+        let mut parts = parts.into_iter();
+        let mut scores = parts.next().unwrap_or_else(|| self.blank(0));
+        parts.try_for_each(|part| scores.append(&part))?;
+        Ok(scores)
+    }
+
+    fn blank(&self, n: usize) -> Scores {
+        Scores::blank(n, &self.description.heads, self.description.config.rep_dim)
     }
 
     /// The heads' outputs before any link function, without abstention: for comparisons with the network in training.
@@ -193,7 +223,7 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
     pub fn forward(&self, features: &Features) -> Result<Outputs> {
-        self.network.forward(features)
+        self.plan.forward(features)
     }
 
     /// Representations as the student's, `[n, K, d]`: the direction of each state's representation relative to the mean
@@ -250,6 +280,54 @@ impl FrozenEncoder {
     pub fn with_min_populated(mut self, fields: usize) -> Self {
         self.description.config.min_populated = fields;
         self
+    }
+
+    /// The same encoder scoring with so many threads of its own; the calling thread alone unless told otherwise. Scores do not depend
+    /// on it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the system cannot start so many.
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Result<Self> {
+        self.threads = Threads::new(threads)?;
+        Ok(self)
+    }
+
+    /// The same encoder scoring in another precision. Canaries and [`forward`](Self::forward) stay in 32-bit floats.
+    ///
+    /// ```
+    /// # use scaletot_chain::{ChainSchema, StateDef};
+    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+    /// use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads, Precision};
+    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let mut table = TableBuilder::new(schema);
+    /// # table.push_text(1, &["35+"])?;
+    /// # let table = table.finish();
+    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// let encoder =
+    ///     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, Heads::new(true, vec![], 0), 7)?;
+    /// let exact = encoder.score(&table)?.value[0];
+    /// let close = encoder.with_precision(Precision::Int8)?.score(&table)?.value[0];
+    /// assert!((exact - close).abs() < 0.05 * exact);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] for [`Precision::Int8`] and a network with cross layers or without hidden layers.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        self.int8 = match precision {
+            Precision::Full => None,
+            Precision::Int8 => Some(Int8::new(&self.network, &self.description.featuriser.numeric())?),
+        };
+        Ok(self)
+    }
+
+    /// What scoring a user costs.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            bytes: self.int8.as_ref().map_or(self.plan.bytes(), Int8::bytes),
+            flops: self.plan.flops(),
+        }
     }
 
     /// The profile schema it was trained with.

@@ -61,7 +61,7 @@
 //! new.push_text("blank", &["", ""])?;
 //! let scores = encoder.score(&new.finish())?;
 //! assert_eq!(scores.abstained, [false, true]);
-//! assert!(scores.value[0].is_some_and(|value| value >= 0.0) && scores.value[1].is_none());
+//! assert!(scores.value_of(0).is_some_and(|value| value >= 0.0) && scores.value_of(1).is_none());
 //! assert_eq!(scores.posteriors[0].dim(), (2, 2));
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -85,9 +85,11 @@ mod histogram;
 mod manifest;
 mod network;
 mod outcome;
+mod plan;
 mod scores;
 mod shape;
 mod targets;
+mod threads;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
 pub mod train;
@@ -96,9 +98,9 @@ mod weights;
 
 pub use config::{DistillConfig, EncoderConfig};
 pub use error::{Error, Result};
-pub use features::{Column, Features};
+pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};
-pub use frozen::FrozenEncoder;
+pub use frozen::{Footprint, FrozenEncoder, Precision};
 pub use histogram::FieldHistogram;
 pub use manifest::ArtifactInfo;
 pub use network::Outputs;

@@ -1,23 +1,26 @@
 //! What the encoder says about users.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, Axis};
+
+use crate::error::{Error, Result};
+use crate::outcome::Ziln;
+use crate::shape::Heads;
 
 /// The encoder's outputs, one row per profile, in the table's order.
 ///
-/// A profile that was abstained on (fewer than `min_populated` populated fields) has `None` for every outcome column, a
-/// uniform posterior for every state and a zero representation: nothing is known, and no number in here is ever NaN.
-#[derive(Debug, Clone, PartialEq)]
+/// A profile that was abstained on (fewer than `min_populated` populated fields) has NaN in every outcome column, a uniform posterior for
+/// every state and a zero representation: nothing is known. No other number in here is ever NaN.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Scores {
-    /// Expected outcome, in the outcome's unit: finite and at least 0. `None` where abstained, and everywhere without an
-    /// outcome head.
-    pub value: Vec<Option<f64>>,
-    /// Probability of a positive outcome.
-    pub p_positive: Vec<Option<f64>>,
-    /// Mean of the positive outcome's natural logarithm.
-    pub mu: Vec<Option<f64>>,
-    /// Standard deviation of the positive outcome's natural logarithm.
-    pub sigma: Vec<Option<f64>>,
+    /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without an outcome head.
+    pub value: Vec<f32>,
+    /// Probability of a positive outcome; as `value`.
+    pub p_positive: Vec<f32>,
+    /// Mean of the positive outcome's natural logarithm; as `value`.
+    pub mu: Vec<f32>,
+    /// Standard deviation of the positive outcome's natural logarithm; as `value`.
+    pub sigma: Vec<f32>,
     /// The posterior of every state, `K × [n, |V_k|]`, rows summing to 1; no state without signal heads.
     pub posteriors: Vec<Array2<f32>>,
     /// The representation, `[n, r]`; `[n, 0]` without signal heads.
@@ -27,6 +30,39 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// Nothing known about `n` profiles.
+    pub(crate) fn blank(n: usize, heads: &Heads, rep_dim: usize) -> Self {
+        let outcome = || vec![f32::NAN; if heads.outcome { n } else { 0 }];
+        let uniform = |&size: &usize| Array2::from_elem((n, size), 1.0 / size as f32);
+        Self {
+            value: outcome(),
+            p_positive: outcome(),
+            mu: outcome(),
+            sigma: outcome(),
+            posteriors: heads.states.iter().map(uniform).collect(),
+            representation: Array2::zeros((n, if heads.signals() { rep_dim } else { 0 })),
+            abstained: vec![true; n],
+        }
+    }
+
+    /// Adds the profiles of another, of the same heads.
+    pub(crate) fn append(&mut self, other: &Self) -> Result<()> {
+        let columns = [
+            (&mut self.value, &other.value),
+            (&mut self.p_positive, &other.p_positive),
+            (&mut self.mu, &other.mu),
+            (&mut self.sigma, &other.sigma),
+        ];
+        columns.into_iter().for_each(|(to, from)| to.extend_from_slice(from));
+        self.abstained.extend_from_slice(&other.abstained);
+        let matrices = self.posteriors.iter_mut().zip(&other.posteriors);
+        for (to, from) in matrices.chain([(&mut self.representation, &other.representation)]) {
+            to.append(Axis(0), from.view())
+                .map_err(|error| Error::shape("scores to join", "the same heads", error))?;
+        }
+        Ok(())
+    }
+
     /// Number of profiles.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -39,6 +75,25 @@ impl Scores {
         self.abstained.is_empty()
     }
 
+    /// The expected outcome of a profile; `None` where it was abstained on, there is no such row or no outcome head.
+    #[must_use]
+    pub fn value_of(&self, row: usize) -> Option<f64> {
+        self.value.get(row).filter(|value| !value.is_nan()).map(|value| f64::from(*value))
+    }
+
+    /// Every profile's [`value_of`](Self::value_of).
+    pub fn values(&self) -> impl Iterator<Item = Option<f64>> {
+        (0..self.len()).map(|row| self.value_of(row))
+    }
+
+    /// The distribution of a profile's outcome, from which quantiles follow; `None` as in [`value_of`](Self::value_of).
+    #[must_use]
+    pub fn distribution_of(&self, row: usize) -> Option<Ziln> {
+        self.value_of(row)?;
+        let at = |column: &[f32]| column.get(row).map(|x| f64::from(*x));
+        Some(Ziln { p_positive: at(&self.p_positive)?, mu: at(&self.mu)?, sigma: at(&self.sigma)? })
+    }
+
     /// How many profiles were abstained on.
     #[must_use]
     pub fn abstentions(&self) -> usize {
@@ -46,25 +101,17 @@ impl Scores {
     }
 }
 
-/// `softmax` of logits, in `f64` and back, written to `out`.
-pub(crate) fn softmax<'a>(logits: ArrayView1<'_, f32>, out: impl IntoIterator<Item = &'a mut f32>) {
-    let largest = logits.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    let exponential = |&logit: &f32| f64::from(logit - largest).exp();
-    let sum: f64 = logits.iter().map(exponential).sum();
-    for (target, logit) in out.into_iter().zip(logits.iter()) {
-        *target = (exponential(logit) / sum) as f32;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
-
-    #[test]
-    fn softmax_survives_large_logits() {
-        let mut out = [0f32; 3];
-        softmax(array![1e30f32, 1e30, -1e30].view(), &mut out);
-        assert_eq!(out, [0.5, 0.5, 0.0]);
+/// Bit by bit, so that scores with abstentions equal themselves.
+impl PartialEq for Scores {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |column: &[f32]| column.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+        let same = |a: &[f32], b: &[f32]| bits(a) == bits(b);
+        same(&self.value, &other.value)
+            && same(&self.p_positive, &other.p_positive)
+            && same(&self.mu, &other.mu)
+            && same(&self.sigma, &other.sigma)
+            && self.posteriors == other.posteriors
+            && self.representation == other.representation
+            && self.abstained == other.abstained
     }
 }

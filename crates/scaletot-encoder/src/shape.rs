@@ -79,6 +79,7 @@ impl NetworkShape {
     }
 
     /// First row of every field in the shared embedding table.
+    #[cfg(any(test, feature = "train"))]
     pub(crate) fn offsets(&self) -> Vec<usize> {
         let starts = self.widths.iter().scan(0, |next, width| {
             let start = *next;
@@ -91,6 +92,17 @@ impl NetworkShape {
     /// Width of the embedded fields side by side.
     pub(crate) fn embedded(&self) -> usize {
         self.widths.len() * self.embed_dim
+    }
+
+    /// Width of what the heads see.
+    pub(crate) fn trunk_width(&self) -> usize {
+        self.hidden.last().copied().unwrap_or(self.embedded())
+    }
+
+    /// Widths of the heads that serve: outcome, states, representation; 0 for one that is not there.
+    pub(crate) fn served(&self) -> [usize; 3] {
+        let signals = |width: usize| if self.heads.signals() { width } else { 0 };
+        [if self.heads.outcome { 3 } else { 0 }, self.heads.state_logits(), signals(self.rep_dim)]
     }
 
     /// Inputs and outputs of every dense layer, by name.

@@ -74,7 +74,7 @@ impl ModuleMapper for Cast {
 }
 
 /// Whether operations run on the threads of this process.
-fn is_cpu(device: &Device) -> bool {
+pub(crate) fn is_cpu(device: &Device) -> bool {
     let device = device.clone().without_autodiff();
     #[cfg(feature = "flex")]
     if device == Device::flex() {

@@ -264,7 +264,7 @@ impl Work<'_> {
             )?;
             let values = |rows: &[usize]| -> Result<Vec<f64>> {
                 let scores = trained.frozen().score_rows(&study.profiles, rows)?;
-                scores.value.into_iter().map(|value| value.context("a user was abstained on")).collect()
+                scores.values().map(|value| value.context("a user was abstained on")).collect()
             };
             out_of_fold.push(values(part)?.into_iter().map(f64::ln_1p).collect());
             sums.iter_mut().zip(values(&self.fold.test)?).for_each(|(sum, value)| *sum += value);

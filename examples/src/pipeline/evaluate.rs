@@ -60,5 +60,7 @@ impl Run<'_> {
 
 /// The predicted values of users who are never abstained on.
 fn values(scores: &Scores, rows: &[usize]) -> Result<Vec<f64>> {
-    rows.iter().map(|&row| scores.value[row].with_context(|| format!("row {row} was abstained on"))).collect()
+    rows.iter()
+        .map(|&row| scores.value_of(row).with_context(|| format!("row {row} was abstained on")))
+        .collect()
 }

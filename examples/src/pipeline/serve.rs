@@ -135,8 +135,9 @@ impl Run<'_> {
                 columns.insert_text(state.name(), likeliest.collect())?;
             }
         }
-        columns.insert_number("value", scores.value)?;
-        columns.insert_number("p_positive", scores.p_positive)?;
+        columns.insert_number("value", scores.values().collect())?;
+        let p_positive = (0..scores.len()).map(|row| Some(scores.distribution_of(row)?.p_positive));
+        columns.insert_number("p_positive", p_positive.collect())?;
         columns.insert_flag("abstained", scores.abstained.into_iter().map(Some).collect())?;
         Ok(columns)
     }

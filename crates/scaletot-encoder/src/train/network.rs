@@ -15,7 +15,7 @@ use ndarray::{Array1, Array2, ArrayD, Axis, Ix2, IxDyn};
 
 use super::loss::{host2, indices};
 use crate::error::{Error, Result};
-use crate::features::{Column, Features};
+use crate::features::{Column, Features, piecewise_weights};
 use crate::outcome::{Ziln, softplus_inverse};
 use crate::shape::NetworkShape;
 use crate::weights::Weights;
@@ -171,9 +171,10 @@ impl EncoderNetwork {
         for ((column, offset), &width) in fields {
             match column {
                 Column::Index(index) => lookup.push((offset, index)),
-                Column::Piecewise { values, .. } => {
+                Column::Piecewise(positions) => {
                     flush(&mut lookup, &mut parts);
-                    let values = TensorData::new(values.clone(), [n, width]);
+                    let weights = positions.iter().flat_map(|&position| piecewise_weights(position, width));
+                    let values = TensorData::new(weights.collect::<Vec<f32>>(), [n, width]);
                     let own = table.clone().narrow(0, offset, width);
                     parts.push(Tensor::<2>::from_data(values, device).matmul(own));
                 }

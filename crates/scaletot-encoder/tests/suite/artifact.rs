@@ -1,6 +1,7 @@
 //! Artifacts: what is written is what is read, and what was changed is refused. No training, so no Burn.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::common::{schema, world};
@@ -220,7 +221,7 @@ fn profiles_with_too_few_fields_are_abstained_on() {
             let abstained = world.table.populated(row) < required;
             assert_eq!(scores.abstained[row], abstained);
             for column in [&scores.value, &scores.p_positive, &scores.mu, &scores.sigma] {
-                assert_eq!(column[row].is_none(), abstained);
+                assert_eq!(column[row].is_nan(), abstained);
             }
             if abstained {
                 assert!(scores.posteriors[1].row(row).iter().all(|&p| p == 1.0 / 3.0));
@@ -233,7 +234,8 @@ fn profiles_with_too_few_fields_are_abstained_on() {
 /// Every number is one, every posterior a distribution.
 fn check(scores: &Scores) {
     let columns = [&scores.value, &scores.p_positive, &scores.mu, &scores.sigma];
-    assert!(columns.iter().all(|c| c.iter().flatten().all(|v| v.is_finite())));
+    let abstained = |(v, abstained): (&f32, &bool)| if *abstained { v.is_nan() } else { v.is_finite() };
+    assert!(columns.iter().all(|c| c.iter().zip(&scores.abstained).all(abstained)));
     assert!(scores.representation.iter().all(|v| v.is_finite()));
     for posterior in &scores.posteriors {
         assert!(
@@ -263,7 +265,7 @@ proptest! {
         let scores = loaded.score(&world.table).unwrap();
         check(&scores);
         prop_assert_eq!(&scores, &saved.score(&world.table).unwrap());
-        prop_assert_eq!(scores.value.iter().any(Option::is_some), outcome);
+        prop_assert_eq!(scores.values().any(|value| value.is_some()), outcome);
         prop_assert_eq!(scores.posteriors.is_empty(), !signals);
         // And once more: the second file is the first.
         let again = place.path().join("again");
@@ -282,12 +284,24 @@ proptest! {
         for (i, &row) in rows.iter().enumerate() {
             let alone = encoder.score_rows(&table, &[row]).unwrap();
             for other in [(&whole, row), (&alone, 0)] {
-                prop_assert_eq!(some.value[i], other.0.value[other.1]);
+                prop_assert_eq!(some.value[i].to_bits(), other.0.value[other.1].to_bits());
                 prop_assert_eq!(some.abstained[i], other.0.abstained[other.1]);
                 prop_assert_eq!(some.posteriors[1].row(i), other.0.posteriors[1].row(other.1));
                 prop_assert_eq!(some.representation.row(i), other.0.representation.row(other.1));
             }
         }
+    }
+
+    #[test]
+    fn threads_do_not_change_scores(seed in 0u64..1000, threads in 2usize..5, rows in 1usize..20_000) {
+        let table = world(50, seed).table;
+        let rows: Vec<usize> = (0..rows).map(|row| row * 7 % 50).collect();
+        let encoder = encoder(7);
+        let expected = encoder.score_rows(&table, &rows).unwrap();
+        let found = encoder.with_threads(NonZeroUsize::new(threads).unwrap()).unwrap();
+        prop_assert!(found.score_rows(&table, &rows).unwrap() == expected);
+        let features = found.featuriser().transform(&table, &rows).unwrap();
+        prop_assert!(found.score_features(&features).unwrap() == expected);
     }
 
     #[test]
@@ -297,7 +311,7 @@ proptest! {
         table.push_values("somebody", &[None, Some(Value::Number(1.0)), None, None, None]).unwrap();
         let scores = encoder(seed).score(&table.finish()).unwrap();
         prop_assert_eq!(&scores.abstained, &[true, false]);
-        prop_assert!(scores.value[0].is_none() && scores.value[1].is_some());
+        prop_assert!(scores.value_of(0).is_none() && scores.value_of(1).is_some());
         check(&scores);
     }
 

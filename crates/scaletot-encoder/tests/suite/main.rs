@@ -1,5 +1,6 @@
 //! The crate as its users see it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
+#![cfg_attr(not(feature = "train"), allow(dead_code, reason = "helpers of the tests that train"))]
 
 mod artifact;
 mod common;

@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, RmsNorm};
-use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
 use super::config::DecoderConfig;
+use super::fused;
 use super::init::Init;
 use super::layer::Context;
 
@@ -70,8 +70,10 @@ impl Attention {
         let stacked = heads / kv * len;
         let scores = q.reshape([rows, kv, stacked, d_head]).matmul(k.transpose());
         let dtype = scores.dtype();
-        let scores = scores.cast(DType::F32).reshape([rows, heads, len, keys]) + context.bias.clone();
-        let weights = softmax(scores, 3).cast(dtype).reshape([rows, kv, stacked, keys]);
+        let scores = scores.cast(DType::F32).reshape([rows, heads, len, keys]);
+        let weights = fused::attention_weights(scores, context.bias.clone())
+            .cast(dtype)
+            .reshape([rows, kv, stacked, keys]);
         let mixed = weights.matmul(v).reshape([rows, heads, len, d_head]);
         mixed.swap_dims(1, 2).reshape([rows, len, heads * d_head])
     }

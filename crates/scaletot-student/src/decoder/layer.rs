@@ -1,8 +1,7 @@
 //! One decoder layer: attention and `SwiGLU`, each behind its norm and added to the residual stream.
 
 use burn::module::Module;
-use burn::nn::{Linear, RmsNorm};
-use burn::tensor::activation::silu;
+use burn::nn::RmsNorm;
 use burn::tensor::{Int, Tensor};
 
 use super::attention::Attention;
@@ -11,26 +10,12 @@ use super::config::DecoderConfig;
 use super::dropout::Dropout;
 use super::init::Init;
 use super::rotary::Rotations;
+use super::swiglu::SwiGlu;
 
 /// What all layers of a forward pass share.
 pub(super) struct Context {
     pub(super) rotary: Rotations,
     pub(super) bias: Tensor<4>,
-}
-
-/// `down(silu(gate(x)) ⊙ up(x))`.
-#[derive(Module, Debug)]
-struct SwiGlu {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
-}
-
-impl SwiGlu {
-    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(silu(gate) * self.up_proj.forward(x))
-    }
 }
 
 #[derive(Module, Debug)]
@@ -43,16 +28,12 @@ pub(super) struct DecoderLayer {
 
 impl DecoderLayer {
     pub(super) fn new(config: &DecoderConfig, init: &mut Init<'_>) -> Self {
-        let (d, d_ff, bias) = (config.d_model, config.d_ff, config.mlp_bias);
+        let d = config.d_model;
         Self {
             input_layernorm: init.norm(d),
             self_attn: Attention::new(config, init),
             post_attention_layernorm: init.norm(d),
-            mlp: SwiGlu {
-                gate_proj: init.linear(d, d_ff, 1.0, bias),
-                up_proj: init.linear(d, d_ff, 1.0, bias),
-                down_proj: init.linear(d_ff, d, init.residual_scale(), bias),
-            },
+            mlp: SwiGlu::new(config, init),
         }
     }
 

@@ -15,10 +15,12 @@ mod batch;
 mod cache;
 mod config;
 mod dropout;
+mod fused;
 mod init;
 mod layer;
 mod rotary;
 mod rows;
+mod swiglu;
 
 use burn::module::Module;
 use burn::nn::{Embedding, Linear, RmsNorm};

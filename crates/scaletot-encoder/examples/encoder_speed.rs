@@ -1,0 +1,140 @@
+//! How fast an encoder scores, on the CPU: 8 categorical fields of 64 values, embeddings of 16, layers of 128 and 64, an outcome head.
+//!
+//! ```text
+//! cargo run --release -p scaletot-encoder --no-default-features --example encoder_speed -- target/encoder_speed
+//! python benches/peers/encoder.py target/encoder_speed
+//! ```
+//!
+//! The first prints lines of JSON and writes the weights, the users and their scores; the second gives these weights to ONNX Runtime, checks
+//! that it finds the same values, and prints the same lines for it and for LightGBM.
+
+#![allow(clippy::print_stdout, reason = "a program that prints its results")]
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Instant;
+
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, Features, FrozenEncoder, Heads, Precision};
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use serde_json::json;
+
+const FIELDS: usize = 8;
+const VALUES: usize = 64;
+const BATCH: usize = 8_192;
+const REPEATS: usize = 201;
+const SINGLES: usize = 20_001;
+
+/// Users whose cells are drawn evenly, by a fixed rule; an eighth is missing.
+fn users() -> Result<ProfileTable, Box<dyn Error>> {
+    let values: Vec<String> = (0..VALUES).map(|value| format!("v{value}")).collect();
+    let mut schema = ProfileSchema::builder("speed");
+    for field in 0..FIELDS {
+        schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
+    }
+    let mut builder = TableBuilder::new(schema.build()?);
+    let mut state = 1_u64;
+    for user in 0..BATCH {
+        let cells: Vec<&str> = (0..FIELDS)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let draw = (state >> 33) as usize;
+                if draw.is_multiple_of(8) { "" } else { values[draw / 8 % VALUES].as_str() }
+            })
+            .collect();
+        builder.push_text(user as i64, &cells)?;
+    }
+    Ok(builder.finish())
+}
+
+/// The sorted times of so many calls, in seconds, after a tenth as many that do not count.
+fn times(calls: usize, mut call: impl FnMut()) -> Vec<f64> {
+    (0..calls / 10).for_each(|_| call());
+    let mut times: Vec<f64> = (0..calls)
+        .map(|_| {
+            let start = Instant::now();
+            call();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Spearman's rank correlation of numbers without ties.
+fn spearman(a: &[f32], b: &[f32]) -> f64 {
+    let ranks = |values: &[f32]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+        let mut ranks = vec![0.0; values.len()];
+        order.iter().enumerate().for_each(|(rank, &at)| ranks[at] = rank as f64);
+        ranks
+    };
+    let squares: f64 = ranks(a).iter().zip(ranks(b)).map(|(a, b)| (a - b).powi(2)).sum();
+    let n = a.len() as f64;
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+}
+
+fn report(encoder: &FrozenEncoder, features: &Features, what: &str) -> Result<(), Box<dyn Error>> {
+    let one = features.select(&[17])?;
+    for threads in [1, 2] {
+        let encoder = encoder.clone().with_threads(NonZeroUsize::new(threads).ok_or("no thread")?)?;
+        let seconds = times(REPEATS, || drop(std::hint::black_box(encoder.score_features(features))));
+        let rate = |share: f64| features.len() as f64 / seconds[(share * (REPEATS - 1) as f64) as usize];
+        println!(
+            "{}",
+            json!({ "library": "scaletot", "what": what, "threads": threads, "batch": features.len(), "users_per_second": rate(0.5),
+                    "slower_decile": rate(0.9), "faster_decile": rate(0.1) })
+        );
+    }
+    let seconds = times(SINGLES, || drop(std::hint::black_box(encoder.score_features(&one))));
+    println!(
+        "{}",
+        json!({ "library": "scaletot", "what": what, "single_user_median_us": seconds[SINGLES / 2] * 1e6,
+                "single_user_p99_us": seconds[SINGLES * 99 / 100] * 1e6 })
+    );
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(directory) = std::env::args().nth(1) else { return Err("expected DIRECTORY".into()) };
+    let directory = Path::new(&directory);
+    let table = users()?;
+    let chain = ChainSchema::builder("speed").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+    let mut config = EncoderConfig::default();
+    (config.embed_dim, config.hidden, config.min_populated) = (16, vec![128, 64], 0);
+    let encoder =
+        FrozenEncoder::with_random_weights(&config, &table, &chain, Heads::new(true, vec![], 0), 1)?;
+    let rows: Vec<usize> = (0..table.len()).collect();
+    let features = encoder.featuriser().transform(&table, &rows)?;
+
+    encoder.save(directory.join("artifact"), ArtifactInfo::new().note("random weights, for speed"))?;
+    let codes: Vec<&Vec<u32>> = features
+        .columns()
+        .iter()
+        .filter_map(|column| match column {
+            scaletot_encoder::Column::Index(codes) => Some(codes),
+            _ => None,
+        })
+        .collect();
+    let outputs = encoder.forward(&features)?;
+    let written = json!({ "codes": codes, "rows_per_field": features.widths(), "outcome": outputs.outcome.rows().into_iter()
+        .map(|row| row.to_vec()).collect::<Vec<_>>(), "batch": BATCH, "repeats": REPEATS, "singles": SINGLES });
+    std::fs::write(directory.join("users.json"), written.to_string())?;
+
+    let exact = encoder.score_features(&features)?.value;
+    for (precision, name) in [(Precision::Full, "f32"), (Precision::Int8, "int8")] {
+        let encoder = encoder.clone().with_precision(precision)?;
+        let found = encoder.score_features(&features)?.value;
+        let worst = exact.iter().zip(&found).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
+        let footprint = encoder.footprint();
+        println!(
+            "{}",
+            json!({ "library": "scaletot", "what": name, "bytes": footprint.bytes, "flops": footprint.flops,
+                    "spearman_with_f32": spearman(&exact, &found), "largest_relative_difference": worst })
+        );
+        report(&encoder, &features, name)?;
+    }
+    Ok(())
+}

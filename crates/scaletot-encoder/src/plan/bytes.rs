@@ -1,0 +1,210 @@
+//! Small integers in vectors: what the 8-bit plan needs of a processor.
+//!
+//! All of it is exact integer arithmetic, so every processor gives the same.
+
+use pulp::{Scalar, Simd, cast};
+
+/// Inputs that one byte product takes together.
+pub(super) const GROUP: usize = 4;
+/// Outputs of one sum.
+pub(super) const OUTPUTS: usize = 16;
+/// A multiple of the 16-bit lanes of every processor.
+pub(super) const SHORTS: usize = 32;
+
+/// Vectors of 16-bit numbers, and sums of products of bytes.
+pub(super) trait Bytes: Simd {
+    /// As many 16-bit numbers as fit.
+    type Shorts: pulp::bytemuck::Pod;
+    /// [`OUTPUTS`] 32-bit numbers.
+    type Sums: Copy;
+
+    /// `a + b`, of which the caller knows that it fits.
+    fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts;
+
+    /// `a · share / 2¹⁵`, rounded.
+    fn share(self, a: Self::Shorts, share: i16) -> Self::Shorts;
+
+    /// Sums of nothing.
+    fn zero(self) -> Self::Sums;
+
+    /// `sums[o] + Σ_i inputs[i] · weights[4 o + i]` for inputs of at most 127.
+    fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums;
+
+    /// `sums · scale + bias`, negative ones as 0 if `relu`.
+    fn finish(
+        self,
+        sums: Self::Sums,
+        scale: &[f32; OUTPUTS],
+        bias: &[f32; OUTPUTS],
+        relu: bool,
+    ) -> [f32; OUTPUTS];
+
+    /// `(a + half) >> parts`, from 0 to `most`.
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts;
+}
+
+/// Without vectors of its own: the compiler makes them.
+impl Bytes for Scalar {
+    type Shorts = [i16; SHORTS];
+    type Sums = [i32; OUTPUTS];
+
+    #[inline(always)]
+    fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
+        let mut sum = a;
+        sum.iter_mut().zip(b).for_each(|(a, b)| *a = a.wrapping_add(b));
+        sum
+    }
+
+    #[inline(always)]
+    fn share(self, a: Self::Shorts, share: i16) -> Self::Shorts {
+        a.map(|a| ((i32::from(a) * i32::from(share) + (1 << 14)) >> 15) as i16)
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        [0; OUTPUTS]
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums {
+        let mut sums = sums;
+        for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<GROUP>().0) {
+            *sum += weights.iter().zip(inputs).map(|(w, x)| i32::from(*w) * i32::from(x)).sum::<i32>();
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn finish(
+        self,
+        sums: Self::Sums,
+        scale: &[f32; OUTPUTS],
+        bias: &[f32; OUTPUTS],
+        relu: bool,
+    ) -> [f32; OUTPUTS] {
+        std::array::from_fn(|at| {
+            let value = sums[at] as f32 * scale[at] + bias[at];
+            if relu { value.max(0.0) } else { value }
+        })
+    }
+
+    #[inline(always)]
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+        a.map(|a| ((a + (1 << (parts - 1))) >> parts).clamp(0, most))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Bytes for pulp::x86::V4 {
+    type Shorts = pulp::i16x32;
+    type Sums = pulp::i32x16;
+
+    #[inline(always)]
+    fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
+        cast(self.avx512bw._mm512_add_epi16(cast(a), cast(b)))
+    }
+
+    #[inline(always)]
+    fn share(self, a: Self::Shorts, share: i16) -> Self::Shorts {
+        cast(self.avx512bw._mm512_mulhrs_epi16(cast(a), cast([share; SHORTS])))
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        cast([0_i32; OUTPUTS])
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums {
+        let inputs = self.avx512f._mm512_set1_epi32(i32::from_le_bytes(inputs));
+        // Pairs fit into 16 bits: 2 · 127 · 127 < 2¹⁵.
+        let pairs = self.avx512bw._mm512_maddubs_epi16(inputs, cast(*weights));
+        let fours = self.avx512bw._mm512_madd_epi16(pairs, cast([1_i16; SHORTS]));
+        cast(self.avx512f._mm512_add_epi32(cast(sums), fours))
+    }
+
+    #[inline(always)]
+    fn finish(
+        self,
+        sums: Self::Sums,
+        scale: &[f32; OUTPUTS],
+        bias: &[f32; OUTPUTS],
+        relu: bool,
+    ) -> [f32; OUTPUTS] {
+        let sums = cast(self.avx512f._mm512_cvtepi32_ps(cast(sums)));
+        let value = self.mul_add_f32s(sums, cast(*scale), cast(*bias));
+        cast(if relu { self.max_f32s(value, self.splat_f32s(0.0)) } else { value })
+    }
+
+    #[inline(always)]
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+        let half = cast([1_i16 << (parts - 1); SHORTS]);
+        let steps = self
+            .avx512bw
+            ._mm512_sra_epi16(self.avx512bw._mm512_add_epi16(cast(a), half), cast([u64::from(parts), 0]));
+        let low = self.avx512bw._mm512_max_epi16(steps, cast([0_i16; SHORTS]));
+        cast(self.avx512bw._mm512_min_epi16(low, cast([most; SHORTS])))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Bytes for pulp::x86::V3 {
+    type Shorts = pulp::i16x16;
+    type Sums = [pulp::i32x8; 2];
+
+    #[inline(always)]
+    fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
+        cast(self.avx2._mm256_add_epi16(cast(a), cast(b)))
+    }
+
+    #[inline(always)]
+    fn share(self, a: Self::Shorts, share: i16) -> Self::Shorts {
+        cast(self.avx2._mm256_mulhrs_epi16(cast(a), cast([share; 16])))
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        cast([0_i32; OUTPUTS])
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums {
+        let inputs = self.avx._mm256_set1_epi32(i32::from_le_bytes(inputs));
+        let weights: [pulp::i8x32; 2] = cast(*weights);
+        let mut sums = sums;
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            let pairs = self.avx2._mm256_maddubs_epi16(inputs, cast(weights));
+            let fours = self.avx2._mm256_madd_epi16(pairs, cast([1_i16; 16]));
+            *sum = cast(self.avx2._mm256_add_epi32(cast(*sum), fours));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn finish(
+        self,
+        sums: Self::Sums,
+        scale: &[f32; OUTPUTS],
+        bias: &[f32; OUTPUTS],
+        relu: bool,
+    ) -> [f32; OUTPUTS] {
+        let (scale, bias): ([pulp::f32x8; 2], [pulp::f32x8; 2]) = (cast(*scale), cast(*bias));
+        let mut out = scale;
+        for (((out, sums), scale), bias) in out.iter_mut().zip(sums).zip(scale).zip(bias) {
+            let sums = cast(self.avx._mm256_cvtepi32_ps(cast(sums)));
+            let value = self.mul_add_f32s(sums, scale, bias);
+            *out = if relu { self.max_f32s(value, self.splat_f32s(0.0)) } else { value };
+        }
+        cast(out)
+    }
+
+    #[inline(always)]
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+        let half = cast([1_i16 << (parts - 1); 16]);
+        let steps = self
+            .avx2
+            ._mm256_sra_epi16(self.avx2._mm256_add_epi16(cast(a), half), cast([u64::from(parts), 0]));
+        let low = self.avx2._mm256_max_epi16(steps, cast([0_i16; 16]));
+        cast(self.avx2._mm256_min_epi16(low, cast([most; 16])))
+    }
+}

@@ -1,0 +1,161 @@
+//! Dense layers over blocks of users, with bias and activation in the same pass.
+//!
+//! Weights are laid out in panels of sixteen outputs, `[panel][input][16]`. A tile of a few users by a few panels is kept in registers
+//! while the inputs are gone through once; it starts from the bias and is rectified on its way out. The tile's size
+//! follows from the number of registers.
+
+use ndarray::{Array1, ArrayView2};
+use pulp::Simd;
+
+use super::LANES;
+
+/// `x W + b`, rectified or not.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Dense {
+    /// Inputs and outputs, multiples of [`LANES`].
+    inputs: usize,
+    outputs: usize,
+    panels: Vec<f32>,
+    bias: Vec<f32>,
+    relu: bool,
+}
+
+impl Dense {
+    /// Of a matrix `[inputs, outputs]`.
+    pub(super) fn new(weight: ArrayView2<'_, f32>, bias: &Array1<f32>, relu: bool) -> Self {
+        let (inputs, outputs) = (super::padded(weight.nrows()), super::padded(weight.ncols()));
+        let mut panels = vec![0.0; inputs * outputs];
+        for ((input, output), value) in weight.indexed_iter() {
+            panels[(output / LANES * inputs + input) * LANES + output % LANES] = *value;
+        }
+        let mut padded_bias = bias.to_vec();
+        padded_bias.resize(outputs, 0.0);
+        Self { inputs, outputs, panels, bias: padded_bias, relu }
+    }
+
+    /// Outputs, padding included.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Multiplications and additions for a user, padding included.
+    pub(super) fn flops(&self) -> usize {
+        2 * self.inputs * self.outputs
+    }
+
+    /// Bytes of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.panels.as_slice())
+    }
+
+    /// `[n, inputs]` to `[n, outputs]`.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+        let x = Inputs { values: x, width: self.inputs };
+        let panels = self.outputs / LANES;
+        match (S::F32_LANES, S::REGISTER_COUNT >= 32) {
+            // Vectors of sixteen: four panels are four vectors.
+            (16, _) => {
+                let mut panel = 0;
+                while panel + 4 <= panels {
+                    self.panels_of::<S, 6, 4, 1>(simd, &x, panel, out);
+                    panel += 4;
+                }
+                while panel + 2 <= panels {
+                    self.panels_of::<S, 8, 2, 1>(simd, &x, panel, out);
+                    panel += 2;
+                }
+                if panel < panels {
+                    self.panels_of::<S, 12, 1, 1>(simd, &x, panel, out);
+                }
+            }
+            (8, _) => (0..panels).for_each(|panel| self.panels_of::<S, 6, 1, 2>(simd, &x, panel, out)),
+            (4, true) => (0..panels).for_each(|panel| self.panels_of::<S, 6, 1, 4>(simd, &x, panel, out)),
+            (4, false) => (0..panels).for_each(|panel| self.panels_of::<S, 2, 1, 4>(simd, &x, panel, out)),
+            _ => (0..panels).for_each(|panel| self.panels_of::<S, 1, 1, LANES>(simd, &x, panel, out)),
+        }
+    }
+
+    /// `G` panels from `first`, of `V` vectors each, for all users, `R` at a time.
+    #[inline(always)]
+    fn panels_of<S: Simd, const R: usize, const G: usize, const V: usize>(
+        &self,
+        simd: S,
+        x: &Inputs<'_>,
+        first: usize,
+        out: &mut [f32],
+    ) {
+        let mut weights: [&[[S::f32s; V]]; G] = [&[]; G];
+        let mut bias = [[simd.splat_f32s(0.0); V]; G];
+        for (g, (weights, bias)) in weights.iter_mut().zip(&mut bias).enumerate() {
+            let panel = &self.panels[(first + g) * self.inputs * LANES..][..self.inputs * LANES];
+            *weights = S::as_simd_f32s(panel).0.as_chunks::<V>().0;
+            let values = S::as_simd_f32s(&self.bias[(first + g) * LANES..][..LANES]).0;
+            bias.iter_mut().zip(values).for_each(|(bias, value)| *bias = *value);
+        }
+        let rows = x.values.len() / self.inputs;
+        let mut row = 0;
+        while row + R <= rows {
+            let tile = self.tile::<S, R, G, V>(simd, x, row, weights, bias);
+            self.put::<S, R, G, V>(simd, tile, row, first, out);
+            row += R;
+        }
+        while row < rows {
+            let tile = self.tile::<S, 1, G, V>(simd, x, row, weights, bias);
+            self.put::<S, 1, G, V>(simd, tile, row, first, out);
+            row += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const G: usize, const V: usize>(
+        &self,
+        simd: S,
+        x: &Inputs<'_>,
+        row: usize,
+        weights: [&[[S::f32s; V]]; G],
+        bias: [[S::f32s; V]; G],
+    ) -> [[[S::f32s; V]; G]; R] {
+        let inputs = weights[0].len();
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for (r, values) in rows.iter_mut().enumerate() {
+            *values = &x.values[(row + r) * x.width..][..inputs];
+        }
+        let weights = weights.map(|weights| &weights[..inputs]);
+        let mut tile = [bias; R];
+        for input in 0..inputs {
+            for (tile, row) in tile.iter_mut().zip(&rows) {
+                let x = simd.splat_f32s(row[input]);
+                for (tile, weights) in tile.iter_mut().zip(&weights) {
+                    for (tile, weight) in tile.iter_mut().zip(&weights[input]) {
+                        *tile = simd.mul_add_f32s(x, *weight, *tile);
+                    }
+                }
+            }
+        }
+        tile
+    }
+
+    #[inline(always)]
+    fn put<S: Simd, const R: usize, const G: usize, const V: usize>(
+        &self,
+        simd: S,
+        tile: [[[S::f32s; V]; G]; R],
+        row: usize,
+        first: usize,
+        out: &mut [f32],
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        for (r, tile) in tile.iter().enumerate() {
+            let out = &mut out[(row + r) * self.outputs + first * LANES..][..G * LANES];
+            for (out, value) in S::as_mut_simd_f32s(out).0.iter_mut().zip(tile.iter().flatten()) {
+                *out = if self.relu { simd.max_f32s(*value, zero) } else { *value };
+            }
+        }
+    }
+}
+
+struct Inputs<'a> {
+    values: &'a [f32],
+    width: usize,
+}

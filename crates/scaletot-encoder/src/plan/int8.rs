@@ -1,0 +1,431 @@
+//! The plan in small integers: lookups in 16 bits, the dense layer after them in 8.
+//!
+//! A hidden unit of the first layer lies between 0 and what its bias and the largest row of every field add up to, whatever the profile is. Its
+//! activation is that range in 127 steps, so that no profile is ever cut off and no sample is needed to choose a scale. Its tables are finer,
+//! in 64ths of such a step, as far as no sum can leave 16 bits. The weights of the next layer take up the activations' scales and are
+//! rounded to 8 bits, one scale per output; sums are exact. What follows, heads included, is computed in 32-bit floats.
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+use pulp::bytemuck::{Zeroable, cast_slice};
+use pulp::{Arch, NullaryFnOnce, Scalar};
+
+use super::bytes::{Bytes, GROUP, OUTPUTS, SHORTS};
+use super::dense::Dense;
+use super::lookup::{bin, fold};
+use super::sink::{Scored, Sink};
+use super::{BLOCK, heads};
+use crate::error::{Error, Result};
+use crate::features::{Column, Features};
+use crate::network::{Layer, Network};
+use crate::outcome::OutcomeScale;
+use crate::scores::Scores;
+
+/// Steps of an activation.
+const STEPS: f64 = 127.0;
+/// Parts of a step that tables are stored in, as a power of 2.
+const PARTS: u32 = 6;
+/// Vectors of a row that are summed at a time.
+const AT_ONCE: usize = 4;
+/// Users of a tile.
+const ROWS: usize = 6;
+/// Panels of outputs of a tile.
+const PANELS: usize = 4;
+
+/// Lookups in 16 bits, then a layer in 8, then layers in floats.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Int8 {
+    widths: Vec<usize>,
+    /// Units of the first layer, a multiple of [`SHORTS`].
+    width: usize,
+    bias: Vec<i16>,
+    tables: Vec<Vec<i16>>,
+    layer: Dense8,
+    rest: Vec<Dense>,
+    heads: [usize; 3],
+}
+
+/// The table of a field with its column.
+enum Source<'a> {
+    Index { rows: &'a [i16], codes: &'a [u32] },
+    Piecewise { rows: &'a [i16], positions: &'a [f32] },
+    Bag { rows: &'a [i16], offsets: &'a [usize], codes: &'a [u32] },
+}
+
+impl Int8 {
+    /// Compiles a network. `numeric` says which fields are numbers in bins.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a network with cross layers or without a trunk, whose first layer is not rectified.
+    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Result<Self> {
+        let shape = network.shape();
+        let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
+            return Err(Error::Config {
+                setting: "precision",
+                expected: "32-bit floats for a network with cross layers or without hidden layers".into(),
+                found: "8-bit integers".into(),
+            });
+        };
+        let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
+        let scales = Scales::new(&tables, numeric, &first.bias);
+        let heads = heads(network);
+        let mut layers: Vec<(&Layer, bool)> = others.iter().map(|layer| (layer, true)).collect();
+        layers.push((&heads, false));
+        let (next, relu) = layers.remove(0);
+        let width = scales.units.len().next_multiple_of(SHORTS);
+        let round = |row: ArrayView1<'_, f64>| {
+            let values = row.iter().zip(&scales.units).map(|(value, unit)| (value / unit).round() as i16);
+            values.chain(std::iter::repeat(0)).take(width).collect::<Vec<i16>>()
+        };
+        Ok(Self {
+            widths: shape.widths.clone(),
+            width,
+            bias: round(first.bias.mapv(f64::from).view()),
+            tables: tables.iter().map(|table| table.outer_iter().flat_map(round).collect()).collect(),
+            layer: Dense8::new(next, &scales, width, relu),
+            rest: layers
+                .iter()
+                .map(|(layer, relu)| Dense::new(layer.weight.view(), &layer.bias, *relu))
+                .collect(),
+            heads: shape.served(),
+        })
+    }
+
+    /// As [`Plan::score`](super::Plan::score).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for features of another featuriser.
+    pub(crate) fn score(
+        &self,
+        features: &Features,
+        rows: Range<usize>,
+        least: usize,
+        scale: Option<&OutcomeScale>,
+        scores: &mut Scores,
+    ) -> Result<()> {
+        super::same_widths(&self.widths, features)?;
+        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, scale, scores);
+        let run = Run { plan: self, features, rows, sink };
+        match Arch::new() {
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(simd) => simd.vectorize(On { run, simd }),
+            #[cfg(target_arch = "x86_64")]
+            Arch::V3(simd) => simd.vectorize(On { run, simd }),
+            _ => run.run(Scalar::new()),
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn heads(&self) -> [usize; 3] {
+        self.heads
+    }
+
+    /// Bytes of tables and weights.
+    pub(crate) fn bytes(&self) -> usize {
+        let tables = self.tables.iter().map(|table| size_of_val(table.as_slice())).sum::<usize>();
+        tables + self.layer.panels.len() + self.rest.iter().map(Dense::bytes).sum::<usize>()
+    }
+
+    /// The first layer of a row, in steps.
+    #[inline(always)]
+    fn lookup<B: Bytes>(&self, simd: B, sources: &[Source<'_>], row: usize, out: &mut [u8]) {
+        let lanes = size_of::<B::Shorts>() / size_of::<i16>();
+        let mut at = 0;
+        while at + AT_ONCE * lanes <= self.width {
+            self.sum::<B, AT_ONCE>(simd, sources, row, at, &mut out[at..at + AT_ONCE * lanes]);
+            at += AT_ONCE * lanes;
+        }
+        while at < self.width {
+            self.sum::<B, 1>(simd, sources, row, at, &mut out[at..at + lanes]);
+            at += lanes;
+        }
+    }
+
+    /// `C` vectors of a row's first layer, from unit `start`.
+    #[inline(always)]
+    fn sum<B: Bytes, const C: usize>(
+        &self,
+        simd: B,
+        sources: &[Source<'_>],
+        row: usize,
+        start: usize,
+        out: &mut [u8],
+    ) {
+        let mut sum = [B::Shorts::zeroed(); C];
+        sum.copy_from_slice(shorts::<B>(&self.bias, start, C));
+        for source in sources {
+            match source {
+                Source::Index { rows, codes } => {
+                    let found = shorts::<B>(rows, codes[row] as usize * self.width + start, C);
+                    for (sum, found) in sum.iter_mut().zip(found) {
+                        *sum = simd.add(*sum, *found);
+                    }
+                }
+                Source::Piecewise { rows, positions } => {
+                    let (bin, share) = bin(positions[row], rows.len() / (2 * self.width));
+                    let place = 2 * bin * self.width + start;
+                    let (before, own) =
+                        (shorts::<B>(rows, place, C), shorts::<B>(rows, place + self.width, C));
+                    let share = q15(share);
+                    for ((sum, before), own) in sum.iter_mut().zip(before).zip(own) {
+                        *sum = simd.add(*sum, simd.add(*before, simd.share(*own, share)));
+                    }
+                }
+                Source::Bag { rows, offsets, codes } => {
+                    let set = &codes[offsets[row]..offsets[row + 1]];
+                    let weight = q15(1.0 / set.len().max(1) as f32);
+                    for &code in set {
+                        let found = shorts::<B>(rows, code as usize * self.width + start, C);
+                        for (sum, found) in sum.iter_mut().zip(found) {
+                            *sum = simd.add(*sum, simd.share(*found, weight));
+                        }
+                    }
+                }
+            }
+        }
+        for sum in &mut sum {
+            *sum = simd.steps(*sum, PARTS, STEPS as i16);
+        }
+        // No step is above 127.
+        for (out, step) in out.iter_mut().zip(cast_slice::<B::Shorts, i16>(&sum)) {
+            *out = *step as u8;
+        }
+    }
+}
+
+/// Some numbers as `count` vectors.
+#[inline(always)]
+fn shorts<B: Bytes>(values: &[i16], start: usize, count: usize) -> &[B::Shorts] {
+    let lanes = size_of::<B::Shorts>() / size_of::<i16>();
+    cast_slice(&values[start..start + count * lanes])
+}
+
+/// A share from 0 to 1 in 2⁻¹⁵; a whole falls short by one of these.
+#[inline(always)]
+fn q15(share: f32) -> i16 {
+    (share * 32_768.0).min(32_767.0) as i16
+}
+
+/// What a table's unit and an activation's step of each unit of the first layer are worth.
+struct Scales {
+    units: Vec<f64>,
+}
+
+impl Scales {
+    fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>) -> Self {
+        let units = bias.iter().enumerate().map(|(unit, bias)| {
+            // The largest sum, and the largest in size on the way to any.
+            let (mut most, mut reach) = (f64::from(*bias), f64::from(*bias).abs());
+            for (table, &numeric) in tables.iter().zip(numeric) {
+                let column = table.column(unit);
+                let ends: Vec<f64> = if numeric {
+                    column
+                        .iter()
+                        .step_by(2)
+                        .zip(column.iter().skip(1).step_by(2))
+                        .flat_map(|(a, b)| [*a, a + b])
+                        .collect()
+                } else {
+                    // An empty set adds nothing.
+                    column.iter().copied().chain([0.0]).collect()
+                };
+                most += ends.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                reach += column.iter().fold(0.0, |reach, value| f64::max(reach, value.abs()));
+                reach += if numeric {
+                    ends.iter().fold(0.0, |reach, value| f64::max(reach, value.abs()))
+                } else {
+                    0.0
+                };
+            }
+            let room = f64::from(i16::MAX) - f64::from(1 << PARTS) - 2.0 * tables.len() as f64;
+            // Never 0: a unit that no profile can raise above 0 has any scale.
+            f64::max(most / STEPS / f64::from(1 << PARTS), reach / room).max(1e-30)
+        });
+        Self { units: units.collect() }
+    }
+
+    fn step(&self, unit: usize) -> f64 {
+        self.units.get(unit).map_or(0.0, |unit| unit * f64::from(1 << PARTS))
+    }
+}
+
+/// A dense layer of bytes, its results in floats.
+#[derive(Debug, Clone, PartialEq)]
+struct Dense8 {
+    inputs: usize,
+    outputs: usize,
+    /// `[panel][input / 4][output][4]`.
+    panels: Vec<i8>,
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+    relu: bool,
+}
+
+impl Dense8 {
+    fn new(layer: &Layer, scales: &Scales, inputs: usize, relu: bool) -> Self {
+        let outputs = super::padded(layer.bias.len());
+        let mut panels = vec![0; inputs * outputs];
+        let mut scale = vec![0.0; outputs];
+        for (output, column) in layer.weight.axis_iter(Axis(1)).enumerate() {
+            let weights: Vec<f64> = column
+                .iter()
+                .enumerate()
+                .map(|(input, weight)| f64::from(*weight) * scales.step(input))
+                .collect();
+            let largest = weights.iter().fold(0.0, |largest, weight| f64::max(largest, weight.abs()));
+            let step = (largest / STEPS).max(1e-30);
+            scale[output] = step as f32;
+            for (input, weight) in weights.iter().enumerate() {
+                let group = output / OUTPUTS * inputs / GROUP + input / GROUP;
+                panels[(group * OUTPUTS + output % OUTPUTS) * GROUP + input % GROUP] =
+                    (weight / step).round() as i8;
+            }
+        }
+        let mut bias = layer.bias.to_vec();
+        bias.resize(outputs, 0.0);
+        Self { inputs, outputs, panels, scale, bias, relu }
+    }
+
+    /// `[n, inputs]` to `[n, outputs]`.
+    #[inline(always)]
+    fn run<B: Bytes>(&self, simd: B, x: &[u8], out: &mut [f32]) {
+        let panels = self.outputs / OUTPUTS;
+        let mut panel = 0;
+        while panel + PANELS <= panels {
+            self.rows::<B, PANELS>(simd, x, panel, out);
+            panel += PANELS;
+        }
+        while panel < panels {
+            self.rows::<B, 1>(simd, x, panel, out);
+            panel += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn rows<B: Bytes, const G: usize>(&self, simd: B, x: &[u8], panel: usize, out: &mut [f32]) {
+        let rows = x.len() / self.inputs;
+        let mut row = 0;
+        while row + ROWS <= rows {
+            let tile = self.tile::<B, ROWS, G>(simd, x, row, panel);
+            self.put::<B, ROWS, G>(simd, tile, row, panel, out);
+            row += ROWS;
+        }
+        while row < rows {
+            let tile = self.tile::<B, 1, G>(simd, x, row, panel);
+            self.put::<B, 1, G>(simd, tile, row, panel, out);
+            row += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<B: Bytes, const R: usize, const G: usize>(
+        &self,
+        simd: B,
+        x: &[u8],
+        row: usize,
+        panel: usize,
+    ) -> [[B::Sums; G]; R] {
+        let groups = self.inputs / GROUP;
+        let mut weights: [&[[i8; GROUP * OUTPUTS]]; G] = [&[]; G];
+        for (g, weights) in weights.iter_mut().enumerate() {
+            let own = &self.panels[(panel + g) * self.inputs * OUTPUTS..][..self.inputs * OUTPUTS];
+            *weights = &own.as_chunks::<{ GROUP * OUTPUTS }>().0[..groups];
+        }
+        let mut inputs: [&[[u8; GROUP]]; R] = [&[]; R];
+        for (r, inputs) in inputs.iter_mut().enumerate() {
+            *inputs = &x[(row + r) * self.inputs..][..self.inputs].as_chunks::<GROUP>().0[..groups];
+        }
+        let mut tile = [[simd.zero(); G]; R];
+        for group in 0..groups {
+            for (tile, inputs) in tile.iter_mut().zip(&inputs) {
+                for (sums, weights) in tile.iter_mut().zip(&weights) {
+                    *sums = simd.dot(*sums, inputs[group], &weights[group]);
+                }
+            }
+        }
+        tile
+    }
+
+    #[inline(always)]
+    fn put<B: Bytes, const R: usize, const G: usize>(
+        &self,
+        simd: B,
+        tile: [[B::Sums; G]; R],
+        row: usize,
+        panel: usize,
+        out: &mut [f32],
+    ) {
+        let own = self.scale.as_chunks::<OUTPUTS>().0.iter().zip(self.bias.as_chunks::<OUTPUTS>().0);
+        for (g, (scale, bias)) in own.skip(panel).take(G).enumerate() {
+            for (r, tile) in tile.iter().enumerate() {
+                let out = &mut out[(row + r) * self.outputs + (panel + g) * OUTPUTS..][..OUTPUTS];
+                out.copy_from_slice(&simd.finish(tile[g], scale, bias, self.relu));
+            }
+        }
+    }
+}
+
+/// A pass over some rows.
+pub(super) struct Run<'a, K> {
+    pub(super) plan: &'a Int8,
+    pub(super) features: &'a Features,
+    pub(super) rows: Range<usize>,
+    pub(super) sink: K,
+}
+
+/// A pass on a kind of processor. Not a closure: it has to become part of the function that is compiled for that processor.
+struct On<'a, K, B> {
+    run: Run<'a, K>,
+    simd: B,
+}
+
+impl<K: Sink, B: Bytes> NullaryFnOnce for On<'_, K, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.run.run(self.simd);
+    }
+}
+
+impl<K: Sink> Run<'_, K> {
+    #[inline(always)]
+    pub(super) fn run<B: Bytes>(mut self, simd: B) {
+        let plan = self.plan;
+        let most = BLOCK.min(self.rows.len());
+        let widest = plan.rest.iter().map(Dense::outputs).max().unwrap_or(0).max(plan.layer.outputs);
+        let mut steps = vec![0; most * plan.width];
+        let (mut x, mut next) = (vec![0.0; most * widest], vec![0.0; most * widest]);
+        let mut start = self.rows.start;
+        while start < self.rows.end {
+            let rows = start..(start + BLOCK).min(self.rows.end);
+            let n = rows.len();
+            let sources =
+                plan.tables.iter().zip(self.features.columns()).map(|(table, column)| match column {
+                    Column::Index(codes) => Source::Index { rows: table, codes: &codes[rows.clone()] },
+                    Column::Piecewise(positions) => {
+                        Source::Piecewise { rows: table, positions: &positions[rows.clone()] }
+                    }
+                    Column::Bag { offsets, indices } => {
+                        Source::Bag { rows: table, offsets: &offsets[rows.start..=rows.end], codes: indices }
+                    }
+                });
+            let sources: Vec<Source<'_>> = sources.collect();
+            for (row, out) in steps.chunks_exact_mut(plan.width).take(n).enumerate() {
+                plan.lookup(simd, &sources, row, out);
+            }
+            let mut width = plan.layer.outputs;
+            plan.layer.run(simd, &steps[..n * plan.width], &mut x[..n * width]);
+            for layer in &plan.rest {
+                layer.run(simd, &x[..n * width], &mut next[..n * layer.outputs()]);
+                std::mem::swap(&mut x, &mut next);
+                width = layer.outputs();
+            }
+            let place = start - self.rows.start;
+            self.sink.put(place..place + n, &x[..n * width], width);
+            start = rows.end;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The network compiled for serving.
+//!
+//! The same function as the network in training, rewritten: the first layer becomes a sum of table rows ([`lookup`]), the others dense
+//! layers over blocks of users that stay in the caches ([`dense`]), all heads one layer. Instructions are chosen at run time: AVX-512,
+//! AVX2, NEON, or what every processor of its kind has.
+//!
+//! ```text
+//! no cross layers:  x = relu(lookup), then the trunk's other layers, then the heads
+//! cross layers:     [x₀ | x₀ W + b] = lookup, x = (x₀ W + b) ⊙ x₀ + x₀, further cross layers, trunk, heads
+//! neither:          heads = lookup
+//! ```
+
+mod bytes;
+mod dense;
+mod int8;
+mod links;
+mod lookup;
+mod sink;
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, Axis, Slice, concatenate};
+use pulp::{Arch, Simd, WithSimd};
+
+use self::dense::Dense;
+pub(crate) use self::int8::Int8;
+use self::lookup::{Lookup, fold};
+use self::sink::{Scored, Sink};
+use crate::error::{Error, Result};
+use crate::features::Features;
+use crate::network::{Layer, Network, Outputs};
+use crate::outcome::OutcomeScale;
+use crate::scores::Scores;
+
+/// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
+const LANES: usize = 16;
+
+/// Users per block, a multiple of every tile: their activations stay in the first two levels of cache.
+pub(crate) const BLOCK: usize = 192;
+
+/// A compiled network.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    widths: Vec<usize>,
+    first: Lookup,
+    /// Whether the first layer is a layer of the trunk, which is rectified.
+    relu: bool,
+    /// Cross layers after the first, if there are any at all.
+    cross: Option<Vec<Dense>>,
+    /// Trunk layers that are not folded, then the heads, unless these are.
+    layers: Vec<Dense>,
+    /// Widths of the heads that serve: outcome, states, representation.
+    heads: [usize; 3],
+}
+
+impl Plan {
+    /// Compiles a network. `numeric` says which fields are numbers in bins.
+    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Self {
+        let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
+            Lookup::new(&fold(&network.shape().widths, numeric, network.embedding(), weight.view()), bias)
+        };
+        let shape = network.shape();
+        let heads = heads(network);
+        let mut layers: Vec<(&Layer, bool)> = network.trunk().iter().map(|layer| (layer, true)).collect();
+        layers.push((&heads, false));
+        let pack = |(layer, relu): &(&Layer, bool)| Dense::new(layer.weight.view(), &layer.bias, *relu);
+        let widths = shape.widths.clone();
+        if let Some((first, others)) = network.cross().split_first() {
+            let (width, padded) = (first.bias.len(), padded(first.bias.len()));
+            let mut weight = Array2::zeros((width, padded + width));
+            weight.diag_mut().fill(1.0);
+            weight.slice_axis_mut(Axis(1), Slice::from(padded..)).assign(&first.weight.mapv(f64::from));
+            let mut bias = Array1::zeros(padded + width);
+            bias.slice_axis_mut(Axis(0), Slice::from(padded..)).assign(&first.bias);
+            let others = others.iter().map(|layer| Dense::new(layer.weight.view(), &layer.bias, false));
+            return Self {
+                widths,
+                first: fold(&weight, &bias),
+                relu: false,
+                cross: Some(others.collect()),
+                layers: layers.iter().map(pack).collect(),
+                heads: shape.served(),
+            };
+        }
+        let (first, relu) = layers.remove(0);
+        Self {
+            widths,
+            first: fold(&first.weight.mapv(f64::from), &first.bias),
+            relu,
+            cross: None,
+            layers: layers.iter().map(pack).collect(),
+            heads: shape.served(),
+        }
+    }
+
+    /// Gives what all heads say of some rows to `sink`, block by block.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for features of another featuriser.
+    fn run(&self, features: &Features, rows: Range<usize>, sink: impl Sink) -> Result<()> {
+        same_widths(&self.widths, features)?;
+        Arch::new().dispatch(Run { plan: self, features, rows, sink });
+        Ok(())
+    }
+
+    /// The heads' outputs for every row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for features of another featuriser.
+    pub(crate) fn forward(&self, features: &Features) -> Result<Outputs> {
+        let n = features.len();
+        let [outcome, states, representation] = self.heads;
+        let mut outputs = Outputs {
+            outcome: Array2::zeros((n, outcome)),
+            states: Array2::zeros((n, states)),
+            representation: Array2::zeros((n, representation)),
+        };
+        self.run(features, 0..n, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// Scores of some rows, in their order; those with fewer than `least` populated fields stay as they are in `scores`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for features of another featuriser.
+    pub(crate) fn score(
+        &self,
+        features: &Features,
+        rows: Range<usize>,
+        least: usize,
+        scale: Option<&OutcomeScale>,
+        scores: &mut Scores,
+    ) -> Result<()> {
+        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, scale, scores);
+        self.run(features, rows, sink)
+    }
+
+    /// Width of what [`run`](Self::run) gives.
+    fn width(&self) -> usize {
+        self.layers.last().map_or(self.first.width(), Dense::outputs)
+    }
+
+    /// Multiplications and additions of the dense layers for one user, padding included.
+    pub(crate) fn flops(&self) -> usize {
+        self.dense().map(Dense::flops).sum()
+    }
+
+    /// Bytes of tables and weights.
+    pub(crate) fn bytes(&self) -> usize {
+        self.first.bytes() + self.dense().map(Dense::bytes).sum::<usize>()
+    }
+
+    fn dense(&self) -> impl Iterator<Item = &Dense> {
+        self.cross.iter().flatten().chain(&self.layers)
+    }
+}
+
+fn same_widths(widths: &[usize], features: &Features) -> Result<()> {
+    if features.widths() == widths {
+        return Ok(());
+    }
+    let (expected, found) = (format!("{widths:?}"), format!("{:?}", features.widths()));
+    Err(Error::shape("embedding rows per field", expected, found))
+}
+
+/// All heads as one layer: outcome, states, representation.
+fn heads(network: &Network) -> Layer {
+    let heads: Vec<&Layer> = network.heads().collect();
+    let inputs = network.shape().trunk_width();
+    let join = |parts: &[ndarray::ArrayView2<'_, f32>]| concatenate(Axis(1), parts).ok();
+    let weights: Vec<_> = heads.iter().map(|head| head.weight.view()).collect();
+    let bias = heads.iter().flat_map(|head| head.bias.iter().copied()).collect();
+    // Without a head there is nothing to join.
+    let weight = join(&weights).unwrap_or_else(|| Array2::zeros((inputs, 0)));
+    Layer { weight, bias }
+}
+
+/// The next multiple of [`LANES`], at least one.
+fn padded(width: usize) -> usize {
+    width.max(1).next_multiple_of(LANES)
+}
+
+/// A pass over some rows.
+struct Run<'a, K> {
+    plan: &'a Plan,
+    features: &'a Features,
+    rows: Range<usize>,
+    sink: K,
+}
+
+impl<K: Sink> WithSimd for Run<'_, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let plan = self.plan;
+        let widest = plan.dense().map(Dense::outputs).max().unwrap_or(0).max(plan.first.width());
+        let most = BLOCK.min(self.rows.len());
+        let mut x = vec![0.0; most * widest];
+        let mut next = vec![0.0; most * widest];
+        let mut crossed = vec![0.0; if plan.cross.is_some() { most * widest } else { 0 }];
+        let mut start = self.rows.start;
+        while start < self.rows.end {
+            let rows = start..(start + BLOCK).min(self.rows.end);
+            let n = rows.len();
+            let mut width = plan.first.width();
+            plan.first.run(simd, self.features.columns(), rows.clone(), plan.relu, &mut x[..n * width]);
+            if let Some(layers) = &plan.cross {
+                // Tables give x₀ and its first product side by side.
+                std::mem::swap(&mut x, &mut crossed);
+                width /= 2;
+                let pairs = crossed.chunks_exact(2 * width).take(n);
+                for (x, pair) in x.chunks_exact_mut(width).zip(pairs.clone()) {
+                    let (x0, y) = pair.split_at(width);
+                    for ((x, x0), y) in x.iter_mut().zip(x0).zip(y) {
+                        *x = x0 * y + x0;
+                    }
+                }
+                for layer in layers {
+                    layer.run(simd, &x[..n * width], &mut next[..n * width]);
+                    for ((x, y), pair) in
+                        x.chunks_exact_mut(width).zip(next.chunks_exact(width)).zip(pairs.clone())
+                    {
+                        for ((x, y), x0) in x.iter_mut().zip(y).zip(pair) {
+                            *x += y * x0;
+                        }
+                    }
+                }
+            }
+            for layer in &plan.layers {
+                layer.run(simd, &x[..n * width], &mut next[..n * layer.outputs()]);
+                std::mem::swap(&mut x, &mut next);
+                width = layer.outputs();
+            }
+            debug_assert_eq!(width, plan.width());
+            let place = start - self.rows.start;
+            self.sink.put(place..place + n, &x[..n * width], width);
+            start = rows.end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
