@@ -29,6 +29,9 @@ use crate::weights::Weights;
 /// Profiles whose features are held in memory at once.
 const BATCH: usize = 8192;
 
+/// Profiles that a thread takes at a time, if there are several.
+const PART: usize = 4 * BLOCK;
+
 /// A trained encoder that scores profiles.
 ///
 /// See the crate's front page for an example.
@@ -191,7 +194,7 @@ impl FrozenEncoder {
     /// [`Error::Shape`] for features of another featuriser.
     pub fn score_features(&self, features: &Features) -> Result<Scores> {
         let n = features.len();
-        let each = n.div_ceil(self.threads.count()).next_multiple_of(BLOCK);
+        let each = if self.threads.count() == 1 { n } else { PART };
         let parts: Vec<Range<usize>> = (0..n).step_by(each.max(1)).map(|at| at..(at + each).min(n)).collect();
         self.join(self.threads.map(&parts, |rows| self.score_part(features, rows.clone()))?)
     }

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// The calling thread, or a pool of several that is started once.
+/// The calling thread, with a pool of others that is started once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Threads(Option<Arc<ThreadPool>>);
 
@@ -20,7 +20,7 @@ impl Threads {
             return Ok(Self(None));
         }
         let pool =
-            ThreadPoolBuilder::new().num_threads(count.get()).build().map_err(|error| Error::Config {
+            ThreadPoolBuilder::new().num_threads(count.get() - 1).build().map_err(|error| Error::Config {
                 setting: "threads",
                 expected: "a number of threads that the system can start".into(),
                 found: format!("{count} ({error})"),
@@ -30,19 +30,40 @@ impl Threads {
 
     /// How many.
     pub(crate) fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.0.as_ref().map_or(1, |pool| pool.current_num_threads() + 1)
     }
 
-    /// What `run` makes of every item, in their order.
+    /// What `run` makes of every item, in their order. The calling thread begins at once; the others join it as they wake up, each
+    /// taking the next item.
     pub(crate) fn map<I: Sync, T: Send>(
         &self,
         items: &[I],
         run: impl Fn(&I) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        match &self.0 {
-            Some(pool) if items.len() > 1 => pool.install(|| items.par_iter().map(&run).collect()),
-            _ => items.iter().map(run).collect(),
+        let pool = match &self.0 {
+            Some(pool) if items.len() > 1 => pool,
+            _ => return items.iter().map(run).collect(),
+        };
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mine = std::iter::from_fn(|| {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                items.get(at).map(|item| run(item).map(|found| (at, found)))
+            });
+            mine.collect::<Result<Vec<(usize, T)>>>()
+        };
+        let mut others: Vec<Result<Vec<(usize, T)>>> = (1..self.count()).map(|_| Ok(vec![])).collect();
+        let mut found = pool.in_place_scope(|scope| {
+            for found in &mut others {
+                scope.spawn(|_| *found = work());
+            }
+            work()
+        })?;
+        for other in others {
+            found.append(&mut other?);
         }
+        found.sort_unstable_by_key(|(at, _)| *at);
+        Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 }
 

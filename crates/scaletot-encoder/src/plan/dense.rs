@@ -4,10 +4,14 @@
 //! while the inputs are gone through once; it starts from the bias and is rectified on its way out. The tile's size
 //! follows from the number of registers.
 
+use aligned_vec::AVec;
 use ndarray::{Array1, ArrayView2};
 use pulp::Simd;
 
-use super::LANES;
+use super::{LANES, aligned, zeros};
+
+/// Outputs of which each is a scalar product of its own rather than a place in a panel.
+const FEW: usize = 4;
 
 /// `x W + b`, rectified or not.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +19,10 @@ pub(super) struct Dense {
     /// Inputs and outputs, multiples of [`LANES`].
     inputs: usize,
     outputs: usize,
-    panels: Vec<f32>,
-    bias: Vec<f32>,
+    panels: AVec<f32>,
+    /// The weights of each output, where there are at most [`FEW`].
+    few: Vec<AVec<f32>>,
+    bias: AVec<f32>,
     relu: bool,
 }
 
@@ -24,13 +30,19 @@ impl Dense {
     /// Of a matrix `[inputs, outputs]`.
     pub(super) fn new(weight: ArrayView2<'_, f32>, bias: &Array1<f32>, relu: bool) -> Self {
         let (inputs, outputs) = (super::padded(weight.nrows()), super::padded(weight.ncols()));
-        let mut panels = vec![0.0; inputs * outputs];
+        let mut panels = zeros(inputs * outputs);
         for ((input, output), value) in weight.indexed_iter() {
             panels[(output / LANES * inputs + input) * LANES + output % LANES] = *value;
         }
+        let few = weight.columns().into_iter().filter(|_| bias.len() <= FEW).map(|column| {
+            let mut weights = column.to_vec();
+            weights.resize(inputs, 0.0);
+            aligned(&weights)
+        });
+        let few = few.collect();
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(outputs, 0.0);
-        Self { inputs, outputs, panels, bias: padded_bias, relu }
+        Self { inputs, outputs, panels, few, bias: aligned(&padded_bias), relu }
     }
 
     /// Outputs, padding included.
@@ -48,9 +60,16 @@ impl Dense {
         size_of_val(self.panels.as_slice())
     }
 
-    /// `[n, inputs]` to `[n, outputs]`.
+    /// `[n, inputs]` to `[n, outputs]`; padding outputs hold nothing of meaning.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+        match self.few.len() {
+            1 => return self.products::<S, 1>(simd, x, out),
+            2 => return self.products::<S, 2>(simd, x, out),
+            3 => return self.products::<S, 3>(simd, x, out),
+            4 => return self.products::<S, 4>(simd, x, out),
+            _ => {}
+        }
         let x = Inputs { values: x, width: self.inputs };
         let panels = self.outputs / LANES;
         match (S::F32_LANES, S::REGISTER_COUNT >= 32) {
@@ -73,6 +92,29 @@ impl Dense {
             (4, true) => (0..panels).for_each(|panel| self.panels_of::<S, 6, 1, 4>(simd, &x, panel, out)),
             (4, false) => (0..panels).for_each(|panel| self.panels_of::<S, 2, 1, 4>(simd, &x, panel, out)),
             _ => (0..panels).for_each(|panel| self.panels_of::<S, 1, 1, LANES>(simd, &x, panel, out)),
+        }
+    }
+
+    /// `O` outputs as scalar products, for all users.
+    #[inline(always)]
+    fn products<S: Simd, const O: usize>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+        let vectors = self.inputs / S::F32_LANES;
+        let mut weights: [&[S::f32s]; O] = [&[]; O];
+        for (weights, few) in weights.iter_mut().zip(&self.few) {
+            *weights = &S::as_simd_f32s(few).0[..vectors];
+        }
+        for (x, out) in x.chunks_exact(self.inputs).zip(out.chunks_exact_mut(self.outputs)) {
+            let x = &S::as_simd_f32s(x).0[..vectors];
+            let mut sums = [simd.splat_f32s(0.0); O];
+            for (at, x) in x.iter().enumerate() {
+                for (sum, weights) in sums.iter_mut().zip(&weights) {
+                    *sum = simd.mul_add_f32s(*x, weights[at], *sum);
+                }
+            }
+            for ((out, sum), bias) in out.iter_mut().zip(sums).zip(self.bias.iter()) {
+                let value = simd.reduce_sum_f32s(sum) + bias;
+                *out = if self.relu { value.max(0.0) } else { value };
+            }
         }
     }
 

@@ -7,17 +7,19 @@
 
 use std::ops::Range;
 
+use aligned_vec::AVec;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use pulp::bytemuck::{Zeroable, cast_slice};
 use pulp::{Arch, NullaryFnOnce, Scalar};
 
 use super::bytes::{Bytes, GROUP, OUTPUTS, SHORTS};
 use super::dense::Dense;
-use super::lookup::{bin, fold};
+use super::lookup::fold;
 use super::sink::{Scored, Sink};
-use super::{BLOCK, heads};
+use super::terms::{Layout, Terms};
+use super::{BLOCK, aligned, heads, zeros};
 use crate::error::{Error, Result};
-use crate::features::{Column, Features};
+use crate::features::Features;
 use crate::network::{Layer, Network};
 use crate::outcome::OutcomeScale;
 use crate::scores::Scores;
@@ -39,18 +41,13 @@ pub(crate) struct Int8 {
     widths: Vec<usize>,
     /// Units of the first layer, a multiple of [`SHORTS`].
     width: usize,
-    bias: Vec<i16>,
-    tables: Vec<Vec<i16>>,
+    bias: AVec<i16>,
+    /// The fields' tables behind one another, `[rows, width]`.
+    table: AVec<i16>,
+    layout: Layout,
     layer: Dense8,
     rest: Vec<Dense>,
     heads: [usize; 3],
-}
-
-/// The table of a field with its column.
-enum Source<'a> {
-    Index { rows: &'a [i16], codes: &'a [u32] },
-    Piecewise { rows: &'a [i16], positions: &'a [f32] },
-    Bag { rows: &'a [i16], offsets: &'a [usize], codes: &'a [u32] },
 }
 
 impl Int8 {
@@ -78,11 +75,13 @@ impl Int8 {
             let values = row.iter().zip(&scales.units).map(|(value, unit)| (value / unit).round() as i16);
             values.chain(std::iter::repeat(0)).take(width).collect::<Vec<i16>>()
         };
+        let table: Vec<i16> = tables.iter().flat_map(|table| table.outer_iter()).flat_map(round).collect();
         Ok(Self {
             widths: shape.widths.clone(),
             width,
-            bias: round(first.bias.mapv(f64::from).view()),
-            tables: tables.iter().map(|table| table.outer_iter().flat_map(round).collect()).collect(),
+            bias: aligned(&round(first.bias.mapv(f64::from).view())),
+            table: aligned(&table),
+            layout: Layout::new(tables.iter().map(|table| table.nrows()), numeric),
             layer: Dense8::new(next, &scales, width, relu),
             rest: layers
                 .iter()
@@ -124,65 +123,48 @@ impl Int8 {
 
     /// Bytes of tables and weights.
     pub(crate) fn bytes(&self) -> usize {
-        let tables = self.tables.iter().map(|table| size_of_val(table.as_slice())).sum::<usize>();
-        tables + self.layer.panels.len() + self.rest.iter().map(Dense::bytes).sum::<usize>()
+        size_of_val(self.table.as_slice())
+            + self.layer.panels.len()
+            + self.rest.iter().map(Dense::bytes).sum::<usize>()
     }
 
-    /// The first layer of a row, in steps.
+    /// The first layer of a user of the block, in steps.
     #[inline(always)]
-    fn lookup<B: Bytes>(&self, simd: B, sources: &[Source<'_>], row: usize, out: &mut [u8]) {
+    fn lookup<B: Bytes>(&self, simd: B, terms: &Terms, user: usize, out: &mut [u8]) {
         let lanes = size_of::<B::Shorts>() / size_of::<i16>();
         let mut at = 0;
         while at + AT_ONCE * lanes <= self.width {
-            self.sum::<B, AT_ONCE>(simd, sources, row, at, &mut out[at..at + AT_ONCE * lanes]);
+            self.sum::<B, AT_ONCE>(simd, terms, user, at, &mut out[at..at + AT_ONCE * lanes]);
             at += AT_ONCE * lanes;
         }
         while at < self.width {
-            self.sum::<B, 1>(simd, sources, row, at, &mut out[at..at + lanes]);
+            self.sum::<B, 1>(simd, terms, user, at, &mut out[at..at + lanes]);
             at += lanes;
         }
     }
 
-    /// `C` vectors of a row's first layer, from unit `start`.
+    /// `C` vectors of a user's first layer, from unit `start`.
     #[inline(always)]
     fn sum<B: Bytes, const C: usize>(
         &self,
         simd: B,
-        sources: &[Source<'_>],
-        row: usize,
+        terms: &Terms,
+        user: usize,
         start: usize,
         out: &mut [u8],
     ) {
         let mut sum = [B::Shorts::zeroed(); C];
         sum.copy_from_slice(shorts::<B>(&self.bias, start, C));
-        for source in sources {
-            match source {
-                Source::Index { rows, codes } => {
-                    let found = shorts::<B>(rows, codes[row] as usize * self.width + start, C);
-                    for (sum, found) in sum.iter_mut().zip(found) {
-                        *sum = simd.add(*sum, *found);
-                    }
-                }
-                Source::Piecewise { rows, positions } => {
-                    let (bin, share) = bin(positions[row], rows.len() / (2 * self.width));
-                    let place = 2 * bin * self.width + start;
-                    let (before, own) =
-                        (shorts::<B>(rows, place, C), shorts::<B>(rows, place + self.width, C));
-                    let share = q15(share);
-                    for ((sum, before), own) in sum.iter_mut().zip(before).zip(own) {
-                        *sum = simd.add(*sum, simd.add(*before, simd.share(*own, share)));
-                    }
-                }
-                Source::Bag { rows, offsets, codes } => {
-                    let set = &codes[offsets[row]..offsets[row + 1]];
-                    let weight = q15(1.0 / set.len().max(1) as f32);
-                    for &code in set {
-                        let found = shorts::<B>(rows, code as usize * self.width + start, C);
-                        for (sum, found) in sum.iter_mut().zip(found) {
-                            *sum = simd.add(*sum, simd.share(*found, weight));
-                        }
-                    }
-                }
+        for &row in terms.plain(user) {
+            let found = shorts::<B>(&self.table, row as usize * self.width + start, C);
+            for (sum, found) in sum.iter_mut().zip(found) {
+                *sum = simd.add(*sum, *found);
+            }
+        }
+        for &(row, weight) in terms.weighted(user) {
+            let found = shorts::<B>(&self.table, row as usize * self.width + start, C);
+            for (sum, found) in sum.iter_mut().zip(found) {
+                *sum = simd.add(*sum, simd.share(*found, q15(weight)));
             }
         }
         for sum in &mut sum {
@@ -257,17 +239,17 @@ struct Dense8 {
     inputs: usize,
     outputs: usize,
     /// `[panel][input / 4][output][4]`.
-    panels: Vec<i8>,
-    scale: Vec<f32>,
-    bias: Vec<f32>,
+    panels: AVec<i8>,
+    scale: AVec<f32>,
+    bias: AVec<f32>,
     relu: bool,
 }
 
 impl Dense8 {
     fn new(layer: &Layer, scales: &Scales, inputs: usize, relu: bool) -> Self {
         let outputs = super::padded(layer.bias.len());
-        let mut panels = vec![0; inputs * outputs];
-        let mut scale = vec![0.0; outputs];
+        let mut panels = zeros(inputs * outputs);
+        let mut scale = zeros(outputs);
         for (output, column) in layer.weight.axis_iter(Axis(1)).enumerate() {
             let weights: Vec<f64> = column
                 .iter()
@@ -285,7 +267,7 @@ impl Dense8 {
         }
         let mut bias = layer.bias.to_vec();
         bias.resize(outputs, 0.0);
-        Self { inputs, outputs, panels, scale, bias, relu }
+        Self { inputs, outputs, panels, scale, bias: aligned(&bias), relu }
     }
 
     /// `[n, inputs]` to `[n, outputs]`.
@@ -396,25 +378,16 @@ impl<K: Sink> Run<'_, K> {
         let plan = self.plan;
         let most = BLOCK.min(self.rows.len());
         let widest = plan.rest.iter().map(Dense::outputs).max().unwrap_or(0).max(plan.layer.outputs);
-        let mut steps = vec![0; most * plan.width];
-        let (mut x, mut next) = (vec![0.0; most * widest], vec![0.0; most * widest]);
+        let mut steps = zeros(most * plan.width);
+        let (mut x, mut next) = (zeros(most * widest), zeros(most * widest));
+        let mut terms = Terms::default();
         let mut start = self.rows.start;
         while start < self.rows.end {
             let rows = start..(start + BLOCK).min(self.rows.end);
             let n = rows.len();
-            let sources =
-                plan.tables.iter().zip(self.features.columns()).map(|(table, column)| match column {
-                    Column::Index(codes) => Source::Index { rows: table, codes: &codes[rows.clone()] },
-                    Column::Piecewise(positions) => {
-                        Source::Piecewise { rows: table, positions: &positions[rows.clone()] }
-                    }
-                    Column::Bag { offsets, indices } => {
-                        Source::Bag { rows: table, offsets: &offsets[rows.start..=rows.end], codes: indices }
-                    }
-                });
-            let sources: Vec<Source<'_>> = sources.collect();
-            for (row, out) in steps.chunks_exact_mut(plan.width).take(n).enumerate() {
-                plan.lookup(simd, &sources, row, out);
+            terms.fill(&plan.layout, self.features.columns(), rows.clone());
+            for (user, out) in steps.chunks_exact_mut(plan.width).take(n).enumerate() {
+                plan.lookup(simd, &terms, user, out);
             }
             let mut width = plan.layer.outputs;
             plan.layer.run(simd, &steps[..n * plan.width], &mut x[..n * width]);

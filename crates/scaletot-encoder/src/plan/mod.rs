@@ -16,9 +16,11 @@ mod int8;
 mod links;
 mod lookup;
 mod sink;
+mod terms;
 
 use std::ops::Range;
 
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 use ndarray::{Array1, Array2, Axis, Slice, concatenate};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -26,6 +28,7 @@ use self::dense::Dense;
 pub(crate) use self::int8::Int8;
 use self::lookup::{Lookup, fold};
 use self::sink::{Scored, Sink};
+use self::terms::Terms;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::network::{Layer, Network, Outputs};
@@ -57,7 +60,11 @@ impl Plan {
     /// Compiles a network. `numeric` says which fields are numbers in bins.
     pub(crate) fn new(network: &Network, numeric: &[bool]) -> Self {
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
-            Lookup::new(&fold(&network.shape().widths, numeric, network.embedding(), weight.view()), bias)
+            Lookup::new(
+                &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
+                numeric,
+                bias,
+            )
         };
         let shape = network.shape();
         let heads = heads(network);
@@ -175,6 +182,18 @@ fn heads(network: &Network) -> Layer {
     Layer { weight, bias }
 }
 
+/// So many zeros from the beginning of a cache line: a vector that lies across two is read twice.
+fn zeros<T: Clone + Default>(count: usize) -> AVec<T> {
+    let mut zeros = AVec::with_capacity(CACHELINE_ALIGN, count);
+    zeros.resize(count, T::default());
+    zeros
+}
+
+/// The same numbers from the beginning of a cache line.
+fn aligned<T: Clone>(values: &[T]) -> AVec<T> {
+    AVec::from_slice(CACHELINE_ALIGN, values)
+}
+
 /// The next multiple of [`LANES`], at least one.
 fn padded(width: usize) -> usize {
     width.max(1).next_multiple_of(LANES)
@@ -196,15 +215,17 @@ impl<K: Sink> WithSimd for Run<'_, K> {
         let plan = self.plan;
         let widest = plan.dense().map(Dense::outputs).max().unwrap_or(0).max(plan.first.width());
         let most = BLOCK.min(self.rows.len());
-        let mut x = vec![0.0; most * widest];
-        let mut next = vec![0.0; most * widest];
-        let mut crossed = vec![0.0; if plan.cross.is_some() { most * widest } else { 0 }];
+        let mut x = zeros(most * widest);
+        let mut next = zeros(most * widest);
+        let mut crossed = zeros(if plan.cross.is_some() { most * widest } else { 0 });
+        let mut terms = Terms::default();
         let mut start = self.rows.start;
         while start < self.rows.end {
             let rows = start..(start + BLOCK).min(self.rows.end);
             let n = rows.len();
             let mut width = plan.first.width();
-            plan.first.run(simd, self.features.columns(), rows.clone(), plan.relu, &mut x[..n * width]);
+            terms.fill(plan.first.layout(), self.features.columns(), rows.clone());
+            plan.first.run(simd, &terms, plan.relu, &mut x[..n * width]);
             if let Some(layers) = &plan.cross {
                 // Tables give x₀ and its first product side by side.
                 std::mem::swap(&mut x, &mut crossed);
