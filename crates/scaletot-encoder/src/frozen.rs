@@ -11,6 +11,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable};
 use crate::artifact::Artifact;
 use crate::canary::Canaries;
 use crate::config::EncoderConfig;
+use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::featuriser::Featuriser;
@@ -219,6 +220,17 @@ impl FrozenEncoder {
 
     fn blank(&self, n: usize) -> Scores {
         Scores::blank(n, &self.description.heads, self.description.config.rep_dim)
+    }
+
+    /// How far the named rows are from the training profiles, field by field: counting alone, cheap enough for every batch. Over several
+    /// batches, [merge](FieldHistogram::merge) their histograms and use [`Drift::between`] with [`histograms`](Self::histograms).
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a table of another schema, [`Error::Shape`] when there is no such row.
+    pub fn drift(&self, table: &ProfileTable, rows: &[usize]) -> Result<Drift> {
+        same_schema(&self.description.profile_schema, table.schema())?;
+        let incoming = FieldHistogram::of(&self.description.featuriser, table, rows)?;
+        Drift::between(&self.description.histograms, &incoming)
     }
 
     /// The heads' outputs before any link function, without abstention: for comparisons with the network in training.

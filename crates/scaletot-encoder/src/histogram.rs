@@ -46,6 +46,25 @@ impl FieldHistogram {
         Ok(histograms.collect())
     }
 
+    /// Adds the profiles of another batch, field by field.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for histograms of other fields or of other numbers of values.
+    pub fn merge(histograms: &mut [Self], others: &[Self]) -> Result<()> {
+        let shape = |h: &Self| (h.name.clone(), h.counts.len());
+        let (expected, found): (Vec<_>, Vec<_>) =
+            (histograms.iter().map(shape).collect(), others.iter().map(shape).collect());
+        if expected != found {
+            return Err(Error::shape("feature histograms", format!("{expected:?}"), format!("{found:?}")));
+        }
+        for (own, other) in histograms.iter_mut().zip(others) {
+            own.counts.iter_mut().zip(&other.counts).for_each(|(own, other)| *own += other);
+            own.missing += other.missing;
+            own.profiles += other.profiles;
+        }
+        Ok(())
+    }
+
     fn count(&mut self, encoding: &FieldEncoding, value: Option<Value<'_>>) {
         let mut hit = |bin: usize| {
             if let Some(count) = self.counts.get_mut(bin) {

@@ -77,6 +77,7 @@
 mod artifact;
 mod canary;
 mod config;
+mod drift;
 mod error;
 mod features;
 mod featuriser;
@@ -97,6 +98,7 @@ mod transfer;
 mod weights;
 
 pub use config::{DistillConfig, EncoderConfig};
+pub use drift::{Drift, FieldDrift};
 pub use error::{Error, Result};
 pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};

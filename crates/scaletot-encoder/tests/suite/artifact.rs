@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::common::{schema, world};
 use ndarray::Array2;
 use proptest::prelude::*;
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, Error, FrozenEncoder, Heads, Scores};
+use scaletot_encoder::{
+    ArtifactInfo, Drift, EncoderConfig, Error, FieldHistogram, FrozenEncoder, Heads, Scores,
+};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
 
 fn config(embed_dim: usize, hidden: Vec<usize>, cross_layers: usize) -> EncoderConfig {
@@ -229,6 +231,33 @@ fn profiles_with_too_few_fields_are_abstained_on() {
             }
         }
     }
+}
+
+#[test]
+fn incoming_profiles_are_compared_with_those_of_training() {
+    let (training, later) = (world(2_000, 1), world(700, 2));
+    let encoder = FrozenEncoder::with_random_weights(
+        &config(4, vec![8], 0),
+        &training.table,
+        &training.chain,
+        Heads::new(true, vec![], 0),
+        1,
+    )
+    .unwrap();
+    let rows: Vec<usize> = (0..700).collect();
+    let drift = encoder.drift(&later.table, &rows).unwrap();
+    assert_eq!((drift.profiles, drift.shifted(0.0).count()), (700, 0), "{drift:?}");
+    // Batches one by one are the whole.
+    let mut merged = FieldHistogram::of(encoder.featuriser(), &later.table, &rows[..300]).unwrap();
+    let rest = FieldHistogram::of(encoder.featuriser(), &later.table, &rows[300..]).unwrap();
+    FieldHistogram::merge(&mut merged, &rest).unwrap();
+    assert_eq!(Drift::between(encoder.histograms(), &merged).unwrap(), drift);
+    // Profiles that lost everything.
+    let mut blank = TableBuilder::new(schema());
+    (0..50).for_each(|id| blank.push_values(id, &[None; 5]).unwrap());
+    let drift = encoder.drift(&blank.finish(), &rows[..50]).unwrap();
+    assert_eq!(drift.shifted(0.25).count(), 5, "{drift:?}");
+    assert!(encoder.drift(&later.table, &[700]).is_err());
 }
 
 /// Every number is one, every posterior a distribution.
