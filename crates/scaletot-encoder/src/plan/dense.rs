@@ -19,8 +19,9 @@ pub(super) struct Dense {
     /// Inputs and outputs, multiples of [`LANES`].
     inputs: usize,
     outputs: usize,
+    /// `[panel][input][16]`, where there are more than [`FEW`].
     panels: AVec<f32>,
-    /// The weights of each output, where there are at most [`FEW`].
+    /// The weights of each output, where there are at most as many.
     few: Vec<AVec<f32>>,
     bias: AVec<f32>,
     relu: bool,
@@ -30,16 +31,19 @@ impl Dense {
     /// Of a matrix `[inputs, outputs]`.
     pub(super) fn new(weight: ArrayView2<'_, f32>, bias: &Array1<f32>, relu: bool) -> Self {
         let (inputs, outputs) = (super::padded(weight.nrows()), super::padded(weight.ncols()));
-        let mut panels = zeros(inputs * outputs);
-        for ((input, output), value) in weight.indexed_iter() {
-            panels[(output / LANES * inputs + input) * LANES + output % LANES] = *value;
+        let (mut panels, mut few) = (zeros(0), vec![]);
+        if bias.len() <= FEW {
+            for column in weight.columns() {
+                let mut weights = column.to_vec();
+                weights.resize(inputs, 0.0);
+                few.push(aligned(&weights));
+            }
+        } else {
+            panels.resize(inputs * outputs, 0.0);
+            for ((input, output), value) in weight.indexed_iter() {
+                panels[(output / LANES * inputs + input) * LANES + output % LANES] = *value;
+            }
         }
-        let few = weight.columns().into_iter().filter(|_| bias.len() <= FEW).map(|column| {
-            let mut weights = column.to_vec();
-            weights.resize(inputs, 0.0);
-            aligned(&weights)
-        });
-        let few = few.collect();
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(outputs, 0.0);
         Self { inputs, outputs, panels, few, bias: aligned(&padded_bias), relu }
@@ -52,15 +56,15 @@ impl Dense {
 
     /// Multiplications and additions for a user, padding included.
     pub(super) fn flops(&self) -> usize {
-        2 * self.inputs * self.outputs
+        2 * self.inputs * if self.few.is_empty() { self.outputs } else { self.few.len() }
     }
 
     /// Bytes of the weights.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.panels.as_slice())
+        size_of_val(self.panels.as_slice()) + size_of::<f32>() * self.inputs * self.few.len()
     }
 
-    /// `[n, inputs]` to `[n, outputs]`; padding outputs hold nothing of meaning.
+    /// `[n, inputs]` to `[n, outputs]`; padding outputs are 0.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
         match self.few.len() {
@@ -68,10 +72,11 @@ impl Dense {
             2 => return self.products::<S, 2>(simd, x, out),
             3 => return self.products::<S, 3>(simd, x, out),
             4 => return self.products::<S, 4>(simd, x, out),
+            // Many, or none at all.
             _ => {}
         }
         let x = Inputs { values: x, width: self.inputs };
-        let panels = self.outputs / LANES;
+        let panels = self.panels.len() / (self.inputs * LANES);
         match (S::F32_LANES, S::REGISTER_COUNT >= 32) {
             // Vectors of sixteen: four panels are four vectors.
             (16, _) => {
@@ -111,6 +116,8 @@ impl Dense {
                     *sum = simd.mul_add_f32s(*x, weights[at], *sum);
                 }
             }
+            // What a layer after this one multiplies by 0 must be a number.
+            out.fill(0.0);
             for ((out, sum), bias) in out.iter_mut().zip(sums).zip(self.bias.iter()) {
                 let value = simd.reduce_sum_f32s(sum) + bias;
                 *out = if self.relu { value.max(0.0) } else { value };
