@@ -18,7 +18,7 @@ pub(super) trait Bytes: Simd {
     /// [`OUTPUTS`] 32-bit numbers.
     type Sums: Copy;
 
-    /// `a + b`, of which the caller knows that it fits.
+    /// `a + b`, at the ends of the range where it does not fit.
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts;
 
     /// `a · share / 2¹⁵`, rounded.
@@ -51,7 +51,7 @@ impl Bytes for Scalar {
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
         let mut sum = a;
-        sum.iter_mut().zip(b).for_each(|(a, b)| *a = a.wrapping_add(b));
+        sum.iter_mut().zip(b).for_each(|(a, b)| *a = a.saturating_add(b));
         sum
     }
 
@@ -90,7 +90,7 @@ impl Bytes for Scalar {
 
     #[inline(always)]
     fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
-        a.map(|a| ((a + (1 << (parts - 1))) >> parts).clamp(0, most))
+        a.map(|a| (a.saturating_add(1 << (parts - 1)) >> parts).clamp(0, most))
     }
 }
 
@@ -101,7 +101,7 @@ impl Bytes for pulp::x86::V4 {
 
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
-        cast(self.avx512bw._mm512_add_epi16(cast(a), cast(b)))
+        cast(self.avx512bw._mm512_adds_epi16(cast(a), cast(b)))
     }
 
     #[inline(always)]
@@ -141,7 +141,7 @@ impl Bytes for pulp::x86::V4 {
         let half = cast([1_i16 << (parts - 1); SHORTS]);
         let steps = self
             .avx512bw
-            ._mm512_sra_epi16(self.avx512bw._mm512_add_epi16(cast(a), half), cast([u64::from(parts), 0]));
+            ._mm512_sra_epi16(self.avx512bw._mm512_adds_epi16(cast(a), half), cast([u64::from(parts), 0]));
         let low = self.avx512bw._mm512_max_epi16(steps, cast([0_i16; SHORTS]));
         cast(self.avx512bw._mm512_min_epi16(low, cast([most; SHORTS])))
     }
@@ -154,7 +154,7 @@ impl Bytes for pulp::x86::V3 {
 
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
-        cast(self.avx2._mm256_add_epi16(cast(a), cast(b)))
+        cast(self.avx2._mm256_adds_epi16(cast(a), cast(b)))
     }
 
     #[inline(always)]
@@ -203,7 +203,7 @@ impl Bytes for pulp::x86::V3 {
         let half = cast([1_i16 << (parts - 1); 16]);
         let steps = self
             .avx2
-            ._mm256_sra_epi16(self.avx2._mm256_add_epi16(cast(a), half), cast([u64::from(parts), 0]));
+            ._mm256_sra_epi16(self.avx2._mm256_adds_epi16(cast(a), half), cast([u64::from(parts), 0]));
         let low = self.avx2._mm256_max_epi16(steps, cast([0_i16; 16]));
         cast(self.avx2._mm256_min_epi16(low, cast([most; 16])))
     }
