@@ -106,33 +106,35 @@ impl Drift {
 }
 
 fn field(before: &FieldHistogram, now: &FieldHistogram) -> FieldDrift {
-    let cells = |h: &FieldHistogram| h.counts.iter().copied().chain([h.missing]).collect::<Vec<u64>>();
+    let cells = |h: &FieldHistogram| {
+        h.counts
+            .iter()
+            .copied()
+            .chain([h.missing, h.uncounted])
+            .map(|count| count as f64)
+            .collect::<Vec<f64>>()
+    };
     let (a, b) = (cells(before), cells(now));
-    let (n, m) = (a.iter().sum::<u64>() as f64, b.iter().sum::<u64>() as f64);
+    let (all_a, all_b) = (a.iter().sum::<f64>(), b.iter().sum::<f64>());
     // A value that neither has says nothing. Half a profile is added to each of the others, so that one that is new has a finite index.
-    let seen: Vec<(f64, f64)> = a
-        .iter()
-        .zip(&b)
-        .filter(|(a, b)| **a + **b > 0)
-        .map(|(a, b)| (*a as f64 + 0.5, *b as f64 + 0.5))
-        .collect();
+    let seen: Vec<(f64, f64)> =
+        a.iter().zip(&b).filter(|(a, b)| **a + **b > 0.0).map(|(a, b)| (a + 0.5, b + 0.5)).collect();
     let half = 0.5 * seen.len() as f64;
-    let psi: f64 = if n == 0.0 || m == 0.0 {
-        0.0
-    } else {
-        seen.iter().map(|(a, b)| (a / (n + half), b / (m + half))).map(|(p, q)| (q - p) * (q / p).ln()).sum()
-    };
+    let empty = before.profiles == 0 || now.profiles == 0;
+    let psi: f64 = seen
+        .iter()
+        .map(|(a, b)| (a / (all_a + half), b / (all_b + half)))
+        .map(|(p, q)| (q - p) * (q / p).ln())
+        .sum();
     let freedom = seen.len().saturating_sub(1) as f64;
-    let chance = if n == 0.0 || m == 0.0 {
-        0.0
-    } else {
-        (freedom + DEVIATIONS * (2.0 * freedom).sqrt()) * (1.0 / n + 1.0 / m)
-    };
+    // In profiles, not in values: those of one set are not independent.
+    let chance = (freedom + DEVIATIONS * (2.0 * freedom).sqrt())
+        * (1.0 / before.profiles as f64 + 1.0 / now.profiles as f64);
     let share = |h: &FieldHistogram| if h.profiles == 0 { 0.0 } else { h.missing as f64 / h.profiles as f64 };
     FieldDrift {
         name: before.name.clone(),
-        psi: psi.max(0.0),
-        chance,
+        psi: if empty { 0.0 } else { psi.max(0.0) },
+        chance: if empty { 0.0 } else { chance },
         missing_before: share(before),
         missing: share(now),
     }
@@ -147,7 +149,7 @@ mod tests {
 
     fn histogram(counts: &[u64], missing: u64) -> FieldHistogram {
         let profiles = counts.iter().sum::<u64>() + missing;
-        FieldHistogram { name: "age".into(), counts: counts.to_vec(), missing, profiles }
+        FieldHistogram { name: "age".into(), counts: counts.to_vec(), missing, uncounted: 0, profiles }
     }
 
     fn psi(a: &FieldHistogram, b: &FieldHistogram) -> f64 {
@@ -200,6 +202,14 @@ mod tests {
         let field = drift.shifted(0.25).next().unwrap();
         assert!(field.missing == 1.0 && field.psi > 1.0, "{field:?}");
         assert_eq!(drift.largest(), Some(field));
+    }
+
+    #[test]
+    fn values_where_training_had_none_are_found() {
+        let mut now = histogram(&[], 2);
+        (now.uncounted, now.profiles) = (98, 100);
+        let drift = Drift::between(&[histogram(&[], 100)], &[now]).unwrap();
+        assert_eq!(drift.shifted(0.25).count(), 1, "{drift:?}");
     }
 
     #[test]

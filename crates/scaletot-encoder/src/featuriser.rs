@@ -309,7 +309,9 @@ fn position(x: f64, edges: &[f64]) -> f32 {
         _ => {
             let bin = edges.partition_point(|edge| *edge <= x) - 1;
             // The share is below 1, but its sum with the bin may round up to the next bin's beginning, which is the same.
-            bin as f32 + ((x - edges[bin]) / (edges[bin + 1] - edges[bin])) as f32
+            // Halved, since the difference of the two largest numbers is none.
+            let (low, high) = (edges[bin] / 2.0, edges[bin + 1] / 2.0);
+            bin as f32 + ((x / 2.0 - low) / (high - low)) as f32
         }
     }
 }
@@ -367,6 +369,13 @@ mod tests {
         assert_eq!(encode(25.0, &quantiles), [1.0, 0.5]);
         assert_eq!(encode(1e9, &quantiles), [1.0, 1.0]);
         assert_eq!(encode(-3.0, &quantiles), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_largest_numbers_have_a_position() {
+        let edges = [-1.5e308, 1.5e308];
+        assert!((position(1e308, &edges) - 2.5 / 3.0).abs() < 1e-6);
+        assert_eq!((position(-1.7e308, &edges), position(1.7e308, &edges)), (0.0, 1.0));
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     Full,
-    /// Tables of 16-bit integers, then a layer of 8-bit integers; deeper layers, if there are any, and heads in 32-bit floats. Scales follow
-    /// from the weights alone, and no profile leaves their range. Faster and smaller; how far scores move depends on the network and
-    /// is to be measured on one's own profiles.
+    /// Tables of 16-bit integers, the layer after them (the heads, if there is one hidden layer) in 8-bit integers, further layers in 32-bit
+    /// floats. Scales follow from the weights alone, and no profile leaves their range. Faster; how far scores move depends on the network and
+    /// is to be measured on one's own profiles. A set of more than some 60 values loses precision, since each is rounded.
     Int8,
 }
 
@@ -65,7 +65,8 @@ pub enum Precision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Footprint {
-    /// Bytes of lookup tables and weights in memory.
+    /// Bytes of lookup tables and weights that scoring reads. The encoder holds the network as it was trained besides, and with
+    /// [`Precision::Int8`] the plan in 32-bit floats.
     pub bytes: usize,
     /// Multiplications and additions of a user's dense layers, padding included; lookups and link functions come on top.
     pub flops: usize,
@@ -76,7 +77,7 @@ impl FrozenEncoder {
         description.check()?;
         let network = Network::new(description.shape(), weights)?;
         let Description { profile_schema, featuriser, histograms, .. } = &description;
-        let plan = Plan::new(&network, &featuriser.numeric());
+        let plan = Plan::new(&network, &featuriser.numeric())?;
         let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
         Ok(Self {
             description,
@@ -133,7 +134,7 @@ impl FrozenEncoder {
         let Artifact { description, info, weights, canaries } = Artifact::read(directory.as_ref())?;
         same_schema(&description.profile_schema, schema)?;
         let network = Network::new(description.shape(), &weights)?;
-        let plan = Plan::new(&network, &description.featuriser.numeric());
+        let plan = Plan::new(&network, &description.featuriser.numeric())?;
         let encoder =
             Self { description, info, network, plan, int8: None, canaries, threads: Threads::default() };
         encoder.check_canaries()?;
@@ -189,10 +190,11 @@ impl FrozenEncoder {
         })?)
     }
 
-    /// Scores features that were made before, each thread a part of them.
+    /// Scores features that were made before by this encoder's [`featuriser`](Self::featuriser), each thread a part of them. Those of another
+    /// featuriser with as many rows per field cannot be told from them.
     ///
     /// # Errors
-    /// [`Error::Shape`] for features of another featuriser.
+    /// [`Error::Shape`] for features with other rows per field.
     pub fn score_features(&self, features: &Features) -> Result<Scores> {
         let n = features.len();
         let each = if self.threads.count() == 1 { n } else { PART };

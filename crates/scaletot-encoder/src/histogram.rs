@@ -17,6 +17,9 @@ pub struct FieldHistogram {
     pub counts: Vec<u64>,
     /// Profiles whose field is missing.
     pub missing: u64,
+    /// Profiles whose field is there without a value to count: an empty set, or a number where training had none.
+    #[serde(default)]
+    pub uncounted: u64,
     /// Profiles in all.
     pub profiles: u64,
 }
@@ -36,6 +39,7 @@ impl FieldHistogram {
                 name: encoder.name.clone(),
                 counts: vec![0; bins],
                 missing: 0,
+                uncounted: 0,
                 profiles: rows.len() as u64,
             };
             for &row in rows {
@@ -58,9 +62,13 @@ impl FieldHistogram {
             return Err(Error::shape("feature histograms", format!("{expected:?}"), format!("{found:?}")));
         }
         for (own, other) in histograms.iter_mut().zip(others) {
-            own.counts.iter_mut().zip(&other.counts).for_each(|(own, other)| *own += other);
-            own.missing += other.missing;
-            own.profiles += other.profiles;
+            own.counts
+                .iter_mut()
+                .zip(&other.counts)
+                .for_each(|(own, other)| *own = own.saturating_add(*other));
+            own.missing = own.missing.saturating_add(other.missing);
+            own.uncounted = own.uncounted.saturating_add(other.uncounted);
+            own.profiles = own.profiles.saturating_add(other.profiles);
         }
         Ok(())
     }
@@ -75,11 +83,12 @@ impl FieldHistogram {
             (None, _) => self.missing += 1,
             (Some(Value::Code(code)), _) => hit(code as usize),
             (Some(Value::Flag(flag)), _) => hit(usize::from(flag)),
+            (Some(Value::Codes([])), _) => self.uncounted += 1,
             (Some(Value::Codes(codes)), _) => codes.iter().for_each(|&code| hit(code as usize)),
             (Some(Value::Number(x)), FieldEncoding::Piecewise { quantiles: Some(quantiles) }) => {
                 hit(quantiles.bin(x));
             }
-            (Some(Value::Number(_)), _) => {}
+            (Some(Value::Number(_)), _) => self.uncounted += 1,
         }
     }
 
@@ -89,10 +98,22 @@ impl FieldHistogram {
             featuriser.fields().iter().map(|f| (f.name.as_str(), bins(&f.encoding))).collect();
         let found: Vec<(&str, usize)> =
             histograms.iter().map(|h| (h.name.as_str(), h.counts.len())).collect();
-        if expected == found {
-            return Ok(());
+        if expected != found {
+            return Err(Error::shape("feature histograms", format!("{expected:?}"), format!("{found:?}")));
         }
-        Err(Error::shape("feature histograms", format!("{expected:?}"), format!("{found:?}")))
+        // Of what was counted nothing can be more than the profiles, and these are few enough for exact arithmetic.
+        let countable = |h: &Self| {
+            let most = h.counts.iter().copied().fold(h.missing.max(h.uncounted), u64::max);
+            most <= h.profiles && h.profiles <= 1 << 53
+        };
+        match histograms.iter().find(|h| !countable(h)) {
+            Some(h) => Err(Error::shape(
+                format!("counts of `{}`", h.name),
+                "at most as many as profiles",
+                h.profiles,
+            )),
+            None => Ok(()),
+        }
     }
 }
 

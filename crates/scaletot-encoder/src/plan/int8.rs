@@ -3,7 +3,7 @@
 //! A hidden unit of the first layer lies between 0 and what its bias and the largest row of every field add up to, whatever the profile is. Its
 //! activation is that range in 127 steps, so that no profile is ever cut off and no sample is needed to choose a scale. Its tables are finer,
 //! in 64ths of such a step, as far as no sum can leave 16 bits. The weights of the next layer take up the activations' scales and are
-//! rounded to 8 bits, one scale per output; sums are exact. What follows, heads included, is computed in 32-bit floats.
+//! rounded to 8 bits, one scale per output; sums are exact. What follows is computed in 32-bit floats.
 
 use std::ops::Range;
 
@@ -28,6 +28,8 @@ use crate::scores::Scores;
 const STEPS: f64 = 127.0;
 /// Parts of a step that tables are stored in, as a power of 2.
 const PARTS: u32 = 6;
+/// Units of a first layer, so that sums of products of two numbers to 127 stay in 32 bits.
+const MOST_UNITS: usize = 1 << 16;
 /// Vectors of a row that are summed at a time.
 const AT_ONCE: usize = 4;
 /// Users of a tile.
@@ -58,12 +60,11 @@ impl Int8 {
     pub(crate) fn new(network: &Network, numeric: &[bool]) -> Result<Self> {
         let shape = network.shape();
         let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
-            return Err(Error::Config {
-                setting: "precision",
-                expected: "32-bit floats for a network with cross layers or without hidden layers".into(),
-                found: "8-bit integers".into(),
-            });
+            return Err(refused("cross layers or without hidden layers"));
         };
+        if first.bias.len() > MOST_UNITS {
+            return Err(refused("more than 65536 units in its first layer"));
+        }
         let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
         let scales = Scales::new(&tables, numeric, &first.bias);
         let heads = heads(network);
@@ -174,6 +175,14 @@ impl Int8 {
         for (out, step) in out.iter_mut().zip(cast_slice::<B::Shorts, i16>(&sum)) {
             *out = *step as u8;
         }
+    }
+}
+
+fn refused(network: &str) -> Error {
+    Error::Config {
+        setting: "precision",
+        expected: format!("32-bit floats for a network with {network}"),
+        found: "8-bit integers".into(),
     }
 }
 

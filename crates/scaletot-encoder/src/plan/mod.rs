@@ -58,7 +58,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Compiles a network. `numeric` says which fields are numbers in bins.
-    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a network whose folded tables would not fit into memory.
+    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Result<Self> {
+        affordable(network)?;
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
             Lookup::new(
                 &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
@@ -80,24 +84,24 @@ impl Plan {
             let mut bias = Array1::zeros(padded + width);
             bias.slice_axis_mut(Axis(0), Slice::from(padded..)).assign(&first.bias);
             let others = others.iter().map(|layer| Dense::new(layer.weight.view(), &layer.bias, false));
-            return Self {
+            return Ok(Self {
                 widths,
                 first: fold(&weight, &bias),
                 relu: false,
                 cross: Some(others.collect()),
                 layers: layers.iter().map(pack).collect(),
                 heads: shape.served(),
-            };
+            });
         }
         let (first, relu) = layers.remove(0);
-        Self {
+        Ok(Self {
             widths,
             first: fold(&first.weight.mapv(f64::from), &first.bias),
             relu,
             cross: None,
             layers: layers.iter().map(pack).collect(),
             heads: shape.served(),
-        }
+        })
     }
 
     /// Gives what all heads say of some rows to `sink`, block by block.
@@ -160,6 +164,27 @@ impl Plan {
     fn dense(&self) -> impl Iterator<Item = &Dense> {
         self.cross.iter().flatten().chain(&self.layers)
     }
+}
+
+/// Numbers that folded tables may hold, 1 GiB of them.
+const MOST: usize = 1 << 28;
+
+/// Whether the folded tables of a network can be held: what was read from a file may ask for any size.
+fn affordable(network: &Network) -> Result<()> {
+    let shape = network.shape();
+    let rows: usize = shape.widths.iter().map(|rows| 2 * (rows + 1)).sum();
+    let width = match shape.cross_layers {
+        0 => shape.hidden.first().copied().unwrap_or_else(|| shape.served().iter().sum()),
+        _ => 2 * shape.embedded(),
+    };
+    if rows.saturating_mul(padded(width)) <= MOST {
+        return Ok(());
+    }
+    Err(Error::Config {
+        setting: "hidden",
+        expected: format!("a first layer whose tables hold at most {MOST} numbers"),
+        found: format!("{rows} rows of {width}"),
+    })
 }
 
 fn same_widths(widths: &[usize], features: &Features) -> Result<()> {
