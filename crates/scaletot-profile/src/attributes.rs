@@ -19,6 +19,17 @@ impl Values {
             Self::Flag(values) => values.len(),
         }
     }
+
+    /// Appends values of the same type; of another they would be a bug of this crate and are left out.
+    #[cfg(feature = "parquet")]
+    fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Number(values), Self::Number(more)) => values.extend(more),
+            (Self::Text(values), Self::Text(more)) => values.extend(more),
+            (Self::Flag(values), Self::Flag(more)) => values.extend(more),
+            _ => {}
+        }
+    }
 }
 
 /// Named columns that are not part of the profile, row by row beside a table: what came of a user (outcome), which group
@@ -131,6 +142,12 @@ impl Attributes {
 
     fn get(&self, name: &str) -> Option<&Values> {
         self.columns.iter().find(|(other, _)| other == name).map(|(_, values)| values)
+    }
+
+    /// Appends the rows of attributes with the same columns.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn append(&mut self, other: Self) {
+        self.columns.iter_mut().zip(other.columns).for_each(|((_, values), (_, more))| values.append(more));
     }
 
     pub(crate) fn insert(&mut self, name: String, values: Values) -> Result<()> {

@@ -132,6 +132,16 @@ impl TableBuilder {
     }
 
     /// Where the next row stands.
+    /// Appends the users of a table of the same schema.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn append(&mut self, table: ProfileTable) -> Result<()> {
+        for id in table.ids.iter() {
+            self.push_id(id)?;
+        }
+        self.columns.iter_mut().zip(table.columns).for_each(|(column, more)| column.append(more));
+        Ok(())
+    }
+
     pub(crate) fn place(&self) -> Place {
         Place { file: self.file.clone(), row: self.len() + 1, line: self.line }
     }
@@ -153,6 +163,14 @@ impl TableBuilder {
                 Err(mismatch) => return Err(self.mismatch(field.name(), mismatch)),
             }
         }
+        self.push_id(id)?;
+        for (column, cell) in self.columns.iter_mut().zip(self.row.drain(..)) {
+            column.push(cell);
+        }
+        Ok(())
+    }
+
+    fn push_id(&mut self, id: UserId) -> Result<()> {
         let column = || self.schema.id_column().to_owned();
         if matches!(&id, UserId::Text(text) if text.trim().is_empty()) {
             return Err(Error::EmptyId { place: self.place(), column: column() });
@@ -161,9 +179,6 @@ impl TableBuilder {
             return Err(Error::DuplicateId { place: self.place(), column: column(), id, first: first + 1 });
         }
         self.ids.push(id);
-        for (column, cell) in self.columns.iter_mut().zip(self.row.drain(..)) {
-            column.push(cell);
-        }
         Ok(())
     }
 }

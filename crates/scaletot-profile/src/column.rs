@@ -5,7 +5,7 @@ use crate::field::FieldKind;
 use crate::table::Value;
 
 /// Stands for a missing code; domains are too small to use it.
-const NO_CODE: u32 = u32::MAX;
+pub(crate) const NO_CODE: u32 = u32::MAX;
 
 /// The values of one field for all rows.
 #[derive(Debug, Clone)]
@@ -48,6 +48,22 @@ impl Column {
                 codes.extend(list.unwrap_or_default());
                 ends.push(codes.len());
             }
+        }
+    }
+
+    /// Appends the values of another column of the same field; of another kind they would be a bug of this crate and are left out.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Codes(column), Self::Codes(more)) => column.extend(more),
+            (Self::Numbers(column), Self::Numbers(more)) => column.extend(more),
+            (Self::Flags(column), Self::Flags(more)) => column.extend(more),
+            (Self::Lists { codes, ends, present }, Self::Lists { codes: more, ends: to, present: known }) => {
+                ends.extend(to.iter().map(|end| codes.len() + end));
+                codes.extend(more);
+                present.extend(known);
+            }
+            _ => {}
         }
     }
 

@@ -82,17 +82,17 @@ pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPo
 pub use hash::{ProfileKey, SchemaHash};
 pub use id::{UserId, UserIds};
 pub use io::{Loaded, ReadOptions, read, write};
+#[cfg(feature = "parquet")]
+pub use io::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 #[cfg(feature = "csv")]
 pub use io::{read_csv, read_csv_from, write_csv};
-#[cfg(feature = "parquet")]
-pub use io::{read_parquet, write_parquet};
 pub use place::Place;
 pub use progress::Progress;
 pub use quantiles::Quantiles;
 pub use schema::ProfileSchema;
 pub use segments::Segments;
 pub use spec::{FieldSpec, SchemaBuilder};
-pub use table::{ProfileTable, Value};
+pub use table::{FieldValues, ProfileTable, Value};
 pub use verbaliser::Verbaliser;
 
 /// The README's example must compile.

@@ -59,6 +59,27 @@ impl PartialEq for ProfileTable {
     }
 }
 
+/// The values of one field for all rows, as they are stored: for work on whole columns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum FieldValues<'a> {
+    /// Codes of a categorical or ordinal field, [`u32::MAX`] where missing.
+    Codes(&'a [u32]),
+    /// Finite numbers, NaN where missing.
+    Numbers(&'a [f64]),
+    /// Flags, `None` where missing.
+    Flags(&'a [Option<bool>]),
+    /// Sets of codes of a multi-valued field, increasing; that of row `i` is `codes[ends[i - 1]..ends[i]]`, from 0 for the first row.
+    Sets {
+        /// The sets, one after the other.
+        codes: &'a [u32],
+        /// Where each row's set ends.
+        ends: &'a [usize],
+        /// Whether the row has a set at all, be it empty.
+        present: &'a [bool],
+    },
+}
+
 impl ProfileTable {
     /// The schema that every profile fits.
     #[must_use]
@@ -100,6 +121,17 @@ impl ProfileTable {
     #[must_use]
     pub fn value(&self, row: usize, field: usize) -> Option<Value<'_>> {
         self.columns[field].value(row)
+    }
+
+    /// The values of a field for all rows; `None` if there is no such field.
+    #[must_use]
+    pub fn column(&self, field: usize) -> Option<FieldValues<'_>> {
+        Some(match self.columns.get(field)? {
+            Column::Codes(codes) => FieldValues::Codes(codes),
+            Column::Numbers(numbers) => FieldValues::Numbers(numbers),
+            Column::Flags(flags) => FieldValues::Flags(flags),
+            Column::Lists { codes, ends, present } => FieldValues::Sets { codes, ends, present },
+        })
     }
 
     /// How many fields of the user in `row` are not missing.

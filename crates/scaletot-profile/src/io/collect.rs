@@ -1,15 +1,13 @@
-//! What the readers of all formats share: which columns are wanted, and rows into tables.
+//! What the readers of all formats share: which columns are wanted, and what ids and further columns are made of.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use super::Loaded;
 use super::options::{ReadOptions, Wanted};
-use crate::attributes::{Attributes, Values};
-use crate::builder::TableBuilder;
-use crate::cell::{self, Mismatch, Raw};
+use crate::attributes::Values;
+use crate::cell::{Mismatch, Raw};
 use crate::error::{Error, Result};
 use crate::id::{UserId, canonical_int};
+use crate::place::Place;
 use crate::schema::ProfileSchema;
 
 /// The positions of the wanted columns in a file.
@@ -76,86 +74,43 @@ pub(super) fn check_unique(path: &Path, names: &[&str]) -> Result<()> {
     }
 }
 
-/// Rows on their way into a table and its attributes.
-pub(super) struct Collector<'a> {
-    builder: TableBuilder,
-    options: &'a ReadOptions,
-    attributes: Vec<Values>,
-    /// Whether a text id that is the plain form of an integer is one.
-    parse_ids: bool,
-}
-
-impl<'a> Collector<'a> {
-    pub(super) fn new(
-        path: &Path,
-        schema: &ProfileSchema,
-        options: &'a ReadOptions,
-        parse_ids: bool,
-    ) -> Self {
-        let mut builder = TableBuilder::new(schema.clone());
-        builder.set_file(Arc::from(path));
-        let empty = |(_, wanted): &(String, Wanted)| match wanted {
-            Wanted::Number => Values::Number(Vec::new()),
-            Wanted::Text => Values::Text(Vec::new()),
-            Wanted::Flag => Values::Flag(Vec::new()),
-        };
-        Self { builder, attributes: options.wanted.iter().map(empty).collect(), options, parse_ids }
-    }
-
-    /// Where the next row stands.
-    pub(super) fn place(&self) -> crate::Place {
-        self.builder.place()
-    }
-
-    /// The next row begins on that line.
-    #[cfg(feature = "csv")]
-    pub(super) fn set_line(&mut self, line: u64) {
-        self.builder.set_line(std::num::NonZeroU64::new(line));
-    }
-
-    /// Takes the next row; `field` and `attribute` give its cells. Without an id it gets its number.
-    pub(super) fn push<'r>(
-        &mut self,
-        id: Option<Raw<'_>>,
-        field: impl Fn(usize) -> Raw<'r>,
-        attribute: impl Fn(usize) -> Raw<'r>,
-    ) -> Result<()> {
-        let id = self.id(id.unwrap_or(Raw::Int(self.builder.len() as i128 + 1)))?;
-        // Before the row is in the table, whose length the place is taken from.
-        for index in 0..self.attributes.len() {
-            let (name, _) = &self.options.wanted[index];
-            push_value(&mut self.attributes[index], attribute(index), &self.options.missing)
-                .map_err(|mismatch| self.builder.mismatch(name, mismatch))?;
-        }
-        self.builder.push_with(id, |index, spec| cell::read(spec, field(index)))
-    }
-
-    pub(super) fn finish(self) -> Result<Loaded> {
-        let mut attributes = Attributes::new();
-        for ((name, _), values) in self.options.wanted.iter().zip(self.attributes) {
-            attributes.insert(name.clone(), values)?;
-        }
-        Ok(Loaded { profiles: self.builder.finish(), attributes })
-    }
-
-    fn id(&self, raw: Raw<'_>) -> Result<UserId> {
-        let column = self.builder.schema().id_column();
-        match raw {
-            Raw::Text(text) if self.parse_ids => {
-                Ok(canonical_int(text).map_or_else(|| UserId::Text(text.to_owned()), UserId::Int))
-            }
-            Raw::Text(text) => Ok(UserId::Text(text.to_owned())),
-            Raw::Int(int) => i64::try_from(int).map(UserId::Int).map_err(|_| {
-                let expected = "a user id within signed 64 bits (larger ones can be stored as text)";
-                self.builder.mismatch(column, Mismatch::new(expected, int.to_string()))
-            }),
-            Raw::Null => Err(Error::EmptyId { place: self.place(), column: column.to_owned() }),
-            other => Err(self.builder.mismatch(column, other.mismatch("a user id, an integer or a text"))),
-        }
+/// No values yet.
+pub(super) fn empty(wanted: Wanted) -> Values {
+    match wanted {
+        Wanted::Number => Values::Number(Vec::new()),
+        Wanted::Text => Values::Text(Vec::new()),
+        Wanted::Flag => Values::Flag(Vec::new()),
     }
 }
 
-fn push_value(values: &mut Values, raw: Raw<'_>, missing: &[String]) -> Result<(), Mismatch> {
+/// The id in a cell of the id column `column`; `parse` says whether a text that is the plain form of an integer is one.
+pub(super) fn user_id(
+    raw: Raw<'_>,
+    parse: bool,
+    column: &str,
+    place: impl FnOnce() -> Place,
+) -> Result<UserId> {
+    let mismatch = |place: Place, Mismatch { expected, found }: Mismatch| {
+        Err(Error::Cell { place, column: column.to_owned(), expected, found })
+    };
+    match raw {
+        Raw::Null => Err(Error::EmptyId { place: place(), column: column.to_owned() }),
+        Raw::Text(text) if text.trim().is_empty() => {
+            Err(Error::EmptyId { place: place(), column: column.to_owned() })
+        }
+        Raw::Text(text) if parse => {
+            Ok(canonical_int(text).map_or_else(|| UserId::Text(text.to_owned()), UserId::Int))
+        }
+        Raw::Text(text) => Ok(UserId::Text(text.to_owned())),
+        Raw::Int(int) => i64::try_from(int).map(UserId::Int).or_else(|_| {
+            let expected = "a user id within signed 64 bits (larger ones can be stored as text)";
+            mismatch(place(), Mismatch::new(expected, int.to_string()))
+        }),
+        other => mismatch(place(), other.mismatch("a user id, an integer or a text")),
+    }
+}
+
+pub(super) fn push_value(values: &mut Values, raw: Raw<'_>, missing: &[String]) -> Result<(), Mismatch> {
     let is_missing = raw.is_missing(missing);
     match values {
         Values::Number(values) => values.push(if is_missing { None } else { Some(raw.number()?) }),

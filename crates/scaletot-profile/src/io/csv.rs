@@ -1,5 +1,6 @@
 //! CSV files.
 
+mod collector;
 mod lines;
 
 use std::borrow::Cow;
@@ -9,8 +10,9 @@ use std::path::Path;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
 
+use self::collector::Collector;
 use self::lines::Lines;
-use super::collect::{Collector, Layout};
+use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
 use crate::atomic::try_write_atomically;

@@ -18,7 +18,7 @@ pub use options::ReadOptions;
 #[cfg(feature = "csv")]
 pub use self::csv::{read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]
-pub use self::parquet::{read_parquet, write_parquet};
+pub use self::parquet::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 
 use crate::attributes::Attributes;
 use crate::error::{Error, Result};

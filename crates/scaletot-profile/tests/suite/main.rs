@@ -6,5 +6,6 @@ mod common;
 mod numbered;
 mod parquet;
 mod round_trip;
+mod scan;
 mod schema;
 mod table;

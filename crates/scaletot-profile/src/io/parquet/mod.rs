@@ -1,11 +1,14 @@
 //! Parquet files.
 
+mod decode;
 mod guard;
 mod read;
+mod scan;
 mod source;
 mod write;
 
 pub use read::read_parquet;
+pub use scan::{ParquetProfiles, RowGroup};
 pub use write::write_parquet;
 
 /// Rows that are in memory as Arrow arrays at once.

@@ -1,17 +1,12 @@
-use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-use super::super::collect::{Collector, Layout};
+use super::super::collect::empty;
 use super::super::{Loaded, ReadOptions};
-use super::BATCH_ROWS;
-use super::guard::guarded;
-use super::source::{Shape, Source, Use};
-use crate::error::{Error, Result};
-use crate::place::Place;
+use super::scan::ParquetProfiles;
+use crate::attributes::Attributes;
+use crate::builder::TableBuilder;
+use crate::error::Result;
 use crate::schema::ProfileSchema;
 
 /// Reads profiles from a Parquet file.
@@ -40,74 +35,19 @@ use crate::schema::ProfileSchema;
 /// [`Error::Damaged`].
 pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = path.as_ref();
-    let damaged =
-        |place: Option<Place>, message: String| Error::Damaged { path: path.to_owned(), place, message };
-    let file =
-        File::open(path).map_err(|source| Error::Io { path: path.to_owned(), action: "open", source })?;
-    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file))
-        .map_err(|message| damaged(None, message))?;
-    let there = builder.schema().clone();
-    let names: Vec<&str> = there.fields().iter().map(|field| field.name().as_str()).collect();
-    let layout = Layout::find(path, &names, schema, options)?;
-
-    let mut wanted: Vec<usize> = layout.fields.iter().chain(&layout.attributes).copied().collect();
-    wanted.extend(layout.id);
-    wanted.sort_unstable();
-    wanted.dedup();
-    // A projected batch holds the wanted columns in the file's order.
-    let column = |index: usize, use_as: Use<'_>| -> Result<Column> {
-        let field = there.field(index);
-        let shape = Shape::of(field.data_type()).filter(|shape| use_as.accepts(shape));
-        Ok(Column {
-            position: wanted.partition_point(|&other| other < index),
-            shape: shape.ok_or_else(|| Error::ColumnType {
-                path: path.to_owned(),
-                column: field.name().clone(),
-                expected: use_as.expected(),
-                found: field.data_type().to_string(),
-            })?,
-        })
-    };
-    let id = layout.id.map(|index| column(index, Use::Id)).transpose()?;
-    let fields = layout.fields.iter().zip(schema.fields());
-    let fields =
-        fields.map(|(&index, field)| column(index, Use::Field(field.kind()))).collect::<Result<Vec<_>>>()?;
-    let attributes = layout.attributes.iter().zip(&options.wanted);
-    let attributes = attributes
-        .map(|(&index, (_, wanted))| column(index, Use::Attribute(*wanted)))
-        .collect::<Result<Vec<_>>>()?;
-
-    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
-    let mut rows = Collector::new(path, schema, options, false);
-    let mut reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())
-        .map_err(|message| damaged(None, message))?;
-    loop {
-        let next = guarded(|| reader.next().transpose());
-        let Some(batch) = next.map_err(|message| damaged(Some(rows.place()), message))? else {
-            return rows.finish();
-        };
-        let read = |column: &Column| {
-            guarded(|| column.of(&batch)).map_err(|message| damaged(Some(rows.place()), message))
-        };
-        let id = id.as_ref().map(read).transpose()?;
-        let fields = fields.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let attributes = attributes.iter().map(read).collect::<Result<Vec<_>>>()?;
-        for row in 0..batch.num_rows() {
-            let id = id.as_ref().map(|id| id.raw(row));
-            rows.push(id, |index| fields[index].raw(row), |index| attributes[index].raw(row))?;
+    let file = ParquetProfiles::open(path, schema, options)?;
+    let mut profiles = TableBuilder::new(schema.clone());
+    profiles.set_file(Arc::from(path));
+    let mut attributes = Attributes::new();
+    for (name, wanted) in &options.wanted {
+        attributes.insert(name.clone(), empty(*wanted))?;
+    }
+    for group in 0..file.row_groups() {
+        for batch in file.row_group(group)? {
+            let batch = batch?;
+            profiles.append(batch.profiles)?;
+            attributes.append(batch.attributes);
         }
     }
-}
-
-/// A wanted column.
-struct Column {
-    /// In the projected batches.
-    position: usize,
-    shape: Shape,
-}
-
-impl Column {
-    fn of(&self, batch: &RecordBatch) -> Result<Source, arrow_schema::ArrowError> {
-        Source::new(batch.column(self.position), &self.shape)
-    }
+    Ok(Loaded { profiles: profiles.finish(), attributes })
 }

@@ -1,0 +1,71 @@
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::collect::{empty, push_value, user_id};
+use super::super::{Loaded, ReadOptions};
+use crate::attributes::{Attributes, Values};
+use crate::builder::TableBuilder;
+use crate::cell::{self, Raw};
+use crate::error::Result;
+use crate::place::Place;
+use crate::schema::ProfileSchema;
+
+/// Rows on their way into a table and its attributes.
+pub(super) struct Collector<'a> {
+    builder: TableBuilder,
+    options: &'a ReadOptions,
+    attributes: Vec<Values>,
+    /// Whether a text id that is the plain form of an integer is one.
+    parse_ids: bool,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(
+        path: &Path,
+        schema: &ProfileSchema,
+        options: &'a ReadOptions,
+        parse_ids: bool,
+    ) -> Self {
+        let mut builder = TableBuilder::new(schema.clone());
+        builder.set_file(Arc::from(path));
+        let attributes = options.wanted.iter().map(|(_, wanted)| empty(*wanted)).collect();
+        Self { builder, attributes, options, parse_ids }
+    }
+
+    /// Where the next row stands.
+    pub(super) fn place(&self) -> Place {
+        self.builder.place()
+    }
+
+    /// The next row begins on that line.
+    pub(super) fn set_line(&mut self, line: u64) {
+        self.builder.set_line(NonZeroU64::new(line));
+    }
+
+    /// Takes the next row; `field` and `attribute` give its cells. Without an id it gets its number.
+    pub(super) fn push<'r>(
+        &mut self,
+        id: Option<Raw<'_>>,
+        field: impl Fn(usize) -> Raw<'r>,
+        attribute: impl Fn(usize) -> Raw<'r>,
+    ) -> Result<()> {
+        let id = id.unwrap_or(Raw::Int(self.builder.len() as i128 + 1));
+        let id = user_id(id, self.parse_ids, self.builder.schema().id_column(), || self.builder.place())?;
+        // Before the row is in the table, whose length the place is taken from.
+        for index in 0..self.attributes.len() {
+            let (name, _) = &self.options.wanted[index];
+            push_value(&mut self.attributes[index], attribute(index), &self.options.missing)
+                .map_err(|mismatch| self.builder.mismatch(name, mismatch))?;
+        }
+        self.builder.push_with(id, |index, spec| cell::read(spec, field(index)))
+    }
+
+    pub(super) fn finish(self) -> Result<Loaded> {
+        let mut attributes = Attributes::new();
+        for ((name, _), values) in self.options.wanted.iter().zip(self.attributes) {
+            attributes.insert(name.clone(), values)?;
+        }
+        Ok(Loaded { profiles: self.builder.finish(), attributes })
+    }
+}

@@ -1,0 +1,106 @@
+//! Arrow columns of a batch as columns of a table. Every distinct value of a dictionary is read once, not once per row.
+
+use std::collections::HashMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{ArrowError, DataType};
+
+use super::source::{Shape, Source};
+use crate::cell::{self, Cell, Mismatch, Raw};
+use crate::column::{Column, NO_CODE};
+use crate::field::Field;
+
+/// A cell that does not fit, in the row of that index in the batch.
+pub(super) type Misfit = (usize, Mismatch);
+
+/// The values of a field. The outer error is a damaged file's.
+pub(super) fn field(
+    field: &Field,
+    array: &ArrayRef,
+    shape: &Shape,
+) -> Result<Result<Column, Misfit>, ArrowError> {
+    let Some(dictionary) = array.as_any_dictionary_opt() else {
+        return Ok(rows(field, &Source::new(array, shape)?, array.len()));
+    };
+    let mut column = Column::new(field.kind());
+    let values = dictionary.values();
+    if values.is_empty() {
+        (0..array.len()).for_each(|_| column.push(Cell::Missing));
+        return Ok(Ok(column));
+    }
+    let source = Source::new(values, shape)?;
+    let cells: Vec<_> = (0..values.len()).map(|value| cell::read(field, source.raw(value))).collect();
+    let keys = dictionary.normalized_keys();
+    let used = |row: usize| dictionary.keys().is_valid(row);
+    if cells.iter().any(Result::is_err) {
+        // A value that no row has does no harm.
+        let bad = keys.iter().enumerate().find(|&(row, &key)| used(row) && cells[key].is_err());
+        if let Some((row, &key)) = bad {
+            return Ok(cells
+                .into_iter()
+                .nth(key)
+                .unwrap_or(Ok(Cell::Missing))
+                .map_err(|m| (row, m))
+                .map(|_| column));
+        }
+    }
+    match &mut column {
+        Column::Codes(codes) => {
+            let of = |cell: &Result<Cell, _>| if let Ok(Cell::Code(code)) = cell { *code } else { NO_CODE };
+            let table: Vec<u32> = cells.iter().map(of).collect();
+            match dictionary.keys().null_count() {
+                0 => codes.extend(keys.iter().map(|&key| table[key])),
+                _ => codes.extend(
+                    keys.iter().enumerate().map(|(row, &key)| if used(row) { table[key] } else { NO_CODE }),
+                ),
+            }
+        }
+        column => {
+            for (row, &key) in keys.iter().enumerate() {
+                column.push(match &cells[key] {
+                    Ok(cell) if used(row) => cell.clone(),
+                    _ => Cell::Missing,
+                });
+            }
+        }
+    }
+    Ok(Ok(column))
+}
+
+/// As [`field`], row by row; whole numbers, whose text is looked up for a category, once each.
+fn rows(field: &Field, source: &Source, rows: usize) -> Result<Column, Misfit> {
+    let mut column = Column::new(field.kind());
+    let mut known: HashMap<i64, Cell> = HashMap::new();
+    let by_text = field.kind().domain().is_some();
+    for row in 0..rows {
+        let raw = source.raw(row);
+        let number = match raw {
+            Raw::Int(int) if by_text => i64::try_from(int).ok(),
+            _ => None,
+        };
+        let cell = match number.and_then(|number| known.get(&number)) {
+            Some(cell) => cell.clone(),
+            None => {
+                let cell = cell::read(field, raw).map_err(|mismatch| (row, mismatch))?;
+                if let Some(number) = number {
+                    known.insert(number, cell.clone());
+                }
+                cell
+            }
+        };
+        column.push(cell);
+    }
+    Ok(column)
+}
+
+/// The type in which a text column is best read as a profile field: values repeat, and a dictionary has each once.
+pub(super) fn read_as(found: &DataType) -> Option<DataType> {
+    match found {
+        DataType::Utf8 | DataType::Utf8View => {
+            Some(DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()))
+        }
+        DataType::LargeUtf8 => Some(DataType::Dictionary(DataType::Int32.into(), DataType::LargeUtf8.into())),
+        _ => None,
+    }
+}

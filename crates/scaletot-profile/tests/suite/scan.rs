@@ -1,0 +1,134 @@
+//! Parquet files row group by row group.
+#![cfg(feature = "parquet")]
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use proptest::prelude::*;
+use scaletot_profile::{
+    Error, FieldSpec, FieldValues, ParquetProfiles, ProfileSchema, ReadOptions, UserIds, read_parquet,
+};
+
+fn schema() -> ProfileSchema {
+    ProfileSchema::builder("test")
+        .field(FieldSpec::ordinal("size", ["1", "2"]).missing(["NA"]))
+        .field(FieldSpec::categorical("town", ["Ulm", "Bath"]))
+        .build()
+        .unwrap()
+}
+
+/// A file with so many rows in each row group; sizes are integers, towns texts.
+fn write(path: &Path, group: usize, sizes: &[Option<i64>], towns: &[Option<&str>]) {
+    let columns: [(&str, ArrayRef); 3] = [
+        ("id", Arc::new(Int64Array::from_iter_values(100..100 + sizes.len() as i64))),
+        ("size", Arc::new(Int64Array::from(sizes.to_vec()))),
+        ("town", Arc::new(StringArray::from(towns.to_vec()))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+    let file = File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// Ids and codes of a whole file, group by group.
+fn scan(file: &ParquetProfiles) -> Result<(Vec<i64>, Vec<u32>), Error> {
+    let (mut ids, mut codes) = (vec![], vec![]);
+    for group in 0..file.row_groups() {
+        let before = ids.len();
+        for batch in file.row_group(group)? {
+            let profiles = batch?.profiles;
+            let UserIds::Int(own) = profiles.ids() else { panic!("ids are integers") };
+            ids.extend(own);
+            for field in 0..2 {
+                let Some(FieldValues::Codes(own)) = profiles.column(field) else {
+                    panic!("fields are codes")
+                };
+                codes.extend(own);
+            }
+        }
+        assert_eq!(Some(ids.len() - before), file.rows_of(group));
+    }
+    Ok((ids, codes))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn groups_one_after_the_other_are_the_file(
+        rows in prop::collection::vec((prop::option::of(1i64..3), prop::option::of(0usize..2)), 1..60), group in 1usize..30,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.parquet");
+        let sizes: Vec<_> = rows.iter().map(|row| row.0).collect();
+        let towns: Vec<_> = rows.iter().map(|row| row.1.map(|town| ["Ulm", "Bath"][town])).collect();
+        write(&path, group, &sizes, &towns);
+        let file = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+        prop_assert_eq!(file.row_groups(), rows.len().div_ceil(group));
+        prop_assert_eq!(file.rows(), rows.len());
+        prop_assert_eq!(file.rows_of(file.row_groups()), None);
+        let whole = read_parquet(&path, &schema(), &ReadOptions::new()).unwrap().profiles;
+        let mut expected = vec![];
+        for start in (0..rows.len()).step_by(group) {
+            for field in 0..2 {
+                let Some(FieldValues::Codes(codes)) = whole.column(field) else { panic!("fields are codes") };
+                expected.extend_from_slice(&codes[start..(start + group).min(rows.len())]);
+            }
+        }
+        prop_assert_eq!(scan(&file).unwrap(), ((100..100 + rows.len() as i64).collect(), expected));
+    }
+}
+
+#[test]
+fn a_bad_cell_spoils_its_own_group_alone_and_is_named_by_its_row_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let mut towns = vec![Some("Ulm"); 30];
+    (towns[17], towns[15]) = (Some("Rome"), None);
+    write(&path, 10, &[Some(2); 30], &towns);
+    let file = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+    let read = |group| file.row_group(group).unwrap().collect::<Result<Vec<_>, _>>();
+    assert_eq!(read(0).unwrap().len(), 1);
+    assert_eq!(read(2).unwrap()[0].profiles.len(), 10);
+    let message = read(1).unwrap_err().to_string();
+    assert!(
+        message.contains(r#"row 18, column "town": expected one of "Ulm", "Bath", got "Rome""#),
+        "{message}"
+    );
+    assert!(read_parquet(&path, &schema(), &ReadOptions::new()).is_err());
+    assert!(matches!(file.row_group(3), Err(Error::Row { index: 3, rows: 3 })));
+}
+
+#[test]
+fn of_several_bad_cells_the_first_row_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let (mut sizes, mut towns) = ([Some(1); 9], [Some("Ulm"); 9]);
+    (sizes[7], towns[3]) = (Some(5), Some("Rome"));
+    write(&path, 100, &sizes, &towns);
+    let message = read_parquet(&path, &schema(), &ReadOptions::new()).unwrap_err().to_string();
+    assert!(message.contains(r#"row 4, column "town""#), "{message}");
+}
+
+#[test]
+fn a_damaged_page_is_an_error_of_its_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    write(&path, 1000, &vec![Some(1); 3000], &vec![Some("Bath"); 3000]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+    assert_eq!(middle.row_groups(), 3);
+    // The ids of the first group begin behind the magic number.
+    bytes[4..40].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let file = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+    let found: Result<Vec<_>, _> = file.row_group(0).and_then(Iterator::collect);
+    assert!(matches!(found, Err(Error::Damaged { .. })), "{found:?}");
+    assert!(file.row_group(1).unwrap().all(|batch| batch.is_ok()));
+}
