@@ -128,7 +128,10 @@ impl Features {
             return Err(Error::shape("field dropout flags", rows.len() * fields, dropped.len()));
         }
         let is_dropped = |place: usize, field: usize| dropped.get(place * fields + field).is_some_and(|&d| d);
-        let mut populated = vec![0; rows.len()];
+        let mut populated = match dropped {
+            [] => rows.iter().map(|&row| self.populated[row]).collect(),
+            _ => vec![0; rows.len()],
+        };
         let mut columns = Vec::with_capacity(fields);
         for (field, (column, &width)) in self.columns.iter().zip(&self.widths).enumerate() {
             let missing = (width - 1) as u32;
@@ -158,6 +161,9 @@ impl Features {
                     Column::Bag { offsets: starts, indices: taken }
                 }
             });
+            if dropped.is_empty() {
+                continue;
+            }
             for (place, &row) in rows.iter().enumerate() {
                 let missing = is_dropped(place, field) || self.is_missing(row, field).unwrap_or(true);
                 populated[place] += u32::from(!missing);

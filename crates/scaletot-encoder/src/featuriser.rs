@@ -3,7 +3,7 @@
 //! What is fitted is little on purpose: the quantiles of numeric fields. Everything else follows from the schema, so a
 //! value that no training user had still has its own embedding row, and *missing* is a value of every field.
 
-use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, SchemaHash, Value};
+use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quantiles, SchemaHash, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -33,6 +33,55 @@ pub enum FieldEncoding {
 }
 
 impl FieldEncoding {
+    /// The features of the named rows, which must exist; counts those that are not missing. On a value that does not fit gives its row.
+    fn column(
+        &self,
+        values: Option<FieldValues<'_>>,
+        rows: &[usize],
+        populated: &mut [u32],
+    ) -> Result<Column, usize> {
+        match (self, values) {
+            (Self::Index { cardinality }, Some(FieldValues::Codes(codes))) => {
+                let missing = *cardinality as u32;
+                count(rows, populated, |row| codes[row] != u32::MAX);
+                let index: Vec<u32> = rows
+                    .iter()
+                    .map(|&row| if codes[row] == u32::MAX { missing } else { codes[row] })
+                    .collect();
+                match index.iter().position(|&code| code > missing) {
+                    Some(place) => Err(rows[place]),
+                    None => Ok(Column::Index(index)),
+                }
+            }
+            (Self::Index { cardinality: 2 }, Some(FieldValues::Flags(flags))) => {
+                count(rows, populated, |row| flags[row].is_some());
+                Ok(Column::Index(rows.iter().map(|&row| flags[row].map_or(2, u32::from)).collect()))
+            }
+            (Self::Piecewise { quantiles }, Some(FieldValues::Numbers(numbers))) => {
+                let edges = quantiles.as_ref().map(edges).unwrap_or_default();
+                count(rows, populated, |row| !numbers[row].is_nan());
+                let place = |x: f64| if x.is_nan() { MISSING } else { position(x, &edges) };
+                Ok(Column::Piecewise(rows.iter().map(|&row| place(numbers[row])).collect()))
+            }
+            (Self::Bag { cardinality }, Some(FieldValues::Sets { codes, ends, present })) => {
+                let missing = *cardinality as u32;
+                count(rows, populated, |row| present[row]);
+                let (mut offsets, mut indices) = (vec![0], Vec::new());
+                for &row in rows {
+                    let set = &codes[row.checked_sub(1).map_or(0, |before| ends[before])..ends[row]];
+                    match present[row] {
+                        false => indices.push(missing),
+                        true if set.iter().all(|&code| code < missing) => indices.extend_from_slice(set),
+                        true => return Err(row),
+                    }
+                    offsets.push(indices.len());
+                }
+                Ok(Column::Bag { offsets, indices })
+            }
+            _ => rows.first().map_or_else(|| Ok(Column::Index(vec![])), |&row| Err(row)),
+        }
+    }
+
     /// Rows of the field's embedding table.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -157,18 +206,13 @@ impl Featuriser {
         let mut populated = vec![0u32; rows.len()];
         let mut columns = Vec::with_capacity(self.fields.len());
         for (field, encoder) in self.fields.iter().enumerate() {
-            let mut column = Encoding::new(&encoder.encoding, rows.len());
-            for (count, &row) in populated.iter_mut().zip(rows) {
-                let value = table.value(row, field);
-                *count += u32::from(value.is_some());
-                column.push(value).map_err(|(expected, found)| Error::Value {
-                    what: format!("field `{}`", encoder.name),
-                    row,
-                    expected,
-                    found,
-                })?;
-            }
-            columns.push(column.finish());
+            let misfit = |row: usize| Error::Value {
+                what: format!("field `{}`", encoder.name),
+                row,
+                expected: format!("a value of {:?}", encoder.encoding),
+                found: format!("{:?}", table.value(row, field)),
+            };
+            columns.push(encoder.encoding.column(table.column(field), rows, &mut populated).map_err(misfit)?);
         }
         Ok(Features::new(rows.len(), columns, self.widths(), populated))
     }
@@ -197,6 +241,10 @@ impl Featuriser {
     }
 }
 
+fn count(rows: &[usize], populated: &mut [u32], there: impl Fn(usize) -> bool) {
+    populated.iter_mut().zip(rows).for_each(|(count, &row)| *count += u32::from(there(row)));
+}
+
 /// The encoding of a field whose values need no fitting.
 fn from_kind(kind: &FieldKind) -> Result<FieldEncoding> {
     match kind {
@@ -213,67 +261,6 @@ fn check_rows(table: &ProfileTable, rows: &[usize]) -> Result<()> {
     match rows.iter().find(|&&row| row >= table.len()) {
         Some(row) => Err(Error::shape("row of the profile table", format!("less than {}", table.len()), row)),
         None => Ok(()),
-    }
-}
-
-/// A column in the making.
-struct Encoding<'a> {
-    encoding: &'a FieldEncoding,
-    edges: Vec<f64>,
-    column: Column,
-}
-
-impl<'a> Encoding<'a> {
-    fn new(encoding: &'a FieldEncoding, rows: usize) -> Self {
-        let (edges, column) = match encoding {
-            FieldEncoding::Index { .. } => (vec![], Column::Index(Vec::with_capacity(rows))),
-            FieldEncoding::Piecewise { quantiles } => (
-                quantiles.as_ref().map(edges).unwrap_or_default(),
-                Column::Piecewise(Vec::with_capacity(rows)),
-            ),
-            FieldEncoding::Bag { .. } => (vec![], Column::Bag { offsets: vec![0], indices: vec![] }),
-        };
-        Self { encoding, edges, column }
-    }
-
-    /// Appends a value; on a misfit says what was expected and what came.
-    fn push(&mut self, value: Option<Value<'_>>) -> Result<(), (String, String)> {
-        let misfit = |expected: &str| Err((expected.to_string(), format!("{value:?}")));
-        match (&mut self.column, self.encoding) {
-            (Column::Index(index), FieldEncoding::Index { cardinality }) => {
-                let code = match value {
-                    None => *cardinality as u32,
-                    Some(Value::Code(code)) => code,
-                    Some(Value::Flag(flag)) => u32::from(flag),
-                    Some(_) => return misfit("a code or a flag"),
-                };
-                if code as usize > *cardinality {
-                    return misfit(&format!("a code under {cardinality}"));
-                }
-                index.push(code);
-            }
-            (Column::Piecewise(positions), FieldEncoding::Piecewise { .. }) => match value {
-                None => positions.push(MISSING),
-                Some(Value::Number(x)) => positions.push(position(x, &self.edges)),
-                Some(_) => return misfit("a number"),
-            },
-            (Column::Bag { offsets, indices }, FieldEncoding::Bag { cardinality }) => {
-                match value {
-                    None => indices.push(*cardinality as u32),
-                    Some(Value::Codes(codes)) if codes.iter().all(|&c| (c as usize) < *cardinality) => {
-                        indices.extend_from_slice(codes);
-                    }
-                    Some(_) => return misfit(&format!("codes under {cardinality}")),
-                }
-                offsets.push(indices.len());
-            }
-            _ => return misfit("a value of the column's kind"),
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Column {
-        self.column
     }
 }
 

@@ -11,6 +11,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable};
 use crate::artifact::Artifact;
 use crate::canary::Canaries;
 use crate::config::EncoderConfig;
+use crate::distinct::Deduplication;
 use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -20,7 +21,7 @@ use crate::manifest::{ArtifactInfo, Description, difference};
 use crate::network::{Network, Outputs};
 use crate::outcome::OutcomeScale;
 use crate::plan::{BLOCK, Int8, Plan};
-use crate::scores::Scores;
+use crate::scores::{Scores, Selection};
 use crate::shape::Heads;
 use crate::targets::Targets;
 use crate::threads::Threads;
@@ -42,10 +43,20 @@ pub struct FrozenEncoder {
     info: ArtifactInfo,
     network: Network,
     plan: Plan,
+    precision: Precision,
+    selection: Selection,
     /// What scores instead of the plan, if it does.
-    int8: Option<Int8>,
+    serving: Option<Serving>,
     canaries: Canaries,
     threads: Threads,
+    deduplication: Deduplication,
+}
+
+/// A plan of another precision or of fewer heads.
+#[derive(Debug, Clone, PartialEq)]
+enum Serving {
+    Full(Plan),
+    Int8(Int8),
 }
 
 /// The numbers that an encoder computes with.
@@ -73,21 +84,34 @@ pub struct Footprint {
 }
 
 impl FrozenEncoder {
+    fn of(
+        description: Description,
+        info: ArtifactInfo,
+        network: Network,
+        plan: Plan,
+        canaries: Canaries,
+    ) -> Self {
+        Self {
+            description,
+            info,
+            network,
+            plan,
+            precision: Precision::default(),
+            selection: Selection::default(),
+            serving: None,
+            canaries,
+            threads: Threads::default(),
+            deduplication: Deduplication::default(),
+        }
+    }
+
     pub(crate) fn new(description: Description, weights: &Weights) -> Result<Self> {
         description.check()?;
         let network = Network::new(description.shape(), weights)?;
         let Description { profile_schema, featuriser, histograms, .. } = &description;
-        let plan = Plan::new(&network, &featuriser.numeric())?;
+        let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL)?;
         let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
-        Ok(Self {
-            description,
-            info: ArtifactInfo::default(),
-            network,
-            plan,
-            int8: None,
-            canaries,
-            threads: Threads::default(),
-        })
+        Ok(Self::of(description, ArtifactInfo::default(), network, plan, canaries))
     }
 
     /// An encoder with random weights, for tests and measurements of what scores and stores: its numbers mean nothing.
@@ -134,9 +158,8 @@ impl FrozenEncoder {
         let Artifact { description, info, weights, canaries } = Artifact::read(directory.as_ref())?;
         same_schema(&description.profile_schema, schema)?;
         let network = Network::new(description.shape(), &weights)?;
-        let plan = Plan::new(&network, &description.featuriser.numeric())?;
-        let encoder =
-            Self { description, info, network, plan, int8: None, canaries, threads: Threads::default() };
+        let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL)?;
+        let encoder = Self::of(description, info, network, plan, canaries);
         encoder.check_canaries()?;
         Ok(encoder)
     }
@@ -186,7 +209,7 @@ impl FrozenEncoder {
         let batches: Vec<&[usize]> = rows.chunks(BATCH).collect();
         self.join(self.threads.map(&batches, |rows| {
             let features = self.description.featuriser.transform(table, rows)?;
-            self.score_part(&features, 0..features.len())
+            self.once_each(&features, |features| self.score_part(features, 0..features.len()))
         })?)
     }
 
@@ -196,6 +219,18 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Shape`] for features with other rows per field.
     pub fn score_features(&self, features: &Features) -> Result<Scores> {
+        self.once_each(features, |features| self.score_parts(features))
+    }
+
+    /// What `score` says of the features, each kind of profile given to it once where that pays.
+    fn once_each(&self, features: &Features, score: impl Fn(&Features) -> Result<Scores>) -> Result<Scores> {
+        match self.deduplication.of(features) {
+            Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.spread(&distinct.place)),
+            None => score(features),
+        }
+    }
+
+    fn score_parts(&self, features: &Features) -> Result<Scores> {
         let n = features.len();
         let each = if self.threads.count() == 1 { n } else { PART };
         let parts: Vec<Range<usize>> = (0..n).step_by(each.max(1)).map(|at| at..(at + each).min(n)).collect();
@@ -206,8 +241,9 @@ impl FrozenEncoder {
         let mut scores = self.blank(rows.len());
         let least = self.description.config.min_populated;
         let scale = self.description.outcome.as_ref();
-        match &self.int8 {
-            Some(plan) => plan.score(features, rows, least, scale, &mut scores)?,
+        match &self.serving {
+            Some(Serving::Int8(plan)) => plan.score(features, rows, least, scale, &mut scores)?,
+            Some(Serving::Full(plan)) => plan.score(features, rows, least, scale, &mut scores)?,
             None => self.plan.score(features, rows, least, scale, &mut scores)?,
         }
         Ok(scores)
@@ -221,7 +257,7 @@ impl FrozenEncoder {
     }
 
     fn blank(&self, n: usize) -> Scores {
-        Scores::blank(n, &self.description.heads, self.description.config.rep_dim)
+        Scores::blank(n, &self.description.heads, self.description.config.rep_dim, self.selection)
     }
 
     /// How far the named rows are from the training profiles, field by field: counting alone, cheap enough for every batch. Over several
@@ -275,6 +311,14 @@ impl FrozenEncoder {
         targets: &Targets,
     ) -> Result<TransferReport> {
         targets.validate(&self.description.chain_schema, rows.len())?;
+        if !(self.selection.states && self.selection.representation) {
+            let expected = "states and representation, which are compared".into();
+            return Err(Error::Config {
+                setting: "selection",
+                expected,
+                found: format!("{:?}", self.selection),
+            });
+        }
         let scores = self.score_rows(table, rows)?;
         let scored: Vec<usize> = (0..rows.len()).filter(|&row| !scores.abstained[row]).collect();
         let projected = self.project(&scores.representation.select(Axis(0), &scored))?;
@@ -331,9 +375,33 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Config`] for [`Precision::Int8`] and a network with cross layers or without hidden layers.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
-        self.int8 = match precision {
-            Precision::Full => None,
-            Precision::Int8 => Some(Int8::new(&self.network, &self.description.featuriser.numeric())?),
+        self.precision = precision;
+        self.compile()
+    }
+
+    /// The same encoder computing the selected outputs alone, which is faster. Canaries and [`forward`](Self::forward) keep all of them.
+    ///
+    /// # Errors
+    /// As [`with_precision`](Self::with_precision).
+    pub fn with_selection(mut self, selection: Selection) -> Result<Self> {
+        self.selection = selection;
+        self.compile()
+    }
+
+    /// The same encoder with another rule for profiles that repeat. Scores do not depend on it.
+    #[must_use]
+    pub fn with_deduplication(mut self, deduplication: Deduplication) -> Self {
+        self.deduplication = deduplication;
+        self
+    }
+
+    /// Makes what scores in the precision and selection that are set.
+    fn compile(mut self) -> Result<Self> {
+        let numeric = self.description.featuriser.numeric();
+        self.serving = match self.precision {
+            Precision::Full if self.selection == Selection::ALL => None,
+            Precision::Full => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection)?)),
+            Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
         };
         Ok(self)
     }
@@ -342,8 +410,15 @@ impl FrozenEncoder {
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         Footprint {
-            bytes: self.int8.as_ref().map_or(self.plan.bytes(), Int8::bytes),
-            flops: self.plan.flops(),
+            bytes: match &self.serving {
+                Some(Serving::Int8(plan)) => plan.bytes(),
+                Some(Serving::Full(plan)) => plan.bytes(),
+                None => self.plan.bytes(),
+            },
+            flops: match &self.serving {
+                Some(Serving::Full(plan)) => plan.flops(),
+                _ => self.plan.flops(),
+            },
         }
     }
 

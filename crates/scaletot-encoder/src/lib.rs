@@ -77,6 +77,7 @@
 mod artifact;
 mod canary;
 mod config;
+mod distinct;
 mod drift;
 mod error;
 mod features;
@@ -98,6 +99,7 @@ mod transfer;
 mod weights;
 
 pub use config::{DistillConfig, EncoderConfig};
+pub use distinct::Deduplication;
 pub use drift::{Drift, FieldDrift};
 pub use error::{Error, Result};
 pub use features::{Column, Features, piecewise_weights};
@@ -107,7 +109,7 @@ pub use histogram::FieldHistogram;
 pub use manifest::ArtifactInfo;
 pub use network::Outputs;
 pub use outcome::{OutcomeScale, Ziln};
-pub use scores::Scores;
+pub use scores::{Scores, Selection};
 pub use shape::Heads;
 pub use targets::Targets;
 #[cfg(feature = "train")]

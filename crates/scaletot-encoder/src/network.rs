@@ -127,8 +127,9 @@ impl Network {
     }
 
     /// The heads that serve: outcome, states, representation, as far as they are there.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = &Layer> {
-        self.outcome.iter().chain(self.signals.iter().flat_map(|signals| &signals[..2]))
+    pub(crate) fn heads(&self) -> [Option<&Layer>; 3] {
+        let signal = |which: usize| self.signals.as_ref().map(|signals| &signals[which]);
+        [self.outcome.as_ref(), signal(0), signal(1)]
     }
 
     pub(crate) fn centre(&self) -> &Array1<f32> {

@@ -6,6 +6,42 @@ use crate::error::{Error, Result};
 use crate::outcome::Ziln;
 use crate::shape::Heads;
 
+/// Which outputs scoring computes.
+///
+/// ```
+/// use scaletot_encoder::Selection;
+/// let signals = Selection { outcome: false, ..Selection::ALL };
+/// assert!(signals.states && signals.representation && Selection::default() == Selection::ALL);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// The outcome's value and distribution.
+    pub outcome: bool,
+    /// The states' posteriors.
+    pub states: bool,
+    /// The representation.
+    pub representation: bool,
+}
+
+impl Selection {
+    /// Every output of the encoder.
+    pub const ALL: Self = Self { outcome: true, states: true, representation: true };
+    /// The outcome alone.
+    pub const OUTCOME: Self = Self { outcome: true, states: false, representation: false };
+
+    /// What there is of each head, nothing of those that are not selected.
+    pub(crate) fn of<T: Default>(self, [outcome, states, representation]: [T; 3]) -> [T; 3] {
+        let keep = |wanted: bool, width: T| if wanted { width } else { T::default() };
+        [keep(self.outcome, outcome), keep(self.states, states), keep(self.representation, representation)]
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 /// The encoder's outputs, one row per profile, in the table's order.
 ///
 /// A profile that was abstained on (fewer than `min_populated` populated fields) has NaN in every outcome column, a uniform posterior for
@@ -13,7 +49,8 @@ use crate::shape::Heads;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Scores {
-    /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without an outcome head.
+    /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without an outcome head, or where
+    /// outcomes are not selected.
     pub value: Vec<f32>,
     /// Probability of a positive outcome; as `value`.
     pub p_positive: Vec<f32>,
@@ -21,9 +58,10 @@ pub struct Scores {
     pub mu: Vec<f32>,
     /// Standard deviation of the positive outcome's natural logarithm; as `value`.
     pub sigma: Vec<f32>,
-    /// The posterior of every state, `K × [n, |V_k|]`, rows summing to 1; no state without signal heads.
+    /// The posterior of every state, `K × [n, |V_k|]`, rows summing to 1; no state without signal heads or where states
+    /// are not selected.
     pub posteriors: Vec<Array2<f32>>,
-    /// The representation, `[n, r]`; `[n, 0]` without signal heads.
+    /// The representation, `[n, r]`; `[n, 0]` without signal heads or where it is not selected.
     pub representation: Array2<f32>,
     /// Whether the profile was abstained on.
     pub abstained: Vec<bool>,
@@ -31,17 +69,43 @@ pub struct Scores {
 
 impl Scores {
     /// Nothing known about `n` profiles.
-    pub(crate) fn blank(n: usize, heads: &Heads, rep_dim: usize) -> Self {
-        let outcome = || vec![f32::NAN; if heads.outcome { n } else { 0 }];
+    pub(crate) fn blank(n: usize, heads: &Heads, rep_dim: usize, selection: Selection) -> Self {
+        let outcome = || vec![f32::NAN; if heads.outcome && selection.outcome { n } else { 0 }];
         let uniform = |&size: &usize| Array2::from_elem((n, size), 1.0 / size as f32);
+        let width = if heads.signals() && selection.representation { rep_dim } else { 0 };
+        let states = if selection.states { heads.states.as_slice() } else { &[] };
         Self {
             value: outcome(),
             p_positive: outcome(),
             mu: outcome(),
             sigma: outcome(),
-            posteriors: heads.states.iter().map(uniform).collect(),
-            representation: Array2::zeros((n, if heads.signals() { rep_dim } else { 0 })),
+            posteriors: states.iter().map(uniform).collect(),
+            representation: Array2::zeros((n, width)),
             abstained: vec![true; n],
+        }
+    }
+
+    /// The profiles at the named places, in that order; a place may be named many times. Places must exist.
+    pub(crate) fn spread(&self, places: &[u32]) -> Self {
+        let column = |values: &[f32]| match values {
+            [] => vec![],
+            values => places.iter().map(|&place| values[place as usize]).collect(),
+        };
+        let rows = |matrix: &Array2<f32>| {
+            let mut spread = Array2::zeros((places.len(), matrix.ncols()));
+            for (mut to, &place) in spread.outer_iter_mut().zip(places) {
+                to.assign(&matrix.row(place as usize));
+            }
+            spread
+        };
+        Self {
+            value: column(&self.value),
+            p_positive: column(&self.p_positive),
+            mu: column(&self.mu),
+            sigma: column(&self.sigma),
+            posteriors: self.posteriors.iter().map(rows).collect(),
+            representation: rows(&self.representation),
+            abstained: places.iter().map(|&place| self.abstained[place as usize]).collect(),
         }
     }
 

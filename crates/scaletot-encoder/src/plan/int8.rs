@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::network::{Layer, Network};
 use crate::outcome::OutcomeScale;
-use crate::scores::Scores;
+use crate::scores::{Scores, Selection};
 
 /// Steps of an activation.
 const STEPS: f64 = 127.0;
@@ -57,7 +57,7 @@ impl Int8 {
     ///
     /// # Errors
     /// [`Error::Config`] for a network with cross layers or without a trunk, whose first layer is not rectified.
-    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Result<Self> {
+    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection) -> Result<Self> {
         let shape = network.shape();
         let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
             return Err(refused("cross layers or without hidden layers"));
@@ -67,7 +67,7 @@ impl Int8 {
         }
         let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
         let scales = Scales::new(&tables, numeric, &first.bias);
-        let heads = heads(network);
+        let heads = heads(network, selection);
         let mut layers: Vec<(&Layer, bool)> = others.iter().map(|layer| (layer, true)).collect();
         layers.push((&heads, false));
         let (next, relu) = layers.remove(0);
@@ -88,7 +88,7 @@ impl Int8 {
                 .iter()
                 .map(|(layer, relu)| Dense::new(layer.weight.view(), &layer.bias, *relu))
                 .collect(),
-            heads: shape.served(),
+            heads: selection.of(shape.served()),
         })
     }
 

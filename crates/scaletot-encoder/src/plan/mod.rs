@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::network::{Layer, Network, Outputs};
 use crate::outcome::OutcomeScale;
-use crate::scores::Scores;
+use crate::scores::{Scores, Selection};
 
 /// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
 const LANES: usize = 16;
@@ -57,11 +57,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compiles a network. `numeric` says which fields are numbers in bins.
+    /// Compiles a network with the selected heads. `numeric` says which fields are numbers in bins.
     ///
     /// # Errors
     /// [`Error::Config`] for a network whose folded tables would not fit into memory.
-    pub(crate) fn new(network: &Network, numeric: &[bool]) -> Result<Self> {
+    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection) -> Result<Self> {
         affordable(network)?;
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
             Lookup::new(
@@ -71,7 +71,7 @@ impl Plan {
             )
         };
         let shape = network.shape();
-        let heads = heads(network);
+        let heads = heads(network, selection);
         let mut layers: Vec<(&Layer, bool)> = network.trunk().iter().map(|layer| (layer, true)).collect();
         layers.push((&heads, false));
         let pack = |(layer, relu): &(&Layer, bool)| Dense::new(layer.weight.view(), &layer.bias, *relu);
@@ -90,7 +90,7 @@ impl Plan {
                 relu: false,
                 cross: Some(others.collect()),
                 layers: layers.iter().map(pack).collect(),
-                heads: shape.served(),
+                heads: selection.of(shape.served()),
             });
         }
         let (first, relu) = layers.remove(0);
@@ -100,7 +100,7 @@ impl Plan {
             relu,
             cross: None,
             layers: layers.iter().map(pack).collect(),
-            heads: shape.served(),
+            heads: selection.of(shape.served()),
         })
     }
 
@@ -195,9 +195,10 @@ fn same_widths(widths: &[usize], features: &Features) -> Result<()> {
     Err(Error::shape("embedding rows per field", expected, found))
 }
 
-/// All heads as one layer: outcome, states, representation.
-fn heads(network: &Network) -> Layer {
-    let heads: Vec<&Layer> = network.heads().collect();
+/// The selected heads as one layer: outcome, states, representation.
+fn heads(network: &Network, selection: Selection) -> Layer {
+    let heads = network.heads().into_iter().zip(selection.of([true; 3]));
+    let heads: Vec<&Layer> = heads.filter(|(_, wanted)| *wanted).filter_map(|(head, _)| head).collect();
     let inputs = network.shape().trunk_width();
     let join = |parts: &[ndarray::ArrayView2<'_, f32>]| concatenate(Axis(1), parts).ok();
     let weights: Vec<_> = heads.iter().map(|head| head.weight.view()).collect();

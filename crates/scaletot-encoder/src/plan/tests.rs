@@ -15,7 +15,7 @@ fn network(shape: NetworkShape, seed: u64) -> Network {
 }
 
 fn plan_of(network: &Network) -> Plan {
-    Plan::new(network, &[false, true, false]).unwrap()
+    Plan::new(network, &[false, true, false], Selection::ALL).unwrap()
 }
 
 fn heads() -> Heads {
@@ -117,7 +117,7 @@ proptest! {
     fn small_integers_are_near_and_the_same_everywhere(shape in shapes(), features in batch(40), seed in 0u64..1000) {
         let shape = NetworkShape { cross_layers: 0, hidden: [vec![40], shape.hidden].concat(), ..shape };
         let network = network(shape, seed);
-        let plan = Int8::new(&network, &[false, true, false]).unwrap();
+        let plan = Int8::new(&network, &[false, true, false], Selection::ALL).unwrap();
         let found = int8_with(&plan, pulp::Scalar::new(), &features);
         let expected = network.forward(&features);
         let near = |a: &Array2<f32>, b: &Array2<f32>| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.05);
@@ -138,7 +138,7 @@ proptest! {
 #[test]
 fn a_network_whose_first_layer_is_not_rectified_has_no_integers() {
     for shape in [tiny(heads()), NetworkShape { cross_layers: 0, hidden: vec![], ..tiny(heads()) }] {
-        let error = Int8::new(&network(shape, 1), &[false, true, false]).unwrap_err();
+        let error = Int8::new(&network(shape, 1), &[false, true, false], Selection::ALL).unwrap_err();
         assert!(error.to_string().contains("precision"), "{error}");
     }
 }

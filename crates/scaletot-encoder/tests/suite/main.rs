@@ -6,3 +6,4 @@ mod artifact;
 mod common;
 mod distill;
 mod losses;
+mod serve;

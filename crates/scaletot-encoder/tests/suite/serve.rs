@@ -1,0 +1,104 @@
+//! Ways to score that must not change scores.
+
+use proptest::prelude::*;
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_encoder::{Deduplication, EncoderConfig, FrozenEncoder, Heads, Precision, Scores, Selection};
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+
+type Row = (Option<usize>, Option<u8>, Option<bool>, Vec<usize>);
+
+fn table(rows: &[Row]) -> ProfileTable {
+    let schema = ProfileSchema::builder("serve")
+        .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+        .field(FieldSpec::numeric("income"))
+        .field(FieldSpec::boolean("member"))
+        .field(FieldSpec::multi("likes", ["a", "b", "c"]))
+        .build()
+        .unwrap();
+    let mut table = TableBuilder::new(schema);
+    for (id, (age, income, member, likes)) in rows.iter().enumerate() {
+        let age = age.map_or("", |age| ["18-34", "35-54", "55+"][age]);
+        let income = income.map_or(String::new(), |income| income.to_string());
+        let member = member.map_or("", |member| if member { "yes" } else { "no" });
+        let likes: Vec<&str> = likes.iter().map(|&like| ["a", "b", "c"][like]).collect();
+        table.push_text(id as i64, &[age, &income, member, &likes.join("|")]).unwrap();
+    }
+    table.finish()
+}
+
+fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
+    let row = (
+        prop::option::of(0usize..3),
+        prop::option::of(0u8..5),
+        prop::option::of(any::<bool>()),
+        prop::collection::vec(0usize..3, 0..2),
+    );
+    prop::collection::vec(row, 1..most)
+}
+
+fn encoder(table: &ProfileTable, seed: u64) -> FrozenEncoder {
+    let state = |name: &str| StateDef::ordinal(name, ["low", "mid", "high"]);
+    let chain = ChainSchema::builder("serve").state(state("need")).state(state("spend")).build().unwrap();
+    let heads = Heads::new(true, vec![3, 3], 4);
+    FrozenEncoder::with_random_weights(&EncoderConfig::default(), table, &chain, heads, seed).unwrap()
+}
+
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a.is_nan() && b.is_nan() || (a - b).abs() <= 1e-5 * (1.0 + a.abs()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn scoring_each_kind_of_profile_once_gives_the_same_to_the_bit(
+        rows in rows(900), seed in 0u64..99, int8 in any::<bool>(),
+    ) {
+        let table = table(&rows);
+        let precision = if int8 { Precision::Int8 } else { Precision::Full };
+        let encoder = encoder(&table, seed).with_precision(precision).unwrap();
+        let score = |how| encoder.clone().with_deduplication(how).score(&table).unwrap();
+        let plain = score(Deduplication::Never);
+        prop_assert_eq!(&plain, &score(Deduplication::Always));
+        prop_assert_eq!(&plain, &score(Deduplication::Auto));
+    }
+
+    #[test]
+    fn what_is_selected_is_what_all_outputs_say(
+        rows in rows(60), seed in 0u64..99, outcome in any::<bool>(), states in any::<bool>(), representation in any::<bool>(),
+    ) {
+        let table = table(&rows);
+        let encoder = encoder(&table, seed);
+        let all = encoder.score(&table).unwrap();
+        let selection = Selection { outcome, states, representation };
+        let some = encoder.with_selection(selection).unwrap().score(&table).unwrap();
+        prop_assert_eq!(&some.abstained, &all.abstained);
+        let columns = |scores: &Scores| [scores.value.clone(), scores.p_positive.clone(), scores.mu.clone(), scores.sigma.clone()];
+        for (some, all) in columns(&some).iter().zip(columns(&all)) {
+            let expected: &[f32] = if outcome { &all } else { &[] };
+            prop_assert!(close(some, expected));
+        }
+        prop_assert_eq!(some.posteriors.len(), if states { 2 } else { 0 });
+        for (some, all) in some.posteriors.iter().zip(&all.posteriors) {
+            prop_assert!(close(&some.iter().copied().collect::<Vec<_>>(), &all.iter().copied().collect::<Vec<_>>()));
+        }
+        prop_assert_eq!(some.representation.ncols(), if representation { all.representation.ncols() } else { 0 });
+        if representation {
+            let flat = |scores: &Scores| scores.representation.iter().copied().collect::<Vec<_>>();
+            prop_assert!(close(&flat(&some), &flat(&all)));
+        }
+    }
+}
+
+#[test]
+fn a_report_needs_the_signals_it_compares() {
+    let table = table(&vec![(Some(1), Some(2), None, vec![]); 4]);
+    let encoder = encoder(&table, 1).with_selection(Selection::OUTCOME).unwrap();
+    let targets = scaletot_encoder::Targets {
+        posteriors: vec![ndarray::Array2::from_elem((4, 3), 1.0 / 3.0); 2],
+        representations: ndarray::Array3::zeros((4, 2, 4)),
+    };
+    let message = encoder.transfer_report(&table, &[0, 1, 2, 3], &targets).unwrap_err().to_string();
+    assert!(message.contains("selection"), "{message}");
+}
