@@ -11,6 +11,7 @@ pub mod options;
 pub mod pipeline;
 pub mod progress;
 pub mod report;
+pub mod scoring;
 pub mod stages;
 pub mod tasks;
 pub mod teachers;

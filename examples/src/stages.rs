@@ -150,7 +150,13 @@ pub fn file_hash(path: &Path) -> Result<String> {
 /// The first 16 hexadecimal digits of a text's SHA-256.
 #[must_use]
 pub fn text_hash(text: &str) -> String {
-    digits(Sha256::digest(text))
+    bytes_hash(text.as_bytes())
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of some bytes.
+#[must_use]
+pub fn bytes_hash(bytes: &[u8]) -> String {
+    digits(Sha256::digest(bytes))
 }
 
 fn digits(hash: impl IntoIterator<Item = u8>) -> String {

@@ -155,8 +155,21 @@ impl FrozenEncoder {
     /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::Schema`] or
     /// [`Error::Canary`], in the order above.
     pub fn load(directory: impl AsRef<Path>, schema: &ProfileSchema) -> Result<Self> {
-        let Artifact { description, info, weights, canaries } = Artifact::read(directory.as_ref())?;
-        same_schema(&description.profile_schema, schema)?;
+        let artifact = Artifact::read(directory.as_ref())?;
+        same_schema(&artifact.description.profile_schema, schema)?;
+        Self::from_artifact(artifact)
+    }
+
+    /// As [`load`](Self::load), for a program that reads profiles by the artifact's own [`profile_schema`](Self::profile_schema).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for [`Error::Schema`].
+    pub fn load_with_own_schema(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::from_artifact(Artifact::read(directory.as_ref())?)
+    }
+
+    fn from_artifact(artifact: Artifact) -> Result<Self> {
+        let Artifact { description, info, weights, canaries } = artifact;
         let network = Network::new(description.shape(), &weights)?;
         let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL)?;
         let encoder = Self::of(description, info, network, plan, canaries);

@@ -1,0 +1,184 @@
+//! The files that are written: parts, one for each row group, and what is put together from them.
+//!
+//! Each says in its metadata what it was made of, so that a later run knows whether it still holds.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
+
+/// Rows of an output row group, which are in memory until they are written.
+const GROUP_ROWS: usize = 1 << 20;
+
+/// The key of [`Origin`] in a file's metadata.
+const KEY: &str = "scaletot.scores";
+
+/// What a file of scores was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// Fingerprint of the settings.
+    pub(super) settings: String,
+    /// Fingerprint of the input file.
+    pub(super) input: String,
+    /// Row groups of the input that are not in it.
+    pub(super) quarantined: Vec<Quarantined>,
+}
+
+/// A row group that could not be scored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The input file.
+    pub file: PathBuf,
+    /// Its row group, from 0; none if the file as a whole could not be read.
+    pub row_group: Option<usize>,
+    /// Users in it; 0 if that is not known.
+    pub rows: usize,
+    /// Why.
+    pub error: String,
+}
+
+/// A file under another name, which takes its own when it is whole.
+pub(super) struct Staged {
+    path: PathBuf,
+    beside: PathBuf,
+}
+
+impl Staged {
+    pub(super) fn create(path: &Path) -> Result<(Self, File)> {
+        let parent = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        let staged = Self { path: path.to_owned(), beside: beside.into() };
+        let file = File::create(&staged.beside).with_context(|| staged.failed())?;
+        Ok((staged, file))
+    }
+
+    pub(super) fn failed(&self) -> String {
+        format!("cannot write {}", self.path.display())
+    }
+
+    /// Waits until the file is on disk, and renames it.
+    fn place(self, file: &File) -> Result<()> {
+        file.sync_all().and_then(|()| fs::rename(&self.beside, &self.path)).with_context(|| self.failed())
+    }
+}
+
+/// Writes the scores of one row group.
+pub(super) struct PartWriter {
+    staged: Staged,
+    writer: ArrowWriter<BufWriter<File>>,
+}
+
+impl PartWriter {
+    /// A writer of batches with the schema of `first`.
+    pub(super) fn create(path: &Path, first: &arrow_array::RecordBatch, origin: &Origin) -> Result<Self> {
+        let (staged, file) = Staged::create(path)?;
+        let id = ColumnPath::from(first.schema_ref().field(0).name().as_str());
+        let properties = properties(origin)?
+            .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_compression(Compression::SNAPPY)
+            // Ids and scores hardly repeat; looking whether they do takes longer than to write them.
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::Chunk);
+        let properties = match first.column(0).data_type().is_integer() {
+            true => properties.set_column_encoding(id, Encoding::DELTA_BINARY_PACKED),
+            false => properties,
+        };
+        let writer = ArrowWriter::try_new(BufWriter::new(file), first.schema(), Some(properties.build()))
+            .with_context(|| staged.failed())?;
+        Ok(Self { staged, writer })
+    }
+
+    pub(super) fn write(&mut self, batch: &arrow_array::RecordBatch) -> Result<()> {
+        self.writer.write(batch).with_context(|| self.staged.failed())
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        let file = self.writer.into_inner().with_context(|| self.staged.failed())?;
+        let file =
+            file.into_inner().map_err(|error| error.into_error()).with_context(|| self.staged.failed())?;
+        self.staged.place(&file)
+    }
+}
+
+fn properties(origin: &Origin) -> Result<parquet::file::properties::WriterPropertiesBuilder> {
+    let origin = KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?);
+    Ok(WriterProperties::builder().set_key_value_metadata(Some(vec![origin])))
+}
+
+/// What the metadata of a file of scores says, and its rows; nothing if it is not such a file, or not a whole one.
+pub(super) fn origin_of(path: &Path) -> Option<(Origin, usize)> {
+    let metadata = read_metadata(path).ok()?;
+    let stated = metadata.file_metadata().key_value_metadata()?.iter().find(|entry| entry.key == KEY)?;
+    let origin = serde_json::from_str(stated.value.as_deref()?).ok()?;
+    Some((origin, usize::try_from(metadata.file_metadata().num_rows()).ok()?))
+}
+
+fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    ParquetMetaDataReader::new()
+        .parse_and_finish(&file)
+        .with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are.
+pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<usize> {
+    let (staged, file) = Staged::create(path)?;
+    let mut sources = vec![];
+    for part in parts {
+        sources.push((
+            File::open(part).with_context(|| format!("cannot open {}", part.display()))?,
+            read_metadata(part)?,
+        ));
+    }
+    let Some((_, first)) = sources.first() else {
+        anyhow::bail!("{}: nothing to put together", path.display())
+    };
+    // With the Arrow types that the parts name, but an origin of its own.
+    let named =
+        first.file_metadata().key_value_metadata().into_iter().flatten().filter(|entry| entry.key != KEY);
+    let mut entries: Vec<KeyValue> = named.cloned().collect();
+    entries.push(KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?));
+    let properties: WriterPropertiesPtr =
+        Arc::new(WriterProperties::builder().set_key_value_metadata(Some(entries)).build());
+    let schema = first.file_metadata().schema_descr().root_schema_ptr();
+    let write = || -> Result<(File, usize), parquet::errors::ParquetError> {
+        let mut writer = SerializedFileWriter::new(BufWriter::new(file), schema, properties)?;
+        let mut rows = 0;
+        for (source, metadata) in &sources {
+            for group in metadata.row_groups() {
+                let mut to = writer.next_row_group()?;
+                for column in group.columns() {
+                    let close = ColumnCloseResult {
+                        bytes_written: u64::try_from(column.compressed_size())?,
+                        rows_written: u64::try_from(group.num_rows())?,
+                        metadata: column.clone(),
+                        bloom_filter: None,
+                        column_index: None,
+                        offset_index: None,
+                    };
+                    to.append_column(source, close)?;
+                }
+                to.close()?;
+                rows += usize::try_from(group.num_rows())?;
+            }
+        }
+        let mut file = writer.into_inner()?;
+        file.flush()?;
+        Ok((file.into_inner().map_err(|error| error.into_error())?, rows))
+    };
+    let (file, rows) = write().with_context(|| staged.failed())?;
+    staged.place(&file)?;
+    Ok(rows)
+}
