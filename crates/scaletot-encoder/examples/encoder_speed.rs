@@ -16,7 +16,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, Features, FrozenEncoder, Heads, Precision};
+use scaletot_encoder::{
+    ArtifactInfo, Deduplication, EncoderConfig, Features, FrozenEncoder, Heads, Precision,
+};
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
 use serde_json::json;
 
@@ -124,8 +126,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(directory.join("users.json"), written.to_string())?;
 
     let exact = encoder.score_features(&features)?.value;
-    for (precision, name) in [(Precision::Full, "f32"), (Precision::Int8, "int8")] {
-        let encoder = encoder.clone().with_precision(precision)?;
+    for (precision, name) in [(Precision::Full, "f32"), (Precision::Bf16, "bf16"), (Precision::Int8, "int8")]
+    {
+        let encoder = encoder.clone().with_precision(precision)?.with_deduplication(Deduplication::Never);
         let found = encoder.score_features(&features)?.value;
         let worst = exact.iter().zip(&found).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
         let footprint = encoder.footprint();

@@ -66,6 +66,9 @@ pub enum Precision {
     /// 32-bit floats.
     #[default]
     Full,
+    /// Tables stored as 16-bit floats (`bfloat16`), each number within 0.2 % of its value, everything else in 32-bit floats. For tables that
+    /// are too large for the caches; any network.
+    Bf16,
     /// Tables of 16-bit integers, the layer after them (the heads, if there is one hidden layer) in 8-bit integers, further layers in 32-bit
     /// floats. Scales follow from the weights alone, and no profile leaves their range. Faster; how far scores move depends on the network and
     /// is to be measured on one's own profiles. A set of more than some 60 values loses precision, since each is rounded.
@@ -109,7 +112,7 @@ impl FrozenEncoder {
         description.check()?;
         let network = Network::new(description.shape(), weights)?;
         let Description { profile_schema, featuriser, histograms, .. } = &description;
-        let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL)?;
+        let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL, false)?;
         let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
         Ok(Self::of(description, ArtifactInfo::default(), network, plan, canaries))
     }
@@ -171,7 +174,7 @@ impl FrozenEncoder {
     fn from_artifact(artifact: Artifact) -> Result<Self> {
         let Artifact { description, info, weights, canaries } = artifact;
         let network = Network::new(description.shape(), &weights)?;
-        let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL)?;
+        let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL, false)?;
         let encoder = Self::of(description, info, network, plan, canaries);
         encoder.check_canaries()?;
         Ok(encoder)
@@ -413,7 +416,10 @@ impl FrozenEncoder {
         let numeric = self.description.featuriser.numeric();
         self.serving = match self.precision {
             Precision::Full if self.selection == Selection::ALL => None,
-            Precision::Full => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection)?)),
+            Precision::Full => {
+                Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, false)?))
+            }
+            Precision::Bf16 => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, true)?)),
             Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
         };
         Ok(self)

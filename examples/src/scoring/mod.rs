@@ -65,6 +65,8 @@ pub struct ScoreOptions {
 pub enum PrecisionChoice {
     /// 32-bit floats
     Full,
+    /// Tables in 16-bit floats
+    Bf16,
     /// Tables and the layer after them in integers
     Int8,
 }
@@ -86,6 +88,7 @@ pub enum OnError {
 pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> Result<Summary> {
     let precision = match options.precision {
         PrecisionChoice::Full => Precision::Full,
+        PrecisionChoice::Bf16 => Precision::Bf16,
         PrecisionChoice::Int8 => Precision::Int8,
     };
     let encoder = FrozenEncoder::load_with_own_schema(&options.artifact)

@@ -4,3 +4,4 @@
 mod evaluate;
 mod osipo_study;
 mod own_table;
+mod score;

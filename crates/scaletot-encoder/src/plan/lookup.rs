@@ -8,6 +8,7 @@
 use aligned_vec::AVec;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use pulp::Simd;
+use pulp::bytemuck::cast_slice_mut;
 
 use super::aligned;
 use super::terms::{Layout, Terms};
@@ -22,23 +23,42 @@ pub(super) struct Lookup {
     width: usize,
     bias: AVec<f32>,
     /// The fields' tables behind one another, `[rows, width]`.
-    table: AVec<f32>,
+    table: Table,
     layout: Layout,
+}
+
+/// Numbers as they are stored.
+#[derive(Debug, Clone, PartialEq)]
+enum Table {
+    Full(AVec<f32>),
+    /// The upper halves of 32-bit floats: their sign, exponent and 7 bits of fraction.
+    Bf16(AVec<u16>),
+}
+
+/// The nearest number of 16 bits, the even one of two that are as near.
+fn bf16(x: f64) -> u16 {
+    let bits = (x as f32).to_bits();
+    ((u64::from(bits) + 0x7fff + u64::from(bits >> 16 & 1)) >> 16) as u16
 }
 
 impl Lookup {
     /// Of the fields' tables, see [`fold`].
-    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>) -> Self {
+    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>, half: bool) -> Self {
         let width = super::padded(bias.len());
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(width, 0.0);
-        let mut table = vec![];
+        let mut table: Vec<f64> = vec![];
         for (row, values) in tables.iter().flat_map(|table| table.outer_iter()).enumerate() {
-            table.extend(values.iter().map(|value| *value as f32));
+            table.extend(values);
             table.resize((row + 1) * width, 0.0);
         }
+        let table = if half {
+            Table::Bf16(aligned(&table.into_iter().map(bf16).collect::<Vec<_>>()))
+        } else {
+            Table::Full(aligned(&table.into_iter().map(|value| value as f32).collect::<Vec<_>>()))
+        };
         let layout = Layout::new(tables.iter().map(|table| table.nrows()), numeric);
-        Self { width, bias: aligned(&padded_bias), table: aligned(&table), layout }
+        Self { width, bias: aligned(&padded_bias), table, layout }
     }
 
     /// Outputs, padding included.
@@ -52,34 +72,79 @@ impl Lookup {
 
     /// Bytes of the tables.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.table.as_slice())
+        match &self.table {
+            Table::Full(table) => size_of_val(table.as_slice()),
+            Table::Bf16(table) => size_of_val(table.as_slice()),
+        }
     }
 
     /// The outputs of a block of users, `[users, width]`, negative ones as 0 if `relu`.
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, simd: S, terms: &Terms, relu: bool, out: &mut [f32]) {
-        let (table, bias) = (S::as_simd_f32s(&self.table).0, S::as_simd_f32s(&self.bias).0);
+        match &self.table {
+            Table::Full(table) => self.sums(simd, Rows(table), terms, relu, out),
+            Table::Bf16(table) => self.sums(simd, HalfRows(table), terms, relu, out),
+        }
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, T: Stored>(&self, simd: S, table: T, terms: &Terms, relu: bool, out: &mut [f32]) {
+        let bias = S::as_simd_f32s(&self.bias).0;
         let vectors = self.width / S::F32_LANES;
         for (user, out) in out.chunks_exact_mut(self.width).enumerate() {
             let out = S::as_mut_simd_f32s(out).0;
             let mut at = 0;
             while at + AT_ONCE <= vectors {
-                sum::<S, AT_ONCE>(simd, table, vectors, terms, user, at, relu, bias, out);
+                sum::<S, T, AT_ONCE>(simd, table, vectors, terms, user, at, relu, bias, out);
                 at += AT_ONCE;
             }
             while at < vectors {
-                sum::<S, 1>(simd, table, vectors, terms, user, at, relu, bias, out);
+                sum::<S, T, 1>(simd, table, vectors, terms, user, at, relu, bias, out);
                 at += 1;
             }
         }
     }
 }
 
+/// Numbers that are read as vectors of 32-bit floats.
+trait Stored: Copy {
+    /// `C` vectors from the vector `start` on.
+    fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C];
+}
+
+#[derive(Clone, Copy)]
+struct Rows<'a>(&'a [f32]);
+
+impl Stored for Rows<'_> {
+    #[inline(always)]
+    fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C] {
+        let mut found = [simd.splat_f32s(0.0); C];
+        found.copy_from_slice(&S::as_simd_f32s(self.0).0[start..][..C]);
+        found
+    }
+}
+
+#[derive(Clone, Copy)]
+struct HalfRows<'a>(&'a [u16]);
+
+impl Stored for HalfRows<'_> {
+    #[inline(always)]
+    fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C] {
+        let mut found = [simd.splat_f32s(0.0); C];
+        let numbers: &mut [f32] = cast_slice_mut(&mut found);
+        let stored = &self.0[start * S::F32_LANES..][..C * S::F32_LANES];
+        for (number, stored) in numbers.iter_mut().zip(stored) {
+            *number = f32::from_bits(u32::from(*stored) << 16);
+        }
+        found
+    }
+}
+
 /// `C` vectors of a user's outputs, from vector `at` of `vectors`.
 #[inline(always)]
-fn sum<S: Simd, const C: usize>(
+fn sum<S: Simd, T: Stored, const C: usize>(
     simd: S,
-    table: &[S::f32s],
+    table: T,
     vectors: usize,
     terms: &Terms,
     user: usize,
@@ -91,16 +156,16 @@ fn sum<S: Simd, const C: usize>(
     let mut sum = [simd.splat_f32s(0.0); C];
     sum.copy_from_slice(&bias[at..at + C]);
     for &row in terms.plain(user) {
-        let row = &table[row as usize * vectors + at..][..C];
+        let row: [S::f32s; C] = table.read(simd, row as usize * vectors + at);
         for (sum, value) in sum.iter_mut().zip(row) {
-            *sum = simd.add_f32s(*sum, *value);
+            *sum = simd.add_f32s(*sum, value);
         }
     }
     for &(row, weight) in terms.weighted(user) {
-        let row = &table[row as usize * vectors + at..][..C];
+        let row: [S::f32s; C] = table.read(simd, row as usize * vectors + at);
         let weight = simd.splat_f32s(weight);
         for (sum, value) in sum.iter_mut().zip(row) {
-            *sum = simd.mul_add_f32s(weight, *value, *sum);
+            *sum = simd.mul_add_f32s(weight, value, *sum);
         }
     }
     let zero = simd.splat_f32s(0.0);

@@ -57,17 +57,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compiles a network with the selected heads. `numeric` says which fields are numbers in bins.
+    /// Compiles a network with the selected heads. `numeric` says which fields are numbers in bins, `half` whether tables are stored in 16 bits.
     ///
     /// # Errors
     /// [`Error::Config`] for a network whose folded tables would not fit into memory.
-    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection) -> Result<Self> {
+    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection, half: bool) -> Result<Self> {
         affordable(network)?;
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
             Lookup::new(
                 &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
                 numeric,
                 bias,
+                half,
             )
         };
         let shape = network.shape();

@@ -15,7 +15,7 @@ fn network(shape: NetworkShape, seed: u64) -> Network {
 }
 
 fn plan_of(network: &Network) -> Plan {
-    Plan::new(network, &[false, true, false], Selection::ALL).unwrap()
+    Plan::new(network, &[false, true, false], Selection::ALL, false).unwrap()
 }
 
 fn heads() -> Heads {

@@ -92,6 +92,21 @@ proptest! {
 }
 
 #[test]
+fn tables_in_half_the_bits_take_half_the_room_and_score_nearly_the_same() {
+    let row = |i: usize| (Some(i % 3), Some((i % 5) as u8), (i % 7 != 0).then_some(i % 2 == 0), vec![i % 3]);
+    let table = table(&(0..200).map(row).collect::<Vec<_>>());
+    let encoder = encoder(&table, 5);
+    let half = encoder.clone().with_precision(Precision::Bf16).unwrap();
+    assert!(half.footprint().bytes < encoder.footprint().bytes);
+    let (full, half) = (encoder.score(&table).unwrap(), half.score(&table).unwrap());
+    let worst = full.value.iter().zip(&half.value).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
+    assert!(worst > 0.0 && worst < 0.02, "{worst}");
+    for (full, half) in full.posteriors.iter().zip(&half.posteriors) {
+        assert!(full.iter().zip(half).all(|(a, b)| (a - b).abs() < 0.005));
+    }
+}
+
+#[test]
 fn a_report_needs_the_signals_it_compares() {
     let table = table(&vec![(Some(1), Some(2), None, vec![]); 4]);
     let encoder = encoder(&table, 1).with_selection(Selection::OUTCOME).unwrap();

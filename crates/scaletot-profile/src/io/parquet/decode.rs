@@ -30,30 +30,28 @@ pub(super) fn field(
         return Ok(Ok(column));
     }
     let source = Source::new(values, shape)?;
-    let cells: Vec<_> = (0..values.len()).map(|value| cell::read(field, source.raw(value))).collect();
+    let mut cells: Vec<_> = (0..values.len()).map(|value| cell::read(field, source.raw(value))).collect();
     let keys = dictionary.normalized_keys();
     let used = |row: usize| dictionary.keys().is_valid(row);
     if cells.iter().any(Result::is_err) {
         // A value that no row has does no harm.
         let bad = keys.iter().enumerate().find(|&(row, &key)| used(row) && cells[key].is_err());
-        if let Some((row, &key)) = bad {
-            return Ok(cells
-                .into_iter()
-                .nth(key)
-                .unwrap_or(Ok(Cell::Missing))
-                .map_err(|m| (row, m))
-                .map(|_| column));
+        if let Some((row, &key)) = bad
+            && let Err(mismatch) = cells.swap_remove(key)
+        {
+            return Ok(Err((row, mismatch)));
         }
     }
     match &mut column {
         Column::Codes(codes) => {
             let of = |cell: &Result<Cell, _>| if let Ok(Cell::Code(code)) = cell { *code } else { NO_CODE };
             let table: Vec<u32> = cells.iter().map(of).collect();
-            match dictionary.keys().null_count() {
-                0 => codes.extend(keys.iter().map(|&key| table[key])),
-                _ => codes.extend(
-                    keys.iter().enumerate().map(|(row, &key)| if used(row) { table[key] } else { NO_CODE }),
-                ),
+            match dictionary.keys().nulls() {
+                None => codes.extend(keys.iter().map(|&key| table[key])),
+                Some(nulls) => {
+                    let code = |(&key, valid): (&usize, bool)| if valid { table[key] } else { NO_CODE };
+                    codes.extend(keys.iter().zip(nulls).map(code));
+                }
             }
         }
         column => {
