@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `manifest.json` | format, versions, both schemas with their hashes, featuriser, sizes, metrics, training histograms |
+//! | `manifest.json` | format, versions, both schemas with their hashes, featuriser, sizes, metrics, transfer report, readiness, training histograms, distance limit |
 //! | `weights.safetensors` | every tensor, `f32` |
 //! | `canaries.json` | made-up profiles with recorded outputs |
 //! | `SHA256SUMS` | hashes of the three, so that `sha256sum -c SHA256SUMS` checks a copy without this crate |
@@ -15,7 +15,9 @@ use scaletot_profile::SchemaHash;
 
 use crate::canary::Canaries;
 use crate::error::{Error, Result};
+use crate::gate::Readiness;
 use crate::manifest::{ArtifactInfo, Description, FORMAT, Manifest};
+use crate::novelty::DistanceLimit;
 use crate::weights::Weights;
 
 const MANIFEST: &str = "manifest.json";
@@ -33,6 +35,7 @@ pub(crate) struct Artifact {
     pub(crate) info: ArtifactInfo,
     pub(crate) weights: Weights,
     pub(crate) canaries: Canaries,
+    pub(crate) distance_limit: Option<DistanceLimit>,
 }
 
 impl Artifact {
@@ -91,6 +94,7 @@ impl Artifact {
             weights_sha256: SchemaHash::of(&weights),
             canaries_sha256: SchemaHash::of(&canaries),
             info: self.info.clone(),
+            distance_limit: self.distance_limit,
             encoder: self.description.clone(),
         };
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(json(MANIFEST))?;
@@ -100,6 +104,17 @@ impl Artifact {
             write_synced(&directory.join(name), bytes)?;
         }
         write_synced(&directory.join(SUMS), sums.as_bytes())
+    }
+
+    /// As [`read`](Self::read), but refused if the encoder failed its gate.
+    pub(crate) fn ready(directory: &Path) -> Result<Self> {
+        let artifact = Self::read(directory)?;
+        match artifact.info.readiness() {
+            Readiness::NotReady { reasons } => {
+                Err(Error::NotReady { path: directory.into(), reasons: reasons.join("; ") })
+            }
+            _ => Ok(artifact),
+        }
     }
 
     /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors.
@@ -125,7 +140,7 @@ impl Artifact {
             }
             other => other,
         };
-        manifest.encoder.check().map_err(in_manifest)?;
+        manifest.check().map_err(in_manifest)?;
         let weights = verified(path(WEIGHTS), manifest.weights_sha256)?;
         let weights = Weights::from_bytes(&weights, &manifest.encoder.shape(), &path(WEIGHTS))?;
         let canaries = verified(path(CANARIES), manifest.canaries_sha256)?;
@@ -138,7 +153,8 @@ impl Artifact {
                 found: canaries.0.len().to_string(),
             });
         }
-        Ok(Self { description: manifest.encoder, info: manifest.info, weights, canaries })
+        let Manifest { encoder: description, info, distance_limit, .. } = manifest;
+        Ok(Self { description, info, weights, canaries, distance_limit })
     }
 }
 

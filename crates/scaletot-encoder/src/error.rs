@@ -141,6 +141,17 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// The encoder failed the gate it was saved with.
+    #[error(
+        "{path}: expected an encoder that passed its transfer gate, got one that failed: {reasons}; \
+         `FrozenEncoder::load_for_inspection` loads it all the same"
+    )]
+    NotReady {
+        /// The artifact's directory.
+        path: PathBuf,
+        /// What it failed, in words.
+        reasons: String,
+    },
     /// A canary profile does not give the output that was recorded when the artifact was written.
     #[error(
         "canary {index}, {output}: expected {expected}, got {found} (tolerance {tolerance:e}); \

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3};
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileSchema, ProfileTable};
 
@@ -19,13 +19,12 @@ use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
 use crate::manifest::{ArtifactInfo, Description, difference};
 use crate::network::{Network, Outputs};
+use crate::novelty::{Novelty, Surprise};
 use crate::outcome::OutcomeScale;
 use crate::plan::{BLOCK, Int8, Plan};
 use crate::scores::{Scores, Selection};
 use crate::shape::Heads;
-use crate::targets::Targets;
 use crate::threads::Threads;
-use crate::transfer::TransferReport;
 use crate::weights::Weights;
 
 /// Profiles whose features are held in memory at once.
@@ -50,6 +49,8 @@ pub struct FrozenEncoder {
     canaries: Canaries,
     threads: Threads,
     deduplication: Deduplication,
+    /// From where on a profile is too far, if anywhere.
+    pub(crate) novelty: Option<Novelty>,
 }
 
 /// A plan of another precision or of fewer heads.
@@ -105,6 +106,7 @@ impl FrozenEncoder {
             canaries,
             threads: Threads::default(),
             deduplication: Deduplication::default(),
+            novelty: None,
         }
     }
 
@@ -151,14 +153,15 @@ impl FrozenEncoder {
     /// Loads an artifact for profiles of a schema.
     ///
     /// It is refused, with a message that says what differs, when its format is another one, when a file is not the one
-    /// the manifest's hashes name, when the profile schema differs, when tensors do not have the shapes that follow from
-    /// the manifest, or when a canary profile gives an output that is off by more than `1e-4 · (1 + |x|)`.
+    /// the manifest's hashes name, when the encoder [failed its gate](ArtifactInfo::gate), when the profile schema differs, when tensors do
+    /// not have the shapes that follow from the manifest, or when a canary profile gives an output that is off by more than
+    /// `1e-4 · (1 + |x|)`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::Schema`] or
-    /// [`Error::Canary`], in the order above.
+    /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::NotReady`], [`Error::Schema`] or
+    /// [`Error::Canary`].
     pub fn load(directory: impl AsRef<Path>, schema: &ProfileSchema) -> Result<Self> {
-        let artifact = Artifact::read(directory.as_ref())?;
+        let artifact = Artifact::ready(directory.as_ref())?;
         same_schema(&artifact.description.profile_schema, schema)?;
         Self::from_artifact(artifact)
     }
@@ -166,22 +169,33 @@ impl FrozenEncoder {
     /// As [`load`](Self::load), for a program that reads profiles by the artifact's own [`profile_schema`](Self::profile_schema).
     ///
     /// # Errors
-    /// As [`load`](Self::load), but for [`Error::Schema`].
+    /// As [`load`](Self::load), but never [`Error::Schema`].
     pub fn load_with_own_schema(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::from_artifact(Artifact::ready(directory.as_ref())?)
+    }
+
+    /// As [`load_with_own_schema`](Self::load_with_own_schema), also for an encoder that failed its gate: to look at what it does, not to
+    /// serve it. [`info`](Self::info) says whether it is ready.
+    ///
+    /// # Errors
+    /// As there, but never [`Error::NotReady`].
+    pub fn load_for_inspection(directory: impl AsRef<Path>) -> Result<Self> {
         Self::from_artifact(Artifact::read(directory.as_ref())?)
     }
 
     fn from_artifact(artifact: Artifact) -> Result<Self> {
-        let Artifact { description, info, weights, canaries } = artifact;
+        let Artifact { description, info, weights, canaries, distance_limit } = artifact;
         let network = Network::new(description.shape(), &weights)?;
         let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL, false)?;
-        let encoder = Self::of(description, info, network, plan, canaries);
+        let surprise = || Surprise::new(&description.featuriser, &description.histograms);
+        let novelty = distance_limit.map(|limit| Novelty::new(surprise(), limit));
+        let encoder = Self { novelty, ..Self::of(description, info, network, plan, canaries) };
         encoder.check_canaries()?;
         Ok(encoder)
     }
 
     /// Writes an artifact directory, atomically: it appears whole or not at all. One that is there is replaced; a
-    /// directory with other files is refused.
+    /// directory with other files is refused. With a [gate](ArtifactInfo::gate) that the encoder failed it is written as not ready.
     ///
     /// # Errors
     /// [`Error::Config`] for a metric that is not finite, [`Error::Io`], [`Error::Artifact`].
@@ -195,6 +209,7 @@ impl FrozenEncoder {
             info,
             weights: self.network.weights(),
             canaries: self.canaries.clone(),
+            distance_limit: self.distance_limit().copied(),
         };
         artifact.write(directory.as_ref())
     }
@@ -258,9 +273,12 @@ impl FrozenEncoder {
         let least = self.description.config.min_populated;
         let scale = self.description.outcome.as_ref();
         match &self.serving {
-            Some(Serving::Int8(plan)) => plan.score(features, rows, least, scale, &mut scores)?,
-            Some(Serving::Full(plan)) => plan.score(features, rows, least, scale, &mut scores)?,
-            None => self.plan.score(features, rows, least, scale, &mut scores)?,
+            Some(Serving::Int8(plan)) => plan.score(features, rows.clone(), least, scale, &mut scores)?,
+            Some(Serving::Full(plan)) => plan.score(features, rows.clone(), least, scale, &mut scores)?,
+            None => self.plan.score(features, rows.clone(), least, scale, &mut scores)?,
+        }
+        if let Some(novelty) = &self.novelty {
+            novelty.abstain(features, rows, &mut scores);
         }
         Ok(scores)
     }
@@ -312,44 +330,6 @@ impl FrozenEncoder {
         projected
             .into_shape_with_order((n, heads.states.len(), heads.student_dim))
             .map_err(|error| Error::shape("projected representation", "[n, K, d]", error))
-    }
-
-    /// How well the encoder reproduces the student on the named rows; `targets` has one row per named row. Rows that are
-    /// abstained on are left out.
-    ///
-    /// # Errors
-    /// As [`FrozenEncoder::score_rows`] and [`Targets::validate`]; [`Error::Shape`] without signal heads or when every
-    /// row is abstained on.
-    pub fn transfer_report(
-        &self,
-        table: &ProfileTable,
-        rows: &[usize],
-        targets: &Targets,
-    ) -> Result<TransferReport> {
-        targets.validate(&self.description.chain_schema, rows.len())?;
-        if !(self.selection.states && self.selection.representation) {
-            let expected = "states and representation, which are compared".into();
-            return Err(Error::Config {
-                setting: "selection",
-                expected,
-                found: format!("{:?}", self.selection),
-            });
-        }
-        let scores = self.score_rows(table, rows)?;
-        let scored: Vec<usize> = (0..rows.len()).filter(|&row| !scores.abstained[row]).collect();
-        let projected = self.project(&scores.representation.select(Axis(0), &scored))?;
-        let posteriors: Vec<Array2<f32>> =
-            scores.posteriors.iter().map(|posterior| posterior.select(Axis(0), &scored)).collect();
-        let states =
-            self.description.chain_schema.states().iter().map(|state| state.name().to_owned()).collect();
-        TransferReport::compare(
-            states,
-            &targets.select(&scored)?,
-            self.network.centre(),
-            &posteriors,
-            &scores.representation.select(Axis(0), &scored),
-            &projected,
-        )
     }
 
     /// The same encoder abstaining on profiles with fewer populated fields than `fields`.
@@ -425,6 +405,12 @@ impl FrozenEncoder {
         Ok(self)
     }
 
+    /// Which outputs it computes.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        self.selection
+    }
+
     /// What scoring a user costs.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
@@ -439,6 +425,11 @@ impl FrozenEncoder {
                 _ => self.plan.flops(),
             },
         }
+    }
+
+    /// The layers as they were trained.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The profile schema it was trained with.
@@ -483,7 +474,7 @@ impl FrozenEncoder {
         &self.description.histograms
     }
 
-    /// Metrics and note of the loaded artifact; empty for an encoder that was never saved.
+    /// Metrics, note, transfer report and readiness of the loaded artifact; empty for an encoder that was never saved.
     #[must_use]
     pub fn info(&self) -> &ArtifactInfo {
         &self.info

@@ -80,12 +80,16 @@ mod config;
 mod distinct;
 mod drift;
 mod error;
+mod explain;
 mod features;
 mod featuriser;
 mod frozen;
+mod gate;
+mod gradient;
 mod histogram;
 mod manifest;
 mod network;
+mod novelty;
 mod outcome;
 mod plan;
 mod scores;
@@ -102,20 +106,23 @@ pub use config::{DistillConfig, EncoderConfig};
 pub use distinct::Deduplication;
 pub use drift::{Drift, FieldDrift};
 pub use error::{Error, Result};
+pub use explain::{Contribution, Explanation, StatePosterior};
 pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};
 pub use frozen::{Footprint, FrozenEncoder, Precision};
+pub use gate::{Readiness, TransferGate};
 pub use histogram::FieldHistogram;
 pub use manifest::ArtifactInfo;
 pub use network::Outputs;
+pub use novelty::DistanceLimit;
 pub use outcome::{OutcomeScale, Ziln};
-pub use scores::{Scores, Selection};
+pub use scores::{Abstention, Scores, Selection};
 pub use shape::Heads;
 pub use targets::Targets;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
 pub use train::{EpochLog, Losses, Stop, TrainLog, TrainedEncoder, distill};
-pub use transfer::{TransferReport, linear_cka};
+pub use transfer::{TransferGroup, TransferReport, linear_cka};
 
 /// The README's snippets compile.
 #[cfg(doctest)]

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::config::EncoderConfig;
 use crate::error::{Error, Result};
 use crate::featuriser::Featuriser;
+use crate::gate::{Readiness, TransferGate};
 use crate::histogram::FieldHistogram;
+use crate::novelty::DistanceLimit;
 use crate::outcome::OutcomeScale;
 use crate::shape::{Heads, NetworkShape};
+use crate::transfer::TransferReport;
 
 /// The artifact format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -32,10 +35,16 @@ pub struct ArtifactInfo {
     /// A free remark.
     #[serde(default)]
     pub note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transfer: Option<TransferReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gate: Option<TransferGate>,
+    #[serde(default)]
+    readiness: Readiness,
 }
 
 impl ArtifactInfo {
-    /// No metric and no note.
+    /// No metric, no note, no gate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -53,6 +62,85 @@ impl ArtifactInfo {
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
+    }
+
+    /// Holds a transfer report against a gate; report, gate and what came of it go into the artifact. If the report fails, the artifact is
+    /// not ready, and [`FrozenEncoder::load`](crate::FrozenEncoder::load) refuses it. A gate that asks for nothing keeps the report alone.
+    ///
+    /// ```
+    /// # use ndarray::{Array2, Array3};
+    /// # use scaletot_chain::{ChainSchema, StateDef};
+    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+    /// # use scaletot_encoder::{EncoderConfig, Heads, Targets};
+    /// use scaletot_encoder::{ArtifactInfo, FrozenEncoder, Readiness, TransferGate};
+    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let mut table = TableBuilder::new(schema.clone());
+    /// # table.push_text(1, &["18-34"])?;
+    /// # table.push_text(2, &["35+"])?;
+    /// # let table = table.finish();
+    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let targets = Targets {
+    /// #     posteriors: vec![Array2::from_elem((2, 2), 0.5)],
+    /// #     representations: Array3::from_shape_fn((2, 1, 3), |(i, _, j)| (i + j) as f32),
+    /// # };
+    /// # let heads = Heads::new(true, vec![2], 3);
+    /// # let encoder = FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 7)?;
+    /// # let held_out = [0, 1];
+    /// # let place = tempfile::tempdir()?;
+    /// # let directory = place.path().join("encoder");
+    /// let report = encoder.transfer_report(&table, &held_out, &targets)?;
+    /// let mut gate = TransferGate::default();
+    /// gate.max_kl = Some(0.0); // More than anyone can ask for.
+    /// let info = ArtifactInfo::new().gate(report, gate)?;
+    /// assert!(matches!(info.readiness(), Readiness::NotReady { reasons } if reasons[0].starts_with("mean KL")));
+    /// encoder.save(&directory, info)?;
+    /// assert!(FrozenEncoder::load(&directory, &schema).is_err());
+    /// assert!(FrozenEncoder::load_for_inspection(&directory).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a limit out of its range or a figure that is not finite.
+    pub fn gate(mut self, report: TransferReport, gate: TransferGate) -> Result<Self> {
+        if let Some((name, figure)) = report.figures().find(|(_, figure)| !figure.is_finite()) {
+            let expected = format!("a finite number for `{name}`");
+            return Err(Error::Config { setting: "transfer report", expected, found: figure.to_string() });
+        }
+        self.readiness = gate.check(&report)?;
+        (self.transfer, self.gate) = (Some(report), Some(gate));
+        Ok(self)
+    }
+
+    /// The transfer report that the artifact carries, if any.
+    #[must_use]
+    pub fn transfer(&self) -> Option<&TransferReport> {
+        self.transfer.as_ref()
+    }
+
+    /// The gate that the report was held against, if any.
+    #[must_use]
+    pub fn transfer_gate(&self) -> Option<&TransferGate> {
+        self.gate.as_ref()
+    }
+
+    /// Whether the encoder passed its gate.
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Checks that readiness is what follows from report and gate: what was read from a file may be anything.
+    fn check(&self) -> Result<()> {
+        let expected = match (&self.gate, &self.transfer) {
+            (Some(gate), Some(report)) => gate.check(report)?,
+            _ => Readiness::Unchecked,
+        };
+        // Reasons are for people, and another version may word them otherwise.
+        if std::mem::discriminant(&expected) == std::mem::discriminant(&self.readiness) {
+            return Ok(());
+        }
+        let (expected, found) = (format!("{expected:?}"), format!("{:?}", self.readiness));
+        Err(Error::shape("readiness by its gate", expected, found))
     }
 }
 
@@ -111,6 +199,8 @@ pub(crate) struct Manifest {
     pub(crate) canaries_sha256: SchemaHash,
     #[serde(flatten)]
     pub(crate) info: ArtifactInfo,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) distance_limit: Option<DistanceLimit>,
     pub(crate) encoder: Description,
 }
 
@@ -136,6 +226,13 @@ impl Manifest {
             }
         }
         Ok(manifest)
+    }
+
+    /// Checks that its parts make sense and fit each other.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.encoder.check()?;
+        self.info.check()?;
+        self.distance_limit.as_ref().map_or(Ok(()), DistanceLimit::check)
     }
 }
 

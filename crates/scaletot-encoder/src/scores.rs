@@ -1,6 +1,7 @@
 //! What the encoder says about users.
 
 use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::outcome::Ziln;
@@ -42,9 +43,21 @@ impl Default for Selection {
     }
 }
 
+/// Why a profile was abstained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Abstention {
+    /// It has fewer than `min_populated` populated fields.
+    TooFewFields,
+    /// It is too far from the training profiles, see
+    /// [`FrozenEncoder::calibrate_abstention`](crate::FrozenEncoder::calibrate_abstention).
+    TooFar,
+}
+
 /// The encoder's outputs, one row per profile, in the table's order.
 ///
-/// A profile that was abstained on (fewer than `min_populated` populated fields) has NaN in every outcome column, a uniform posterior for
+/// A profile that was abstained on (too few populated fields, or too far from the training profiles) has NaN in every outcome column, a uniform posterior for
 /// every state and a zero representation: nothing is known. No other number in here is ever NaN.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -65,6 +78,8 @@ pub struct Scores {
     pub representation: Array2<f32>,
     /// Whether the profile was abstained on.
     pub abstained: Vec<bool>,
+    /// Whether that was because it is too far from the training profiles, and not for want of populated fields.
+    pub too_far: Vec<bool>,
 }
 
 impl Scores {
@@ -82,6 +97,7 @@ impl Scores {
             posteriors: states.iter().map(uniform).collect(),
             representation: Array2::zeros((n, width)),
             abstained: vec![true; n],
+            too_far: vec![false; n],
         }
     }
 
@@ -106,7 +122,24 @@ impl Scores {
             posteriors: self.posteriors.iter().map(rows).collect(),
             representation: rows(&self.representation),
             abstained: places.iter().map(|&place| self.abstained[place as usize]).collect(),
+            too_far: places.iter().map(|&place| self.too_far[place as usize]).collect(),
         }
+    }
+
+    /// Takes back what is said of a profile that is too far; one that is abstained on in any case stays as it is.
+    pub(crate) fn withdraw(&mut self, row: usize) {
+        if std::mem::replace(&mut self.abstained[row], true) {
+            return;
+        }
+        self.too_far[row] = true;
+        for column in [&mut self.value, &mut self.p_positive, &mut self.mu, &mut self.sigma] {
+            column.get_mut(row..=row).unwrap_or_default().fill(f32::NAN);
+        }
+        for posterior in &mut self.posteriors {
+            let uniform = 1.0 / posterior.ncols() as f32;
+            posterior.row_mut(row).fill(uniform);
+        }
+        self.representation.row_mut(row).fill(0.0);
     }
 
     /// Adds the profiles of another, of the same heads.
@@ -119,6 +152,7 @@ impl Scores {
         ];
         columns.into_iter().for_each(|(to, from)| to.extend_from_slice(from));
         self.abstained.extend_from_slice(&other.abstained);
+        self.too_far.extend_from_slice(&other.too_far);
         let matrices = self.posteriors.iter_mut().zip(&other.posteriors);
         for (to, from) in matrices.chain([(&mut self.representation, &other.representation)]) {
             to.append(Axis(0), from.view())
@@ -158,6 +192,14 @@ impl Scores {
         Some(Ziln { p_positive: at(&self.p_positive)?, mu: at(&self.mu)?, sigma: at(&self.sigma)? })
     }
 
+    /// Why a profile was abstained on; `None` where it was not or there is no such row.
+    #[must_use]
+    pub fn abstention_of(&self, row: usize) -> Option<Abstention> {
+        let too_far = *self.too_far.get(row)?;
+        let why = if too_far { Abstention::TooFar } else { Abstention::TooFewFields };
+        self.abstained.get(row).is_some_and(|&abstained| abstained).then_some(why)
+    }
+
     /// How many profiles were abstained on.
     #[must_use]
     pub fn abstentions(&self) -> usize {
@@ -177,5 +219,6 @@ impl PartialEq for Scores {
             && self.posteriors == other.posteriors
             && self.representation == other.representation
             && self.abstained == other.abstained
+            && self.too_far == other.too_far
     }
 }

@@ -1,13 +1,18 @@
 //! Transfer report: how much of what the student says the encoder has learned to say.
 //!
-//! A degraded transfer still gives scores that look like scores. These four numbers tell before an outcome does. The
+//! A degraded transfer still gives scores that look like scores. These four numbers tell before an outcome does, and groups of users tell
+//! where it degrades: a mean over all users hides a segment, and above all the sparse profiles, which the encoder is there for. The
 //! choice of measures is this project's own; linear CKA is from Kornblith et al., *Similarity of Neural Network
 //! Representations Revisited*, ICML 2019.
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
+use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::frozen::FrozenEncoder;
 use crate::targets::Targets;
 
 /// How the encoder reproduces the student on some users.
@@ -28,6 +33,96 @@ pub struct TransferReport {
     /// Linear CKA of the encoder's representation and the student's over users, in `[0, 1]`; 0 where either does not
     /// vary.
     pub cka: f64,
+    /// The users by the number of their populated fields, the sparsest first.
+    #[serde(default)]
+    pub by_populated: Vec<TransferGroup>,
+    /// The users by segment, in the order of the labels; empty unless segments were given.
+    #[serde(default)]
+    pub by_segment: Vec<TransferGroup>,
+    /// Share of the student's gain that the encoder keeps, see [`with_retention`](Self::with_retention); `None` where it is not known.
+    #[serde(default)]
+    pub retention: Option<f64>,
+}
+
+/// How the encoder reproduces the student on a group of users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TransferGroup {
+    /// The segment's label, or the number of populated fields.
+    pub name: String,
+    /// Users compared, at least 1: a group of users who are all abstained on is left out.
+    pub users: usize,
+    /// Share of users and states whose most probable value is the student's, in `[0, 1]`.
+    pub agreement: f64,
+    /// Mean `KL(student ‖ encoder)` over users and states, in nats, at least 0.
+    pub kl: f64,
+    /// Mean cosine as [`TransferReport::cosine`], in `[−1, 1]`.
+    pub cosine: f64,
+}
+
+impl FrozenEncoder {
+    /// How well the encoder reproduces the student on the named rows; `targets` has one row per named row. Rows that are
+    /// abstained on are left out.
+    ///
+    /// # Errors
+    /// As [`FrozenEncoder::score_rows`] and [`Targets::validate`]; [`Error::Shape`] without signal heads or when every
+    /// row is abstained on, [`Error::Config`] where states or representation are not selected.
+    pub fn transfer_report(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        targets: &Targets,
+    ) -> Result<TransferReport> {
+        self.compare(table, rows, targets, None::<&[&str]>)
+    }
+
+    /// As [`transfer_report`](Self::transfer_report), with a group of users per segment besides; `segments` has one label per named row.
+    ///
+    /// # Errors
+    /// As there; [`Error::Shape`] for another number of labels.
+    pub fn transfer_report_by_segment<S: AsRef<str>>(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        targets: &Targets,
+        segments: &[S],
+    ) -> Result<TransferReport> {
+        if segments.len() != rows.len() {
+            return Err(Error::shape("segments of a transfer report", rows.len(), segments.len()));
+        }
+        self.compare(table, rows, targets, Some(segments))
+    }
+
+    fn compare<S: AsRef<str>>(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        targets: &Targets,
+        segments: Option<&[S]>,
+    ) -> Result<TransferReport> {
+        targets.validate(self.chain_schema(), rows.len())?;
+        let selection = self.selection();
+        if !(selection.states && selection.representation) {
+            let expected = "states and representation, which are compared".into();
+            return Err(Error::Config { setting: "selection", expected, found: format!("{selection:?}") });
+        }
+        let scores = self.score_rows(table, rows)?;
+        let scored: Vec<usize> = (0..rows.len()).filter(|&row| !scores.abstained[row]).collect();
+        let representation = scores.representation.select(Axis(0), &scored);
+        let projected = self.project(&representation)?;
+        let posteriors: Vec<Array2<f32>> =
+            scores.posteriors.iter().map(|posterior| posterior.select(Axis(0), &scored)).collect();
+        let states = self.chain_schema().states().iter().map(|state| state.name().to_owned()).collect();
+        let targets = targets.select(&scored)?;
+        let centre = self.network().centre();
+        let (mut report, users) =
+            TransferReport::compare(states, &targets, centre, &posteriors, &representation, &projected)?;
+        let populated = scored.iter().map(|&row| table.populated(rows[row]));
+        report.by_populated = grouped(populated.zip(&users));
+        let labels = segments.map(|labels| scored.iter().map(|&row| labels[row].as_ref()));
+        report.by_segment = labels.map(|labels| grouped(labels.zip(&users))).unwrap_or_default();
+        Ok(report)
+    }
 }
 
 impl TransferReport {
@@ -43,36 +138,105 @@ impl TransferReport {
         mean(self.kl.iter().copied())
     }
 
-    pub(crate) fn compare(
+    /// Sets the share of the student's gain that the encoder keeps, from one metric of predicted outcomes measured on the same users three
+    /// times: `(encoder − profile_only) / (student − profile_only)`, where `profile_only` is a network of the same kind without signals.
+    /// The metric is one of which more is better, such as a rank correlation. 1 keeps the whole gain, 0 none of it; below 0 the signals
+    /// did harm, above 1 the encoder is better than the student.
+    ///
+    /// It stays `None` where the student gains nothing over the profile alone (or a number is not finite): there is nothing to keep, and a
+    /// quotient of two small or negative differences would say nothing. The measure is this project's own.
+    #[must_use]
+    pub fn with_retention(mut self, profile_only: f64, student: f64, encoder: f64) -> Self {
+        let gain = student - profile_only;
+        let kept = (encoder - profile_only) / gain;
+        self.retention = (gain > 0.0 && kept.is_finite()).then_some(kept);
+        self
+    }
+
+    /// Every figure with its name.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, f64)> {
+        let groups = self.by_populated.iter().chain(&self.by_segment);
+        let groups = groups.flat_map(|group| {
+            [("group agreement", group.agreement), ("group kl", group.kl), ("group cosine", group.cosine)]
+        });
+        let states = [("agreement", &self.agreement), ("kl", &self.kl)];
+        let states = states.into_iter().flat_map(|(name, all)| all.iter().map(move |figure| (name, *figure)));
+        let retention = self.retention.map(|figure| ("retention", figure));
+        [("cosine", self.cosine), ("cka", self.cka)].into_iter().chain(retention).chain(states).chain(groups)
+    }
+
+    /// The report over all users, and how each of them is reproduced.
+    fn compare(
         states: Vec<String>,
         targets: &Targets,
         centre: &Array1<f32>,
         posteriors: &[Array2<f32>],
         representation: &Array2<f32>,
         projected: &Array3<f32>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Vec<Reproduction>)> {
         let users = targets.len();
         if users == 0 {
             return Err(Error::shape("users of a transfer report", "at least 1 that is not abstained on", 0));
         }
-        let pairs = || targets.posteriors.iter().zip(posteriors);
         let student = targets.centred(centre);
         let dim = projected.len_of(Axis(2)).max(1);
-        let cosines = student.outer_iter().zip(projected.outer_iter()).flat_map(|(student, encoder)| {
+        let cosines = student.outer_iter().zip(projected.outer_iter()).map(|(student, encoder)| {
             let student = student.to_vec();
             let encoder: Vec<f32> = encoder.iter().copied().collect();
-            let states = student.chunks(dim).zip(encoder.chunks(dim)).map(|(a, b)| cosine(a, b));
-            states.collect::<Vec<f64>>()
+            mean(student.chunks(dim).zip(encoder.chunks(dim)).map(|(a, b)| cosine(a, b)))
         });
-        Ok(Self {
+        let cosines: Vec<f64> = cosines.collect();
+        // Per state, per user.
+        let pairs = || targets.posteriors.iter().zip(posteriors);
+        let agreements: Vec<Vec<f64>> =
+            pairs().map(|(student, encoder)| agreement(student, encoder)).collect();
+        let kls: Vec<Vec<f64>> = pairs().map(|(student, encoder)| kl(student, encoder)).collect();
+        let over_users =
+            |states: &[Vec<f64>]| states.iter().map(|users| mean(users.iter().copied())).collect();
+        let over_states = |states: &[Vec<f64>], user: usize| mean(states.iter().map(|users| users[user]));
+        let each = cosines.iter().enumerate().map(|(user, &cosine)| Reproduction {
+            agreement: over_states(&agreements, user),
+            kl: over_states(&kls, user),
+            cosine,
+        });
+        let report = Self {
             users,
             states,
-            agreement: pairs().map(|(student, encoder)| agreement(student, encoder)).collect(),
-            kl: pairs().map(|(student, encoder)| kl(student, encoder)).collect(),
-            cosine: mean(cosines),
+            agreement: over_users(&agreements),
+            kl: over_users(&kls),
+            cosine: mean(cosines.iter().copied()),
             cka: linear_cka(representation.view(), student.view()),
-        })
+            by_populated: vec![],
+            by_segment: vec![],
+            retention: None,
+        };
+        Ok((report, each.collect()))
     }
+}
+
+/// How one user is reproduced, on average over the states.
+#[derive(Debug, Clone, Copy)]
+struct Reproduction {
+    agreement: f64,
+    kl: f64,
+    cosine: f64,
+}
+
+/// The groups of equal keys, in their order.
+fn grouped<'a, K: Ord + ToString>(users: impl Iterator<Item = (K, &'a Reproduction)>) -> Vec<TransferGroup> {
+    let mut groups: BTreeMap<K, Vec<&Reproduction>> = BTreeMap::new();
+    users.for_each(|(key, user)| groups.entry(key).or_default().push(user));
+    let group = |(key, users): (K, Vec<&Reproduction>)| {
+        let of = |part: fn(&Reproduction) -> f64| mean(users.iter().map(|user| part(user)));
+        TransferGroup {
+            name: key.to_string(),
+            users: users.len(),
+            agreement: of(|user| user.agreement),
+            kl: of(|user| user.kl),
+            cosine: of(|user| user.cosine),
+        }
+    };
+    groups.into_iter().map(group).collect()
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -89,19 +253,22 @@ fn argmax<'a>(values: impl IntoIterator<Item = &'a f32>) -> usize {
     best.0
 }
 
-fn agreement(student: &Array2<f32>, encoder: &Array2<f32>) -> f64 {
+/// Per user 1 where the most probable values agree, else 0.
+fn agreement(student: &Array2<f32>, encoder: &Array2<f32>) -> Vec<f64> {
     let pairs = student.outer_iter().zip(encoder.outer_iter());
-    mean(pairs.map(|(a, b)| f64::from(u8::from(argmax(a) == argmax(b)))))
+    pairs.map(|(a, b)| f64::from(u8::from(argmax(a) == argmax(b)))).collect()
 }
 
-/// Mean `KL(student ‖ encoder)`; encoder probabilities are taken as at least 1e-12.
-fn kl(student: &Array2<f32>, encoder: &Array2<f32>) -> f64 {
+/// Per user `KL(student ‖ encoder)`, at least 0: rounded probabilities may give less. Those of the encoder are taken as at least 1e-12.
+fn kl(student: &Array2<f32>, encoder: &Array2<f32>) -> Vec<f64> {
     let rows = student.outer_iter().zip(encoder.outer_iter());
-    let divergence = mean(rows.map(|(student, encoder)| {
+    let divergence = rows.map(|(student, encoder)| {
         let terms = student.iter().zip(encoder).filter(|(p, _)| **p > 0.0);
-        terms.map(|(&p, &q)| f64::from(p) * (f64::from(p).ln() - f64::from(q).max(1e-12).ln())).sum()
-    }));
-    divergence.max(0.0)
+        let sum: f64 =
+            terms.map(|(&p, &q)| f64::from(p) * (f64::from(p).ln() - f64::from(q).max(1e-12).ln())).sum();
+        sum.max(0.0)
+    });
+    divergence.collect()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -160,7 +327,7 @@ mod tests {
         let flat = targets.centred(&centre);
         let projected = flat.clone().into_shape_with_order((2, 2, 2)).unwrap();
         let states = vec!["a".to_string(), "b".to_string()];
-        let report =
+        let (report, _) =
             TransferReport::compare(states, &targets, &centre, &targets.posteriors, &flat, &projected)
                 .unwrap();
         assert_eq!(report.users, 2);
@@ -176,10 +343,31 @@ mod tests {
         let encoder = array![[0.25f32, 0.75], [0.5, 0.5]];
         // ½(½ ln 2 + ½ ln ⅔ + ln 2); ties agree with the first value.
         let expected = 0.5 * (0.5 * 2f64.ln() + 0.5 * (2f64 / 3.0).ln() + 2f64.ln());
-        assert!((kl(&student, &encoder) - expected).abs() < 1e-7);
-        assert_eq!(agreement(&student, &encoder), 0.5);
+        assert!((mean(kl(&student, &encoder).into_iter()) - expected).abs() < 1e-7);
+        assert_eq!(agreement(&student, &encoder), [0.0, 1.0]);
         assert!((cosine(&[1.0, 0.0], &[1.0, 1.0]) - 0.5f64.sqrt()).abs() < 1e-9);
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 1.0]), 0.0);
+    }
+
+    #[test]
+    fn retention_is_the_share_of_the_gain() {
+        let targets = targets();
+        let (centre, posteriors) = (targets.centre(), &targets.posteriors);
+        let flat = targets.centred(&centre);
+        let projected = flat.clone().into_shape_with_order((2, 2, 2)).unwrap();
+        let (report, _) =
+            TransferReport::compare(vec![], &targets, &centre, posteriors, &flat, &projected).unwrap();
+        let kept = |a, b, c| report.clone().with_retention(a, b, c).retention;
+        assert!((kept(0.2, 0.4, 0.35).unwrap() - 0.75).abs() < 1e-12);
+        assert_eq!(kept(0.2, 0.4, 0.2), Some(0.0));
+        assert!(kept(0.2, 0.4, 0.1).unwrap() < 0.0 && kept(0.2, 0.4, 0.5).unwrap() > 1.0);
+        // Nothing to keep, or nothing known.
+        assert_eq!([kept(0.4, 0.4, 0.5), kept(0.4, 0.3, 0.5)], [None, None]);
+        assert_eq!([kept(0.4, f64::NAN, 0.5), kept(0.0, 1e-320, 1e300)], [None, None]);
+        // A report that was written before there were groups.
+        let mut old = serde_json::to_value(&report).unwrap();
+        old.as_object_mut().unwrap().retain(|name, _| !name.starts_with("by_") && name != "retention");
+        assert_eq!(serde_json::from_value::<TransferReport>(old).unwrap(), report);
     }
 
     #[test]

@@ -4,30 +4,11 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::common::{schema, world};
+use crate::common::{config, edit_manifest, encoder, schema, sign, world};
 use ndarray::Array2;
 use proptest::prelude::*;
-use scaletot_encoder::{
-    ArtifactInfo, Drift, EncoderConfig, Error, FieldHistogram, FrozenEncoder, Heads, Scores,
-};
+use scaletot_encoder::{ArtifactInfo, Drift, Error, FieldHistogram, FrozenEncoder, Heads, Scores};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
-
-fn config(embed_dim: usize, hidden: Vec<usize>, cross_layers: usize) -> EncoderConfig {
-    let mut config = EncoderConfig::default();
-    config.embed_dim = embed_dim;
-    config.hidden = hidden;
-    config.cross_layers = cross_layers;
-    config.rep_dim = 3;
-    config.bins = 4;
-    config
-}
-
-fn encoder(seed: u64) -> FrozenEncoder {
-    let world = world(40, seed);
-    let heads = Heads::new(true, vec![2, 3], 4);
-    FrozenEncoder::with_random_weights(&config(4, vec![6], 1), &world.table, &world.chain, heads, seed)
-        .unwrap()
-}
 
 /// Writes an artifact, lets `spoil` at its directory, and returns what loading says.
 fn refusal(spoil: impl FnOnce(&Path)) -> Error {
@@ -37,28 +18,6 @@ fn refusal(spoil: impl FnOnce(&Path)) -> Error {
     FrozenEncoder::load(&directory, &schema()).unwrap();
     spoil(&directory);
     FrozenEncoder::load(&directory, &schema()).unwrap_err()
-}
-
-/// Edits the manifest's text and signs it again, as someone would who edits on purpose.
-fn edit_manifest(directory: &Path, from: &str, to: &str) {
-    let path = directory.join("manifest.json");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from} is not in the manifest");
-    let text = text.replacen(from, to, 1);
-    fs::write(&path, &text).unwrap();
-    sign(directory);
-}
-
-/// Writes `SHA256SUMS` anew, and the hashes in the manifest where they are of other files.
-fn sign(directory: &Path) {
-    let hash =
-        |name: &str| scaletot_profile::SchemaHash::of(fs::read(directory.join(name)).unwrap()).to_string();
-    let path = directory.join("manifest.json");
-    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    manifest["weights_sha256"] = hash("weights.safetensors").into();
-    manifest["canaries_sha256"] = hash("canaries.json").into();
-    fs::write(&path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
-    fs::write(directory.join("SHA256SUMS"), format!("{}  manifest.json\n", hash("manifest.json"))).unwrap();
 }
 
 #[test]

@@ -5,5 +5,10 @@
 mod artifact;
 mod common;
 mod distill;
+mod explain;
+mod gate;
+mod hostile;
 mod losses;
+mod novelty;
 mod serve;
+mod transfer;

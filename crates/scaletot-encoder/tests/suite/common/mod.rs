@@ -1,10 +1,13 @@
 //! A small planted world: what the student says follows from the profile, and so does what is spent.
 
+use std::fs;
+use std::path::Path;
+
 use ndarray::{Array2, Array3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_encoder::Targets;
+use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads, Targets};
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Value};
 
 pub(crate) const STUDENT_DIM: usize = 4;
@@ -32,6 +35,24 @@ pub(crate) fn chain() -> ChainSchema {
         .state(StateDef::categorical("need", ["food", "other"]))
         .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["need"]))
         .build()
+        .unwrap()
+}
+
+pub(crate) fn config(embed_dim: usize, hidden: Vec<usize>, cross_layers: usize) -> EncoderConfig {
+    let mut config = EncoderConfig::default();
+    config.embed_dim = embed_dim;
+    config.hidden = hidden;
+    config.cross_layers = cross_layers;
+    config.rep_dim = 3;
+    config.bins = 4;
+    config
+}
+
+/// An encoder with all heads and random weights.
+pub(crate) fn encoder(seed: u64) -> FrozenEncoder {
+    let world = world(40, seed);
+    let heads = Heads::new(true, vec![2, 3], 4);
+    FrozenEncoder::with_random_weights(&config(4, vec![6], 1), &world.table, &world.chain, heads, seed)
         .unwrap()
 }
 
@@ -109,4 +130,26 @@ pub(crate) fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let mean = (a.len() as f64 - 1.0) / 2.0;
     let cov: f64 = a.iter().zip(&b).map(|(x, y)| (x - mean) * (y - mean)).sum();
     cov / a.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
+}
+
+/// Edits the manifest's text and signs it again, as someone would who edits on purpose.
+pub(crate) fn edit_manifest(directory: &Path, from: &str, to: &str) {
+    let path = directory.join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} is not in the manifest");
+    let text = text.replacen(from, to, 1);
+    fs::write(&path, &text).unwrap();
+    sign(directory);
+}
+
+/// Writes `SHA256SUMS` anew, and the hashes in the manifest where they are of other files.
+pub(crate) fn sign(directory: &Path) {
+    let hash =
+        |name: &str| scaletot_profile::SchemaHash::of(fs::read(directory.join(name)).unwrap()).to_string();
+    let path = directory.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["weights_sha256"] = hash("weights.safetensors").into();
+    manifest["canaries_sha256"] = hash("canaries.json").into();
+    fs::write(&path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
+    fs::write(directory.join("SHA256SUMS"), format!("{}  manifest.json\n", hash("manifest.json"))).unwrap();
 }

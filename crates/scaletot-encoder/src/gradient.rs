@@ -1,0 +1,196 @@
+//! The predicted value of one user as a function of the embedded profile, with its gradient: in 64 bits, from the layers as they were
+//! trained.
+//!
+//! Backpropagation written out for the network's few kinds of layers. A row of a batch is a point, not a user.
+
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+
+use crate::features::{Column, Features, piecewise_weights};
+use crate::network::{Layer, Network};
+use crate::outcome::{OutcomeScale, sigmoid, softplus};
+
+/// `x W + b` in 64 bits.
+#[derive(Debug)]
+struct Affine {
+    weight: Array2<f64>,
+    bias: Array1<f64>,
+}
+
+impl Affine {
+    fn new(layer: &Layer) -> Self {
+        Self { weight: layer.weight.mapv(f64::from), bias: layer.bias.mapv(f64::from) }
+    }
+
+    fn forward(&self, x: &Array2<f64>) -> Array2<f64> {
+        x.dot(&self.weight) + &self.bias
+    }
+
+    /// The gradient by the inputs from that by the outputs.
+    fn backward(&self, gradient: &Array2<f64>) -> Array2<f64> {
+        gradient.dot(&self.weight.t())
+    }
+}
+
+/// The predicted value as a function of the fields' embeddings side by side.
+#[derive(Debug)]
+pub(crate) struct ValueFunction {
+    cross: Vec<Affine>,
+    trunk: Vec<Affine>,
+    outcome: Affine,
+    scale: OutcomeScale,
+}
+
+impl ValueFunction {
+    /// Of a network with that head.
+    pub(crate) fn new(network: &Network, outcome: &Layer, scale: OutcomeScale) -> Self {
+        let layers = |layers: &[Layer]| layers.iter().map(Affine::new).collect();
+        Self {
+            cross: layers(network.cross()),
+            trunk: layers(network.trunk()),
+            outcome: Affine::new(outcome),
+            scale,
+        }
+    }
+
+    /// Values at points, `[n, F·e]`, and their gradients there.
+    pub(crate) fn at(&self, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+        let mut x = points.clone();
+        let mut products = Vec::with_capacity(self.cross.len());
+        for layer in &self.cross {
+            let y = layer.forward(&x);
+            x += &(&y * points);
+            products.push(y);
+        }
+        let mut rectified = Vec::with_capacity(self.trunk.len());
+        for layer in &self.trunk {
+            x = layer.forward(&x).mapv_into(|v| v.max(0.0));
+            rectified.push(x.clone());
+        }
+        let mut gradient = self.outcome.forward(&x);
+        let values = gradient.outer_iter_mut().map(|mut output| {
+            let (value, by_output) = link(&self.scale, [output[0], output[1], output[2]]);
+            output.assign(&ArrayView1::from(&by_output));
+            value
+        });
+        let values = values.collect();
+        let mut gradient = self.outcome.backward(&gradient);
+        for (layer, x) in self.trunk.iter().zip(&rectified).rev() {
+            gradient.zip_mut_with(x, |g, &x| *g = if x > 0.0 { *g } else { 0.0 });
+            gradient = layer.backward(&gradient);
+        }
+        // x ← x + y ⊙ x₀ with y = x W + b: x₀ is met in every cross layer, and as the first x.
+        let mut by_points = Array2::zeros(points.dim());
+        for (layer, y) in self.cross.iter().zip(&products).rev() {
+            by_points += &(&gradient * y);
+            gradient = &gradient + &layer.backward(&(&gradient * points));
+        }
+        (values, by_points + gradient)
+    }
+
+    /// The mean gradient on the straight way between two points, by the midpoints of so many equal steps.
+    pub(crate) fn mean_gradient(&self, from: &Array1<f64>, to: &Array1<f64>, steps: usize) -> Array1<f64> {
+        // Points whose activations are held at once.
+        const BATCH: usize = 256;
+        let way = to - from;
+        let mut sum = Array1::zeros(way.len());
+        for start in (0..steps).step_by(BATCH) {
+            let count = BATCH.min(steps - start);
+            let shares = Array1::from_shape_fn(count, |i| ((start + i) as f64 + 0.5) / steps as f64);
+            let points = shares.insert_axis(Axis(1)).dot(&way.view().insert_axis(Axis(0))) + from;
+            sum += &self.at(&points).1.sum_axis(Axis(0));
+        }
+        sum / steps as f64
+    }
+}
+
+/// The served value of the outcome head's three outputs, as [`OutcomeScale::value`], and its derivatives by them; where σ is at its floor
+/// or the mean at its cap, they do not move it.
+fn link(scale: &OutcomeScale, [logit, mu, raw]: [f64; 3]) -> (f64, [f64; 3]) {
+    let (p, soft) = (sigmoid(logit), softplus(raw));
+    let sigma = soft.max(scale.sigma_floor);
+    let free = (mu + 0.5 * sigma * sigma).exp();
+    let mean = free.min(scale.cap);
+    let by_mu = if free < scale.cap { p * mean } else { 0.0 };
+    let by_raw = if soft > scale.sigma_floor { by_mu * sigma * sigmoid(raw) } else { 0.0 };
+    (p * mean, [p * (1.0 - p) * mean, by_mu, by_raw])
+}
+
+/// The fields' embeddings of the first profile side by side, and those of a profile without any field.
+pub(crate) fn embed(network: &Network, features: &Features) -> (Array1<f64>, Array1<f64>) {
+    let shape = network.shape();
+    let (mut own, mut blank) = (Array1::zeros(shape.embedded()), Array1::zeros(shape.embedded()));
+    let columns = features.columns().iter().zip(&shape.widths);
+    let places =
+        own.exact_chunks_mut(shape.embed_dim).into_iter().zip(blank.exact_chunks_mut(shape.embed_dim));
+    let mut first = 0;
+    for ((column, &width), (mut own, mut blank)) in columns.zip(places) {
+        let row = |code: usize| network.embedding().row(first + code).mapv(f64::from);
+        let mut add = |weight: f64, code: usize| own.scaled_add(weight, &row(code));
+        match column {
+            Column::Index(codes) => add(1.0, codes[0] as usize),
+            Column::Piecewise(positions) => {
+                let weights = piecewise_weights(positions[0], width).enumerate();
+                weights.for_each(|(code, weight)| add(f64::from(weight), code));
+            }
+            Column::Bag { offsets, indices } => {
+                let set = &indices[offsets[0]..offsets[1]];
+                set.iter().for_each(|&code| add(1.0 / set.len() as f64, code as usize));
+            }
+        }
+        blank.assign(&row(width - 1));
+        first += width;
+    }
+    (own, blank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::{Heads, NetworkShape, tiny};
+    use crate::weights::Weights;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_links_gradient_is_its_slope(logit in -4.0f64..4.0, mu in -2.0f64..3.0, raw in -3.0f64..2.0) {
+            let scale = OutcomeScale::new(0.1, 50.0).unwrap();
+            let output = [logit, mu, raw];
+            let (value, gradient) = link(&scale, output);
+            let found = scale.value(&scale.distribution(output.map(|x| x as f32)));
+            prop_assert!((value - found).abs() < 1e-5 * (1.0 + value));
+            for i in 0..3 {
+                let moved = |by: f64| {
+                    let mut output = output;
+                    output[i] += by;
+                    link(&scale, output).0
+                };
+                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                // At the floor or the cap itself there are two slopes.
+                let kink = (softplus(raw) - 0.1).abs() < 1e-4 || (value / sigmoid(logit) - 50.0).abs() < 1e-2;
+                prop_assert!(kink || (slope - gradient[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{} {}", slope, gradient[i]);
+            }
+        }
+
+        #[test]
+        fn the_gradient_is_the_slope(
+            seed in 0u64..500, cross_layers in 0usize..3, hidden in prop::collection::vec(1usize..9, 0..3),
+        ) {
+            let shape = NetworkShape { cross_layers, hidden, ..tiny(Heads::new(true, vec![2], 3)) };
+            let network = Network::new(shape.clone(), &Weights::random(&shape, seed)).unwrap();
+            let outcome = network.heads()[0].unwrap();
+            let function = ValueFunction::new(&network, outcome, OutcomeScale::new(0.05, 1e6).unwrap());
+            let point = Array1::from_shape_fn(shape.embedded(), |i| ((seed as usize + 3 * i) % 7) as f64 / 3.0 - 1.0);
+            let value = |point: &Array1<f64>| function.at(&point.clone().insert_axis(Axis(0))).0[0];
+            let gradient = function.at(&point.clone().insert_axis(Axis(0))).1;
+            for i in 0..point.len() {
+                let moved = |by: f64| {
+                    let mut point = point.clone();
+                    point[i] += by;
+                    value(&point)
+                };
+                let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                prop_assert!((slope - gradient[[0, i]]).abs() < 1e-4 * (1.0 + slope.abs()), "{} {}", slope, gradient[[0, i]]);
+            }
+        }
+    }
+}

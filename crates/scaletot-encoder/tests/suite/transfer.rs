@@ -1,0 +1,53 @@
+//! The transfer report and its groups. No training: an encoder with random weights reproduces little, which is enough to count.
+
+use crate::common::{encoder, world};
+use scaletot_encoder::{Error, TransferGroup, TransferReport};
+
+/// Mean over users from means over groups.
+fn over(groups: &[TransferGroup], part: fn(&TransferGroup) -> f64) -> f64 {
+    let users: usize = groups.iter().map(|group| group.users).sum();
+    groups.iter().map(|group| part(group) * group.users as f64).sum::<f64>() / users as f64
+}
+
+#[test]
+fn groups_are_the_whole_in_parts() {
+    let world = world(150, 3);
+    let encoder = encoder(3);
+    let rows: Vec<usize> = (0..150).collect();
+    let segments: Vec<String> = rows.iter().map(|row| format!("wave {}", row % 3)).collect();
+    let report = encoder.transfer_report_by_segment(&world.table, &rows, &world.targets, &segments).unwrap();
+    for groups in [&report.by_populated, &report.by_segment] {
+        assert_eq!(groups.iter().map(|group| group.users).sum::<usize>(), report.users);
+        assert!((over(groups, |group| group.agreement) - report.mean_agreement()).abs() < 1e-9);
+        assert!((over(groups, |group| group.kl) - report.mean_kl()).abs() < 1e-9);
+        assert!((over(groups, |group| group.cosine) - report.cosine).abs() < 1e-9);
+    }
+    let names: Vec<&str> = report.by_segment.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["wave 0", "wave 1", "wave 2"]);
+    let sparsity: Vec<usize> = report.by_populated.iter().map(|group| group.name.parse().unwrap()).collect();
+    assert!(
+        sparsity.is_sorted() && sparsity.first() > Some(&0),
+        "blank profiles are abstained on: {sparsity:?}"
+    );
+    for group in &report.by_populated {
+        let fields = group.name.parse::<usize>().unwrap();
+        assert_eq!(group.users, rows.iter().filter(|&&row| world.table.populated(row) == fields).count());
+    }
+    // One user's group is that user's report.
+    let row = rows.iter().copied().find(|&row| world.table.populated(row) == 5).unwrap();
+    let alone =
+        encoder.transfer_report(&world.table, &[row], &world.targets.select(&[row]).unwrap()).unwrap();
+    assert_eq!((alone.by_populated.len(), alone.by_segment.len(), alone.users), (1, 0, 1));
+    assert_eq!(alone.by_populated[0].agreement, alone.mean_agreement());
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<TransferReport>(&json).unwrap(), report);
+}
+
+#[test]
+fn a_label_is_needed_for_every_row() {
+    let world = world(20, 4);
+    let rows: Vec<usize> = (0..20).collect();
+    let error =
+        encoder(4).transfer_report_by_segment(&world.table, &rows, &world.targets, &["a", "b"]).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("segments"), "{error}");
+}
