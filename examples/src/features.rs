@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, Axis, concatenate};
-use scaletot::encoder::Scores;
+use scaletot::encoder::{Scores, Targets};
 use scaletot::profile::{FieldKind, ProfileTable, Quantiles, Value};
 
 /// Quantile bins of a numeric field, fitted on the training users.
@@ -67,6 +67,26 @@ pub fn signal_features(scores: &Scores) -> Array2<f64> {
     columns.push(scores.representation.mapv(f64::from));
     let views: Vec<_> = columns.iter().map(|column| column.view()).collect();
     concatenate(Axis(1), &views).unwrap_or_else(|_| Array2::zeros((scores.len(), 0)))
+}
+
+/// The student's signals of the users it has read, by rows of the table: posteriors and representations, `[n, Σ|V_k| + K·d]`; zeros for the
+/// others.
+#[must_use]
+pub fn student_features(n: usize, known: &[(&Vec<usize>, &Targets)]) -> Array2<f64> {
+    let width = known.first().map_or(0, |(_, targets)| {
+        let (_, states, dim) = targets.representations.dim();
+        targets.posteriors.iter().map(Array2::ncols).sum::<usize>() + states * dim
+    });
+    let mut features = Array2::zeros((n, width));
+    for (rows, targets) in known {
+        for (place, &row) in rows.iter().enumerate() {
+            let posteriors = targets.posteriors.iter().flat_map(|posterior| posterior.row(place).to_vec());
+            let representation = targets.representations.index_axis(Axis(0), place);
+            let values = posteriors.chain(representation.iter().copied());
+            features.row_mut(row).iter_mut().zip(values).for_each(|(to, value)| *to = f64::from(value));
+        }
+    }
+    features
 }
 
 #[cfg(test)]

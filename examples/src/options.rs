@@ -179,6 +179,12 @@ pub struct PipelineOptions {
     /// Profiles with fewer populated fields are abstained on
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub min_populated: usize,
+    /// Least share of held-out users' states on which encoder and student must agree for the encoder to be served
+    #[arg(long, value_name = "F", default_value_t = 0.5)]
+    pub min_agreement: f64,
+    /// Least share of the student's gain on held-out users that the encoder must keep to be served; not asked unless given
+    #[arg(long, value_name = "F")]
+    pub min_retention: Option<f64>,
     /// Seed of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

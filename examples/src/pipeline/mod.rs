@@ -175,6 +175,11 @@ fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
         ("coverage".to_owned(), options.coverage.to_string()),
         ("held-out".to_owned(), options.held_out.to_string()),
         ("min-populated".to_owned(), options.min_populated.to_string()),
+        ("min-agreement".to_owned(), options.min_agreement.to_string()),
+        (
+            "min-retention".to_owned(),
+            options.min_retention.map_or("none".to_owned(), |kept| kept.to_string()),
+        ),
         ("seed".to_owned(), options.seed.to_string()),
         ("device".to_owned(), options.device.name().to_owned()),
     ]);

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use ndarray::Array2;
 use scaletot::encoder::{
-    ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Scores, Targets, distill,
+    ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Readiness, Scores, Targets, TransferGate,
+    TransferReport, distill,
 };
+use scaletot::eval::Metric;
 use scaletot::profile::{Attributes, write};
 
 use super::Run;
+use crate::downstream::{parts, ridge};
+use crate::features::{profile_features, signal_features, student_features};
 use crate::stages::{StageReport, write_json};
 
 /// Users whom the student reads at a time.
@@ -62,8 +67,7 @@ impl Run<'_> {
             &self.device,
             self.progress,
         )?;
-        let held_out = self.signals(&self.input.test)?;
-        let transfer = trained.frozen().transfer_report(&self.input.profiles, &self.input.test, &held_out)?;
+        let transfer = self.transfer(trained.frozen(), &targets)?;
         let mut report = StageReport { users: train.len() as u64, ..StageReport::default() };
         report.figures.extend([
             ("held-out state agreement".to_owned(), transfer.mean_agreement()),
@@ -71,15 +75,60 @@ impl Run<'_> {
             ("held-out cosine".to_owned(), transfer.cosine),
             ("held-out CKA".to_owned(), transfer.cka),
         ]);
+        report
+            .figures
+            .extend(transfer.retention.map(|kept| ("held-out share of the student's gain".to_owned(), kept)));
         let mut info = ArtifactInfo::new()
-            .note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome));
+            .note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome))
+            .gate(transfer.clone(), self.gate())?;
         for (name, value) in &report.figures {
             info = info.metric(name, *value);
+        }
+        if let Readiness::NotReady { reasons } = info.readiness() {
+            (self.say)(&format!("the encoder is not ready to serve: {}", reasons.join("; ")));
         }
         trained.save(self.artifact_path(), info)?;
         write_json(&self.path(super::TRANSFER), &transfer)?;
         write_json(&self.path(super::ENCODER_LOG), &log)?;
         Ok(report)
+    }
+
+    /// What the encoder has to show of the student on the held-out users, or it is not served.
+    fn gate(&self) -> TransferGate {
+        let mut gate = TransferGate::default();
+        gate.min_agreement = Some(self.options.min_agreement);
+        gate.min_retention = self.options.min_retention;
+        gate
+    }
+
+    /// How the encoder reproduces the student on the held-out users, and how much of what the student's signals add to a ridge on the
+    /// profile the encoder's add too, by Spearman's correlation. `targets` are the student's signals of the training users.
+    fn transfer(&self, encoder: &FrozenEncoder, targets: &Targets) -> Result<TransferReport> {
+        let input = &self.input;
+        let held_out = self.signals(&input.test)?;
+        let segments: Vec<&str> =
+            input.test.iter().map(|&row| input.segments.names()[input.segments.of(row)].as_str()).collect();
+        let report =
+            encoder.transfer_report_by_segment(&input.profiles, &input.test, &held_out, &segments)?;
+
+        let known = [(&input.train, targets), (&input.test, &held_out)];
+        let student = student_features(input.profiles.len(), &known);
+        let encoder = signal_features(&encoder.score(&input.profiles)?);
+        let labelled: Vec<usize> =
+            input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
+        let profile = profile_features(&input.profiles, &labelled)?;
+        let outcomes: Vec<f64> = input.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
+        let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
+        let parts = parts(&labelled, None, self.options.seed)?;
+        let spearman = |blocks: &[&Array2<f64>]| -> Result<f64> {
+            let fitted = ridge(blocks, &outcomes, &parts, &input.test)?;
+            Ok(Metric::Spearman.compute(&truth, &fitted.values(&outcomes, &parts))?)
+        };
+        Ok(report.with_retention(
+            spearman(&[&profile])?,
+            spearman(&[&profile, &student])?,
+            spearman(&[&profile, &encoder])?,
+        ))
     }
 
     /// The same network, trained alike, on outcomes alone.

@@ -69,7 +69,7 @@ impl Case {
     }
 
     fn write(&self, name: &str, ids: ArrayRef, towns: Vec<Option<&str>>, group: usize) {
-        let income = |row: usize| (row % 10 != 0).then_some(row as i64 % 31);
+        let income = |row: usize| (!row.is_multiple_of(10)).then_some(row as i64 % 31);
         let incomes: Int64Array = (0..towns.len()).map(income).collect();
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("income", Arc::new(incomes) as ArrayRef, true),
