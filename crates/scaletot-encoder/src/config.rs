@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
 use crate::error::{Error, Result};
+use crate::head::OutcomeHead;
 
 /// Sizes of the encoder network.
 ///
@@ -31,9 +33,12 @@ pub struct EncoderConfig {
     pub rep_dim: usize,
     /// Quantile bins of the piecewise-linear encoding of a numeric field.
     pub bins: usize,
-    /// Least σ of the log-normal part.
+    /// What is learned about the outcome.
+    pub outcome_head: OutcomeHead,
+    /// Least σ of the log-normal part of [`OutcomeHead::Ziln`].
     pub sigma_floor: f64,
-    /// A predicted mean of the positive part is at most this many times the largest training outcome.
+    /// A predicted mean ([`OutcomeHead::Ziln`]: of the positive part) is at most this many times the largest training
+    /// outcome. [`OutcomeHead::Tiers`] needs no cap.
     pub cap_factor: f64,
     /// Profiles with fewer populated fields are abstained on. At least 1 keeps blank profiles out.
     pub min_populated: usize,
@@ -47,6 +52,7 @@ impl Default for EncoderConfig {
             hidden: vec![64, 32],
             rep_dim: 16,
             bins: 16,
+            outcome_head: OutcomeHead::Ziln,
             sigma_floor: 0.05,
             cap_factor: 2.0,
             min_populated: 1,
@@ -66,6 +72,7 @@ impl EncoderConfig {
         self.hidden.iter().try_for_each(|&width| size("hidden", width))?;
         check("cross_layers", self.cross_layers, self.cross_layers <= 16, "at most 16")?;
         check("hidden", self.hidden.len(), self.hidden.len() <= 16, "at most 16 layers")?;
+        self.outcome_head.validate()?;
         positive("sigma_floor", self.sigma_floor)?;
         positive("cap_factor", self.cap_factor)
     }
@@ -82,12 +89,21 @@ impl EncoderConfig {
 #[serde(default)]
 #[non_exhaustive]
 pub struct DistillConfig {
-    /// Weight of the representation loss, `1 − cos`.
-    pub lambda_rep: f64,
+    /// Weight of the representation loss.
+    pub lambda_rep: WeightSchedule,
     /// Weight of the states' summed `KL(student ‖ encoder)`.
-    pub lambda_state: f64,
-    /// Weight of the zero-inflated log-normal loss.
-    pub lambda_out: f64,
+    pub lambda_state: WeightSchedule,
+    /// Weight of the outcome loss.
+    pub lambda_out: WeightSchedule,
+    /// How representations are compared.
+    pub representation: RepresentationLoss,
+    /// Temperature τ of the states' divergence (Hinton, Vinyals and Dean, *Distilling the Knowledge in a Neural Network*,
+    /// 2015): student and encoder are compared after a softmax of their logits over τ, and the divergence is multiplied
+    /// by τ² so that its gradient keeps its size. Above 1 the small probabilities count more, below 1 the largest. With
+    /// another τ than 1 the encoder's own probabilities, at 1, are the student's only as far as it learns them exactly.
+    pub state_temperature: f64,
+    /// Over which rows the zero-inflated log-normal loss is averaged.
+    pub ziln_reduction: ZilnReduction,
     /// Passes over the training rows, each with its field-dropout copies.
     pub epochs: usize,
     /// Rows per step, copies counted.
@@ -105,6 +121,10 @@ pub struct DistillConfig {
     pub copies: usize,
     /// Probability that a populated field of a copy is made missing. At least `min_populated` fields stay.
     pub field_dropout: f64,
+    /// Share of an epoch's rows, in `[0, 1]`, that are drawn (with replacement, from the second epoch on) with a
+    /// probability proportional to the user's own weighted loss after the epoch before, without dropout. The others
+    /// are as many of the epoch's usual rows. 0 for none, which costs nothing. This project's own formulation.
+    pub hard_users: f64,
     /// Dropout of the trunk's hidden units.
     pub dropout: f64,
     /// Share of the rows held out for early stopping; 0 trains for all epochs and keeps the last weights.
@@ -118,9 +138,12 @@ pub struct DistillConfig {
 impl Default for DistillConfig {
     fn default() -> Self {
         Self {
-            lambda_rep: 1.0,
-            lambda_state: 1.0,
-            lambda_out: 1.0,
+            lambda_rep: WeightSchedule::Constant(1.0),
+            lambda_state: WeightSchedule::Constant(1.0),
+            lambda_out: WeightSchedule::Constant(1.0),
+            representation: RepresentationLoss::Cosine,
+            state_temperature: 1.0,
+            ziln_reduction: ZilnReduction::AllRows,
             epochs: 80,
             batch_size: 64,
             learning_rate: 2e-3,
@@ -129,6 +152,7 @@ impl Default for DistillConfig {
             clip_norm: 1.0,
             copies: 1,
             field_dropout: 0.3,
+            hard_users: 0.0,
             dropout: 0.2,
             validation_share: 0.15,
             patience: 15,
@@ -143,14 +167,13 @@ impl DistillConfig {
     /// # Errors
     /// [`Error::Config`] naming the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
-        for (name, value) in [
-            ("lambda_rep", self.lambda_rep),
-            ("lambda_state", self.lambda_state),
-            ("lambda_out", self.lambda_out),
-            ("weight_decay", self.weight_decay),
-        ] {
-            check(name, value, value.is_finite() && value >= 0.0, "a finite number of at least 0")?;
-        }
+        self.lambda_rep.validate("lambda_rep")?;
+        self.lambda_state.validate("lambda_state")?;
+        self.lambda_out.validate("lambda_out")?;
+        self.representation.validate()?;
+        let (tau, decay) = (self.state_temperature, self.weight_decay);
+        check("state_temperature", tau, (1e-3..=1e3).contains(&tau), "from 0.001 to 1000")?;
+        check("weight_decay", decay, decay.is_finite() && decay >= 0.0, "a finite number of at least 0")?;
         size("epochs", self.epochs)?;
         size("batch_size", self.batch_size)?;
         size("patience", self.patience)?;
@@ -159,13 +182,14 @@ impl DistillConfig {
         check("warmup", self.warmup, (0.0..1.0).contains(&self.warmup), "in [0, 1)")?;
         check("copies", self.copies, self.copies <= 64, "at most 64")?;
         check("field_dropout", self.field_dropout, (0.0..=1.0).contains(&self.field_dropout), "in [0, 1]")?;
+        check("hard_users", self.hard_users, (0.0..=1.0).contains(&self.hard_users), "in [0, 1]")?;
         check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "in [0, 1)")?;
         let share = self.validation_share;
         check("validation_share", share, (0.0..=0.5).contains(&share), "in [0, 0.5]")
     }
 }
 
-fn check(setting: &'static str, found: impl ToString, holds: bool, expected: &str) -> Result<()> {
+pub(crate) fn check(setting: &'static str, found: impl ToString, holds: bool, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }
@@ -192,13 +216,29 @@ mod tests {
         let json = serde_json::to_string(&EncoderConfig::default()).unwrap();
         assert_eq!(serde_json::from_str::<EncoderConfig>(&json).unwrap(), EncoderConfig::default());
         assert_eq!(serde_json::from_str::<DistillConfig>("{}").unwrap(), DistillConfig::default());
+        let course = DistillConfig {
+            lambda_rep: WeightSchedule::Linear { from: 0.0, to: 1.0, until: 0.5 },
+            representation: RepresentationLoss::Contrastive { temperature: 0.1 },
+            ..DistillConfig::default()
+        };
+        let json = serde_json::to_string(&course).unwrap();
+        assert!(json.contains("\"lambda_state\":1.0"), "a constant is a plain number: {json}");
+        assert_eq!(serde_json::from_str::<DistillConfig>(&json).unwrap(), course);
     }
 
     #[test]
     fn every_bad_setting_is_named() {
         let fine = DistillConfig::default;
+        let linear = |from, to, until| WeightSchedule::Linear { from, to, until };
+        let contrastive = |temperature| RepresentationLoss::Contrastive { temperature };
         let cases = [
-            ("lambda_out", DistillConfig { lambda_out: f64::NAN, ..fine() }),
+            ("lambda_out", DistillConfig { lambda_out: f64::NAN.into(), ..fine() }),
+            ("lambda_rep", DistillConfig { lambda_rep: linear(0.0, -1.0, 0.5), ..fine() }),
+            ("lambda_state", DistillConfig { lambda_state: linear(0.0, 1.0, 0.0), ..fine() }),
+            ("lambda_state", DistillConfig { lambda_state: linear(0.0, 1.0, f64::NAN), ..fine() }),
+            ("temperature", DistillConfig { representation: contrastive(0.0), ..fine() }),
+            ("state_temperature", DistillConfig { state_temperature: f64::NAN, ..fine() }),
+            ("hard_users", DistillConfig { hard_users: 1.1, ..fine() }),
             ("weight_decay", DistillConfig { weight_decay: -1.0, ..fine() }),
             ("epochs", DistillConfig { epochs: 0, ..fine() }),
             ("learning_rate", DistillConfig { learning_rate: f64::INFINITY, ..fine() }),
@@ -212,5 +252,13 @@ mod tests {
         }
         let config = EncoderConfig { hidden: vec![8, 0], ..EncoderConfig::default() };
         assert!(config.validate().unwrap_err().to_string().contains("hidden"));
+        for (head, name) in [
+            (OutcomeHead::Tweedie { power: 2.0 }, "outcome_head.power"),
+            (OutcomeHead::Tweedie { power: f64::NAN }, "outcome_head.power"),
+            (OutcomeHead::Tiers { tiers: 0 }, "outcome_head.tiers"),
+        ] {
+            let config = EncoderConfig { outcome_head: head, ..EncoderConfig::default() };
+            assert!(config.validate().unwrap_err().to_string().contains(name), "{name}");
+        }
     }
 }

@@ -109,12 +109,11 @@ impl FrozenEncoder {
     /// [`Error::Schema`] for a table of another schema; [`Error::Shape`] when there is no such row, or no outcome head.
     pub fn explain(&self, table: &ProfileTable, row: usize) -> Result<Explanation> {
         let network = self.network();
-        // The outcome head is the first, if there is one.
-        let (Some(&scale), Some(head)) = (self.outcome_scale(), network.heads()[0]) else {
+        let (Some(link), Some(head)) = (self.outcome_link(), network.heads()[0]) else {
             return Err(Error::shape("outcome head of an encoder whose value is explained", "one", "none"));
         };
         let features = self.featuriser().transform(table, &[row])?;
-        let function = ValueFunction::new(network, head, scale);
+        let function = ValueFunction::new(network, head, link.clone());
         let (own, blank) = embed(network, &features);
         let value =
             |point: &Array1<f64>| function.at(&point.view().insert_axis(ndarray::Axis(0)).to_owned()).0[0];

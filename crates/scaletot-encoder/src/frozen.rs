@@ -16,11 +16,11 @@ use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::featuriser::Featuriser;
+use crate::head::OutcomeLink;
 use crate::histogram::FieldHistogram;
 use crate::manifest::{ArtifactInfo, Description, difference};
 use crate::network::{Network, Outputs};
 use crate::novelty::{Novelty, Surprise};
-use crate::outcome::OutcomeScale;
 use crate::plan::{BLOCK, Int8, Plan};
 use crate::scores::{Scores, Selection};
 use crate::shape::Heads;
@@ -134,12 +134,11 @@ impl FrozenEncoder {
         config.validate()?;
         let featuriser = Featuriser::fit(table, config.bins)?;
         let rows: Vec<usize> = (0..table.len()).collect();
-        let scale = OutcomeScale::new(config.sigma_floor, 1e6)?;
         let description = Description {
             profile_schema: table.schema().as_ref().clone(),
             chain_schema: chain.clone(),
             config: config.clone(),
-            outcome: heads.outcome.then_some(scale),
+            outcome: heads.outcome.then(|| OutcomeLink::untrained(config)).transpose()?,
             heads,
             histograms: FieldHistogram::of(&featuriser, table, &rows)?,
             featuriser,
@@ -271,11 +270,11 @@ impl FrozenEncoder {
     fn score_part(&self, features: &Features, rows: Range<usize>) -> Result<Scores> {
         let mut scores = self.blank(rows.len());
         let least = self.description.config.min_populated;
-        let scale = self.description.outcome.as_ref();
+        let link = self.description.outcome.as_ref().filter(|_| self.selection.outcome);
         match &self.serving {
-            Some(Serving::Int8(plan)) => plan.score(features, rows.clone(), least, scale, &mut scores)?,
-            Some(Serving::Full(plan)) => plan.score(features, rows.clone(), least, scale, &mut scores)?,
-            None => self.plan.score(features, rows.clone(), least, scale, &mut scores)?,
+            Some(Serving::Int8(plan)) => plan.score(features, rows.clone(), least, link, &mut scores)?,
+            Some(Serving::Full(plan)) => plan.score(features, rows.clone(), least, link, &mut scores)?,
+            None => self.plan.score(features, rows.clone(), least, link, &mut scores)?,
         }
         if let Some(novelty) = &self.novelty {
             novelty.abstain(features, rows, &mut scores);
@@ -291,7 +290,7 @@ impl FrozenEncoder {
     }
 
     fn blank(&self, n: usize) -> Scores {
-        Scores::blank(n, &self.description.heads, self.description.config.rep_dim, self.selection)
+        Scores::blank(n, &self.description.heads, &self.description.config, self.selection)
     }
 
     /// How far the named rows are from the training profiles, field by field: counting alone, cheap enough for every batch. Over several
@@ -314,7 +313,8 @@ impl FrozenEncoder {
     }
 
     /// Representations as the student's, `[n, K, d]`: the direction of each state's representation relative to the mean
-    /// over the training users. Its length is not trained and has no meaning.
+    /// over the training users. Its length is trained with [`RepresentationLoss::WhitenedMse`](crate::RepresentationLoss) alone and has
+    /// no meaning otherwise.
     ///
     /// # Errors
     /// [`Error::Shape`] when the encoder has no signal heads or the representation is of another width.
@@ -456,9 +456,9 @@ impl FrozenEncoder {
         &self.description.heads
     }
 
-    /// Floor and cap of the outcome head, if there is one.
+    /// How the outcome head's numbers become an expected outcome, if there is such a head.
     #[must_use]
-    pub fn outcome_scale(&self) -> Option<&OutcomeScale> {
+    pub fn outcome_link(&self) -> Option<&OutcomeLink> {
         self.description.outcome.as_ref()
     }
 

@@ -6,8 +6,9 @@
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
 use crate::features::{Column, Features, piecewise_weights};
+use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
-use crate::outcome::{OutcomeScale, sigmoid, softplus};
+use crate::outcome::{sigmoid, softplus};
 
 /// `x W + b` in 64 bits.
 #[derive(Debug)]
@@ -37,18 +38,18 @@ pub(crate) struct ValueFunction {
     cross: Vec<Affine>,
     trunk: Vec<Affine>,
     outcome: Affine,
-    scale: OutcomeScale,
+    link: OutcomeLink,
 }
 
 impl ValueFunction {
     /// Of a network with that head.
-    pub(crate) fn new(network: &Network, outcome: &Layer, scale: OutcomeScale) -> Self {
+    pub(crate) fn new(network: &Network, outcome: &Layer, link: OutcomeLink) -> Self {
         let layers = |layers: &[Layer]| layers.iter().map(Affine::new).collect();
         Self {
             cross: layers(network.cross()),
             trunk: layers(network.trunk()),
             outcome: Affine::new(outcome),
-            scale,
+            link,
         }
     }
 
@@ -68,7 +69,7 @@ impl ValueFunction {
         }
         let mut gradient = self.outcome.forward(&x);
         let values = gradient.outer_iter_mut().map(|mut output| {
-            let (value, by_output) = link(&self.scale, [output[0], output[1], output[2]]);
+            let (value, by_output) = link(&self.link, &output.to_vec());
             output.assign(&ArrayView1::from(&by_output));
             value
         });
@@ -103,16 +104,35 @@ impl ValueFunction {
     }
 }
 
-/// The served value of the outcome head's three outputs, as [`OutcomeScale::value`], and its derivatives by them; where σ is at its floor
-/// or the mean at its cap, they do not move it.
-fn link(scale: &OutcomeScale, [logit, mu, raw]: [f64; 3]) -> (f64, [f64; 3]) {
-    let (p, soft) = (sigmoid(logit), softplus(raw));
-    let sigma = soft.max(scale.sigma_floor);
-    let free = (mu + 0.5 * sigma * sigma).exp();
-    let mean = free.min(scale.cap);
-    let by_mu = if free < scale.cap { p * mean } else { 0.0 };
-    let by_raw = if soft > scale.sigma_floor { by_mu * sigma * sigmoid(raw) } else { 0.0 };
-    (p * mean, [p * (1.0 - p) * mean, by_mu, by_raw])
+/// The served value of the outcome head's outputs, as [`OutcomeLink::value`], and its derivatives by them; where σ is at its floor or a mean
+/// at its cap, they do not move it.
+fn link(link: &OutcomeLink, output: &[f64]) -> (f64, Vec<f64>) {
+    match (link, output) {
+        (OutcomeLink::Ziln(scale), &[logit, mu, raw]) => {
+            let (p, soft) = (sigmoid(logit), softplus(raw));
+            let sigma = soft.max(scale.sigma_floor);
+            let free = (mu + 0.5 * sigma * sigma).exp();
+            let mean = free.min(scale.cap);
+            let by_mu = if free < scale.cap { p * mean } else { 0.0 };
+            let by_raw = if soft > scale.sigma_floor { by_mu * sigma * sigmoid(raw) } else { 0.0 };
+            (p * mean, vec![p * (1.0 - p) * mean, by_mu, by_raw])
+        }
+        (OutcomeLink::Tweedie { cap }, &[log]) => {
+            let free = log.exp();
+            (free.min(*cap), vec![if free < *cap { free } else { 0.0 }])
+        }
+        (OutcomeLink::Tiers { means }, _) => {
+            let most = output.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let odds: Vec<f64> = output.iter().map(|logit| (logit - most).exp()).collect();
+            let sum: f64 = odds.iter().sum();
+            // The first class is no outcome.
+            let classes = || odds.iter().map(|odds| odds / sum).zip(std::iter::once(&0.0).chain(means));
+            let value: f64 = classes().map(|(p, mean)| p * mean).sum();
+            (value, classes().map(|(p, mean)| p * (mean - value)).collect())
+        }
+        // An encoder's link is of its head.
+        (_, output) => (0.0, vec![0.0; output.len()]),
+    }
 }
 
 /// The fields' embeddings of the first profile side by side, and those of a profile without any field.
@@ -146,28 +166,36 @@ pub(crate) fn embed(network: &Network, features: &Features) -> (Array1<f64>, Arr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::OutcomeScale;
     use crate::shape::{Heads, NetworkShape, tiny};
     use crate::weights::Weights;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn the_links_gradient_is_its_slope(logit in -4.0f64..4.0, mu in -2.0f64..3.0, raw in -3.0f64..2.0) {
-            let scale = OutcomeScale::new(0.1, 50.0).unwrap();
-            let output = [logit, mu, raw];
-            let (value, gradient) = link(&scale, output);
-            let found = scale.value(&scale.distribution(output.map(|x| x as f32)));
-            prop_assert!((value - found).abs() < 1e-5 * (1.0 + value));
-            for i in 0..3 {
-                let moved = |by: f64| {
-                    let mut output = output;
-                    output[i] += by;
-                    link(&scale, output).0
-                };
-                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-                // At the floor or the cap itself there are two slopes.
-                let kink = (softplus(raw) - 0.1).abs() < 1e-4 || (value / sigmoid(logit) - 50.0).abs() < 1e-2;
-                prop_assert!(kink || (slope - gradient[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{} {}", slope, gradient[i]);
+        fn the_links_gradient_is_its_slope(first in -4.0f64..4.0, mu in -2.0f64..3.0, raw in -3.0f64..2.0) {
+            let links = [
+                (OutcomeLink::Ziln(OutcomeScale::new(0.1, 50.0).unwrap()), vec![first, mu, raw]),
+                (OutcomeLink::Tweedie { cap: 50.0 }, vec![first]),
+                (OutcomeLink::Tiers { means: vec![3.0, 20.0] }, vec![first, mu, raw]),
+            ];
+            // At the floor or the cap itself there are two slopes.
+            let capped = |mean: f64| (mean - 50.0).abs() < 1e-2;
+            let kink = (softplus(raw) - 0.1).abs() < 1e-4 || capped(first.exp());
+            prop_assume!(!kink && !capped((mu + 0.5 * softplus(raw).powi(2)).exp()));
+            for (kind, output) in links {
+                let (value, gradient) = link(&kind, &output);
+                let found = kind.value(&output.iter().map(|x| *x as f32).collect::<Vec<_>>()).unwrap();
+                prop_assert!((value - found).abs() < 1e-5 * (1.0 + value));
+                for i in 0..output.len() {
+                    let moved = |by: f64| {
+                        let mut output = output.clone();
+                        output[i] += by;
+                        link(&kind, &output).0
+                    };
+                    let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                    prop_assert!((slope - gradient[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{:?} {} {}", kind, slope, gradient[i]);
+                }
             }
         }
 
@@ -178,7 +206,8 @@ mod tests {
             let shape = NetworkShape { cross_layers, hidden, ..tiny(Heads::new(true, vec![2], 3)) };
             let network = Network::new(shape.clone(), &Weights::random(&shape, seed)).unwrap();
             let outcome = network.heads()[0].unwrap();
-            let function = ValueFunction::new(&network, outcome, OutcomeScale::new(0.05, 1e6).unwrap());
+            let link = OutcomeLink::Ziln(OutcomeScale::new(0.05, 1e6).unwrap());
+            let function = ValueFunction::new(&network, outcome, link);
             let point = Array1::from_shape_fn(shape.embedded(), |i| ((seed as usize + 3 * i) % 7) as f64 / 3.0 - 1.0);
             let value = |point: &Array1<f64>| function.at(&point.clone().insert_axis(Axis(0))).0[0];
             let gradient = function.at(&point.clone().insert_axis(Axis(0))).1;

@@ -67,6 +67,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What is learned about the outcome is chosen by [`EncoderConfig::outcome_head`]: a zero-inflated log-normal distribution,
+//! a Tweedie mean or tiers of amounts. How the student's signals are compared, how the losses' weights change over the
+//! course and whether users with large losses come up more often is chosen in [`DistillConfig`].
+//!
 //! What is from the paper and what is this project's own: the paper says *that* the student's representations are
 //! transferred to a light profile encoder; network, losses, artifact and report here are this project's formulation.
 //! Sources of single parts are named where they are computed.
@@ -76,6 +80,7 @@
 
 mod artifact;
 mod canary;
+mod choices;
 mod config;
 mod distinct;
 mod drift;
@@ -86,9 +91,11 @@ mod featuriser;
 mod frozen;
 mod gate;
 mod gradient;
+mod head;
 mod histogram;
 mod manifest;
 mod network;
+mod normal;
 mod novelty;
 mod outcome;
 mod plan;
@@ -102,6 +109,7 @@ pub mod train;
 mod transfer;
 mod weights;
 
+pub use choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
 pub use config::{DistillConfig, EncoderConfig};
 pub use distinct::Deduplication;
 pub use drift::{Drift, FieldDrift};
@@ -111,6 +119,7 @@ pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};
 pub use frozen::{Footprint, FrozenEncoder, Precision};
 pub use gate::{Readiness, TransferGate};
+pub use head::{OutcomeHead, OutcomeLink};
 pub use histogram::FieldHistogram;
 pub use manifest::ArtifactInfo;
 pub use network::Outputs;

@@ -11,9 +11,9 @@ use crate::config::EncoderConfig;
 use crate::error::{Error, Result};
 use crate::featuriser::Featuriser;
 use crate::gate::{Readiness, TransferGate};
+use crate::head::OutcomeLink;
 use crate::histogram::FieldHistogram;
 use crate::novelty::DistanceLimit;
-use crate::outcome::OutcomeScale;
 use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
 
@@ -151,7 +151,7 @@ pub(crate) struct Description {
     pub(crate) chain_schema: ChainSchema,
     pub(crate) config: EncoderConfig,
     pub(crate) heads: Heads,
-    pub(crate) outcome: Option<OutcomeScale>,
+    pub(crate) outcome: Option<OutcomeLink>,
     pub(crate) featuriser: Featuriser,
     /// Of the training profiles.
     pub(crate) histograms: Vec<FieldHistogram>,
@@ -171,9 +171,9 @@ impl Description {
         FieldHistogram::check(&self.histograms, &self.featuriser)?;
         if self.heads.outcome != self.outcome.is_some() {
             let (expected, found) = (self.heads.outcome, self.outcome.is_some());
-            return Err(Error::shape("scale of the outcome head present", expected, found));
+            return Err(Error::shape("link of the outcome head present", expected, found));
         }
-        self.outcome.as_ref().map_or(Ok(()), OutcomeScale::validate)?;
+        self.outcome.as_ref().map_or(Ok(()), |link| link.validate(&self.config.outcome_head))?;
         let sizes = self.chain_schema.domain_sizes();
         let (signals, dim) = (self.heads.signals(), self.heads.student_dim);
         if signals && (self.heads.states != sizes || dim == 0 || dim > 1 << 20) || !signals && dim != 0 {

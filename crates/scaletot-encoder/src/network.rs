@@ -14,7 +14,8 @@ use crate::weights::Weights;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Outputs {
-    /// Logit of `o > 0`, μ and raw σ, `[n, 3]`; without an outcome head `[n, 0]`.
+    /// Of a zero-inflated log-normal head logit of `o > 0`, μ and raw σ, `[n, 3]`; of a Tweedie head the mean's logarithm,
+    /// `[n, 1]`; of a head of `T` tiers the logits of no outcome and every tier, `[n, T + 1]`; without an outcome head `[n, 0]`.
     pub outcome: Array2<f32>,
     /// The states' logits side by side, `[n, Σ V_k]`; without signal heads `[n, 0]`.
     pub states: Array2<f32>,
@@ -74,7 +75,7 @@ impl Network {
                 .map_err(|error| Error::shape("tensor `embedding.weight`", "a matrix", error))?,
             cross: layers("cross", shape.cross_layers)?,
             trunk: layers("trunk", shape.hidden.len())?,
-            outcome: shape.heads.outcome.then(|| Layer::read(weights, "outcome")).transpose()?,
+            outcome: (shape.outcome > 0).then(|| Layer::read(weights, "outcome")).transpose()?,
             signals: if shape.heads.signals() {
                 let read = |name| Layer::read(weights, name);
                 Some([read("states")?, read("representation")?, read("projection")?])

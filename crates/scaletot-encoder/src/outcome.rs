@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::normal;
 
 /// `ln(1 + eˣ)` without overflow.
 pub(crate) fn softplus(x: f64) -> f64 {
@@ -25,7 +26,7 @@ pub(crate) fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
 }
 
-/// How an outcome head's three numbers become a distribution.
+/// How the three numbers of a zero-inflated log-normal head become a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OutcomeScale {
@@ -99,6 +100,32 @@ pub struct Ziln {
 }
 
 impl Ziln {
+    /// The outcome that is not exceeded with probability `share`: 0 up to the probability of no outcome, then
+    /// `exp(μ + σ Φ⁻¹((share − 1 + p) / p))`, at most the largest finite number. `None` unless `share` is in `[0, 1]`.
+    ///
+    /// ```
+    /// use scaletot_encoder::OutcomeScale;
+    ///
+    /// // Three quarters are positive, their median is e².
+    /// let distribution = OutcomeScale::new(0.05, 1e6)?.distribution([3f32.ln(), 2.0, 0.5]);
+    /// assert_eq!(distribution.quantile(0.2), Some(0.0));
+    /// assert!(distribution.quantile(0.625).is_some_and(|median| (median - 2f64.exp()).abs() < 1e-5));
+    /// assert_eq!(distribution.quantile(1.5), None);
+    /// # Ok::<(), scaletot_encoder::Error>(())
+    /// ```
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let zero = 1.0 - self.p_positive;
+        if !(0.0..=1.0).contains(&share) {
+            return None;
+        }
+        if share <= zero {
+            return Some(0.0);
+        }
+        let z = normal::quantile(((share - zero) / self.p_positive).min(1.0));
+        Some((self.mu + self.sigma * z).exp().min(f64::MAX))
+    }
+
     /// The maximum-likelihood constant prediction for outcomes of at least 0, smoothed so that it is proper when all or
     /// none are positive: `p = (n⁺ + ½) / (n + 1)`; μ, σ are mean and standard deviation of `ln o` over the positive
     /// ones (0 and 1 where there is none, σ at least `sigma_floor`).
@@ -121,10 +148,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The standard normal distribution function, by the series of Marsaglia, *Evaluating the Normal Distribution*, 2004.
+    fn normal_cdf(x: f64) -> f64 {
+        let (mut sum, mut term, mut i) = (x, x, 1.0);
+        while term.abs() > 1e-18 * sum.abs() {
+            i += 2.0;
+            term *= x * x / i;
+            sum += term;
+        }
+        0.5 + sum * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
+    }
+
     proptest! {
         #[test]
         fn every_finite_output_gives_a_finite_value(
-            logit in -1e30f32..1e30, mu in -1e30f32..1e30, raw in -1e30f32..1e30, cap in 0.0f64..1e12,
+            logit in f32::MIN..=f32::MAX, mu in f32::MIN..=f32::MAX, raw in f32::MIN..=f32::MAX, cap in 0.0f64..1e12,
         ) {
             let scale = OutcomeScale::new(0.05, cap).unwrap();
             let distribution = scale.distribution([logit, mu, raw]);
@@ -132,6 +170,29 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&distribution.p_positive));
             prop_assert!(distribution.sigma >= 0.05);
             prop_assert!(value.is_finite() && (0.0..=cap).contains(&value), "{value}");
+        }
+
+        #[test]
+        fn quantiles_rise_and_the_distribution_function_undoes_them(
+            p_positive in 0f64..=1.0, mu in -5f64..8.0, sigma in 0.05f64..4.0, a in 0f64..=1.0, b in 0f64..=1.0,
+        ) {
+            let ziln = Ziln { p_positive, mu, sigma };
+            let quantile = |share: f64| ziln.quantile(share).unwrap();
+            let (low, high) = (a.min(b), a.max(b));
+            prop_assert!(quantile(low) <= quantile(high) && quantile(low) >= 0.0 && quantile(high).is_finite());
+            // Beyond six σ the series below has no digits left.
+            let x = quantile(a);
+            let z = (x.ln() - mu) / sigma;
+            let below = 1.0 - p_positive + if x > 0.0 { p_positive * normal_cdf(z) } else { 0.0 };
+            prop_assert!(x == 0.0 && a <= below || z.abs() > 6.0 || (below - a).abs() < 1e-9, "{a} {x} {below}");
+        }
+
+        #[test]
+        fn no_quantile_is_infinite(output in prop::array::uniform3(f32::MIN..=f32::MAX), share in 0f64..=1.0) {
+            let ziln = OutcomeScale::new(0.05, 1.0).unwrap().distribution(output);
+            for share in [0.0, share, 1.0] {
+                prop_assert!(ziln.quantile(share).is_some_and(|x| x.is_finite() && x >= 0.0), "{ziln:?} {share}");
+            }
         }
 
         #[test]

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
+use crate::config::EncoderConfig;
 use crate::error::{Error, Result};
 use crate::outcome::Ziln;
 use crate::shape::Heads;
@@ -65,11 +66,12 @@ pub struct Scores {
     /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without an outcome head, or where
     /// outcomes are not selected.
     pub value: Vec<f32>,
-    /// Probability of a positive outcome; as `value`.
+    /// Probability of a positive outcome; as `value`, and empty with [`OutcomeHead::Tweedie`](crate::OutcomeHead).
     pub p_positive: Vec<f32>,
-    /// Mean of the positive outcome's natural logarithm; as `value`.
+    /// Mean of the positive outcome's natural logarithm; as `value`, and empty with any other head than
+    /// [`OutcomeHead::Ziln`](crate::OutcomeHead).
     pub mu: Vec<f32>,
-    /// Standard deviation of the positive outcome's natural logarithm; as `value`.
+    /// Standard deviation of the positive outcome's natural logarithm; as `mu`.
     pub sigma: Vec<f32>,
     /// The posterior of every state, `K × [n, |V_k|]`, rows summing to 1; no state without signal heads or where states
     /// are not selected.
@@ -84,16 +86,18 @@ pub struct Scores {
 
 impl Scores {
     /// Nothing known about `n` profiles.
-    pub(crate) fn blank(n: usize, heads: &Heads, rep_dim: usize, selection: Selection) -> Self {
-        let outcome = || vec![f32::NAN; if heads.outcome && selection.outcome { n } else { 0 }];
+    pub(crate) fn blank(n: usize, heads: &Heads, config: &EncoderConfig, selection: Selection) -> Self {
+        let head = config.outcome_head;
+        let outcome =
+            |has: bool| vec![f32::NAN; if heads.outcome && selection.outcome && has { n } else { 0 }];
         let uniform = |&size: &usize| Array2::from_elem((n, size), 1.0 / size as f32);
-        let width = if heads.signals() && selection.representation { rep_dim } else { 0 };
+        let width = if heads.signals() && selection.representation { config.rep_dim } else { 0 };
         let states = if selection.states { heads.states.as_slice() } else { &[] };
         Self {
-            value: outcome(),
-            p_positive: outcome(),
-            mu: outcome(),
-            sigma: outcome(),
+            value: outcome(true),
+            p_positive: outcome(head.has_probability()),
+            mu: outcome(head.has_distribution()),
+            sigma: outcome(head.has_distribution()),
             posteriors: states.iter().map(uniform).collect(),
             representation: Array2::zeros((n, width)),
             abstained: vec![true; n],
@@ -184,7 +188,8 @@ impl Scores {
         (0..self.len()).map(|row| self.value_of(row))
     }
 
-    /// The distribution of a profile's outcome, from which quantiles follow; `None` as in [`value_of`](Self::value_of).
+    /// The distribution of a profile's outcome, from which quantiles follow; `None` as in [`value_of`](Self::value_of), and
+    /// with any other head than [`OutcomeHead::Ziln`](crate::OutcomeHead).
     #[must_use]
     pub fn distribution_of(&self, row: usize) -> Option<Ziln> {
         self.value_of(row)?;

@@ -5,7 +5,7 @@
 //! x₀ = fields side by side                                    [n, F·e]
 //! cross.i: x ← x₀ ⊙ (x W + b) + x                             [n, F·e]
 //! trunk.i: x ← relu(x W + b)                                  [n, hidden_i]
-//! outcome: logit of o > 0, μ, raw σ                           [n, 3]
+//! outcome: logit of o > 0, μ, raw σ; or log mean; or class logits [n, 3], [n, 1] or [n, T + 1]
 //! states: logits, one softmax per state                       [n, Σ V_k]
 //! representation                                              [n, r]
 //! projection of it to the student's representation            [n, K·d]
@@ -64,6 +64,8 @@ pub(crate) struct NetworkShape {
     pub(crate) hidden: Vec<usize>,
     pub(crate) rep_dim: usize,
     pub(crate) heads: Heads,
+    /// Width of the outcome head; 0 without one.
+    pub(crate) outcome: usize,
 }
 
 impl NetworkShape {
@@ -74,6 +76,7 @@ impl NetworkShape {
             cross_layers: config.cross_layers,
             hidden: config.hidden.clone(),
             rep_dim: config.rep_dim,
+            outcome: if heads.outcome { config.outcome_head.width() } else { 0 },
             heads,
         }
     }
@@ -102,7 +105,7 @@ impl NetworkShape {
     /// Widths of the heads that serve: outcome, states, representation; 0 for one that is not there.
     pub(crate) fn served(&self) -> [usize; 3] {
         let signals = |width: usize| if self.heads.signals() { width } else { 0 };
-        [if self.heads.outcome { 3 } else { 0 }, self.heads.state_logits(), signals(self.rep_dim)]
+        [self.outcome, self.heads.state_logits(), signals(self.rep_dim)]
     }
 
     /// Inputs and outputs of every dense layer, by name.
@@ -114,8 +117,8 @@ impl NetworkShape {
             layers.push((format!("trunk.{i}"), width, hidden));
             width = hidden;
         }
-        if self.heads.outcome {
-            layers.push(("outcome".into(), width, 3));
+        if self.outcome > 0 {
+            layers.push(("outcome".into(), width, self.outcome));
         }
         if self.heads.signals() {
             layers.push(("states".into(), width, self.heads.state_logits()));
@@ -147,6 +150,7 @@ pub(crate) fn tiny(heads: Heads) -> NetworkShape {
         cross_layers: 1,
         hidden: vec![7, 5],
         rep_dim: 3,
+        outcome: if heads.outcome { 3 } else { 0 },
         heads,
     }
 }

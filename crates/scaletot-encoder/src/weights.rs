@@ -149,7 +149,7 @@ mod tests {
         wider.hidden[0] = 8;
         assert!(says(&bytes, &wider).contains("trunk.0.weight"));
         let mut fewer = shape.clone();
-        fewer.heads.outcome = false;
+        (fewer.heads.outcome, fewer.outcome) = (false, 0);
         assert!(says(&bytes, &fewer).contains("does not imply"));
         let mut more = shape.clone();
         more.heads.states = vec![2];

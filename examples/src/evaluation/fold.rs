@@ -187,10 +187,10 @@ impl Work<'_> {
         let (config, mut course) = self.encoder_configs();
         course.epochs = (DISTIL_ROWS / rows.len()).clamp(8, course.epochs);
         if self.options.ablations.no_state_kl {
-            course.lambda_state = 0.0;
+            course.lambda_state = 0.0.into();
         }
         if self.options.ablations.no_representation {
-            course.lambda_rep = 0.0;
+            course.lambda_rep = 0.0.into();
         }
         // No outcome is told: the encoder's signals are the same whatever is labelled.
         let unlabelled = vec![None; study.profiles.len()];

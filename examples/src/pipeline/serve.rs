@@ -185,7 +185,7 @@ impl Run<'_> {
             }
         }
         columns.insert_number("value", scores.values().collect())?;
-        let p_positive = (0..scores.len()).map(|row| Some(scores.distribution_of(row)?.p_positive));
+        let p_positive = scores.p_positive.iter().map(|p| (!p.is_nan()).then_some(f64::from(*p)));
         columns.insert_number("p_positive", p_positive.collect())?;
         columns.insert_flag("abstained", scores.abstained.into_iter().map(Some).collect())?;
         Ok(columns)

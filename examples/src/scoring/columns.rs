@@ -10,7 +10,7 @@ use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Int8Type}
 use arrow_array::{ArrayRef, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use ndarray::ArrayView2;
-use scaletot::encoder::{FrozenEncoder, Scores, Selection};
+use scaletot::encoder::{FrozenEncoder, OutcomeHead, Scores, Selection};
 use scaletot::profile::UserIds;
 
 /// A column, or several of a kind, that can be asked for.
@@ -24,6 +24,8 @@ pub enum Output {
     Mu,
     /// Standard deviation of the positive outcome's natural logarithm.
     Sigma,
+    /// A quantile of the outcome, in percent from 1 to 99: `q50` is the median.
+    Quantile(u8),
     /// Whether the encoder abstained.
     Abstained,
     /// The posterior of every state, as lists `state.NAME`.
@@ -53,13 +55,18 @@ impl FromStr for Output {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || NAMES.map(|(name, _)| name).join(", ");
-        let found = NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, output)| *output).ok_or_else(|| format!("expected one of {}, got `{text}`", known()))
+        let percent = text.strip_prefix('q').and_then(|percent| percent.parse().ok());
+        let quantile = percent.filter(|percent| (1..=99).contains(percent)).map(Self::Quantile);
+        let found = NAMES.iter().find(|(name, _)| *name == text).map(|(_, output)| *output);
+        found.or(quantile).ok_or_else(|| format!("expected one of {}, q1 to q99, got `{text}`", known()))
     }
 }
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Quantile(percent) = self {
+            return write!(f, "q{percent}");
+        }
         f.write_str(NAMES.iter().find(|(_, output)| output == self).map_or("", |(name, _)| name))
     }
 }
@@ -68,7 +75,8 @@ impl fmt::Display for Output {
 pub(super) fn selection(outputs: &[Output]) -> Selection {
     let any = |wanted: &[Output]| outputs.iter().any(|output| wanted.contains(output));
     Selection {
-        outcome: any(&[Output::Value, Output::PPositive, Output::Mu, Output::Sigma]),
+        outcome: any(&[Output::Value, Output::PPositive, Output::Mu, Output::Sigma])
+            || outputs.iter().any(|output| matches!(output, Output::Quantile(_))),
         states: any(&[Output::States]),
         representation: any(&[Output::Representation, Output::RepresentationF16, Output::RepresentationInt8]),
     }
@@ -93,6 +101,15 @@ impl Columns {
                 bail!(
                     "--columns {output}: this encoder was trained without outcomes and has no outcome head"
                 );
+            }
+            let head = encoder.config().outcome_head;
+            let lacks = match output {
+                Output::PPositive => matches!(head, OutcomeHead::Tweedie { .. }),
+                Output::Mu | Output::Sigma | Output::Quantile(_) => head != OutcomeHead::Ziln,
+                _ => false,
+            };
+            if lacks {
+                bail!("--columns {output}: an outcome head of the kind {head:?} does not say it");
             }
             if (wanted.states || wanted.representation) && !encoder.heads().signals() {
                 bail!(
@@ -119,7 +136,7 @@ impl Columns {
         for output in &self.outputs {
             let mut add = |name: &str, data_type| fields.push(Field::new(name, data_type, true));
             match output {
-                Output::Value | Output::PPositive | Output::Mu | Output::Sigma => {
+                Output::Value | Output::PPositive | Output::Mu | Output::Sigma | Output::Quantile(_) => {
                     add(&output.to_string().replace('-', "_"), DataType::Float32);
                 }
                 Output::Abstained => add("abstained", DataType::Boolean),
@@ -154,6 +171,12 @@ impl Columns {
                 Output::PPositive => columns.push(number(&scores.p_positive)),
                 Output::Mu => columns.push(number(&scores.mu)),
                 Output::Sigma => columns.push(number(&scores.sigma)),
+                Output::Quantile(percent) => {
+                    let share = f64::from(*percent) / 100.0;
+                    let quantile =
+                        |row: usize| scores.distribution_of(row)?.quantile(share).map(|x| x as f32);
+                    columns.push(Arc::new((0..scores.len()).map(quantile).collect::<Float32Array>()));
+                }
                 Output::Abstained => columns.push(Arc::new(BooleanArray::from(scores.abstained.clone()))),
                 Output::States => {
                     for posterior in &scores.posteriors {

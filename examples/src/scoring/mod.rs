@@ -46,7 +46,7 @@ pub struct ScoreOptions {
     /// Where the scores go: a file for every input file
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Columns besides the id: value, p-positive, mu, sigma, abstained, states, representation, representation-f16, representation-int8
+    /// Columns besides the id: value, p-positive, mu, sigma, q1 to q99 (quantiles), abstained, states, representation, representation-f16, representation-int8
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "value")]
     pub columns: Vec<Output>,
     /// Threads; as many as there are processors unless given

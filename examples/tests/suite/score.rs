@@ -187,12 +187,11 @@ fn every_user_is_scored_once_and_in_order() {
 fn all_columns_are_those_of_the_encoder() {
     let case = Case::new();
     case.users("a.parquet", 0, 40, 100);
-    let columns =
-        "sigma,value,p-positive,mu,abstained,states,representation,representation-f16,representation-int8";
+    let columns = "sigma,value,p-positive,mu,q90,abstained,states,representation,representation-f16,representation-int8";
     case.score(&["--columns", columns]).unwrap();
     let batch = &batches(&case.path("scores/a.parquet"))[0];
     let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let expected = "user,sigma,value,p_positive,mu,abstained,state.spend,representation,representation_f16,representation_int8";
+    let expected = "user,sigma,value,p_positive,mu,q90,abstained,state.spend,representation,representation_f16,representation_int8";
     assert_eq!(names.join(","), expected);
     let users =
         read_parquet(case.path("users/a.parquet"), case.encoder.profile_schema(), &ReadOptions::new());
@@ -215,6 +214,9 @@ fn all_columns_are_those_of_the_encoder() {
             assert!((int8 - full / most * 127.0).abs() <= 0.5001);
         }
     }
+    let quantiles = batch.column_by_name("q90").unwrap().as_primitive::<Float32Type>();
+    let expected = scores.distribution_of(3).unwrap().quantile(0.9).unwrap();
+    assert!(quantiles.is_null(0) && (f64::from(quantiles.value(3)) - expected).abs() <= 1e-4 * expected);
     assert!(batch.column_by_name("state.spend").unwrap().is_null(0) && scores.abstained[0]);
     assert!(batch.column_by_name("abstained").unwrap().as_boolean().value(0));
     let message = format!("{:#}", case.score(&["--columns", "value,value"]).unwrap_err());

@@ -20,8 +20,8 @@ use super::terms::{Layout, Terms};
 use super::{BLOCK, aligned, heads, zeros};
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
-use crate::outcome::OutcomeScale;
 use crate::scores::{Scores, Selection};
 
 /// Steps of an activation.
@@ -101,11 +101,11 @@ impl Int8 {
         features: &Features,
         rows: Range<usize>,
         least: usize,
-        scale: Option<&OutcomeScale>,
+        link: Option<&OutcomeLink>,
         scores: &mut Scores,
     ) -> Result<()> {
         super::same_widths(&self.widths, features)?;
-        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, scale, scores);
+        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
         let run = Run { plan: self, features, rows, sink };
         match Arch::new() {
             #[cfg(target_arch = "x86_64")]

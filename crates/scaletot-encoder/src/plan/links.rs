@@ -62,13 +62,42 @@ pub(super) fn outcome(
     raw: &mut [f32],
     value: &mut [f32],
 ) {
-    let (floor, cap) = (scale.sigma_floor as f32, (scale.cap as f32).min(f32::MAX));
+    let (floor, cap) = (scale.sigma_floor as f32, in_range(scale.cap));
     for (((logit, mu), raw), value) in logit.iter_mut().zip(mu).zip(raw).zip(value) {
         let p = sigmoid(*logit);
         let sigma = softplus(*raw).max(floor);
         *value = p * exp(mu + 0.5 * sigma * sigma).min(cap);
         (*logit, *raw) = (p, sigma);
     }
+}
+
+/// The column of a Tweedie head, in place: the mean's logarithm becomes the value.
+#[inline(always)]
+pub(super) fn tweedie(cap: f64, column: &mut [f32]) {
+    let cap = in_range(cap);
+    column.iter_mut().for_each(|x| *x = exp(*x).min(cap));
+}
+
+/// From the tiers' probabilities, `[tiers, n]`: their means weighed by them, and their sum.
+#[inline(always)]
+pub(super) fn tiers(means: &[f32], columns: &[f32], value: &mut [f32], p_positive: &mut [f32]) {
+    value.fill(0.0);
+    p_positive.fill(0.0);
+    let largest = means.iter().copied().fold(0.0, f32::max);
+    for (mean, column) in means.iter().zip(columns.chunks_exact(value.len().max(1))) {
+        for ((value, sum), p) in value.iter_mut().zip(&mut *p_positive).zip(column) {
+            *value += p * mean;
+            *sum += p;
+        }
+    }
+    // Rounding must not lead above what there is.
+    value.iter_mut().for_each(|value| *value = value.min(largest));
+    p_positive.iter_mut().for_each(|sum| *sum = sum.min(1.0));
+}
+
+/// The nearest finite number of 32 bits.
+pub(super) fn in_range(value: f64) -> f32 {
+    (value as f32).min(f32::MAX)
 }
 
 /// The softmax over the columns of one state, in place; `columns` is `[values, n]`, and `most` and `sum` have room for `n`.
@@ -94,7 +123,13 @@ pub(super) fn softmax(columns: &mut [f32], n: usize, most: &mut [f32], sum: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::OutcomeLink;
     use proptest::prelude::*;
+
+    /// Any finite number.
+    fn finite() -> impl Strategy<Value = f32> {
+        prop_oneof![-99f32..99.0, f32::MIN..=f32::MAX]
+    }
 
     /// Within `1e-6` of the larger.
     fn close(found: f32, expected: f64) -> bool {
@@ -138,13 +173,39 @@ mod tests {
 
         #[test]
         fn every_finite_output_gives_a_finite_value(
-            logit in -1e30f32..1e30, mu in -1e30f32..1e30, raw in -1e15f32..1e15, cap in 0f64..1e300,
+            logit in finite(), mu in finite(), raw in finite(), cap in prop_oneof![0f64..1e6, Just(f64::MAX)],
         ) {
             let scale = OutcomeScale::new(0.05, cap).unwrap();
             let (mut p, mut sigma, mut value) = ([logit], [raw], [0.0]);
             outcome(&scale, &mut p, &[mu], &mut sigma, &mut value);
             prop_assert!((0.0..=1.0).contains(&p[0]) && sigma[0] >= 0.05);
             prop_assert!(value[0].is_finite() && value[0] >= 0.0 && f64::from(value[0]) <= cap * (1.0 + 1e-6), "{}", value[0]);
+            let mut value = [mu];
+            tweedie(cap, &mut value);
+            prop_assert!(value[0].is_finite() && value[0] >= 0.0 && f64::from(value[0]) <= cap * (1.0 + 1e-6), "{}", value[0]);
+            let (mut columns, [mut most, mut sum]) = ([logit, mu, raw], [[0.0], [0.0]]);
+            softmax(&mut columns, 1, &mut most, &mut sum);
+            let means = [in_range(cap / 2.0), in_range(cap)];
+            tiers(&means, &columns[1..], &mut most, &mut sum);
+            prop_assert!((0.0..=means[1]).contains(&most[0]) && (0.0..=1.0).contains(&sum[0]), "{:?} {:?}", most, sum);
+        }
+
+        #[test]
+        fn other_heads_are_those_of_the_link(x in prop::array::uniform4(-8f32..8.0), cap in 0f64..1e4) {
+            let link = OutcomeLink::Tweedie { cap };
+            let (mut value, expected) = ([x[0]; 3], link.value(&x[..1]).unwrap());
+            tweedie(cap, &mut value);
+            prop_assert!(close(value[1], expected), "{} {}", value[1], expected);
+            // Two users, the second with the logits in another order.
+            let mut columns: Vec<f32> = (0..4).flat_map(|v| [x[v], x[3 - v]]).collect();
+            let link = OutcomeLink::Tiers { means: vec![1.0, 5.0, cap] };
+            let [mut value, mut p] = [[0.0; 2]; 2];
+            softmax(&mut columns, 2, &mut value, &mut p);
+            tiers(&[1.0, 5.0, cap as f32], &columns[2..], &mut value, &mut p);
+            for (user, output) in [x, [x[3], x[2], x[1], x[0]]].iter().enumerate() {
+                prop_assert!(close(value[user], link.value(output).unwrap()), "{:?} {:?}", value, link.value(output));
+                prop_assert!(close(p[user], link.p_positive(output).unwrap()), "{:?}", p);
+            }
         }
 
         #[test]

@@ -31,8 +31,8 @@ use self::sink::{Scored, Sink};
 use self::terms::Terms;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::head::OutcomeLink;
 use crate::network::{Layer, Network, Outputs};
-use crate::outcome::OutcomeScale;
 use crate::scores::{Scores, Selection};
 
 /// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
@@ -140,10 +140,10 @@ impl Plan {
         features: &Features,
         rows: Range<usize>,
         least: usize,
-        scale: Option<&OutcomeScale>,
+        link: Option<&OutcomeLink>,
         scores: &mut Scores,
     ) -> Result<()> {
-        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, scale, scores);
+        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
         self.run(features, rows, sink)
     }
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{BLOCK, links};
+use crate::head::OutcomeLink;
 use crate::network::Outputs;
-use crate::outcome::OutcomeScale;
 use crate::scores::Scores;
 
 /// Takes the heads' outputs of a block of rows, counted from the first of the run, `[rows, width]`, of which the first columns are the
@@ -30,7 +30,9 @@ pub(super) struct Scored<'a> {
     heads: [usize; 3],
     populated: &'a [u32],
     least: usize,
-    scale: Option<&'a OutcomeScale>,
+    link: Option<&'a OutcomeLink>,
+    /// Means of the tiers, of a head that has some.
+    means: Vec<f32>,
     scores: &'a mut Scores,
     /// The block by column, `[column, row]`.
     columns: Vec<f32>,
@@ -44,12 +46,17 @@ impl<'a> Scored<'a> {
         heads: [usize; 3],
         populated: &'a [u32],
         least: usize,
-        scale: Option<&'a OutcomeScale>,
+        link: Option<&'a OutcomeLink>,
         scores: &'a mut Scores,
     ) -> Self {
         let rows = BLOCK.min(populated.len());
         let columns = vec![0.0; (heads[0] + heads[1]) * rows];
-        Self { heads, populated, least, scale, scores, columns, room: [vec![0.0; rows], vec![0.0; rows]] }
+        let means = match link {
+            Some(OutcomeLink::Tiers { means }) => means.iter().map(|&mean| links::in_range(mean)).collect(),
+            _ => Vec::new(),
+        };
+        let room = [vec![0.0; rows], vec![0.0; rows]];
+        Self { heads, populated, least, link, means, scores, columns, room }
     }
 }
 
@@ -67,22 +74,35 @@ impl Sink for Scored<'_> {
         let known = &self.populated[rows.clone()];
         let known = |row: usize| known[row] as usize >= self.least;
         let (outcomes, mut rest) = columns.split_at_mut(outcome * n);
-        if let (Some(scale), Some((logit, rest))) = (self.scale, outcomes.split_at_mut_checked(n)) {
-            let (mu, raw) = rest.split_at_mut(n);
-            let value = &mut self.room[0][..n];
-            links::outcome(scale, logit, mu, raw, value);
-            let scores = &mut *self.scores;
-            let pairs = [
-                (&mut scores.value, &*value),
-                (&mut scores.p_positive, &*logit),
-                (&mut scores.mu, &*mu),
-                (&mut scores.sigma, &*raw),
-            ];
-            for (to, from) in pairs {
-                for (row, (to, from)) in to[rows.clone()].iter_mut().zip(from).enumerate() {
-                    *to = if known(row) { *from } else { *to };
-                }
+        let scores = &mut *self.scores;
+        let keep = |to: &mut [f32], from: &[f32]| {
+            for (row, (to, from)) in to[rows.clone()].iter_mut().zip(from).enumerate() {
+                *to = if known(row) { *from } else { *to };
             }
+        };
+        let [first, second] = &mut self.room;
+        let (first, second) = (&mut first[..n], &mut second[..n]);
+        match self.link {
+            Some(OutcomeLink::Ziln(scale)) => {
+                let (logit, after) = outcomes.split_at_mut(n);
+                let (mu, raw) = after.split_at_mut(n);
+                links::outcome(scale, logit, mu, raw, first);
+                keep(&mut scores.value, first);
+                keep(&mut scores.p_positive, logit);
+                keep(&mut scores.mu, mu);
+                keep(&mut scores.sigma, raw);
+            }
+            Some(OutcomeLink::Tweedie { cap }) => {
+                links::tweedie(*cap, outcomes);
+                keep(&mut scores.value, outcomes);
+            }
+            Some(OutcomeLink::Tiers { .. }) => {
+                links::softmax(outcomes, n, first, second);
+                links::tiers(&self.means, &outcomes[n..], first, second);
+                keep(&mut scores.value, first);
+                keep(&mut scores.p_positive, second);
+            }
+            None => {}
         }
         for posterior in &mut self.scores.posteriors {
             let (state, after) = rest.split_at_mut(posterior.ncols() * n);

@@ -59,6 +59,7 @@ fn shapes() -> impl Strategy<Value = NetworkShape> {
             cross_layers,
             hidden,
             rep_dim,
+            outcome: if outcome { 3 } else { 0 },
             heads: if signals { Heads::new(outcome, vec![2, 3], 4) } else { Heads::new(outcome, vec![], 0) },
         })
 }

@@ -2,6 +2,8 @@
 
 use ndarray::Array2;
 use rand::RngExt;
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -45,6 +47,8 @@ pub(super) struct Sampler {
     order: ChaCha8Rng,
     fields: ChaCha8Rng,
     units: ChaCha8Rng,
+    hard: ChaCha8Rng,
+    hard_users: f64,
     copies: usize,
     field_dropout: f64,
     dropout: f64,
@@ -58,6 +62,8 @@ impl Sampler {
             order: stream(course.seed, Stream::Order),
             fields: stream(course.seed, Stream::Fields),
             units: stream(course.seed, Stream::Units),
+            hard: stream(course.seed, Stream::Hard),
+            hard_users: course.hard_users,
             copies: if course.field_dropout > 0.0 { course.copies } else { 0 },
             field_dropout: course.field_dropout,
             dropout: course.dropout,
@@ -70,11 +76,24 @@ impl Sampler {
         rows * (1 + self.copies)
     }
 
-    /// An epoch's items in a new order: places and whether the item is a copy.
-    pub(super) fn epoch(&mut self, places: &[usize]) -> Vec<(usize, bool)> {
+    /// An epoch's items in a new order: places and whether the item is a copy. Where losses of the places are known, a
+    /// share of the items is replaced by draws from them, copies among them as often as among the others.
+    pub(super) fn epoch(
+        &mut self,
+        places: &[usize],
+        losses: Option<&WeightedIndex<f64>>,
+    ) -> Vec<(usize, bool)> {
         let mut items: Vec<(usize, bool)> =
             places.iter().flat_map(|&place| (0..=self.copies).map(move |copy| (place, copy > 0))).collect();
         items.shuffle(&mut self.order);
+        if let Some(losses) = losses {
+            let drawn = (self.hard_users * items.len() as f64).round() as usize;
+            for item in items.iter_mut().take(drawn) {
+                let place = places[losses.sample(&mut self.hard)];
+                *item = (place, self.hard.random_range(0..=self.copies) > 0);
+            }
+            items.shuffle(&mut self.hard);
+        }
         items
     }
 
@@ -136,7 +155,7 @@ mod tests {
         ) {
             let features = features(&cells);
             let mut sampler = sampler(dropout, 0.0, keep, seed);
-            let items = sampler.epoch(&(0..cells.len()).collect::<Vec<_>>());
+            let items = sampler.epoch(&(0..cells.len()).collect::<Vec<_>>(), None);
             prop_assert_eq!(items.len(), sampler.items(cells.len()));
             let dropped = sampler.dropped(&features, &items);
             let places: Vec<usize> = items.iter().map(|item| item.0).collect();
@@ -155,11 +174,40 @@ mod tests {
         #[test]
         fn an_epoch_takes_every_row_equally_often(n in 1usize..30, seed in 0u64..99) {
             let mut sampler = sampler(0.5, 0.0, 1, seed);
-            let mut items = sampler.epoch(&(0..n).collect::<Vec<_>>());
+            let mut items = sampler.epoch(&(0..n).collect::<Vec<_>>(), None);
             items.sort_unstable();
             let expected: Vec<_> = (0..n).flat_map(|place| [(place, false), (place, true), (place, true)]).collect();
             prop_assert_eq!(items, expected);
         }
+    }
+
+    #[test]
+    fn hard_users_are_drawn_in_proportion_to_their_losses() {
+        let course =
+            DistillConfig { hard_users: 0.5, field_dropout: 0.3, copies: 1, ..DistillConfig::default() };
+        // Places are not numbers from 0: the third of them has all the loss of the first two together.
+        let (places, losses) = ([5, 3, 8, 1], WeightedIndex::new([1.0, 1.0, 2.0, 0.0]).unwrap());
+        let mut sampler = Sampler::new(&course, 1);
+        let epochs = 2_000;
+        let (mut counts, mut copies) = ([0usize; 4], 0);
+        for _ in 0..epochs {
+            let items = sampler.epoch(&places, Some(&losses));
+            assert_eq!(items.len(), 8);
+            for (place, copy) in items {
+                counts[places.iter().position(|&p| p == place).unwrap()] += 1;
+                copies += usize::from(copy);
+            }
+        }
+        // Half of the eight items come one after the other, the others by their losses.
+        let shares = counts.map(|count| count as f64 / (8 * epochs) as f64);
+        for (found, expected) in shares.iter().zip([0.25, 0.25, 0.375, 0.125]) {
+            assert!((found - expected).abs() < 0.01, "{shares:?}");
+        }
+        assert!((copies as f64 / (8 * epochs) as f64 - 0.5).abs() < 0.01);
+        let again = |losses| Sampler::new(&course, 1).epoch(&places, losses);
+        assert_eq!(again(Some(&losses)), again(Some(&losses)));
+        let none = DistillConfig { hard_users: 0.0, ..course.clone() };
+        assert_eq!(Sampler::new(&none, 1).epoch(&places, None), again(None));
     }
 
     #[test]

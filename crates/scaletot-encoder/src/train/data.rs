@@ -9,6 +9,8 @@ use scaletot_profile::ProfileTable;
 
 use super::loss::check_outcome;
 use super::rng::{Stream, stream};
+use super::whitening::Whitening;
+use crate::choices::RepresentationLoss;
 use crate::config::DistillConfig;
 use crate::error::{Error, Result};
 use crate::targets::Targets;
@@ -24,10 +26,11 @@ pub(super) struct TrainingData {
     pub(super) places: Vec<Option<usize>>,
     /// The reasoned users' posteriors side by side, `[m, Σ V_k]`.
     pub(super) posteriors: Array2<f32>,
-    /// The reasoned users' representations, `[m, K·d]`, with their mean taken away.
+    /// The reasoned users' representations, `[m, K·d]`, with their mean taken away, whitened if there is a whitening.
     pub(super) representations: Array2<f32>,
     /// That mean, `[K·d]`.
     pub(super) centre: Array1<f32>,
+    pub(super) whitening: Option<Whitening>,
 }
 
 impl TrainingData {
@@ -50,7 +53,7 @@ impl TrainingData {
             }
         }
         let mut known = vec![(None, None); table.len()];
-        if course.lambda_out > 0.0 {
+        if course.lambda_out.is_used() {
             for &row in train_rows {
                 if let Some(outcome) = outcomes[row] {
                     check_outcome(outcome, row)?;
@@ -65,8 +68,10 @@ impl TrainingData {
             posteriors: Array2::zeros((0, 0)),
             representations: Array2::zeros((0, 0)),
             centre: Array1::zeros(0),
+            whitening: None,
         };
-        if let Some(targets) = targets.filter(|_| course.lambda_rep > 0.0 || course.lambda_state > 0.0) {
+        let signals = course.lambda_rep.is_used() || course.lambda_state.is_used();
+        if let Some(targets) = targets.filter(|_| signals) {
             targets.validate(chain, reasoned_rows.len())?;
             for (place, &row) in reasoned_rows.iter().enumerate() {
                 if known[row].1.replace(place).is_some() {
@@ -79,6 +84,11 @@ impl TrainingData {
                     .map_err(|error| Error::shape("posteriors of the targets", "equal row counts", error))?;
                 data.centre = targets.centre();
                 data.representations = targets.centred(&data.centre);
+                if course.representation == RepresentationLoss::WhitenedMse {
+                    let whitening = Whitening::fit(&data.representations, chain.len());
+                    data.representations = whitening.apply(&data.representations);
+                    data.whitening = Some(whitening);
+                }
             }
         }
         for (row, (outcome, place)) in known.into_iter().enumerate() {
@@ -145,6 +155,7 @@ mod tests {
             posteriors: Array2::from_shape_fn((others, 2), |(i, v)| if i % 2 == v { 1.0 } else { 0.0 }),
             representations: Array2::zeros((others, 1)),
             centre: Array1::zeros(1),
+            whitening: None,
         }
     }
 

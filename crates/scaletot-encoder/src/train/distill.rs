@@ -2,24 +2,26 @@
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
+use rand::distr::weighted::WeightedIndex;
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileTable, Progress};
 
 use super::batch::{Batch, Sampler};
 use super::data::TrainingData;
 use super::log::{EpochLog, Losses, MeanLosses, Stop, TrainLog};
-use super::loss::{read_scalar, representation_loss, state_loss, ziln_loss};
-use super::network::{BaseRates, EncoderNetwork, Heads as HeadOutputs};
+use super::network::{BaseRates, EncoderNetwork};
+use super::objective::{LossWeights, Objective, hardness};
+use super::outcome::OutcomeTask;
 use super::schedule::{Schedule, clip_global_norm};
 use super::trained::TrainedEncoder;
+use crate::choices::RepresentationLoss;
 use crate::config::{DistillConfig, EncoderConfig};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
 use crate::manifest::Description;
-use crate::outcome::{OutcomeScale, Ziln};
 use crate::shape::{Heads, NetworkShape};
 use crate::targets::Targets;
 use crate::weights::Weights;
@@ -30,10 +32,12 @@ use crate::weights::Weights;
 /// *profile-only* baseline). `outcomes` has one entry per row of the table and is read only at `train_rows`; rows
 /// without an outcome and without signals take no part in any loss. The loss is
 /// `λ_rep (1 − cos) + λ_state Σ_k KL(student_k ‖ encoder_k) + λ_out ZILN(o)`, each a mean over the rows it is for (this
-/// project's own formulation; the representations are compared relative to their mean over `reasoned_rows`).
+/// project's own formulation; the representations are compared relative to their mean over `reasoned_rows`). What the
+/// three are in detail is chosen in [`DistillConfig`] and by [`EncoderConfig::outcome_head`].
 ///
 /// `AdamW` with PyTorch's β and ε, linear warm-up and cosine decay, clipping by global norm. A share of the rows is held
-/// out; the weights of the epoch with the least held-out loss are kept. Equal arguments give equal weights on one
+/// out; the weights of the epoch with the least held-out loss are kept, with the λ of the last step so that epochs can be
+/// compared: a loss whose weight ends at 0 has no say in it. Equal arguments give equal weights on one
 /// backend.
 ///
 /// # Errors
@@ -64,16 +68,25 @@ pub fn distill(
     let features = featuriser.transform(table, &data.rows)?;
     let (fit, held_out) = data.split(course.validation_share, course.seed);
     let known: Vec<f64> = fit.iter().filter_map(|&place| data.outcomes[place]).collect();
-    let base = BaseRates::new(
-        &Ziln::constant(&known, config.sigma_floor),
-        &data.mean_posterior(&fit),
-        data.centre.clone(),
-    );
-    let shape = NetworkShape::new(&featuriser, config, heads.clone());
+    let task = OutcomeTask::new(config, course, &known);
+    let mut config = config.clone();
+    if heads.outcome {
+        config.outcome_head = task.head();
+    }
+    let base =
+        BaseRates::new(task.base(), &data.mean_posterior(&fit), data.centre.clone(), data.whitening.clone());
+    let shape = NetworkShape::new(&featuriser, &config, heads.clone());
     let weights = Weights::init(&shape, course.seed);
     let network = EncoderNetwork::new(shape, &weights, base, &device.clone().autodiff())?;
-    let trainer =
-        Trainer { course, config, data: &data, features: &features, states: &heads.states, progress };
+    let trainer = Trainer {
+        course,
+        config: &config,
+        task: &task,
+        data: &data,
+        features: &features,
+        states: &heads.states,
+        progress,
+    };
     progress.start("training the encoder", course.epochs as u64);
     let trained = trainer.run(network, &fit, &held_out);
     progress.finish();
@@ -83,8 +96,8 @@ pub fn distill(
     let description = Description {
         profile_schema: table.schema().as_ref().clone(),
         chain_schema: chain.clone(),
-        config: config.clone(),
-        outcome: heads.outcome.then(|| OutcomeScale::new(config.sigma_floor, cap)).transpose()?,
+        config,
+        outcome: heads.outcome.then(|| task.link(cap)).transpose()?,
         heads,
         histograms: FieldHistogram::of(&featuriser, table, &data.rows)?,
         featuriser,
@@ -110,6 +123,7 @@ fn settings(course: &DistillConfig, log: &TrainLog) -> serde_json::Value {
 struct Trainer<'a> {
     course: &'a DistillConfig,
     config: &'a EncoderConfig,
+    task: &'a OutcomeTask,
     data: &'a TrainingData,
     features: &'a Features,
     states: &'a [usize],
@@ -137,7 +151,7 @@ impl Trainer<'_> {
         // PyTorch's ε; Burn's default is a thousand times larger.
         let mut optimizer =
             AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(course.weight_decay as f32).init();
-        let validation = self.batch(held_out, &[])?;
+        let validation = self.validation(held_out)?;
         let mut log = TrainLog {
             epochs: Vec::new(),
             best_epoch: 0,
@@ -148,14 +162,13 @@ impl Trainer<'_> {
             reasoned_rows: self.data.reasoned(),
         };
         let mut best: Option<Best> = None;
+        let mut hard = None;
         for epoch in 0..course.epochs {
             let train;
-            (network, train) = self.epoch(epoch, network, fit, &mut sampler, &mut optimizer, &schedule)?;
+            let items = sampler.epoch(fit, hard.as_ref());
+            (network, train) = self.epoch(epoch, network, &items, &mut sampler, &mut optimizer, &schedule)?;
             let snapshot = network.valid();
-            let validation = match held_out {
-                [] => None,
-                _ => Some(self.losses(&snapshot.forward(&validation.features, &[]), &validation)?.0),
-            };
+            let validation = self.validate(&snapshot, &validation)?;
             // Without held-out rows the last weights are the ones to keep.
             let loss = validation.map_or(f64::NEG_INFINITY, |losses| losses.total);
             if loss.is_nan() || loss == f64::INFINITY {
@@ -164,6 +177,9 @@ impl Trainer<'_> {
             self.progress.message(&message(&train.train, validation.as_ref()));
             self.progress.advance(1);
             log.epochs.push(EpochLog { validation, ..train });
+            if course.hard_users > 0.0 && epoch + 1 < course.epochs {
+                hard = self.hard_users(&snapshot, fit, epoch)?;
+            }
             if best.as_ref().is_none_or(|best| loss < best.loss || held_out.is_empty()) {
                 best = Some(Best { network: snapshot, epoch, loss });
             }
@@ -184,12 +200,11 @@ impl Trainer<'_> {
         &self,
         epoch: usize,
         mut network: EncoderNetwork,
-        fit: &[usize],
+        items: &[(usize, bool)],
         sampler: &mut Sampler,
         optimizer: &mut ModuleOptimizer,
         schedule: &Schedule,
     ) -> Result<(EncoderNetwork, EpochLog)> {
-        let items = sampler.epoch(fit);
         let steps = items.len().div_ceil(self.course.batch_size);
         let (mut means, mut norms, mut rate) = (MeanLosses::default(), 0.0, 0.0);
         for (step, items) in items.chunks(self.course.batch_size).enumerate() {
@@ -200,7 +215,10 @@ impl Trainer<'_> {
             let places: Vec<usize> = items.iter().map(|&(place, _)| place).collect();
             let batch = self.batch(&places, &dropped)?;
             let masks = sampler.masks(items.len(), &self.config.hidden);
-            let (losses, total) = self.losses(&network.forward(&batch.features, &masks), &batch)?;
+            let share = (epoch * steps + step) as f64 / (steps * self.course.epochs) as f64;
+            let weights = LossWeights::at(self.course, share);
+            let heads = network.forward(&batch.features, &masks);
+            let (losses, total) = self.objective().losses(&heads, &batch, weights)?;
             let non_finite = |what, value| Error::NonFinite { what, epoch, step, value };
             let Some(total) = total else { continue };
             if !losses.total.is_finite() {
@@ -223,46 +241,58 @@ impl Trainer<'_> {
         Ok((network, EpochLog { epoch, train, validation: None, learning_rate: rate, gradient_norm }))
     }
 
+    fn objective(&self) -> Objective<'_> {
+        Objective { course: self.course, task: self.task }
+    }
+
     fn batch(&self, places: &[usize], dropped: &[bool]) -> Result<Batch> {
         Batch::new(self.data, self.features, self.states, places, dropped)
     }
 
-    /// The losses as numbers, and their weighted sum as a tensor to go backward from.
-    fn losses(&self, heads: &HeadOutputs, batch: &Batch) -> Result<(Losses, Option<Tensor<1>>)> {
-        let course = self.course;
-        let mut losses = Losses::default();
-        let mut sum: Option<Tensor<1>> = None;
-        let mut add = |lambda: f64, loss: Option<Tensor<1>>| -> Result<Option<f64>> {
-            let Some(loss) = loss else { return Ok(None) };
-            let value = read_scalar(loss.clone())?;
-            losses.total += lambda * value;
-            let weighted = loss.mul_scalar(lambda);
-            if lambda > 0.0 {
-                sum = Some(match sum.take() {
-                    Some(sum) => sum + weighted,
-                    None => weighted,
-                });
-            }
-            Ok(Some(value))
+    /// The held-out rows in one batch; where a loss depends on who else is in the batch, in batches as in training.
+    fn validation(&self, held_out: &[usize]) -> Result<Vec<Batch>> {
+        let size = match self.course.representation {
+            RepresentationLoss::Contrastive { .. } => self.course.batch_size,
+            RepresentationLoss::Cosine | RepresentationLoss::WhitenedMse => held_out.len().max(1),
         };
-        let representation = match &heads.projected {
-            Some(projected) => {
-                add(course.lambda_rep, representation_loss(projected.clone(), &batch.reasoned)?)?
-            }
-            None => None,
-        };
-        let states = match &heads.states {
-            Some(logits) => add(course.lambda_state, state_loss(logits.clone(), &batch.reasoned)?)?,
-            None => None,
-        };
-        let outcome = match &heads.outcome {
-            Some(outcome) => {
-                let loss = ziln_loss(outcome.clone(), &batch.labelled, self.config.sigma_floor)?;
-                add(course.lambda_out, loss)?
-            }
-            None => None,
-        };
-        Ok((Losses { representation, states, outcome, ..losses }, sum))
+        held_out.chunks(size).map(|places| self.batch(places, &[])).collect()
+    }
+
+    /// The held-out losses, without dropout; `None` when nothing is held out.
+    fn validate(&self, network: &EncoderNetwork, batches: &[Batch]) -> Result<Option<Losses>> {
+        let weights = LossWeights::at(self.course, 1.0);
+        let mut means = MeanLosses::default();
+        for batch in batches {
+            let heads = network.forward(&batch.features, &[]);
+            let (losses, _) = self.objective().losses(&heads, batch, weights)?;
+            let [labelled, reasoned] = [batch.labelled.len(), batch.reasoned.len()].map(|count| count as f64);
+            means.add(&losses, 1.0, labelled, reasoned);
+        }
+        let mut losses = means.mean();
+        losses.total = weights.total(&losses);
+        Ok((!batches.is_empty()).then_some(losses))
+    }
+
+    /// The fit rows by their own losses; `None` when every loss is 0.
+    fn hard_users(
+        &self,
+        network: &EncoderNetwork,
+        fit: &[usize],
+        epoch: usize,
+    ) -> Result<Option<WeightedIndex<f64>>> {
+        let weights = LossWeights::at(self.course, (epoch + 1) as f64 / self.course.epochs as f64);
+        let mut rows = Vec::with_capacity(fit.len());
+        for places in fit.chunks(self.course.batch_size) {
+            let batch = self.batch(places, &[])?;
+            let heads = network.forward(&batch.features, &[]);
+            rows.extend(self.objective().rows(&heads, &batch, weights)?);
+        }
+        let hardness = hardness(&rows);
+        if let Some((step, &value)) = hardness.iter().enumerate().find(|(_, hardness)| !hardness.is_finite())
+        {
+            return Err(Error::NonFinite { what: "a training user's loss", epoch, step, value });
+        }
+        Ok(WeightedIndex::new(hardness).ok())
     }
 }
 

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Losses {
-    /// `1 − cos` of projected and student representation.
+    /// Of projected against student representation, as chosen.
     pub representation: Option<f64>,
-    /// `Σ_k KL(student_k ‖ encoder_k)`, in nats.
+    /// `Σ_k KL(student_k ‖ encoder_k)`, in nats; with another temperature τ than 1 at that, times τ².
     pub states: Option<f64>,
-    /// Zero-inflated log-normal negative log-likelihood, in nats.
+    /// Of the outcome head: zero-inflated log-normal negative log-likelihood in nats, Tweedie loss in units of the mean
+    /// outcome, or cross-entropy of the classes in nats.
     pub outcome: Option<f64>,
-    /// The weighted sum that is minimised.
+    /// The weighted sum that is minimised; in training with the weights of each step, held out with those of the last.
     pub total: f64,
 }
 

@@ -9,11 +9,14 @@ mod distill;
 mod log;
 mod loss;
 mod network;
+mod objective;
+mod outcome;
 mod rng;
 mod schedule;
 mod trained;
+mod whitening;
 
 pub use distill::distill;
 pub use log::{EpochLog, Losses, Stop, TrainLog};
-pub use loss::{Labelled, Reasoned, representation_loss, state_loss, ziln_loss};
+pub use loss::{Labelled, Reasoned, representation_loss, state_loss, tier_loss, tweedie_loss, ziln_loss};
 pub use trained::TrainedEncoder;

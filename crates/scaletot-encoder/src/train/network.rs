@@ -3,7 +3,8 @@
 //! It computes what [`crate::network`] computes, from the same named tensors. Two constants are added behind the heads
 //! while training and folded into the heads' weights when the network is frozen: the outcome head learns the difference
 //! from the best constant prediction and each state head the difference from the mean posterior. Weight decay and a
-//! small learning rate then pull towards the base rates, which is what one wants of few data.
+//! small learning rate then pull towards the base rates, which is what one wants of few data. A projection that was
+//! trained on whitened representations gets the way back folded in at the same time.
 
 use std::collections::BTreeMap;
 
@@ -14,42 +15,43 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix2, IxDyn};
 
 use super::loss::{host2, indices};
+use super::whitening::Whitening;
 use crate::error::{Error, Result};
 use crate::features::{Column, Features, piecewise_weights};
-use crate::outcome::{Ziln, softplus_inverse};
 use crate::shape::NetworkShape;
 use crate::weights::Weights;
-
-/// How fast raw σ is learned relative to the rest: one outcome far from a σ that is too small costs more likelihood than
-/// that σ can win. Measured on the 801 households with demographics of the Complete Journey, 30 fits (five folds, six
-/// orders), 20 epochs at 1e-3, profile only: held-out negative log-likelihood 6.635 with a factor of 1 and 6.621 with
-/// 0.3, against 6.628 for the best constant prediction; Spearman 0.174 and 0.186.
-const SIGMA_SCALE: f32 = 0.3;
 
 /// The constants behind the heads.
 #[derive(Debug, Clone)]
 pub(super) struct BaseRates {
-    /// Added to logit of `o > 0`, μ and raw σ.
-    outcome: [f32; 3],
-    /// Factors of the same: the standard deviation of `ln o` for μ, so that the head learns in its units, and
-    /// [`SIGMA_SCALE`] for raw σ.
-    scale: [f32; 3],
+    /// Added to the outcome head's numbers.
+    outcome: Vec<f32>,
+    /// Factors of the same, so that the head learns in their units.
+    scale: Vec<f32>,
     /// Added to the states' logits.
     states: Vec<f32>,
     /// Mean of the student's representations, kept for comparisons in its space.
     centre: Array1<f32>,
+    /// What the projection's targets were whitened by.
+    whitening: Option<Whitening>,
 }
 
 impl BaseRates {
-    /// `posteriors` are mean posteriors side by side; `centre` the mean representation. Both may be empty.
-    pub(super) fn new(constant: &Ziln, posteriors: &[f32], centre: Array1<f32>) -> Self {
-        let p = constant.p_positive.clamp(1e-6, 1.0 - 1e-6);
-        let raw = softplus_inverse(constant.sigma.max(1e-3));
+    /// `outcome` holds base and factor of every number of the outcome head; `posteriors` are mean posteriors side by side;
+    /// `centre` the mean representation. The latter two may be empty.
+    pub(super) fn new(
+        outcome: Vec<(f32, f32)>,
+        posteriors: &[f32],
+        centre: Array1<f32>,
+        whitening: Option<Whitening>,
+    ) -> Self {
+        let (outcome, scale) = outcome.into_iter().unzip();
         Self {
-            outcome: [(p / (1.0 - p)).ln() as f32, constant.mu as f32, raw as f32],
-            scale: [1.0, constant.sigma as f32, SIGMA_SCALE],
+            outcome,
+            scale,
             states: posteriors.iter().map(|p| p.max(1e-4).ln()).collect(),
             centre,
+            whitening,
         }
     }
 }
@@ -59,7 +61,7 @@ pub(super) struct Heads {
     pub(super) outcome: Option<Tensor<2>>,
     pub(super) states: Option<Tensor<2>>,
     pub(super) representation: Option<Tensor<2>>,
-    /// The representation in the student's space, `[n, K·d]`.
+    /// The representation in the space of the targets, `[n, K·d]`: the student's, or that whitened.
     pub(super) projected: Option<Tensor<2>>,
 }
 
@@ -139,7 +141,7 @@ impl EncoderNetwork {
             Tensor::<2>::from_data(TensorData::new(values, [1, width]), &device)
         };
         let outcome = self.outcome.as_ref().map(|head| {
-            head.forward(x.clone()) * row(self.base.scale.to_vec()) + row(self.base.outcome.to_vec())
+            head.forward(x.clone()) * row(self.base.scale.clone()) + row(self.base.outcome.clone())
         });
         let states = self.states.as_ref().map(|head| head.forward(x.clone()) + row(self.base.states.clone()));
         let representation = self.representation.as_ref().map(|head| head.forward(x));
@@ -211,16 +213,26 @@ impl EncoderNetwork {
             head.as_ref().map_or(Ok(()), |head| layer(name.into(), head))?;
         }
         if let Some(bias) = tensors.get_mut("outcome.bias") {
-            let base = self.base.scale.iter().zip(self.base.outcome);
+            let base = self.base.scale.iter().zip(&self.base.outcome);
             bias.iter_mut().zip(base).for_each(|(b, (scale, base))| *b = *b * scale + base);
         }
         if let Some(weight) = tensors.get_mut("outcome.weight") {
-            for (mut column, scale) in weight.axis_iter_mut(Axis(1)).zip(self.base.scale) {
+            for (mut column, scale) in weight.axis_iter_mut(Axis(1)).zip(&self.base.scale) {
                 column.mapv_inplace(|w| w * scale);
             }
         }
         if let Some(bias) = tensors.get_mut("states.bias") {
             bias.iter_mut().zip(&self.base.states).for_each(|(b, base)| *b += base);
+        }
+        if let Some(whitening) = &self.base.whitening {
+            for name in ["projection.weight", "projection.bias"] {
+                let Some(tensor) = tensors.get_mut(name) else { continue };
+                let columns = tensor.shape().last().copied().unwrap_or(0);
+                let rows = tensor.to_shape((tensor.len() / columns.max(1), columns));
+                let rows = rows.map_err(|error| Error::shape(name, "rows of the projection", error))?;
+                let undone = whitening.undo(&rows.to_owned());
+                tensor.iter_mut().zip(undone).for_each(|(value, undone)| *value = undone);
+            }
         }
         if self.shape.heads.signals() {
             tensors.insert("projection.centre".into(), self.base.centre.clone().into_dyn());

@@ -13,6 +13,7 @@ pub(super) enum Stream {
     Order = 2,
     Fields = 3,
     Units = 4,
+    Hard = 5,
 }
 
 pub(super) fn stream(seed: u64, stream: Stream) -> ChaCha8Rng {

@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::common::{config, edit_manifest, encoder, schema, sign, world};
 use ndarray::Array2;
 use proptest::prelude::*;
-use scaletot_encoder::{ArtifactInfo, Drift, Error, FieldHistogram, FrozenEncoder, Heads, Scores};
+use scaletot_encoder::{
+    ArtifactInfo, Drift, Error, FieldHistogram, FrozenEncoder, Heads, OutcomeHead, OutcomeLink, Scores,
+};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
 
 /// Writes an artifact, lets `spoil` at its directory, and returns what loading says.
@@ -38,6 +40,27 @@ fn a_loaded_encoder_is_the_saved_one() {
     assert_eq!(names, ["SHA256SUMS", "canaries.json", "manifest.json", "weights.safetensors"]);
     let beside = fs::read_dir(directory.parent().unwrap()).unwrap().count();
     assert_eq!(beside, 1, "nothing temporary is left");
+}
+
+#[test]
+fn a_manifest_from_before_other_outcome_heads_is_a_zero_inflated_log_normal_ones() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("encoder");
+    let saved = encoder(2);
+    saved.save(&directory, ArtifactInfo::new()).unwrap();
+    let path = directory.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let config = manifest["encoder"]["config"].as_object_mut().unwrap();
+    assert_eq!(config.remove("outcome_head").unwrap(), "ziln");
+    let scale = serde_json::json!({ "sigma_floor": 0.05, "cap": 1e6 });
+    assert_eq!(manifest["encoder"]["outcome"], scale, "the scale is written as it was");
+    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    sign(&directory);
+    let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
+    assert_eq!(loaded.config().outcome_head, OutcomeHead::Ziln);
+    assert!(matches!(loaded.outcome_link(), Some(OutcomeLink::Ziln(scale)) if scale.cap == 1e6));
+    let table = world(30, 9).table;
+    assert_eq!(loaded.score(&table).unwrap(), saved.score(&table).unwrap());
 }
 
 #[test]
@@ -133,6 +156,11 @@ fn parts_that_do_not_fit_each_other_are_refused() {
         ("\"embed_dim\": 4", "\"embed_dim\": 0", "embed_dim"),
         ("\"student_dim\": 4", "\"student_dim\": 0", "signal heads"),
         ("\"outcome\": true", "\"outcome\": false", "outcome head present"),
+        (
+            "\"outcome_head\": \"ziln\"",
+            "\"outcome_head\": {\"tiers\": {\"tiers\": 2}}",
+            "link of the outcome head",
+        ),
         ("\"cardinality\": 4", "\"cardinality\": 40", "`age`"),
         ("\"sigma_floor\": 0.05", "\"sigma_floor\": -1", "sigma_floor"),
         ("\"name\": \"shop\"", "\"name\": \"shop\", \"colour\": 1", "colour"),
@@ -239,10 +267,14 @@ proptest! {
     fn any_encoder_survives_the_disk(
         seed in 0u64..1000, embed_dim in 1usize..6, hidden in prop::collection::vec(1usize..9, 0..3),
         cross_layers in 0usize..3, outcome: bool, signals: bool, note in ".{0,20}", metric in -1e300f64..1e300,
+        head in prop_oneof![
+            Just(OutcomeHead::Ziln), Just(OutcomeHead::Tweedie { power: 1.3 }), (1usize..9).prop_map(|tiers| OutcomeHead::Tiers { tiers }),
+        ],
     ) {
         let world = world(25, seed);
         let heads = if signals { Heads::new(outcome, vec![2, 3], 4) } else { Heads::new(outcome, vec![], 0) };
-        let config = config(embed_dim, hidden, cross_layers);
+        let mut config = config(embed_dim, hidden, cross_layers);
+        config.outcome_head = head;
         let saved = FrozenEncoder::with_random_weights(&config, &world.table, &world.chain, heads, seed).unwrap();
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("encoder");
@@ -254,6 +286,15 @@ proptest! {
         check(&scores);
         prop_assert_eq!(&scores, &saved.score(&world.table).unwrap());
         prop_assert_eq!(scores.values().any(|value| value.is_some()), outcome);
+        prop_assert_eq!(scores.p_positive.is_empty(), !outcome || matches!(head, OutcomeHead::Tweedie { .. }));
+        // Scores are what the link makes of the heads' numbers.
+        let rows: Vec<usize> = (0..25).collect();
+        let outputs = loaded.forward(&loaded.featuriser().transform(&world.table, &rows).unwrap()).unwrap();
+        for (row, output) in outputs.outcome.outer_iter().enumerate() {
+            let expected = loaded.outcome_link().and_then(|link| link.value(output.as_slice().unwrap()));
+            let Some((found, expected)) = scores.value_of(row).zip(expected) else { continue };
+            prop_assert!((found - expected).abs() <= 1e-5 * expected, "{} {}", found, expected);
+        }
         prop_assert_eq!(scores.posteriors.is_empty(), !signals);
         // And once more: the second file is the first.
         let again = place.path().join("again");

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::common::{World, spearman, world};
 use burn::tensor::Device;
 use scaletot_encoder::train::TrainedEncoder;
-use scaletot_encoder::{DistillConfig, EncoderConfig, Error, Stop, Targets, TrainLog, distill};
+use scaletot_encoder::{
+    DistillConfig, EncoderConfig, Error, OutcomeHead, OutcomeLink, Stop, Targets, TrainLog, distill,
+};
 use scaletot_profile::Progress;
 
-fn small() -> (EncoderConfig, DistillConfig) {
+pub(crate) fn small() -> (EncoderConfig, DistillConfig) {
     let mut config = EncoderConfig::default();
     config.hidden = vec![24, 16];
     config.embed_dim = 6;
@@ -22,7 +24,7 @@ fn small() -> (EncoderConfig, DistillConfig) {
     (config, course)
 }
 
-fn train(
+pub(crate) fn train(
     world: &World,
     (config, course): (EncoderConfig, DistillConfig),
     rows: &[usize],
@@ -45,7 +47,7 @@ fn train(
 
 /// Whether tests run on a GPU backend. In CI that is a software driver, on which a step takes a second: fewer steps are
 /// taken there and less is expected of them.
-fn on_gpu() -> bool {
+pub(crate) fn on_gpu() -> bool {
     std::env::var("BURN_DEVICE")
         .is_ok_and(|device| ["wgpu", "vulkan", "cuda"].iter().any(|d| device.contains(d)))
 }
@@ -103,9 +105,9 @@ fn the_same_seed_gives_the_same_network_twice() {
 fn frozen_and_burn_network_agree() {
     let world = world(90, 3);
     let rows: Vec<usize> = (0..90).collect();
-    for cross_layers in [0, 2] {
+    for (cross_layers, head) in [(0, OutcomeHead::Ziln), (2, OutcomeHead::Tiers { tiers: 4 })] {
         let (mut config, mut course) = small();
-        config.cross_layers = cross_layers;
+        (config.cross_layers, config.outcome_head) = (cross_layers, head);
         course.epochs = 3;
         let (encoder, _) = train(&world, (config, course), &rows, Some(&world.targets)).unwrap();
         let features = encoder.frozen().featuriser().transform(&world.table, &rows).unwrap();
@@ -159,6 +161,58 @@ fn without_outcomes_it_gives_signals_and_no_value() {
         world.table.ids().iter().zip(0..).filter(|(_, r)| world.table.populated(*r) == 0).count()
     );
     assert_eq!(scores.posteriors[1].dim(), (100, 3));
+}
+
+#[test]
+fn every_outcome_head_ranks_by_what_was_planted() {
+    let users = if on_gpu() { 160 } else { 700 };
+    let world = world(users, 12);
+    let (rows, held_out): (Vec<usize>, Vec<usize>) = (0..users).partition(|row| row % 4 != 1);
+    for head in [OutcomeHead::Ziln, OutcomeHead::Tweedie { power: 1.5 }, OutcomeHead::Tiers { tiers: 4 }] {
+        let (mut config, mut course) = small();
+        config.outcome_head = head;
+        if on_gpu() {
+            (course.epochs, course.batch_size) = (2, 120);
+        }
+        let (encoder, _) = train(&world, (config, course), &rows, None).unwrap();
+        let encoder = encoder.frozen();
+        assert_eq!(encoder.config().outcome_head, head);
+        let scores = encoder.score_rows(&world.table, &held_out).unwrap();
+        let has = |column: &[f32]| !column.is_empty();
+        assert_eq!(has(&scores.p_positive), !matches!(head, OutcomeHead::Tweedie { .. }));
+        assert_eq!(has(&scores.sigma), head == OutcomeHead::Ziln);
+        assert_eq!(scores.distribution_of(0).is_some(), head == OutcomeHead::Ziln);
+        let pairs = held_out.iter().zip(scores.values());
+        let (value, planted): (Vec<f64>, Vec<f64>) = pairs
+            .filter_map(|(row, value)| Some((value?, f64::from(world.targets.posteriors[1][[*row, 2]]))))
+            .unzip();
+        if !on_gpu() {
+            let found = spearman(&value, &planted);
+            assert!(found > 0.8, "{head:?}: {found}");
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let outcome: Vec<f64> = held_out.iter().filter_map(|&row| world.outcomes[row]).collect();
+            assert!(
+                (mean(&value) / mean(&outcome) - 1.0).abs() < 0.3,
+                "{head:?}: {}",
+                mean(&value) / mean(&outcome)
+            );
+        }
+    }
+}
+
+#[test]
+fn tiers_that_outcomes_do_not_fill_are_left_out() {
+    let mut world = world(80, 13);
+    for outcome in &mut world.outcomes {
+        *outcome = outcome.map(|amount| if amount > 8.0 { 30.0 } else { amount.min(1.0).round() });
+    }
+    let (mut config, mut course) = small();
+    config.outcome_head = OutcomeHead::Tiers { tiers: 10 };
+    course.epochs = 2;
+    let rows: Vec<usize> = (0..80).collect();
+    let (encoder, _) = train(&world, (config, course), &rows, None).unwrap();
+    assert_eq!(encoder.frozen().config().outcome_head, OutcomeHead::Tiers { tiers: 2 });
+    assert_eq!(encoder.frozen().outcome_link(), Some(&OutcomeLink::Tiers { means: vec![1.0, 30.0] }));
 }
 
 #[test]

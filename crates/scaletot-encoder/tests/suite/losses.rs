@@ -1,11 +1,10 @@
-//! The losses: against a fixture, and rows without a target.
+//! The losses of the outcome: against a fixture, and rows without a target.
 #![cfg(feature = "train")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::{Array2, array};
 use proptest::prelude::*;
-use scaletot_encoder::OutcomeScale;
-use scaletot_encoder::train::{Labelled, Reasoned, representation_loss, state_loss, ziln_loss};
+use scaletot_encoder::train::{Labelled, tier_loss, tweedie_loss, ziln_loss};
+use scaletot_encoder::{OutcomeScale, ZilnReduction};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -16,6 +15,8 @@ struct Case {
     logits: Vec<[f32; 3]>,
     loss: f64,
     gradient: Vec<[f64; 3]>,
+    loss_positives: f64,
+    gradient_positives: Vec<[f64; 3]>,
     prediction: Vec<f64>,
 }
 
@@ -23,14 +24,21 @@ fn fixture() -> Vec<Case> {
     serde_json::from_str(include_str!("../fixtures/ziln.json")).unwrap()
 }
 
-fn tensor(rows: &[[f32; 3]], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), 3]), device)
+fn tensor<const W: usize>(rows: &[[f32; W]], device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), W]), device)
 }
 
 /// Loss and gradient with respect to the head's output.
 fn ziln(rows: &[[f32; 3]], labelled: &Labelled, floor: f64) -> (f64, Vec<f32>) {
+    with_gradient(rows, |output| ziln_loss(output, labelled, floor, ZilnReduction::AllRows).unwrap())
+}
+
+fn with_gradient<const W: usize>(
+    rows: &[[f32; W]],
+    loss: impl Fn(Tensor<2>) -> Option<Tensor<1>>,
+) -> (f64, Vec<f32>) {
     let output = tensor(rows, &Device::default().autodiff()).require_grad();
-    let loss = ziln_loss(output.clone(), labelled, floor).unwrap().unwrap();
+    let loss = loss(output.clone()).unwrap();
     let gradient = output.grad(&loss.backward()).unwrap();
     (loss.into_scalar::<f32>().into(), gradient.try_into_vec_as().unwrap())
 }
@@ -39,12 +47,25 @@ fn ziln(rows: &[[f32; 3]], labelled: &Labelled, floor: f64) -> (f64, Vec<f32>) {
 fn ziln_is_that_of_the_reference() {
     for case in fixture() {
         let outcomes: Vec<Option<f64>> = case.labels.iter().copied().map(Some).collect();
-        let (loss, gradient) = ziln(&case.logits, &Labelled::new(&outcomes).unwrap(), case.floor);
-        let off = (loss - case.loss).abs();
-        assert!(off < 1e-5 * case.loss.abs().max(1.0), "{}: {loss}, expected {}", case.name, case.loss);
-        for (found, expected) in gradient.iter().zip(case.gradient.as_flattened()) {
-            let off = (f64::from(*found) - expected).abs();
-            assert!(off < 2e-5 * expected.abs().max(1.0), "{}: {found}, expected {expected}", case.name);
+        let labelled = Labelled::new(&outcomes).unwrap();
+        let reductions = [
+            (ZilnReduction::AllRows, case.loss, &case.gradient),
+            (ZilnReduction::Positives, case.loss_positives, &case.gradient_positives),
+        ];
+        for (reduction, loss, gradient) in reductions {
+            let (found, slope) = with_gradient(&case.logits, |output| {
+                ziln_loss(output, &labelled, case.floor, reduction).unwrap()
+            });
+            let off = (found - loss).abs();
+            assert!(
+                off < 1e-5 * loss.abs().max(1.0),
+                "{} {reduction:?}: {found}, expected {loss}",
+                case.name
+            );
+            for (found, expected) in slope.iter().zip(gradient.as_flattened()) {
+                let off = (f64::from(*found) - expected).abs();
+                assert!(off < 1e-5 * expected.abs().max(1.0), "{}: {found}, expected {expected}", case.name);
+            }
         }
         let scale = OutcomeScale::new(1e-9, 1e300).unwrap();
         for (logits, expected) in case.logits.iter().zip(&case.prediction) {
@@ -81,79 +102,18 @@ fn without_labels_there_is_no_loss() {
     let device = Device::default();
     let none = Labelled::new(&[None, None]).unwrap();
     assert!(none.is_empty());
-    assert!(ziln_loss(tensor(&[[0.0; 3]; 2], &device), &none, 0.1).unwrap().is_none());
-    let error = ziln_loss(tensor(&[[0.0; 3]; 3], &device), &none, 0.1).unwrap_err();
+    assert!(
+        ziln_loss(tensor(&[[0.0; 3]; 2], &device), &none, 0.1, ZilnReduction::AllRows).unwrap().is_none()
+    );
+    let error = ziln_loss(tensor(&[[0.0; 3]; 3], &device), &none, 0.1, ZilnReduction::AllRows).unwrap_err();
     assert!(error.to_string().contains("expected [2, 3], got [3, 3]"), "{error}");
+    assert!(tweedie_loss(tensor(&[[0.0]; 2], &device), &none, 1.5, 1.0).unwrap().is_none());
+    assert!(tier_loss(tensor(&[[0.0; 2]; 2], &device), &none, &[]).unwrap().is_none());
+    let error = tier_loss(tensor(&[[0.0; 3]; 2], &device), &none, &[1.0, 2.0]).unwrap_err();
+    assert!(error.to_string().contains("expected [2, 4], got [2, 3]"), "{error}");
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(Labelled::new(&[None, Some(bad)]).unwrap_err().to_string().contains("row 1"));
     }
-}
-
-fn reasoned(places: &[Option<usize>]) -> Reasoned {
-    let posteriors = array![[0.9f32, 0.1, 0.2, 0.3, 0.5], [0.5, 0.5, 0.0, 1.0, 0.0]];
-    let representations = array![[1.0f32, 0.0, 0.0, 2.0], [3.0, 4.0, 0.0, 0.0]];
-    Reasoned::new(&posteriors, &representations, &[2, 3], places).unwrap()
-}
-
-fn from(rows: &Array2<f32>, device: &Device) -> Tensor<2> {
-    let data = TensorData::new(rows.iter().copied().collect::<Vec<_>>(), [rows.nrows(), rows.ncols()]);
-    Tensor::from_data(data, device)
-}
-
-fn number(loss: Option<Tensor<1>>) -> f64 {
-    loss.unwrap().into_scalar::<f32>().into()
-}
-
-#[test]
-fn state_loss_is_the_mean_divergence_over_reasoned_rows() {
-    let device = Device::default();
-    let batch = reasoned(&[None, Some(0), None, Some(1)]);
-    let nan = [f32::NAN; 5];
-    // Uniform predictions: the divergence is ln |V| minus the entropy, summed over states.
-    let logits = from(&ndarray::arr2(&[nan, [3.0; 5], nan, [0.0; 5]]), &device);
-    let entropy = |p: &[f64]| -> f64 { p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum() };
-    let uniform = 2.0 * (2f64.ln() + 3f64.ln());
-    let entropies = entropy(&[0.9, 0.1]) + entropy(&[0.2, 0.3, 0.5]) + entropy(&[0.5, 0.5]);
-    let expected = (uniform - entropies) / 2.0;
-    let loss = number(state_loss(logits, &batch).unwrap());
-    assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
-    // The student's own logits have no divergence.
-    let own = array![[0.9f32, 0.1, 0.2, 0.3, 0.5], [0.5, 0.5, 1e-30, 1.0, 1e-30]].mapv(f32::ln);
-    let loss = number(state_loss(from(&own, &device), &reasoned(&[Some(0), Some(1)])).unwrap());
-    assert!(loss.abs() < 1e-6, "{loss}");
-}
-
-#[test]
-fn representation_loss_is_one_minus_the_mean_cosine() {
-    let device = Device::default();
-    // Rows: same direction and orthogonal; opposite, and a target without length (cosine 0).
-    let projected = array![[5.0f32, 0.0, 3.0, 0.0], [-3.0, -4.0, 1.0, 1.0]];
-    let batch = reasoned(&[Some(0), Some(1)]);
-    let loss = number(representation_loss(from(&projected, &device), &batch).unwrap());
-    assert!((loss - (1.0 - (1.0 + 0.0 - 1.0 + 0.0) / 4.0)).abs() < 1e-6, "{loss}");
-    assert!(representation_loss(from(&projected, &device), &reasoned(&[None, None])).unwrap().is_none());
-}
-
-#[test]
-fn a_projection_of_zero_has_a_finite_gradient() {
-    let output = Tensor::<2>::zeros([2, 4], &Device::default().autodiff()).require_grad();
-    let loss = representation_loss(output.clone(), &reasoned(&[Some(0), Some(1)])).unwrap().unwrap();
-    let gradient: Vec<f32> = output.grad(&loss.backward()).unwrap().try_into_vec_as().unwrap();
-    assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
-}
-
-#[test]
-fn batches_that_do_not_fit_are_refused() {
-    let posteriors = array![[0.5f32, 0.5]];
-    let representations = array![[1.0f32, 0.0]];
-    let new = |states: &[usize], places: &[Option<usize>]| {
-        Reasoned::new(&posteriors, &representations, states, places).unwrap_err().to_string()
-    };
-    assert!(new(&[3], &[Some(0)]).contains("target posteriors"));
-    assert!(new(&[2], &[Some(1)]).contains("less than 1"));
-    let device = Device::default();
-    let wrong = state_loss(Tensor::zeros([1, 4], &device), &reasoned(&[Some(0)])).unwrap_err();
-    assert!(wrong.to_string().contains("expected [1, 5], got [1, 4]"), "{wrong}");
 }
 
 proptest! {
@@ -180,10 +140,53 @@ proptest! {
     }
 
     #[test]
-    fn divergence_is_never_negative(logits in prop::collection::vec(-20f32..20.0, 10)) {
-        let logits = Array2::from_shape_vec((2, 5), logits).unwrap();
-        let batch = reasoned(&[Some(1), Some(0)]);
-        let loss = number(state_loss(from(&logits, &Device::default()), &batch).unwrap());
-        prop_assert!(loss > -1e-5, "{}", loss);
+    fn tweedie_is_the_formula_in_any_unit(
+        rows in prop::collection::vec((-3f32..4.0, prop::option::of(prop_oneof![Just(0.0), 0.01f64..60.0])), 1..12),
+        power in 1.05f64..1.95, unit in 0.1f64..40.0,
+    ) {
+        let outcomes: Vec<Option<f64>> = rows.iter().map(|row| row.1).collect();
+        let labelled = Labelled::new(&outcomes).unwrap();
+        prop_assume!(!labelled.is_empty());
+        let logs: Vec<[f32; 1]> = rows.iter().map(|row| [row.0]).collect();
+        let (loss, gradient) = with_gradient(&logs, |x| tweedie_loss(x, &labelled, power, unit).unwrap());
+        let (mut expected, mut slopes) = (0.0, vec![0.0; rows.len()]);
+        for ((log, outcome), slope) in rows.iter().zip(&mut slopes) {
+            let Some(outcome) = outcome else { continue };
+            let mean = f64::from(*log).exp();
+            let factor = unit.powf(power - 2.0) / labelled.len() as f64;
+            expected -= factor * outcome * mean.powf(1.0 - power) / (1.0 - power);
+            expected += factor * mean.powf(2.0 - power) / (2.0 - power);
+            *slope = factor * (mean.powf(2.0 - power) - outcome * mean.powf(1.0 - power));
+        }
+        prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, expected {expected}");
+        for (found, expected) in gradient.iter().zip(&slopes) {
+            prop_assert!((f64::from(*found) - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn tiers_have_the_cross_entropy_of_their_class(
+        rows in prop::collection::vec((prop::array::uniform4(-5f32..5.0), 0usize..5), 1..12),
+    ) {
+        // No outcome, below, at and above the cuts, unknown.
+        let (cuts, amounts) = ([10.0, 20.0], [Some(0.0), Some(9.9), Some(10.0), Some(1e9), None]);
+        let outcomes: Vec<Option<f64>> = rows.iter().map(|row| amounts[row.1]).collect();
+        let labelled = Labelled::new(&outcomes).unwrap();
+        prop_assume!(!labelled.is_empty());
+        let logits: Vec<[f32; 4]> = rows.iter().map(|row| row.0).collect();
+        let (loss, gradient) = with_gradient(&logits, |x| tier_loss(x, &labelled, &cuts).unwrap());
+        let (mut expected, n) = (0.0, labelled.len() as f64);
+        for ((logits, class), gradient) in rows.iter().zip(gradient.chunks(4)) {
+            let sum: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum();
+            let p = |v: usize| f64::from(logits[v]).exp() / sum;
+            if *class < 4 {
+                expected -= p(*class).ln() / n;
+            }
+            for (v, found) in gradient.iter().enumerate() {
+                let slope = if *class < 4 { (p(v) - f64::from(u8::from(v == *class))) / n } else { 0.0 };
+                prop_assert!((f64::from(*found) - slope).abs() < 1e-5, "{found}, expected {slope}");
+            }
+        }
+        prop_assert!((loss - expected).abs() < 1e-5 * expected.max(1.0), "{loss}, expected {expected}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod artifact;
 mod common;
+mod course;
 mod distill;
 mod explain;
 mod gate;
@@ -11,4 +12,5 @@ mod hostile;
 mod losses;
 mod novelty;
 mod serve;
+mod signals;
 mod transfer;

@@ -69,6 +69,11 @@ fn softmax(logits: &[f64]) -> Vec<f32> {
 
 /// `n` users with every kind of field, a fifth of the cells missing; the first user has nothing but an id.
 pub(crate) fn world(n: usize, seed: u64) -> World {
+    world_missing(n, seed, 0.2)
+}
+
+/// As [`world`], with another share of missing cells: the same users, of whom more or less is known.
+pub(crate) fn world_missing(n: usize, seed: u64, missing: f64) -> World {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut table = TableBuilder::new(schema());
     let (mut need, mut spend) = (Vec::new(), Vec::new());
@@ -88,7 +93,7 @@ pub(crate) fn world(n: usize, seed: u64) -> World {
             Some(Value::Code(home)),
         ];
         for cell in &mut cells {
-            if id == 0 || rng.random_bool(0.2) {
+            if id == 0 || rng.random_bool(missing) {
                 *cell = None;
             }
         }
