@@ -119,34 +119,34 @@ impl Population {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream((first / BATCH) as u64);
         let values = |field: usize| arrow_array::Array::len(&*self.fields[field].1);
-        let mut cells: Vec<Vec<Option<i32>>> = vec![vec![None; users]; self.fields.len()];
-        match self.repetition {
-            Repetition::Sparse => {
-                let laws = (0..self.fields.len()).map(|field| Zipf::new(values(field) as f64, 1.0));
-                let laws = laws.collect::<Result<Vec<_>, _>>()?;
-                for user in 0..users {
+        let laws = (0..self.fields.len()).map(|field| Zipf::new(values(field) as f64, 1.0));
+        let laws = laws.collect::<Result<Vec<_>, _>>()?;
+        let mut cells: Vec<Vec<Option<i32>>> = vec![Vec::with_capacity(users); self.fields.len()];
+        let mut profile = vec![None; self.fields.len()];
+        for user in first..first + users {
+            profile.fill(None);
+            match self.repetition {
+                Repetition::Sparse => {
                     let filled = rng.random_range(0..=self.fields.len()) >> (user % 2);
                     for field in sample(&mut rng, self.fields.len(), filled) {
-                        cells[field][user] = Some(laws[field].sample(&mut rng) as i32 - 1);
+                        profile[field] = Some(laws[field].sample(&mut rng) as i32 - 1);
                     }
                 }
-            }
-            Repetition::None => {
-                let half = self.fields.len() / 2;
-                for user in 0..users {
-                    let (low, high) = self.permuted((first + user) as u64);
-                    for (rest, fields) in [(low, 0..half), (high, half..self.fields.len())] {
-                        let mut rest = rest;
+                Repetition::None => {
+                    let half = self.fields.len() / 2;
+                    let (low, high) = self.permuted(user as u64);
+                    for (mut rest, fields) in [(low, 0..half), (high, half..self.fields.len())] {
                         for field in fields {
                             let digits = values(field) as u64 + 1;
                             // The digit 0 is a missing value.
-                            cells[field][user] =
+                            profile[field] =
                                 i32::try_from(rest % digits).ok().filter(|d| *d > 0).map(|d| d - 1);
                             rest /= digits;
                         }
                     }
                 }
             }
+            cells.iter_mut().zip(&profile).for_each(|(column, cell)| column.push(*cell));
         }
         let ids = Int64Array::from_iter_values((first..first + users).map(|user| user as i64));
         let mut columns: Vec<(&str, ArrayRef, bool)> = vec![("id", Arc::new(ids), false)];
