@@ -8,7 +8,7 @@ use scaletot::encoder::{
     ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Readiness, Scores, Targets, TransferGate,
     TransferReport, distill,
 };
-use scaletot::eval::Metric;
+use scaletot::eval::{Bootstrap, Direction, Metric, Verdict};
 use scaletot::profile::{Attributes, write};
 
 use super::Run;
@@ -102,7 +102,7 @@ impl Run<'_> {
     }
 
     /// How the encoder reproduces the student on the held-out users, and how much of what the student's signals add to a ridge on the
-    /// profile the encoder's add too, by Spearman's correlation. `targets` are the student's signals of the training users.
+    /// profile the encoder's add too, by Spearman's correlation: left open unless the student's gain is beyond chance. `targets` are the student's signals of the training users.
     fn transfer(&self, encoder: &FrozenEncoder, targets: &Targets) -> Result<TransferReport> {
         let input = &self.input;
         let held_out = self.signals(&input.test)?;
@@ -120,15 +120,19 @@ impl Run<'_> {
         let outcomes: Vec<f64> = input.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
         let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
         let parts = parts(&labelled, None, self.options.seed)?;
-        let spearman = |blocks: &[&Array2<f64>]| -> Result<f64> {
-            let fitted = ridge(blocks, &outcomes, &parts, &input.test)?;
-            Ok(Metric::Spearman.compute(&truth, &fitted.values(&outcomes, &parts))?)
+        let predicted = |blocks: &[&Array2<f64>]| -> Result<Vec<f64>> {
+            Ok(ridge(blocks, &outcomes, &parts, &input.test)?.values(&outcomes, &parts))
         };
-        Ok(report.with_retention(
-            spearman(&[&profile])?,
-            spearman(&[&profile, &student])?,
-            spearman(&[&profile, &encoder])?,
-        ))
+        let (alone, with_student) = (predicted(&[&profile])?, predicted(&[&profile, &student])?);
+        let gain =
+            Metric::Spearman.compare(&truth, &with_student, &alone, &Bootstrap::new(self.options.seed))?;
+        // A share of what chance alone may have made would say nothing.
+        if gain.verdict() != Verdict::Shown(Direction::Better) {
+            return Ok(report);
+        }
+        let spearman = |predicted: &[f64]| Metric::Spearman.compute(&truth, predicted);
+        let with_encoder = predicted(&[&profile, &encoder])?;
+        Ok(report.with_retention(spearman(&alone)?, spearman(&with_student)?, spearman(&with_encoder)?))
     }
 
     /// The same network, trained alike, on outcomes alone.
