@@ -2,10 +2,10 @@
 
     pip install -r benches/peers/requirements.txt
     cargo run --release -p scaletot-encoder --no-default-features --example encoder_speed -- target/encoder_speed
-    python benches/peers/encoder.py target/encoder_speed [--rounds 3]
+    python benches/peers/encoder.py target/encoder_speed [--rounds 3] [--artifact DIR]
 
 Prints a line of JSON for each figure. With --rounds the example is run again before each round, so that both see the same moments of
-the machine: ours, theirs, ours, theirs. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
+the machine: ours, theirs, ours, theirs. --artifact is what the example was given, if it was. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
 """
 
 import argparse
@@ -40,9 +40,9 @@ def say(**figures):
     print(json.dumps(figures), flush=True)
 
 
-def network(weights, fields, path):
-    """The network as an ONNX graph of codes `[n, fields]` to the outcome head's three numbers."""
-    tensors, nodes = [], []
+def network(weights, rows, path):
+    """The network as an ONNX graph of codes `[n, fields]` to the outcome head's three numbers; `rows` of each field's embeddings."""
+    tensors, nodes, fields = [], [], len(rows)
 
     def constant(name, values):
         tensors.append(numpy_helper.from_array(values, name))
@@ -50,9 +50,8 @@ def network(weights, fields, path):
 
     embedding = weights["embedding.weight"]
     width = embedding.shape[1]
-    rows = embedding.shape[0] // fields
     constant("embedding", embedding)
-    constant("first", (np.arange(fields) * rows).astype(np.int64).reshape(1, fields))
+    constant("first", np.cumsum([0] + rows[:-1]).astype(np.int64).reshape(1, fields))
     constant("flat", np.array([-1, fields * width], dtype=np.int64))
     nodes.append(helper.make_node("Add", ["codes", "first"], ["places"]))
     nodes.append(helper.make_node("Gather", ["embedding", "places"], ["embedded"], axis=0))
@@ -120,6 +119,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--artifact", type=Path)
     parser.add_argument("--example", default="target/release/examples/encoder_speed")
     arguments = parser.parse_args()
     users = json.load(open(arguments.directory / "users.json"))
@@ -127,11 +127,11 @@ def main():
     expected = np.array(users["outcome"], dtype=np.float32)
     weights = load_file(arguments.directory / "artifact" / "weights.safetensors")
     plain, small = str(arguments.directory / "f32.onnx"), str(arguments.directory / "int8.onnx")
-    network(weights, codes.shape[1], plain)
+    network(weights, users["rows_per_field"], plain)
     quantize_dynamic(plain, small, weight_type=QuantType.QInt8)
     for number in range(arguments.rounds):
         if arguments.rounds > 1:
-            print(subprocess.run([arguments.example, arguments.directory], check=True, capture_output=True, text=True).stdout, end="")
+            print(subprocess.run([arguments.example, arguments.directory, *filter(None, [arguments.artifact])], check=True, capture_output=True, text=True).stdout, end="")
         onnx_runtime(plain, "f32", codes, expected, users["repeats"], users["singles"])
         onnx_runtime(small, "int8", codes, expected, users["repeats"], users["singles"])
         light_gbm(codes, expected[:, 1], users["repeats"] // 4)

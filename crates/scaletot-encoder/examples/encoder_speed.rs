@@ -5,7 +5,8 @@
 //! python benches/peers/encoder.py target/encoder_speed
 //! ```
 //!
-//! The first prints lines of JSON and writes the weights, the users and their scores; the second gives these weights to ONNX Runtime, checks
+//! A second argument is the artifact of a trained encoder, to be measured instead of that network; all of its fields must be categorical,
+//! ordinal or boolean. The first prints lines of JSON and writes the weights, the users and their scores; the second gives these weights to ONNX Runtime, checks
 //! that it finds the same values, and prints the same lines for it and for LightGBM.
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
@@ -17,9 +18,9 @@ use std::time::Instant;
 
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_encoder::{
-    ArtifactInfo, Deduplication, EncoderConfig, Features, FrozenEncoder, Heads, Precision,
+    ArtifactInfo, Deduplication, EncoderConfig, Features, FrozenEncoder, Heads, Precision, Selection,
 };
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use scaletot_profile::{Field, FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
 use serde_json::json;
 
 const FIELDS: usize = 8;
@@ -28,26 +29,44 @@ const BATCH: usize = 8_192;
 const REPEATS: usize = 201;
 const SINGLES: usize = 20_001;
 
-/// Users whose cells are drawn evenly, by a fixed rule; an eighth is missing.
-fn users() -> Result<ProfileTable, Box<dyn Error>> {
+/// Eight fields of 64 values.
+fn fields() -> Result<ProfileSchema, Box<dyn Error>> {
     let values: Vec<String> = (0..VALUES).map(|value| format!("v{value}")).collect();
     let mut schema = ProfileSchema::builder("speed");
     for field in 0..FIELDS {
         schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
     }
-    let mut builder = TableBuilder::new(schema.build()?);
+    Ok(schema.build()?)
+}
+
+/// Users whose cells are drawn evenly, by a fixed rule; an eighth is missing.
+fn users(schema: &ProfileSchema) -> Result<ProfileTable, Box<dyn Error>> {
+    let values = |field: &Field| match field.kind().domain() {
+        Some(domain) => domain.values().to_vec(),
+        None => vec!["no".to_owned(), "yes".to_owned()],
+    };
+    let values: Vec<Vec<String>> = schema.fields().iter().map(values).collect();
+    let mut builder = TableBuilder::new(schema.clone());
     let mut state = 1_u64;
     for user in 0..BATCH {
-        let cells: Vec<&str> = (0..FIELDS)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let draw = (state >> 33) as usize;
-                if draw.is_multiple_of(8) { "" } else { values[draw / 8 % VALUES].as_str() }
-            })
-            .collect();
+        let mut cell = |values: &Vec<String>| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let draw = (state >> 33) as usize;
+            if draw.is_multiple_of(8) { String::new() } else { values[draw / 8 % values.len()].clone() }
+        };
+        let cells: Vec<String> = values.iter().map(&mut cell).collect();
         builder.push_text(user as i64, &cells)?;
     }
     Ok(builder.finish())
+}
+
+/// The network of this measurement, with random weights.
+fn random() -> Result<FrozenEncoder, Box<dyn Error>> {
+    let chain = ChainSchema::builder("speed").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+    let mut config = EncoderConfig::default();
+    (config.embed_dim, config.hidden) = (16, vec![128, 64]);
+    let heads = Heads::new(true, vec![], 0);
+    Ok(FrozenEncoder::with_random_weights(&config, &users(&fields()?)?, &chain, heads, 1)?)
 }
 
 /// The sorted times of so many calls, in seconds, after a tenth as many that do not count.
@@ -100,18 +119,19 @@ fn report(encoder: &FrozenEncoder, features: &Features, what: &str) -> Result<()
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let Some(directory) = std::env::args().nth(1) else { return Err("expected DIRECTORY".into()) };
-    let directory = Path::new(&directory);
-    let table = users()?;
-    let chain = ChainSchema::builder("speed").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
-    let mut config = EncoderConfig::default();
-    (config.embed_dim, config.hidden, config.min_populated) = (16, vec![128, 64], 0);
-    let encoder =
-        FrozenEncoder::with_random_weights(&config, &table, &chain, Heads::new(true, vec![], 0), 1)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (directory, encoder) = match arguments.as_slice() {
+        [directory] => (directory, random()?),
+        [directory, artifact] => (directory, FrozenEncoder::load_with_own_schema(artifact)?),
+        _ => return Err("expected DIRECTORY [ARTIFACT]".into()),
+    };
+    let directory = Path::new(directory);
+    let encoder = encoder.with_min_populated(0).with_selection(Selection::OUTCOME)?;
+    let table = users(encoder.profile_schema())?;
     let rows: Vec<usize> = (0..table.len()).collect();
     let features = encoder.featuriser().transform(&table, &rows)?;
 
-    encoder.save(directory.join("artifact"), ArtifactInfo::new().note("random weights, for speed"))?;
+    encoder.save(directory.join("artifact"), ArtifactInfo::new().note("for a measurement of speed"))?;
     let codes: Vec<&Vec<u32>> = features
         .columns()
         .iter()

@@ -7,7 +7,8 @@ use crate::common::{World, spearman, world};
 use burn::tensor::Device;
 use scaletot_encoder::train::TrainedEncoder;
 use scaletot_encoder::{
-    DistillConfig, EncoderConfig, Error, OutcomeHead, OutcomeLink, Stop, Targets, TrainLog, distill,
+    DistillConfig, EncoderConfig, Error, OutcomeHead, OutcomeLink, Precision, Stop, Targets, TrainLog,
+    distill,
 };
 use scaletot_profile::Progress;
 
@@ -73,6 +74,17 @@ fn learns_what_was_planted_and_says_so_in_the_report() {
     assert!(report.mean_kl() < 0.03, "{report:?}");
     assert!(report.cosine > 0.85, "{report:?}");
     assert!(report.cka > 0.7, "{report:?}");
+    // Small integers rank users as floats do.
+    let rows: Vec<usize> = (0..users).collect();
+    let values = |precision| -> Vec<f64> {
+        let encoder = encoder.frozen().clone().with_precision(precision).unwrap();
+        encoder.score_rows(&world.table, &rows).unwrap().values().flatten().collect()
+    };
+    let floats = values(Precision::Full);
+    for precision in [Precision::Bf16, Precision::Int8] {
+        let found = spearman(&floats, &values(precision));
+        assert!(found > 0.999, "{precision:?}: {found}");
+    }
     // Outcomes rank as they can: not far under the ranking by the planted expectation itself.
     let scores = encoder.frozen().score_rows(&world.table, &held_out).unwrap();
     let (mut value, mut outcome, mut planted) = (vec![], vec![], vec![]);
