@@ -1,0 +1,141 @@
+//! How an encoder scores: precision, outputs, threads, repeated profiles, least number of fields.
+
+use std::num::NonZeroUsize;
+
+use super::FrozenEncoder;
+use crate::distinct::Deduplication;
+use crate::error::Result;
+use crate::plan::{Int8, Plan};
+use crate::scores::Selection;
+use crate::threads::Threads;
+
+/// A plan of another precision or of fewer heads.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Serving {
+    Full(Plan),
+    Int8(Int8),
+}
+
+/// The numbers that an encoder computes with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Full,
+    /// Tables stored as 16-bit floats (`bfloat16`), each number within 0.2 % of its value, everything else in 32-bit floats. For tables that
+    /// are too large for the caches; any network.
+    Bf16,
+    /// Tables of 16-bit integers, the layer after them (the heads, if there is one hidden layer) in 8-bit integers, further layers in 32-bit
+    /// floats. Scales follow from the weights alone, and no profile leaves their range. Faster; how far scores move depends on the network and
+    /// is to be measured on one's own profiles. A set of more than some 60 values loses precision, since each is rounded.
+    Int8,
+}
+
+/// What serving needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Bytes of lookup tables and weights that scoring reads. The encoder holds the network as it was trained besides, and with
+    /// [`Precision::Int8`] the plan in 32-bit floats.
+    pub bytes: usize,
+    /// Multiplications and additions of a user's dense layers, padding included; lookups and link functions come on top.
+    pub flops: usize,
+}
+
+impl FrozenEncoder {
+    /// The same encoder abstaining on profiles with fewer populated fields than `fields`.
+    #[must_use]
+    pub fn with_min_populated(mut self, fields: usize) -> Self {
+        self.description.config.min_populated = fields;
+        self
+    }
+
+    /// The same encoder scoring with so many threads of its own; the calling thread alone unless told otherwise. Scores do not depend
+    /// on it.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) when the system cannot start so many.
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Result<Self> {
+        self.threads = Threads::new(threads)?;
+        Ok(self)
+    }
+
+    /// The same encoder scoring in another precision. Canaries and [`forward`](Self::forward) stay in 32-bit floats.
+    ///
+    /// ```
+    /// # use scaletot_chain::{ChainSchema, StateDef};
+    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+    /// use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads, Precision};
+    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let mut table = TableBuilder::new(schema);
+    /// # table.push_text(1, &["35+"])?;
+    /// # let table = table.finish();
+    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// let encoder =
+    ///     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, Heads::new(true, vec![], 0), 7)?;
+    /// let exact = encoder.score(&table)?.value[0];
+    /// let close = encoder.with_precision(Precision::Int8)?.score(&table)?.value[0];
+    /// assert!((exact - close).abs() < 0.05 * exact);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for [`Precision::Int8`] and a network with cross layers or without hidden layers.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        self.precision = precision;
+        self.compile()
+    }
+
+    /// The same encoder computing the selected outputs alone, which is faster. Canaries and [`forward`](Self::forward) keep all of them.
+    ///
+    /// # Errors
+    /// As [`with_precision`](Self::with_precision).
+    pub fn with_selection(mut self, selection: Selection) -> Result<Self> {
+        self.selection = selection;
+        self.compile()
+    }
+
+    /// The same encoder with another rule for profiles that repeat. Scores do not depend on it.
+    #[must_use]
+    pub fn with_deduplication(mut self, deduplication: Deduplication) -> Self {
+        self.deduplication = deduplication;
+        self
+    }
+
+    /// Makes what scores in the precision and selection that are set.
+    fn compile(mut self) -> Result<Self> {
+        let numeric = self.description.featuriser.numeric();
+        self.serving = match self.precision {
+            Precision::Full if self.selection == Selection::ALL => None,
+            Precision::Full => {
+                Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, false)?))
+            }
+            Precision::Bf16 => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, true)?)),
+            Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
+        };
+        Ok(self)
+    }
+
+    /// Which outputs it computes.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        self.selection
+    }
+
+    /// What scoring a user costs.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            bytes: match &self.serving {
+                Some(Serving::Int8(plan)) => plan.bytes(),
+                Some(Serving::Full(plan)) => plan.bytes(),
+                None => self.plan.bytes(),
+            },
+            flops: match &self.serving {
+                Some(Serving::Full(plan)) => plan.flops(),
+                _ => self.plan.flops(),
+            },
+        }
+    }
+}
