@@ -121,6 +121,15 @@ impl Segments {
         self.of[row] as usize
     }
 
+    /// The name of a row's segment.
+    ///
+    /// # Panics
+    /// As [`Segments::of`].
+    #[must_use]
+    pub fn name_of(&self, row: usize) -> &str {
+        &self.names[self.of(row)]
+    }
+
     /// How many segments there are. The number of rows is [`Self::rows`].
     #[must_use]
     pub fn len(&self) -> usize {

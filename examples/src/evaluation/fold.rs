@@ -7,14 +7,14 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot::chain::{ChainRecord, CorpusWriter, read_corpus};
-use scaletot::encoder::{DistillConfig, EncoderConfig, distill};
+use scaletot::encoder::{self, DistillConfig, EncoderConfig, distill};
 use scaletot::profile::{Progress, Segments};
 use scaletot::student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 use scaletot::teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
 
 use super::folds::{Draw, Fold, stream};
 use super::options::EvaluateOptions;
-use super::results::Transfer;
+use super::results::{Transfer, TransferGroup};
 use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};
 use super::study::{Study, budget};
 use crate::downstream::CrossFitted;
@@ -208,13 +208,25 @@ impl Work<'_> {
         )?;
         let frozen = trained.into_frozen();
         let test = signals.targets(&self.fold.test)?;
-        let report = frozen.transfer_report(&study.profiles, &self.fold.test, &test)?;
+        let segments: Vec<&str> = self.fold.test.iter().map(|&row| study.segments.name_of(row)).collect();
+        let report = frozen.transfer_report_by_segment(&study.profiles, &self.fold.test, &test, &segments)?;
+        let groups = |groups: &[encoder::TransferGroup]| {
+            let group = |group: &encoder::TransferGroup| TransferGroup {
+                name: group.name.clone(),
+                users: group.users,
+                agreement: group.agreement,
+                cosine: group.cosine,
+            };
+            groups.iter().map(group).collect()
+        };
         let transfer = Transfer {
             repeat: self.fold.repeat,
             fold: self.fold.fold,
             agreement: report.agreement.clone(),
             cosine: report.cosine,
             cka: report.cka,
+            by_populated: groups(&report.by_populated),
+            by_segment: groups(&report.by_segment),
         };
         let began = Instant::now();
         let encoder = encoder_signals(&frozen, study)?;

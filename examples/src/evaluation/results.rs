@@ -220,6 +220,25 @@ pub struct Transfer {
     pub cosine: f64,
     /// Linear centred kernel alignment of the representations.
     pub cka: f64,
+    /// Users by the number of their populated fields, from few to many.
+    #[serde(default)]
+    pub by_populated: Vec<TransferGroup>,
+    /// Users by their segment.
+    #[serde(default)]
+    pub by_segment: Vec<TransferGroup>,
+}
+
+/// Transfer on a group of users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TransferGroup {
+    /// Number of populated fields, or the segment's label.
+    pub name: String,
+    /// Users.
+    pub users: usize,
+    /// Share of users and states on whose likeliest value student and encoder agree.
+    pub agreement: f64,
+    /// Mean cosine of the representations.
+    pub cosine: f64,
 }
 
 /// Normalised entropies in [0, 1].

@@ -106,8 +106,7 @@ impl Run<'_> {
     fn transfer(&self, encoder: &FrozenEncoder, targets: &Targets) -> Result<TransferReport> {
         let input = &self.input;
         let held_out = self.signals(&input.test)?;
-        let segments: Vec<&str> =
-            input.test.iter().map(|&row| input.segments.names()[input.segments.of(row)].as_str()).collect();
+        let segments: Vec<&str> = input.test.iter().map(|&row| input.segments.name_of(row)).collect();
         let report =
             encoder.transfer_report_by_segment(&input.profiles, &input.test, &held_out, &segments)?;
 

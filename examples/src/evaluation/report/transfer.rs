@@ -4,7 +4,7 @@ use anyhow::Result;
 use maud::{Markup, html};
 use scaletot::eval::{Direction, Metric, Verdict};
 
-use super::super::results::{Labels, Paired};
+use super::super::results::{Labels, Paired, Transfer, TransferGroup};
 use super::chart::{Frame, Mark, Row, Rows, Scale};
 use super::parts::{figure, head, table};
 use super::theme::Style;
@@ -17,7 +17,7 @@ pub(super) fn transfer(view: &View<'_>) -> Result<Option<Markup>> {
         return Ok(None);
     }
     let agreement = agreement(view)?;
-    let spread = |of: fn(&super::super::results::Transfer) -> f64| {
+    let spread = |of: fn(&Transfer) -> f64| {
         Spread::of(view.results.transfer.iter().map(of)).map_or_else(|| "–".to_owned(), Spread::in_words)
     };
     let folds = words::plural(view.results.transfer.len(), "fold");
@@ -32,8 +32,46 @@ pub(super) fn transfer(view: &View<'_>) -> Result<Option<Markup>> {
                 div { dt { "Centred kernel alignment (CKA)" } dd { (spread(|fold| fold.cka)) } }
             }
         }
+        @for (name, groups) in groups(&view.results.transfer) {
+            @if groups.len() > 1 {
+                h3 { "By " (name) }
+                (table(&format!("Agreement and cosine by {name}"), &[name, "users", "states agreed on", "cosine"], &groups))
+            }
+        }
         (retention_table(view))
     }))
+}
+
+/// The rows of the tables by populated fields and by segment: users of all folds, and the means over them.
+fn groups(folds: &[Transfer]) -> [(&'static str, Vec<Vec<String>>); 2] {
+    let rows = |of: fn(&Transfer) -> &[TransferGroup]| {
+        // In the order in which groups come first.
+        let mut sums: Vec<(&str, usize, f64, f64)> = Vec::new();
+        for group in folds.iter().flat_map(of) {
+            let at = sums.iter().position(|sum| sum.0 == group.name).unwrap_or_else(|| {
+                sums.push((&group.name, 0, 0.0, 0.0));
+                sums.len() - 1
+            });
+            let users = group.users as f64;
+            let (_, all, agreement, cosine) = &mut sums[at];
+            *all += group.users;
+            *agreement += users * group.agreement;
+            *cosine += users * group.cosine;
+        }
+        // Numbers of fields from few to many, whichever fold has them first; labels as they come.
+        sums.sort_by_key(|sum| sum.0.parse::<usize>().unwrap_or(0));
+        let row = |(name, users, agreement, cosine): (&str, usize, f64, f64)| {
+            let mean = |sum: f64| sum / users.max(1) as f64;
+            vec![
+                name.to_owned(),
+                words::count(users as u64),
+                words::percent(mean(agreement), 1),
+                words::fixed(mean(cosine), 3),
+            ]
+        };
+        sums.into_iter().map(row).collect()
+    };
+    [("populated fields", rows(|fold| &fold.by_populated)), ("user segment", rows(|fold| &fold.by_segment))]
 }
 
 /// Mean, lowest and highest of some folds.
