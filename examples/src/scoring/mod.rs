@@ -22,6 +22,7 @@ use scaletot::encoder::{FrozenEncoder, Precision};
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
 pub use self::files::Quarantined;
+use self::files::origin_of;
 use self::inputs::Input;
 pub use self::summary::Summary;
 use self::work::Work;
@@ -105,6 +106,10 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
     let mut quarantined = vec![];
     let mut inputs = vec![];
     for (path, relative) in named {
+        // A pattern may name scores of an earlier run, too.
+        if origin_of(&path).is_some() {
+            continue;
+        }
         apart(&path, &options.output.join(&relative))?;
         match Input::open(&path, &relative, encoder.profile_schema()) {
             Ok(input) => inputs.push(input),

@@ -354,6 +354,10 @@ fn what_would_mix_or_replace_is_refused() {
     assert!(message.contains("another run"), "{message}");
     drop(held);
 
+    // Scores below the users are no users.
+    for _ in 0..2 {
+        assert_eq!(case.score_to("users/scores", &Bars::new(), &[]).unwrap().users, 10);
+    }
     let message = format!("{:#}", case.score_to("users", &Bars::new(), &[]).unwrap_err());
     assert!(message.contains("would replace the input file"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);

@@ -30,9 +30,10 @@ use crate::schema::ProfileSchema;
 /// changed byte that leaves another readable value does not.
 ///
 /// # Errors
-/// All name the file, and where there is one the row and the column: [`Error::Io`], [`Error::MissingColumn`],
-/// [`Error::DuplicateColumn`], [`Error::ColumnType`], [`Error::Cell`], [`Error::EmptyId`], [`Error::DuplicateId`],
-/// [`Error::Damaged`].
+/// All name the file, and where there is one the row and the column: [`Error::Io`](crate::Error::Io),
+/// [`Error::MissingColumn`](crate::Error::MissingColumn), [`Error::DuplicateColumn`](crate::Error::DuplicateColumn),
+/// [`Error::ColumnType`](crate::Error::ColumnType), [`Error::Cell`](crate::Error::Cell), [`Error::EmptyId`](crate::Error::EmptyId),
+/// [`Error::DuplicateId`](crate::Error::DuplicateId), [`Error::Damaged`](crate::Error::Damaged).
 pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = path.as_ref();
     let file = ParquetProfiles::open(path, schema, options)?;
