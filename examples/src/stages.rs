@@ -130,7 +130,10 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     let mut beside = path.to_path_buf();
     beside.as_mut_os_string().push(".part");
-    fs::write(&beside, text)
+    let write =
+        |mut file: File| io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all());
+    File::create(&beside)
+        .and_then(write)
         .and_then(|()| fs::rename(&beside, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
 use std::fs::{self, File};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,8 +54,8 @@ struct Arguments {
     #[arg(long)]
     users: usize,
     /// Users of a file
-    #[arg(long, default_value_t = 10_000_000)]
-    file_users: usize,
+    #[arg(long, default_value = "10000000")]
+    file_users: NonZeroUsize,
     /// How profiles repeat
     #[arg(long, value_enum)]
     repetition: Repetition,
@@ -66,6 +67,8 @@ struct Arguments {
 }
 
 struct Population {
+    /// The id column's name.
+    id: String,
     /// The fields' names and values.
     fields: Vec<(String, Arc<StringArray>)>,
     repetition: Repetition,
@@ -100,7 +103,8 @@ impl Population {
         if arguments.repetition == Repetition::None && (arguments.users as u128) > profiles {
             bail!("{} users cannot all differ: there are {profiles} profiles", arguments.users);
         }
-        Ok(Self { fields, repetition: arguments.repetition, seed: arguments.seed, halves })
+        let id = encoder.profile_schema().id_column().to_owned();
+        Ok(Self { id, fields, repetition: arguments.repetition, seed: arguments.seed, halves })
     }
 
     /// The halves of a profile, as numbers below [`halves`](Self::halves), for a user's number: another for every user (a Feistel network).
@@ -149,7 +153,7 @@ impl Population {
             cells.iter_mut().zip(&profile).for_each(|(column, cell)| column.push(*cell));
         }
         let ids = Int64Array::from_iter_values((first..first + users).map(|user| user as i64));
-        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![("id", Arc::new(ids), false)];
+        let mut columns: Vec<(&str, ArrayRef, bool)> = vec![(&self.id, Arc::new(ids), false)];
         for ((name, values), cells) in self.fields.iter().zip(cells) {
             let keys = Int32Array::from(cells);
             columns.push((
@@ -175,7 +179,7 @@ fn main() -> Result<()> {
     let population = Population::new(&encoder, &arguments)?;
     fs::create_dir_all(&arguments.output)?;
     // A file begins with a batch, so that every batch is drawn from its own stream.
-    let each = arguments.file_users.next_multiple_of(BATCH);
+    let each = arguments.file_users.get().next_multiple_of(BATCH);
     let files = arguments.users.div_ceil(each);
     let next = AtomicUsize::new(0);
     let write = || -> Result<()> {

@@ -131,7 +131,6 @@ impl TableBuilder {
         self.line = line;
     }
 
-    /// Where the next row stands.
     /// Appends the users of a table of the same schema.
     #[cfg(feature = "parquet")]
     pub(crate) fn append(&mut self, table: ProfileTable) -> Result<()> {
@@ -142,6 +141,7 @@ impl TableBuilder {
         Ok(())
     }
 
+    /// Where the next row stands.
     pub(crate) fn place(&self) -> Place {
         Place { file: self.file.clone(), row: self.len() + 1, line: self.line }
     }

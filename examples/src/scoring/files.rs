@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 /// Rows of an output row group, which are in memory until they are written.
 const GROUP_ROWS: usize = 1 << 20;
 
+/// Bytes of an output row group, for wide representations.
+const GROUP_BYTES: usize = 64 << 20;
+
 /// The key of [`Origin`] in a file's metadata.
 const KEY: &str = "scaletot.scores";
 
@@ -68,9 +71,16 @@ impl Staged {
         format!("cannot write {}", self.path.display())
     }
 
-    /// Waits until the file is on disk, and renames it.
+    /// Waits until the file is on disk, and renames it. A file that is dropped before is removed.
     fn place(self, file: &File) -> Result<()> {
         file.sync_all().and_then(|()| fs::rename(&self.beside, &self.path)).with_context(|| self.failed())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Renamed, if all went well; else there is nothing to be done if this fails, too.
+        let _ = fs::remove_file(&self.beside);
     }
 }
 
@@ -87,6 +97,7 @@ impl PartWriter {
         let id = ColumnPath::from(first.schema_ref().field(0).name().as_str());
         let properties = properties(origin)?
             .set_max_row_group_row_count(Some(GROUP_ROWS))
+            .set_max_row_group_bytes(Some(GROUP_BYTES))
             .set_compression(Compression::SNAPPY)
             // Ids and scores hardly repeat; looking whether they do takes longer than to write them.
             .set_dictionary_enabled(false)
@@ -135,16 +146,8 @@ fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
 /// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are.
 pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<usize> {
     let (staged, file) = Staged::create(path)?;
-    let mut sources = vec![];
-    for part in parts {
-        sources.push((
-            File::open(part).with_context(|| format!("cannot open {}", part.display()))?,
-            read_metadata(part)?,
-        ));
-    }
-    let Some((_, first)) = sources.first() else {
-        anyhow::bail!("{}: nothing to put together", path.display())
-    };
+    let Some(first) = parts.first() else { anyhow::bail!("{}: nothing to put together", path.display()) };
+    let first = read_metadata(first)?;
     // With the Arrow types that the parts name, but an origin of its own.
     let named =
         first.file_metadata().key_value_metadata().into_iter().flatten().filter(|entry| entry.key != KEY);
@@ -153,11 +156,13 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
     let properties: WriterPropertiesPtr =
         Arc::new(WriterProperties::builder().set_key_value_metadata(Some(entries)).build());
     let schema = first.file_metadata().schema_descr().root_schema_ptr();
-    let write = || -> Result<(File, usize), parquet::errors::ParquetError> {
+    let write = || -> Result<(File, usize)> {
         let mut writer = SerializedFileWriter::new(BufWriter::new(file), schema, properties)?;
         let mut rows = 0;
-        for (source, metadata) in &sources {
-            for group in metadata.row_groups() {
+        // One after the other: a file may have more row groups than a process may have files.
+        for part in parts {
+            let source = File::open(part).with_context(|| format!("cannot open {}", part.display()))?;
+            for group in read_metadata(part)?.row_groups() {
                 let mut to = writer.next_row_group()?;
                 for column in group.columns() {
                     let close = ColumnCloseResult {
@@ -168,7 +173,7 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
                         column_index: None,
                         offset_index: None,
                     };
-                    to.append_column(source, close)?;
+                    to.append_column(&source, close)?;
                 }
                 to.close()?;
                 rows += usize::try_from(group.num_rows())?;

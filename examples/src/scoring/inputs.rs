@@ -49,8 +49,9 @@ fn fingerprint(path: &Path) -> std::io::Result<String> {
 }
 
 /// The files that patterns, files and directories (those in it that end in .parquet) name, sorted, each once, with their places below the
-/// directory that all of them are in.
-pub(super) fn find(patterns: &[String]) -> Result<Vec<(PathBuf, PathBuf)>> {
+/// directory that all of them are in. What is below `output` is no input: a pattern may name scores of an earlier run, too.
+pub(super) fn find(patterns: &[String], output: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
     let mut files = vec![];
     for pattern in patterns {
         let named = Path::new(pattern);
@@ -63,6 +64,7 @@ pub(super) fn find(patterns: &[String]) -> Result<Vec<(PathBuf, PathBuf)>> {
         for path in glob::glob(&pattern).with_context(|| format!("--input {pattern} is not a pattern"))? {
             let path = path.with_context(|| format!("--input {pattern}"))?;
             if path.is_file() {
+                let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
                 files.push(path);
             }
         }
@@ -72,6 +74,10 @@ pub(super) fn find(patterns: &[String]) -> Result<Vec<(PathBuf, PathBuf)>> {
     }
     files.sort();
     files.dedup();
+    files.retain(|file| !file.starts_with(&output));
+    if files.is_empty() {
+        bail!("--input names no file outside of --output {}", output.display());
+    }
     let root = common(&files);
     let relative = |path: &PathBuf| path.strip_prefix(&root).unwrap_or(path).to_path_buf();
     Ok(files.iter().map(|path| (path.clone(), relative(path))).collect())
@@ -101,13 +107,22 @@ mod tests {
             std::fs::write(path, "").unwrap();
         }
         let root = dir.path().to_str().unwrap();
+        let elsewhere = dir.path().join("scores");
+        std::fs::create_dir(&elsewhere).unwrap();
         let relative = |patterns: &[String]| -> Vec<String> {
-            find(patterns).unwrap().into_iter().map(|(_, relative)| relative.display().to_string()).collect()
+            find(patterns, &elsewhere)
+                .unwrap()
+                .into_iter()
+                .map(|(_, relative)| relative.display().to_string())
+                .collect()
         };
         assert_eq!(relative(&[format!("{root}/*/*.parquet")]), ["day=1/a.parquet", "day=2/a.parquet"]);
         assert_eq!(relative(&[format!("{root}/day=2")]), ["a.parquet"]);
         assert_eq!(relative(&[format!("{root}/day=2"), format!("{root}/day=2/a.parquet")]), ["a.parquet"]);
-        let message = find(&[format!("{root}/*.csv")]).unwrap_err().to_string();
+        // Scores below the users are no users, and do not move the place of those that are.
+        std::fs::write(elsewhere.join("a.parquet"), "").unwrap();
+        assert_eq!(relative(&[format!("{root}/day=2/*.parquet"), format!("{root}/scores")]), ["a.parquet"]);
+        let message = find(&[format!("{root}/*.csv")], &elsewhere).unwrap_err().to_string();
         assert!(message.contains("names no file"), "{message}");
     }
 }

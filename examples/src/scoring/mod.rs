@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use scaletot::encoder::{FrozenEncoder, Precision};
+use scaletot::profile::Error as ProfileError;
 
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
 pub use self::files::Quarantined;
-use self::files::origin_of;
 use self::inputs::Input;
 pub use self::summary::Summary;
 use self::work::Work;
@@ -97,23 +97,18 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
         .with_precision(precision)?
         .with_selection(selection(&options.columns))?;
     let columns = Columns::new(&encoder, &options.columns)?;
-    let named = inputs::find(&options.input)?;
 
     fs::create_dir_all(&options.output)
         .with_context(|| format!("cannot create {}", options.output.display()))?;
     let _held = hold(&options.output)?;
+    let named = inputs::find(&options.input, &options.output)?;
     let settings = same_settings(options)?;
     let mut quarantined = vec![];
     let mut inputs = vec![];
     for (path, relative) in named {
-        // A pattern may name scores of an earlier run, too.
-        if origin_of(&path).is_some() {
-            continue;
-        }
-        apart(&path, &options.output.join(&relative))?;
         match Input::open(&path, &relative, encoder.profile_schema()) {
             Ok(input) => inputs.push(input),
-            Err(error) if options.on_error == OnError::Quarantine => {
+            Err(error) if options.on_error == OnError::Quarantine && !is_io(&error) => {
                 quarantined.push(Quarantined {
                     file: path,
                     row_group: None,
@@ -178,12 +173,10 @@ fn same_settings(options: &ScoreOptions) -> Result<String> {
     Ok(text_hash(&serde_json::to_string(&settings)?))
 }
 
-/// Refuses to write scores over the users they are of.
-fn apart(input: &Path, output: &Path) -> Result<()> {
-    match (input.canonicalize(), output.canonicalize()) {
-        (Ok(input), Ok(output)) if input == output => {
-            bail!("--output would replace the input file {}: use another directory", input.display())
-        }
-        _ => Ok(()),
-    }
+/// Whether the disk or the network is in trouble, rather than the file.
+fn is_io(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<std::io::Error>() || matches!(cause.downcast_ref(), Some(ProfileError::Io { .. }))
+    };
+    error.chain().any(io)
 }

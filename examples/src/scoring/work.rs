@@ -191,7 +191,10 @@ impl<'a> Work<'a> {
     /// Whether scores of such an origin and so many rows are those of an input file.
     fn holds(&self, file: usize, origin: &Origin, rows: usize) -> bool {
         let left_out: usize = origin.quarantined.iter().map(|group| group.rows).sum();
-        *origin == self.origin(file, origin.quarantined.clone())
+        // What was left out once is tried again, unless it may be left out again.
+        let whole = origin.quarantined.is_empty() || self.options.on_error == OnError::Quarantine;
+        whole
+            && *origin == self.origin(file, origin.quarantined.clone())
             && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
     }
 

@@ -359,6 +359,6 @@ fn what_would_mix_or_replace_is_refused() {
         assert_eq!(case.score_to("users/scores", &Bars::new(), &[]).unwrap().users, 10);
     }
     let message = format!("{:#}", case.score_to("users", &Bars::new(), &[]).unwrap_err());
-    assert!(message.contains("would replace the input file"), "{message}");
+    assert!(message.contains("names no file outside of --output"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
 }

@@ -53,9 +53,10 @@ proptest! {
 
     #[test]
     fn scoring_each_kind_of_profile_once_gives_the_same_to_the_bit(
-        rows in rows(900), seed in 0u64..99, int8 in any::<bool>(),
+        rows in rows(900), repeats in 1usize..6, seed in 0u64..99, int8 in any::<bool>(),
     ) {
-        let table = table(&rows);
+        // From 1,024 profiles on it is looked whether they repeat.
+        let table = table(&rows.repeat(repeats));
         let precision = if int8 { Precision::Int8 } else { Precision::Full };
         let encoder = encoder(&table, seed).with_precision(precision).unwrap();
         let score = |how| encoder.clone().with_deduplication(how).score(&table).unwrap();
