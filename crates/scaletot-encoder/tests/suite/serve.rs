@@ -56,7 +56,7 @@ proptest! {
         rows in rows(900), repeats in 1usize..6, seed in 0u64..99, int8 in any::<bool>(),
     ) {
         // From 1,024 profiles on it is looked whether they repeat.
-        let table = table(&rows.repeat(repeats));
+        let table = table(&vec![rows; repeats].concat());
         let precision = if int8 { Precision::Int8 } else { Precision::Full };
         let encoder = encoder(&table, seed).with_precision(precision).unwrap();
         let score = |how| encoder.clone().with_deduplication(how).score(&table).unwrap();
