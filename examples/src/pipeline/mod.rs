@@ -72,6 +72,7 @@ struct Run<'a> {
 /// The first error of any stage. What finished before it stays, and the next run goes on from there.
 pub fn run(options: &PipelineOptions, progress: &dyn Progress, say: &dyn Fn(&str)) -> Result<Summary> {
     let device = options.device.device()?;
+    serve::gate(options).validate()?;
     let input = Input::load(options)?;
     let fingerprint = fingerprint(options)?;
     teachers::open(&options.teacher, &input.schema, &input.chain)?;

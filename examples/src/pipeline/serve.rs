@@ -14,10 +14,19 @@ use scaletot::profile::{Attributes, write};
 use super::Run;
 use crate::downstream::{parts, ridge};
 use crate::features::{profile_features, signal_features, student_features};
+use crate::options::PipelineOptions;
 use crate::stages::{StageReport, write_json};
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;
+
+/// What the encoder has to show of the student on the held-out users, or it is not served.
+pub(super) fn gate(options: &PipelineOptions) -> TransferGate {
+    let mut gate = TransferGate::default();
+    gate.min_agreement = Some(options.min_agreement);
+    gate.min_retention = options.min_retention;
+    gate
+}
 
 impl Run<'_> {
     fn artifact_path(&self) -> PathBuf {
@@ -80,7 +89,7 @@ impl Run<'_> {
             .extend(transfer.retention.map(|kept| ("held-out share of the student's gain".to_owned(), kept)));
         let mut info = ArtifactInfo::new()
             .note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome))
-            .gate(transfer.clone(), self.gate())?;
+            .gate(transfer.clone(), gate(self.options))?;
         for (name, value) in &report.figures {
             info = info.metric(name, *value);
         }
@@ -93,16 +102,9 @@ impl Run<'_> {
         Ok(report)
     }
 
-    /// What the encoder has to show of the student on the held-out users, or it is not served.
-    fn gate(&self) -> TransferGate {
-        let mut gate = TransferGate::default();
-        gate.min_agreement = Some(self.options.min_agreement);
-        gate.min_retention = self.options.min_retention;
-        gate
-    }
-
     /// How the encoder reproduces the student on the held-out users, and how much of what the student's signals add to a ridge on the
-    /// profile the encoder's add too, by Spearman's correlation: left open unless the student's gain is beyond chance. `targets` are the student's signals of the training users.
+    /// profile the encoder's add too, by Spearman's correlation: left open unless the student's gain is beyond chance. `targets` are the
+    /// student's signals of the training users, whose chains and outcomes it has seen.
     fn transfer(&self, encoder: &FrozenEncoder, targets: &Targets) -> Result<TransferReport> {
         let input = &self.input;
         let held_out = self.signals(&input.test)?;

@@ -97,8 +97,10 @@ fn softened(posteriors: &Array2<f32>, states: &[usize], temperature: f64) -> Arr
 /// The chosen loss of projected against target representation, the mean over the reasoned rows; `None` without any.
 ///
 /// `projected` is `[n, K·d]`. With [`RepresentationLoss::WhitenedMse`] it is the plain mean squared error: the targets in
-/// `reasoned` have to be whitened and `projected` is taken to be in their space. With the other two, a target of (nearly)
-/// no length has no direction and gives no gradient.
+/// `reasoned` have to be whitened and `projected` is taken to be in their space. With [`RepresentationLoss::Cosine`] a target
+/// of (nearly) no length has no direction and gives no gradient; with [`RepresentationLoss::Contrastive`] its user is still
+/// told from the others. There, users with the same target are told from each other as well, which cannot succeed: where
+/// many profiles are the same, the loss stays above 0.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
