@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod common;
+mod directory;
 mod numbered;
 mod parquet;
 mod round_trip;

@@ -1,6 +1,7 @@
 //! Parquet files.
 
 mod decode;
+mod directory;
 mod guard;
 mod read;
 mod scan;

@@ -10,11 +10,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::ParquetMetaData;
 
 use super::super::collect::{Layout, empty, push_value, user_id};
 use super::super::{Loaded, ReadOptions};
 use super::BATCH_ROWS;
 use super::decode;
+use super::directory;
 use super::guard::guarded;
 use super::source::{Shape, Source, Use};
 use crate::attributes::Attributes;
@@ -73,7 +75,11 @@ impl ParquetProfiles {
     pub fn open(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Self> {
         let path = path.as_ref();
         let file = open(path)?;
+        directory::check(&file)
+            .map_err(|source| Error::Io { path: path.to_owned(), action: "read", source })?
+            .map_err(|message| damaged(path, None, message))?;
         let plain = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
+            .and_then(|metadata| check_rows(metadata.metadata()).map(|()| metadata))
             .map_err(|message| damaged(path, None, message))?;
         let there = plain.schema().clone();
         let names: Vec<&str> = there.fields().iter().map(|field| field.name().as_str()).collect();
@@ -270,7 +276,7 @@ impl Iterator for RowGroup<'_> {
         let file = self.file;
         let next = guarded(|| self.reader.next().transpose())
             .map_err(|message| damaged(&file.path, Some(file.place(self.row)), message))
-            .and_then(|batch| batch.map(|batch| file.load(&batch, self.row)).transpose());
+            .and_then(|batch| batch.map(|batch| self.load(&batch)).transpose());
         match &next {
             Ok(Some(loaded)) => self.row += loaded.profiles.len(),
             _ => self.ended = true,
@@ -280,6 +286,17 @@ impl Iterator for RowGroup<'_> {
             return Some(Err(damaged(&file.path, Some(file.place(self.row)), message)));
         }
         next.transpose()
+    }
+}
+
+impl RowGroup<'_> {
+    /// Pages may hold more rows than the directory says, and go on for long: no more are read than that shows it.
+    fn load(&self, batch: &RecordBatch) -> Result<Loaded> {
+        if batch.num_rows() > self.end - self.row {
+            let message = format!("expected {} rows up to here, got more", self.end);
+            return Err(damaged(&self.file.path, Some(self.file.place(self.row)), message));
+        }
+        self.file.load(batch, self.row)
     }
 }
 
@@ -301,6 +318,42 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|source| Error::Io { path: path.to_owned(), action: "open", source })
 }
 
+/// Whether rows can be counted, so that every sum of some groups' rows is a number of rows.
+fn check_rows(metadata: &ParquetMetaData) -> Result<(), String> {
+    let mut rows = 0i64;
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        let own = Some(group.num_rows()).filter(|own| *own >= 0);
+        rows = own
+            .and_then(|own| rows.checked_add(own))
+            .filter(|rows| usize::try_from(*rows).is_ok())
+            .ok_or_else(|| format!("row group {index} has {} rows, after {rows}", group.num_rows()))?;
+    }
+    Ok(())
+}
+
 fn damaged(path: &Path, place: Option<Place>, message: String) -> Error {
     Error::Damaged { path: path.to_owned(), place, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
+    use parquet::schema::types::{SchemaDescriptor, Type};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_or_refused() {
+        let root = Type::group_type_builder("root").build().unwrap();
+        let columns = Arc::new(SchemaDescriptor::new(Arc::new(root)));
+        let check = |rows: &[i64]| {
+            let group = |&rows| RowGroupMetaData::builder(Arc::clone(&columns)).set_num_rows(rows).build();
+            let file = FileMetaData::new(2, 0, None, None, Arc::clone(&columns), None);
+            let groups = rows.iter().map(group).collect::<std::result::Result<_, _>>().unwrap();
+            check_rows(&ParquetMetaData::new(file, groups))
+        };
+        assert_eq!(check(&[0, i64::MAX, 0]), Ok(()));
+        assert!(check(&[i64::MAX, 0, 1]).unwrap_err().contains("row group 2 has 1 rows"));
+        assert!(check(&[3, -1]).unwrap_err().contains("row group 1 has -1 rows, after 3"));
+    }
 }
