@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod report;
 pub mod scoring;
+pub mod staged;
 pub mod stages;
 pub mod tasks;
 pub mod teachers;

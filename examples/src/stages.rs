@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::staged::Staged;
 
 /// The name of the record.
 pub const STAGES: &str = "stages.json";
@@ -128,14 +130,9 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    let mut beside = path.to_path_buf();
-    beside.as_mut_os_string().push(".part");
-    let write =
-        |mut file: File| io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all());
-    File::create(&beside)
-        .and_then(write)
-        .and_then(|()| fs::rename(&beside, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let (staged, mut file) = Staged::create(path)?;
+    file.write_all(text.as_bytes()).with_context(|| staged.failed())?;
+    staged.place(&file)
 }
 
 /// The first 16 hexadecimal digits of a file's SHA-256.

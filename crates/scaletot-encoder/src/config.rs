@@ -170,6 +170,14 @@ impl DistillConfig {
         self.lambda_rep.validate("lambda_rep")?;
         self.lambda_state.validate("lambda_state")?;
         self.lambda_out.validate("lambda_out")?;
+        let weights = [&self.lambda_rep, &self.lambda_state, &self.lambda_out];
+        // Held-out losses are weighed as in the last step: with nothing left no epoch would be better than the first.
+        if weights.iter().any(|weight| weight.at(0.0) > 0.0)
+            && weights.iter().all(|weight| weight.at(1.0) == 0.0)
+        {
+            let expected = "a weight above 0 at the end of the course for one of the losses".into();
+            return Err(Error::Config { setting: "lambda_out", expected, found: "0 for all of them".into() });
+        }
         self.representation.validate()?;
         let (tau, decay) = (self.state_temperature, self.weight_decay);
         check("state_temperature", tau, (1e-3..=1e3).contains(&tau), "from 0.001 to 1000")?;
@@ -234,6 +242,15 @@ mod tests {
         let cases = [
             ("lambda_out", DistillConfig { lambda_out: f64::NAN.into(), ..fine() }),
             ("lambda_rep", DistillConfig { lambda_rep: linear(0.0, -1.0, 0.5), ..fine() }),
+            (
+                "0 for all of them",
+                DistillConfig {
+                    lambda_rep: linear(1.0, 0.0, 0.5),
+                    lambda_state: 0.0.into(),
+                    lambda_out: 0.0.into(),
+                    ..fine()
+                },
+            ),
             ("lambda_state", DistillConfig { lambda_state: linear(0.0, 1.0, 0.0), ..fine() }),
             ("lambda_state", DistillConfig { lambda_state: linear(0.0, 1.0, f64::NAN), ..fine() }),
             ("temperature", DistillConfig { representation: contrastive(0.0), ..fine() }),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
 use crate::gradient::{ValueFunction, embed};
+use crate::outcome::softmax;
 use crate::scores::Abstention;
 
 /// Steps of the integral, doubled as long as there is need.
@@ -146,11 +147,7 @@ impl FrozenEncoder {
         let states = self.chain_schema().states().iter().map_while(|state| {
             let (own, after) = rest.split_at_checked(state.values().len())?;
             rest = after;
-            let most = own.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = own.iter().map(|logit| (logit - most).exp()).sum();
-            let values = state.values().iter().zip(own);
-            let mut values: Vec<(String, f64)> =
-                values.map(|(value, logit)| (value.clone(), (logit - most).exp() / sum)).collect();
+            let mut values: Vec<(String, f64)> = state.values().iter().cloned().zip(softmax(own)).collect();
             values.sort_by(|a, b| b.1.total_cmp(&a.1));
             Some(StatePosterior { state: state.name().to_owned(), values })
         });

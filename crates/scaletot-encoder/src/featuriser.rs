@@ -78,6 +78,7 @@ impl FieldEncoding {
                 }
                 Ok(Column::Bag { offsets, indices })
             }
+            // A column of another kind, which no row fits.
             _ => rows.first().map_or_else(|| Ok(Column::Index(vec![])), |&row| Err(row)),
         }
     }

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1, Axis};
 use crate::features::{Column, Features, piecewise_weights};
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
-use crate::outcome::{sigmoid, softplus};
+use crate::outcome::{sigmoid, softmax, softplus};
 
 /// `x W + b` in 64 bits.
 #[derive(Debug)]
@@ -122,11 +122,9 @@ fn link(link: &OutcomeLink, output: &[f64]) -> (f64, Vec<f64>) {
             (free.min(*cap), vec![if free < *cap { free } else { 0.0 }])
         }
         (OutcomeLink::Tiers { means }, _) => {
-            let most = output.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let odds: Vec<f64> = output.iter().map(|logit| (logit - most).exp()).collect();
-            let sum: f64 = odds.iter().sum();
+            let probabilities = softmax(output);
             // The first class is no outcome.
-            let classes = || odds.iter().map(|odds| odds / sum).zip(std::iter::once(&0.0).chain(means));
+            let classes = || probabilities.iter().zip(std::iter::once(&0.0).chain(means));
             let value: f64 = classes().map(|(p, mean)| p * mean).sum();
             (value, classes().map(|(p, mean)| p * (mean - value)).collect())
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{EncoderConfig, check};
 use crate::error::{Error, Result};
-use crate::outcome::{OutcomeScale, sigmoid};
+use crate::outcome::{OutcomeScale, sigmoid, softmax};
 
 /// What an encoder learns about the outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -165,10 +165,8 @@ fn tier_probabilities(means: &[f64], output: &[f32]) -> Option<Vec<f64>> {
     if output.len() != means.len() + 1 {
         return None;
     }
-    let largest = f64::from(output.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let odds = |logit: &f32| (f64::from(*logit) - largest).exp();
-    let sum: f64 = output.iter().map(odds).sum();
-    Some(output[1..].iter().map(|logit| odds(logit) / sum).collect())
+    let logits: Vec<f64> = output.iter().copied().map(f64::from).collect();
+    Some(softmax(&logits).split_off(1))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! D = Σ (s − m) / √(1 + Σ v)
 //! ```
 //!
-//! around 0 and of a spread of about 1 for training profiles of any number of fields; the 1, a squared nat, keeps fields whose values are
+//! around 0 and of a spread of about 1 for training profiles of any number of fields of single values; the 1, a squared nat, keeps fields whose values are
 //! all as frequent from dividing by nothing. A field that no training profile had has `m = v = 0`. The formulation is this project's own.
 //!
 //! What it does not see:
@@ -20,6 +20,8 @@
 //!   thousand profiles that a student has reasoned about most pairs of values are not there at all.
 //! - *Numbers outside of the training range.* Features clamp them, as the network does, so they count as the nearest quantile bin; and
 //!   bins hold about equally many profiles, so numbers matter little. A schema's ranges and [`drift`](FrozenEncoder::drift) are for those.
+//! - *Sets of many values* as well as single ones. `m` and `v` are those of single values, and the mean over a set varies less than `v`
+//!   says, so that such a field makes all distances of its schema smaller. A calibrated limit takes that into account, as a share of users.
 //! - *Missing fields.* They are no surprise however rare: training drops fields on purpose, and whole blocks of them are missing together.
 //!   `min_populated` is for those.
 

@@ -13,6 +13,8 @@ use ndarray::ArrayView2;
 use scaletot::encoder::{FrozenEncoder, OutcomeHead, Scores, Selection};
 use scaletot::profile::UserIds;
 
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// A column, or several of a kind, that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
@@ -121,12 +123,17 @@ impl Columns {
             }
         }
         let states = encoder.chain_schema().states().iter();
-        Ok(Self {
+        let columns = Self {
             outputs: outputs.to_vec(),
             id: encoder.profile_schema().id_column().to_owned(),
             states: states.map(|state| (format!("state.{}", state.name()), state.values().len())).collect(),
             width: encoder.config().rep_dim,
-        })
+        };
+        let schema = columns.schema(&UserIds::default());
+        if schema.fields().iter().skip(1).any(|field| *field.name() == columns.id) {
+            bail!("the id column `{}` and a column of scores have the same name", columns.id);
+        }
+        Ok(columns)
     }
 
     /// The schema of a file whose ids are integers or texts, as `ids` are.
@@ -173,8 +180,7 @@ impl Columns {
                 Output::Sigma => columns.push(number(&scores.sigma)),
                 Output::Quantile(percent) => {
                     let share = f64::from(*percent) / 100.0;
-                    let quantile =
-                        |row: usize| scores.distribution_of(row)?.quantile(share).map(|x| x as f32);
+                    let quantile = |row: usize| scores.distribution_of(row)?.quantile(share).map(finite);
                     columns.push(Arc::new((0..scores.len()).map(quantile).collect::<Float32Array>()));
                 }
                 Output::Abstained => columns.push(Arc::new(BooleanArray::from(scores.abstained.clone()))),
@@ -187,7 +193,6 @@ impl Columns {
                     columns.push(lists::<Float32Type>(representation, known, |_, x| x));
                 }
                 Output::RepresentationF16 => {
-                    let half = <Float16Type as ArrowPrimitiveType>::Native::from_f32;
                     columns.push(lists::<Float16Type>(representation, known, |_, x| half(x)));
                 }
                 Output::RepresentationInt8 => {
@@ -204,6 +209,16 @@ impl Columns {
     pub(super) fn empty(&self) -> RecordBatch {
         RecordBatch::new_empty(Arc::new(self.schema(&UserIds::default())))
     }
+}
+
+/// The nearest finite number of 32 bits.
+fn finite(x: f64) -> f32 {
+    (x as f32).min(f32::MAX)
+}
+
+/// The nearest finite number of 16 bits.
+fn half(x: f32) -> Half {
+    Half::from_f32(x).clamp(Half::MIN, Half::MAX)
 }
 
 fn list(item: DataType, size: usize) -> DataType {
@@ -224,4 +239,15 @@ fn lists<T: ArrowPrimitiveType>(
         lists.append(known(row));
     }
     Arc::new(lists.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_written_as_the_nearest_number() {
+        assert_eq!([finite(1e300), finite(f64::MAX), finite(2.5)], [f32::MAX, f32::MAX, 2.5]);
+        assert_eq!([half(1e9), half(-1e9), half(0.5)].map(f32::from), [65_504.0, -65_504.0, 0.5]);
+    }
 }

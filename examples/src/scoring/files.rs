@@ -2,7 +2,7 @@
 //!
 //! Each says in its metadata what it was made of, so that a later run knows whether it still holds.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
+
+use crate::staged::Staged;
 
 /// Rows of an output row group, which are in memory until they are written.
 const GROUP_ROWS: usize = 1 << 20;
@@ -48,40 +50,6 @@ pub struct Quarantined {
     pub rows: usize,
     /// Why.
     pub error: String,
-}
-
-/// A file under another name, which takes its own when it is whole.
-pub(super) struct Staged {
-    path: PathBuf,
-    beside: PathBuf,
-}
-
-impl Staged {
-    pub(super) fn create(path: &Path) -> Result<(Self, File)> {
-        let parent = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let staged = Self { path: path.to_owned(), beside: beside.into() };
-        let file = File::create(&staged.beside).with_context(|| staged.failed())?;
-        Ok((staged, file))
-    }
-
-    pub(super) fn failed(&self) -> String {
-        format!("cannot write {}", self.path.display())
-    }
-
-    /// Waits until the file is on disk, and renames it. A file that is dropped before is removed.
-    fn place(self, file: &File) -> Result<()> {
-        file.sync_all().and_then(|()| fs::rename(&self.beside, &self.path)).with_context(|| self.failed())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // Renamed, if all went well; else there is nothing to be done if this fails, too.
-        let _ = fs::remove_file(&self.beside);
-    }
 }
 
 /// Writes the scores of one row group.

@@ -108,7 +108,7 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
     for (path, relative) in named {
         match Input::open(&path, &relative, encoder.profile_schema()) {
             Ok(input) => inputs.push(input),
-            Err(error) if options.on_error == OnError::Quarantine && !is_io(&error) => {
+            Err(error) if options.on_error == OnError::Quarantine && is_damage(&error) => {
                 quarantined.push(Quarantined {
                     file: path,
                     row_group: None,
@@ -173,10 +173,7 @@ fn same_settings(options: &ScoreOptions) -> Result<String> {
     Ok(text_hash(&serde_json::to_string(&settings)?))
 }
 
-/// Whether the disk or the network is in trouble, rather than the file.
-fn is_io(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<std::io::Error>() || matches!(cause.downcast_ref(), Some(ProfileError::Io { .. }))
-    };
-    error.chain().any(io)
+/// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.
+fn is_damage(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(error) if !matches!(error, ProfileError::Io { .. }))
 }

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use super::columns::Columns;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
 use super::summary::Summary;
-use super::{OnError, ScoreOptions};
+use super::{OnError, ScoreOptions, is_damage};
 use crate::progress::Bars;
 
 /// Where parts are until they are put together.
@@ -115,51 +115,13 @@ impl<'a> Work<'a> {
                 });
             }
             drop(sender);
-            let mut pending: BTreeMap<usize, Pending> = BTreeMap::new();
             let mut said = Instant::now();
-            loop {
-                let (file, group) = match receiver.recv_timeout(SAY_EVERY) {
-                    Ok((file, Ok(group))) => (file, group),
-                    Ok((_, Err(error))) => {
-                        stop.store(true, Ordering::Relaxed);
-                        return Err(error);
-                    }
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                    Err(RecvTimeoutError::Timeout) => {
-                        tell(&mut said, &done, total, began, say);
-                        continue;
-                    }
-                };
-                let state = pending.entry(file).or_default();
-                state.groups += 1;
-                match group {
-                    Group::Scored { users, abstained, histograms: own } => {
-                        summary.scored += users;
-                        summary.abstained += abstained;
-                        match &mut histograms {
-                            Some(all) => FieldHistogram::merge(all, &own)?,
-                            None => histograms = Some(own),
-                        }
-                    }
-                    Group::Kept => {}
-                    Group::Bad(bad) if self.options.on_error == OnError::Quarantine => {
-                        say(&format!("left out: {}", bad.error));
-                        state.quarantined.push(bad);
-                    }
-                    Group::Bad(bad) => {
-                        stop.store(true, Ordering::Relaxed);
-                        return Err(anyhow!("{}", bad.error)
-                            .context("stopped; what is scored is kept, `--on-error quarantine` leaves such row groups out"));
-                    }
-                }
-                if state.groups == self.inputs[file].groups.len() {
-                    let quarantined = std::mem::take(&mut state.quarantined);
-                    pending.remove(&file);
-                    self.place(file, quarantined, &mut summary)
-                        .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
-                }
+            let result = self.collect(&receiver, &mut summary, &mut histograms, say, || {
                 tell(&mut said, &done, total, began, say);
-            }
+            });
+            // The others need not go on after an error.
+            stop.store(result.is_err(), Ordering::Relaxed);
+            result
         });
         bars.finish();
         result?;
@@ -173,6 +135,53 @@ impl<'a> Work<'a> {
         // Empty by now.
         let _ = fs::remove_dir_all(self.options.output.join(PARTS));
         Ok(summary)
+    }
+
+    /// Takes up what becomes of row groups until there are no more, and puts the files together that are complete.
+    fn collect(
+        &self,
+        receiver: &Receiver<(usize, Result<Group>)>,
+        summary: &mut Summary,
+        histograms: &mut Option<Vec<FieldHistogram>>,
+        say: &(dyn Fn(&str) + Sync),
+        mut tell: impl FnMut(),
+    ) -> Result<()> {
+        let mut pending: BTreeMap<usize, Pending> = BTreeMap::new();
+        loop {
+            tell();
+            let (file, group) = match receiver.recv_timeout(SAY_EVERY) {
+                Ok((file, group)) => (file, group?),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let state = pending.entry(file).or_default();
+            state.groups += 1;
+            match group {
+                Group::Scored { users, abstained, histograms: own } => {
+                    summary.scored += users;
+                    summary.abstained += abstained;
+                    match histograms {
+                        Some(all) => FieldHistogram::merge(all, &own)?,
+                        None => *histograms = Some(own),
+                    }
+                }
+                Group::Kept => {}
+                Group::Bad(bad) if self.options.on_error == OnError::Quarantine => {
+                    say(&format!("left out: {}", bad.error));
+                    state.quarantined.push(bad);
+                }
+                Group::Bad(bad) => {
+                    let advice =
+                        "stopped; what is scored is kept, `--on-error quarantine` leaves such row groups out";
+                    return Err(anyhow!(bad.error).context(advice));
+                }
+            }
+            if state.groups == self.inputs[file].groups.len() {
+                let quarantined = std::mem::take(&mut state.quarantined);
+                pending.remove(&file);
+                self.place(file, quarantined, summary)?;
+            }
+        }
     }
 
     fn output(&self, file: usize) -> PathBuf {
@@ -209,12 +218,8 @@ impl<'a> Work<'a> {
     ) {
         while !stopped() {
             let Some(&(file, group)) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            let found = match self.score(file, group, stopped, &advance) {
-                // Stopped on the way.
-                Ok(None) => return,
-                Ok(Some(found)) => Ok(found),
-                Err(error) => Err(error),
-            };
+            // Nothing is found when the run is stopped on the way.
+            let Some(found) = self.score(file, group, stopped, &advance).transpose() else { return };
             // Nobody listens any more after an error.
             if sender.send((file, found)).is_err() {
                 return;
@@ -231,42 +236,39 @@ impl<'a> Work<'a> {
         advance: &impl Fn(usize),
     ) -> Result<Option<Group>> {
         let users = self.inputs[file].groups[group];
-        let (part, origin) = (self.part(file, group), self.origin(file, vec![]));
-        if users == 0 || origin_of(&part).is_some_and(|found| found == (origin.clone(), users)) {
+        let kept = || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users));
+        if users == 0 || kept() {
             advance(users);
             return Ok(Some(Group::Kept));
         }
-        let bad = |error: ProfileError| -> Result<Option<Group>> {
-            let path = &self.inputs[file].path;
-            let named = format!("{}, row group {group}: {error}", path.display());
-            match error {
-                // The disk's or the network's trouble, not the file's.
-                ProfileError::Io { .. } => Err(anyhow!(named)),
-                _ => Ok(Some(Group::Bad(Quarantined {
-                    file: path.clone(),
-                    row_group: Some(group),
-                    rows: users,
-                    error: named,
-                }))),
-            }
-        };
-        let profiles = match self.profiles(file) {
-            Ok(profiles) => profiles,
-            Err(error) => return bad(error),
-        };
-        let batches = match profiles.row_group(group) {
-            Ok(batches) => batches,
-            Err(error) => return bad(error),
-        };
+        let path = &self.inputs[file].path;
+        let named = || format!("{}, row group {group}", path.display());
+        match self.write_part(file, group, stopped, advance) {
+            Err(error) if is_damage(&error) => Ok(Some(Group::Bad(Quarantined {
+                file: path.clone(),
+                row_group: Some(group),
+                rows: users,
+                error: format!("{}: {error}", named()),
+            }))),
+            found => found.with_context(named),
+        }
+    }
+
+    /// Reads, scores and writes a row group; nothing if the run is stopped on the way.
+    fn write_part(
+        &self,
+        file: usize,
+        group: usize,
+        stopped: &(dyn Fn() -> bool + Sync),
+        advance: &impl Fn(usize),
+    ) -> Result<Option<Group>> {
+        let profiles = self.profiles(file)?;
         let (mut writer, mut abstained, mut histograms, mut seen) = (None, 0, vec![], 0);
-        for batch in batches {
+        for batch in profiles.row_group(group)? {
             if stopped() {
                 return Ok(None);
             }
-            let batch = match batch {
-                Ok(batch) => batch.profiles,
-                Err(error) => return bad(error),
-            };
+            let batch = batch?.profiles;
             if seen == 0 {
                 let rows: Vec<usize> = (0..batch.len()).collect();
                 histograms = FieldHistogram::of(self.encoder.featuriser(), &batch, &rows)?;
@@ -276,7 +278,10 @@ impl<'a> Work<'a> {
             let columns = self.columns.batch(batch.ids(), &scores)?;
             let writer = match &mut writer {
                 Some(writer) => writer,
-                empty => empty.insert(PartWriter::create(&part, &columns, &origin)?),
+                empty => {
+                    let (part, origin) = (self.part(file, group), self.origin(file, vec![]));
+                    empty.insert(PartWriter::create(&part, &columns, &origin)?)
+                }
             };
             writer.write(&columns)?;
             seen += batch.len();

@@ -126,16 +126,11 @@ impl FrozenEncoder {
     /// What scoring a user costs.
     #[must_use]
     pub fn footprint(&self) -> Footprint {
-        Footprint {
-            bytes: match &self.serving {
-                Some(Serving::Int8(plan)) => plan.bytes(),
-                Some(Serving::Full(plan)) => plan.bytes(),
-                None => self.plan.bytes(),
-            },
-            flops: match &self.serving {
-                Some(Serving::Full(plan)) => plan.flops(),
-                _ => self.plan.flops(),
-            },
-        }
+        let (bytes, flops) = match &self.serving {
+            Some(Serving::Int8(plan)) => (plan.bytes(), plan.flops()),
+            Some(Serving::Full(plan)) => (plan.bytes(), plan.flops()),
+            None => (self.plan.bytes(), self.plan.flops()),
+        };
+        Footprint { bytes, flops }
     }
 }

@@ -129,6 +129,11 @@ impl Int8 {
             + self.rest.iter().map(Dense::bytes).sum::<usize>()
     }
 
+    /// Multiplications and additions of the dense layers for one user, padding included.
+    pub(crate) fn flops(&self) -> usize {
+        2 * self.layer.inputs * self.layer.outputs + self.rest.iter().map(Dense::flops).sum::<usize>()
+    }
+
     /// The first layer of a user of the block, in steps.
     #[inline(always)]
     fn lookup<B: Bytes>(&self, simd: B, terms: &Terms, user: usize, out: &mut [u8]) {

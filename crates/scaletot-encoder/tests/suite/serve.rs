@@ -101,6 +101,11 @@ fn tables_in_half_the_bits_take_half_the_room_and_score_nearly_the_same() {
     let encoder = encoder(&table, 5);
     let half = encoder.clone().with_precision(Precision::Bf16).unwrap();
     assert!(half.footprint().bytes < encoder.footprint().bytes);
+    for precision in [Precision::Full, Precision::Int8] {
+        let all = encoder.clone().with_precision(precision).unwrap();
+        let one = all.clone().with_selection(Selection::OUTCOME).unwrap();
+        assert!(one.footprint().flops < all.footprint().flops, "{precision:?}");
+    }
     let (full, half) = (encoder.score(&table).unwrap(), half.score(&table).unwrap());
     let worst = full.value.iter().zip(&half.value).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
     assert!(worst > 0.0 && worst < 0.02, "{worst}");
