@@ -8,14 +8,11 @@ use super::settings::Serving;
 use super::{FrozenEncoder, same_schema};
 use crate::error::Result;
 use crate::features::Features;
-use crate::plan::BLOCK;
+use crate::plan::{BLOCK, Scratch};
 use crate::scores::Scores;
 
 /// Profiles whose features are held in memory at once.
 const BATCH: usize = 8192;
-
-/// Profiles that a thread takes at a time, if there are several.
-const PART: usize = 4 * BLOCK;
 
 impl FrozenEncoder {
     /// Scores every profile of a table.
@@ -34,9 +31,9 @@ impl FrozenEncoder {
     pub fn score_rows(&self, table: &ProfileTable, rows: &[usize]) -> Result<Scores> {
         same_schema(&self.description.profile_schema, table.schema())?;
         let batches: Vec<&[usize]> = rows.chunks(BATCH).collect();
-        self.join(self.threads.map(&batches, |rows| {
+        self.join(self.threads.map(&batches, |scratch, rows| {
             let features = self.description.featuriser.transform(table, rows)?;
-            self.once_each(&features, |features| self.score_part(features, 0..features.len()))
+            self.once_each(&features, |features| self.score_part(features, 0..features.len(), scratch))
         })?)
     }
 
@@ -50,7 +47,11 @@ impl FrozenEncoder {
     }
 
     /// What `score` says of the features, each kind of profile given to it once where that pays.
-    fn once_each(&self, features: &Features, score: impl Fn(&Features) -> Result<Scores>) -> Result<Scores> {
+    fn once_each(
+        &self,
+        features: &Features,
+        score: impl FnOnce(&Features) -> Result<Scores>,
+    ) -> Result<Scores> {
         match self.deduplication.of(features) {
             Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.spread(&distinct.place)),
             None => score(features),
@@ -58,20 +59,22 @@ impl FrozenEncoder {
     }
 
     fn score_parts(&self, features: &Features) -> Result<Scores> {
-        let n = features.len();
-        let each = if self.threads.count() == 1 { n } else { PART };
-        let parts: Vec<Range<usize>> = (0..n).step_by(each.max(1)).map(|at| at..(at + each).min(n)).collect();
-        self.join(self.threads.map(&parts, |rows| self.score_part(features, rows.clone()))?)
+        let parts = parts(features.len(), self.threads.count());
+        self.join(self.threads.map(&parts, |scratch, rows| self.score_part(features, rows.clone(), scratch))?)
     }
 
-    fn score_part(&self, features: &Features, rows: Range<usize>) -> Result<Scores> {
+    fn score_part(&self, features: &Features, rows: Range<usize>, scratch: &mut Scratch) -> Result<Scores> {
         let mut scores = self.blank(rows.len());
         let least = self.description.config.min_populated;
         let link = self.description.outcome.as_ref().filter(|_| self.selection.outcome);
         match &self.serving {
-            Some(Serving::Int8(plan)) => plan.score(features, rows.clone(), least, link, &mut scores)?,
-            Some(Serving::Full(plan)) => plan.score(features, rows.clone(), least, link, &mut scores)?,
-            None => self.plan.score(features, rows.clone(), least, link, &mut scores)?,
+            Some(Serving::Int8(plan)) => {
+                plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
+            }
+            Some(Serving::Full(plan)) => {
+                plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
+            }
+            None => self.plan.score(features, rows.clone(), least, link, scratch, &mut scores)?,
         }
         if let Some(novelty) = &self.novelty {
             novelty.abstain(features, rows, &mut scores);
@@ -88,5 +91,34 @@ impl FrozenEncoder {
 
     fn blank(&self, n: usize) -> Scores {
         Scores::blank(n, &self.description.heads, &self.description.config, self.selection)
+    }
+}
+
+/// Rows for several threads, each of which takes the next part when it is done with its last: a share of what is left, so that few parts are
+/// large and the last ones small, and all threads end at about the same time.
+fn parts(n: usize, threads: usize) -> Vec<Range<usize>> {
+    let mut parts = vec![];
+    let mut start = 0;
+    while start < n {
+        let share = (n - start).div_ceil(if threads == 1 { 1 } else { 2 * threads });
+        let end = (start + share.next_multiple_of(BLOCK)).min(n);
+        parts.push(start..end);
+        start = end;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_every_row_once_and_none_is_empty() {
+        for (n, threads) in [(0, 2), (1, 8), (191, 1), (192, 2), (8192, 1), (8192, 2), (100_003, 64)] {
+            let parts = parts(n, threads);
+            let rows: Vec<usize> = parts.iter().cloned().flatten().collect();
+            assert_eq!(rows, (0..n).collect::<Vec<_>>());
+            assert!(parts.iter().all(|part| !part.is_empty()) && (threads > 1 || parts.len() < 2));
+        }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! All of it is exact integer arithmetic, so every processor gives the same.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m512i, _mm512_dpbusd_epi32};
+
 use pulp::{Scalar, Simd, cast};
 
 /// Inputs that one byte product takes together.
@@ -12,11 +15,16 @@ pub(super) const OUTPUTS: usize = 16;
 pub(super) const SHORTS: usize = 32;
 
 /// Vectors of 16-bit numbers, and sums of products of bytes.
-pub(super) trait Bytes: Simd {
+pub(super) trait Bytes: Copy {
+    /// The same processor's vectors of floats.
+    type Floats: Simd;
     /// As many 16-bit numbers as fit.
     type Shorts: pulp::bytemuck::Pod;
     /// [`OUTPUTS`] 32-bit numbers.
     type Sums: Copy;
+
+    /// For layers of floats.
+    fn floats(self) -> Self::Floats;
 
     /// `a + b`, at the ends of the range where it does not fit.
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts;
@@ -45,8 +53,14 @@ pub(super) trait Bytes: Simd {
 
 /// Without vectors of its own: the compiler makes them.
 impl Bytes for Scalar {
+    type Floats = Self;
     type Shorts = [i16; SHORTS];
     type Sums = [i32; OUTPUTS];
+
+    #[inline(always)]
+    fn floats(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
@@ -96,8 +110,14 @@ impl Bytes for Scalar {
 
 #[cfg(target_arch = "x86_64")]
 impl Bytes for pulp::x86::V4 {
+    type Floats = Self;
     type Shorts = pulp::i16x32;
     type Sums = pulp::i32x16;
+
+    #[inline(always)]
+    fn floats(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
@@ -147,10 +167,82 @@ impl Bytes for pulp::x86::V4 {
     }
 }
 
+/// [`V4`](pulp::x86::V4) with VNNI, which sums products of bytes in one instruction.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) struct V4WithVnni {
+    pub(super) v4: pulp::x86::V4,
+    pub(super) vnni: fearless_simd::Avx512,
+}
+
+// pulp has no such instruction yet.
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    fn dot(vnni: Avx512, sums: __m512i, inputs: __m512i, weights: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sums, inputs, weights)
+    }
+);
+
+#[cfg(target_arch = "x86_64")]
+impl Bytes for V4WithVnni {
+    type Floats = pulp::x86::V4;
+    type Shorts = pulp::i16x32;
+    type Sums = pulp::i32x16;
+
+    #[inline(always)]
+    fn floats(self) -> Self::Floats {
+        self.v4
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {
+        self.v4.add(a, b)
+    }
+
+    #[inline(always)]
+    fn share(self, a: Self::Shorts, share: i16) -> Self::Shorts {
+        self.v4.share(a, share)
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        self.v4.zero()
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums {
+        let inputs = self.v4.avx512f._mm512_set1_epi32(i32::from_le_bytes(inputs));
+        cast(dot(self.vnni, cast(sums), inputs, cast(*weights)))
+    }
+
+    #[inline(always)]
+    fn finish(
+        self,
+        sums: Self::Sums,
+        scale: &[f32; OUTPUTS],
+        bias: &[f32; OUTPUTS],
+        relu: bool,
+    ) -> [f32; OUTPUTS] {
+        self.v4.finish(sums, scale, bias, relu)
+    }
+
+    #[inline(always)]
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+        self.v4.steps(a, parts, most)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Bytes for pulp::x86::V3 {
+    type Floats = Self;
     type Shorts = pulp::i16x16;
     type Sums = [pulp::i32x8; 2];
+
+    #[inline(always)]
+    fn floats(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn add(self, a: Self::Shorts, b: Self::Shorts) -> Self::Shorts {

@@ -8,16 +8,20 @@
 use std::ops::Range;
 
 use aligned_vec::AVec;
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1};
 use pulp::bytemuck::{Zeroable, cast_slice};
 use pulp::{Arch, NullaryFnOnce, Scalar};
 
-use super::bytes::{Bytes, GROUP, OUTPUTS, SHORTS};
+#[cfg(target_arch = "x86_64")]
+use super::bytes::V4WithVnni;
+use super::bytes::{Bytes, SHORTS};
 use super::dense::Dense;
+use super::dense8::Dense8;
 use super::lookup::fold;
+use super::scratch::{Scratch, room};
 use super::sink::{Scored, Sink};
 use super::terms::{Layout, Terms};
-use super::{BLOCK, aligned, heads, zeros};
+use super::{BLOCK, aligned, heads};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::head::OutcomeLink;
@@ -25,17 +29,13 @@ use crate::network::{Layer, Network};
 use crate::scores::{Scores, Selection};
 
 /// Steps of an activation.
-const STEPS: f64 = 127.0;
+pub(super) const STEPS: f64 = 127.0;
 /// Parts of a step that tables are stored in, as a power of 2.
 const PARTS: u32 = 6;
 /// Units of a first layer, so that sums of products of two numbers to 127 stay in 32 bits.
 const MOST_UNITS: usize = 1 << 16;
 /// Vectors of a row that are summed at a time.
 const AT_ONCE: usize = 4;
-/// Users of a tile.
-const ROWS: usize = 6;
-/// Panels of outputs of a tile.
-const PANELS: usize = 4;
 
 /// Lookups in 16 bits, then a layer in 8, then layers in floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,14 +102,25 @@ impl Int8 {
         rows: Range<usize>,
         least: usize,
         link: Option<&OutcomeLink>,
+        scratch: &mut Scratch,
         scores: &mut Scores,
     ) -> Result<()> {
         super::same_widths(&self.widths, features)?;
         let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
-        let run = Run { plan: self, features, rows, sink };
+        let run = Run { plan: self, features, rows, scratch, sink };
         match Arch::new() {
             #[cfg(target_arch = "x86_64")]
-            Arch::V4(simd) => simd.vectorize(On { run, simd }),
+            Arch::V4(v4) => match fearless_simd::Level::new().as_avx512() {
+                Some(vnni) => {
+                    let simd = V4WithVnni { v4, vnni };
+                    fearless_simd::Simd::vectorize(
+                        vnni,
+                        #[inline(always)]
+                        || run.run(simd),
+                    );
+                }
+                None => v4.vectorize(On { run, simd: v4 }),
+            },
             #[cfg(target_arch = "x86_64")]
             Arch::V3(simd) => simd.vectorize(On { run, simd }),
             _ => run.run(Scalar::new()),
@@ -125,13 +136,13 @@ impl Int8 {
     /// Bytes of tables and weights.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.table.as_slice())
-            + self.layer.panels.len()
+            + self.layer.bytes()
             + self.rest.iter().map(Dense::bytes).sum::<usize>()
     }
 
     /// Multiplications and additions of the dense layers for one user, padding included.
     pub(crate) fn flops(&self) -> usize {
-        2 * self.layer.inputs * self.layer.outputs + self.rest.iter().map(Dense::flops).sum::<usize>()
+        self.layer.flops() + self.rest.iter().map(Dense::flops).sum::<usize>()
     }
 
     /// The first layer of a user of the block, in steps.
@@ -205,7 +216,7 @@ fn q15(share: f32) -> i16 {
 }
 
 /// What a table's unit and an activation's step of each unit of the first layer are worth.
-struct Scales {
+pub(super) struct Scales {
     units: Vec<f64>,
 }
 
@@ -242,124 +253,8 @@ impl Scales {
         Self { units: units.collect() }
     }
 
-    fn step(&self, unit: usize) -> f64 {
+    pub(super) fn step(&self, unit: usize) -> f64 {
         self.units.get(unit).map_or(0.0, |unit| unit * f64::from(1 << PARTS))
-    }
-}
-
-/// A dense layer of bytes, its results in floats.
-#[derive(Debug, Clone, PartialEq)]
-struct Dense8 {
-    inputs: usize,
-    outputs: usize,
-    /// `[panel][input / 4][output][4]`.
-    panels: AVec<i8>,
-    scale: AVec<f32>,
-    bias: AVec<f32>,
-    relu: bool,
-}
-
-impl Dense8 {
-    fn new(layer: &Layer, scales: &Scales, inputs: usize, relu: bool) -> Self {
-        let outputs = super::padded(layer.bias.len());
-        let mut panels = zeros(inputs * outputs);
-        let mut scale = zeros(outputs);
-        for (output, column) in layer.weight.axis_iter(Axis(1)).enumerate() {
-            let weights: Vec<f64> = column
-                .iter()
-                .enumerate()
-                .map(|(input, weight)| f64::from(*weight) * scales.step(input))
-                .collect();
-            let largest = weights.iter().fold(0.0, |largest, weight| f64::max(largest, weight.abs()));
-            let step = (largest / STEPS).max(1e-30);
-            scale[output] = step as f32;
-            for (input, weight) in weights.iter().enumerate() {
-                let group = output / OUTPUTS * inputs / GROUP + input / GROUP;
-                panels[(group * OUTPUTS + output % OUTPUTS) * GROUP + input % GROUP] =
-                    (weight / step).round() as i8;
-            }
-        }
-        let mut bias = layer.bias.to_vec();
-        bias.resize(outputs, 0.0);
-        Self { inputs, outputs, panels, scale, bias: aligned(&bias), relu }
-    }
-
-    /// `[n, inputs]` to `[n, outputs]`.
-    #[inline(always)]
-    fn run<B: Bytes>(&self, simd: B, x: &[u8], out: &mut [f32]) {
-        let panels = self.outputs / OUTPUTS;
-        let mut panel = 0;
-        while panel + PANELS <= panels {
-            self.rows::<B, PANELS>(simd, x, panel, out);
-            panel += PANELS;
-        }
-        while panel < panels {
-            self.rows::<B, 1>(simd, x, panel, out);
-            panel += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn rows<B: Bytes, const G: usize>(&self, simd: B, x: &[u8], panel: usize, out: &mut [f32]) {
-        let rows = x.len() / self.inputs;
-        let mut row = 0;
-        while row + ROWS <= rows {
-            let tile = self.tile::<B, ROWS, G>(simd, x, row, panel);
-            self.put::<B, ROWS, G>(simd, tile, row, panel, out);
-            row += ROWS;
-        }
-        while row < rows {
-            let tile = self.tile::<B, 1, G>(simd, x, row, panel);
-            self.put::<B, 1, G>(simd, tile, row, panel, out);
-            row += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn tile<B: Bytes, const R: usize, const G: usize>(
-        &self,
-        simd: B,
-        x: &[u8],
-        row: usize,
-        panel: usize,
-    ) -> [[B::Sums; G]; R] {
-        let groups = self.inputs / GROUP;
-        let mut weights: [&[[i8; GROUP * OUTPUTS]]; G] = [&[]; G];
-        for (g, weights) in weights.iter_mut().enumerate() {
-            let own = &self.panels[(panel + g) * self.inputs * OUTPUTS..][..self.inputs * OUTPUTS];
-            *weights = &own.as_chunks::<{ GROUP * OUTPUTS }>().0[..groups];
-        }
-        let mut inputs: [&[[u8; GROUP]]; R] = [&[]; R];
-        for (r, inputs) in inputs.iter_mut().enumerate() {
-            *inputs = &x[(row + r) * self.inputs..][..self.inputs].as_chunks::<GROUP>().0[..groups];
-        }
-        let mut tile = [[simd.zero(); G]; R];
-        for group in 0..groups {
-            for (tile, inputs) in tile.iter_mut().zip(&inputs) {
-                for (sums, weights) in tile.iter_mut().zip(&weights) {
-                    *sums = simd.dot(*sums, inputs[group], &weights[group]);
-                }
-            }
-        }
-        tile
-    }
-
-    #[inline(always)]
-    fn put<B: Bytes, const R: usize, const G: usize>(
-        &self,
-        simd: B,
-        tile: [[B::Sums; G]; R],
-        row: usize,
-        panel: usize,
-        out: &mut [f32],
-    ) {
-        let own = self.scale.as_chunks::<OUTPUTS>().0.iter().zip(self.bias.as_chunks::<OUTPUTS>().0);
-        for (g, (scale, bias)) in own.skip(panel).take(G).enumerate() {
-            for (r, tile) in tile.iter().enumerate() {
-                let out = &mut out[(row + r) * self.outputs + (panel + g) * OUTPUTS..][..OUTPUTS];
-                out.copy_from_slice(&simd.finish(tile[g], scale, bias, self.relu));
-            }
-        }
     }
 }
 
@@ -368,6 +263,7 @@ pub(super) struct Run<'a, K> {
     pub(super) plan: &'a Int8,
     pub(super) features: &'a Features,
     pub(super) rows: Range<usize>,
+    pub(super) scratch: &'a mut Scratch,
     pub(super) sink: K,
 }
 
@@ -391,22 +287,22 @@ impl<K: Sink> Run<'_, K> {
     pub(super) fn run<B: Bytes>(mut self, simd: B) {
         let plan = self.plan;
         let most = BLOCK.min(self.rows.len());
-        let widest = plan.rest.iter().map(Dense::outputs).max().unwrap_or(0).max(plan.layer.outputs);
-        let mut steps = zeros(most * plan.width);
-        let (mut x, mut next) = (zeros(most * widest), zeros(most * widest));
-        let mut terms = Terms::default();
+        let widest = plan.rest.iter().map(Dense::outputs).max().unwrap_or(0).max(plan.layer.outputs());
+        let Scratch { terms, steps, x, next, .. } = self.scratch;
+        let steps = room(steps, most * plan.width);
+        let (mut x, mut next) = (room(x, most * widest), room(next, most * widest));
         let mut start = self.rows.start;
         while start < self.rows.end {
             let rows = start..(start + BLOCK).min(self.rows.end);
             let n = rows.len();
             terms.fill(&plan.layout, self.features.columns(), rows.clone());
             for (user, out) in steps.chunks_exact_mut(plan.width).take(n).enumerate() {
-                plan.lookup(simd, &terms, user, out);
+                plan.lookup(simd, terms, user, out);
             }
-            let mut width = plan.layer.outputs;
+            let mut width = plan.layer.outputs();
             plan.layer.run(simd, &steps[..n * plan.width], &mut x[..n * width]);
             for layer in &plan.rest {
-                layer.run(simd, &x[..n * width], &mut next[..n * layer.outputs()]);
+                layer.run(simd.floats(), &x[..n * width], &mut next[..n * layer.outputs()]);
                 std::mem::swap(&mut x, &mut next);
                 width = layer.outputs();
             }

@@ -12,9 +12,11 @@
 
 mod bytes;
 mod dense;
+mod dense8;
 mod int8;
 mod links;
 mod lookup;
+mod scratch;
 mod sink;
 mod terms;
 
@@ -27,8 +29,9 @@ use pulp::{Arch, Simd, WithSimd};
 use self::dense::Dense;
 pub(crate) use self::int8::Int8;
 use self::lookup::{Lookup, fold};
+pub(crate) use self::scratch::Scratch;
+use self::scratch::room;
 use self::sink::{Scored, Sink};
-use self::terms::Terms;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::head::OutcomeLink;
@@ -109,9 +112,15 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
-    fn run(&self, features: &Features, rows: Range<usize>, sink: impl Sink) -> Result<()> {
+    fn run(
+        &self,
+        features: &Features,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+        sink: impl Sink,
+    ) -> Result<()> {
         same_widths(&self.widths, features)?;
-        Arch::new().dispatch(Run { plan: self, features, rows, sink });
+        Arch::new().dispatch(Run { plan: self, features, rows, scratch, sink });
         Ok(())
     }
 
@@ -127,7 +136,7 @@ impl Plan {
             states: Array2::zeros((n, states)),
             representation: Array2::zeros((n, representation)),
         };
-        self.run(features, 0..n, &mut outputs)?;
+        self.run(features, 0..n, &mut Scratch::default(), &mut outputs)?;
         Ok(outputs)
     }
 
@@ -141,10 +150,11 @@ impl Plan {
         rows: Range<usize>,
         least: usize,
         link: Option<&OutcomeLink>,
+        scratch: &mut Scratch,
         scores: &mut Scores,
     ) -> Result<()> {
         let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
-        self.run(features, rows, sink)
+        self.run(features, rows, scratch, sink)
     }
 
     /// Width of what [`run`](Self::run) gives.
@@ -231,6 +241,7 @@ struct Run<'a, K> {
     plan: &'a Plan,
     features: &'a Features,
     rows: Range<usize>,
+    scratch: &'a mut Scratch,
     sink: K,
 }
 
@@ -242,17 +253,16 @@ impl<K: Sink> WithSimd for Run<'_, K> {
         let plan = self.plan;
         let widest = plan.dense().map(Dense::outputs).max().unwrap_or(0).max(plan.first.width());
         let most = BLOCK.min(self.rows.len());
-        let mut x = zeros(most * widest);
-        let mut next = zeros(most * widest);
-        let mut crossed = zeros(if plan.cross.is_some() { most * widest } else { 0 });
-        let mut terms = Terms::default();
+        let Scratch { terms, x, next, crossed, .. } = self.scratch;
+        let (mut x, mut next) = (room(x, most * widest), room(next, most * widest));
+        let mut crossed = room(crossed, if plan.cross.is_some() { most * widest } else { 0 });
         let mut start = self.rows.start;
         while start < self.rows.end {
             let rows = start..(start + BLOCK).min(self.rows.end);
             let n = rows.len();
             let mut width = plan.first.width();
             terms.fill(plan.first.layout(), self.features.columns(), rows.clone());
-            plan.first.run(simd, &terms, plan.relu, &mut x[..n * width]);
+            plan.first.run(simd, terms, plan.relu, &mut x[..n * width]);
             if let Some(layers) = &plan.cross {
                 // Tables give x₀ and its first product side by side.
                 std::mem::swap(&mut x, &mut crossed);

@@ -83,7 +83,8 @@ proptest! {
         let n = features.len();
         let [outcome, states, representation] = plan.heads.map(|width| Array2::zeros((n, width)));
         let mut scalar = Outputs { outcome, states, representation };
-        Run { plan: &plan, features: &features, rows: 0..n, sink: &mut scalar }.with_simd(pulp::Scalar::new());
+        let scratch = &mut Scratch::default();
+        Run { plan: &plan, features: &features, rows: 0..n, scratch, sink: &mut scalar }.with_simd(pulp::Scalar::new());
         prop_assert!(close(&widest.outcome, &scalar.outcome));
         prop_assert!(close(&widest.states, &scalar.states) && close(&widest.representation, &scalar.representation));
     }
@@ -107,7 +108,8 @@ proptest! {
 fn int8_with<B: bytes::Bytes>(plan: &Int8, simd: B, features: &Features) -> Outputs {
     let [outcome, states, representation] = plan.heads().map(|width| Array2::zeros((features.len(), width)));
     let mut outputs = Outputs { outcome, states, representation };
-    int8::Run { plan, features, rows: 0..features.len(), sink: &mut outputs }.run(simd);
+    let scratch = &mut Scratch::default();
+    int8::Run { plan, features, rows: 0..features.len(), scratch, sink: &mut outputs }.run(simd);
     outputs
 }
 
@@ -127,7 +129,12 @@ proptest! {
         #[cfg(target_arch = "x86_64")]
         {
             use pulp::x86::{V3, V4};
-            let others = [V3::try_new().map(|s| int8_with(&plan, s, &features)), V4::try_new().map(|s| int8_with(&plan, s, &features))];
+            let with_vnni = V4::try_new().zip(fearless_simd::Level::new().as_avx512());
+            let others = [
+                V3::try_new().map(|simd| int8_with(&plan, simd, &features)),
+                V4::try_new().map(|simd| int8_with(&plan, simd, &features)),
+                with_vnni.map(|(v4, vnni)| int8_with(&plan, bytes::V4WithVnni { v4, vnni }, &features)),
+            ];
             for other in others.into_iter().flatten() {
                 // Integers are the same to the bit; the float layers behind them differ by rounding.
                 prop_assert!(close(&found.outcome, &other.outcome) && close(&found.states, &other.states));
