@@ -5,11 +5,12 @@
     python benches/peers/encoder.py target/encoder_speed [--rounds 3] [--artifact DIR]
 
 Prints a line of JSON for each figure. With --rounds the example is run again before each round, so that both see the same moments of
-the machine: ours, theirs, ours, theirs. --artifact is what the example was given, if it was. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
+the machine: ours, theirs, ours, theirs; a table of the rounds' medians follows, with ratios to ONNX Runtime in 32-bit floats of the same round. --artifact is what the example was given, if it was. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
 """
 
 import argparse
 import json
+import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -36,8 +37,13 @@ def times(calls, call):
     return sorted(found)
 
 
+ROUNDS = []
+
+
 def say(**figures):
     print(json.dumps(figures), flush=True)
+    if ROUNDS:
+        ROUNDS[-1].append(figures)
 
 
 def network(weights, rows, path):
@@ -115,6 +121,29 @@ def gemm(calls):
         say(library="openblas", what="f32 product", threads=threads, gflops=2 * 1024**3 / seconds[len(seconds) // 2] / 1e9)
 
 
+def summary():
+    """The rounds' medians as a table, with the least and the largest."""
+    def figure(found, key, threads=None):
+        return {(line["library"], line["what"]): line[key] for line in found if key in line and threads in (None, line.get("threads"))}
+
+    columns = [("users/s, 1 thread", "users_per_second", 1, 1e6, "M"), ("users/s, 2 threads", "users_per_second", 2, 1e6, "M"),
+               ("one user, median", "single_user_median_us", None, 1, "µs"), ("one user, p99", "single_user_p99_us", None, 1, "µs"),
+               ("f32 products, 1 thread", "gflops", 1, 1, "GFLOP/s")]
+    print("\n| | " + " | ".join(f"{title} | ratio" for title, *_ in columns) + " |")
+    print("| --- |" + " ---: |" * 2 * len(columns))
+    names = dict.fromkeys((line["library"], line["what"]) for found in ROUNDS for line in found)
+    for name in names:
+        cells = []
+        for _, key, threads, unit, called in columns:
+            rounds = [figure(found, key, threads) for found in ROUNDS]
+            values = [found[name] / unit for found in rounds if name in found]
+            peer = ("openblas", "f32 product") if key == "gflops" else ("onnxruntime", "f32")
+            ratios = [found[name] / found[peer] for found in rounds if name in found and peer in found]
+            spread = lambda values: f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+            cells += [f"{spread(values)} {called}", spread(ratios)] if values and ratios else ["", ""]
+        print(f"| {' '.join(name)} | " + " | ".join(cells) + " |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
@@ -131,11 +160,17 @@ def main():
     quantize_dynamic(plain, small, weight_type=QuantType.QInt8)
     for number in range(arguments.rounds):
         if arguments.rounds > 1:
-            print(subprocess.run([arguments.example, arguments.directory, *filter(None, [arguments.artifact])], check=True, capture_output=True, text=True).stdout, end="")
+            command = [arguments.example, arguments.directory, *filter(None, [arguments.artifact])]
+            ours = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            ROUNDS.append([])
+            for line in ours.splitlines():
+                say(**json.loads(line))
         onnx_runtime(plain, "f32", codes, expected, users["repeats"], users["singles"])
         onnx_runtime(small, "int8", codes, expected, users["repeats"], users["singles"])
         light_gbm(codes, expected[:, 1], users["repeats"] // 4)
         gemm(21)
+    if ROUNDS:
+        summary()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,11 @@
-//! What the targets read: a chain schema and a problem, shared with the program that writes the seeds.
+//! What the targets read, shared with the program that writes the seeds: a chain schema and a problem here.
+
+pub mod artifact;
+pub mod profiles;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_search::Problem;
@@ -39,4 +46,11 @@ impl Problem for Steps {
     fn state(&self, path: &[u8]) -> Option<u128> {
         (path.len() == 2).then(|| path.iter().map(|t| u128::from(*t)).sum())
     }
+}
+
+/// Overwrites a file. One that is cut to nothing first is written to the disk at once by some file systems, which takes most of the time.
+pub fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }

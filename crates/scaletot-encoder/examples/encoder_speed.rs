@@ -11,62 +11,30 @@
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
+mod made_up;
+
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_encoder::{
-    ArtifactInfo, Deduplication, EncoderConfig, Features, FrozenEncoder, Heads, Precision, Selection,
-};
-use scaletot_profile::{Field, FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use scaletot_encoder::{ArtifactInfo, Deduplication, Features, FrozenEncoder, Heads, Precision, Selection};
 use serde_json::json;
 
-const FIELDS: usize = 8;
-const VALUES: usize = 64;
+/// Of the hidden layers.
+const WIDTHS: [usize; 2] = [128, 64];
+/// Further layers there and back, whose rate tells that of one.
+const FURTHER: usize = 7;
 const BATCH: usize = 8_192;
 const REPEATS: usize = 201;
 const SINGLES: usize = 20_001;
 
-/// Eight fields of 64 values.
-fn fields() -> Result<ProfileSchema, Box<dyn Error>> {
-    let values: Vec<String> = (0..VALUES).map(|value| format!("v{value}")).collect();
-    let mut schema = ProfileSchema::builder("speed");
-    for field in 0..FIELDS {
-        schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
-    }
-    Ok(schema.build()?)
-}
-
-/// Users whose cells are drawn evenly, by a fixed rule; an eighth is missing.
-fn users(schema: &ProfileSchema) -> Result<ProfileTable, Box<dyn Error>> {
-    let values = |field: &Field| match field.kind().domain() {
-        Some(domain) => domain.values().to_vec(),
-        None => vec!["no".to_owned(), "yes".to_owned()],
-    };
-    let values: Vec<Vec<String>> = schema.fields().iter().map(values).collect();
-    let mut builder = TableBuilder::new(schema.clone());
-    let mut state = 1_u64;
-    for user in 0..BATCH {
-        let mut cell = |values: &Vec<String>| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let draw = (state >> 33) as usize;
-            if draw.is_multiple_of(8) { String::new() } else { values[draw / 8 % values.len()].clone() }
-        };
-        let cells: Vec<String> = values.iter().map(&mut cell).collect();
-        builder.push_text(user as i64, &cells)?;
-    }
-    Ok(builder.finish())
-}
-
-/// The network of this measurement, with random weights.
-fn random() -> Result<FrozenEncoder, Box<dyn Error>> {
-    let chain = ChainSchema::builder("speed").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
-    let mut config = EncoderConfig::default();
-    (config.embed_dim, config.hidden) = (16, vec![128, 64]);
+/// A network with random weights and hidden layers of these widths.
+fn random(hidden: &[usize]) -> Result<FrozenEncoder, Box<dyn Error>> {
+    let users = made_up::users(&made_up::fields()?, BATCH)?;
     let heads = Heads::new(true, vec![], 0);
-    Ok(FrozenEncoder::with_random_weights(&config, &users(&fields()?)?, &chain, heads, 1)?)
+    let (sizes, chain) = (made_up::sizes(hidden), made_up::chain()?);
+    Ok(FrozenEncoder::with_random_weights(&sizes, &users, &chain, heads, 1)?)
 }
 
 /// The sorted times of so many calls, in seconds, after a tenth as many that do not count.
@@ -118,16 +86,37 @@ fn report(encoder: &FrozenEncoder, features: &Features, what: &str) -> Result<()
     Ok(())
 }
 
+/// What dense layers of the network's widths reach, in the midst of others, on one thread: from the time that so many more of them take.
+fn dense_layers() -> Result<(), Box<dyn Error>> {
+    let seconds = |hidden: &[usize]| -> Result<f64, Box<dyn Error>> {
+        let encoder =
+            random(hidden)?.with_selection(Selection::OUTCOME)?.with_deduplication(Deduplication::Never);
+        let users = made_up::users(encoder.profile_schema(), BATCH)?;
+        let rows: Vec<usize> = (0..BATCH).collect();
+        let features = encoder.featuriser().transform(&users, &rows)?;
+        let times = times(REPEATS, || drop(std::hint::black_box(encoder.score_features(&features))));
+        Ok(times[REPEATS / 2])
+    };
+    let more: Vec<usize> = WIDTHS.into_iter().cycle().take(2 * (1 + FURTHER)).collect();
+    let flops = (FURTHER * 2 * 2 * WIDTHS[0] * WIDTHS[1] * BATCH) as f64;
+    let gflops = flops / (seconds(&more)? - seconds(&WIDTHS)?) / 1e9;
+    println!(
+        "{}",
+        json!({ "library": "scaletot", "what": "f32 dense layers", "threads": 1, "gflops": gflops })
+    );
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (directory, encoder) = match arguments.as_slice() {
-        [directory] => (directory, random()?),
+        [directory] => (directory, random(&WIDTHS)?),
         [directory, artifact] => (directory, FrozenEncoder::load_with_own_schema(artifact)?),
         _ => return Err("expected DIRECTORY [ARTIFACT]".into()),
     };
     let directory = Path::new(directory);
     let encoder = encoder.with_min_populated(0).with_selection(Selection::OUTCOME)?;
-    let table = users(encoder.profile_schema())?;
+    let table = made_up::users(encoder.profile_schema(), BATCH)?;
     let rows: Vec<usize> = (0..table.len()).collect();
     let features = encoder.featuriser().transform(&table, &rows)?;
 
@@ -159,5 +148,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         report(&encoder, &features, name)?;
     }
-    Ok(())
+    dense_layers()
 }

@@ -32,6 +32,16 @@ impl Input {
             groups: (0..file.row_groups()).filter_map(|group| file.rows_of(group)).collect(),
         })
     }
+
+    /// Whether the file still is what it was when it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        let path = self.path.display();
+        let now = fingerprint(&self.path).with_context(|| format!("cannot read {path}"))?;
+        if now != self.fingerprint {
+            bail!("{path} changed while it was scored; run the same command again to score it as it is now");
+        }
+        Ok(())
+    }
 }
 
 /// A hash of a Parquet file's length and directory, which says where every page is and what it holds at least and at most.
@@ -124,5 +134,23 @@ mod tests {
         assert_eq!(relative(&[format!("{root}/day=2/*.parquet"), format!("{root}/scores")]), ["a.parquet"]);
         let message = find(&[format!("{root}/*.csv")], &elsewhere).unwrap_err().to_string();
         assert!(message.contains("names no file"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_changes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.parquet");
+        // Pages, a directory of four bytes, its length, the magic number.
+        std::fs::write(&path, b"PAR1pages4444\x04\0\0\0PAR1").unwrap();
+        let fingerprint = fingerprint(&path).unwrap();
+        let input =
+            Input { path: path.clone(), relative: "users.parquet".into(), fingerprint, groups: vec![1] };
+        input.check_unchanged().unwrap();
+        std::fs::write(&path, b"PAR1pages5555\x04\0\0\0PAR1").unwrap();
+        let message = input.check_unchanged().unwrap_err().to_string();
+        assert!(message.contains("changed while it was scored"), "{message}");
+        std::fs::remove_file(&path).unwrap();
+        let message = input.check_unchanged().unwrap_err().to_string();
+        assert!(message.contains("cannot read"), "{message}");
     }
 }

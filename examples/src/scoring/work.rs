@@ -310,6 +310,7 @@ impl<'a> Work<'a> {
     fn place(&self, file: usize, mut quarantined: Vec<Quarantined>, summary: &mut Summary) -> Result<()> {
         quarantined.sort_by_key(|group| group.row_group);
         let input = &self.inputs[file];
+        input.check_unchanged()?;
         let left_out = |group: usize| quarantined.iter().any(|bad| bad.row_group == Some(group));
         let groups = || (0..input.groups.len()).filter(|&group| input.groups[group] > 0 && !left_out(group));
         let mut parts: Vec<PathBuf> = groups().map(|group| self.part(file, group)).collect();

@@ -1,4 +1,4 @@
-//! Parquet files whose directory says what is not so.
+//! Parquet files whose directory or page headers say what is not so.
 #![cfg(feature = "parquet")]
 
 use std::fs::{self, File};
@@ -93,4 +93,20 @@ fn more_row_groups_than_memory_holds_are_refused() {
     let error = open(&path).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("a list of 2147483647 elements"), "{error}");
+}
+
+/// Such a list took the decoder half an hour.
+#[test]
+fn page_headers_with_lists_that_go_on_behind_the_end_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    write(&path, [10; 3]);
+    let mut bytes = fs::read(&path).unwrap();
+    // The first page's header follows the magic number: a field that nobody knows, which is a list of 2³¹ - 1 floats.
+    bytes[4..11].copy_from_slice(&[0xf9, 0xf7, 0xff, 0xff, 0xff, 0xff, 7]);
+    fs::write(&path, bytes).unwrap();
+    let file = open(&path).unwrap();
+    let error = file.row_group(0).unwrap().collect::<Result<Vec<_>>>().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(file.row_group(1).unwrap().all(|batch| batch.is_ok()));
 }

@@ -1,5 +1,6 @@
 //! Parquet files.
 
+mod chunks;
 mod decode;
 mod directory;
 mod guard;

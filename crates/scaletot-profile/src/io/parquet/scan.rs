@@ -15,6 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::super::collect::{Layout, empty, push_value, user_id};
 use super::super::{Loaded, ReadOptions};
 use super::BATCH_ROWS;
+use super::chunks::{Chunks, Trouble};
 use super::decode;
 use super::directory;
 use super::guard::guarded;
@@ -78,9 +79,10 @@ impl ParquetProfiles {
         directory::check(&file)
             .map_err(|source| Error::Io { path: path.to_owned(), action: "read", source })?
             .map_err(|message| damaged(path, None, message))?;
+        let file = Chunks::new(file);
         let plain = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
             .and_then(|metadata| check_rows(metadata.metadata()).map(|()| metadata))
-            .map_err(|message| damaged(path, None, message))?;
+            .map_err(|message| unreadable(path, &file.trouble(), None, message))?;
         let there = plain.schema().clone();
         let names: Vec<&str> = there.fields().iter().map(|field| field.name().as_str()).collect();
         let layout = Layout::find(path, &names, schema, options)?;
@@ -163,15 +165,16 @@ impl ParquetProfiles {
         if group >= self.row_groups() {
             return Err(Error::Row { index: group, rows: self.row_groups() });
         }
-        let file = open(&self.path)?;
+        let file = Chunks::new(open(&self.path)?);
+        let trouble = file.trouble();
         let before = (0..group).filter_map(|group| self.rows_of(group)).sum();
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), self.wanted.iter().copied());
         let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS).with_row_groups(vec![group]);
         let reader = guarded(|| builder.build())
-            .map_err(|message| damaged(&self.path, Some(self.place(before)), message))?;
+            .map_err(|message| unreadable(&self.path, &trouble, Some(self.place(before)), message))?;
         let end = before + self.rows_of(group).unwrap_or(0);
-        Ok(RowGroup { file: self, reader, row: before, end, ended: false })
+        Ok(RowGroup { file: self, reader, trouble, row: before, end, ended: false })
     }
 
     /// Row of that index.
@@ -259,6 +262,7 @@ impl ParquetProfiles {
 pub struct RowGroup<'a> {
     file: &'a ParquetProfiles,
     reader: ParquetRecordBatchReader,
+    trouble: Trouble,
     /// Index of the next row in the file.
     row: usize,
     /// Index behind its last row, by the file's directory.
@@ -275,7 +279,7 @@ impl Iterator for RowGroup<'_> {
         }
         let file = self.file;
         let next = guarded(|| self.reader.next().transpose())
-            .map_err(|message| damaged(&file.path, Some(file.place(self.row)), message))
+            .map_err(|message| unreadable(&file.path, &self.trouble, Some(file.place(self.row)), message))
             .and_then(|batch| batch.map(|batch| self.load(&batch)).transpose());
         match &next {
             Ok(Some(loaded)) => self.row += loaded.profiles.len(),
@@ -329,6 +333,14 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<(), String> {
             .ok_or_else(|| format!("row group {index} has {} rows, after {rows}", group.num_rows()))?;
     }
     Ok(())
+}
+
+/// What is wrong when the decoder fails: the system, if that could not read, else the file.
+fn unreadable(path: &Path, trouble: &Trouble, place: Option<Place>, message: String) -> Error {
+    match trouble.take() {
+        Some(source) => Error::Io { path: path.to_owned(), action: "read", source },
+        None => damaged(path, place, message),
+    }
 }
 
 fn damaged(path: &Path, place: Option<Place>, message: String) -> Error {

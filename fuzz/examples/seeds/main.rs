@@ -1,4 +1,6 @@
-//! Writes the seeds: `cargo run` in this folder.
+//! Writes the seeds: `cargo run --example seeds` in the folder `fuzz`. (As a program beside the targets it would be built as one.)
+
+mod files;
 
 use scaletot_chain::{Chain, ChainRecord, CorpusHeader, CorpusWriter, Reason, Step, Verdict};
 use scaletot_fuzz::{Steps, schema};
@@ -40,5 +42,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })?;
         std::fs::write(format!("seeds/trace/{name}.json"), serde_json::to_vec(search.trace())?)?;
     }
-    Ok(())
+    files::artifacts("seeds/artifact")?;
+    files::parquets("seeds/parquet")
 }

@@ -1,0 +1,51 @@
+//! A small encoder's artifact, and its files with hashes that fit.
+
+use std::path::Path;
+
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
+use scaletot_profile::SchemaHash;
+
+/// The files of an artifact that can be changed; a case's first byte says which it is.
+pub const NAMES: [&str; 3] = ["manifest.json", "weights.safetensors", "canaries.json"];
+
+/// The files of a sound artifact: a tiny network with all heads and a distance limit.
+#[must_use]
+pub fn files() -> [Vec<u8>; 3] {
+    let table = super::profiles::table();
+    let rows: Vec<usize> = (0..table.len()).collect();
+    let mut config = EncoderConfig::default();
+    (config.embed_dim, config.hidden, config.rep_dim, config.bins) = (2, vec![3], 2, 2);
+    config.cross_layers = 1;
+    let heads = Heads::new(true, vec![2, 3], 2);
+    let encoder = FrozenEncoder::with_random_weights(&config, &table, &super::schema(), heads, 1)
+        .and_then(|encoder| encoder.calibrate_abstention(&table, &rows, 0.1))
+        .expect("valid sizes");
+    let place = tempfile::tempdir().expect("a directory");
+    let info = ArtifactInfo::new().metric("spearman", 0.25).note("weekly");
+    encoder.save(place.path(), info).expect("an artifact");
+    NAMES.map(|name| std::fs::read(place.path().join(name)).expect("a file of the artifact"))
+}
+
+/// Writes the files, with hashes in the manifest and of the manifest that fit.
+pub fn write(directory: &Path, files: [&[u8]; 3]) -> std::io::Result<()> {
+    let [manifest, weights, canaries] = files;
+    let mut manifest = manifest.to_vec();
+    // In its bytes, since whatever else is wrong with them must stay as it is.
+    for (key, file) in [("\"weights_sha256\"", weights), ("\"canaries_sha256\"", canaries)] {
+        let hash = SchemaHash::of(file).to_string();
+        let found = manifest.windows(key.len()).position(|part| part == key.as_bytes());
+        let value = found.and_then(|at| manifest.get_mut(at + key.len()..));
+        let value = value.and_then(|rest| {
+            let quote = rest.iter().position(|&byte| byte == b'"')? + 1;
+            rest.get_mut(quote..quote + hash.len())
+        });
+        if let Some(value) = value {
+            value.copy_from_slice(hash.as_bytes());
+        }
+    }
+    for (name, bytes) in NAMES.iter().zip([&manifest, weights, canaries]) {
+        super::overwrite(&directory.join(name), bytes)?;
+    }
+    let sums = format!("{}  {}\n", SchemaHash::of(&manifest), NAMES[0]);
+    super::overwrite(&directory.join("SHA256SUMS"), sums.as_bytes())
+}
