@@ -4,12 +4,14 @@
 //! what was computed then. They are made up from the training histograms, field by field, so that no user's profile
 //! travels with the artifact.
 
+use ndarray::ArrayView1;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::featuriser::{Featuriser, FieldEncoding};
 use crate::histogram::FieldHistogram;
 use crate::network::Outputs;
@@ -86,7 +88,7 @@ impl Canaries {
                 }
             }
         }
-        let outputs = run(schema, featuriser, plan, &profiles)?;
+        let outputs = plan.forward(&features(schema, featuriser, &profiles)?)?;
         let canaries = profiles.into_iter().enumerate().map(|(i, profile)| Canary {
             profile,
             outcome: outputs.outcome.row(i).to_vec(),
@@ -98,43 +100,56 @@ impl Canaries {
 
     /// Runs the profiles again and compares every output.
     pub(crate) fn check(&self, schema: &ProfileSchema, featuriser: &Featuriser, plan: &Plan) -> Result<()> {
-        let profiles: Vec<Vec<Option<Cell>>> = self.0.iter().map(|canary| canary.profile.clone()).collect();
-        let outputs = run(schema, featuriser, plan, &profiles)?;
+        let outputs = plan.forward(&self.features(schema, featuriser)?)?;
         for (index, canary) in self.0.iter().enumerate() {
-            let heads = [
-                ("outcome", &canary.outcome, outputs.outcome.row(index)),
-                ("states", &canary.states, outputs.states.row(index)),
-                ("representation", &canary.representation, outputs.representation.row(index)),
-            ];
-            for (head, expected, found) in heads {
-                if expected.len() != found.len() {
-                    let what = format!("{head} of canary {index}");
-                    return Err(Error::shape(what, format!("{} values", found.len()), expected.len()));
-                }
-                for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
-                    let (expected, found) = (f64::from(*expected), f64::from(*found));
-                    let tolerance = TOLERANCE * (1.0 + expected.abs());
-                    let off = (expected - found).abs();
-                    if off.is_nan() || off > tolerance {
-                        let output = format!("{head}[{place}]");
-                        return Err(Error::Canary { index, output, expected, found, tolerance });
-                    }
-                }
-            }
+            compare(
+                index,
+                [&canary.outcome, &canary.states, &canary.representation].map(ArrayView1::from),
+                &outputs,
+            )?;
         }
         Ok(())
     }
+
+    /// The profiles as features.
+    pub(crate) fn features(&self, schema: &ProfileSchema, featuriser: &Featuriser) -> Result<Features> {
+        let profiles: Vec<Vec<Option<Cell>>> = self.0.iter().map(|canary| canary.profile.clone()).collect();
+        features(schema, featuriser, &profiles)
+    }
 }
 
-fn run(
+/// Compares the heads of a canary with what is found now.
+pub(crate) fn compare(index: usize, expected: [ArrayView1<'_, f32>; 3], found: &Outputs) -> Result<()> {
+    let found = [&found.outcome, &found.states, &found.representation];
+    for ((head, expected), found) in
+        ["outcome", "states", "representation"].into_iter().zip(expected).zip(found)
+    {
+        let found = found.row(index);
+        if expected.len() != found.len() {
+            let what = format!("{head} of canary {index}");
+            return Err(Error::shape(what, format!("{} values", found.len()), expected.len()));
+        }
+        for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
+            let (expected, found) = (f64::from(*expected), f64::from(*found));
+            let tolerance = TOLERANCE * (1.0 + expected.abs());
+            let off = (expected - found).abs();
+            if off.is_nan() || off > tolerance {
+                let output = format!("{head}[{place}]");
+                return Err(Error::Canary { index, output, expected, found, tolerance });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn features(
     schema: &ProfileSchema,
     featuriser: &Featuriser,
-    plan: &Plan,
     profiles: &[Vec<Option<Cell>>],
-) -> Result<Outputs> {
+) -> Result<Features> {
     let table = table(schema, profiles)?;
     let rows: Vec<usize> = (0..table.len()).collect();
-    plan.forward(&featuriser.transform(&table, &rows)?)
+    featuriser.transform(&table, &rows)
 }
 
 fn table(schema: &ProfileSchema, profiles: &[Vec<Option<Cell>>]) -> Result<ProfileTable> {

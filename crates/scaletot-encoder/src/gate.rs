@@ -37,6 +37,8 @@ pub struct TransferGate {
     pub min_group: usize,
     /// Least [retention](TransferReport::with_retention), in `[0, 1]`. A report without one fails.
     pub min_retention: Option<f64>,
+    /// Largest [share of users abstained on](TransferReport::abstained_share), in `[0, 1]`: all other limits are about those who are left.
+    pub max_abstained: Option<f64>,
 }
 
 /// Whether an encoder may serve.
@@ -68,6 +70,7 @@ impl TransferGate {
             ("min_cosine", self.min_cosine, -1.0..=1.0, "in [-1, 1]"),
             ("min_group_agreement", self.min_group_agreement, 0.0..=1.0, "in [0, 1]"),
             ("min_retention", self.min_retention, 0.0..=1.0, "in [0, 1]"),
+            ("max_abstained", self.max_abstained, 0.0..=1.0, "in [0, 1]"),
         ];
         for (setting, limit, range, expected) in limits {
             if let Some(found) = limit.filter(|limit| !range.contains(limit)) {
@@ -97,6 +100,11 @@ impl TransferGate {
         if let Some(limit) = self.max_kl.filter(|limit| !(0.0..=*limit).contains(&kl)) {
             reasons.push(format!("mean KL {kl:.4} nats, at most {limit} was asked for"));
         }
+        let abstained = report.abstained_share();
+        if let Some(limit) = self.max_abstained.filter(|limit| abstained > *limit) {
+            reasons
+                .push(format!("share of users abstained on {abstained:.4}, at most {limit} was asked for"));
+        }
         if let Some(limit) = self.min_group_agreement {
             for (kind, groups) in
                 [("populated fields", &report.by_populated), ("segment", &report.by_segment)]
@@ -107,9 +115,9 @@ impl TransferGate {
                 }
             }
         }
-        let asked =
-            [self.min_agreement, self.max_kl, self.min_cosine, self.min_group_agreement, self.min_retention];
-        Ok(match (reasons.is_empty(), asked.iter().any(Option::is_some)) {
+        let least = [self.min_agreement, self.min_cosine, self.min_group_agreement, self.min_retention];
+        let mut asked = least.into_iter().chain([self.max_kl, self.max_abstained]);
+        Ok(match (reasons.is_empty(), asked.any(|limit| limit.is_some())) {
             (true, false) => Readiness::Unchecked,
             (true, true) => Readiness::Ready,
             (false, _) => Readiness::NotReady { reasons },
@@ -139,7 +147,7 @@ mod tests {
             })
         };
         serde_json::from_value(serde_json::json!({
-            "users": 100, "states": ["need"], "agreement": [agreement], "kl": [kl], "cosine": 0.5, "cka": 0.5,
+            "users": 100, "abstained": 100, "states": ["need"], "agreement": [agreement], "kl": [kl], "cosine": 0.5, "cka": 0.5,
             "by_populated": [group("1", 5, 0.1), group("2", 95, agreement)],
         }))
         .unwrap()
@@ -162,6 +170,7 @@ mod tests {
             min_group_agreement: Some(0.5),
             min_group: 20,
             min_retention: Some(0.5),
+            max_abstained: Some(0.25),
         };
         let found = reasons(&gate, &report(0.62, 0.25));
         assert_eq!(
@@ -171,10 +180,17 @@ mod tests {
                 "cosine 0.5000, at least 0.75 was asked for",
                 "retention is not known, at least 0.5 was asked for",
                 "mean KL 0.2500 nats, at most 0.1 was asked for",
+                "share of users abstained on 0.5000, at most 0.25 was asked for",
             ],
             "the group of five users is left to chance"
         );
-        let gate = TransferGate { min_group: 5, min_agreement: None, min_cosine: None, ..gate };
+        let gate = TransferGate {
+            min_group: 5,
+            min_agreement: None,
+            min_cosine: None,
+            max_abstained: Some(0.5),
+            ..gate
+        };
         let found = reasons(&gate, &report(0.62, 0.05).with_retention(0.0, 1.0, 0.5));
         assert_eq!(found, ["agreement of populated fields `1` (5 users) 0.1000, at least 0.5 was asked for"]);
     }

@@ -21,6 +21,9 @@ use crate::targets::Targets;
 pub struct TransferReport {
     /// Users compared.
     pub users: usize,
+    /// Users that were abstained on, and are not in any other figure.
+    #[serde(default)]
+    pub abstained: usize,
     /// Names of the states.
     pub states: Vec<String>,
     /// Per state, the share of users whose most probable value is the student's, in `[0, 1]`.
@@ -101,6 +104,10 @@ impl FrozenEncoder {
         segments: Option<&[S]>,
     ) -> Result<TransferReport> {
         targets.validate(self.chain_schema(), rows.len())?;
+        let (expected, found) = (self.heads().student_dim, targets.representations.len_of(Axis(2)));
+        if expected != found {
+            return Err(Error::shape("width of the targets' representations", expected, found));
+        }
         let selection = self.selection();
         if !(selection.states && selection.representation) {
             let expected = "states and representation, which are compared".into();
@@ -117,6 +124,7 @@ impl FrozenEncoder {
         let centre = self.network().centre();
         let (mut report, users) =
             TransferReport::compare(states, &targets, centre, &posteriors, &representation, &projected)?;
+        report.abstained = rows.len() - scored.len();
         let populated = scored.iter().map(|&row| table.populated(rows[row]));
         report.by_populated = grouped(populated.zip(&users));
         let labels = segments.map(|labels| scored.iter().map(|&row| labels[row].as_ref()));
@@ -151,6 +159,12 @@ impl TransferReport {
         let kept = (encoder - profile_only) / gain;
         self.retention = (gain > 0.0 && kept.is_finite()).then_some(kept);
         self
+    }
+
+    /// Share of the users that were abstained on, in `[0, 1]`.
+    #[must_use]
+    pub fn abstained_share(&self) -> f64 {
+        self.abstained as f64 / (self.users + self.abstained).max(1) as f64
     }
 
     /// Every figure with its name.
@@ -201,6 +215,7 @@ impl TransferReport {
         });
         let report = Self {
             users,
+            abstained: 0,
             states,
             agreement: over_users(&agreements),
             kl: over_users(&kls),

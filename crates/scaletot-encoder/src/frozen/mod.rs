@@ -12,7 +12,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable};
 use self::settings::Serving;
 pub use self::settings::{Footprint, Precision};
 use crate::artifact::Artifact;
-use crate::canary::Canaries;
+use crate::canary::{Canaries, compare};
 use crate::config::EncoderConfig;
 use crate::distinct::Deduplication;
 use crate::drift::Drift;
@@ -176,12 +176,22 @@ impl FrozenEncoder {
         artifact.write(directory.as_ref())
     }
 
-    /// Runs the canary profiles again: cheap enough for every batch, and it finds a machine that computes wrongly.
+    /// Runs the canary profiles again: cheap enough for every batch, and it finds a machine that computes wrongly. What scores in another
+    /// [precision](Self::with_precision) or of [fewer outputs](Self::with_selection) is compared with the same computed without anything
+    /// that is particular to this processor.
     ///
     /// # Errors
     /// [`Error::Canary`] naming the first output that is off.
     pub fn check_canaries(&self) -> Result<()> {
-        self.canaries.check(&self.description.profile_schema, &self.description.featuriser, &self.plan)
+        let Description { profile_schema, featuriser, .. } = &self.description;
+        self.canaries.check(profile_schema, featuriser, &self.plan)?;
+        let Some(serving) = &self.serving else { return Ok(()) };
+        let features = self.canaries.features(profile_schema, featuriser)?;
+        let (expected, found) = (serving.forward_portable(&features)?, serving.forward(&features)?);
+        (0..features.len()).try_for_each(|index| {
+            let heads = [&expected.outcome, &expected.states, &expected.representation];
+            compare(index, heads.map(|head| head.row(index)), &found)
+        })
     }
 
     /// How far the named rows are from the training profiles, field by field: counting alone, cheap enough for every batch. Over several

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use super::FrozenEncoder;
 use crate::distinct::Deduplication;
 use crate::error::Result;
+use crate::features::Features;
+use crate::network::Outputs;
 use crate::plan::{Int8, Plan};
 use crate::scores::Selection;
 use crate::threads::Threads;
@@ -14,6 +16,24 @@ use crate::threads::Threads;
 pub(super) enum Serving {
     Full(Plan),
     Int8(Int8),
+}
+
+impl Serving {
+    /// The heads' outputs for every row, see [`Plan::forward`].
+    pub(super) fn forward(&self, features: &Features) -> Result<Outputs> {
+        match self {
+            Self::Full(plan) => plan.forward(features),
+            Self::Int8(plan) => plan.forward(features),
+        }
+    }
+
+    /// See [`Plan::forward_portable`].
+    pub(super) fn forward_portable(&self, features: &Features) -> Result<Outputs> {
+        match self {
+            Self::Full(plan) => plan.forward_portable(features),
+            Self::Int8(plan) => plan.forward_portable(features),
+        }
+    }
 }
 
 /// The numbers that an encoder computes with.
@@ -61,7 +81,8 @@ impl FrozenEncoder {
         Ok(self)
     }
 
-    /// The same encoder scoring in another precision. Canaries and [`forward`](Self::forward) stay in 32-bit floats.
+    /// The same encoder scoring in another precision, [checked](Self::check_canaries) on this processor. [`forward`](Self::forward) stays in 32-bit
+    /// floats.
     ///
     /// ```
     /// # use scaletot_chain::{ChainSchema, StateDef};
@@ -81,13 +102,14 @@ impl FrozenEncoder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for [`Precision::Int8`] and a network with cross layers or without hidden layers.
+    /// [`Error::Config`](crate::Error::Config) for [`Precision::Int8`] and a network with cross layers or without hidden layers;
+    /// [`Error::Canary`](crate::Error::Canary) where this processor computes otherwise than any other.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
         self.precision = precision;
         self.compile()
     }
 
-    /// The same encoder computing the selected outputs alone, which is faster. Canaries and [`forward`](Self::forward) keep all of them.
+    /// The same encoder computing the selected outputs alone, which is faster. [`forward`](Self::forward) keeps all of them.
     ///
     /// # Errors
     /// As [`with_precision`](Self::with_precision).
@@ -114,6 +136,7 @@ impl FrozenEncoder {
             Precision::Bf16 => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, true)?)),
             Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
         };
+        self.check_canaries()?;
         Ok(self)
     }
 

@@ -21,11 +21,11 @@ use super::lookup::fold;
 use super::scratch::{Scratch, room};
 use super::sink::{Scored, Sink};
 use super::terms::{Layout, Terms};
-use super::{BLOCK, aligned, heads};
+use super::{BLOCK, aligned, blank, heads, same_widths};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::head::OutcomeLink;
-use crate::network::{Layer, Network};
+use crate::network::{Layer, Network, Outputs};
 use crate::scores::{Scores, Selection};
 
 /// Steps of an activation.
@@ -105,8 +105,40 @@ impl Int8 {
         scratch: &mut Scratch,
         scores: &mut Scores,
     ) -> Result<()> {
-        super::same_widths(&self.widths, features)?;
         let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
+        self.run(features, rows, scratch, sink)
+    }
+
+    /// As [`Plan::forward`](super::Plan::forward).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn forward(&self, features: &Features) -> Result<Outputs> {
+        let mut outputs = blank(self.heads, features.len());
+        self.run(features, 0..features.len(), &mut Scratch::default(), &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// As [`Plan::forward_portable`](super::Plan::forward_portable).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn forward_portable(&self, features: &Features) -> Result<Outputs> {
+        same_widths(&self.widths, features)?;
+        let mut outputs = blank(self.heads, features.len());
+        let (rows, scratch) = (0..features.len(), &mut Scratch::default());
+        Run { plan: self, features, rows, scratch, sink: &mut outputs }.run(Scalar::new());
+        Ok(outputs)
+    }
+
+    fn run(
+        &self,
+        features: &Features,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+        sink: impl Sink,
+    ) -> Result<()> {
+        same_widths(&self.widths, features)?;
         let run = Run { plan: self, features, rows, scratch, sink };
         match Arch::new() {
             #[cfg(target_arch = "x86_64")]

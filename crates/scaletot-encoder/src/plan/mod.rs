@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use ndarray::{Array1, Array2, Axis, Slice, concatenate};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use self::dense::Dense;
 pub(crate) use self::int8::Int8;
@@ -129,14 +129,20 @@ impl Plan {
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
     pub(crate) fn forward(&self, features: &Features) -> Result<Outputs> {
-        let n = features.len();
-        let [outcome, states, representation] = self.heads;
-        let mut outputs = Outputs {
-            outcome: Array2::zeros((n, outcome)),
-            states: Array2::zeros((n, states)),
-            representation: Array2::zeros((n, representation)),
-        };
-        self.run(features, 0..n, &mut Scratch::default(), &mut outputs)?;
+        let mut outputs = blank(self.heads, features.len());
+        self.run(features, 0..features.len(), &mut Scratch::default(), &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// As [`forward`](Self::forward), with nothing that is particular to this processor.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn forward_portable(&self, features: &Features) -> Result<Outputs> {
+        same_widths(&self.widths, features)?;
+        let mut outputs = blank(self.heads, features.len());
+        let (rows, scratch) = (0..features.len(), &mut Scratch::default());
+        Run { plan: self, features, rows, scratch, sink: &mut outputs }.with_simd(Scalar::new());
         Ok(outputs)
     }
 
@@ -196,6 +202,12 @@ fn affordable(network: &Network) -> Result<()> {
         expected: format!("a first layer whose tables hold at most {MOST} numbers"),
         found: format!("{rows} rows of {width}"),
     })
+}
+
+/// Outputs of so many rows, to be filled in.
+fn blank(heads: [usize; 3], rows: usize) -> Outputs {
+    let [outcome, states, representation] = heads.map(|width| Array2::zeros((rows, width)));
+    Outputs { outcome, states, representation }
 }
 
 fn same_widths(widths: &[usize], features: &Features) -> Result<()> {

@@ -80,13 +80,18 @@ proptest! {
     fn every_width_of_vectors_gives_the_same(shape in shapes(), features in batch(40), seed in 0u64..1000) {
         let plan = plan_of(&network(shape, seed));
         let widest = plan.forward(&features).unwrap();
-        let n = features.len();
-        let [outcome, states, representation] = plan.heads.map(|width| Array2::zeros((n, width)));
-        let mut scalar = Outputs { outcome, states, representation };
-        let scratch = &mut Scratch::default();
-        Run { plan: &plan, features: &features, rows: 0..n, scratch, sink: &mut scalar }.with_simd(pulp::Scalar::new());
-        prop_assert!(close(&widest.outcome, &scalar.outcome));
-        prop_assert!(close(&widest.states, &scalar.states) && close(&widest.representation, &scalar.representation));
+        let mut others = vec![plan.forward_portable(&features).unwrap()];
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            let (mut outputs, scratch) = (blank(plan.heads, features.len()), &mut Scratch::default());
+            let rows = 0..features.len();
+            Run { plan: &plan, features: &features, rows, scratch, sink: &mut outputs }.with_simd(v3);
+            others.push(outputs);
+        }
+        for other in others {
+            prop_assert!(close(&widest.outcome, &other.outcome));
+            prop_assert!(close(&widest.states, &other.states) && close(&widest.representation, &other.representation));
+        }
     }
 
     #[test]
@@ -106,8 +111,7 @@ proptest! {
 
 /// What the 8-bit plan gives on one kind of processor, before link functions.
 fn int8_with<B: bytes::Bytes>(plan: &Int8, simd: B, features: &Features) -> Outputs {
-    let [outcome, states, representation] = plan.heads().map(|width| Array2::zeros((features.len(), width)));
-    let mut outputs = Outputs { outcome, states, representation };
+    let mut outputs = blank(plan.heads(), features.len());
     let scratch = &mut Scratch::default();
     int8::Run { plan, features, rows: 0..features.len(), scratch, sink: &mut outputs }.run(simd);
     outputs
@@ -138,6 +142,7 @@ proptest! {
             for other in others.into_iter().flatten() {
                 // Integers are the same to the bit; the float layers behind them differ by rounding.
                 prop_assert!(close(&found.outcome, &other.outcome) && close(&found.states, &other.states));
+                prop_assert!(close(&found.representation, &other.representation));
             }
         }
     }

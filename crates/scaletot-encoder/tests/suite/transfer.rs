@@ -22,6 +22,8 @@ fn groups_are_the_whole_in_parts() {
         assert!((over(groups, |group| group.kl) - report.mean_kl()).abs() < 1e-9);
         assert!((over(groups, |group| group.cosine) - report.cosine).abs() < 1e-9);
     }
+    let blank = rows.iter().filter(|&&row| world.table.populated(row) == 0).count();
+    assert_eq!((report.abstained, report.users), (blank, 150 - blank));
     let names: Vec<&str> = report.by_segment.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(names, ["wave 0", "wave 1", "wave 2"]);
     let sparsity: Vec<usize> = report.by_populated.iter().map(|group| group.name.parse().unwrap()).collect();
@@ -50,4 +52,17 @@ fn a_label_is_needed_for_every_row() {
     let error =
         encoder(4).transfer_report_by_segment(&world.table, &rows, &world.targets, &["a", "b"]).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("segments"), "{error}");
+}
+
+#[test]
+fn targets_of_another_student_are_refused() {
+    let world = world(20, 5);
+    let rows: Vec<usize> = (0..20).collect();
+    let [n, states, width] = *world.targets.representations.shape() else { unreachable!("three axes") };
+    for other in [width - 1, width + 1] {
+        let mut targets = world.targets.clone();
+        targets.representations = ndarray::Array::zeros((n, states, other));
+        let error = encoder(5).transfer_report(&world.table, &rows, &targets).unwrap_err();
+        assert!(error.to_string().contains("width of the targets"), "{error}");
+    }
 }
