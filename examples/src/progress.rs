@@ -42,9 +42,9 @@ impl Bars {
 impl Progress for Bars {
     fn start(&self, what: &str, total: u64) {
         let bar = ProgressBar::new(total);
-        if let Ok(style) =
-            ProgressStyle::with_template("  {msg:<28} [{bar:30}] {pos}/{len} {elapsed} (left: {eta})")
-        {
+        if let Ok(style) = ProgressStyle::with_template(
+            "  {msg:<28} [{bar:30}] {pos}/{len} {elapsed} ({per_sec}, left: {eta})",
+        ) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(what.to_owned());

@@ -205,9 +205,10 @@ impl Columns {
         RecordBatch::try_new(Arc::new(self.schema(ids)), columns)
     }
 
-    /// The file's schema where there is no user to tell the type of ids.
-    pub(super) fn empty(&self) -> RecordBatch {
-        RecordBatch::new_empty(Arc::new(self.schema(&UserIds::default())))
+    /// The scores of nobody, whose ids would be texts or integers.
+    pub(super) fn empty(&self, text_ids: bool) -> RecordBatch {
+        let ids = if text_ids { UserIds::Text(vec![]) } else { UserIds::default() };
+        RecordBatch::new_empty(Arc::new(self.schema(&ids)))
     }
 }
 

@@ -101,11 +101,11 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
     fs::create_dir_all(&options.output)
         .with_context(|| format!("cannot create {}", options.output.display()))?;
     let _held = hold(&options.output)?;
-    let named = inputs::find(&options.input, &options.output)?;
-    let settings = same_settings(options)?;
+    let found = inputs::find(&options.input, &options.output)?;
+    let settings = same_settings(options, &found.root)?;
     let mut quarantined = vec![];
     let mut inputs = vec![];
-    for (path, relative) in named {
+    for (path, relative) in found.files {
         match Input::open(&path, &relative, encoder.profile_schema()) {
             Ok(input) => inputs.push(input),
             Err(error) if options.on_error == OnError::Quarantine && is_damage(&error) => {
@@ -118,6 +118,13 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
             }
             Err(error) => return Err(error),
         }
+    }
+    if inputs.is_empty() {
+        let first = quarantined.first().map_or("", |bad| bad.error.as_str());
+        bail!(
+            "none of the {} files that --input names can be read; of the first: {first}",
+            quarantined.len()
+        );
     }
     let threads = match options.threads {
         Some(threads) => threads,
@@ -150,13 +157,17 @@ fn hold(output: &Path) -> Result<File> {
 }
 
 /// Checks that what is in the output directory, if anything, has the same settings; returns their fingerprint.
-fn same_settings(options: &ScoreOptions) -> Result<String> {
+fn same_settings(options: &ScoreOptions, root: &Path) -> Result<String> {
     let columns: Vec<String> = options.columns.iter().map(ToString::to_string).collect();
-    let settings = BTreeMap::from([
+    let decisive = BTreeMap::from([
         ("artifact".to_owned(), file_hash(&options.artifact.join("SHA256SUMS"))?),
         ("columns".to_owned(), columns.join(",")),
         ("precision".to_owned(), format!("{:?}", options.precision).to_lowercase()),
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ]);
+    // Users of two places would overwrite one another. It does not change their scores.
+    let mut settings = decisive.clone();
+    settings.insert("users below".to_owned(), root.display().to_string());
     let path = options.output.join(SETTINGS);
     if path.exists() {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -170,7 +181,7 @@ fn same_settings(options: &ScoreOptions) -> Result<String> {
     } else {
         write_json(&path, &settings)?;
     }
-    Ok(text_hash(&serde_json::to_string(&settings)?))
+    Ok(text_hash(&serde_json::to_string(&decisive)?))
 }
 
 /// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.

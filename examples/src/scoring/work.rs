@@ -316,7 +316,7 @@ impl<'a> Work<'a> {
         let mut parts: Vec<PathBuf> = groups().map(|group| self.part(file, group)).collect();
         if parts.is_empty() {
             // A file without users has scores without users.
-            let (part, empty) = (self.part(file, 0), self.columns.empty());
+            let (part, empty) = (self.part(file, 0), self.columns.empty(input.text_ids));
             PartWriter::create(&part, &empty, &self.origin(file, vec![]))?.finish()?;
             parts.push(part);
         }

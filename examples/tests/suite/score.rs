@@ -167,8 +167,15 @@ fn every_user_is_scored_once_and_in_order() {
     case.users("day=2/none.parquet", 0, 0, 300);
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["007", "x", "12"]));
     case.write("texts.parquet", ids, vec![Some("Ulm"), None, Some("Bath")], 2);
+    let nobody: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+    case.write("no-texts.parquet", nobody, vec![], 2);
     let summary = case.score(&["--threads", "3"]).unwrap();
-    assert_eq!((summary.files, summary.users, summary.scored), (4, 1013, 1013));
+    assert_eq!((summary.files, summary.users, summary.scored), (5, 1013, 1013));
+    for (name, text) in [("day=2/none.parquet", false), ("no-texts.parquet", true)] {
+        let file = File::open(case.path("scores").join(name)).unwrap();
+        let schema = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone();
+        assert_eq!(*schema.field(0).data_type() == arrow_schema::DataType::Utf8, text, "{name}");
+    }
     for name in ["day=1/a.parquet", "day=2/a.parquet", "day=2/none.parquet", "texts.parquet"] {
         case.check(name);
     }
@@ -323,6 +330,9 @@ fn files_that_are_no_parquet_files_are_named() {
     assert!(message.contains("torn.parquet"), "{message}");
     let summary = case.score(&["--on-error", "quarantine"]).unwrap();
     assert_eq!((summary.users, summary.quarantined.len(), summary.quarantined[0].row_group), (10, 1, None));
+    fs::remove_file(case.path("users/a.parquet")).unwrap();
+    let message = format!("{:#}", case.score(&["--on-error", "quarantine"]).unwrap_err());
+    assert!(message.contains("none of the 1 files") && message.contains("torn.parquet"), "{message}");
 }
 
 #[test]
@@ -347,6 +357,14 @@ fn what_would_mix_or_replace_is_refused() {
     case.score(&[]).unwrap();
     let message = format!("{:#}", case.score(&["--precision", "int8"]).unwrap_err());
     assert!(message.contains("precision: full there, int8 here"), "{message}");
+
+    // The places of scores would be others.
+    let artifact = case.path("artifact");
+    fs::copy(case.path("users/a.parquet"), artifact.join("b.parquet")).unwrap();
+    let message =
+        format!("{:#}", case.score(&["--input", artifact.join("*.parquet").to_str().unwrap()]).unwrap_err());
+    assert!(message.contains("users below: "), "{message}");
+    fs::remove_file(artifact.join("b.parquet")).unwrap();
 
     let held = File::create(case.path("scores/.lock")).unwrap();
     held.lock().unwrap();

@@ -37,6 +37,7 @@ use crate::features::Features;
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network, Outputs};
 use crate::scores::{Scores, Selection};
+use crate::shape::NetworkShape;
 
 /// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
 const LANES: usize = 16;
@@ -65,7 +66,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Config`] for a network whose folded tables would not fit into memory.
     pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection, half: bool) -> Result<Self> {
-        affordable(network)?;
+        affordable(network.shape(), numeric)?;
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
             Lookup::new(
                 &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
@@ -187,9 +188,13 @@ impl Plan {
 const MOST: usize = 1 << 28;
 
 /// Whether the folded tables of a network can be held: what was read from a file may ask for any size.
-fn affordable(network: &Network) -> Result<()> {
-    let shape = network.shape();
-    let rows: usize = shape.widths.iter().map(|rows| 2 * (rows + 1)).sum();
+/// `numeric` says which fields are numbers in bins, which have two rows per bin.
+///
+/// # Errors
+/// [`Error::Config`] where they cannot.
+pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
+    let rows = shape.widths.iter().zip(numeric);
+    let rows: usize = rows.map(|(rows, &numeric)| if numeric { 2 * (rows + 1) } else { rows + 1 }).sum();
     let width = match shape.cross_layers {
         0 => shape.hidden.first().copied().unwrap_or_else(|| shape.served().iter().sum()),
         _ => 2 * shape.embedded(),

@@ -22,6 +22,7 @@ use crate::features::Features;
 use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
 use crate::manifest::Description;
+use crate::plan::affordable;
 use crate::shape::{Heads, NetworkShape};
 use crate::targets::Targets;
 use crate::weights::Weights;
@@ -76,6 +77,8 @@ pub fn distill(
     let base =
         BaseRates::new(task.base(), &data.mean_posterior(&fit), data.centre.clone(), data.whitening.clone());
     let shape = NetworkShape::new(&featuriser, &config, heads.clone());
+    // Said before the training and not after it.
+    affordable(&shape, &featuriser.numeric())?;
     let weights = Weights::init(&shape, course.seed);
     let network = EncoderNetwork::new(shape, &weights, base, &device.clone().autodiff())?;
     let trainer = Trainer {

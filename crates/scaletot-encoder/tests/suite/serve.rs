@@ -1,9 +1,13 @@
 //! Ways to score that must not change scores.
 
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_encoder::{Deduplication, EncoderConfig, FrozenEncoder, Heads, Precision, Scores, Selection};
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+
+use crate::common::spearman;
 
 type Row = (Option<usize>, Option<u8>, Option<bool>, Vec<usize>);
 
@@ -124,4 +128,36 @@ fn a_report_needs_the_signals_it_compares() {
     };
     let message = encoder.transfer_report(&table, &[0, 1, 2, 3], &targets).unwrap_err().to_string();
     assert!(message.contains("selection"), "{message}");
+}
+
+/// The range of a first layer's unit grows with the fields, what it does with their root: steps grow coarse.
+#[test]
+fn small_integers_rank_as_floats_also_with_many_fields() {
+    for (fields, least) in [(5usize, 0.9998), (20, 0.9996), (60, 0.999)] {
+        let values: Vec<String> = (0..8).map(|value| format!("v{value}")).collect();
+        let mut schema = ProfileSchema::builder("wide");
+        for field in 0..fields {
+            schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
+        }
+        let mut builder = TableBuilder::new(schema.build().unwrap());
+        let mut rng = ChaCha8Rng::seed_from_u64(fields as u64);
+        for id in 0..2_000i64 {
+            let cells: Vec<&str> = (0..fields)
+                .map(|_| if rng.random_bool(0.3) { "" } else { values[rng.random_range(0..8)].as_str() })
+                .collect();
+            builder.push_text(id, &cells).unwrap();
+        }
+        let table = builder.finish();
+        let chain =
+            ChainSchema::builder("wide").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+        let heads = Heads::new(true, vec![2], 4);
+        let floats =
+            FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 1).unwrap();
+        let values = |encoder: &FrozenEncoder| -> Vec<f64> {
+            encoder.score(&table).unwrap().values().map(|value| value.unwrap_or(-1.0)).collect()
+        };
+        let exact = values(&floats);
+        let found = spearman(&exact, &values(&floats.with_precision(Precision::Int8).unwrap()));
+        assert!(found > least, "{fields} fields: {found}");
+    }
 }

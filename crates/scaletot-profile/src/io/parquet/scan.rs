@@ -137,6 +137,12 @@ impl ParquetProfiles {
         })
     }
 
+    /// Whether user ids are texts, by the type of their column; else they are integers.
+    #[must_use]
+    pub fn text_ids(&self) -> bool {
+        self.id.as_ref().is_some_and(|column| column.shape == Shape::Text)
+    }
+
     /// Number of row groups.
     #[must_use]
     pub fn row_groups(&self) -> usize {
