@@ -204,7 +204,7 @@ fn tables_that_would_not_fit_into_memory_are_refused() {
         FrozenEncoder::with_random_weights(&config, &table.finish(), &chain, Heads::new(true, vec![], 0), 1)
             .unwrap_err();
     assert!(matches!(error, Error::Config { setting: "hidden", .. }), "{error}");
-    assert!(error.to_string().contains("604 rows of 1048576"), "{error}");
+    assert!(error.to_string().contains("302 rows of 1048576"), "{error}");
 }
 
 #[test]
