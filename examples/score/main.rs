@@ -1,7 +1,8 @@
 //! Scores users with an artifact, from Parquet to Parquet, however many there are.
 //!
 //! `cargo run --release --example score -- --artifact DIR --input 'users/*.parquet' --output DIR` writes a file of the same name for every
-//! input file: ids, in the same order, with the columns that were asked for. Killed, it goes on where it was when it is run again.
+//! input file, at the same place below the directory that the pattern begins with: ids, in the same order, with the columns that were asked
+//! for. Killed, it goes on where it was when it is run again.
 
 use std::process::ExitCode;
 

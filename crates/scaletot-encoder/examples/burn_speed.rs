@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Prints lines of JSON, by batch size: users per second of the trained network's own forward pass on the device that `BURN_DEVICE` names, from
-//! features in memory to outputs in memory, and of the plan on one thread and on all that there are.
+//! features in memory to outputs in memory, and of the plan on one thread and on all that there are. Then what the device reaches in products
+//! of 32-bit floats; with `RAYON_NUM_THREADS=1` and flex this is the `gemm` crate's rate on one thread.
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
@@ -15,7 +16,7 @@ mod made_up;
 use std::error::Error;
 use std::time::Instant;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Distribution, Tensor};
 use scaletot_encoder::{Deduplication, DistillConfig, Selection, distill};
 use serde_json::json;
 
@@ -88,6 +89,22 @@ fn main() -> Result<(), Box<dyn Error>> {
                 })?,
             );
         }
+    }
+    for [m, k, n] in [[1_024, 1_024, 1_024], [8_192, 128, 128], [8_192, 128, 64]] {
+        let random = |shape| Tensor::<2>::random(shape, Distribution::Default, &device);
+        let (a, b) = (random([m, k]), random([k, n]));
+        let (seconds, calls) = median(|| {
+            let product = a.clone().matmul(b.clone());
+            // One number of it, so that it is computed by then.
+            std::hint::black_box(product.slice([0..1, 0..1]).try_into_data()?);
+            Ok(())
+        })?;
+        let gflops = 2.0 * (m * k * n) as f64 / seconds / 1e9;
+        let what = format!("product, {name}");
+        println!(
+            "{}",
+            json!({ "what": what, "sizes": [m, k, n], "gflops": gflops, "median_of_calls": calls })
+        );
     }
     Ok(())
 }

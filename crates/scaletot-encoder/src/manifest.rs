@@ -17,7 +17,8 @@ use crate::novelty::DistanceLimit;
 use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
 
-/// The artifact format that this version writes and reads.
+/// The artifact format that this version writes and reads. It rises when a build could not read what an earlier one of the same format wrote,
+/// or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs no other format.
 pub(crate) const FORMAT: u32 = 1;
 
 /// Facts that the caller adds to an artifact.

@@ -24,7 +24,8 @@ pub struct Summary {
     pub threads: usize,
     /// What could not be scored, in this run or an earlier one.
     pub quarantined: Vec<Quarantined>,
-    /// How far the users are from the training profiles, by the first 8,192 of every row group that this run scored.
+    /// How far the users are from the training profiles, by every sixteenth batch of 8,192 of the row groups that this run scored, the
+    /// first of a group among them.
     pub drift: Option<Drift>,
 }
 

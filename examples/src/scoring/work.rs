@@ -24,6 +24,9 @@ use crate::progress::Bars;
 /// Where parts are until they are put together.
 const PARTS: &str = ".parts";
 
+/// Of so many batches one is counted for the drift: a group's beginning alone would not tell where its rows are sorted.
+const DRIFT_EVERY: usize = 16;
+
 /// How often a run that is not watched at a terminal says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -264,14 +267,18 @@ impl<'a> Work<'a> {
     ) -> Result<Option<Group>> {
         let profiles = self.profiles(file)?;
         let (mut writer, mut abstained, mut histograms, mut seen) = (None, 0, vec![], 0);
-        for batch in profiles.row_group(group)? {
+        for (number, batch) in profiles.row_group(group)?.enumerate() {
             if stopped() {
                 return Ok(None);
             }
             let batch = batch?.profiles;
-            if seen == 0 {
+            if number % DRIFT_EVERY == 0 {
                 let rows: Vec<usize> = (0..batch.len()).collect();
-                histograms = FieldHistogram::of(self.encoder.featuriser(), &batch, &rows)?;
+                let own = FieldHistogram::of(self.encoder.featuriser(), &batch, &rows)?;
+                match number {
+                    0 => histograms = own,
+                    _ => FieldHistogram::merge(&mut histograms, &own)?,
+                }
             }
             let scores = self.encoder.score(&batch)?;
             abstained += scores.abstentions();

@@ -7,6 +7,7 @@ mod common;
 mod course;
 mod distill;
 mod explain;
+mod format;
 mod gate;
 mod hostile;
 mod losses;

@@ -165,6 +165,10 @@ impl ParquetProfiles {
     /// The users of a row group in batches of at most 8,192, in their order. Rows are counted from the beginning of the file in errors and
     /// by [`ReadOptions::numbered_ids`].
     ///
+    /// One kind of damage is beyond this reader: a page in one of the DELTA encodings may say that it holds more numbers than there is memory
+    /// for. The decoder (59.3) asks for that memory, and where it is refused the process ends. Files from untrusted hands are best read in a
+    /// process of their own.
+    ///
     /// # Errors
     /// [`Error::Row`] if there is no such row group, [`Error::Io`], [`Error::Damaged`].
     pub fn row_group(&self, group: usize) -> Result<RowGroup<'_>> {
