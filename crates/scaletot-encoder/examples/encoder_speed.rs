@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use scaletot_encoder::{ArtifactInfo, Deduplication, Features, FrozenEncoder, Heads, Precision, Selection};
+use scaletot_profile::ProfileTable;
 use serde_json::json;
 
 /// Of the hidden layers.
@@ -86,6 +87,43 @@ fn report(encoder: &FrozenEncoder, features: &Features, what: &str) -> Result<()
     Ok(())
 }
 
+/// What it brings to encode each profile once, where one in so many is another one.
+fn repeated(encoder: &FrozenEncoder, features: &Features) -> Result<(), Box<dyn Error>> {
+    for times_each in [1, 2, 4, 16] {
+        let distinct = features.len() / times_each;
+        let rows: Vec<usize> = (0..features.len()).map(|row| row * 7 % distinct).collect();
+        let features = features.select(&rows)?;
+        for rule in [Deduplication::Never, Deduplication::Always, Deduplication::Auto] {
+            let encoder = encoder.clone().with_deduplication(rule);
+            let seconds = times(REPEATS, || drop(std::hint::black_box(encoder.score_features(&features))));
+            let rate = features.len() as f64 / seconds[REPEATS / 2];
+            let what = format!("f32, each profile {times_each} times, deduplication {rule:?}");
+            println!(
+                "{}",
+                json!({ "library": "scaletot", "what": what, "distinct": distinct, "rate": rate })
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What it takes to look whether a batch is like the training profiles, and whether this machine computes what was trained.
+fn checks(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
+    let rows: Vec<usize> = (0..table.len()).collect();
+    encoder.drift(table, &rows)?;
+    let drift = times(REPEATS, || drop(std::hint::black_box(encoder.drift(table, &rows))));
+    encoder.check_canaries()?;
+    let canaries = times(REPEATS, || drop(std::hint::black_box(encoder.check_canaries())));
+    for (what, seconds) in [("drift of a batch", drift), ("canaries", canaries)] {
+        let microseconds = seconds[REPEATS / 2] * 1e6;
+        println!(
+            "{}",
+            json!({ "library": "scaletot", "what": what, "threads": 1, "median_us": microseconds })
+        );
+    }
+    Ok(())
+}
+
 /// What dense layers of the network's widths reach, in the midst of others, on one thread: from the time that so many more of them take.
 fn dense_layers() -> Result<(), Box<dyn Error>> {
     let seconds = |hidden: &[usize]| -> Result<f64, Box<dyn Error>> {
@@ -148,5 +186,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         report(&encoder, &features, name)?;
     }
+    repeated(&encoder, &features)?;
+    checks(&encoder, &table)?;
     dense_layers()
 }

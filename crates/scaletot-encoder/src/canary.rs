@@ -98,9 +98,9 @@ impl Canaries {
         Ok(Self(canaries.collect()))
     }
 
-    /// Runs the profiles again and compares every output.
-    pub(crate) fn check(&self, schema: &ProfileSchema, featuriser: &Featuriser, plan: &Plan) -> Result<()> {
-        let outputs = plan.forward(&self.features(schema, featuriser)?)?;
+    /// Runs the profiles, as their features, again and compares every output.
+    pub(crate) fn check(&self, features: &Features, plan: &Plan) -> Result<()> {
+        let outputs = plan.forward(features)?;
         for (index, canary) in self.0.iter().enumerate() {
             compare(
                 index,

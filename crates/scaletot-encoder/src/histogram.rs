@@ -1,6 +1,6 @@
 //! How the training profiles were distributed, field by field: what incoming profiles are compared with later.
 
-use scaletot_profile::{ProfileTable, Value};
+use scaletot_profile::{FieldValues, ProfileTable, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -42,8 +42,12 @@ impl FieldHistogram {
                 uncounted: 0,
                 profiles: rows.len() as u64,
             };
-            for &row in rows {
-                histogram.count(&encoder.encoding, table.value(row, field));
+            match table.column(field) {
+                // Most fields, without a look at the column's kind for every row.
+                Some(FieldValues::Codes(codes)) => {
+                    rows.iter().for_each(|&row| histogram.count_code(codes[row]));
+                }
+                _ => rows.iter().for_each(|&row| histogram.count(&encoder.encoding, table.value(row, field))),
             }
             histogram
         });
@@ -71,6 +75,13 @@ impl FieldHistogram {
             own.profiles = own.profiles.saturating_add(other.profiles);
         }
         Ok(())
+    }
+
+    fn count_code(&mut self, code: u32) {
+        match self.counts.get_mut(code as usize) {
+            Some(count) => *count += 1,
+            None => self.missing += u64::from(code == u32::MAX),
+        }
     }
 
     fn count(&mut self, encoding: &FieldEncoding, value: Option<Value<'_>>) {

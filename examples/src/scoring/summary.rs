@@ -18,6 +18,8 @@ pub struct Summary {
     pub scored: usize,
     /// Users of these whom the encoder abstained on.
     pub abstained: usize,
+    /// Users of these who are too far from the training profiles; the others have too few fields.
+    pub too_far: usize,
     /// Wall time of this run's scoring.
     pub elapsed: Duration,
     /// Threads that scored.
@@ -43,12 +45,13 @@ impl fmt::Display for Summary {
         writeln!(f, "{} users in {} files are scored", self.users, self.files)?;
         writeln!(
             f,
-            "this run: {} users in {seconds:.2} s, {:.2} million a second, {:.2} million per core-second on {} threads; abstained on {}",
+            "this run: {} users in {seconds:.2} s, {:.2} million a second, {:.2} million per core-second on {} threads; abstained on {}, {} of them for their distance from the training profiles",
             self.scored,
             rate / 1e6,
             rate / 1e6 / self.threads as f64,
             self.threads,
             self.abstained,
+            self.too_far,
         )?;
         if let Some(memory) = peak_memory() {
             writeln!(f, "largest memory of the process: {:.0} MiB", memory as f64 / 1024.0)?;

@@ -44,7 +44,7 @@ pub(super) struct Work<'a> {
 /// What became of a row group.
 enum Group {
     /// Its part is in place.
-    Scored { users: usize, abstained: usize, histograms: Vec<FieldHistogram> },
+    Scored { users: usize, abstained: usize, too_far: usize, histograms: Vec<FieldHistogram> },
     /// Its part is there from an earlier run.
     Kept,
     /// It cannot be read.
@@ -81,6 +81,7 @@ impl<'a> Work<'a> {
             users: 0,
             scored: 0,
             abstained: 0,
+            too_far: 0,
             elapsed: Duration::ZERO,
             threads: threads.get(),
             quarantined: vec![],
@@ -101,7 +102,7 @@ impl<'a> Work<'a> {
         let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
-        let done = AtomicUsize::new(0);
+        let (done, kept) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let stopped = || stop.load(Ordering::Relaxed) || bars.stopped();
         let began = Instant::now();
         bars.start("users scored", total as u64);
@@ -111,8 +112,9 @@ impl<'a> Work<'a> {
             for _ in 0..threads.get() {
                 let sender = sender.clone();
                 scope.spawn(|| {
-                    self.score_items(&items, &next, &stopped, sender, |users| {
+                    self.score_items(&items, &next, &stopped, sender, |users, earlier| {
                         done.fetch_add(users, Ordering::Relaxed);
+                        kept.fetch_add(if earlier { users } else { 0 }, Ordering::Relaxed);
                         bars.advance(users as u64);
                     });
                 });
@@ -120,7 +122,8 @@ impl<'a> Work<'a> {
             drop(sender);
             let mut said = Instant::now();
             let result = self.collect(&receiver, &mut summary, &mut histograms, say, || {
-                tell(&mut said, &done, total, began, say);
+                let [done, kept] = [&done, &kept].map(|users| users.load(Ordering::Relaxed));
+                tell(&mut said, done, kept, total, began, say);
             });
             // The others need not go on after an error.
             stop.store(result.is_err(), Ordering::Relaxed);
@@ -160,9 +163,10 @@ impl<'a> Work<'a> {
             let state = pending.entry(file).or_default();
             state.groups += 1;
             match group {
-                Group::Scored { users, abstained, histograms: own } => {
+                Group::Scored { users, abstained, too_far, histograms: own } => {
                     summary.scored += users;
                     summary.abstained += abstained;
+                    summary.too_far += too_far;
                     match histograms {
                         Some(all) => FieldHistogram::merge(all, &own)?,
                         None => *histograms = Some(own),
@@ -210,14 +214,15 @@ impl<'a> Work<'a> {
             && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
     }
 
-    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped.
+    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped. `advance` hears of users, and
+    /// whether they were scored by an earlier run.
     fn score_items(
         &self,
         items: &[(usize, usize)],
         next: &AtomicUsize,
         stopped: &(dyn Fn() -> bool + Sync),
         sender: Sender<(usize, Result<Group>)>,
-        advance: impl Fn(usize),
+        advance: impl Fn(usize, bool),
     ) {
         while !stopped() {
             let Some(&(file, group)) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
@@ -236,12 +241,12 @@ impl<'a> Work<'a> {
         file: usize,
         group: usize,
         stopped: &(dyn Fn() -> bool + Sync),
-        advance: &impl Fn(usize),
+        advance: &impl Fn(usize, bool),
     ) -> Result<Option<Group>> {
         let users = self.inputs[file].groups[group];
         let kept = || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users));
         if users == 0 || kept() {
-            advance(users);
+            advance(users, true);
             return Ok(Some(Group::Kept));
         }
         let path = &self.inputs[file].path;
@@ -263,10 +268,11 @@ impl<'a> Work<'a> {
         file: usize,
         group: usize,
         stopped: &(dyn Fn() -> bool + Sync),
-        advance: &impl Fn(usize),
+        advance: &impl Fn(usize, bool),
     ) -> Result<Option<Group>> {
         let profiles = self.profiles(file)?;
-        let (mut writer, mut abstained, mut histograms, mut seen) = (None, 0, vec![], 0);
+        let (mut writer, mut histograms, mut seen) = (None, vec![], 0);
+        let (mut abstained, mut too_far) = (0, 0);
         for (number, batch) in profiles.row_group(group)?.enumerate() {
             if stopped() {
                 return Ok(None);
@@ -282,6 +288,7 @@ impl<'a> Work<'a> {
             }
             let scores = self.encoder.score(&batch)?;
             abstained += scores.abstentions();
+            too_far += scores.too_far.iter().filter(|far| **far).count();
             let columns = self.columns.batch(batch.ids(), &scores)?;
             let writer = match &mut writer {
                 Some(writer) => writer,
@@ -292,11 +299,11 @@ impl<'a> Work<'a> {
             };
             writer.write(&columns)?;
             seen += batch.len();
-            advance(batch.len());
+            advance(batch.len(), false);
         }
         // The reader has compared the number of rows with the file's directory.
         writer.map_or(Ok(()), PartWriter::finish)?;
-        Ok(Some(Group::Scored { users: seen, abstained, histograms }))
+        Ok(Some(Group::Scored { users: seen, abstained, too_far, histograms }))
     }
 
     fn profiles(&self, file: usize) -> Result<Arc<ParquetProfiles>, ProfileError> {
@@ -347,13 +354,20 @@ impl<'a> Work<'a> {
 }
 
 /// Says how far the run is, where there is no terminal with a bar.
-fn tell(said: &mut Instant, done: &AtomicUsize, total: usize, began: Instant, say: &(dyn Fn(&str) + Sync)) {
+/// `kept` of the `done` users were scored by an earlier run, and tell nothing about the rate of this one.
+fn tell(
+    said: &mut Instant,
+    done: usize,
+    kept: usize,
+    total: usize,
+    began: Instant,
+    say: &(dyn Fn(&str) + Sync),
+) {
     if said.elapsed() < SAY_EVERY || std::io::stderr().is_terminal() {
         return;
     }
     *said = Instant::now();
-    let done = done.load(Ordering::Relaxed);
-    let rate = done as f64 / began.elapsed().as_secs_f64().max(1e-9);
+    let rate = (done - kept.min(done)) as f64 / began.elapsed().as_secs_f64().max(1e-9);
     let left = (total - done.min(total)) as f64 / rate.max(1.0);
     say(&format!(
         "scored {:.1} of {:.1} million users, {:.2} million a second, {left:.0} s left",

@@ -41,9 +41,11 @@ pub struct FrozenEncoder {
     plan: Plan,
     precision: Precision,
     selection: Selection,
-    /// What scores instead of the plan, if it does.
-    serving: Option<Serving>,
+    /// What scores instead of the plan, if it does, and what it says of the canaries without anything that is particular to this processor.
+    serving: Option<(Serving, Outputs)>,
     canaries: Canaries,
+    /// Their profiles, ready to be scored at any time.
+    canary_features: Features,
     threads: Threads,
     deduplication: Deduplication,
     /// From where on a profile is too far, if anywhere.
@@ -57,8 +59,9 @@ impl FrozenEncoder {
         network: Network,
         plan: Plan,
         canaries: Canaries,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let canary_features = canaries.features(&description.profile_schema, &description.featuriser)?;
+        Ok(Self {
             description,
             info,
             network,
@@ -67,10 +70,11 @@ impl FrozenEncoder {
             selection: Selection::default(),
             serving: None,
             canaries,
+            canary_features,
             threads: Threads::default(),
             deduplication: Deduplication::default(),
             novelty: None,
-        }
+        })
     }
 
     pub(crate) fn new(description: Description, weights: &Weights) -> Result<Self> {
@@ -79,7 +83,7 @@ impl FrozenEncoder {
         let Description { profile_schema, featuriser, histograms, .. } = &description;
         let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL, false)?;
         let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
-        Ok(Self::of(description, ArtifactInfo::default(), network, plan, canaries))
+        Self::of(description, ArtifactInfo::default(), network, plan, canaries)
     }
 
     /// An encoder with random weights, for tests and measurements of what scores and stores: its numbers mean nothing.
@@ -151,7 +155,7 @@ impl FrozenEncoder {
         let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL, false)?;
         let surprise = || Surprise::new(&description.featuriser, &description.histograms);
         let novelty = distance_limit.map(|limit| Novelty::new(surprise(), limit));
-        let encoder = Self { novelty, ..Self::of(description, info, network, plan, canaries) };
+        let encoder = Self { novelty, ..Self::of(description, info, network, plan, canaries)? };
         encoder.check_canaries()?;
         Ok(encoder)
     }
@@ -183,11 +187,10 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Canary`] naming the first output that is off.
     pub fn check_canaries(&self) -> Result<()> {
-        let Description { profile_schema, featuriser, .. } = &self.description;
-        self.canaries.check(profile_schema, featuriser, &self.plan)?;
-        let Some(serving) = &self.serving else { return Ok(()) };
-        let features = self.canaries.features(profile_schema, featuriser)?;
-        let (expected, found) = (serving.forward_portable(&features)?, serving.forward(&features)?);
+        let features = &self.canary_features;
+        self.canaries.check(features, &self.plan)?;
+        let Some((serving, expected)) = &self.serving else { return Ok(()) };
+        let found = serving.forward(features)?;
         (0..features.len()).try_for_each(|index| {
             let heads = [&expected.outcome, &expected.states, &expected.representation];
             compare(index, heads.map(|head| head.row(index)), &found)

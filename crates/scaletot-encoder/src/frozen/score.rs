@@ -68,10 +68,10 @@ impl FrozenEncoder {
         let least = self.description.config.min_populated;
         let link = self.description.outcome.as_ref().filter(|_| self.selection.outcome);
         match &self.serving {
-            Some(Serving::Int8(plan)) => {
+            Some((Serving::Int8(plan), _)) => {
                 plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
             }
-            Some(Serving::Full(plan)) => {
+            Some((Serving::Full(plan), _)) => {
                 plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
             }
             None => self.plan.score(features, rows.clone(), least, link, scratch, &mut scores)?,

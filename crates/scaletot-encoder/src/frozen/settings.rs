@@ -130,7 +130,7 @@ impl FrozenEncoder {
     /// Makes what scores in the precision and selection that are set.
     fn compile(mut self) -> Result<Self> {
         let numeric = self.description.featuriser.numeric();
-        self.serving = match self.precision {
+        let serving = match self.precision {
             Precision::Full if self.selection == Selection::ALL => None,
             Precision::Full => {
                 Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, false)?))
@@ -138,6 +138,9 @@ impl FrozenEncoder {
             Precision::Bf16 => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, true)?)),
             Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
         };
+        let said =
+            serving.as_ref().map(|serving| serving.forward_portable(&self.canary_features)).transpose()?;
+        self.serving = serving.zip(said);
         self.check_canaries()?;
         Ok(self)
     }
@@ -152,8 +155,8 @@ impl FrozenEncoder {
     #[must_use]
     pub fn footprint(&self) -> Footprint {
         let (bytes, flops) = match &self.serving {
-            Some(Serving::Int8(plan)) => (plan.bytes(), plan.flops()),
-            Some(Serving::Full(plan)) => (plan.bytes(), plan.flops()),
+            Some((Serving::Int8(plan), _)) => (plan.bytes(), plan.flops()),
+            Some((Serving::Full(plan), _)) => (plan.bytes(), plan.flops()),
             None => (self.plan.bytes(), self.plan.flops()),
         };
         Footprint { bytes, flops }
