@@ -164,7 +164,9 @@ impl TransferReport {
     /// Share of the users that were abstained on, in `[0, 1]`.
     #[must_use]
     pub fn abstained_share(&self) -> f64 {
-        self.abstained as f64 / (self.users + self.abstained).max(1) as f64
+        // Not a sum of integers: a file may say anything.
+        let (compared, abstained) = (self.users as f64, self.abstained as f64);
+        abstained / (compared + abstained).max(1.0)
     }
 
     /// Every figure with its name.
