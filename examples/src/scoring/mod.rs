@@ -10,7 +10,7 @@ mod inputs;
 mod summary;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,30 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
         [] => fs::remove_file(&list).with_context(|| format!("cannot remove {}", list.display()))?,
         quarantined => write_json(&list, &quarantined)?,
     }
+    let old = leftovers(&options.output, &inputs)?;
+    if let Some(first) = old.first() {
+        let (count, output) = (old.len(), options.output.display());
+        say(&format!(
+            "{count} files in {output} are of no input of this run and stay as they are, first {first}"
+        ));
+    }
     Ok(summary)
+}
+
+/// Files of scores whose input this run did not see, or could not read: nobody would notice that they are old.
+fn leftovers(output: &Path, inputs: &[Input]) -> Result<Vec<String>> {
+    let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
+    let current: BTreeSet<&Path> = inputs.iter().map(|input| input.relative.as_path()).collect();
+    let pattern = format!("{}/**/*.parquet", glob::Pattern::escape(&output.to_string_lossy()));
+    let mut old = vec![];
+    for path in glob::glob(&pattern)? {
+        let path = path?;
+        let relative = path.strip_prefix(&output).unwrap_or(&path);
+        if !current.contains(relative) {
+            old.push(relative.display().to_string());
+        }
+    }
+    Ok(old)
 }
 
 /// Holds the output directory against a second run at the same time.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
@@ -28,6 +28,7 @@ struct Arguments {
 struct Case {
     dir: tempfile::TempDir,
     encoder: FrozenEncoder,
+    said: Mutex<Vec<String>>,
 }
 
 const TOWNS: [&str; 3] = ["Ulm", "Bath", "Lyon"];
@@ -53,7 +54,7 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         encoder.save(dir.path().join("artifact"), ArtifactInfo::new()).unwrap();
         fs::create_dir(dir.path().join("users")).unwrap();
-        Self { dir, encoder }
+        Self { dir, encoder, said: Mutex::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -96,7 +97,9 @@ impl Case {
         let mut arguments = vec!["score", "--artifact", artifact.to_str().unwrap()];
         arguments.extend(["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()]);
         arguments.extend(more);
-        scoring::run(&Arguments::try_parse_from(arguments)?.options, bars, &|_| ())
+        scoring::run(&Arguments::try_parse_from(arguments)?.options, bars, &|text| {
+            self.said.lock().unwrap().push(text.to_owned());
+        })
     }
 
     fn score(&self, more: &[&str]) -> anyhow::Result<Summary> {
@@ -188,6 +191,14 @@ fn every_user_is_scored_once_and_in_order() {
     let again = case.score(&[]).unwrap();
     assert_eq!((again.users, again.scored), (1013, 0));
     assert_eq!(bytes(&case.path("scores")), before);
+    assert!(case.said.lock().unwrap().is_empty());
+
+    // Scores of users who are gone are not removed, but named.
+    fs::remove_file(case.path("users/day=1/a.parquet")).unwrap();
+    assert_eq!(case.score(&[]).unwrap().users, 13);
+    let said = case.said.lock().unwrap().concat();
+    assert!(said.contains("1 files") && said.contains("first day=1/a.parquet"), "{said}");
+    assert!(case.path("scores/day=1/a.parquet").exists());
 }
 
 #[test]

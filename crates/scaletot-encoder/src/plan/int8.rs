@@ -9,8 +9,10 @@ use std::ops::Range;
 
 use aligned_vec::AVec;
 use ndarray::{Array1, Array2, ArrayView1};
+#[cfg(target_arch = "x86_64")]
+use pulp::NullaryFnOnce;
 use pulp::bytemuck::{Zeroable, cast_slice};
-use pulp::{Arch, NullaryFnOnce, Scalar};
+use pulp::{Arch, Scalar};
 
 #[cfg(target_arch = "x86_64")]
 use super::bytes::V4WithVnni;
@@ -300,11 +302,13 @@ pub(super) struct Run<'a, K> {
 }
 
 /// A pass on a kind of processor. Not a closure: it has to become part of the function that is compiled for that processor.
+#[cfg(target_arch = "x86_64")]
 struct On<'a, K, B> {
     run: Run<'a, K>,
     simd: B,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl<K: Sink, B: Bytes> NullaryFnOnce for On<'_, K, B> {
     type Output = ();
 
