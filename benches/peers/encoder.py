@@ -141,7 +141,8 @@ def summary():
             ratios = [found[name] / found[peer] for found in rounds if name in found and peer in found]
             spread = lambda values: f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
             cells += [f"{spread(values)} {called}", spread(ratios)] if values and ratios else ["", ""]
-        print(f"| {' '.join(name)} | " + " | ".join(cells) + " |")
+        if any(cells):
+            print(f"| {' '.join(name)} | " + " | ".join(cells) + " |")
 
 
 def main():
