@@ -5,7 +5,8 @@
     python benches/peers/encoder.py target/encoder_speed [--rounds 3] [--artifact DIR]
 
 Prints a line of JSON for each figure. With --rounds the example is run again before each round, so that both see the same moments of
-the machine: ours, theirs, ours, theirs; a table of the rounds' medians follows, with ratios to ONNX Runtime in 32-bit floats of the same round. --artifact is what the example was given, if it was. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
+the machine: ours, theirs, ours, theirs; a table of the rounds' medians follows, with ratios to ONNX Runtime in 32-bit floats of the
+same round. --artifact is what the example was given, if it was. ONNX Runtime's outputs must be ours to 1e-4, or this stops.
 """
 
 import argparse
