@@ -20,6 +20,8 @@ pub(super) trait Bytes: Copy {
     type Floats: Simd;
     /// As many 16-bit numbers as fit.
     type Shorts: pulp::bytemuck::Pod;
+    /// As many bytes.
+    type Steps: pulp::bytemuck::Pod;
     /// [`OUTPUTS`] 32-bit numbers.
     type Sums: Copy;
 
@@ -47,14 +49,15 @@ pub(super) trait Bytes: Copy {
         relu: bool,
     ) -> [f32; OUTPUTS];
 
-    /// `(a + half) >> parts`, from 0 to `most`.
-    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts;
+    /// `(a + half) >> parts`, from 0 to `most`, which is at most 127.
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Steps;
 }
 
 /// Without vectors of its own: the compiler makes them.
 impl Bytes for Scalar {
     type Floats = Self;
     type Shorts = [i16; SHORTS];
+    type Steps = [u8; SHORTS];
     type Sums = [i32; OUTPUTS];
 
     #[inline(always)]
@@ -82,8 +85,11 @@ impl Bytes for Scalar {
     #[inline(always)]
     fn dot(self, sums: Self::Sums, inputs: [u8; GROUP], weights: &[i8; GROUP * OUTPUTS]) -> Self::Sums {
         let mut sums = sums;
-        for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<GROUP>().0) {
-            *sum += weights.iter().zip(inputs).map(|(w, x)| i32::from(*w) * i32::from(x)).sum::<i32>();
+        for (at, x) in inputs.into_iter().enumerate() {
+            for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<GROUP>().0) {
+                // No product of numbers to 127 leaves 16 bits.
+                *sum += i32::from(i16::from(weights[at]) * i16::from(x));
+            }
         }
         sums
     }
@@ -103,8 +109,8 @@ impl Bytes for Scalar {
     }
 
     #[inline(always)]
-    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
-        a.map(|a| (a.saturating_add(1 << (parts - 1)) >> parts).clamp(0, most))
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Steps {
+        a.map(|a| (a.saturating_add(1 << (parts - 1)) >> parts).clamp(0, most) as u8)
     }
 }
 
@@ -112,6 +118,7 @@ impl Bytes for Scalar {
 impl Bytes for pulp::x86::V4 {
     type Floats = Self;
     type Shorts = pulp::i16x32;
+    type Steps = pulp::u8x32;
     type Sums = pulp::i32x16;
 
     #[inline(always)]
@@ -157,13 +164,14 @@ impl Bytes for pulp::x86::V4 {
     }
 
     #[inline(always)]
-    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Steps {
         let half = cast([1_i16 << (parts - 1); SHORTS]);
         let steps = self
             .avx512bw
             ._mm512_sra_epi16(self.avx512bw._mm512_adds_epi16(cast(a), half), cast([u64::from(parts), 0]));
         let low = self.avx512bw._mm512_max_epi16(steps, cast([0_i16; SHORTS]));
-        cast(self.avx512bw._mm512_min_epi16(low, cast([most; SHORTS])))
+        let steps = self.avx512bw._mm512_min_epi16(low, cast([most; SHORTS]));
+        cast(self.avx512bw._mm512_cvtepi16_epi8(steps))
     }
 }
 
@@ -188,6 +196,7 @@ fearless_simd::kernel!(
 impl Bytes for V4WithVnni {
     type Floats = pulp::x86::V4;
     type Shorts = pulp::i16x32;
+    type Steps = pulp::u8x32;
     type Sums = pulp::i32x16;
 
     #[inline(always)]
@@ -228,7 +237,7 @@ impl Bytes for V4WithVnni {
     }
 
     #[inline(always)]
-    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Steps {
         self.v4.steps(a, parts, most)
     }
 }
@@ -237,6 +246,7 @@ impl Bytes for V4WithVnni {
 impl Bytes for pulp::x86::V3 {
     type Floats = Self;
     type Shorts = pulp::i16x16;
+    type Steps = pulp::u8x16;
     type Sums = [pulp::i32x8; 2];
 
     #[inline(always)]
@@ -291,12 +301,13 @@ impl Bytes for pulp::x86::V3 {
     }
 
     #[inline(always)]
-    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Shorts {
+    fn steps(self, a: Self::Shorts, parts: u32, most: i16) -> Self::Steps {
         let half = cast([1_i16 << (parts - 1); 16]);
         let steps = self
             .avx2
             ._mm256_sra_epi16(self.avx2._mm256_adds_epi16(cast(a), half), cast([u64::from(parts), 0]));
         let low = self.avx2._mm256_max_epi16(steps, cast([0_i16; 16]));
-        cast(self.avx2._mm256_min_epi16(low, cast([most; 16])))
+        let [low, high]: [pulp::i16x8; 2] = cast(self.avx2._mm256_min_epi16(low, cast([most; 16])));
+        cast(self.sse2._mm_packus_epi16(cast(low), cast(high)))
     }
 }

@@ -2,16 +2,12 @@
 
 use aligned_vec::AVec;
 use ndarray::Axis;
+use pulp::Simd;
 
 use super::bytes::{Bytes, GROUP, OUTPUTS};
 use super::int8::{STEPS, Scales};
 use super::{aligned, padded, zeros};
 use crate::network::Layer;
-
-/// Users of a tile.
-const ROWS: usize = 6;
-/// Panels of outputs of a tile.
-const PANELS: usize = 4;
 
 /// A dense layer of bytes, its results in floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,25 +64,42 @@ impl Dense8 {
     #[inline(always)]
     pub(super) fn run<B: Bytes>(&self, simd: B, x: &[u8], out: &mut [f32]) {
         let panels = self.outputs / OUTPUTS;
-        let mut panel = 0;
-        while panel + PANELS <= panels {
-            self.rows::<B, PANELS>(simd, x, panel, out);
-            panel += PANELS;
-        }
-        while panel < panels {
-            self.rows::<B, 1>(simd, x, panel, out);
-            panel += 1;
+        // As many users and panels as there are registers for, see `Dense::run`.
+        match B::Floats::F32_LANES {
+            16 => {
+                let mut panel = 0;
+                while panel + 4 <= panels {
+                    self.rows::<B, 6, 4>(simd, x, panel, out);
+                    panel += 4;
+                }
+                if panel + 2 <= panels {
+                    self.rows::<B, 8, 2>(simd, x, panel, out);
+                    panel += 2;
+                }
+                if panel < panels {
+                    self.rows::<B, 12, 1>(simd, x, panel, out);
+                }
+            }
+            8 => (0..panels).for_each(|panel| self.rows::<B, 6, 1>(simd, x, panel, out)),
+            _ => (0..panels).for_each(|panel| self.rows::<B, 1, 1>(simd, x, panel, out)),
         }
     }
 
+    /// `G` panels from `panel`, for all users, `R` at a time.
     #[inline(always)]
-    fn rows<B: Bytes, const G: usize>(&self, simd: B, x: &[u8], panel: usize, out: &mut [f32]) {
+    fn rows<B: Bytes, const R: usize, const G: usize>(
+        &self,
+        simd: B,
+        x: &[u8],
+        panel: usize,
+        out: &mut [f32],
+    ) {
         let rows = x.len() / self.inputs;
         let mut row = 0;
-        while row + ROWS <= rows {
-            let tile = self.tile::<B, ROWS, G>(simd, x, row, panel);
-            self.put::<B, ROWS, G>(simd, tile, row, panel, out);
-            row += ROWS;
+        while row + R <= rows {
+            let tile = self.tile::<B, R, G>(simd, x, row, panel);
+            self.put::<B, R, G>(simd, tile, row, panel, out);
+            row += R;
         }
         while row < rows {
             let tile = self.tile::<B, 1, G>(simd, x, row, panel);
@@ -133,8 +146,9 @@ impl Dense8 {
         panel: usize,
         out: &mut [f32],
     ) {
-        let own = self.scale.as_chunks::<OUTPUTS>().0.iter().zip(self.bias.as_chunks::<OUTPUTS>().0);
-        for (g, (scale, bias)) in own.skip(panel).take(G).enumerate() {
+        let scale = &self.scale.as_chunks::<OUTPUTS>().0[panel..panel + G];
+        let bias = &self.bias.as_chunks::<OUTPUTS>().0[panel..panel + G];
+        for (g, (scale, bias)) in scale.iter().zip(bias).enumerate() {
             for (r, tile) in tile.iter().enumerate() {
                 let out = &mut out[(row + r) * self.outputs + (panel + g) * OUTPUTS..][..OUTPUTS];
                 out.copy_from_slice(&simd.finish(tile[g], scale, bias, self.relu));

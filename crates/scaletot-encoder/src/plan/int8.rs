@@ -11,7 +11,7 @@ use aligned_vec::AVec;
 use ndarray::{Array1, Array2, ArrayView1};
 #[cfg(target_arch = "x86_64")]
 use pulp::NullaryFnOnce;
-use pulp::bytemuck::{Zeroable, cast_slice};
+use pulp::bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 use pulp::{Arch, Scalar};
 
 #[cfg(target_arch = "x86_64")]
@@ -36,8 +36,6 @@ pub(super) const STEPS: f64 = 127.0;
 const PARTS: u32 = 6;
 /// Units of a first layer, so that sums of products of two numbers to 127 stay in 32 bits.
 const MOST_UNITS: usize = 1 << 16;
-/// Vectors of a row that are summed at a time.
-const AT_ONCE: usize = 4;
 
 /// Lookups in 16 bits, then a layer in 8, then layers in floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,13 +182,16 @@ impl Int8 {
     fn lookup<B: Bytes>(&self, simd: B, terms: &Terms, user: usize, out: &mut [u8]) {
         let lanes = size_of::<B::Shorts>() / size_of::<i16>();
         let mut at = 0;
-        while at + AT_ONCE * lanes <= self.width {
-            self.sum::<B, AT_ONCE>(simd, terms, user, at, &mut out[at..at + AT_ONCE * lanes]);
-            at += AT_ONCE * lanes;
+        while at + 4 * lanes <= self.width {
+            self.sum::<B, 4>(simd, terms, user, at, &mut out[at..at + 4 * lanes]);
+            at += 4 * lanes;
         }
-        while at < self.width {
+        if at + 2 * lanes <= self.width {
+            self.sum::<B, 2>(simd, terms, user, at, &mut out[at..at + 2 * lanes]);
+            at += 2 * lanes;
+        }
+        if at < self.width {
             self.sum::<B, 1>(simd, terms, user, at, &mut out[at..at + lanes]);
-            at += lanes;
         }
     }
 
@@ -218,12 +219,8 @@ impl Int8 {
                 *sum = simd.add(*sum, simd.share(*found, q15(weight)));
             }
         }
-        for sum in &mut sum {
-            *sum = simd.steps(*sum, PARTS, STEPS as i16);
-        }
-        // No step is above 127.
-        for (out, step) in out.iter_mut().zip(cast_slice::<B::Shorts, i16>(&sum)) {
-            *out = *step as u8;
+        for (out, sum) in cast_slice_mut::<u8, B::Steps>(out).iter_mut().zip(sum) {
+            *out = simd.steps(sum, PARTS, STEPS as i16);
         }
     }
 }

@@ -13,9 +13,6 @@ use pulp::bytemuck::cast_slice_mut;
 use super::aligned;
 use super::terms::{Layout, Terms};
 
-/// Vectors of a row that are summed at a time.
-const AT_ONCE: usize = 8;
-
 /// `b + Σ_f T_f[code_f]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lookup {
@@ -94,13 +91,20 @@ impl Lookup {
         for (user, out) in out.chunks_exact_mut(self.width).enumerate() {
             let out = S::as_mut_simd_f32s(out).0;
             let mut at = 0;
-            while at + AT_ONCE <= vectors {
-                sum::<S, T, AT_ONCE>(simd, table, vectors, terms, user, at, relu, bias, out);
-                at += AT_ONCE;
+            while at + 8 <= vectors {
+                sum::<S, T, 8>(simd, table, vectors, terms, user, at, relu, bias, out);
+                at += 8;
             }
-            while at < vectors {
+            if at + 4 <= vectors {
+                sum::<S, T, 4>(simd, table, vectors, terms, user, at, relu, bias, out);
+                at += 4;
+            }
+            if at + 2 <= vectors {
+                sum::<S, T, 2>(simd, table, vectors, terms, user, at, relu, bias, out);
+                at += 2;
+            }
+            if at < vectors {
                 sum::<S, T, 1>(simd, table, vectors, terms, user, at, relu, bias, out);
-                at += 1;
             }
         }
     }

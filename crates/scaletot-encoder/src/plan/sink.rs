@@ -64,19 +64,26 @@ impl Sink for Scored<'_> {
     #[inline(always)]
     fn put(&mut self, rows: Range<usize>, block: &[f32], width: usize) {
         let n = rows.len();
-        let [outcome, states, _] = self.heads;
+        let [outcome, states, representation] = self.heads;
         let columns = &mut self.columns[..(outcome + states) * n];
-        for (row, values) in block.chunks_exact(width).enumerate() {
-            for (column, value) in columns.chunks_exact_mut(n).zip(values) {
-                column[row] = *value;
+        // Column by column: to cut the columns for every row costs a division each.
+        for (at, column) in columns.chunks_exact_mut(n).enumerate() {
+            for (to, values) in column.iter_mut().zip(block.chunks_exact(width)) {
+                *to = values[at];
             }
         }
-        let known = &self.populated[rows.clone()];
-        let known = |row: usize| known[row] as usize >= self.least;
+        let populated = &self.populated[rows.clone()];
+        let known = |row: usize| populated[row] as usize >= self.least;
+        let all = populated.iter().all(|&fields| fields as usize >= self.least);
         let (outcomes, mut rest) = columns.split_at_mut(outcome * n);
         let scores = &mut *self.scores;
         let keep = |to: &mut [f32], from: &[f32]| {
-            for (row, (to, from)) in to[rows.clone()].iter_mut().zip(from).enumerate() {
+            let to = &mut to[rows.clone()];
+            if all {
+                to.copy_from_slice(from);
+                return;
+            }
+            for (row, (to, from)) in to.iter_mut().zip(from).enumerate() {
                 *to = if known(row) { *from } else { *to };
             }
         };
@@ -115,10 +122,14 @@ impl Sink for Scored<'_> {
             }
             rest = after;
         }
-        for (row, values) in block.chunks_exact(width).enumerate().filter(|(row, _)| known(*row)) {
-            let own = self.scores.representation.row_mut(rows.start + row);
-            own.into_iter().zip(&values[outcome + states..]).for_each(|(to, from)| *to = *from);
-            self.scores.abstained[rows.start + row] = false;
+        for (abstained, &fields) in self.scores.abstained[rows.clone()].iter_mut().zip(populated) {
+            *abstained &= (fields as usize) < self.least;
+        }
+        if representation > 0 {
+            for (row, values) in block.chunks_exact(width).enumerate().filter(|(row, _)| known(*row)) {
+                let own = self.scores.representation.row_mut(rows.start + row);
+                own.into_iter().zip(&values[outcome + states..]).for_each(|(to, from)| *to = *from);
+            }
         }
     }
 }

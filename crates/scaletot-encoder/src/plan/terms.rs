@@ -42,7 +42,7 @@ impl Terms {
     /// Takes up a block of users.
     pub(super) fn fill(&mut self, layout: &Layout, columns: &[Column], rows: Range<usize>) {
         self.each = columns.iter().filter(|column| !matches!(column, Column::Bag { .. })).count();
-        self.plain.clear();
+        // Every place is written to below.
         self.plain.resize(self.each * rows.len(), 0);
         self.weighted.clear();
         self.ends.clear();
