@@ -47,10 +47,11 @@ pub enum Precision {
     /// are too large for the caches; any network.
     Bf16,
     /// Tables of 16-bit integers, the layer after them (the heads, if there is one hidden layer) in 8-bit integers, further layers in 32-bit
-    /// floats. Scales follow from the weights alone, and no profile leaves their range. Faster with AVX2, most of all with AVX-512 and VNNI (Intel Ice
-    /// Lake, AMD Zen 4 and later); slower than 32-bit floats everywhere else, ARM included, where it has no vectors of its own. How far scores move depends on the network and is to be measured on
-    /// one's own profiles: with random weights their rank correlation with those of 32-bit floats is 0.9999 for 5 fields, 0.9998 for 20 and
-    /// 0.9991 for 60. A set of more than some 60 values loses precision, since each is rounded.
+    /// floats. Scales follow from the weights alone, and no profile leaves their range. Faster with AVX2, most of all with AVX-512 and VNNI
+    /// (Intel Ice Lake, AMD Zen 4 and later); slower than 32-bit floats everywhere else, ARM included, where it has no vectors of its own.
+    /// How far scores move depends on the network and is to be measured on one's own profiles: with random weights their rank correlation
+    /// with those of 32-bit floats is 0.9999 for 5 fields, 0.9998 for 20 and 0.9991 for 60. A set of more than some 60 values loses
+    /// precision, since each is rounded.
     Int8,
 }
 
