@@ -93,10 +93,10 @@ impl Dense {
                     self.panels_of::<S, 12, 1, 1>(simd, &x, panel, out);
                 }
             }
-            (8, _) => (0..panels).for_each(|panel| self.panels_of::<S, 6, 1, 2>(simd, &x, panel, out)),
-            (4, true) => (0..panels).for_each(|panel| self.panels_of::<S, 6, 1, 4>(simd, &x, panel, out)),
-            (4, false) => (0..panels).for_each(|panel| self.panels_of::<S, 2, 1, 4>(simd, &x, panel, out)),
-            _ => (0..panels).for_each(|panel| self.panels_of::<S, 1, 1, LANES>(simd, &x, panel, out)),
+            (8, _) => self.each_panel::<S, 6, 2>(simd, &x, panels, out),
+            (4, true) => self.each_panel::<S, 6, 4>(simd, &x, panels, out),
+            (4, false) => self.each_panel::<S, 2, 4>(simd, &x, panels, out),
+            _ => self.each_panel::<S, 1, LANES>(simd, &x, panels, out),
         }
     }
 
@@ -122,6 +122,21 @@ impl Dense {
                 let value = simd.reduce_sum_f32s(sum) + bias;
                 *out = if self.relu { value.max(0.0) } else { value };
             }
+        }
+    }
+
+    /// All panels, one after the other. A loop and not `for_each`: what a closure holds is compiled for the least processor, where every
+    /// vector instruction is a call.
+    #[inline(always)]
+    fn each_panel<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        x: &Inputs<'_>,
+        panels: usize,
+        out: &mut [f32],
+    ) {
+        for panel in 0..panels {
+            self.panels_of::<S, R, 1, V>(simd, x, panel, out);
         }
     }
 

@@ -80,8 +80,16 @@ impl Dense8 {
                     self.rows::<B, 12, 1>(simd, x, panel, out);
                 }
             }
-            8 => (0..panels).for_each(|panel| self.rows::<B, 6, 1>(simd, x, panel, out)),
-            _ => (0..panels).for_each(|panel| self.rows::<B, 1, 1>(simd, x, panel, out)),
+            8 => {
+                for panel in 0..panels {
+                    self.rows::<B, 6, 1>(simd, x, panel, out);
+                }
+            }
+            _ => {
+                for panel in 0..panels {
+                    self.rows::<B, 1, 1>(simd, x, panel, out);
+                }
+            }
         }
     }
 
