@@ -13,6 +13,12 @@ struct Case {
     floor: f64,
     labels: Vec<f64>,
     logits: Vec<[f32; 3]>,
+    #[serde(flatten)]
+    expected: Expected,
+}
+
+#[derive(Deserialize)]
+struct Expected {
     loss: f64,
     gradient: Vec<[f64; 3]>,
     loss_positives: f64,
@@ -22,6 +28,11 @@ struct Case {
 
 fn fixture() -> Vec<Case> {
     serde_json::from_str(include_str!("../fixtures/ziln.json")).unwrap()
+}
+
+/// What the published implementations give for the same cases, in 32 bits.
+fn reference() -> Vec<Expected> {
+    serde_json::from_str(include_str!("../fixtures/ziln_reference.json")).unwrap()
 }
 
 fn tensor<const W: usize>(rows: &[[f32; W]], device: &Device) -> Tensor<2> {
@@ -44,34 +55,39 @@ fn with_gradient<const W: usize>(
 }
 
 #[test]
-fn ziln_is_that_of_the_reference() {
-    for case in fixture() {
-        let outcomes: Vec<Option<f64>> = case.labels.iter().copied().map(Some).collect();
-        let labelled = Labelled::new(&outcomes).unwrap();
-        let reductions = [
-            (ZilnReduction::AllRows, case.loss, &case.gradient),
-            (ZilnReduction::Positives, case.loss_positives, &case.gradient_positives),
-        ];
-        for (reduction, loss, gradient) in reductions {
-            let (found, slope) = with_gradient(&case.logits, |output| {
-                ziln_loss(output, &labelled, case.floor, reduction).unwrap()
-            });
-            let off = (found - loss).abs();
-            assert!(
-                off < 1e-5 * loss.abs().max(1.0),
-                "{} {reduction:?}: {found}, expected {loss}",
-                case.name
-            );
-            for (found, expected) in slope.iter().zip(gradient.as_flattened()) {
-                let off = (f64::from(*found) - expected).abs();
-                assert!(off < 1e-5 * expected.abs().max(1.0), "{}: {found}, expected {expected}", case.name);
-            }
+fn ziln_is_that_of_the_formulas_and_of_both_implementations() {
+    let (cases, reference) = (fixture(), reference());
+    assert_eq!(cases.len(), reference.len());
+    for (case, reference) in cases.iter().zip(&reference) {
+        agrees(case, &case.expected);
+        agrees(case, reference);
+    }
+}
+
+fn agrees(case: &Case, expected: &Expected) {
+    let outcomes: Vec<Option<f64>> = case.labels.iter().copied().map(Some).collect();
+    let labelled = Labelled::new(&outcomes).unwrap();
+    let reductions = [
+        (ZilnReduction::AllRows, expected.loss, &expected.gradient),
+        (ZilnReduction::Positives, expected.loss_positives, &expected.gradient_positives),
+    ];
+    for (reduction, loss, gradient) in reductions {
+        let (found, slope) = with_gradient(&case.logits, |output| {
+            ziln_loss(output, &labelled, case.floor, reduction).unwrap()
+        });
+        let off = (found - loss).abs();
+        assert!(off < 1e-5 * loss.abs().max(1.0), "{} {reduction:?}: {found}, expected {loss}", case.name);
+        assert_eq!(slope.len(), 3 * gradient.len());
+        for (found, expected) in slope.iter().zip(gradient.as_flattened()) {
+            let off = (f64::from(*found) - expected).abs();
+            assert!(off < 1e-5 * expected.abs().max(1.0), "{}: {found}, expected {expected}", case.name);
         }
-        let scale = OutcomeScale::new(1e-9, 1e300).unwrap();
-        for (logits, expected) in case.logits.iter().zip(&case.prediction) {
-            let value = scale.value(&scale.distribution(*logits));
-            assert!((value - expected).abs() < 1e-6 * expected.max(1e-9), "{value}, expected {expected}");
-        }
+    }
+    let scale = OutcomeScale::new(1e-9, 1e300).unwrap();
+    assert_eq!(case.logits.len(), expected.prediction.len());
+    for (logits, expected) in case.logits.iter().zip(&expected.prediction) {
+        let value = scale.value(&scale.distribution(*logits));
+        assert!((value - expected).abs() < 1e-6 * expected.max(1e-9), "{value}, expected {expected}");
     }
 }
 
