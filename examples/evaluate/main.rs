@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use scaletot::eval::Metric;
-use scaletot_examples::evaluation::options::EvaluateOptions;
-use scaletot_examples::evaluation::{self, REPORT, RESULTS};
-use scaletot_examples::progress::Bars;
-use scaletot_examples::terminal::{self, say};
+use scaletot_pipeline::evaluation::options::EvaluateOptions;
+use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::terminal::{self, say};
 
 /// Compare reasoning, its transfer and strong baselines at every number of labels
 #[derive(Debug, Parser)]

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use scaletot_examples::evaluation::osipo::options::OsipoStudyOptions;
-use scaletot_examples::evaluation::osipo::results::FILE;
-use scaletot_examples::evaluation::osipo::{self, page};
-use scaletot_examples::progress::Bars;
-use scaletot_examples::terminal::{self, say};
+use scaletot_pipeline::evaluation::osipo::options::OsipoStudyOptions;
+use scaletot_pipeline::evaluation::osipo::results::FILE;
+use scaletot_pipeline::evaluation::osipo::{self, page};
+use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::terminal::{self, say};
 
 /// Compare OSIPO, its parts and longer SFT on planted worlds
 #[derive(Debug, Parser)]

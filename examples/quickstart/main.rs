@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use scaletot_examples::options::PipelineOptions;
-use scaletot_examples::pipeline;
-use scaletot_examples::progress::Bars;
-use scaletot_examples::terminal::{self, say};
+use scaletot_pipeline::options::PipelineOptions;
+use scaletot_pipeline::pipeline;
+use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::terminal::{self, say};
 
 /// Reason about a few users, distil to everybody, predict lifetime value
 #[derive(Debug, Parser)]

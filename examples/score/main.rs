@@ -7,8 +7,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use scaletot_examples::scoring::{self, ScoreOptions};
-use scaletot_examples::terminal::{self, say};
+use scaletot_pipeline::scoring::{self, ScoreOptions};
+use scaletot_pipeline::terminal::{self, say};
 
 /// Score users with an artifact, from Parquet to Parquet
 #[derive(Debug, Parser)]

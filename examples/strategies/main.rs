@@ -18,12 +18,12 @@ use scaletot::prelude::Progress;
 use scaletot::search::{
     BeamConfig, BestOfNConfig, BfsConfig, Budget, Generation, RefineConfig, SelfConsistencyConfig, Strategy,
 };
-use scaletot_examples::evaluation::PLANTED;
-use scaletot_examples::evaluation::options::SourceOptions;
-use scaletot_examples::evaluation::study::Study;
-use scaletot_examples::progress::Bars;
-use scaletot_examples::tasks::Task;
-use scaletot_examples::terminal::{self, say};
+use scaletot_pipeline::evaluation::PLANTED;
+use scaletot_pipeline::evaluation::options::SourceOptions;
+use scaletot_pipeline::evaluation::study::Study;
+use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::tasks::Task;
+use scaletot_pipeline::terminal::{self, say};
 use serde::Serialize;
 
 /// Bounds on the questions about one user.

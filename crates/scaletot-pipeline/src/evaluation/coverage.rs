@@ -1,0 +1,98 @@
+//! The coverage curve: how the method does when more or fewer users are reasoned about.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ndarray::Array2;
+use scaletot_eval::Metric;
+use scaletot_teacher::Reasoner;
+use serde::{Deserialize, Serialize};
+
+use super::arms::{Fitted, FoldResult};
+use super::fold::{Learnt, Work};
+use super::resample::{METRICS, defined};
+use super::results::{CoveragePoint, Labels};
+use super::summarise::mean;
+
+/// The arm on one fold at one share of reasoned users and one number of labels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct CoverageCell {
+    /// Share asked for.
+    coverage: f64,
+    /// Share of the table's users who were reasoned about: less than asked for where the training fold has no more.
+    reasoned: f64,
+    labels: Labels,
+    metrics: Vec<(Metric, f64)>,
+}
+
+impl Work<'_> {
+    /// Reasons, learns, distils and fits once more at every further share, with what was fitted at the first draw of each number of labels.
+    /// Every point is of the student after SFT, the one of the run's own share too: OSIPO's part would depend on the labels.
+    pub(super) fn coverage_curve(
+        &self,
+        reasoner: &Reasoner<'_>,
+        own: usize,
+        base: &Learnt,
+        profile: &Array2<f64>,
+        fits: &[(Labels, Option<&Fitted>)],
+        truth: &[f64],
+        dir: &Path,
+    ) -> Result<Vec<CoverageCell>> {
+        let further = &self.options.coverage_curve;
+        if self.fold.repeat > 0 || further.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut cells = self.cells(self.options.coverage, own, base, profile, fits, truth)?;
+        for &coverage in further {
+            let dir = dir.join(format!("coverage-{coverage}"));
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            let reasoned = self.reason(reasoner, coverage, &dir)?;
+            let learnt = self.distil(&self.sft(&reasoned)?, &reasoned)?;
+            cells.extend(self.cells(coverage, reasoned.rows.len(), &learnt, profile, fits, truth)?);
+        }
+        Ok(cells)
+    }
+
+    fn cells(
+        &self,
+        coverage: f64,
+        reasoned: usize,
+        learnt: &Learnt,
+        profile: &Array2<f64>,
+        fits: &[(Labels, Option<&Fitted>)],
+        truth: &[f64],
+    ) -> Result<Vec<CoverageCell>> {
+        let reasoned = reasoned as f64 / self.study.users as f64;
+        let cell = |&(labels, fitted): &(Labels, Option<&Fitted>)| {
+            let scores = self.with_signals(fitted, profile, &learnt.encoder)?;
+            let of = |metric: Metric| Some((metric, metric.compute(truth, &scores).ok()?));
+            Ok(CoverageCell { coverage, reasoned, labels, metrics: defined(labels).filter_map(of).collect() })
+        };
+        fits.iter().map(cell).collect()
+    }
+}
+
+/// The curve, mean over folds; nothing where no further share was asked for.
+pub(super) fn points(folds: &[FoldResult]) -> Vec<CoveragePoint> {
+    let cells: Vec<&CoverageCell> = folds.iter().flat_map(|fold| &fold.coverage).collect();
+    let mut asked: Vec<(f64, Labels)> = cells.iter().map(|cell| (cell.coverage, cell.labels)).collect();
+    asked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    asked.dedup();
+    let point = |(coverage, labels): (f64, Labels)| {
+        let same: Vec<&&CoverageCell> =
+            cells.iter().filter(|cell| cell.coverage == coverage && cell.labels == labels).collect();
+        let of = |metric: Metric| {
+            let figure =
+                |cell: &&&CoverageCell| cell.metrics.iter().find(|(name, _)| *name == metric).copied();
+            let values: Vec<f64> = same.iter().filter_map(figure).map(|(_, value)| value).collect();
+            (!values.is_empty()).then(|| (metric, mean(&values)))
+        };
+        CoveragePoint {
+            coverage: mean(&same.iter().map(|cell| cell.reasoned).collect::<Vec<_>>()),
+            metrics: METRICS.into_iter().filter_map(of).collect(),
+            labels,
+        }
+    };
+    asked.into_iter().map(point).collect()
+}

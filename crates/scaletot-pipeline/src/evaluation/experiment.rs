@@ -1,0 +1,101 @@
+//! A simulated randomised test: what it would have brought to treat only the users whom an arm ranks highest.
+//!
+//! The users were treated by lot, so the worth of a policy can be estimated from those whom the lot treated as the policy would have
+//! (inverse propensities). Each user is ranked by the model of the fold in which the user was tested; models of different folds have
+//! different scales, so ranks within the fold are what the policy goes by.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use scaletot_eval::uplift::{Estimator, Experiment, Propensity};
+use scaletot_eval::{Bootstrap, mid_ranks};
+
+use super::arms::FoldResult;
+use super::results::{ExperimentResults, PolicyResult, QiniResult};
+use super::study::Trial;
+use super::summarise::BASELINE;
+
+/// Shares of users that a policy treats.
+const SHARES: [f64; 3] = [0.1, 0.3, 0.5];
+/// The policies that are compared.
+const POLICIES: [&str; 2] = ["scaletot", BASELINE];
+
+/// Policies and Qini curves from the folds of the first repeat.
+///
+/// # Errors
+/// If an arm of the experiment has no users.
+pub(super) fn experiment(
+    folds: &[FoldResult],
+    trial: &Trial,
+    replicates: usize,
+    seed: u64,
+) -> Result<ExperimentResults> {
+    let (rows, ranks) = ranked(folds, trial);
+    let treated: Vec<bool> = rows.iter().map(|&row| trial.treated[row] == Some(true)).collect();
+    let share = treated.iter().filter(|&&treated| treated).count() as f64 / treated.len().max(1) as f64;
+    let grid: Vec<f64> = (0..=20).map(|at| f64::from(at) / 20.0).collect();
+    let bootstrap = Bootstrap::new(seed).replicates(replicates);
+    let (mut policies, mut qini) = (Vec::new(), Vec::new());
+    for (outcome, values) in &trial.outcomes {
+        let values: Vec<f64> = rows.iter().map(|&row| values[row].unwrap_or(0.0)).collect();
+        let experiment = Experiment::new(&treated, &values, Propensity::Constant(share))
+            .with_context(|| format!("the experiment on `{outcome}`"))?;
+        let baseline = ranks.get(BASELINE).context("the baseline has no predictions")?;
+        for arm in POLICIES {
+            let Some(scores) = ranks.get(arm) else { continue };
+            for share in SHARES {
+                let found = experiment.policy_interval(scores, share, Estimator::Hajek, &bootstrap)?;
+                let against_profile = match arm {
+                    BASELINE => None,
+                    _ => {
+                        let difference =
+                            experiment.compare(scores, baseline, share, Estimator::Hajek, &bootstrap)?;
+                        Some(difference.interval)
+                    }
+                };
+                let (outcome, arm) = (outcome.clone(), arm.to_owned());
+                policies.push(PolicyResult {
+                    outcome,
+                    arm,
+                    share,
+                    incremental: found.incremental,
+                    against_profile,
+                });
+            }
+            let curve = experiment.qini(scores, &grid)?;
+            qini.push(QiniResult {
+                outcome: outcome.clone(),
+                arm: arm.to_owned(),
+                coefficient: experiment.qini_interval(scores, &bootstrap)?,
+                points: curve.points.iter().map(|point| (point.share, point.incremental)).collect(),
+            });
+        }
+    }
+    let users = treated.iter().filter(|&&treated| treated).count();
+    Ok(ExperimentResults {
+        treatment: trial.treatment.clone(),
+        users: [users, treated.len() - users],
+        policies,
+        qini,
+    })
+}
+
+/// Per arm, a rank in (0, 1) of every user.
+type Ranks = BTreeMap<String, Vec<f64>>;
+
+/// The tested users who took part, and per arm their ranks within the fold, in (0, 1).
+fn ranked(folds: &[FoldResult], trial: &Trial) -> (Vec<usize>, Ranks) {
+    let mut rows = Vec::new();
+    let mut ranks = Ranks::new();
+    for fold in folds.iter().filter(|fold| fold.repeat == 0) {
+        let taking_part: Vec<usize> =
+            (0..fold.test.len()).filter(|&i| trial.treated[fold.test[i]].is_some()).collect();
+        rows.extend(taking_part.iter().map(|&i| fold.test[i]));
+        for (arm, scores) in &fold.predictions {
+            let of_fold = mid_ranks(scores);
+            let n = scores.len().max(1) as f64;
+            ranks.entry(arm.clone()).or_default().extend(taking_part.iter().map(|&i| of_fold[i] / (n + 1.0)));
+        }
+    }
+    (rows, ranks)
+}

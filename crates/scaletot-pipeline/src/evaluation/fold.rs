@@ -1,0 +1,306 @@
+//! The work on one fold: reason, learn, distil, and fit every arm at every number of labels.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::Device;
+use rand::seq::SliceRandom;
+use scaletot_chain::{ChainRecord, CorpusWriter, read_corpus};
+use scaletot_encoder::{DistillConfig, EncoderConfig, distill};
+use scaletot_profile::{Progress, Segments};
+use scaletot_student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
+use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
+
+use super::folds::{Draw, Fold, stream};
+use super::options::EvaluateOptions;
+use super::results::{Transfer, TransferGroup};
+use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};
+use super::study::{Study, budget};
+use crate::downstream::CrossFitted;
+
+/// Unlabelled users that the teacher's prior is averaged over.
+const CALIBRATION_USERS: usize = 200;
+/// Users whom the encoder learns from at most; the reasoned ones are always among them.
+const DISTIL_USERS: usize = 20_000;
+/// Rows that one epoch-course of the encoder goes through in all; larger tables get fewer epochs.
+const DISTIL_ROWS: usize = 320_000;
+/// OSIPO needs this many labelled users among the reasoned ones.
+const OSIPO_USERS: usize = 100;
+
+/// A fold and all that its work needs.
+pub(super) struct Work<'a> {
+    pub(super) study: &'a Study,
+    pub(super) options: &'a EvaluateOptions,
+    pub(super) device: &'a Device,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) fold: &'a Fold,
+}
+
+/// What the teacher found out about the covered users.
+pub(super) struct Reasoned {
+    pub(super) rows: Vec<usize>,
+    pub(super) records: Vec<ChainRecord>,
+    pub(super) ledger: LedgerSnapshot,
+}
+
+/// Student and encoder, and what they say about every user.
+pub(super) struct Learnt {
+    pub(super) student: Signals,
+    pub(super) encoder: Signals,
+    pub(super) transfer: Transfer,
+    /// Seconds in which the encoder scored the whole table.
+    pub(super) encoder_seconds: f64,
+}
+
+impl Work<'_> {
+    /// A seed for one purpose on this fold.
+    pub(super) fn seed(&self, purpose: u64) -> u64 {
+        use rand::Rng;
+        stream(self.options.source.seed, &[10, self.fold.repeat as u64, self.fold.fold as u64, purpose])
+            .next_u64()
+    }
+
+    /// A reasoner calibrated on unlabelled training users.
+    pub(super) fn reasoner(&self) -> Result<Reasoner<'_>> {
+        let mut reasoner = self.study.reasoner(
+            self.options.strategy(),
+            budget(),
+            self.options.source.min_populated,
+            self.seed(0),
+        )?;
+        let mut rows = self.fold.train.clone();
+        rows.shuffle(&mut stream(self.seed(1), &[]));
+        rows.truncate(CALIBRATION_USERS);
+        rows.sort_unstable();
+        let calibration = reasoner.fit_calibration(&self.study.profiles, &rows)?;
+        reasoner.set_calibration(calibration)?;
+        Ok(reasoner)
+    }
+
+    /// Reasons about the covered users, all of them training users; takes an interrupted corpus up.
+    pub(super) fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
+        let study = self.study;
+        let candidates = study.profiles.select(&self.fold.train)?;
+        let labels: Vec<Option<String>> = self
+            .fold
+            .train
+            .iter()
+            .map(|&row| study.segments.names().get(study.segments.of(row)).cloned())
+            .collect();
+        let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
+        let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
+            .min_populated(self.options.source.min_populated)
+            .seed(self.seed(2))
+            .stratified(&candidates, &Segments::from_labels(&labels))?;
+        let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
+
+        let path = dir.join("corpus.jsonl");
+        let header = reasoner.header(&study.profiles)?;
+        let mut writer = match path.exists() {
+            true => CorpusWriter::resume_without_failed(&path, &header)?.0,
+            false => CorpusWriter::create(&path, &header)?,
+        };
+        let workers = self.options.workers.get();
+        let summary = reasoner.run(&study.profiles, &rows, &mut writer, workers, self.progress)?;
+        writer.sync()?;
+        ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
+        let (_, records) = read_corpus(&path, &study.chain)?;
+        let row_of: std::collections::HashMap<_, _> =
+            rows.iter().map(|&row| (study.profiles.id(row), row)).collect();
+        let rows = records
+            .iter()
+            .map(|record| {
+                row_of.get(&record.user).copied().context("the corpus holds a user who is not covered")
+            })
+            .collect::<Result<Vec<_>>>()?;
+        ensure!(
+            records.iter().any(|record| record.verdict.is_accepted()),
+            "no chain was accepted; {} holds each user's reason",
+            path.display()
+        );
+        Ok(Reasoned { rows, records, ledger: summary.ledger })
+    }
+
+    /// SFT on the accepted chains.
+    pub(super) fn sft(&self, reasoned: &Reasoned) -> Result<Student> {
+        let study = self.study;
+        let fit_on = study.profiles.select(&self.fold.train)?;
+        let seed = self.seed(3);
+        let fresh = Student::new(&StudentConfig::default(), &fit_on, &study.chain, seed, self.device)?;
+        let config = SftConfig::default();
+        let (student, _) =
+            sft(&fresh, &study.profiles, &reasoned.rows, &reasoned.records, &config, seed, self.progress)?;
+        Ok(student)
+    }
+
+    /// OSIPO on the labels of one draw, then distillation. `None` where the SFT student stays as it is: with too few labelled users
+    /// among the reasoned ones, or when the preferences did not carry over to held-out training users.
+    pub(super) fn align(&self, sft: &Student, reasoned: &Reasoned, draw: &Draw) -> Result<Option<Learnt>> {
+        let known: std::collections::HashSet<usize> = draw.rows.iter().copied().collect();
+        let both = reasoned
+            .rows
+            .iter()
+            .zip(&reasoned.records)
+            .filter(|(row, record)| known.contains(row) && record.verdict.is_accepted())
+            .count();
+        if self.options.ablations.sft_only || both < OSIPO_USERS {
+            return Ok(None);
+        }
+        let study = self.study;
+        let outcomes: Vec<Option<f64>> = (0..study.profiles.len())
+            .map(|row| study.outcomes[row].filter(|_| known.contains(&row)))
+            .collect();
+        let config = OsipoConfig::default();
+        let one = Segments::all(study.profiles.len());
+        let segments = if self.options.ablations.uniform { &one } else { &study.segments };
+        let (student, log) = osipo(
+            sft,
+            &study.profiles,
+            &reasoned.rows,
+            &reasoned.records,
+            &outcomes,
+            segments,
+            &config,
+            self.seed(4),
+            self.progress,
+        )?;
+        if log.best_epoch == 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.distil(&student, reasoned)?))
+    }
+
+    /// The student's signals of every user, and the encoder that learned them.
+    pub(super) fn distil(&self, student: &Student, reasoned: &Reasoned) -> Result<Learnt> {
+        let study = self.study;
+        let signals = student_signals(student, study, &study.eligible)?;
+        let mut rows = self.fold.train.clone();
+        if rows.len() > DISTIL_USERS {
+            let covered: std::collections::HashSet<usize> = reasoned.rows.iter().copied().collect();
+            rows.shuffle(&mut stream(self.seed(5), &[]));
+            rows.sort_by_key(|row| !covered.contains(row));
+            rows.truncate(DISTIL_USERS.max(covered.len()));
+            rows.sort_unstable();
+        }
+        let targets = signals.targets(&rows)?;
+        let (config, mut course) = self.encoder_configs();
+        course.epochs = (DISTIL_ROWS / rows.len()).clamp(8, course.epochs);
+        if self.options.ablations.no_state_kl {
+            course.lambda_state = 0.0.into();
+        }
+        if self.options.ablations.no_representation {
+            course.lambda_rep = 0.0.into();
+        }
+        // No outcome is told: the encoder's signals are the same whatever is labelled.
+        let unlabelled = vec![None; study.profiles.len()];
+        let (trained, _) = distill(
+            &config,
+            &course,
+            &study.profiles,
+            &study.chain,
+            &rows,
+            Some(&targets),
+            &unlabelled,
+            &rows,
+            self.device,
+            self.progress,
+        )?;
+        let frozen = trained.into_frozen();
+        let test = signals.targets(&self.fold.test)?;
+        let segments: Vec<&str> = self.fold.test.iter().map(|&row| study.segments.name_of(row)).collect();
+        let report = frozen.transfer_report_by_segment(&study.profiles, &self.fold.test, &test, &segments)?;
+        let groups = |groups: &[scaletot_encoder::TransferGroup]| {
+            let group = |group: &scaletot_encoder::TransferGroup| TransferGroup {
+                name: group.name.clone(),
+                users: group.users,
+                agreement: group.agreement,
+                cosine: group.cosine,
+            };
+            groups.iter().map(group).collect()
+        };
+        let transfer = Transfer {
+            repeat: self.fold.repeat,
+            fold: self.fold.fold,
+            agreement: report.agreement.clone(),
+            cosine: report.cosine,
+            cka: report.cka,
+            by_populated: groups(&report.by_populated),
+            by_segment: groups(&report.by_segment),
+        };
+        let began = Instant::now();
+        let encoder = encoder_signals(&frozen, study)?;
+        let encoder_seconds = began.elapsed().as_secs_f64();
+        Ok(Learnt { student: signals, encoder, transfer, encoder_seconds })
+    }
+
+    /// Teacher's own chains for the rows of the fold's labelled and test users.
+    pub(super) fn teacher(
+        &self,
+        reasoner: &Reasoner<'_>,
+        rows: &[usize],
+    ) -> Result<(Signals, Vec<Vec<u16>>)> {
+        teacher_signals(reasoner, self.study, rows, self.options.workers.get(), self.progress)
+    }
+
+    /// The network on outcomes alone, trained as the encoder is: one without each part of the labelled users, their mean for the test
+    /// users. Such a committee ranks better than one network on all of them, as each stops early by other users.
+    pub(super) fn profile_networks(&self, draw: &Draw, parts: &[Vec<usize>]) -> Result<CrossFitted> {
+        let study = self.study;
+        let (config, mut course) = self.encoder_configs();
+        let mut out_of_fold = Vec::with_capacity(parts.len());
+        let mut sums = vec![0.0; self.fold.test.len()];
+        for (at, part) in parts.iter().enumerate() {
+            let mut rows: Vec<usize> = parts
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at)
+                .flat_map(|(_, rows)| rows.clone())
+                .collect();
+            rows.sort_unstable();
+            let mut outcomes = vec![None; study.profiles.len()];
+            rows.iter().for_each(|&row| outcomes[row] = study.outcomes[row]);
+            course.seed = self.seed(100 + (draw.draw * parts.len() + at) as u64);
+            course.epochs = (DISTIL_ROWS / rows.len().max(1)).clamp(8, DistillConfig::default().epochs);
+            let (trained, _) = distill(
+                &config,
+                &course,
+                &study.profiles,
+                &study.chain,
+                &[],
+                None,
+                &outcomes,
+                &rows,
+                self.device,
+                &Quiet(self.progress),
+            )?;
+            let values = |rows: &[usize]| -> Result<Vec<f64>> {
+                let scores = trained.frozen().score_rows(&study.profiles, rows)?;
+                scores.values().map(|value| value.context("a user was abstained on")).collect()
+            };
+            out_of_fold.push(values(part)?.into_iter().map(f64::ln_1p).collect());
+            sums.iter_mut().zip(values(&self.fold.test)?).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(CrossFitted {
+            out_of_fold,
+            test: sums.iter().map(|sum| (sum / parts.len() as f64).ln_1p()).collect(),
+        })
+    }
+
+    fn encoder_configs(&self) -> (EncoderConfig, DistillConfig) {
+        let mut config = EncoderConfig::default();
+        config.min_populated = self.options.source.min_populated.max(1);
+        let mut course = DistillConfig::default();
+        course.seed = self.seed(6);
+        (config, course)
+    }
+}
+
+/// Hears the wish to stop, and shows nothing: for work that runs on several threads at once.
+struct Quiet<'a>(&'a dyn Progress);
+
+impl Progress for Quiet<'_> {
+    fn stopped(&self) -> bool {
+        self.0.stopped()
+    }
+}

@@ -1,0 +1,218 @@
+//! What a student is measured by: its chains against the true ones, and what its chains tell about outcomes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use anyhow::{Context, Result};
+use scaletot_chain::ChainRecord;
+use scaletot_eval::Metric;
+use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
+use scaletot_profile::Segments;
+use scaletot_student::{OsipoConfig, Student};
+use serde::{Deserialize, Serialize};
+
+use super::super::fold::{Reasoned, Work};
+use super::super::planted::Planted;
+use super::super::signals::student_signals;
+use super::super::study::Study;
+use crate::downstream::{parts, ridge};
+
+/// A probability counts as at least this, so that no single user makes a mean log-likelihood worthless.
+const LEAST_PROBABILITY: f64 = 1e-9;
+
+/// A figure of a student on test users. More is better for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Share of states that the chain has right.
+    States,
+    /// Share of users whose last state, the outcome-linked one, the chain has right.
+    LastState,
+    /// Mean log-probability of the true last state after the chain's earlier values.
+    LogLikelihood,
+    /// Mean outcome reward of the chain, fitted as OSIPO fits it: to the teacher's posteriors of the reasoned users.
+    Reward,
+    /// The same, fitted to the true last states of all training users.
+    TrueReward,
+    /// Spearman's correlation of the expected level of the last state with the outcome.
+    Spearman,
+    /// The same ranking's normalised Gini.
+    Gini,
+    /// The same ranking's AUC of outcome > 0.
+    Auc,
+    /// Spearman of a ridge regression on the student's signals, fitted to the users whose outcome OSIPO knew.
+    RidgeSpearman,
+    /// The same prediction's normalised Gini.
+    RidgeGini,
+}
+
+impl Measure {
+    /// All of them, in the order of the page.
+    pub const ALL: [Self; 10] = [
+        Self::States,
+        Self::LastState,
+        Self::LogLikelihood,
+        Self::Reward,
+        Self::TrueReward,
+        Self::Spearman,
+        Self::Gini,
+        Self::Auc,
+        Self::RidgeSpearman,
+        Self::RidgeGini,
+    ];
+
+    /// Name for a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::States => "states right",
+            Self::LastState => "last state right",
+            Self::LogLikelihood => "ln p(last state)",
+            Self::Reward => "reward",
+            Self::TrueReward => "reward, true states",
+            Self::Spearman => "Spearman",
+            Self::Gini => "Gini",
+            Self::Auc => "AUC",
+            Self::RidgeSpearman => "Spearman, ridge",
+            Self::RidgeGini => "Gini, ridge",
+        }
+    }
+}
+
+/// How often states were right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// Users whose chains were looked at.
+    pub users: usize,
+    /// Share of all states.
+    pub states: f64,
+    /// Share of last states.
+    pub last: f64,
+}
+
+impl Recovered {
+    /// Of the chains of some rows; rows without a chain are passed over.
+    pub(super) fn of(planted: &Planted, chains: impl IntoIterator<Item = (usize, Vec<u16>)>) -> Self {
+        let (mut users, mut states, mut right, mut last) = (0, 0, 0, 0);
+        for (row, chain) in chains.into_iter().filter(|(_, chain)| !chain.is_empty()) {
+            let truth = planted.truth(row);
+            users += 1;
+            states += truth.len();
+            right += truth.iter().zip(&chain).filter(|(is, said)| is == said).count();
+            last += usize::from(truth.last() == chain.last());
+        }
+        let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
+        Self { users, states: share(right, states), last: share(last, users) }
+    }
+}
+
+/// What all arms of a world are measured by.
+pub(super) struct Yardstick<'a> {
+    study: &'a Study,
+    planted: &'a Planted,
+    segments: &'a Segments,
+    test: &'a [usize],
+    /// Of the test users.
+    outcomes: Vec<f64>,
+    taught: OutcomeReward,
+    truth: OutcomeReward,
+    /// Users whose outcome was known to OSIPO, in parts, and their outcomes by row.
+    parts: Vec<Vec<usize>>,
+    known: Vec<f64>,
+}
+
+impl<'a> Yardstick<'a> {
+    /// For the test users of `work`. `known` are outcomes by row, as far as OSIPO knows them.
+    pub(super) fn new(
+        work: &'a Work<'_>,
+        planted: &'a Planted,
+        segments: &'a Segments,
+        reasoned: &Reasoned,
+        known: &[Option<f64>],
+    ) -> Result<Self> {
+        let study = work.study;
+        let accepted = accepted(reasoned).filter(|(row, _)| known[*row].is_some());
+        let (rows, states): (Vec<usize>, Vec<Vec<f64>>) =
+            accepted.map(|(row, record)| Ok((row, last_state(record)?))).collect::<Result<_>>()?;
+        let values = study.chain.domain_sizes().last().copied().context("a chain without states")?;
+        let one_hot = |row: &usize| {
+            let last = planted.truth(*row).last().copied();
+            (0..).take(values).map(|value| f64::from(u8::from(last == Some(value)))).collect::<Vec<_>>()
+        };
+        let train = &work.fold.train;
+        Ok(Self {
+            study,
+            planted,
+            segments,
+            test: &work.fold.test,
+            outcomes: work.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect(),
+            taught: reward(&rows, &states, known, segments)?,
+            truth: reward(train, &train.iter().map(one_hot).collect::<Vec<_>>(), &study.outcomes, segments)?,
+            parts: parts(&rows, None, work.seed(200))?,
+            known: known.iter().map(|outcome| outcome.unwrap_or(0.0)).collect(),
+        })
+    }
+
+    /// All figures of a student.
+    pub(super) fn measure(&self, student: &Student) -> Result<BTreeMap<Measure, f64>> {
+        let asked: Vec<usize> = self.test.iter().chain(self.parts.iter().flatten()).copied().collect();
+        let signals = student_signals(student, self.study, &asked)?;
+        let chains: Vec<(usize, Vec<u16>)> =
+            self.test.iter().map(|&row| (row, signals.likeliest(row))).collect();
+        let (mut likelihood, mut taught, mut truth) = (0.0, 0.0, 0.0);
+        for ((row, chain), outcome) in chains.iter().zip(&self.outcomes) {
+            let is = self.planted.truth(*row).last().copied().map_or(0, usize::from);
+            let said = chain.last().copied().map_or(0, usize::from);
+            let posterior = signals.posteriors.last().context("a student without states")?;
+            likelihood += f64::from(posterior[[*row, is]]).max(LEAST_PROBABILITY).ln();
+            let segment = self.segments.of(*row);
+            taught += self.taught.reward_unseen(segment, *outcome, said)?;
+            truth += self.truth.reward_unseen(segment, *outcome, said)?;
+        }
+        let right = Recovered::of(self.planted, chains);
+        let level = signals.level(self.test);
+        let fitted = ridge(&[&signals.features], &self.known, &self.parts, self.test)?.test;
+        let users = self.test.len().max(1) as f64;
+        let by = |metric: Metric, scores: &[f64]| metric.compute(&self.outcomes, scores);
+        Ok(BTreeMap::from([
+            (Measure::States, right.states),
+            (Measure::LastState, right.last),
+            (Measure::LogLikelihood, likelihood / users),
+            (Measure::Reward, taught / users),
+            (Measure::TrueReward, truth / users),
+            (Measure::Spearman, by(Metric::Spearman, &level)?),
+            (Measure::Gini, by(Metric::NormalisedGini, &level)?),
+            (Measure::Auc, by(Metric::AucOfPositive, &level)?),
+            (Measure::RidgeSpearman, by(Metric::Spearman, &fitted)?),
+            (Measure::RidgeGini, by(Metric::NormalisedGini, &fitted)?),
+        ]))
+    }
+}
+
+/// The users with an accepted chain.
+pub(super) fn accepted(reasoned: &Reasoned) -> impl Iterator<Item = (usize, &ChainRecord)> {
+    reasoned.rows.iter().copied().zip(&reasoned.records).filter(|(_, record)| record.verdict.is_accepted())
+}
+
+/// The outcome reward by its defaults, fitted to the users of `rows` and their weights over the values of the last state.
+fn reward(
+    rows: &[usize],
+    states: &[Vec<f64>],
+    outcomes: &[Option<f64>],
+    segments: &Segments,
+) -> Result<OutcomeReward> {
+    let outcomes: Vec<Option<f64>> = rows.iter().map(|&row| outcomes[row]).collect();
+    let segments: Vec<usize> = rows.iter().map(|&row| segments.of(row)).collect();
+    let tiers = Tiers::fit(&outcomes, OsipoConfig::default().tiers)?;
+    Ok(OutcomeReward::fit(tiers, &outcomes, &segments, states, &OutcomeRewardConfig::default())?)
+}
+
+/// The search's posterior of the last state.
+fn last_state(record: &ChainRecord) -> Result<Vec<f64>> {
+    record.posterior.last().cloned().with_context(|| format!("user {} has no posterior", record.user))
+}
+
+/// Outcomes by row, those of `rows` alone.
+pub(super) fn known(study: &Study, rows: &[usize]) -> Vec<Option<f64>> {
+    let rows: HashSet<usize> = rows.iter().copied().collect();
+    (0..study.profiles.len()).map(|row| study.outcomes[row].filter(|_| rows.contains(&row))).collect()
+}

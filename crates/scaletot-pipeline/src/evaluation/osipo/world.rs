@@ -1,0 +1,195 @@
+//! One world: its users, the teacher's chains of some, the student that SFT makes of them, and the arms that go on from it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use rand::seq::SliceRandom;
+use scaletot_profile::{Segments, Value};
+use scaletot_student::{OsipoConfig, OsipoLog, SftConfig, Student, osipo, sft};
+
+use super::super::fold::{Reasoned, Work};
+use super::super::folds::stream;
+use super::super::planted::Planted;
+use super::super::provenance::commit;
+use super::super::signals::student_signals;
+use super::super::study::Study;
+use super::arms::{Arm, Course, longer, osipo_config};
+use super::measure::{Recovered, Yardstick, accepted, known};
+use super::options::OsipoStudyOptions;
+use super::results::{ArmResult, Budget, Recovery, SeedResult};
+
+/// The student's directory.
+const STUDENT: &str = "student-sft";
+/// Who was right about the states, and about whose.
+pub(super) const TEACHER: &str = "teacher";
+pub(super) const STUDENT_AFTER_SFT: &str = "student after SFT";
+pub(super) const REASONED: &str = "reasoned users";
+pub(super) const TEST: &str = "test users";
+
+/// The field whose codes are the user segments.
+const SEGMENT_FIELD: usize = 0;
+
+/// A world whose chains are known.
+pub(super) struct World<'a> {
+    work: &'a Work<'a>,
+    planted: &'a Planted,
+    options: &'a OsipoStudyOptions,
+    reasoned: Reasoned,
+    /// User segments of all rows, and all rows in one.
+    segments: Segments,
+    whole: Segments,
+    /// Outcomes that OSIPO knows, by row.
+    outcomes: Vec<Option<f64>>,
+}
+
+impl<'a> World<'a> {
+    /// Reasons about the world's users, or reads what was found out about them.
+    pub(super) fn new(work: &'a Work<'a>, options: &'a OsipoStudyOptions, dir: &Path) -> Result<Self> {
+        let study = work.study;
+        let planted = study.planted.as_deref().context("not a planted world")?;
+        let reasoned = work.reason(&work.reasoner()?, work.options.coverage, dir)?;
+        let mut rows: Vec<usize> = accepted(&reasoned).map(|(row, _)| row).collect();
+        if let Some(labels) = options.labels {
+            ensure!(
+                labels <= rows.len(),
+                "--labels {labels}: only {} users have an accepted chain",
+                rows.len()
+            );
+            rows.shuffle(&mut stream(work.seed(7), &[]));
+            rows.truncate(labels);
+        }
+        let outcomes = known(study, &rows);
+        let whole = Segments::all(study.profiles.len());
+        Ok(Self { work, planted, options, reasoned, segments: by_field(study), whole, outcomes })
+    }
+
+    /// The student after SFT, from `dir` if it was `trained` before.
+    pub(super) fn student(&self, dir: &Path, trained: bool) -> Result<Student> {
+        let dir = dir.join(STUDENT);
+        if trained {
+            return Ok(Student::load(&dir, self.work.device)?);
+        }
+        let student = self.work.sft(&self.reasoned)?;
+        student.save(&dir)?;
+        Ok(student)
+    }
+
+    /// What the arms of this world are measured by.
+    pub(super) fn yardstick(&self) -> Result<Yardstick<'_>> {
+        Yardstick::new(self.work, self.planted, &self.segments, &self.reasoned, &self.outcomes)
+    }
+
+    /// The world without any arm: its users, and who recovers their states.
+    pub(super) fn described(&self, student: &Student, seconds: f64) -> Result<SeedResult> {
+        let (work, planted) = (self.work, self.planted);
+        let test = &work.fold.test;
+        let (_, chains) = work.teacher(&work.reasoner()?, test)?;
+        let said: Vec<(usize, Vec<u16>)> = accepted(&self.reasoned)
+            .filter_map(|(row, record)| Some((row, record.best.as_ref()?.values())))
+            .collect();
+        let reasoned: Vec<usize> = said.iter().map(|(row, _)| *row).collect();
+        let asked: Vec<usize> = test.iter().chain(&reasoned).copied().collect();
+        let signals = student_signals(student, work.study, &asked)?;
+        let thought =
+            |rows: &[usize]| Recovered::of(planted, rows.iter().map(|&row| (row, signals.likeliest(row))));
+        let entry =
+            |who: &str, users: &str, right| Recovery { who: who.to_owned(), users: users.to_owned(), right };
+        Ok(SeedResult {
+            seed: work.options.source.seed,
+            test: test.len(),
+            reasoned: self.reasoned.rows.len(),
+            accepted: reasoned.len(),
+            labelled: self.outcomes.iter().flatten().count(),
+            bayes: planted.world().bayes_accuracy(),
+            recovery: vec![
+                entry(STUDENT_AFTER_SFT, REASONED, thought(&reasoned)),
+                entry(STUDENT_AFTER_SFT, TEST, thought(test)),
+                entry(TEACHER, REASONED, Recovered::of(planted, said)),
+                entry(TEACHER, TEST, Recovered::of(planted, test.iter().copied().zip(chains))),
+            ],
+            seconds,
+            arms: Vec::new(),
+        })
+    }
+
+    /// Trains an arm and measures it. What it takes from other arms is in `done`.
+    pub(super) fn run(
+        &self,
+        arm: &Arm,
+        student: &Student,
+        yardstick: &Yardstick<'_>,
+        done: &SeedResult,
+    ) -> Result<ArmResult> {
+        let began = Instant::now();
+        let (trained, budget) = match arm.course {
+            Course::Stay => (student.clone(), Budget::default()),
+            Course::Longer => self.sft(student, &longer(done)?)?,
+            Course::Osipo { segments, change } => {
+                let segments = if segments { &self.segments } else { &self.whole };
+                self.osipo(student, segments, &osipo_config(change, self.options.epochs))?
+            }
+        };
+        Ok(ArmResult {
+            arm: arm.name.to_owned(),
+            settings: arm.settings(self.options.epochs, done)?,
+            budget,
+            measures: yardstick.measure(&trained)?,
+            seconds: began.elapsed().as_secs_f64(),
+            commit: commit(),
+        })
+    }
+
+    fn sft(&self, student: &Student, config: &SftConfig) -> Result<(Student, Budget)> {
+        let (work, Reasoned { rows, records, .. }) = (self.work, &self.reasoned);
+        let (trained, log) =
+            sft(student, &work.study.profiles, rows, records, config, work.seed(4), work.progress)?;
+        let epochs = log.epochs.len();
+        let steps = epochs * log.users.div_ceil(config.batch_size);
+        Ok((trained, Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains: log.users }))
+    }
+
+    fn osipo(
+        &self,
+        student: &Student,
+        segments: &Segments,
+        config: &OsipoConfig,
+    ) -> Result<(Student, Budget)> {
+        let (work, Reasoned { rows, records, .. }) = (self.work, &self.reasoned);
+        let (trained, log) = osipo(
+            student,
+            &work.study.profiles,
+            rows,
+            records,
+            &self.outcomes,
+            segments,
+            config,
+            work.seed(4),
+            work.progress,
+        )?;
+        Ok((trained, spent(&log, config)))
+    }
+}
+
+/// What a run of OSIPO took.
+fn spent(log: &OsipoLog, config: &OsipoConfig) -> Budget {
+    use scaletot_osipo::Objective;
+    let (updates, chains) = match config.loss.objective {
+        Objective::Policy(_) => (config.updates, log.users * config.samples),
+        _ => (1, log.candidates),
+    };
+    let epochs = log.epochs.len();
+    let steps = epochs * log.users.div_ceil(config.batch_users) * updates;
+    Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains }
+}
+
+/// The users by the code of a field; those without one are a segment too.
+fn by_field(study: &Study) -> Segments {
+    let labels: Vec<Option<String>> = (0..study.profiles.len())
+        .map(|row| match study.profiles.value(row, SEGMENT_FIELD) {
+            Some(Value::Code(code)) => Some(format!("c{code}")),
+            _ => None,
+        })
+        .collect();
+    Segments::from_labels(&labels)
+}

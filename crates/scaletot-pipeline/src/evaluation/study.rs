@@ -1,0 +1,189 @@
+//! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use rand::seq::SliceRandom;
+use scaletot_chain::ChainSchema;
+use scaletot_eval::planted::PlantedConfig;
+use scaletot_profile::{ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
+use scaletot_search::{Budget, Strategy};
+use scaletot_teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
+
+use super::folds::stream;
+use super::options::{EvaluateOptions, SourceOptions};
+use super::planted::{self, Planted};
+use crate::options::TeacherChoice;
+use crate::tasks::Task;
+use crate::teachers;
+
+/// Users of a task who take part in a quick run at most.
+const QUICK_USERS: usize = 10_000;
+/// Hard bound on the questions of one user's search.
+const MAX_QUERIES: u64 = 64;
+
+/// A randomised experiment that the users took part in. Columns are row by row beside the profiles.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What the treatment is.
+    pub treatment: String,
+    /// Whether the user was treated; `None` if the user took no part.
+    pub treated: Vec<Option<bool>>,
+    /// Outcomes by column.
+    pub outcomes: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// One population with its outcomes and its teacher.
+pub struct Study {
+    /// Profile schema.
+    pub schema: Arc<ProfileSchema>,
+    /// Chain schema.
+    pub chain: ChainSchema,
+    /// Every user of the task.
+    pub profiles: ProfileTable,
+    /// Realised value per user; `None` where it is not known.
+    pub outcomes: Vec<Option<f64>>,
+    /// User segments.
+    pub segments: Segments,
+    /// Users with the same number stay in one fold.
+    pub groups: Option<Vec<usize>>,
+    /// Levels that a number is put into words by.
+    pub levels: usize,
+    /// Who answers.
+    pub teacher: Box<dyn Teacher>,
+    /// Mean seconds of one of its answers when they were recorded, if they were.
+    pub seconds_per_answer: Option<f64>,
+    /// The experiment that the table comes from, if it does.
+    pub trial: Option<Trial>,
+    /// The world that the users are drawn from, where it is known.
+    pub planted: Option<Arc<Planted>>,
+    /// Rows with enough populated fields, ascending; with `--quick` a random sample of them if they are very many.
+    pub eligible: Vec<usize>,
+    /// Users that shares are of: all of the table, or as many as the sample stands for.
+    pub users: usize,
+}
+
+/// The bound on the teacher's questions about one user.
+pub(super) fn budget() -> Budget {
+    Budget::default().with_queries(MAX_QUERIES)
+}
+
+impl std::fmt::Debug for Study {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Study")
+            .field("users", &self.profiles.len())
+            .field("teacher", &self.teacher.model())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Study {
+    /// The users of a task, at most 10,000 of them if it has to be `quick`, and the teacher that was asked for: by default the task's
+    /// recorded answers, or else its rules.
+    ///
+    /// # Errors
+    /// If the task's table or the teacher cannot be read.
+    pub fn of_task(task: &Task, source: &SourceOptions, quick: bool) -> Result<Self> {
+        let population = task.load(source.data.as_deref())?;
+        let choice = source.teacher.clone().unwrap_or_else(|| match &population.answers {
+            Some(answers) => TeacherChoice::Replay(answers.clone()),
+            None => TeacherChoice::Rules(population.rules.clone()),
+        });
+        let opened = teachers::open(&choice, &population.schema, &population.chain)?;
+        let least = source.min_populated.max(1);
+        let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
+            let mut outcomes = data.outcomes;
+            outcomes.insert(task.outcome.clone(), population.outcomes.clone());
+            Trial { treatment: spec.treatment.clone(), treated: data.treated, outcomes }
+        });
+        let mut eligible: Vec<usize> = (0..population.profiles.len())
+            .filter(|&row| population.profiles.populated(row) >= least)
+            .collect();
+        let mut users = population.profiles.len();
+        if quick && eligible.len() > QUICK_USERS {
+            users = users * QUICK_USERS / eligible.len();
+            eligible.shuffle(&mut stream(source.seed, &[5]));
+            eligible.truncate(QUICK_USERS);
+            eligible.sort_unstable();
+        }
+        Ok(Self {
+            schema: population.schema,
+            chain: population.chain,
+            profiles: population.profiles,
+            outcomes: population.outcomes,
+            segments: population.segments,
+            groups: population.groups,
+            levels: task.levels,
+            teacher: opened.teacher,
+            seconds_per_answer: opened.seconds_per_answer,
+            trial,
+            planted: None,
+            eligible,
+            users,
+        })
+    }
+
+    /// Records the answer to every question that any search about these users may ask, and answers from the file from now on. What the
+    /// file holds already is not asked again.
+    ///
+    /// # Errors
+    /// If the teacher fails or its answers depend on more than the prompt, or the file cannot be written.
+    pub fn record(
+        &mut self,
+        file: &Path,
+        options: &EvaluateOptions,
+        progress: &dyn Progress,
+    ) -> Result<RecordSummary> {
+        let recorder = Recorder::open(&*self.teacher, file)?;
+        let reasoner =
+            self.reasoner(options.strategy(), budget(), options.source.min_populated, options.source.seed)?;
+        let workers = options.workers.get();
+        let summary = reasoner.record_all(&self.profiles, &self.eligible, &recorder, workers, progress)?;
+        drop(reasoner);
+        recorder.finish()?;
+        ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
+        let opened = teachers::open(&TeacherChoice::Replay(file.to_owned()), &self.schema, &self.chain)?;
+        self.seconds_per_answer = opened.seconds_per_answer;
+        self.teacher = opened.teacher;
+        Ok(summary)
+    }
+
+    /// Eligible rows with a known outcome.
+    #[must_use]
+    pub fn labelled(&self) -> Vec<usize> {
+        self.eligible.iter().copied().filter(|&row| self.outcomes[row].is_some()).collect()
+    }
+
+    /// A planted world of that many users, with the seed and the teacher's noise that were asked for.
+    ///
+    /// # Errors
+    /// If the world cannot be made.
+    pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
+        let mut config = PlantedConfig::default();
+        (config.users, config.seed) = (users, source.seed);
+        planted::study(&config, source.noise, source.min_populated)
+    }
+
+    /// A reasoner, uncalibrated, who abstains on profiles with fewer populated fields.
+    ///
+    /// # Errors
+    /// If the schemas do not fit each other, or the strategy is not valid.
+    pub fn reasoner(
+        &self,
+        strategy: Strategy,
+        budget: Budget,
+        min_populated: usize,
+        seed: u64,
+    ) -> Result<Reasoner<'_>> {
+        let verbaliser = Verbaliser::fit(&self.profiles, self.levels)?;
+        let prompter = Prompter::new(&self.schema, self.chain.clone(), verbaliser)?;
+        Ok(Reasoner::builder(&*self.teacher, prompter)
+            .strategy(strategy)
+            .budget(budget)
+            .min_populated(min_populated)
+            .seed(seed)
+            .build()?)
+    }
+}

@@ -1,0 +1,19 @@
+//! The pipeline that the examples share: a table of profiles in, lifetime-value scores out.
+//!
+//! Nothing here is needed to use the library; it shows how its crates fit together. [`pipeline::run`] is the whole of it, stage by stage.
+
+pub mod compare;
+pub mod downstream;
+pub mod evaluation;
+pub mod features;
+pub mod input;
+pub mod options;
+pub mod pipeline;
+pub mod progress;
+pub mod report;
+pub mod scoring;
+pub mod staged;
+pub mod stages;
+pub mod tasks;
+pub mod teachers;
+pub mod terminal;

@@ -1,0 +1,210 @@
+//! Which files are scored, and where their scores go.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf, absolute};
+
+use anyhow::{Context, Result, bail};
+use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
+
+use crate::stages::bytes_hash;
+
+/// An input file. What it holds is read again when it is scored, since the directories of many files would not fit into memory.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    /// Its scores' place below the output directory: its own place below the directory that all inputs are in.
+    pub(super) relative: PathBuf,
+    /// Changes with the file.
+    pub(super) fingerprint: String,
+    /// Users in each row group.
+    pub(super) groups: Vec<usize>,
+    pub(super) text_ids: bool,
+}
+
+impl Input {
+    /// Looks at a file's directory.
+    pub(super) fn open(path: &Path, relative: &Path, schema: &ProfileSchema) -> Result<Self> {
+        let file = ParquetProfiles::open(path, schema, &ReadOptions::new())?;
+        Ok(Self {
+            path: path.to_owned(),
+            relative: relative.to_owned(),
+            fingerprint: fingerprint(path).with_context(|| format!("cannot read {}", path.display()))?,
+            groups: (0..file.row_groups()).filter_map(|group| file.rows_of(group)).collect(),
+            text_ids: file.text_ids(),
+        })
+    }
+
+    /// Whether the file still is what it was when it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        let path = self.path.display();
+        let now = fingerprint(&self.path).with_context(|| format!("cannot read {path}"))?;
+        if now != self.fingerprint {
+            bail!("{path} changed while it was scored; run the same command again to score it as it is now");
+        }
+        Ok(())
+    }
+}
+
+/// A hash of a Parquet file's length and directory, which says where every page is and what it holds at least and at most.
+fn fingerprint(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut tail = [0; 8];
+    file.seek(SeekFrom::Start(length.saturating_sub(8)))?;
+    file.read_exact(&mut tail)?;
+    let directory = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    file.seek(SeekFrom::Start(length.saturating_sub(8 + directory)))?;
+    let mut bytes = length.to_le_bytes().to_vec();
+    file.take(8 + directory).read_to_end(&mut bytes)?;
+    Ok(bytes_hash(&bytes))
+}
+
+/// The files that patterns name.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The directory that all patterns are about, whatever files there are.
+    pub(super) root: PathBuf,
+    /// Sorted, each once, with their places below the root.
+    pub(super) files: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The files that patterns, files and directories (those in it that end in .parquet) name. What is below `output` is no input: a pattern may
+/// name scores of an earlier run, too.
+pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
+    let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
+    let mut files = BTreeMap::new();
+    let mut bases = vec![];
+    for pattern in patterns {
+        let named = Path::new(pattern);
+        let (base, pattern) = match (named.is_dir(), named.is_file()) {
+            (true, _) => (named.to_owned(), format!("{}/*.parquet", glob::Pattern::escape(pattern))),
+            (_, true) => (parent(named), glob::Pattern::escape(pattern)),
+            _ => (fixed(named), pattern.clone()),
+        };
+        let failed = || format!("--input {pattern}");
+        let (mut any, mut wanted) = (false, false);
+        for path in glob::glob(&pattern).with_context(|| format!("--input {pattern} is not a pattern"))? {
+            let path = path.with_context(failed)?;
+            if !path.is_file() {
+                continue;
+            }
+            any = true;
+            let real = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+            if real.starts_with(&output) {
+                continue;
+            }
+            wanted = true;
+            // By the name that was given: a link stands for what it leads to.
+            let below = absolute(&path)?.strip_prefix(absolute(&base)?).with_context(failed)?.to_owned();
+            if below.components().any(|part| part == Component::ParentDir) {
+                bail!("--input {pattern}: `..` cannot follow `*`, `?` or `[`");
+            }
+            files.entry(real).or_insert(base.canonicalize().with_context(failed)?.join(below));
+        }
+        if !any {
+            bail!("--input {pattern} names no file");
+        }
+        if wanted {
+            bases.push(base.canonicalize().with_context(failed)?);
+        }
+    }
+    if files.is_empty() {
+        bail!("--input names no file outside of --output {}", output.display());
+    }
+    let root = common(&bases);
+    let relative = |place: PathBuf| place.strip_prefix(&root).map(Path::to_path_buf);
+    let files = files.into_iter().map(|(real, place)| Ok((real, relative(place)?))).collect::<Result<_>>()?;
+    Ok(Found { root, files })
+}
+
+/// A path's directory.
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The directory before whatever stands for more than itself in a pattern.
+fn fixed(pattern: &Path) -> PathBuf {
+    let plain = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let before: PathBuf = pattern.components().take_while(plain).collect();
+    // A pattern without such a part that is no file names none.
+    if before == pattern { parent(pattern) } else { before.join(".").components().collect() }
+}
+
+/// The directory that all of these are below.
+fn common(directories: &[PathBuf]) -> PathBuf {
+    let first: Vec<Component<'_>> = directories.first().map(|d| d.components().collect()).unwrap_or_default();
+    let shared = directories.iter().fold(first.len(), |shared, directory| {
+        first.iter().take(shared).zip(directory.components()).take_while(|(a, b)| **a == *b).count()
+    });
+    first[..shared].iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_their_places_below_the_directory_of_all() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["day=1/a.parquet", "day=2/a.parquet", "day=2/notes.txt"] {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let root = dir.path().to_str().unwrap();
+        let elsewhere = dir.path().join("scores");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let relative = |patterns: &[String]| -> Vec<String> {
+            find(patterns, &elsewhere)
+                .unwrap()
+                .files
+                .into_iter()
+                .map(|(_, relative)| relative.display().to_string())
+                .collect()
+        };
+        assert_eq!(relative(&[format!("{root}/*/*.parquet")]), ["day=1/a.parquet", "day=2/a.parquet"]);
+        // Also when there is one so far.
+        assert_eq!(relative(&[format!("{root}/*1/*.parquet")]), ["day=1/a.parquet"]);
+        assert_eq!(
+            relative(&[format!("{root}/day=1"), format!("{root}/day=2/../day=2/a.parquet")]),
+            ["day=1/a.parquet", "day=2/a.parquet"]
+        );
+        assert_eq!(relative(&[format!("{root}/day=2")]), ["a.parquet"]);
+        assert_eq!(relative(&[format!("{root}/day=2"), format!("{root}/day=2/a.parquet")]), ["a.parquet"]);
+        // Scores below the users are no users, and do not move the place of those that are.
+        std::fs::write(elsewhere.join("a.parquet"), "").unwrap();
+        assert_eq!(relative(&[format!("{root}/day=2/*.parquet"), format!("{root}/scores")]), ["a.parquet"]);
+        let message = find(&[format!("{root}/*.csv")], &elsewhere).unwrap_err().to_string();
+        assert!(message.contains("names no file"), "{message}");
+        let message = find(&[format!("{root}/*/../day=2/a.parquet")], &elsewhere).unwrap_err().to_string();
+        assert!(message.contains("cannot follow"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_changes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.parquet");
+        // Pages, a directory of four bytes, its length, the magic number.
+        std::fs::write(&path, b"PAR1pages4444\x04\0\0\0PAR1").unwrap();
+        let fingerprint = fingerprint(&path).unwrap();
+        let input = Input {
+            path: path.clone(),
+            relative: "users.parquet".into(),
+            fingerprint,
+            groups: vec![1],
+            text_ids: false,
+        };
+        input.check_unchanged().unwrap();
+        std::fs::write(&path, b"PAR1pages5555\x04\0\0\0PAR1").unwrap();
+        let message = input.check_unchanged().unwrap_err().to_string();
+        assert!(message.contains("changed while it was scored"), "{message}");
+        std::fs::remove_file(&path).unwrap();
+        let message = input.check_unchanged().unwrap_err().to_string();
+        assert!(message.contains("cannot read"), "{message}");
+    }
+}

@@ -1,0 +1,83 @@
+//! What a run did.
+
+use std::fmt;
+use std::time::Duration;
+
+use scaletot_encoder::Drift;
+
+use super::files::Quarantined;
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Input files whose scores are in place, those of earlier runs among them.
+    pub files: usize,
+    /// Users in the output.
+    pub users: usize,
+    /// Users whom this run scored.
+    pub scored: usize,
+    /// Users of these whom the encoder abstained on.
+    pub abstained: usize,
+    /// Users of these who are too far from the training profiles; the others have too few fields.
+    pub too_far: usize,
+    /// Wall time of this run's scoring.
+    pub elapsed: Duration,
+    /// Threads that scored.
+    pub threads: usize,
+    /// What could not be scored, in this run or an earlier one.
+    pub quarantined: Vec<Quarantined>,
+    /// How far the users are from the training profiles, by every sixteenth batch of 8,192 of the row groups that this run scored, the
+    /// first of a group among them.
+    pub drift: Option<Drift>,
+}
+
+impl Summary {
+    /// Users per second of wall time.
+    #[must_use]
+    pub fn users_per_second(&self) -> f64 {
+        self.scored as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rate, seconds) = (self.users_per_second(), self.elapsed.as_secs_f64());
+        writeln!(f, "{} users in {} files are scored", self.users, self.files)?;
+        writeln!(
+            f,
+            "this run: {} users in {seconds:.2} s, {:.2} million a second, {:.2} million per core-second on {} threads; abstained on {}, {} of them for their distance from the training profiles",
+            self.scored,
+            rate / 1e6,
+            rate / 1e6 / self.threads as f64,
+            self.threads,
+            self.abstained,
+            self.too_far,
+        )?;
+        if let Some(memory) = peak_memory() {
+            writeln!(f, "largest memory of the process: {:.0} MiB", memory as f64 / 1024.0)?;
+        }
+        if let Some(drift) = &self.drift {
+            // 0.25 is customarily called a large shift of the population stability index.
+            let shifted: Vec<String> =
+                drift.shifted(0.25).map(|field| format!("{} ({:.2})", field.name, field.psi)).collect();
+            match shifted.as_slice() {
+                [] => writeln!(f, "drift: no field is far from the training profiles")?,
+                fields => writeln!(f, "drift: far from the training profiles (PSI): {}", fields.join(", "))?,
+            }
+        }
+        let rows: usize = self.quarantined.iter().map(|group| group.rows).sum();
+        match self.quarantined.len() {
+            0 => write!(f, "nothing was left out"),
+            groups => {
+                write!(f, "LEFT OUT: {groups} row groups or files with {rows} users, see quarantine.json")
+            }
+        }
+    }
+}
+
+/// The largest memory of this process so far in KiB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}

@@ -1,0 +1,378 @@
+//! Row groups to score, on several threads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use scaletot_encoder::{Drift, FieldHistogram, FrozenEncoder};
+use scaletot_profile::{Error as ProfileError, ParquetProfiles, Progress, ReadOptions};
+
+use super::columns::Columns;
+use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
+use super::inputs::Input;
+use super::summary::Summary;
+use super::{OnError, ScoreOptions, is_damage};
+use crate::progress::Bars;
+
+/// Where parts are until they are put together.
+const PARTS: &str = ".parts";
+
+/// Of so many batches one is counted for the drift: a group's beginning alone would not tell where its rows are sorted.
+const DRIFT_EVERY: usize = 16;
+
+/// How often a run that is not watched at a terminal says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Everything that a run needs to know.
+pub(super) struct Work<'a> {
+    encoder: &'a FrozenEncoder,
+    columns: &'a Columns,
+    inputs: &'a [Input],
+    options: &'a ScoreOptions,
+    settings: String,
+    /// The file that was opened last: its directory is read once for all of its row groups.
+    open: Mutex<Option<(usize, Arc<ParquetProfiles>)>>,
+}
+
+/// What became of a row group.
+enum Group {
+    /// Its part is in place.
+    Scored { users: usize, abstained: usize, too_far: usize, histograms: Vec<FieldHistogram> },
+    /// Its part is there from an earlier run.
+    Kept,
+    /// It cannot be read.
+    Bad(Quarantined),
+}
+
+/// What becomes of the file that a row group belongs to.
+#[derive(Default)]
+struct Pending {
+    groups: usize,
+    quarantined: Vec<Quarantined>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        encoder: &'a FrozenEncoder,
+        columns: &'a Columns,
+        inputs: &'a [Input],
+        options: &'a ScoreOptions,
+        settings: String,
+    ) -> Self {
+        Self { encoder, columns, inputs, options, settings, open: Mutex::new(None) }
+    }
+
+    /// Scores what is not scored yet.
+    pub(super) fn run(
+        &self,
+        threads: NonZeroUsize,
+        bars: &Bars,
+        say: &(dyn Fn(&str) + Sync),
+    ) -> Result<Summary> {
+        let mut summary = Summary {
+            files: 0,
+            users: 0,
+            scored: 0,
+            abstained: 0,
+            too_far: 0,
+            elapsed: Duration::ZERO,
+            threads: threads.get(),
+            quarantined: vec![],
+            drift: None,
+        };
+        let mut items = vec![];
+        for (file, input) in self.inputs.iter().enumerate() {
+            match origin_of(&self.output(file)).filter(|(origin, rows)| self.holds(file, origin, *rows)) {
+                Some((origin, rows)) => {
+                    summary.files += 1;
+                    summary.users += rows;
+                    summary.quarantined.extend(origin.quarantined);
+                }
+                None if input.groups.is_empty() => self.place(file, vec![], &mut summary)?,
+                None => items.extend((0..input.groups.len()).map(|group| (file, group))),
+            }
+        }
+        let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let (done, kept) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let stopped = || stop.load(Ordering::Relaxed) || bars.stopped();
+        let began = Instant::now();
+        bars.start("users scored", total as u64);
+        let mut histograms: Option<Vec<FieldHistogram>> = None;
+        let result = std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..threads.get() {
+                let sender = sender.clone();
+                scope.spawn(|| {
+                    self.score_items(&items, &next, &stopped, sender, |users, earlier| {
+                        done.fetch_add(users, Ordering::Relaxed);
+                        kept.fetch_add(if earlier { users } else { 0 }, Ordering::Relaxed);
+                        bars.advance(users as u64);
+                    });
+                });
+            }
+            drop(sender);
+            let mut said = Instant::now();
+            let result = self.collect(&receiver, &mut summary, &mut histograms, say, || {
+                let [done, kept] = [&done, &kept].map(|users| users.load(Ordering::Relaxed));
+                tell(&mut said, done, kept, total, began, say);
+            });
+            // The others need not go on after an error.
+            stop.store(result.is_err(), Ordering::Relaxed);
+            result
+        });
+        bars.finish();
+        result?;
+        if bars.stopped() {
+            bail!("stopped; run the same command again to go on");
+        }
+        summary.elapsed = began.elapsed();
+        if let Some(incoming) = histograms.filter(|_| summary.scored > 0) {
+            summary.drift = Some(Drift::between(self.encoder.histograms(), &incoming)?);
+        }
+        // Empty by now.
+        let _ = fs::remove_dir_all(self.options.output.join(PARTS));
+        Ok(summary)
+    }
+
+    /// Takes up what becomes of row groups until there are no more, and puts the files together that are complete.
+    fn collect(
+        &self,
+        receiver: &Receiver<(usize, Result<Group>)>,
+        summary: &mut Summary,
+        histograms: &mut Option<Vec<FieldHistogram>>,
+        say: &(dyn Fn(&str) + Sync),
+        mut tell: impl FnMut(),
+    ) -> Result<()> {
+        let mut pending: BTreeMap<usize, Pending> = BTreeMap::new();
+        loop {
+            tell();
+            let (file, group) = match receiver.recv_timeout(SAY_EVERY) {
+                Ok((file, group)) => (file, group?),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let state = pending.entry(file).or_default();
+            state.groups += 1;
+            match group {
+                Group::Scored { users, abstained, too_far, histograms: own } => {
+                    summary.scored += users;
+                    summary.abstained += abstained;
+                    summary.too_far += too_far;
+                    match histograms {
+                        Some(all) => FieldHistogram::merge(all, &own)?,
+                        None => *histograms = Some(own),
+                    }
+                }
+                Group::Kept => {}
+                Group::Bad(bad) if self.options.on_error == OnError::Quarantine => {
+                    say(&format!("left out: {}", bad.error));
+                    state.quarantined.push(bad);
+                }
+                Group::Bad(bad) => {
+                    let advice =
+                        "stopped; what is scored is kept, `--on-error quarantine` leaves such row groups out";
+                    return Err(anyhow!(bad.error).context(advice));
+                }
+            }
+            if state.groups == self.inputs[file].groups.len() {
+                let quarantined = std::mem::take(&mut state.quarantined);
+                pending.remove(&file);
+                self.place(file, quarantined, summary)?;
+            }
+        }
+    }
+
+    fn output(&self, file: usize) -> PathBuf {
+        self.options.output.join(&self.inputs[file].relative)
+    }
+
+    fn part(&self, file: usize, group: usize) -> PathBuf {
+        let parts = self.options.output.join(PARTS).join(&self.inputs[file].relative);
+        parts.join(format!("{group}.parquet"))
+    }
+
+    fn origin(&self, file: usize, quarantined: Vec<Quarantined>) -> Origin {
+        Origin { settings: self.settings.clone(), input: self.inputs[file].fingerprint.clone(), quarantined }
+    }
+
+    /// Whether scores of such an origin and so many rows are those of an input file.
+    fn holds(&self, file: usize, origin: &Origin, rows: usize) -> bool {
+        let left_out: usize = origin.quarantined.iter().map(|group| group.rows).sum();
+        // What was left out once is tried again, unless it may be left out again.
+        let whole = origin.quarantined.is_empty() || self.options.on_error == OnError::Quarantine;
+        whole
+            && *origin == self.origin(file, origin.quarantined.clone())
+            && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
+    }
+
+    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped. `advance` hears of users, and
+    /// whether they were scored by an earlier run.
+    fn score_items(
+        &self,
+        items: &[(usize, usize)],
+        next: &AtomicUsize,
+        stopped: &(dyn Fn() -> bool + Sync),
+        sender: Sender<(usize, Result<Group>)>,
+        advance: impl Fn(usize, bool),
+    ) {
+        while !stopped() {
+            let Some(&(file, group)) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            // Nothing is found when the run is stopped on the way.
+            let Some(found) = self.score(file, group, stopped, &advance).transpose() else { return };
+            // Nobody listens any more after an error.
+            if sender.send((file, found)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Scores a row group into its part; nothing if the run is stopped on the way.
+    fn score(
+        &self,
+        file: usize,
+        group: usize,
+        stopped: &(dyn Fn() -> bool + Sync),
+        advance: &impl Fn(usize, bool),
+    ) -> Result<Option<Group>> {
+        let users = self.inputs[file].groups[group];
+        let kept = || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users));
+        if users == 0 || kept() {
+            advance(users, true);
+            return Ok(Some(Group::Kept));
+        }
+        let path = &self.inputs[file].path;
+        let named = || format!("{}, row group {group}", path.display());
+        match self.write_part(file, group, stopped, advance) {
+            Err(error) if is_damage(&error) => Ok(Some(Group::Bad(Quarantined {
+                file: path.clone(),
+                row_group: Some(group),
+                rows: users,
+                error: format!("{}: {error}", named()),
+            }))),
+            found => found.with_context(named),
+        }
+    }
+
+    /// Reads, scores and writes a row group; nothing if the run is stopped on the way.
+    fn write_part(
+        &self,
+        file: usize,
+        group: usize,
+        stopped: &(dyn Fn() -> bool + Sync),
+        advance: &impl Fn(usize, bool),
+    ) -> Result<Option<Group>> {
+        let profiles = self.profiles(file)?;
+        let (mut writer, mut histograms, mut seen) = (None, vec![], 0);
+        let (mut abstained, mut too_far) = (0, 0);
+        for (number, batch) in profiles.row_group(group)?.enumerate() {
+            if stopped() {
+                return Ok(None);
+            }
+            let batch = batch?.profiles;
+            if number % DRIFT_EVERY == 0 {
+                let rows: Vec<usize> = (0..batch.len()).collect();
+                let own = FieldHistogram::of(self.encoder.featuriser(), &batch, &rows)?;
+                match number {
+                    0 => histograms = own,
+                    _ => FieldHistogram::merge(&mut histograms, &own)?,
+                }
+            }
+            let scores = self.encoder.score(&batch)?;
+            abstained += scores.abstentions();
+            too_far += scores.too_far.iter().filter(|far| **far).count();
+            let columns = self.columns.batch(batch.ids(), &scores)?;
+            let writer = match &mut writer {
+                Some(writer) => writer,
+                empty => {
+                    let (part, origin) = (self.part(file, group), self.origin(file, vec![]));
+                    empty.insert(PartWriter::create(&part, &columns, &origin)?)
+                }
+            };
+            writer.write(&columns)?;
+            seen += batch.len();
+            advance(batch.len(), false);
+        }
+        // The reader has compared the number of rows with the file's directory.
+        writer.map_or(Ok(()), PartWriter::finish)?;
+        Ok(Some(Group::Scored { users: seen, abstained, too_far, histograms }))
+    }
+
+    fn profiles(&self, file: usize) -> Result<Arc<ParquetProfiles>, ProfileError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*open {
+            Some((other, profiles)) if *other == file => Ok(Arc::clone(profiles)),
+            _ => {
+                let schema = self.encoder.profile_schema();
+                let profiles =
+                    Arc::new(ParquetProfiles::open(&self.inputs[file].path, schema, &ReadOptions::new())?);
+                *open = Some((file, Arc::clone(&profiles)));
+                Ok(profiles)
+            }
+        }
+    }
+
+    /// Puts a file's parts together, compares the number of users, and removes the parts.
+    fn place(&self, file: usize, mut quarantined: Vec<Quarantined>, summary: &mut Summary) -> Result<()> {
+        quarantined.sort_by_key(|group| group.row_group);
+        let input = &self.inputs[file];
+        input.check_unchanged()?;
+        let left_out = |group: usize| quarantined.iter().any(|bad| bad.row_group == Some(group));
+        let groups = || (0..input.groups.len()).filter(|&group| input.groups[group] > 0 && !left_out(group));
+        let mut parts: Vec<PathBuf> = groups().map(|group| self.part(file, group)).collect();
+        if parts.is_empty() {
+            // A file without users has scores without users.
+            let (part, empty) = (self.part(file, 0), self.columns.empty(input.text_ids));
+            PartWriter::create(&part, &empty, &self.origin(file, vec![]))?.finish()?;
+            parts.push(part);
+        }
+        let (output, expected) =
+            (self.output(file), groups().map(|group| input.groups[group]).sum::<usize>());
+        let origin = self.origin(file, quarantined);
+        let rows = assemble(&parts, &output, &origin)?;
+        if rows != expected {
+            let _ = fs::remove_file(&output);
+            bail!("{}: expected {expected} users in its parts, got {rows}", output.display());
+        }
+        if let Some(directory) = parts.first().and_then(|part| part.parent()) {
+            fs::remove_dir_all(directory)
+                .with_context(|| format!("cannot remove {}", directory.display()))?;
+        }
+        summary.files += 1;
+        summary.users += rows;
+        summary.quarantined.extend(origin.quarantined);
+        Ok(())
+    }
+}
+
+/// Says how far the run is, where there is no terminal with a bar.
+/// `kept` of the `done` users were scored by an earlier run, and tell nothing about the rate of this one.
+fn tell(
+    said: &mut Instant,
+    done: usize,
+    kept: usize,
+    total: usize,
+    began: Instant,
+    say: &(dyn Fn(&str) + Sync),
+) {
+    if said.elapsed() < SAY_EVERY || std::io::stderr().is_terminal() {
+        return;
+    }
+    *said = Instant::now();
+    let rate = (done - kept.min(done)) as f64 / began.elapsed().as_secs_f64().max(1e-9);
+    let left = (total - done.min(total)) as f64 / rate.max(1.0);
+    say(&format!(
+        "scored {:.1} of {:.1} million users, {:.2} million a second, {left:.0} s left",
+        done as f64 / 1e6,
+        total as f64 / 1e6,
+        rate / 1e6
+    ));
+}

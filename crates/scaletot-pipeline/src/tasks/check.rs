@@ -1,0 +1,105 @@
+//! What a task must not contradict: itself, and its profile schema.
+
+use anyhow::{Context, Result, bail, ensure};
+use scaletot_profile::ProfileSchema;
+
+use super::{Form, Task};
+
+impl Task {
+    /// Checks what can be checked without a table.
+    pub(super) fn check(&self) -> Result<()> {
+        let texts = [
+            ("name", &self.name),
+            ("title", &self.title),
+            ("outcome", &self.outcome),
+            ("unit", &self.unit),
+            ("segment", &self.segment),
+            ("source.publisher", &self.source.publisher),
+            ("source.offered", &self.source.offered),
+            ("source.licence", &self.source.licence),
+        ];
+        if let Some((key, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
+            bail!("`{key}`: expected a text, got an empty one");
+        }
+        ensure!((2..=5).contains(&self.levels), "`levels`: expected 2, 3, 4 or 5, got {}", self.levels);
+
+        let (files, form) = (self.source.files.len(), self.source.form);
+        let enough = match form {
+            Form::Table => files == 1 || (files == 0 && self.source.table.is_some()),
+            Form::KuairandPure => files >= 2,
+        };
+        ensure!(
+            enough,
+            "`source.files`: expected {}, got {files}",
+            match form {
+                Form::Table => "one file, which is the table, or none if `source.table` is given",
+                Form::KuairandPure => "the user table and at least one log",
+            }
+        );
+        if let Some(experiment) = &self.experiment {
+            ensure!(
+                !experiment.treated.contains(&experiment.control),
+                "`experiment.treated`: the arm `{}` is the control",
+                experiment.control
+            );
+        }
+
+        // A column is read either as numbers or as texts, and an outcome that also sorts users would be known beforehand.
+        let outcomes: Vec<(&str, &str)> = self.outcome_columns().collect();
+        for (i, (what, column)) in outcomes.iter().enumerate() {
+            let others = outcomes[..i].iter().copied().chain(self.sorting_columns());
+            if let Some((other, _)) = others.into_iter().find(|(_, name)| name == column) {
+                bail!("column `{column}` is the {what}, so it cannot be the {other} as well");
+            }
+        }
+        Ok(())
+    }
+
+    /// The profile schema, if it has none of the columns that it must not have.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or one of its fields is an outcome, a column that sorts users, or among the task's leaks.
+    pub fn profile_schema(&self) -> Result<ProfileSchema> {
+        let schema = ProfileSchema::load(&self.profile).context("the profile schema")?;
+        let roles: Vec<(&str, &str)> = self.outcome_columns().chain(self.sorting_columns()).collect();
+        for field in schema.fields() {
+            let (path, name) = (self.profile.display(), field.name());
+            if let Some((what, _)) = roles.iter().find(|(_, column)| *column == name) {
+                bail!(
+                    "{path}: field `{name}` is the {what} of task `{}`, so it cannot be in a profile",
+                    self.name
+                );
+            }
+            ensure!(
+                self.leaks.iter().all(|leak| leak != name),
+                "{path}: field `{name}` is among the leaks of task `{}`: it is no static profile or tells of the outcome; take it out \
+                 of the schema",
+                self.name
+            );
+        }
+        Ok(schema)
+    }
+
+    /// Columns with an outcome, and what each is.
+    fn outcome_columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let further = self.experiment.iter().flat_map(|experiment| &experiment.outcomes);
+        [("outcome", self.outcome.as_str())]
+            .into_iter()
+            .chain(further.map(|column| ("further outcome", column.as_str())))
+    }
+
+    /// Columns that say which users belong together, and what each is.
+    fn sorting_columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("user segment", self.segment.as_str())]
+            .into_iter()
+            .chain(self.keep.iter().map(|keep| ("user filter", keep.column.as_str())))
+            .chain(self.group.iter().map(|group| ("group", group.as_str())))
+            .chain(self.experiment.iter().map(|experiment| ("experiment's arm", experiment.arm.as_str())))
+    }
+
+    /// Columns that are read beside the profile: as numbers, and as texts.
+    pub(super) fn columns(&self) -> (Vec<&str>, Vec<&str>) {
+        let names = |(_, column)| column;
+        (self.outcome_columns().map(names).collect(), self.sorting_columns().map(names).collect())
+    }
+}

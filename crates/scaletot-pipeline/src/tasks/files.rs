@@ -1,0 +1,106 @@
+//! Files of tables: where they are, and how they are opened.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use flate2::read::MultiGzDecoder;
+use scaletot_profile::{Loaded, ProfileSchema, ReadOptions, read, read_csv_from};
+
+use super::{Form, Task, raw};
+
+impl Task {
+    /// Reads the table: the one that comes with the task, a prepared file, or a directory with the published files.
+    pub(super) fn read_table(
+        &self,
+        data: Option<&Path>,
+        schema: &ProfileSchema,
+        options: &ReadOptions,
+    ) -> Result<Loaded> {
+        let prepared = data.is_none_or(|path| !path.is_dir());
+        let files = self.tables(data)?;
+        match (self.source.form, files.as_slice()) {
+            (Form::KuairandPure, [users, logs @ ..]) if !prepared => {
+                let table = raw::kuairand(users, logs)?;
+                Ok(read_csv_from(table.as_slice(), users, schema, options)?)
+            }
+            (_, [table, ..]) => read_file(table, schema, options),
+            (_, []) => bail!("task `{}` names no published file", self.name),
+        }
+    }
+
+    /// The files that the table is read from: the one that comes with the task, a prepared file, or the published ones in a directory.
+    ///
+    /// # Errors
+    /// If one is missing; the message says which, and where its publisher offers it.
+    pub fn tables(&self, data: Option<&Path>) -> Result<Vec<PathBuf>> {
+        let Some(path) = data.or(self.source.table.as_deref()) else {
+            bail!("task `{}` needs a table, passed with `--data`: {}", self.name, self.needed());
+        };
+        if path.is_dir() {
+            return self.published(path);
+        }
+        ensure!(
+            path.exists(),
+            "{}: there is no such file; task `{}` needs {}",
+            path.display(),
+            self.name,
+            self.needed()
+        );
+        Ok(vec![path.to_owned()])
+    }
+
+    /// The published files in a directory, or in its directory `data` as some archives have it.
+    fn published(&self, directory: &Path) -> Result<Vec<PathBuf>> {
+        let find = |name: &String| {
+            let places = [directory.to_owned(), directory.join("data")];
+            let names = [name.clone(), format!("{name}.gz")];
+            let candidates = places.iter().flat_map(|place| names.iter().map(move |name| place.join(name)));
+            candidates.into_iter().find(|path| path.is_file()).with_context(|| {
+                format!(
+                    "{}: no `{name}` (or `{name}.gz`) there; task `{}` needs {}",
+                    directory.display(),
+                    self.name,
+                    self.needed()
+                )
+            })
+        };
+        self.source.files.iter().map(find).collect()
+    }
+
+    /// What to pass, and where to get it.
+    fn needed(&self) -> String {
+        let source = &self.source;
+        let published = match source.files.as_slice() {
+            [] => "a table of users (.parquet, .csv, .csv.gz)".to_owned(),
+            [file] => format!("`{file}`, plain or gzipped"),
+            files => format!(
+                "a directory with the published {} (plain or gzipped), or a table made from them (.parquet, .csv, .csv.gz)",
+                files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        format!("{published}; published by {source}")
+    }
+}
+
+/// Reads a prepared table, by its extension.
+fn read_file(path: &Path, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if name.ends_with(".csv.gz") {
+        return Ok(read_csv_from(open(path)?, path, schema, options)?);
+    }
+    ensure!(
+        name.ends_with(".csv") || name.ends_with(".parquet"),
+        "{}: expected a table in a .parquet, .csv or .csv.gz file, or a directory with the published files",
+        path.display()
+    );
+    Ok(read(path, schema, options)?)
+}
+
+/// The bytes of a file, unpacked if its name ends in `.gz`.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = File::open(path).with_context(|| format!("{}: cannot open", path.display()))?;
+    let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    Ok(if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+}

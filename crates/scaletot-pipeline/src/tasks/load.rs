@@ -1,0 +1,199 @@
+//! A task's table, its users chosen and its columns told apart.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use scaletot_chain::ChainSchema;
+use scaletot_profile::{Attributes, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value};
+
+use super::segments::segments;
+use super::{ExperimentSpec, Keep, Task, Wanted};
+
+/// The users of a task. All columns are row by row beside the profiles.
+#[derive(Debug)]
+pub struct Population {
+    /// Profile schema.
+    pub schema: Arc<ProfileSchema>,
+    /// Chain schema.
+    pub chain: ChainSchema,
+    /// The users that are kept.
+    pub profiles: ProfileTable,
+    /// Realised value, finite and at least 0; `None` where it is not known.
+    pub outcomes: Vec<Option<f64>>,
+    /// User segments.
+    pub segments: Segments,
+    /// Users with the same number must stay in one fold; a user whose group is missing has one alone.
+    pub groups: Option<Vec<usize>>,
+    /// Who was treated, and what else came of it.
+    pub experiment: Option<Experiment>,
+    /// Expert rules.
+    pub rules: PathBuf,
+    /// Recorded answers of a language model.
+    pub answers: Option<PathBuf>,
+}
+
+/// What a randomised experiment did to each user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// Whether the user was treated; `None` if the user's arm takes no part or is missing.
+    pub treated: Vec<Option<bool>>,
+    /// Further outcomes by column, besides [`Population::outcomes`].
+    pub outcomes: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+impl Task {
+    /// Reads the schemas and the table, and keeps the users that the task is about.
+    ///
+    /// `data` is a prepared table (`.parquet`, `.csv`, `.csv.gz`) or a directory with the publisher's files; it may be left out for
+    /// a task whose table comes with it.
+    ///
+    /// # Errors
+    /// If a file is missing (the message says which, and where its publisher offers it), cannot be read or does not fit its schema; the
+    /// profile schema has a column that it must not have; an outcome is negative or not finite; nobody is kept.
+    pub fn load(&self, data: Option<&Path>) -> Result<Population> {
+        let schema = self.profile_schema()?;
+        let chain = ChainSchema::load(&self.chain).context("the chain schema")?;
+        let (numbers, texts) = self.columns();
+        let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.number(column));
+        let mut options = texts.iter().fold(options, |options, &column| options.text(column));
+        if self.source.numbered {
+            options = options.numbered_ids();
+        }
+        let loaded = self.read_table(data, &schema, &options)?;
+        let origin = data.or(self.source.table.as_deref()).unwrap_or(Path::new("the table"));
+        self.population(chain, &loaded).with_context(|| origin.display().to_string())
+    }
+
+    fn population(&self, chain: ChainSchema, loaded: &Loaded) -> Result<Population> {
+        check_codes(&loaded.profiles)?;
+        let kept = self.kept(&loaded.profiles, &loaded.attributes)?;
+        let profiles = loaded.profiles.select(&kept)?;
+        let table = Columns { attributes: &loaded.attributes, kept };
+        let groups = self.group.as_ref().map(|column| table.texts(column)).transpose()?;
+        let experiment =
+            self.experiment.as_ref().map(|experiment| table.experiment(experiment)).transpose()?;
+        Ok(Population {
+            schema: Arc::clone(profiles.schema()),
+            chain,
+            outcomes: table.outcomes(&self.outcome)?,
+            segments: segments(&table.texts(&self.segment)?)?,
+            groups: groups.map(|labels| numbered(&labels)),
+            experiment,
+            profiles,
+            rules: self.rules.clone(),
+            answers: self.answers.clone(),
+        })
+    }
+
+    /// The rows of the users that the task is about.
+    fn kept(&self, profiles: &ProfileTable, attributes: &Attributes) -> Result<Vec<usize>> {
+        let Some(keep) = &self.keep else { return Ok((0..profiles.len()).collect()) };
+        let cells = attributes.text(&keep.column).context("the filter's column was read")?;
+        let kept: Vec<usize> = (0..cells.len())
+            .filter(|&row| cells[row].as_deref().is_some_and(|cell| keep.takes(cell)))
+            .collect();
+        ensure!(!kept.is_empty(), "task `{}`: none of {} users has {keep}", self.name, cells.len());
+        Ok(kept)
+    }
+}
+
+impl Keep {
+    fn takes(&self, cell: &str) -> bool {
+        match &self.equals {
+            Wanted::Number(wanted) => cell.trim().parse::<f64>().is_ok_and(|number| number == *wanted),
+            Wanted::Text(wanted) => cell == wanted,
+        }
+    }
+}
+
+/// The columns beside the profile, for the users that are kept.
+struct Columns<'a> {
+    attributes: &'a Attributes,
+    /// Rows of the file, ascending.
+    kept: Vec<usize>,
+}
+
+impl Columns<'_> {
+    fn texts(&self, column: &str) -> Result<Vec<Option<String>>> {
+        let cells =
+            self.attributes.text(column).with_context(|| format!("column `{column}` was read as text"))?;
+        Ok(self.kept.iter().map(|&row| cells[row].clone()).collect())
+    }
+
+    fn outcomes(&self, column: &str) -> Result<Vec<Option<f64>>> {
+        let cells = self
+            .attributes
+            .number(column)
+            .with_context(|| format!("column `{column}` was read as number"))?;
+        for &row in &self.kept {
+            if let Some(value) = cells[row]
+                && value < 0.0
+            {
+                bail!("row {}, column `{column}`: an outcome must be at least 0, got {value}", row + 1);
+            }
+        }
+        Ok(self.kept.iter().map(|&row| cells[row]).collect())
+    }
+
+    fn experiment(&self, spec: &ExperimentSpec) -> Result<Experiment> {
+        let arms = self.texts(&spec.arm)?;
+        let is_treated = |arm: &String| {
+            let is_control = *arm == spec.control;
+            let takes_part = spec.treated.is_empty() || spec.treated.contains(arm) || is_control;
+            takes_part.then_some(!is_control)
+        };
+        let treated: Vec<Option<bool>> = arms.iter().map(|arm| arm.as_ref().and_then(is_treated)).collect();
+        for (wanted, who) in [(false, "control"), (true, "treated arm")] {
+            ensure!(
+                treated.contains(&Some(wanted)),
+                "column `{}`: no user in the {who}; the control is `{}`, and the first arm is {:?}",
+                spec.arm,
+                spec.control,
+                arms.iter().flatten().next()
+            );
+        }
+        let outcomes = spec.outcomes.iter().map(|column| Ok((column.clone(), self.outcomes(column)?)));
+        Ok(Experiment { treated, outcomes: outcomes.collect::<Result<_>>()? })
+    }
+}
+
+/// A number for each label, counted from 0 in the order of first appearance; one of its own for each row without a label.
+fn numbered(labels: &[Option<String>]) -> Vec<usize> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut next = 0;
+    let mut groups = Vec::with_capacity(labels.len());
+    for label in labels {
+        let group = match label {
+            Some(label) => *seen.entry(label).or_insert(next),
+            None => next,
+        };
+        next = next.max(group + 1);
+        groups.push(group);
+    }
+    groups
+}
+
+/// Fewer values than this may all be rare ones.
+const TELLING: usize = 20;
+
+/// Refuses a table in which no value of a field is among those that its schema lists, though a bucket takes them all: most likely
+/// they are written in another way, such as `1.0` for `1`, and all users would seem alike.
+fn check_codes(profiles: &ProfileTable) -> Result<()> {
+    for (index, field) in profiles.schema().fields().iter().enumerate() {
+        let Some(bucket) = field.kind().domain().and_then(|domain| domain.bucket()) else { continue };
+        let codes = (0..profiles.len()).filter_map(|row| match profiles.value(row, index) {
+            Some(Value::Code(code)) => Some(code),
+            _ => None,
+        });
+        let (mut listed, mut other) = (0usize, 0usize);
+        codes.for_each(|code| if code == bucket { other += 1 } else { listed += 1 });
+        ensure!(
+            listed > 0 || other < TELLING,
+            "column `{}`: none of {other} values is among those that the profile schema lists; are they written in another way?",
+            field.name()
+        );
+    }
+    Ok(())
+}

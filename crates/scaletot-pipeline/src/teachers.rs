@@ -1,0 +1,70 @@
+//! The teacher that was asked for, behind one type.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use scaletot_chain::ChainSchema;
+use scaletot_profile::ProfileSchema;
+use scaletot_teacher::{Replay, Rules, Teacher};
+
+use crate::options::TeacherChoice;
+
+/// A teacher, and what is known of its speed.
+pub struct Opened {
+    /// Who answers.
+    pub teacher: Box<dyn Teacher>,
+    /// Mean seconds of one answer when it was recorded; `None` for a teacher that answers itself.
+    pub seconds_per_answer: Option<f64>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("teacher", &self.teacher.model()).finish_non_exhaustive()
+    }
+}
+
+/// Opens the teacher.
+///
+/// # Errors
+/// If its file cannot be read or does not fit the schemas, or it needs a feature that this build lacks.
+pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema) -> Result<Opened> {
+    let mut seconds_per_answer = None;
+    let teacher: Box<dyn Teacher> = match choice {
+        TeacherChoice::Replay(path) => {
+            let replay = Replay::open(path).context("the recorded answers")?;
+            seconds_per_answer = replay.seconds_per_answer();
+            Box::new(replay)
+        }
+        TeacherChoice::Rules(path) => Box::new(Rules::load(path, schema, chain).context("the expert rules")?),
+        TeacherChoice::Gguf(path) => gguf(path)?,
+        TeacherChoice::OpenAi { url, model } => openai(url, model)?,
+    };
+    Ok(Opened { teacher, seconds_per_answer })
+}
+
+#[cfg(feature = "gguf")]
+fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
+    use scaletot_teacher::gguf::{Gguf, GgufOptions};
+    Ok(Box::new(Gguf::open(path, GgufOptions::default()).context("the GGUF model")?))
+}
+
+#[cfg(not(feature = "gguf"))]
+fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
+    anyhow::bail!(
+        "{}: this build has no GGUF teacher: run again with `--features gguf` before the `--`",
+        path.display()
+    )
+}
+
+#[cfg(feature = "openai")]
+fn openai(url: &str, model: &str) -> Result<Box<dyn Teacher>> {
+    use scaletot_teacher::openai::OpenAi;
+    use scaletot_teacher::{Retry, RetryPolicy};
+    let server = OpenAi::builder(url, model).build().context("the server")?;
+    Ok(Box::new(Retry::new(server, RetryPolicy::default())?))
+}
+
+#[cfg(not(feature = "openai"))]
+fn openai(url: &str, _model: &str) -> Result<Box<dyn Teacher>> {
+    anyhow::bail!("{url}: this build asks no servers: run again with `--features openai` before the `--`")
+}

@@ -1,0 +1,174 @@
+//! `evaluate` on the embedded table, with few folds and labels.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use clap::Parser;
+use scaletot_eval::Metric;
+use scaletot_profile::{ProfileSchema, ReadOptions};
+use scaletot_pipeline::evaluation::options::EvaluateOptions;
+use scaletot_pipeline::evaluation::results::{CurvePoint, Labels, Results};
+use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    evaluation: EvaluateOptions,
+}
+
+fn options(out: &Path, more: &[&str]) -> EvaluateOptions {
+    let out = out.to_str().unwrap();
+    let given = ["evaluate", "--coverage", "0.06", "--folds", "2", "--labels", "0,200", "--draws", "1"];
+    let rest = ["--replicates", "20", "--out", out];
+    Arguments::parse_from(given.iter().chain(&rest).chain(more)).evaluation
+}
+
+const CURVE: &[&str] = &["--coverage-curve", "0.04"];
+
+fn schema() -> ProfileSchema {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/complete_journey.profile.toml");
+    let text = fs::read_to_string(path).unwrap();
+    // The exported table has row numbers for ids.
+    ProfileSchema::from_toml(&text.replacen("id = \"household_id\"", "id = \"row\"", 1)).unwrap()
+}
+
+fn outcome() -> ReadOptions {
+    ReadOptions::new().number("outcome")
+}
+
+fn point<'a>(results: &'a Results, arm: &str) -> &'a CurvePoint {
+    let wanted = |point: &&CurvePoint| {
+        point.arm == arm && point.labels == Labels::All && point.metric == Metric::Spearman
+    };
+    results.curves.iter().find(wanted).unwrap()
+}
+
+/// Everything but what the clock says.
+fn figures(mut results: Results) -> Results {
+    results.run.seconds = 0.0;
+    results.run.date.clear();
+    results.ledger.encoder_seconds_per_million = 0.0;
+    results.ledger.seconds_per_call = None;
+    results
+}
+
+#[test]
+fn a_task_is_evaluated_and_taken_up_again() {
+    let temporary = tempfile::tempdir().unwrap();
+    let out = temporary.path();
+    let said = RefCell::new(Vec::new());
+    let say = |line: &str| said.borrow_mut().push(line.to_owned());
+    let results = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
+
+    // Two folds of every labelled user; no labels leave the reasoning arms alone.
+    assert_eq!(results.transfer.len(), 2);
+    let arms = |labels: Labels| -> Vec<&str> {
+        let of = results.cells.iter().filter(|cell| cell.labels == labels && cell.fold == 0);
+        of.map(|cell| cell.arm.as_str()).collect()
+    };
+    assert_eq!(arms(Labels::Count(0)), ["scaletot", "student", "teacher"]);
+    assert_eq!(arms(Labels::Count(200)), ["profile", "ridge", "scaletot", "stack", "student", "teacher"]);
+    assert_eq!(arms(Labels::All).len(), 6);
+    // The further share of reasoned users beside the run's own, at every number of labels.
+    let shares: Vec<(f64, Labels)> =
+        results.coverage.iter().map(|point| ((point.coverage * 1e3).round() / 1e3, point.labels)).collect();
+    let sizes = [Labels::Count(0), Labels::Count(200), Labels::All];
+    assert_eq!(shares, [0.04, 0.06].map(|share| sizes.map(|labels| (share, labels))).concat());
+    let paired = point(&results, "scaletot").against("profile").unwrap();
+    assert!(paired.interval.low <= paired.interval.high && paired.error > 0.0);
+    assert_eq!(results.task.labelled, 801);
+    assert!(results.ledger.reasoned > 250 && results.ledger.saved == results.ledger.questions);
+    let tree = results.searches.first().unwrap();
+    assert!(tree.chosen.is_some() && tree.questions.len() >= 5);
+
+    // What is written is what was returned.
+    let written: Results = serde_json::from_str(&fs::read_to_string(out.join(RESULTS)).unwrap()).unwrap();
+    assert_eq!(figures(written), figures(results.clone()));
+    assert!(fs::read_to_string(out.join(REPORT)).unwrap().contains("<h1>By Spearman, "));
+
+    // A fold that a kill left half done is run again, its finished neighbour is not, and nothing changes.
+    let record = out.join("stages.json");
+    let mut stages: serde_json::Value = serde_json::from_str(&fs::read_to_string(&record).unwrap()).unwrap();
+    stages["done"].as_object_mut().unwrap().remove("repeat 1 fold 2").unwrap();
+    fs::write(&record, stages.to_string()).unwrap();
+    fs::remove_file(out.join("repeat-1-fold-2/fold.json")).unwrap();
+    said.borrow_mut().clear();
+    let again = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
+    assert_eq!(
+        said.borrow().as_slice(),
+        ["repeat 1 fold 1: done by an earlier run, not run again", "repeat 1 fold 2"]
+    );
+    // The corpus of the second fold was whole, so its teacher was asked for nothing but the calibration.
+    assert_eq!(figures(again), figures(results.clone()));
+
+    // Other settings do not mix with it.
+    let error =
+        evaluation::run(&options(out, &["--coverage-curve", "0.04", "--seed", "2"]), &(), &say).unwrap_err();
+    assert!(error.to_string().contains("seed: 1 there, 2 here"), "{error}");
+
+    peers_are_measured(out, &results);
+}
+
+/// Predictions of another library, found beside the folds, become an arm that is compared with.
+fn peers_are_measured(out: &Path, before: &Results) {
+    for fold in 1..=2 {
+        let dir = out.join(format!("repeat-1-fold-{fold}"));
+        let draws: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(dir.join("draws.json")).unwrap()).unwrap();
+        let users = scaletot_profile::read(dir.join("users.parquet"), &schema(), &outcome()).unwrap();
+        let truth = users.attributes.number("outcome").unwrap();
+        let test: Vec<usize> =
+            draws["test"].as_array().unwrap().iter().map(|row| row.as_u64().unwrap() as usize).collect();
+        // A peer that knows the outcomes: every figure of it must be the best there is.
+        let scores: Vec<f64> = test.iter().map(|&row| truth[row].unwrap()).collect();
+        let predictions: Vec<_> = draws["draws"].as_array().unwrap().iter().map(|draw| {
+            serde_json::json!({ "labels": draw["labels"], "draw": draw["draw"], "scores": scores })
+        }).collect();
+        let digest = scaletot_pipeline::stages::file_hash(&dir.join("draws.json")).unwrap();
+        let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
+        fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
+        let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();
+        assert!(format!("{error:#}").contains("`ridge` is the name of an arm"), "{error:#}");
+        fs::write(dir.join("peers.json"), peers("knowing").to_string()).unwrap();
+    }
+    let after = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap();
+    assert_eq!(after.arms.len(), before.arms.len() + 1);
+    let at = |arm: &str| point(&after, arm);
+    assert!((at("knowing").mean - 1.0).abs() < 1e-12, "{}", at("knowing").mean);
+    assert!(at("scaletot").against("knowing").unwrap().interval.high < 0.0);
+    assert_eq!(at("scaletot").against("profile"), point(before, "scaletot").against("profile"));
+}
+
+#[test]
+fn answers_are_recorded_and_replayed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("answers.jsonl.gz");
+    let said = RefCell::new(Vec::new());
+    let say = |line: &str| said.borrow_mut().push(line.to_owned());
+    // Rules read the profile and not the prompt.
+    let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
+    let refused = ["--teacher", &rules, "--record", file.to_str().unwrap()];
+    let error = evaluation::run(&options(&temporary.path().join("a"), &refused), &(), &say).unwrap_err();
+    assert!(format!("{error:#}").contains("depend on more than the prompt") && !file.exists(), "{error:#}");
+    // A world's teacher knows the user.
+    let planted = ["--task", "planted", "--record", file.to_str().unwrap()];
+    let error = evaluation::run(&options(&temporary.path().join("b"), &planted), &(), &say).unwrap_err();
+    assert!(error.to_string().contains("--record"), "{error}");
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let temporary = tempfile::tempdir().unwrap();
+    let refused = |more: &[&str]| {
+        evaluation::run(&options(temporary.path(), more), &(), &|_| {}).unwrap_err().to_string()
+    };
+    assert!(refused(&["--task", "nothing"]).contains("complete-journey"));
+    let parse = |more: &[&str]| {
+        Arguments::try_parse_from(["evaluate"].iter().chain(more)).unwrap().evaluation.checked()
+    };
+    for (name, value) in [("--coverage", "1.5"), ("--folds", "1"), ("--repeats", "0"), ("--labels", "7")] {
+        let error = parse(&[name, value]).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}

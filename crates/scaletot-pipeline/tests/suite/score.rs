@@ -1,0 +1,393 @@
+//! Scores from Parquet to Parquet.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use clap::Parser;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
+use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
+use scaletot_profile::{FieldSpec, ProfileSchema, Progress, ReadOptions, TableBuilder, read_parquet};
+use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::scoring::{self, ScoreOptions, Summary};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: ScoreOptions,
+}
+
+/// A directory with an artifact and files of users.
+struct Case {
+    dir: tempfile::TempDir,
+    encoder: FrozenEncoder,
+    said: Mutex<Vec<String>>,
+}
+
+const TOWNS: [&str; 3] = ["Ulm", "Bath", "Lyon"];
+
+impl Case {
+    fn new() -> Self {
+        let schema = ProfileSchema::builder("score")
+            .id_column("user")
+            .field(FieldSpec::categorical("town", TOWNS))
+            .field(FieldSpec::numeric("income"))
+            .build()
+            .unwrap();
+        let mut table = TableBuilder::new(schema);
+        for id in 0..30i64 {
+            table.push_text(id, &[TOWNS[id as usize % 3], &id.to_string()]).unwrap();
+        }
+        let chain =
+            ChainSchema::builder("score").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+        let heads = Heads::new(true, vec![2], 3);
+        let encoder =
+            FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table.finish(), &chain, heads, 3)
+                .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        encoder.save(dir.path().join("artifact"), ArtifactInfo::new()).unwrap();
+        fs::create_dir(dir.path().join("users")).unwrap();
+        Self { dir, encoder, said: Mutex::default() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A file of users `first..` in row groups of so many; every fifth has no town, and no income either if its id is even.
+    fn users(&self, name: &str, first: i64, users: i64, group: usize) {
+        let ids = first..first + users;
+        let town = |id: i64| (id % 5 != 0).then(|| TOWNS[id as usize % 3]);
+        let towns: Vec<Option<&str>> = ids.clone().map(town).collect();
+        self.write(name, Arc::new(Int64Array::from_iter_values(ids)), towns, group);
+    }
+
+    fn write(&self, name: &str, ids: ArrayRef, towns: Vec<Option<&str>>, group: usize) {
+        let income = |row: usize| (!row.is_multiple_of(10)).then_some(row as i64 % 31);
+        let incomes: Int64Array = (0..towns.len()).map(income).collect();
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("income", Arc::new(incomes) as ArrayRef, true),
+            ("user", ids, false),
+            ("town", Arc::new(StringArray::from(towns)), true),
+        ])
+        .unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+        let path = self.path("users").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut writer =
+            ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    fn score_with(&self, bars: &Bars, more: &[&str]) -> anyhow::Result<Summary> {
+        self.score_to("scores", bars, more)
+    }
+
+    fn score_to(&self, output: &str, bars: &Bars, more: &[&str]) -> anyhow::Result<Summary> {
+        let (artifact, input, output) =
+            (self.path("artifact"), self.path("users/**/*.parquet"), self.path(output));
+        let mut arguments = vec!["score", "--artifact", artifact.to_str().unwrap()];
+        arguments.extend(["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()]);
+        arguments.extend(more);
+        scoring::run(&Arguments::try_parse_from(arguments)?.options, bars, &|text| {
+            self.said.lock().unwrap().push(text.to_owned());
+        })
+    }
+
+    fn score(&self, more: &[&str]) -> anyhow::Result<Summary> {
+        self.score_with(&Bars::new(), more)
+    }
+
+    /// What the encoder says of a file of users.
+    fn expected(&self, name: &str) -> Vec<(String, Option<f32>)> {
+        let path = self.path("users").join(name);
+        let users = read_parquet(path, self.encoder.profile_schema(), &ReadOptions::new()).unwrap().profiles;
+        let scores = self.encoder.score(&users).unwrap();
+        let value = |row: usize| scores.value_of(row).map(|value| value as f32);
+        (0..users.len()).map(|row| (users.id(row).to_string(), value(row))).collect()
+    }
+
+    /// What a file of scores says.
+    fn found(&self, name: &str) -> Vec<(String, Option<f32>)> {
+        let mut found = vec![];
+        for batch in batches(&self.path("scores").join(name)) {
+            let values = batch.column_by_name("value").unwrap().as_primitive::<Float32Type>().clone();
+            let ids = batch.column_by_name("user").unwrap().clone();
+            for row in 0..batch.num_rows() {
+                let id = match ids.as_primitive_opt::<Int64Type>() {
+                    Some(ids) => ids.value(row).to_string(),
+                    None => ids.as_string::<i32>().value(row).to_owned(),
+                };
+                found.push((id, values.is_valid(row).then(|| values.value(row))));
+            }
+        }
+        found
+    }
+
+    fn check(&self, name: &str) {
+        let (found, expected) = (self.found(name), self.expected(name));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found.0, expected.0);
+            let near = |(a, b): (f32, f32)| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+            assert!(found.1.is_some() == expected.1.is_some(), "{found:?} {expected:?}");
+            assert!(found.1.zip(expected.1).is_none_or(near), "{found:?} {expected:?}");
+        }
+    }
+}
+
+fn batches(path: &Path) -> Vec<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    reader.build().unwrap().map(Result::unwrap).collect()
+}
+
+/// All files below a directory with their bytes.
+fn bytes(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(bytes(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_user_is_scored_once_and_in_order() {
+    let case = Case::new();
+    case.users("day=1/a.parquet", 0, 1000, 300);
+    case.users("day=2/a.parquet", 1000, 10, 300);
+    case.users("day=2/none.parquet", 0, 0, 300);
+    let ids: ArrayRef = Arc::new(StringArray::from(vec!["007", "x", "12"]));
+    case.write("texts.parquet", ids, vec![Some("Ulm"), None, Some("Bath")], 2);
+    let nobody: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
+    case.write("no-texts.parquet", nobody, vec![], 2);
+    let summary = case.score(&["--threads", "3"]).unwrap();
+    assert_eq!((summary.files, summary.users, summary.scored), (5, 1013, 1013));
+    for (name, text) in [("day=2/none.parquet", false), ("no-texts.parquet", true)] {
+        let file = File::open(case.path("scores").join(name)).unwrap();
+        let schema = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone();
+        assert_eq!(*schema.field(0).data_type() == arrow_schema::DataType::Utf8, text, "{name}");
+    }
+    for name in ["day=1/a.parquet", "day=2/a.parquet", "day=2/none.parquet", "texts.parquet"] {
+        case.check(name);
+    }
+    // Ids 0, 10, 20 and so on have nothing.
+    assert_eq!(summary.abstained, 101);
+    assert!(summary.quarantined.is_empty() && !case.path("scores/.parts").exists());
+
+    // Nothing is left to do, and nothing is touched.
+    let before = bytes(&case.path("scores"));
+    let again = case.score(&[]).unwrap();
+    assert_eq!((again.users, again.scored), (1013, 0));
+    assert_eq!(bytes(&case.path("scores")), before);
+    assert!(case.said.lock().unwrap().is_empty());
+
+    // Scores of users who are gone are not removed, but named.
+    fs::remove_file(case.path("users/day=1/a.parquet")).unwrap();
+    assert_eq!(case.score(&[]).unwrap().users, 13);
+    let said = case.said.lock().unwrap().concat();
+    assert!(said.contains("1 files") && said.contains("first day=1/a.parquet"), "{said}");
+    assert!(case.path("scores/day=1/a.parquet").exists());
+}
+
+#[test]
+fn all_columns_are_those_of_the_encoder() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 40, 100);
+    let columns = "sigma,value,p-positive,mu,q90,abstained,states,representation,representation-f16,representation-int8";
+    case.score(&["--columns", columns]).unwrap();
+    let batch = &batches(&case.path("scores/a.parquet"))[0];
+    let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let expected = "user,sigma,value,p_positive,mu,q90,abstained,state.spend,representation,representation_f16,representation_int8";
+    assert_eq!(names.join(","), expected);
+    let users =
+        read_parquet(case.path("users/a.parquet"), case.encoder.profile_schema(), &ReadOptions::new());
+    let scores = case.encoder.score(&users.unwrap().profiles).unwrap();
+    let list = |name: &str, row: usize| -> Vec<f32> {
+        let column = batch.column_by_name(name).unwrap();
+        let values = column.as_fixed_size_list().value(row);
+        let values = arrow_cast(&values);
+        values.as_primitive::<Float32Type>().values().to_vec()
+    };
+    for row in 1..10 {
+        assert_eq!(list("state.spend", row), scores.posteriors[0].row(row).to_vec());
+        let full = scores.representation.row(row).to_vec();
+        assert_eq!(list("representation", row), full);
+        let most = full.iter().fold(0f32, |most, x| most.max(x.abs()));
+        for ((half, int8), full) in
+            list("representation_f16", row).iter().zip(list("representation_int8", row)).zip(&full)
+        {
+            assert!((half - full).abs() <= full.abs() * 1e-3 + 1e-7);
+            assert!((int8 - full / most * 127.0).abs() <= 0.5001);
+        }
+    }
+    let quantiles = batch.column_by_name("q90").unwrap().as_primitive::<Float32Type>();
+    let expected = scores.distribution_of(3).unwrap().quantile(0.9).unwrap();
+    assert!(quantiles.is_null(0) && (f64::from(quantiles.value(3)) - expected).abs() <= 1e-4 * expected);
+    assert!(batch.column_by_name("state.spend").unwrap().is_null(0) && scores.abstained[0]);
+    assert!(batch.column_by_name("abstained").unwrap().as_boolean().value(0));
+    let message = format!("{:#}", case.score(&["--columns", "value,value"]).unwrap_err());
+    assert!(message.contains("named twice"), "{message}");
+    let message = format!("{:#}", case.score(&["--columns", "score"]).unwrap_err());
+    assert!(message.contains("expected one of value, p-positive"), "{message}");
+}
+
+/// Numbers of any type as 32-bit floats.
+fn arrow_cast(values: &ArrayRef) -> ArrayRef {
+    use arrow_array::types::{Float16Type, Int8Type};
+    let floats: arrow_array::Float32Array = match values.data_type() {
+        arrow_schema::DataType::Float16 => {
+            values.as_primitive::<Float16Type>().iter().map(|x| x.map(f32::from)).collect()
+        }
+        arrow_schema::DataType::Int8 => {
+            values.as_primitive::<Int8Type>().iter().map(|x| x.map(f32::from)).collect()
+        }
+        _ => return values.clone(),
+    };
+    Arc::new(floats)
+}
+
+#[test]
+fn a_stopped_run_goes_on_and_ends_with_the_same_files() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 40_000, 1000);
+    case.users("b.parquet", 40_000, 40_000, 1000);
+    case.score(&["--threads", "2"]).unwrap();
+    let whole = bytes(&case.path("scores"));
+    fs::remove_dir_all(case.path("scores")).unwrap();
+    let (mut runs, mut scored) = (0, 0);
+    let last = loop {
+        let bars = Arc::new(Bars::new());
+        let stopper = Arc::clone(&bars);
+        let output = case.path("scores/.parts");
+        let before = count(&output);
+        let watch = std::thread::spawn(move || {
+            // As Ctrl-C would, when some more parts are there.
+            while count(&output) < before + 7 && !stopper.stopped() {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            stopper.stop();
+        });
+        let result = case.score_with(&bars, &["--threads", "2"]);
+        bars.stop();
+        watch.join().unwrap();
+        runs += 1;
+        match result {
+            Ok(summary) => break summary,
+            Err(error) => {
+                assert!(error.to_string().contains("run the same command again"), "{error:#}");
+                scored += 1;
+            }
+        }
+        assert!(runs < 100);
+    };
+    assert!(scored > 0 && last.scored < 80_000, "{runs} runs, {} users in the last", last.scored);
+    assert_eq!(last.users, 80_000);
+    assert_eq!(bytes(&case.path("scores")), whole);
+}
+
+/// Parts that are whole.
+fn count(parts: &Path) -> usize {
+    let Ok(directories) = fs::read_dir(parts) else { return 0 };
+    let inner = directories.flatten().filter_map(|entry| fs::read_dir(entry.path()).ok()).flatten().flatten();
+    inner.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "parquet")).count()
+}
+
+#[test]
+fn a_bad_row_group_stops_the_run_or_is_left_out() {
+    let case = Case::new();
+    let towns: Vec<Option<&str>> = (0..50).map(|row| Some(if row == 23 { "Rome" } else { "Ulm" })).collect();
+    case.write("bad.parquet", Arc::new(Int64Array::from_iter_values(0..50)), towns, 10);
+    case.users("good.parquet", 100, 30, 10);
+    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "--on-error quarantine"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!case.path("scores/bad.parquet").exists());
+
+    let summary = case.score(&["--on-error", "quarantine"]).unwrap();
+    assert_eq!((summary.files, summary.users, summary.quarantined.len()), (2, 70, 1));
+    assert_eq!((summary.quarantined[0].row_group, summary.quarantined[0].rows), (Some(2), 10));
+    let ids: Vec<String> = case.found("bad.parquet").into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, (0..50).filter(|id| !(20..30).contains(id)).map(|id| id.to_string()).collect::<Vec<_>>());
+    let listed = fs::read_to_string(case.path("scores/quarantine.json")).unwrap();
+    assert!(listed.contains("Rome") && listed.contains("\"row_group\": 2"), "{listed}");
+
+    // Repaired, the file is scored again, and nothing is left out any more.
+    case.users("bad.parquet", 0, 50, 10);
+    let summary = case.score(&[]).unwrap();
+    assert_eq!((summary.users, summary.scored, summary.quarantined.len()), (80, 50, 0));
+    case.check("bad.parquet");
+    assert!(!case.path("scores/quarantine.json").exists());
+}
+
+#[test]
+fn files_that_are_no_parquet_files_are_named() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 10, 10);
+    fs::write(case.path("users/torn.parquet"), b"PAR1 and no more").unwrap();
+    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    assert!(message.contains("torn.parquet"), "{message}");
+    let summary = case.score(&["--on-error", "quarantine"]).unwrap();
+    assert_eq!((summary.users, summary.quarantined.len(), summary.quarantined[0].row_group), (10, 1, None));
+    fs::remove_file(case.path("users/a.parquet")).unwrap();
+    let message = format!("{:#}", case.score(&["--on-error", "quarantine"]).unwrap_err());
+    assert!(message.contains("none of the 1 files") && message.contains("torn.parquet"), "{message}");
+}
+
+#[test]
+fn damaged_parts_and_outputs_are_made_again() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 100, 10);
+    case.score(&[]).unwrap();
+    let whole = bytes(&case.path("scores"));
+    let output = case.path("scores/a.parquet");
+    let cut = &whole[&output][..whole[&output].len() / 2];
+    fs::write(&output, cut).unwrap();
+    fs::create_dir_all(case.path("scores/.parts/a.parquet")).unwrap();
+    fs::write(case.path("scores/.parts/a.parquet/3.parquet"), cut).unwrap();
+    assert_eq!(case.score(&[]).unwrap().scored, 100);
+    assert_eq!(bytes(&case.path("scores")), whole);
+}
+
+#[test]
+fn what_would_mix_or_replace_is_refused() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 10, 10);
+    case.score(&[]).unwrap();
+    let message = format!("{:#}", case.score(&["--precision", "int8"]).unwrap_err());
+    assert!(message.contains("precision: full there, int8 here"), "{message}");
+
+    // The places of scores would be others.
+    let artifact = case.path("artifact");
+    fs::copy(case.path("users/a.parquet"), artifact.join("b.parquet")).unwrap();
+    let message =
+        format!("{:#}", case.score(&["--input", artifact.join("*.parquet").to_str().unwrap()]).unwrap_err());
+    assert!(message.contains("users below: "), "{message}");
+    fs::remove_file(artifact.join("b.parquet")).unwrap();
+
+    let held = File::create(case.path("scores/.lock")).unwrap();
+    held.lock().unwrap();
+    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    assert!(message.contains("another run"), "{message}");
+    drop(held);
+
+    // Scores below the users are no users.
+    for _ in 0..2 {
+        assert_eq!(case.score_to("users/scores", &Bars::new(), &[]).unwrap().users, 10);
+    }
+    let message = format!("{:#}", case.score_to("users", &Bars::new(), &[]).unwrap_err());
+    assert!(message.contains("names no file outside of --output"), "{message}");
+    assert_eq!(case.expected("a.parquet").len(), 10);
+}
