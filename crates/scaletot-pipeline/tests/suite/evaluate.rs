@@ -6,10 +6,10 @@ use std::path::Path;
 
 use clap::Parser;
 use scaletot_eval::Metric;
-use scaletot_profile::{ProfileSchema, ReadOptions};
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::evaluation::results::{CurvePoint, Labels, Results};
 use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+use scaletot_profile::{ProfileSchema, ReadOptions};
 
 #[derive(Debug, Parser)]
 struct Arguments {

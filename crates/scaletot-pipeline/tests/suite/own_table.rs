@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use scaletot_profile::{ProfileSchema, ReadOptions, UserId, read};
 use scaletot_pipeline::options::PipelineOptions;
 use scaletot_pipeline::pipeline;
 use scaletot_pipeline::report::Summary;
+use scaletot_profile::{ProfileSchema, ReadOptions, UserId, read};
 
 const USERS: usize = 120;
 
