@@ -60,6 +60,7 @@ mod attributes;
 mod builder;
 mod cell;
 mod column;
+mod dataset;
 mod error;
 mod field;
 mod hash;
@@ -77,6 +78,7 @@ mod verbaliser;
 
 pub use attributes::Attributes;
 pub use builder::TableBuilder;
+pub use dataset::{Dataset, DatasetBuilder};
 pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
 pub use hash::{ProfileKey, SchemaHash};

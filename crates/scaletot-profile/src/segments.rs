@@ -142,6 +142,15 @@ impl Segments {
         self.names.is_empty()
     }
 
+    /// The segments of the rows in `rows`, in that order. Names and numbers stay as they are, so that a segment may have no rows.
+    ///
+    /// # Errors
+    /// [`Error::Row`] for a row that is not there.
+    pub fn select(&self, rows: &[usize]) -> Result<Self> {
+        let of = |&row: &usize| self.of.get(row).copied().ok_or(Error::Row { index: row, rows: self.rows() });
+        Ok(Self { names: self.names.clone(), of: rows.iter().map(of).collect::<Result<_>>()? })
+    }
+
     /// How many rows are partitioned.
     #[must_use]
     pub fn rows(&self) -> usize {

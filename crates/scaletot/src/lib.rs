@@ -52,7 +52,7 @@ pub mod prelude {
     };
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
     pub use scaletot_profile::{
-        ProfileSchema, ProfileTable, Progress, ReadOptions, Segments, UserId, Verbaliser,
+        Dataset, ProfileSchema, ProfileTable, Progress, ReadOptions, Segments, UserId, Verbaliser,
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
     pub use scaletot_student::{SftConfig, Student, StudentConfig, StudentSignals};

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod common;
+mod dataset;
 mod directory;
 mod numbered;
 mod parquet;
