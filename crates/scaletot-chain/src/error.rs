@@ -267,6 +267,18 @@ pub enum Error {
         /// The number.
         found: f64,
     },
+    /// Signals name a row of the profile table twice.
+    #[error("row {row} has signals twice")]
+    DuplicateRow {
+        /// The row, from 0.
+        row: usize,
+    },
+    /// Signals were asked for a row that has none.
+    #[error("row {row} has no signals")]
+    NoSignals {
+        /// The row, from 0.
+        row: usize,
+    },
     /// A record says that a chain was accepted, and holds none.
     #[error("the verdict is accepted, but there is no best chain")]
     AcceptedWithoutChain,

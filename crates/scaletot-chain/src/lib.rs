@@ -12,6 +12,7 @@ mod identity;
 mod legal;
 mod record;
 mod schema;
+mod signals;
 mod spec;
 mod state;
 mod user_states;
@@ -26,6 +27,7 @@ pub use error::{Error, Result};
 pub use legal::LegalChains;
 pub use record::{ChainRecord, Reason, SearchCost, Verdict};
 pub use schema::ChainSchema;
+pub use signals::Signals;
 pub use state::{StateDef, StateKind, StateType};
 
 /// What the expansion of [`user_states!`] needs; not part of the public interface.
