@@ -1,6 +1,6 @@
 //! Metrics of models with intervals, and paired differences put into words.
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_eval::{Bootstrap, Difference, Interval, Metric};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Profile and signals as design matrices for linear models.
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use ndarray::{Array2, Axis, concatenate};
 use scaletot_encoder::{Scores, Targets};
 use scaletot_profile::{FieldKind, ProfileTable, Quantiles, Value};

@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod downstream;
+mod error;
 pub mod evaluation;
 pub mod features;
 pub mod input;
@@ -17,3 +18,4 @@ pub mod stages;
 pub mod tasks;
 pub mod teachers;
 pub mod terminal;
+pub use error::{Error, Result, causes};

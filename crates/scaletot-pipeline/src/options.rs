@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use crate::error::{Result, bail};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 
 /// A file under another name, which takes its own when it is whole. One that is dropped before is removed.
 #[derive(Debug)]

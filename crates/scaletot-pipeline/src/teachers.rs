@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_chain::ChainSchema;
 use scaletot_profile::ProfileSchema;
 use scaletot_teacher::{Replay, Rules, Teacher};
@@ -50,7 +50,7 @@ fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
 
 #[cfg(not(feature = "gguf"))]
 fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
-    anyhow::bail!(
+    crate::error::bail!(
         "{}: this build has no GGUF teacher: run again with `--features gguf` before the `--`",
         path.display()
     )
@@ -66,5 +66,7 @@ fn openai(url: &str, model: &str) -> Result<Box<dyn Teacher>> {
 
 #[cfg(not(feature = "openai"))]
 fn openai(url: &str, _model: &str) -> Result<Box<dyn Teacher>> {
-    anyhow::bail!("{url}: this build asks no servers: run again with `--features openai` before the `--`")
+    crate::error::bail!(
+        "{url}: this build asks no servers: run again with `--features openai` before the `--`"
+    )
 }

@@ -10,7 +10,7 @@ mod stack;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

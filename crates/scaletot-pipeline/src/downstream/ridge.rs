@@ -7,7 +7,7 @@
 //! alone. Normal equations are solved by Cholesky decomposition (the `nalgebra` crate); the folds' Gram matrices add up, so that the
 //! whole grid costs one pass over the rows.
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use nalgebra::{DMatrix, DVector};
 use ndarray::{Array2, ArrayView1, Axis, concatenate};
 

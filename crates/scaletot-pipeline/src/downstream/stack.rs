@@ -1,6 +1,6 @@
 //! Several models as one: stacked regression with non-negative weights (Breiman, Machine Learning 1996), shrunk to equal ones.
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use nalgebra::{DMatrix, DVector};
 
 use super::CrossFitted;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use ndarray::Array2;
 use scaletot_eval::Metric;
 use scaletot_teacher::Reasoner;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_eval::uplift::{Estimator, Experiment, Propensity};
 use scaletot_eval::{Bootstrap, mid_ranks};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot_chain::{ChainRecord, CorpusWriter, read_corpus};

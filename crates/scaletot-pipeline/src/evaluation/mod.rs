@@ -45,7 +45,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_eval::{Metric, normalised_gini, spearman};

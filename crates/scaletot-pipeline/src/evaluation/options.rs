@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use clap::Args;
 use scaletot_search::{RefineConfig, Strategy};
 

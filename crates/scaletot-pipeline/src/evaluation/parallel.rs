@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, bail};
+use crate::error::{Result, bail};
 use scaletot_profile::Progress;
 
 /// Runs `work` on every job; the first error, or a wish to stop, ends it early.

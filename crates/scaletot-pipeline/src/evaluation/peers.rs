@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use scaletot_profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use crate::error::Result;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
 use scaletot_profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Value};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 
 use super::options::EvaluateOptions;
 use crate::stages::{STAGES, file_hash, text_hash};

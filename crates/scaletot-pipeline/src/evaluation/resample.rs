@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use rand::RngExt;
 use scaletot_eval::Metric;
 use scaletot_profile::Progress;

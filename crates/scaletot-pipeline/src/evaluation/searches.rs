@@ -1,6 +1,6 @@
 //! A search's trace as a tree to browse.
 
-use anyhow::Result;
+use crate::error::Result;
 use scaletot_search::{Event, Trace};
 use scaletot_teacher::Reasoner;
 

@@ -1,6 +1,6 @@
 //! What teacher, student and encoder say about users, in one form.
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use ndarray::{Array2, Array3, Axis, Slice, concatenate};
 use scaletot_encoder::{FrozenEncoder, Scores, Targets};
 use scaletot_profile::Progress;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
 use scaletot_eval::planted::PlantedConfig;

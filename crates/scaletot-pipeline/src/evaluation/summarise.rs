@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_eval::{Interval, Metric, decile_table, top_share};
 
 use super::arms::FoldResult;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use ndarray::Array2;
 use scaletot_encoder::Scores;
 

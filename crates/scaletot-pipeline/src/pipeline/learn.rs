@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_chain::{ChainRecord, read_corpus};
 use scaletot_profile::UserId;
 use scaletot_student::{Checkpoints, OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use crate::error::Result;
 use ndarray::Array2;
 use scaletot_encoder::{
     ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Readiness, Scores, Targets, TransferGate,

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::writer::ColumnCloseResult;
@@ -114,7 +114,9 @@ fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
 /// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are.
 pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<usize> {
     let (staged, file) = Staged::create(path)?;
-    let Some(first) = parts.first() else { anyhow::bail!("{}: nothing to put together", path.display()) };
+    let Some(first) = parts.first() else {
+        crate::error::bail!("{}: nothing to put together", path.display())
+    };
     let first = read_metadata(first)?;
     // With the Arrow types that the parts name, but an origin of its own.
     let named =

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf, absolute};
 
-use anyhow::{Context, Result, bail};
+use crate::error::{Context, Result, bail};
 use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
 
 use crate::stages::bytes_hash;

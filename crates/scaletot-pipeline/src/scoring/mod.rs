@@ -15,7 +15,7 @@ use std::fs::{self, File, TryLockError};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use crate::error::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use scaletot_encoder::{FrozenEncoder, Precision};
 use scaletot_profile::Error as ProfileError;
@@ -26,6 +26,7 @@ pub use self::files::Quarantined;
 use self::inputs::Input;
 pub use self::summary::Summary;
 use self::work::Work;
+use crate::error::causes;
 use crate::progress::Bars;
 use crate::stages::{differences, file_hash, text_hash, write_json};
 
@@ -109,12 +110,7 @@ pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> 
         match Input::open(&path, &relative, encoder.profile_schema()) {
             Ok(input) => inputs.push(input),
             Err(error) if options.on_error == OnError::Quarantine && is_damage(&error) => {
-                quarantined.push(Quarantined {
-                    file: path,
-                    row_group: None,
-                    rows: 0,
-                    error: format!("{error:#}"),
-                });
+                quarantined.push(Quarantined { file: path, row_group: None, rows: 0, error: causes(&error) });
             }
             Err(error) => return Err(error),
         }
@@ -208,6 +204,10 @@ fn same_settings(options: &ScoreOptions, root: &Path) -> Result<String> {
 }
 
 /// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.
-fn is_damage(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(error) if !matches!(error, ProfileError::Io { .. }))
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Profile(error) => !matches!(error, ProfileError::Io { .. }),
+        Error::Context { source, .. } => source.downcast_ref::<Error>().is_some_and(is_damage),
+        _ => false,
+    }
 }

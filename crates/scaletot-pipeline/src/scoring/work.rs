@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use crate::error::{Context, Error, Result, bail, causes};
 use scaletot_encoder::{Drift, FieldHistogram, FrozenEncoder};
 use scaletot_profile::{Error as ProfileError, ParquetProfiles, Progress, ReadOptions};
 
@@ -180,7 +180,7 @@ impl<'a> Work<'a> {
                 Group::Bad(bad) => {
                     let advice =
                         "stopped; what is scored is kept, `--on-error quarantine` leaves such row groups out";
-                    return Err(anyhow!(bad.error).context(advice));
+                    return Err(Error::Input(bad.error)).context(advice);
                 }
             }
             if state.groups == self.inputs[file].groups.len() {
@@ -256,7 +256,7 @@ impl<'a> Work<'a> {
                 file: path.clone(),
                 row_group: Some(group),
                 rows: users,
-                error: format!("{}: {error}", named()),
+                error: format!("{}: {}", named(), causes(&error)),
             }))),
             found => found.with_context(named),
         }

@@ -1,6 +1,6 @@
 //! What a task must not contradict: itself, and its profile schema.
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, bail, ensure};
 use scaletot_profile::ProfileSchema;
 
 use super::{Form, Task};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use scaletot_profile::{Loaded, ProfileSchema, ReadOptions, read, read_csv_from};
 

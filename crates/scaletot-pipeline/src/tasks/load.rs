@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, bail, ensure};
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{Attributes, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value};
 

@@ -50,7 +50,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use crate::error::{Context, Result, bail};
 use serde::Deserialize;
 
 pub use load::{Experiment, Population};

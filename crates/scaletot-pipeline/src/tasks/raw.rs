@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use crate::error::{Context, Result, bail};
 use csv::{Reader, StringRecord, Writer};
 
 use super::files::open;

@@ -14,7 +14,7 @@ use super::*;
 
 /// What an error says, with its causes.
 fn refusal<T: fmt::Debug>(result: Result<T>) -> String {
-    format!("{:#}", result.unwrap_err())
+    crate::causes(&result.unwrap_err())
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn leaks_and_outcomes_in_a_profile_are_refused() {
         ("arm", "field `arm` is the experiment's arm"),
     ] {
         let error = shop(directory.path(), "EUR", "EUR", &["income", field]).unwrap().load(None).unwrap_err();
-        let error = format!("{error:#}");
+        let error = crate::causes(&error);
         assert!(error.contains(what) && error.contains("p.toml"), "{error}");
     }
     for name in SHIPPED {

@@ -129,7 +129,7 @@ fn peers_are_measured(out: &Path, before: &Results) {
         let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
         fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
         let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();
-        assert!(format!("{error:#}").contains("`ridge` is the name of an arm"), "{error:#}");
+        assert!(scaletot_pipeline::causes(&error).contains("`ridge` is the name of an arm"), "{error}");
         fs::write(dir.join("peers.json"), peers("knowing").to_string()).unwrap();
     }
     let after = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap();
@@ -150,7 +150,10 @@ fn answers_are_recorded_and_replayed() {
     let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
     let refused = ["--teacher", &rules, "--record", file.to_str().unwrap()];
     let error = evaluation::run(&options(&temporary.path().join("a"), &refused), &(), &say).unwrap_err();
-    assert!(format!("{error:#}").contains("depend on more than the prompt") && !file.exists(), "{error:#}");
+    assert!(
+        scaletot_pipeline::causes(&error).contains("depend on more than the prompt") && !file.exists(),
+        "{error}"
+    );
     // A world's teacher knows the user.
     let planted = ["--task", "planted", "--record", file.to_str().unwrap()];
     let error = evaluation::run(&options(&temporary.path().join("b"), &planted), &(), &say).unwrap_err();

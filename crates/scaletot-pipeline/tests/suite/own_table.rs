@@ -153,7 +153,7 @@ fn options(dir: &Path, out: &str, more: &[&str]) -> PipelineOptions {
 fn run(options: &PipelineOptions) -> (Summary, Vec<String>) {
     let said = RefCell::new(Vec::new());
     let summary = pipeline::run(options, &(), &|line| said.borrow_mut().push(line.to_owned()))
-        .map_err(|error| format!("{error:#}"))
+        .map_err(|error| scaletot_pipeline::causes(&error))
         .unwrap();
     (summary, said.into_inner())
 }

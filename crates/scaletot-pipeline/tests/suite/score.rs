@@ -87,22 +87,22 @@ impl Case {
         writer.close().unwrap();
     }
 
-    fn score_with(&self, bars: &Bars, more: &[&str]) -> anyhow::Result<Summary> {
+    fn score_with(&self, bars: &Bars, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
         self.score_to("scores", bars, more)
     }
 
-    fn score_to(&self, output: &str, bars: &Bars, more: &[&str]) -> anyhow::Result<Summary> {
+    fn score_to(&self, output: &str, bars: &Bars, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
         let (artifact, input, output) =
             (self.path("artifact"), self.path("users/**/*.parquet"), self.path(output));
         let mut arguments = vec!["score", "--artifact", artifact.to_str().unwrap()];
         arguments.extend(["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()]);
         arguments.extend(more);
-        scoring::run(&Arguments::try_parse_from(arguments)?.options, bars, &|text| {
+        scoring::run(&Arguments::try_parse_from(arguments).unwrap().options, bars, &|text| {
             self.said.lock().unwrap().push(text.to_owned());
         })
     }
 
-    fn score(&self, more: &[&str]) -> anyhow::Result<Summary> {
+    fn score(&self, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
         self.score_with(&Bars::new(), more)
     }
 
@@ -237,9 +237,9 @@ fn all_columns_are_those_of_the_encoder() {
     assert!(quantiles.is_null(0) && (f64::from(quantiles.value(3)) - expected).abs() <= 1e-4 * expected);
     assert!(batch.column_by_name("state.spend").unwrap().is_null(0) && scores.abstained[0]);
     assert!(batch.column_by_name("abstained").unwrap().as_boolean().value(0));
-    let message = format!("{:#}", case.score(&["--columns", "value,value"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&["--columns", "value,value"]).unwrap_err());
     assert!(message.contains("named twice"), "{message}");
-    let message = format!("{:#}", case.score(&["--columns", "score"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&["--columns", "score"]).unwrap_err());
     assert!(message.contains("expected one of value, p-positive"), "{message}");
 }
 
@@ -286,7 +286,7 @@ fn a_stopped_run_goes_on_and_ends_with_the_same_files() {
         match result {
             Ok(summary) => break summary,
             Err(error) => {
-                assert!(error.to_string().contains("run the same command again"), "{error:#}");
+                assert!(error.to_string().contains("run the same command again"), "{error}");
                 scored += 1;
             }
         }
@@ -310,7 +310,7 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     let towns: Vec<Option<&str>> = (0..50).map(|row| Some(if row == 23 { "Rome" } else { "Ulm" })).collect();
     case.write("bad.parquet", Arc::new(Int64Array::from_iter_values(0..50)), towns, 10);
     case.users("good.parquet", 100, 30, 10);
-    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
     for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "--on-error quarantine"] {
         assert!(message.contains(part), "{message}");
     }
@@ -337,12 +337,12 @@ fn files_that_are_no_parquet_files_are_named() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
     fs::write(case.path("users/torn.parquet"), b"PAR1 and no more").unwrap();
-    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
     assert!(message.contains("torn.parquet"), "{message}");
     let summary = case.score(&["--on-error", "quarantine"]).unwrap();
     assert_eq!((summary.users, summary.quarantined.len(), summary.quarantined[0].row_group), (10, 1, None));
     fs::remove_file(case.path("users/a.parquet")).unwrap();
-    let message = format!("{:#}", case.score(&["--on-error", "quarantine"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&["--on-error", "quarantine"]).unwrap_err());
     assert!(message.contains("none of the 1 files") && message.contains("torn.parquet"), "{message}");
 }
 
@@ -366,20 +366,21 @@ fn what_would_mix_or_replace_is_refused() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
     case.score(&[]).unwrap();
-    let message = format!("{:#}", case.score(&["--precision", "int8"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&["--precision", "int8"]).unwrap_err());
     assert!(message.contains("precision: full there, int8 here"), "{message}");
 
     // The places of scores would be others.
     let artifact = case.path("artifact");
     fs::copy(case.path("users/a.parquet"), artifact.join("b.parquet")).unwrap();
-    let message =
-        format!("{:#}", case.score(&["--input", artifact.join("*.parquet").to_str().unwrap()]).unwrap_err());
+    let message = scaletot_pipeline::causes(
+        &case.score(&["--input", artifact.join("*.parquet").to_str().unwrap()]).unwrap_err(),
+    );
     assert!(message.contains("users below: "), "{message}");
     fs::remove_file(artifact.join("b.parquet")).unwrap();
 
     let held = File::create(case.path("scores/.lock")).unwrap();
     held.lock().unwrap();
-    let message = format!("{:#}", case.score(&[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
     assert!(message.contains("another run"), "{message}");
     drop(held);
 
@@ -387,7 +388,7 @@ fn what_would_mix_or_replace_is_refused() {
     for _ in 0..2 {
         assert_eq!(case.score_to("users/scores", &Bars::new(), &[]).unwrap().users, 10);
     }
-    let message = format!("{:#}", case.score_to("users", &Bars::new(), &[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score_to("users", &Bars::new(), &[]).unwrap_err());
     assert!(message.contains("names no file outside of --output"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_osipo::{Objective, PairLoss, PolicyConfig, SegmentWeights};
 use scaletot_student::{ChainReward, OsipoConfig, SftConfig};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_chain::ChainRecord;
 use scaletot_eval::Metric;
 use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};

@@ -26,7 +26,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::error::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use scaletot_profile::Progress;
 use scaletot_student::{SftConfig, StudentConfig};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use scaletot_eval::{Direction, Verdict};
 
 use super::arms::{ARMS, Arm, OSIPO, SFT, SFT_LONGER};

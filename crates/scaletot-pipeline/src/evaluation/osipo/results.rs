@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Recovered};

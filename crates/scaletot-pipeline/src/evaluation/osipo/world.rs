@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use crate::error::{Context, Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_profile::{Segments, Value};
 use scaletot_student::{OsipoConfig, OsipoLog, SftConfig, Student, osipo, sft};

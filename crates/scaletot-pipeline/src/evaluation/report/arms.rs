@@ -1,6 +1,6 @@
 //! All arms with all labels, and what labels change.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::Metric;
 

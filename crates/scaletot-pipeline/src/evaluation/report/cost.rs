@@ -1,6 +1,6 @@
 //! The ledger: what reasoning cost, and what it would cost for everybody.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 
 use super::super::results::Ledger;

@@ -1,6 +1,6 @@
 //! The simulated randomised test: what treating the users that an arm picks would have brought.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::Interval;
 

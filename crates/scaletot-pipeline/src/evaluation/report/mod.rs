@@ -23,7 +23,7 @@ mod value;
 mod view;
 mod words;
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::results::Results;

@@ -1,6 +1,6 @@
 //! Pieces of the page that every section is made of.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::{Direction, Interval, Verdict};
 

@@ -1,6 +1,6 @@
 //! What only a planted world can tell: how often states are right, and how far anybody could get.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 
 use super::super::results::{Labels, PlantedResults};

@@ -1,6 +1,6 @@
 //! Searches to browse: every question, every chain, every round, without a script.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 
 use super::super::results::{SearchTree, TreeChain, TreeQuestion, TreeRound};

@@ -1,6 +1,6 @@
 //! The signals on their way: how many users are reasoned about, and what refinement does to the teacher's answers.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::Metric;
 

@@ -1,6 +1,6 @@
 //! How much of the student arrives in the encoder, and how much of its gain.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::{Direction, Metric, Verdict};
 

@@ -1,6 +1,6 @@
 //! Where the value is found, and whether amounts are right: gain curves and calibration by deciles.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, html};
 use scaletot_eval::Decile;
 

@@ -1,6 +1,6 @@
 //! Line charts, with intervals as bands or bars.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::Markup;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;

@@ -7,7 +7,7 @@ mod lines;
 mod rows;
 mod scale;
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::*;

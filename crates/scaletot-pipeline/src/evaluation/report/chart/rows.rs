@@ -1,6 +1,6 @@
 //! Charts with one named row per thing: dots with intervals, pairs of dots, bars.
 
-use anyhow::Result;
+use crate::error::Result;
 use maud::Markup;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;

@@ -1,0 +1,177 @@
+//! What can go wrong in a run.
+
+use std::error::Error as StdError;
+
+/// Errors of this crate. A message says what was expected, what came and where; its cause is in `source()`, and
+/// [`causes`] puts both into one line for a terminal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of range or contradicts another.
+    #[error("`{field}`: expected {expected}, got {found}")]
+    Config {
+        /// The setting.
+        field: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A file or table does not hold what the run needs.
+    #[error("{0}")]
+    Input(String),
+    /// The run was stopped on request. What is finished is kept, and the same call resumes it.
+    #[error("stopped on request; run the same command again to resume")]
+    Stopped,
+    /// Another run is writing to the same directory.
+    #[error("another run is writing to {directory} ({holder})")]
+    InUse {
+        /// The output directory.
+        directory: String,
+        /// Who holds it, as far as its lock file says.
+        holder: String,
+    },
+    /// Something failed while the run did what the message says.
+    #[error("{context}")]
+    Context {
+        /// What was done, to what.
+        context: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A profile table, its schema or a file of profiles.
+    #[error(transparent)]
+    Profile(#[from] scaletot_profile::Error),
+    /// A chain, its schema or a corpus.
+    #[error(transparent)]
+    Chain(#[from] scaletot_chain::Error),
+    /// A search.
+    #[error(transparent)]
+    Search(#[from] scaletot_search::Error),
+    /// A teacher.
+    #[error(transparent)]
+    Teacher(#[from] scaletot_teacher::Error),
+    /// A student or its training.
+    #[error(transparent)]
+    Student(#[from] scaletot_student::Error),
+    /// An objective of OSIPO.
+    #[error(transparent)]
+    Osipo(#[from] scaletot_osipo::Error),
+    /// A profile encoder, its training or its artifact.
+    #[error(transparent)]
+    Encoder(#[from] scaletot_encoder::Error),
+    /// A metric.
+    #[error(transparent)]
+    Eval(#[from] scaletot_eval::Error),
+    /// An error of a library that reads, writes or draws; mostly the source of a [`Context`](Self::Context), which names the file.
+    #[error(transparent)]
+    Library(Box<dyn StdError + Send + Sync>),
+}
+
+macro_rules! library_errors {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Library(Box::new(error))
+            }
+        }
+    )+};
+}
+
+library_errors!(
+    std::io::Error,
+    std::path::StripPrefixError,
+    std::num::TryFromIntError,
+    serde_json::Error,
+    csv::Error,
+    arrow_schema::ArrowError,
+    parquet::errors::ParquetError,
+    glob::PatternError,
+    glob::GlobError,
+    ndarray::ShapeError,
+);
+
+impl<E: StdError + Send + Sync + 'static> From<plotters::drawing::DrawingAreaErrorKind<E>> for Error {
+    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
+        Self::Library(Box::new(error))
+    }
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error and its causes in one line, but for causes that the message before them tells already.
+#[must_use]
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if !line.contains(&message) {
+            line.push_str(": ");
+            line.push_str(&message);
+        }
+        next = cause.source();
+    }
+    line
+}
+
+/// Says what was done when an error came.
+pub(crate) trait Context<T> {
+    fn context(self, context: impl Into<String>) -> Result<T>;
+    fn with_context<S: Into<String>>(self, context: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Result<T, E> {
+    fn context(self, context: impl Into<String>) -> Result<T> {
+        self.with_context(|| context)
+    }
+
+    fn with_context<S: Into<String>>(self, context: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|source| Error::Context { context: context().into(), source: source.into() })
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, context: impl Into<String>) -> Result<T> {
+        self.ok_or_else(|| Error::Input(context.into()))
+    }
+
+    fn with_context<S: Into<String>>(self, context: impl FnOnce() -> S) -> Result<T> {
+        self.ok_or_else(|| Error::Input(context().into()))
+    }
+}
+
+/// Returns [`Error::Input`] with a formatted message.
+macro_rules! bail {
+    ($($message:tt)*) => {
+        return Err($crate::error::Error::Input(format!($($message)*)))
+    };
+}
+
+/// Returns [`Error::Input`] with a formatted message unless a condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err($crate::error::Error::Input(format!($($message)*)));
+        }
+    };
+}
+
+pub(crate) use {bail, ensure};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let io = std::io::Error::other("disk full");
+        let inner = Error::Context { context: "cannot write a.json".to_owned(), source: Box::new(io) };
+        let outer = Err::<(), _>(inner).context("stage `reason`").unwrap_err();
+        assert_eq!(outer.to_string(), "stage `reason`");
+        assert_eq!(causes(&outer), "stage `reason`: cannot write a.json: disk full");
+        assert_eq!(causes(&Error::Stopped), Error::Stopped.to_string());
+    }
+}
