@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use scaletot_encoder::{FrozenEncoder, Precision};
-use scaletot_profile::Error as ProfileError;
+use scaletot_profile::{Error as ProfileError, Progress};
 
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
@@ -27,7 +27,6 @@ use self::inputs::Input;
 pub use self::summary::Summary;
 use self::work::Work;
 use crate::error::causes;
-use crate::progress::Bars;
 use crate::stages::{differences, file_hash, text_hash, write_json};
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
@@ -87,7 +86,7 @@ pub enum OnError {
 /// # Errors
 /// If the artifact is refused, an input cannot be read (with [`OnError::Stop`]), the output directory holds scores of other settings or is
 /// in use, or a file cannot be written. What was scored stays.
-pub fn run(options: &ScoreOptions, bars: &Bars, say: &(dyn Fn(&str) + Sync)) -> Result<Summary> {
+pub fn run(options: &ScoreOptions, bars: &dyn Progress, say: &(dyn Fn(&str) + Sync)) -> Result<Summary> {
     let precision = match options.precision {
         PrecisionChoice::Full => Precision::Full,
         PrecisionChoice::Bf16 => Precision::Bf16,

@@ -19,7 +19,6 @@ use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
 use super::summary::Summary;
 use super::{OnError, ScoreOptions, is_damage};
-use crate::progress::Bars;
 
 /// Where parts are until they are put together.
 const PARTS: &str = ".parts";
@@ -73,7 +72,7 @@ impl<'a> Work<'a> {
     pub(super) fn run(
         &self,
         threads: NonZeroUsize,
-        bars: &Bars,
+        bars: &dyn Progress,
         say: &(dyn Fn(&str) + Sync),
     ) -> Result<Summary> {
         let mut summary = Summary {

@@ -1,0 +1,71 @@
+//! What several commands take.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use scaletot_pipeline::options::DeviceChoice;
+
+/// The backend that trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceArg {
+    /// CPU in pure Rust
+    Flex,
+    /// CPU through ndarray; needs a build with `--features ndarray`
+    Ndarray,
+    /// GPU through wgpu; needs a build with `--features wgpu`
+    Wgpu,
+    /// NVIDIA GPU; needs a build with `--features cuda`
+    Cuda,
+}
+
+impl From<DeviceArg> for DeviceChoice {
+    fn from(device: DeviceArg) -> Self {
+        match device {
+            DeviceArg::Flex => Self::Flex,
+            DeviceArg::Ndarray => Self::Ndarray,
+            DeviceArg::Wgpu => Self::Wgpu,
+            DeviceArg::Cuda => Self::Cuda,
+        }
+    }
+}
+
+/// How a run is split, searched and trained.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MethodArgs {
+    /// Share of all users whom the teacher reasons about (the paper: 0.0732 of a huge population)
+    #[arg(long, value_name = "F", default_value_t = 0.2)]
+    pub(crate) coverage: f64,
+    /// Share of the users with a profile and a known outcome who are held out for evaluation
+    #[arg(long, value_name = "F", default_value_t = 0.3)]
+    pub(crate) held_out: f64,
+    /// Profiles with fewer populated fields are abstained on
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) min_populated: usize,
+    /// Least share of held-out users' states on which encoder and student must agree for the encoder to be served
+    #[arg(long, value_name = "F", default_value_t = 0.5)]
+    pub(crate) min_agreement: f64,
+    /// Least share of the student's gain on held-out users that the encoder must keep to be served; not asked unless given
+    #[arg(long, value_name = "F")]
+    pub(crate) min_retention: Option<f64>,
+    /// Seed of every draw
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Backend that trains
+    #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
+    pub(crate) device: DeviceArg,
+    /// Threads that search in parallel
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) workers: NonZeroUsize,
+}
+
+/// Where a run writes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutArgs {
+    /// Output directory; an interrupted run there is resumed
+    #[arg(long, value_name = "DIR", default_value = "scaletot-out")]
+    pub(crate) out: PathBuf,
+    /// Throw away what --out holds and start over
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}

@@ -1,0 +1,147 @@
+//! `scaletot evaluate`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use scaletot_eval::Metric;
+use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
+use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+use scaletot_pipeline::options::TeacherChoice;
+
+use crate::args::DeviceArg;
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+
+/// Compare reasoning, its transfer and strong baselines at every number of labels
+///
+/// Every arm is fitted on the same folds and draws. The figures go to results.json, a page to read to report.html; an interrupted evaluation
+/// is resumed.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
+    #[arg(long, value_name = "TASK", default_value = "complete-journey")]
+    task: String,
+    /// The task's table, or a directory with its publisher's raw files; not needed for embedded tables
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    #[arg(long, value_name = "TEACHER")]
+    teacher: Option<TeacherChoice>,
+    /// Profiles with fewer populated fields are abstained on and take no part
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    min_populated: usize,
+    /// Noise of the planted world's teacher
+    #[arg(long, value_name = "S", default_value_t = 0.7)]
+    noise: f64,
+    /// Seed of every draw
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Share of all users whom the teacher reasons about, chosen from the training folds
+    #[arg(long, value_name = "F", default_value_t = 0.0732)]
+    coverage: f64,
+    /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
+    #[arg(long, value_name = "F,F,...", value_delimiter = ',')]
+    coverage_curve: Vec<f64>,
+    /// Numbers of labelled training users; all of them is always added
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [0, 50, 200, 500, 1000, 2000, 5000])]
+    labels: Vec<usize>,
+    /// Folds of the cross-validation over users
+    #[arg(long, value_name = "K", default_value_t = 5)]
+    folds: usize,
+    /// Repeats of the cross-validation with other folds
+    #[arg(long, value_name = "R", default_value_t = 1)]
+    repeats: usize,
+    /// Draws of labelled users for up to 1,000 of them; larger numbers are drawn once per fold
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    draws: usize,
+    /// Bootstrap replicates of every interval
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    replicates: usize,
+    /// Backend that trains
+    #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
+    device: DeviceArg,
+    /// Threads
+    #[arg(long, value_name = "N", default_value = "2")]
+    workers: NonZeroUsize,
+    /// Output directory; an interrupted evaluation there is resumed  [default: scaletot-evaluate/TASK]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Throw away what --out holds and start over
+    #[arg(long)]
+    fresh: bool,
+    /// Few folds, draws and label sizes, and at most 10,000 users of a table, for a first look
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    ablations: AblationArgs,
+}
+
+/// What can be taken out of the method, one flag each.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Ablations")]
+struct AblationArgs {
+    /// Greedy chains instead of refined ones
+    #[arg(long)]
+    greedy: bool,
+    /// No OSIPO after SFT
+    #[arg(long)]
+    sft_only: bool,
+    /// No state KL in the distillation
+    #[arg(long)]
+    no_state_kl: bool,
+    /// No representation loss in the distillation
+    #[arg(long)]
+    no_representation: bool,
+    /// All users one segment in OSIPO, and all chain segments of equal weight
+    #[arg(long)]
+    uniform: bool,
+}
+
+impl EvaluateArgs {
+    fn options(&self) -> EvaluateOptions {
+        let name = PathBuf::from(&self.task).file_stem().map(PathBuf::from).unwrap_or_default();
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("scaletot-evaluate").join(name));
+        let AblationArgs { greedy, sft_only, no_state_kl, no_representation, uniform } = self.ablations;
+        EvaluateOptions {
+            source: SourceOptions {
+                task: self.task.clone(),
+                data: self.data.clone(),
+                teacher: self.teacher.clone(),
+                min_populated: self.min_populated,
+                noise: self.noise,
+                seed: self.seed,
+            },
+            record: self.record.clone(),
+            coverage: self.coverage,
+            coverage_curve: self.coverage_curve.clone(),
+            labels: self.labels.clone(),
+            folds: self.folds,
+            repeats: self.repeats,
+            draws: self.draws,
+            replicates: self.replicates,
+            device: self.device.into(),
+            workers: self.workers,
+            out: Some(out),
+            fresh: self.fresh,
+            quick: self.quick,
+            ablations: Ablations { greedy, sft_only, no_state_kl, no_representation, uniform },
+        }
+    }
+}
+
+/// Runs every fold that is not done yet, and prints the curves.
+pub(crate) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<Exit> {
+    let options = args.options();
+    let say = |line: &str| terminal.say(line);
+    let results = evaluation::run(&options, terminal.bars(), &say)?;
+    for metric in [Metric::Spearman, Metric::NormalisedGini] {
+        say(&format!("\n{}", evaluation::table(&results, metric)));
+    }
+    say(&format!("\nWritten under {}: {RESULTS}, {REPORT}", options.out().display()));
+    Ok(Exit::Done)
+}

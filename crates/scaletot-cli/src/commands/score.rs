@@ -1,0 +1,96 @@
+//! `scaletot score`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use scaletot_pipeline::scoring::{self, OnError, Output, PrecisionChoice, ScoreOptions};
+
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+
+/// Score users with an artifact, from Parquet to Parquet
+///
+/// Writes a file of the same name for every input file, at the same place below the directory that the pattern begins with: ids, in the same
+/// order, with the columns that were asked for. Memory does not grow with the number of users. Killed, it goes on where it was when it is
+/// run again.
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// Artifact directory of the encoder
+    #[arg(long, value_name = "DIR")]
+    artifact: PathBuf,
+    /// Parquet files of users: files, directories or patterns such as 'users/*.parquet'
+    #[arg(long, value_name = "PATTERN", required = true, num_args = 1..)]
+    input: Vec<String>,
+    /// Where the scores go: a file for every input file
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Columns besides the id: value, p-positive, mu, sigma, q1 to q99 (quantiles), abstained, states, representation, representation-f16, representation-int8
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "value")]
+    columns: Vec<Output>,
+    /// Threads; as many as there are processors unless given
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Numbers that the encoder computes with
+    #[arg(long, value_enum, default_value = "full")]
+    precision: PrecisionArg,
+    /// What becomes of a row group that cannot be read
+    #[arg(long, value_enum, default_value = "stop")]
+    on_error: OnErrorArg,
+}
+
+/// Numbers that the encoder computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionArg {
+    /// 32-bit floats
+    Full,
+    /// Tables in 16-bit floats
+    Bf16,
+    /// Tables and the layer after them in integers
+    Int8,
+}
+
+/// What becomes of a row group that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnErrorArg {
+    /// Stop; what is scored is kept, and the next run goes on from there
+    Stop,
+    /// Leave it out, and say so in quarantine.json
+    Quarantine,
+}
+
+impl ScoreArgs {
+    fn options(&self) -> ScoreOptions {
+        ScoreOptions {
+            artifact: self.artifact.clone(),
+            input: self.input.clone(),
+            output: self.output.clone(),
+            columns: self.columns.clone(),
+            threads: self.threads,
+            precision: match self.precision {
+                PrecisionArg::Full => PrecisionChoice::Full,
+                PrecisionArg::Bf16 => PrecisionChoice::Bf16,
+                PrecisionArg::Int8 => PrecisionChoice::Int8,
+            },
+            on_error: match self.on_error {
+                OnErrorArg::Stop => OnError::Stop,
+                OnErrorArg::Quarantine => OnError::Quarantine,
+            },
+        }
+    }
+}
+
+/// Scores everything that is not scored yet.
+pub(crate) fn run(args: &ScoreArgs, terminal: &Terminal) -> Result<Exit> {
+    let summary = scoring::run(&args.options(), terminal.bars(), &|line| terminal.say(line))?;
+    terminal.say(&summary.to_string());
+    let rows: usize = summary.quarantined.iter().map(|group| group.rows).sum();
+    Ok(match summary.quarantined.len() {
+        0 => Exit::Done,
+        groups => Exit::LeftOut(format!(
+            "{groups} row groups or files with {rows} users; {} lists them with the reasons",
+            args.output.join("quarantine.json").display()
+        )),
+    })
+}

@@ -1,0 +1,68 @@
+//! The program `scaletot`. What it does is in the library crates; here are the command line, the terminal and the exit codes.
+
+mod args;
+mod commands;
+mod exit;
+mod progress;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::completions::CompletionsArgs;
+use crate::commands::demo::DemoArgs;
+use crate::commands::evaluate::EvaluateArgs;
+use crate::commands::run::RunArgs;
+use crate::commands::score::ScoreArgs;
+
+/// Lifetime value for users who have no history
+///
+/// A language model reasons about a small share of the users; a student learns from its chains, and a light encoder serves everybody else.
+/// Begin with `scaletot demo`, which needs no data and no network.
+#[derive(Debug, Parser)]
+#[command(name = "scaletot", version, after_help = exit::CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole method on the table that comes with the program
+    Demo(DemoArgs),
+    /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
+    Run(Box<RunArgs>),
+    /// Score users with an artifact, from Parquet to Parquet
+    Score(ScoreArgs),
+    /// Compare reasoning, its transfer and strong baselines at every number of labels
+    Evaluate(Box<EvaluateArgs>),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::main(|terminal| match &cli.command {
+        Command::Demo(args) => commands::demo::run(args, terminal),
+        Command::Run(args) => commands::run::run(args, terminal),
+        Command::Score(args) => commands::score::run(args, terminal),
+        Command::Evaluate(args) => commands::evaluate::run(args, terminal),
+        Command::Completions(args) => {
+            commands::completions::run(args);
+            Ok(exit::Exit::Done)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

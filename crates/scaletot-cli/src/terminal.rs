@@ -1,0 +1,80 @@
+//! Output, Ctrl-C and errors.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::exit::{Exit, STOPPED};
+use crate::progress::Bars;
+
+/// Where a command prints, and whether it was asked to stop.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    bars: Arc<Bars>,
+}
+
+impl Terminal {
+    /// The progress bars, which hear Ctrl-C.
+    pub(crate) fn bars(&self) -> &Bars {
+        &self.bars
+    }
+
+    /// Prints a line of the result.
+    pub(crate) fn say(&self, line: &str) {
+        say(line);
+    }
+}
+
+/// Runs a command with progress bars that hear Ctrl-C, and prints what was left out or its error, if any.
+pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
+    let terminal = Terminal { bars: Arc::new(Bars::new()) };
+    let on_interrupt = Arc::clone(&terminal.bars);
+    let result = ctrlc::set_handler(move || on_interrupt.stop())
+        .context("cannot listen for Ctrl-C")
+        .and_then(|()| run(&terminal));
+    match result {
+        Ok(exit) => {
+            if let Exit::LeftOut(what) = &exit {
+                say(&format!("left out: {what}"));
+            }
+            ExitCode::from(&exit)
+        }
+        Err(error) => {
+            note(&format!("error: {}", causes(&error)));
+            if terminal.bars.was_stopped() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Prints a line. A reader that has gone away, such as `| head`, must not end the run.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line that is not part of the result.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// An error and its causes, but for those that the message before them tells already.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("no such file").context("cannot read a.csv: no such file").context("the table");
+        assert_eq!(causes(&error), "the table: cannot read a.csv: no such file");
+    }
+}
