@@ -14,8 +14,8 @@ use scaletot_search::Problem;
 #[must_use]
 pub fn schema() -> ChainSchema {
     ChainSchema::builder("shopper")
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["need"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]).with_depends_on(["need"]))
         .build()
         .expect("a valid schema")
 }

@@ -38,14 +38,14 @@ impl ChainSchemaBuilder {
 
     /// Adds the next state of the chain.
     #[must_use]
-    pub fn state(mut self, state: StateDef) -> Self {
+    pub fn with_state(mut self, state: StateDef) -> Self {
         self.def.state.push(state);
         self
     }
 
     /// Adds a constraint.
     #[must_use]
-    pub fn constraint(mut self, constraint: Constraint) -> Self {
+    pub fn with_constraint(mut self, constraint: Constraint) -> Self {
         self.def.constraint.push(constraint);
         self
     }

@@ -165,8 +165,8 @@ impl Step {
 /// use scaletot_chain::{Chain, ChainSchema, StateDef, Step};
 ///
 /// let schema = ChainSchema::builder("customer")
-///     .state(StateDef::ordinal("need", ["low", "high"]))
-///     .state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
+///     .with_state(StateDef::ordinal("need", ["low", "high"]))
+///     .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
 ///     .build()?;
 /// let steps = vec![Step::exact(1, vec![0.2, 0.8]), Step::exact(2, vec![0.1, 0.3, 0.6])];
 /// let chain = Chain::new(&schema, steps, -0.4)?;

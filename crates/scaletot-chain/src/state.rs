@@ -79,12 +79,12 @@ impl StateType {
 /// use scaletot_chain::{ChainSchema, StateDef};
 ///
 /// let schema = ChainSchema::builder("customer")
-///     .state(StateDef::categorical("channel", ["shop", "web"]))
-///     .state(
+///     .with_state(StateDef::categorical("channel", ["shop", "web"]))
+///     .with_state(
 ///         StateDef::ordinal("spend", ["low", "high"])
-///             .description("what the customer will spend")
-///             .cue("this customer's spending will be")
-///             .depends_on(["channel"]),
+///             .with_description("what the customer will spend")
+///             .with_cue("this customer's spending will be")
+///             .with_depends_on(["channel"]),
 ///     )
 ///     .build()?;
 /// assert_eq!(schema.states()[0].cue(), "this user's channel is");
@@ -125,7 +125,7 @@ impl StateDef {
 
     /// Sets what the state means, in words.
     #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
@@ -133,14 +133,14 @@ impl StateDef {
     /// Sets the text a prompt ends with before the value. Without it, "this user's NAME is", with the name's
     /// underscores as spaces.
     #[must_use]
-    pub fn cue(mut self, cue: impl Into<String>) -> Self {
+    pub fn with_cue(mut self, cue: impl Into<String>) -> Self {
         self.cue = Some(cue.into());
         self
     }
 
     /// Sets the earlier states that this one depends on, in any order.
     #[must_use]
-    pub fn depends_on<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+    pub fn with_depends_on<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.depends_on = names.into_iter().map(Into::into).collect();
         self
     }

@@ -95,7 +95,7 @@ impl FrozenEncoder {
     /// # let mut table = TableBuilder::new(schema);
     /// # [["18-34", "20"], ["35+", "52"], ["35+", ""]].iter().zip(0i64..).try_for_each(|(cells, id)| table.push_text(id, cells))?;
     /// # let table = table.finish();
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// let encoder = // …
     /// #     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, Heads::new(true, vec![2], 4), 7)?;
     /// let explanation = encoder.explain(&table, 1)?;

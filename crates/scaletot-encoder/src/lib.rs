@@ -25,7 +25,7 @@
 //!     table.push_text(id, &[age, &format!("{}", 10 * (id % 7))])?;
 //! }
 //! let table = table.finish();
-//! let chain = ChainSchema::builder("shopper").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+//! let chain = ChainSchema::builder("shopper").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?;
 //! let rich = |row: usize| if row % 7 > 3 { 0.9 } else { 0.2 };
 //! let targets = Targets {
 //!     posteriors: vec![Array2::from_shape_fn((60, 2), |(row, v)| if v == 1 { rich(row) } else { 1.0 - rich(row) })],

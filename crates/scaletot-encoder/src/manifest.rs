@@ -79,7 +79,7 @@ impl ArtifactInfo {
     /// # table.push_text(1, &["18-34"])?;
     /// # table.push_text(2, &["35+"])?;
     /// # let table = table.finish();
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// # let targets = Targets {
     /// #     posteriors: vec![Array2::from_elem((2, 2), 0.5)],
     /// #     representations: Array3::from_shape_fn((2, 1, 3), |(i, _, j)| (i + j) as f32),

@@ -220,7 +220,7 @@ impl FrozenEncoder {
     /// #     rows.iter().enumerate().try_for_each(|(id, cells)| table.push_text(id as i64, cells))?;
     /// #     Ok::<_, scaletot_profile::Error>(table.finish())
     /// # };
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// // Nobody in training has another home or no work.
     /// let table = profiles(&[["rent", "shop"], ["own", "farm"], ["rent", "farm"], ["own", "shop"]].repeat(50))?;
     /// let (config, heads) = (EncoderConfig::default(), Heads::new(true, vec![], 0));

@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table = users()?;
     let mut chain = ChainSchema::builder("speed");
     for state in 0..STATES {
-        chain = chain.state(StateDef::ordinal(format!("s{state}"), ["low", "moderate", "high"]));
+        chain = chain.with_state(StateDef::ordinal(format!("s{state}"), ["low", "moderate", "high"]));
     }
     let chain = chain.build()?;
     let student = Student::new(&sizes, &table, &chain, 1, &burn::tensor::Device::default())?;

@@ -71,7 +71,7 @@ impl Student {
     /// # let mut builder = TableBuilder::new(schema);
     /// # builder.push_text(1, &["35+"])?;
     /// # let table = builder.finish();
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
     /// let signals = student.infer(&table, &[0], 256)?;
     /// assert_eq!(signals.chains.dim(), (1, 1));
@@ -130,7 +130,7 @@ impl Student {
     /// #     builder.push_text(user, &[["18-34", "35+", ""][user as usize % 3]])?;
     /// # }
     /// # let table = builder.finish();
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// # let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
     /// let rows = [0, 1, 2, 3, 4];
     /// let mut users = vec![];

@@ -15,8 +15,8 @@
 //!
 //! let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 //! let chain = ChainSchema::builder("customer")
-//!     .state(StateDef::ordinal("need", ["low", "high"]))
-//!     .state(StateDef::ordinal("spend", ["low", "high"]).depends_on(["need"]))
+//!     .with_state(StateDef::ordinal("need", ["low", "high"]))
+//!     .with_state(StateDef::ordinal("spend", ["low", "high"]).with_depends_on(["need"]))
 //!     .build()?;
 //!
 //! // Forty users, and what a teacher made of each of them.

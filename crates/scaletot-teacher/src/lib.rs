@@ -26,8 +26,8 @@
 //! let table = users.finish();
 //!
 //! let chain = ChainSchema::builder("shopper")
-//!     .state(StateDef::ordinal("need", ["low", "high"]).cue("this customer's need for groceries is"))
-//!     .state(StateDef::ordinal("spend", ["low", "high"]).cue("this customer's spending is").depends_on(["need"]))
+//!     .with_state(StateDef::ordinal("need", ["low", "high"]).with_cue("this customer's need for groceries is"))
+//!     .with_state(StateDef::ordinal("spend", ["low", "high"]).with_cue("this customer's spending is").with_depends_on(["need"]))
 //!     .build()?;
 //! let rules = Rules::from_toml(
 //!     r#"

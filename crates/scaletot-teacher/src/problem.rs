@@ -18,9 +18,9 @@ use scaletot_search::Problem;
 /// use scaletot_teacher::ChainProblem;
 ///
 /// let schema = ChainSchema::builder("shopper")
-///     .state(StateDef::ordinal("capacity", ["low", "high"]))
-///     .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["capacity"]))
-///     .constraint(Constraint::new([("capacity", "low")], "spend", ["high"]))
+///     .with_state(StateDef::ordinal("capacity", ["low", "high"]))
+///     .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]).with_depends_on(["capacity"]))
+///     .with_constraint(Constraint::new([("capacity", "low")], "spend", ["high"]))
 ///     .build()?;
 /// let problem = ChainProblem::new(schema.into());
 /// assert_eq!(problem.depth(), 2);

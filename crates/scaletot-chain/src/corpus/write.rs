@@ -43,7 +43,7 @@ impl Repaired {
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("corpus.jsonl");
-/// let schema = ChainSchema::builder("customer").state(StateDef::ordinal("spend", ["low", "high"])).build()?;
+/// let schema = ChainSchema::builder("customer").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?;
 /// let header = CorpusHeader::new(SchemaHash::of(b"profile schema"), &schema, "rules", 7);
 ///
 /// let mut corpus = CorpusWriter::create(&path, &header)?;
@@ -295,7 +295,8 @@ mod tests {
     fn a_writer_whose_file_fails_says_so_and_stops() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("corpus.jsonl");
-        let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
+        let schema =
+            ChainSchema::builder("s").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
         let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
         let record =
             |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });
@@ -318,7 +319,8 @@ mod tests {
     fn failed_records_are_removed_and_can_be_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("corpus.jsonl");
-        let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
+        let schema =
+            ChainSchema::builder("s").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
         let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
         let abstained =
             |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });

@@ -111,7 +111,7 @@ fn signals_are_checked_against_a_schema() {
         let builder = ChainSchema::builder("s");
         let states = sizes.iter().enumerate();
         let states = states.map(|(k, &n)| StateDef::ordinal(format!("s{k}"), (0..n).map(|v| v.to_string())));
-        states.fold(builder, |builder, state| builder.state(state)).build().unwrap()
+        states.fold(builder, |builder, state| builder.with_state(state)).build().unwrap()
     };
     signals().check(&schema(&[2, 3])).unwrap();
     let error = signals().check(&schema(&[2, 4])).unwrap_err().to_string();

@@ -10,9 +10,9 @@ use scaletot_profile::UserId;
 
 fn schema() -> ChainSchema {
     ChainSchema::builder("shopper")
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
-        .constraint(Constraint::new([("need", "low")], "spend", ["high"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
+        .with_constraint(Constraint::new([("need", "low")], "spend", ["high"]))
         .build()
         .unwrap()
 }

@@ -14,9 +14,9 @@ use serde_json::json;
 
 fn schema() -> ChainSchema {
     ChainSchema::builder("shopper")
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
-        .constraint(Constraint::new([("need", "low")], "spend", ["high"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
+        .with_constraint(Constraint::new([("need", "low")], "spend", ["high"]))
         .build()
         .unwrap()
 }
@@ -222,7 +222,7 @@ fn another_header_is_refused_with_what_differs() {
 fn another_chain_schema_cannot_read_it() {
     let folder = Folder::new();
     folder.write(2);
-    let other = ChainSchema::builder("other").state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
+    let other = ChainSchema::builder("other").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
     let says = read_corpus(folder.path(), &other).unwrap_err().to_string();
     assert!(
         says.contains(&format!("chain schema: the corpus has {}, `other` is", schema().hash())),

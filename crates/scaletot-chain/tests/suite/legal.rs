@@ -131,11 +131,11 @@ fn spec_of(plan: &common::Plan) -> ChainSpec {
 fn a_dead_end_is_explained() {
     let level = |name: &str| StateDef::ordinal(name, ["low", "high"]);
     let error = ChainSchema::builder("s")
-        .state(level("a"))
-        .state(level("b"))
-        .state(level("c"))
-        .constraint(Constraint::new([("a", "high")], "c", ["low"]))
-        .constraint(Constraint::new([("b", "high")], "c", ["high"]))
+        .with_state(level("a"))
+        .with_state(level("b"))
+        .with_state(level("c"))
+        .with_constraint(Constraint::new([("a", "high")], "c", ["low"]))
+        .with_constraint(Constraint::new([("b", "high")], "c", ["high"]))
         .build()
         .unwrap_err();
     assert_eq!(
@@ -147,9 +147,9 @@ fn a_dead_end_is_explained() {
 #[test]
 fn illegal_chains_are_explained() {
     let schema = ChainSchema::builder("s")
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "high"]))
-        .constraint(Constraint::new([("need", "low")], "spend", ["high"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "high"]))
+        .with_constraint(Constraint::new([("need", "low")], "spend", ["high"]))
         .build()
         .unwrap();
     let says = |values: &[u16]| schema.check_values(values).unwrap_err().to_string();
@@ -170,7 +170,8 @@ fn illegal_chains_are_explained() {
 
 #[test]
 fn questions_beyond_the_schema_have_empty_answers() {
-    let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", ["low", "high"])).build().unwrap();
+    let schema =
+        ChainSchema::builder("s").with_state(StateDef::ordinal("a", ["low", "high"])).build().unwrap();
     assert_eq!(schema.allowed(1, &[0]), Vec::<bool>::new());
     assert_eq!(schema.domain_size(9), 0);
     assert_eq!(schema.parent_values(9, &[0]), Vec::<u16>::new());
@@ -181,10 +182,10 @@ fn questions_beyond_the_schema_have_empty_answers() {
 fn parents_are_read_from_the_prefix() {
     let level = |name: &str| StateDef::ordinal(name, ["low", "moderate", "high"]);
     let schema = ChainSchema::builder("s")
-        .state(level("a"))
-        .state(level("b"))
-        .state(level("c"))
-        .state(level("d").depends_on(["c", "a"]))
+        .with_state(level("a"))
+        .with_state(level("b"))
+        .with_state(level("c"))
+        .with_state(level("d").with_depends_on(["c", "a"]))
         .build()
         .unwrap();
     assert_eq!(schema.states()[3].depends_on(), [0, 2]);
@@ -196,11 +197,12 @@ fn parents_are_read_from_the_prefix() {
 #[test]
 fn the_largest_domain_works() {
     let values = (0..65_535).map(|v| format!("v{v}"));
-    let schema = ChainSchema::builder("s").state(StateDef::ordinal("a", values.clone())).build().unwrap();
+    let schema =
+        ChainSchema::builder("s").with_state(StateDef::ordinal("a", values.clone())).build().unwrap();
     assert_eq!(schema.legal_count(), 65_535);
     assert_eq!(schema.legal_chains().last(), Some(vec![65_534]));
     assert!(schema.is_legal(&[65_534]) && !schema.is_legal(&[65_535]));
     let error =
-        ChainSchema::builder("s").state(StateDef::ordinal("a", values.chain(["more".into()]))).build();
+        ChainSchema::builder("s").with_state(StateDef::ordinal("a", values.chain(["more".into()]))).build();
     assert_eq!(error.unwrap_err().to_string(), "state `a`: expected at most 65535 values, found 65536");
 }

@@ -112,7 +112,7 @@ depends_on"#
 
 #[test]
 fn the_outcome_state_must_be_ordinal_with_two_values() {
-    let build = |last| ChainSchema::builder("s").state(last).build().unwrap_err().to_string();
+    let build = |last| ChainSchema::builder("s").with_state(last).build().unwrap_err().to_string();
     assert_eq!(
         build(StateDef::categorical("a", ["x", "y"])),
         "state `a` is the last one and so linked to the outcome: expected kind \"ordinal\", found \"categorical\""
@@ -120,8 +120,11 @@ fn the_outcome_state_must_be_ordinal_with_two_values() {
     assert_eq!(build(StateDef::ordinal("a", ["x"])), "state `a`: expected at least 2 value(s), found 1");
     // Any other state may be without a choice.
     let single = StateDef::categorical("a", ["x"]);
-    let schema =
-        ChainSchema::builder("s").state(single).state(StateDef::ordinal("b", ["x", "y"])).build().unwrap();
+    let schema = ChainSchema::builder("s")
+        .with_state(single)
+        .with_state(StateDef::ordinal("b", ["x", "y"]))
+        .build()
+        .unwrap();
     assert_eq!(schema.legal_count(), 2);
 }
 
@@ -304,8 +307,8 @@ fn files_are_saved_and_loaded_by_extension() {
 fn a_schema_can_be_extended() {
     let schema = shopper()
         .into_builder()
-        .state(StateDef::ordinal("value", ["low", "high"]).depends_on(["spend"]))
-        .constraint(Constraint::new([("spend", "low")], "value", ["high"]))
+        .with_state(StateDef::ordinal("value", ["low", "high"]).with_depends_on(["spend"]))
+        .with_constraint(Constraint::new([("spend", "low")], "value", ["high"]))
         .build()
         .unwrap();
     assert_eq!(schema.len(), 4);
@@ -367,7 +370,7 @@ proptest! {
     fn any_text_survives_in_names_and_cues(text in "\\PC{1,12}") {
         prop_assume!(text.trim() == text && !text.chars().any(char::is_control));
         let schema = ChainSchema::builder(text.clone())
-            .state(StateDef::ordinal(text.clone(), ["a".to_owned(), format!("b{text}")]).cue(text.clone()))
+            .with_state(StateDef::ordinal(text.clone(), ["a".to_owned(), format!("b{text}")]).with_cue(text.clone()))
             .build()
             .unwrap();
         prop_assert_eq!(&ChainSchema::from_toml(&schema.to_toml().unwrap()).unwrap(), &schema);

@@ -42,7 +42,7 @@ pub(crate) fn users(schema: &ProfileSchema, count: usize) -> Result<ProfileTable
 
 /// A chain that no head of the network looks at.
 pub(crate) fn chain() -> Result<ChainSchema, Box<dyn Error>> {
-    Ok(ChainSchema::builder("speed").state(StateDef::ordinal("spend", ["low", "high"])).build()?)
+    Ok(ChainSchema::builder("speed").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?)
 }
 
 /// The network's sizes, with hidden layers of these widths.

@@ -95,7 +95,7 @@ impl FrozenEncoder {
     /// # let mut table = TableBuilder::new(schema);
     /// # table.push_text(1, &["35+"])?;
     /// # let table = table.finish();
-    /// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+    /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// let encoder =
     ///     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, Heads::new(true, vec![], 0), 7)?;
     /// let exact = encoder.score(&table)?.value[0];

@@ -197,8 +197,10 @@ fn tables_that_would_not_fit_into_memory_are_refused() {
     let schema = ProfileSchema::builder("wide").field(FieldSpec::categorical("code", names)).build().unwrap();
     let mut table = TableBuilder::new(schema);
     table.push_text(1, &["v7"]).unwrap();
-    let chain =
-        ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build().unwrap();
+    let chain = ChainSchema::builder("spend")
+        .with_state(StateDef::ordinal("budget", ["low", "high"]))
+        .build()
+        .unwrap();
     let config = config(1, vec![1 << 20], 0);
     let error =
         FrozenEncoder::with_random_weights(&config, &table.finish(), &chain, Heads::new(true, vec![], 0), 1)

@@ -42,7 +42,8 @@ fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
 
 fn encoder(table: &ProfileTable, seed: u64) -> FrozenEncoder {
     let state = |name: &str| StateDef::ordinal(name, ["low", "mid", "high"]);
-    let chain = ChainSchema::builder("serve").state(state("need")).state(state("spend")).build().unwrap();
+    let chain =
+        ChainSchema::builder("serve").with_state(state("need")).with_state(state("spend")).build().unwrap();
     let heads = Heads::new(true, vec![3, 3], 4);
     FrozenEncoder::with_random_weights(&EncoderConfig::default(), table, &chain, heads, seed).unwrap()
 }
@@ -148,8 +149,10 @@ fn small_integers_rank_as_floats_also_with_many_fields() {
             builder.push_text(id, &cells).unwrap();
         }
         let table = builder.finish();
-        let chain =
-            ChainSchema::builder("wide").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+        let chain = ChainSchema::builder("wide")
+            .with_state(StateDef::ordinal("spend", ["low", "high"]))
+            .build()
+            .unwrap();
         let heads = Heads::new(true, vec![2], 4);
         let floats =
             FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 1).unwrap();

@@ -114,8 +114,8 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
     let mut chain = ChainSchema::builder("planted");
     let mut earlier: Vec<String> = Vec::new();
     for name in world.state_names() {
-        let state = StateDef::ordinal(name.clone(), values.clone()).depends_on(earlier.clone());
-        chain = chain.state(state);
+        let state = StateDef::ordinal(name.clone(), values.clone()).with_depends_on(earlier.clone());
+        chain = chain.with_state(state);
         earlier.push(name);
     }
     let outcomes = world.outcomes().iter().map(|&outcome| Some(outcome)).collect();

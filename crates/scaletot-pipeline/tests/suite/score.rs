@@ -45,8 +45,10 @@ impl Case {
         for id in 0..30i64 {
             table.push_text(id, &[TOWNS[id as usize % 3], &id.to_string()]).unwrap();
         }
-        let chain =
-            ChainSchema::builder("score").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+        let chain = ChainSchema::builder("score")
+            .with_state(StateDef::ordinal("spend", ["low", "high"]))
+            .build()
+            .unwrap();
         let heads = Heads::new(true, vec![2], 3);
         let encoder =
             FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table.finish(), &chain, heads, 3)

@@ -64,7 +64,7 @@ pub struct TokenSequence {
 /// builder.push_text(1, &["35+", "10"])?;
 /// builder.push_text(2, &["", "90"])?;
 /// let table = builder.finish();
-/// let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+/// let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
 ///
 /// let tokenizer = ProfileTokenizer::fit(&table, &chain, 2)?;
 /// let sequence = tokenizer.encode(&table, 1, &[1])?;

@@ -26,9 +26,9 @@ fn table(rows: &[[&str; 5]]) -> ProfileTable {
 
 fn chain() -> ChainSchema {
     ChainSchema::builder("c")
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "high"]))
-        .constraint(Constraint::new([("need", "low")], "spend", ["high"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "high"]))
+        .with_constraint(Constraint::new([("need", "low")], "spend", ["high"]))
         .build()
         .unwrap()
 }
@@ -185,7 +185,7 @@ proptest! {
         prop_assume!(build.clone().build().is_ok());
         let schema = build.build().unwrap();
         let chain = names.iter().fold(ChainSchema::builder("c"), |builder, name| {
-            builder.state(StateDef::ordinal(name.as_str(), values.iter().map(String::as_str)))
+            builder.with_state(StateDef::ordinal(name.as_str(), values.iter().map(String::as_str)))
         });
         let chain = chain.build();
         prop_assume!(chain.is_ok());

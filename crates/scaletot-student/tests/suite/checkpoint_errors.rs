@@ -52,7 +52,7 @@ fn what_does_not_fit_is_named() {
     assert!(gap.contains("token `<think>`: expected an id of its own, got 39, which is `much`"), "{gap}");
     // Some of the tokens are there, from another chain.
     let other =
-        ChainSchema::builder("c").state(StateDef::ordinal("taste", ["mild", "cool"])).build().unwrap();
+        ChainSchema::builder("c").with_state(StateDef::ordinal("taste", ["mild", "cool"])).build().unwrap();
     let verbaliser = Verbaliser::fit(&all, 4).unwrap();
     let dir = saved(&student("qwen3", &all));
     let error_of = |chain: &ChainSchema, verbaliser: &Verbaliser| {

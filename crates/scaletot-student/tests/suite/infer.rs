@@ -18,11 +18,11 @@ fn schemas() -> impl Strategy<Value = ChainSchema> {
         });
     prop::collection::vec(constraint, 0..7).prop_filter_map("a dead end", move |constraints| {
         let builder = names.iter().fold(ChainSchema::builder("random"), |builder, name| {
-            builder.state(StateDef::ordinal(*name, values))
+            builder.with_state(StateDef::ordinal(*name, values))
         });
         constraints
             .into_iter()
-            .fold(builder, |builder, constraint| builder.constraint(constraint))
+            .fold(builder, |builder, constraint| builder.with_constraint(constraint))
             .build()
             .ok()
     })

@@ -50,7 +50,7 @@ use record::Ask;
 /// users.push_text("anna", &["over 75K"])?;
 /// users.push_text("berta", &[""])?;
 /// let table = users.finish();
-/// let chain = ChainSchema::builder("shopper").state(StateDef::ordinal("capacity", ["low", "high"])).build()?;
+/// let chain = ChainSchema::builder("shopper").with_state(StateDef::ordinal("capacity", ["low", "high"])).build()?;
 ///
 /// let rules = Rules::from_toml(
 ///     r#"

@@ -160,14 +160,14 @@ mod tests {
     #[test]
     fn asks_are_those_of_all_legal_chains() {
         let schema = ChainSchema::builder("test")
-            .state(StateDef::categorical("a", ["x", "y", "z"]))
-            .state(StateDef::ordinal("b", ["low", "high"]).depends_on(["a"]))
-            .state(StateDef::categorical("c", ["p", "q", "r"]))
-            .state(StateDef::ordinal("d", ["low", "mid", "high"]).depends_on(["a", "c"]))
-            .state(StateDef::ordinal("e", ["low", "high"]).depends_on(["b", "d"]))
-            .constraint(Constraint::new([("a", "x")], "b", ["high"]))
-            .constraint(Constraint::new([("b", "high")], "c", ["p", "q"]))
-            .constraint(Constraint::new([("a", "y"), ("b", "low")], "d", ["mid", "high"]))
+            .with_state(StateDef::categorical("a", ["x", "y", "z"]))
+            .with_state(StateDef::ordinal("b", ["low", "high"]).with_depends_on(["a"]))
+            .with_state(StateDef::categorical("c", ["p", "q", "r"]))
+            .with_state(StateDef::ordinal("d", ["low", "mid", "high"]).with_depends_on(["a", "c"]))
+            .with_state(StateDef::ordinal("e", ["low", "high"]).with_depends_on(["b", "d"]))
+            .with_constraint(Constraint::new([("a", "x")], "b", ["high"]))
+            .with_constraint(Constraint::new([("b", "high")], "c", ["p", "q"]))
+            .with_constraint(Constraint::new([("a", "y"), ("b", "low")], "d", ["mid", "high"]))
             .build()
             .unwrap();
         let mut brute = BTreeSet::new();
@@ -192,7 +192,7 @@ mod tests {
         for k in 0..40 {
             let state = StateDef::ordinal(format!("s{k}"), ["a", "b", "c", "d"]);
             let parent = (k > 0).then(|| format!("s{}", k - 1));
-            builder = builder.state(state.depends_on(parent));
+            builder = builder.with_state(state.with_depends_on(parent));
         }
         // 4^40 chains, but only 1 + 39 × 4 prompts.
         assert_eq!(legal_asks(&builder.build().unwrap()).unwrap().len(), 157);

@@ -29,7 +29,8 @@ fn ask(
     let server = Server::start(move |asked| Reaction::Json(answer(asked, ability)));
     let teacher = OpenAi::builder(server.url(), "m").endpoint(endpoint).build().unwrap();
     let table = table(3);
-    let chain = ChainSchema::builder("c").state(StateDef::ordinal("s", labels.to_vec())).build().unwrap();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("s", labels.to_vec())).build().unwrap();
     let prompt = prompter(&table).prompt(&table, 0, 0, &[]);
     let answered = teacher.answer(&question(&table, &chain, &prompt)).unwrap();
     (answered, teacher.scoring(), server, prompt)
@@ -117,7 +118,8 @@ fn a_chain_says_that_its_entropy_is_estimated() {
     let server = Server::start(|asked| Reaction::Json(answer(asked, Ability::Text)));
     let teacher = OpenAi::builder(server.url(), "m").samples(10).build().unwrap();
     let table = table(12);
-    let chain = ChainSchema::builder("c").state(StateDef::ordinal("s", LABELS.to_vec())).build().unwrap();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("s", LABELS.to_vec())).build().unwrap();
     let verbaliser = scaletot_profile::Verbaliser::fit(&table, 5).unwrap();
     let prompter = scaletot_teacher::Prompter::new(table.schema(), chain, verbaliser).unwrap();
     let reasoner = scaletot_teacher::Reasoner::builder(teacher, prompter).build().unwrap();

@@ -6,8 +6,8 @@ use crate::common::{Arbitrary, chain_schema, prompter, table};
 
 fn two_states() -> ChainSchema {
     ChainSchema::builder("c")
-        .state(StateDef::ordinal("need", ["low", "moderate", "high"]))
-        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
+        .with_state(StateDef::ordinal("need", ["low", "moderate", "high"]))
+        .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]))
         .build()
         .unwrap()
 }

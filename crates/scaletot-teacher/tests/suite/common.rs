@@ -20,24 +20,25 @@ pub(crate) fn profile_schema() -> ProfileSchema {
 /// need → capacity → channel → spend, where a low capacity rules out a high spend.
 pub(crate) fn chain_schema() -> ChainSchema {
     ChainSchema::builder("shopper")
-        .state(
+        .with_state(
             StateDef::ordinal("need", ["low", "moderate", "high"])
-                .cue("this customer's need for groceries is"),
+                .with_cue("this customer's need for groceries is"),
         )
-        .state(
+        .with_state(
             StateDef::ordinal("capacity", ["low", "moderate", "high"])
-                .cue("this customer's spending capacity is")
-                .depends_on(["need"]),
+                .with_cue("this customer's spending capacity is")
+                .with_depends_on(["need"]),
         )
-        .state(
-            StateDef::categorical("channel", ["shop", "web"]).cue("this customer's favourite channel is the"),
+        .with_state(
+            StateDef::categorical("channel", ["shop", "web"])
+                .with_cue("this customer's favourite channel is the"),
         )
-        .state(
+        .with_state(
             StateDef::ordinal("spend", ["low", "moderate", "high"])
-                .cue("this customer's spending next month is")
-                .depends_on(["need", "capacity"]),
+                .with_cue("this customer's spending next month is")
+                .with_depends_on(["need", "capacity"]),
         )
-        .constraint(Constraint::new([("capacity", "low")], "spend", ["high"]))
+        .with_constraint(Constraint::new([("capacity", "low")], "spend", ["high"]))
         .build()
         .unwrap()
 }

@@ -45,7 +45,8 @@ fn profile_text_is_data() {
     let mut users = TableBuilder::new(schema);
     users.push_text(1, &["a"]).unwrap();
     let table = users.finish();
-    let chain = ChainSchema::builder("c").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
     let prompter = Prompter::new(table.schema(), chain, Verbaliser::fit(&table, 5).unwrap()).unwrap();
     let prompt = prompter.prompt(&table, 0, 0, &[]);
     assert!(!prompt.chars().any(char::is_control), "{prompt:?}");
@@ -55,7 +56,8 @@ fn profile_text_is_data() {
 /// A category that was read from data tells the model what to conclude: it stays one phrase of the profile's one sentence.
 #[test]
 fn a_category_adds_no_sentence() {
-    let chain = ChainSchema::builder("c").state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
     let prompt = |city: &str| {
         let schema = ProfileSchema::builder("shop")
             .field(FieldSpec::categorical("city", [city]).phrase("from {}"))

@@ -110,7 +110,7 @@ fn refuses_questions_of_other_schemas() {
     let rules = rules(RULES).unwrap();
     let table = table(3);
     let other = scaletot_chain::ChainSchema::builder("other")
-        .state(scaletot_chain::StateDef::ordinal("need", ["low", "high"]))
+        .with_state(scaletot_chain::StateDef::ordinal("need", ["low", "high"]))
         .build()
         .unwrap();
     let labels = other.states()[0].values();

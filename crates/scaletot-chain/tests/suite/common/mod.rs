@@ -32,12 +32,13 @@ impl Plan {
             let def =
                 if *ordinal { StateDef::ordinal(name, values) } else { StateDef::categorical(name, values) };
             let parents = (0..k).filter(|&p| parents[p]).map(|p| format!("state_{p}"));
-            builder = builder.state(def.description(format!("état \"{k}\"")).depends_on(parents));
+            builder =
+                builder.with_state(def.with_description(format!("état \"{k}\"")).with_depends_on(parents));
         }
         for (when, state, forbid) in &self.constraints {
             let when = when.iter().map(|(s, v)| (format!("state_{s}"), format!("value {v}")));
             let forbid = forbid.iter().map(|v| format!("value {v}"));
-            builder = builder.constraint(Constraint::new(when, format!("state_{state}"), forbid));
+            builder = builder.with_constraint(Constraint::new(when, format!("state_{state}"), forbid));
         }
         builder.build()
     }

@@ -32,8 +32,8 @@ pub(crate) fn schema() -> ProfileSchema {
 
 pub(crate) fn chain() -> ChainSchema {
     ChainSchema::builder("shopper")
-        .state(StateDef::categorical("need", ["food", "other"]))
-        .state(StateDef::ordinal("spend", ["low", "moderate", "high"]).depends_on(["need"]))
+        .with_state(StateDef::categorical("need", ["food", "other"]))
+        .with_state(StateDef::ordinal("spend", ["low", "moderate", "high"]).with_depends_on(["need"]))
         .build()
         .unwrap()
 }

@@ -17,9 +17,9 @@ fn student() -> (Student, ProfileTable) {
     }
     let table = builder.finish();
     let chain = ChainSchema::builder("c")
-        .state(StateDef::ordinal("p", ["0", "1"]))
-        .state(StateDef::ordinal("q", ["0", "1", "2"]))
-        .constraint(Constraint::new([("p", "0")], "q", ["2"]))
+        .with_state(StateDef::ordinal("p", ["0", "1"]))
+        .with_state(StateDef::ordinal("q", ["0", "1", "2"]))
+        .with_constraint(Constraint::new([("p", "0")], "q", ["2"]))
         .build()
         .unwrap();
     let config =

@@ -18,8 +18,8 @@ fn student() -> (Student, ProfileTable) {
     builder.push_text(3, &["", ""]).unwrap();
     let table = builder.finish();
     let chain = ChainSchema::builder("c")
-        .state(StateDef::ordinal("p", ["0", "1"]))
-        .state(StateDef::ordinal("q", ["0", "1", "2"]))
+        .with_state(StateDef::ordinal("p", ["0", "1"]))
+        .with_state(StateDef::ordinal("q", ["0", "1", "2"]))
         .build()
         .unwrap();
     let config =

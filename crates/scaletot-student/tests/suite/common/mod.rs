@@ -29,10 +29,10 @@ pub(crate) fn profile_schema() -> ProfileSchema {
 
 pub(crate) fn chain_schema() -> ChainSchema {
     ChainSchema::builder("customer")
-        .state(StateDef::categorical("taste", ["warm", "cool"]))
-        .state(StateDef::ordinal("need", ["low", "high"]))
-        .state(StateDef::ordinal("spend", ["none", "some", "much"]).depends_on(["need"]))
-        .constraint(Constraint::new([("need", "low")], "spend", ["much"]))
+        .with_state(StateDef::categorical("taste", ["warm", "cool"]))
+        .with_state(StateDef::ordinal("need", ["low", "high"]))
+        .with_state(StateDef::ordinal("spend", ["none", "some", "much"]).with_depends_on(["need"]))
+        .with_constraint(Constraint::new([("need", "low")], "spend", ["much"]))
         .build()
         .unwrap()
 }
