@@ -6,11 +6,11 @@ use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, ReadOptions, Tabl
 #[must_use]
 pub fn schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
-        .field(FieldSpec::ordinal("age", ["1", "2", "3"]))
-        .field(FieldSpec::numeric("income").min(0.0))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("likes", ["food", "toys"]))
-        .field(FieldSpec::categorical("home", ["rent", "own"]).missing(["NA"]))
+        .with_field(FieldSpec::ordinal("age", ["1", "2", "3"]))
+        .with_field(FieldSpec::numeric("income").with_min(0.0))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("likes", ["food", "toys"]))
+        .with_field(FieldSpec::categorical("home", ["rent", "own"]).with_missing(["NA"]))
         .build()
         .expect("a valid schema")
 }
@@ -18,7 +18,7 @@ pub fn schema() -> ProfileSchema {
 /// A further column of each type.
 #[must_use]
 pub fn options() -> ReadOptions {
-    ReadOptions::new().number("spend").text("tier").flag("active").missing(["NA"])
+    ReadOptions::new().with_number("spend").with_text("tier").with_flag("active").with_missing(["NA"])
 }
 
 /// Profiles of which some cells, and of one all, are missing.

@@ -56,7 +56,7 @@ impl Drift {
     /// use scaletot_encoder::{Drift, Featuriser, FieldHistogram};
     /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     ///
-    /// let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// let table = |young: usize, all: usize| {
     ///     let mut table = TableBuilder::new(schema.clone());
     ///     for id in 0..all {

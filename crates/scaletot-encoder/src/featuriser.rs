@@ -110,8 +110,8 @@ pub struct FieldEncoder {
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
-///     .field(FieldSpec::numeric("income"))
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+///     .with_field(FieldSpec::numeric("income"))
 ///     .build()?;
 /// let mut table = TableBuilder::new(schema);
 /// for (id, cells) in [["35-54", "10"], ["", "20"], ["55+", ""]].iter().enumerate() {
@@ -318,13 +318,13 @@ mod tests {
 
     fn table(cells: &[[&str; 4]]) -> ProfileTable {
         let schema = ProfileSchema::builder("test")
-            .field(
+            .with_field(
                 FieldSpec::categorical("home", ["rent", "own"])
-                    .unknown(scaletot_profile::UnknownPolicy::Bucket),
+                    .with_unknown(scaletot_profile::UnknownPolicy::Bucket),
             )
-            .field(FieldSpec::numeric("income"))
-            .field(FieldSpec::boolean("member"))
-            .field(FieldSpec::multi("likes", ["a", "b", "c"]))
+            .with_field(FieldSpec::numeric("income"))
+            .with_field(FieldSpec::boolean("member"))
+            .with_field(FieldSpec::multi("likes", ["a", "b", "c"]))
             .build()
             .unwrap();
         let mut table = TableBuilder::new(schema);
@@ -407,7 +407,7 @@ mod tests {
         let table = table(&[["own", "1", "true", "a"]]);
         let featuriser = Featuriser::fit(&table, 2).unwrap();
         assert!(featuriser.transform(&table, &[1]).unwrap_err().to_string().contains("less than 1"));
-        let schema = ProfileSchema::builder("test").field(FieldSpec::boolean("member")).build().unwrap();
+        let schema = ProfileSchema::builder("test").with_field(FieldSpec::boolean("member")).build().unwrap();
         assert!(featuriser.check(&schema).unwrap_err().to_string().contains("another schema"));
         featuriser.check(table.schema()).unwrap();
         let mut wider = featuriser.clone();

@@ -143,9 +143,9 @@ mod tests {
     #[test]
     fn every_profile_is_counted_in_every_field() {
         let schema = ProfileSchema::builder("test")
-            .field(FieldSpec::ordinal("age", ["young", "old"]))
-            .field(FieldSpec::numeric("income"))
-            .field(FieldSpec::multi("likes", ["a", "b"]))
+            .with_field(FieldSpec::ordinal("age", ["young", "old"]))
+            .with_field(FieldSpec::numeric("income"))
+            .with_field(FieldSpec::multi("likes", ["a", "b"]))
             .build()
             .unwrap();
         let mut table = TableBuilder::new(schema);

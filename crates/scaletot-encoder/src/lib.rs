@@ -16,8 +16,8 @@
 //!
 //! // Profiles: the student has reasoned about all of them, the outcome is known for every other one.
 //! let schema = ProfileSchema::builder("shop")
-//!     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
-//!     .field(FieldSpec::numeric("income"))
+//!     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+//!     .with_field(FieldSpec::numeric("income"))
 //!     .build()?;
 //! let mut table = TableBuilder::new(schema.clone());
 //! for id in 0..60i64 {

@@ -74,7 +74,7 @@ impl ArtifactInfo {
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// # use scaletot_encoder::{EncoderConfig, Heads, Targets};
     /// use scaletot_encoder::{ArtifactInfo, FrozenEncoder, Readiness, TransferGate};
-    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut table = TableBuilder::new(schema.clone());
     /// # table.push_text(1, &["18-34"])?;
     /// # table.push_text(2, &["35+"])?;
@@ -293,7 +293,7 @@ mod tests {
     fn schema(fields: Vec<FieldSpec>) -> ProfileSchema {
         let mut builder = ProfileSchema::builder("shop");
         for field in fields {
-            builder = builder.field(field);
+            builder = builder.with_field(field);
         }
         builder.build().unwrap()
     }
@@ -310,7 +310,7 @@ mod tests {
         assert!(
             says(vec![FieldSpec::numeric("income"), age()]).contains("order of the fields was age, income")
         );
-        assert!(says(vec![age(), FieldSpec::numeric("income").min(0.0)]).contains("range of `income`"));
+        assert!(says(vec![age(), FieldSpec::numeric("income").with_min(0.0)]).contains("range of `income`"));
         let more = vec![age(), FieldSpec::numeric("income"), FieldSpec::boolean("member")];
         assert!(says(more).contains("`member` is new"));
     }

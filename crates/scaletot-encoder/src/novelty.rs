@@ -306,7 +306,7 @@ mod tests {
         fn positions_find_the_bins_that_were_counted(
             training in prop::collection::vec(0u8..40, 1..80), new in prop::collection::vec(0u8..50, 1..40), bins in 1usize..12,
         ) {
-            let schema = ProfileSchema::builder("test").field(FieldSpec::numeric("x")).build().unwrap();
+            let schema = ProfileSchema::builder("test").with_field(FieldSpec::numeric("x")).build().unwrap();
             let table = |values: &[u8]| {
                 let mut table = TableBuilder::new(schema.clone());
                 for (id, &x) in values.iter().enumerate() {

@@ -98,8 +98,8 @@ mod tests {
     #[test]
     fn one_column_per_value_and_one_for_missing() {
         let schema = ProfileSchema::builder("t")
-            .field(FieldSpec::categorical("c", ["x", "y"]))
-            .field(FieldSpec::numeric("n"))
+            .with_field(FieldSpec::categorical("c", ["x", "y"]))
+            .with_field(FieldSpec::numeric("n"))
             .build()
             .unwrap();
         let mut builder = TableBuilder::new(schema);

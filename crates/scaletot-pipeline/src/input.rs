@@ -61,7 +61,7 @@ impl Input {
             "--outcome and --segment name the same column, `{}`",
             options.outcome
         );
-        let columns = ReadOptions::new().number(&options.outcome).text(&options.segment);
+        let columns = ReadOptions::new().with_number(&options.outcome).with_text(&options.segment);
         let loaded = read(&options.data, &schema, &columns)?;
         let profiles = loaded.profiles;
         let outcomes =

@@ -22,7 +22,7 @@ use crate::table::{ProfileTable, Value};
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Value};
 ///
-/// let schema = ProfileSchema::builder("shop").field(FieldSpec::numeric("income").min(0.0)).build()?;
+/// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::numeric("income").with_min(0.0)).build()?;
 /// let mut builder = TableBuilder::new(schema);
 /// builder.push_values("anna", &[Some(Value::Number(10.0))])?;
 /// let error = builder.push_text("anna", &["12"]).unwrap_err();

@@ -179,12 +179,12 @@ mod tests {
     use crate::{FieldSpec, ProfileSchema, UnknownPolicy};
 
     fn field(spec: FieldSpec) -> Field {
-        ProfileSchema::builder("test").field(spec).build().unwrap().fields()[0].clone()
+        ProfileSchema::builder("test").with_field(spec).build().unwrap().fields()[0].clone()
     }
 
     #[test]
     fn categories_come_as_text_integers_or_floats_that_were_integers() {
-        let size = field(FieldSpec::ordinal("size", ["1", "2", "5+"]).missing(["NA", "-999"]));
+        let size = field(FieldSpec::ordinal("size", ["1", "2", "5+"]).with_missing(["NA", "-999"]));
         for raw in [Raw::Text(" 2 "), Raw::Int(2), Raw::Float(2.0)] {
             assert_eq!(read(&size, raw), Ok(Cell::Code(1)));
         }
@@ -201,7 +201,8 @@ mod tests {
     fn unknown_categories_are_an_error_or_a_bucket() {
         let strict = field(FieldSpec::categorical("city", ["Ulm", "Bath"]));
         assert!(read(&strict, Raw::Text("ulm")).is_err());
-        let lenient = field(FieldSpec::categorical("city", ["Ulm", "Bath"]).unknown(UnknownPolicy::Bucket));
+        let lenient =
+            field(FieldSpec::categorical("city", ["Ulm", "Bath"]).with_unknown(UnknownPolicy::Bucket));
         assert_eq!(read(&lenient, Raw::Text("York")), Ok(Cell::Code(2)));
         assert_eq!(read(&lenient, Raw::Text("unknown")), Ok(Cell::Code(2)));
         assert_eq!(read(&lenient, Raw::Text("Bath")), Ok(Cell::Code(1)));
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn numbers_must_be_finite_and_in_range() {
-        let income = field(FieldSpec::numeric("income").min(0.0).max(9.0).missing(["NaN"]));
+        let income = field(FieldSpec::numeric("income").with_min(0.0).with_max(9.0).with_missing(["NaN"]));
         assert_eq!(read(&income, Raw::Text("-0")), Ok(Cell::Number(0.0)));
         assert_eq!(read(&income, Raw::Float(f64::NAN)), Ok(Cell::Missing));
         for raw in [

@@ -155,11 +155,11 @@ pub enum Error {
         /// Rows of the table.
         rows: usize,
     },
-    /// An argument is outside of what the function takes.
-    #[error("{argument}: expected {expected}, got {found}")]
-    Argument {
-        /// Name of the argument.
-        argument: &'static str,
+    /// An argument or a setting is outside of what is taken.
+    #[error("{field}: expected {expected}, got {found}")]
+    Config {
+        /// Name of the argument or setting.
+        field: &'static str,
         /// What it takes.
         expected: String,
         /// What came.

@@ -12,11 +12,11 @@
 //! use scaletot_profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Verbaliser};
 //!
 //! let schema = ProfileSchema::builder("shop")
-//!     .subject("A customer")
-//!     .id_column("customer_id")
-//!     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}").missing(["NA"]))
-//!     .field(FieldSpec::numeric("income").min(0.0).unit("EUR a year").phrase("with a {} household income"))
-//!     .field(FieldSpec::boolean("owner").phrase("who owns the home"))
+//!     .with_subject("A customer")
+//!     .with_id_column("customer_id")
+//!     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_phrase("aged {}").with_missing(["NA"]))
+//!     .with_field(FieldSpec::numeric("income").with_min(0.0).with_unit("EUR a year").with_phrase("with a {} household income"))
+//!     .with_field(FieldSpec::boolean("owner").with_phrase("who owns the home"))
 //!     .build()?;
 //!
 //! let mut rows = TableBuilder::new(schema);
@@ -27,7 +27,7 @@
 //!
 //! let verbaliser = Verbaliser::fit(&table, 3)?;
 //! assert_eq!(
-//!     verbaliser.say(&table, 0),
+//!     verbaliser.render(&table, 0),
 //!     "A customer aged 35-54, with a moderate household income, who owns the home"
 //! );
 //! assert_eq!(table.populated(2), 2);

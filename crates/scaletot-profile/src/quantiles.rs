@@ -47,8 +47,8 @@ impl TryFrom<Unchecked> for Quantiles {
         if finite && ordered && inside {
             return Ok(Self { cuts, min, max });
         }
-        Err(Error::Argument {
-            argument: "cuts",
+        Err(Error::Config {
+            field: "cuts",
             expected: "finite, increasing cuts from the minimum on and under the maximum".to_owned(),
             found: format!("{cuts:?} in {min} ..= {max}"),
         })
@@ -59,11 +59,11 @@ impl Quantiles {
     /// Fits at most `bins` bins to the finite ones among `values`.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `bins` is 0 or no value is finite.
+    /// [`Error::Config`] if `bins` is 0 or no value is finite.
     pub fn fit(values: impl IntoIterator<Item = f64>, bins: usize) -> Result<Self> {
         if bins == 0 {
-            return Err(Error::Argument {
-                argument: "bins",
+            return Err(Error::Config {
+                field: "bins",
                 expected: "at least 1".to_owned(),
                 found: "0".to_owned(),
             });
@@ -73,7 +73,7 @@ impl Quantiles {
         sorted.sort_unstable_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else {
             let expected = "at least one finite number to fit quantiles on".to_owned();
-            return Err(Error::Argument { argument: "values", expected, found: "none".to_owned() });
+            return Err(Error::Config { field: "values", expected, found: "none".to_owned() });
         };
         // More bins than values would only repeat cuts.
         let bins = bins.min(sorted.len());

@@ -42,8 +42,8 @@ impl TryFrom<Unchecked> for Segments {
     fn try_from(Unchecked { names, of }: Unchecked) -> Result<Self> {
         match of.iter().find(|&&segment| segment as usize >= names.len()) {
             None => Ok(Self { names, of }),
-            Some(segment) => Err(Error::Argument {
-                argument: "of",
+            Some(segment) => Err(Error::Config {
+                field: "of",
                 expected: format!("segments under {}", names.len()),
                 found: segment.to_string(),
             }),
@@ -81,11 +81,11 @@ impl Segments {
     /// "unknown" for rows where it is missing or not finite.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `n` is 0.
+    /// [`Error::Config`] if `n` is 0.
     pub fn from_quantiles(values: &[Option<f64>], n: usize) -> Result<Self> {
         if n == 0 {
-            return Err(Error::Argument {
-                argument: "n",
+            return Err(Error::Config {
+                field: "n",
                 expected: "at least 1".to_owned(),
                 found: "0".to_owned(),
             });

@@ -28,8 +28,8 @@ enum Kind {
 /// use scaletot_profile::{FieldSpec, ProfileSchema};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}").missing(["NA"]))
-///     .field(FieldSpec::numeric("income").min(0.0).unit("EUR a year").phrase("with a {} income"))
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_phrase("aged {}").with_missing(["NA"]))
+///     .with_field(FieldSpec::numeric("income").with_min(0.0).with_unit("EUR a year").with_phrase("with a {} income"))
 ///     .build()?;
 /// assert_eq!(schema.fields().len(), 2);
 /// # Ok::<(), scaletot_profile::Error>(())
@@ -109,56 +109,56 @@ impl FieldSpec {
 
     /// What the field means.
     #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
     /// The unit of a numeric field.
     #[must_use]
-    pub fn unit(mut self, unit: impl Into<String>) -> Self {
+    pub fn with_unit(mut self, unit: impl Into<String>) -> Self {
         self.unit = Some(unit.into());
         self
     }
 
     /// How the field is said, with `{}` where the value goes: "with a {} income".
     #[must_use]
-    pub fn phrase(mut self, phrase: impl Into<String>) -> Self {
+    pub fn with_phrase(mut self, phrase: impl Into<String>) -> Self {
         self.phrase = Some(phrase.into());
         self
     }
 
     /// What happens to values that are not listed. [`UnknownPolicy::Error`] by default.
     #[must_use]
-    pub fn unknown(mut self, policy: UnknownPolicy) -> Self {
+    pub fn with_unknown(mut self, policy: UnknownPolicy) -> Self {
         self.unknown = Some(policy);
         self
     }
 
     /// What stands between the values of a multi-valued text cell; `|` by default.
     #[must_use]
-    pub fn separator(mut self, separator: impl Into<String>) -> Self {
+    pub fn with_separator(mut self, separator: impl Into<String>) -> Self {
         self.separator = Some(separator.into());
         self
     }
 
     /// The least number allowed.
     #[must_use]
-    pub fn min(mut self, min: f64) -> Self {
+    pub fn with_min(mut self, min: f64) -> Self {
         self.min = Some(min);
         self
     }
 
     /// The greatest number allowed.
     #[must_use]
-    pub fn max(mut self, max: f64) -> Self {
+    pub fn with_max(mut self, max: f64) -> Self {
         self.max = Some(max);
         self
     }
 
     /// Cell texts that are read as missing, besides the empty one.
     #[must_use]
-    pub fn missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
+    pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing = tokens.into_iter().map(Into::into).collect();
         self
     }
@@ -166,7 +166,7 @@ impl FieldSpec {
     /// The wording of one value in a sentence, where it should not be the value itself; empty for "say nothing".
     /// Numeric fields take their level words ("very low" … "very high"), boolean fields "true" and "false".
     #[must_use]
-    pub fn word(mut self, value: impl Into<String>, wording: impl Into<String>) -> Self {
+    pub fn with_word(mut self, value: impl Into<String>, wording: impl Into<String>) -> Self {
         self.words.insert(value.into(), wording.into());
         self
     }
@@ -313,21 +313,21 @@ impl SchemaBuilder {
 
     /// Whom the profiles describe, as a sentence begins: "A customer". "A user" by default.
     #[must_use]
-    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
         self.subject = subject.into();
         self
     }
 
     /// The column of the user ids; "id" by default.
     #[must_use]
-    pub fn id_column(mut self, id: impl Into<String>) -> Self {
+    pub fn with_id_column(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
     }
 
     /// Adds a field after those already there.
     #[must_use]
-    pub fn field(mut self, field: FieldSpec) -> Self {
+    pub fn with_field(mut self, field: FieldSpec) -> Self {
         self.fields.push(field);
         self
     }

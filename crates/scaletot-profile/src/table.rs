@@ -28,8 +28,8 @@ pub enum Value<'a> {
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, UserId, Value};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
-///     .field(FieldSpec::numeric("income"))
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+///     .with_field(FieldSpec::numeric("income"))
 ///     .build()?;
 /// let mut builder = TableBuilder::new(schema);
 /// builder.push_text(17, &["35-54", "42000"])?;

@@ -25,10 +25,10 @@ pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "ve
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .subject("A customer")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}").word("55+", "55 or older"))
-///     .field(FieldSpec::numeric("income").phrase("with a {} income"))
-///     .field(FieldSpec::boolean("owner").phrase("who owns the home"))
+///     .with_subject("A customer")
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_phrase("aged {}").with_word("55+", "55 or older"))
+///     .with_field(FieldSpec::numeric("income").with_phrase("with a {} income"))
+///     .with_field(FieldSpec::boolean("owner").with_phrase("who owns the home"))
 ///     .build()?;
 /// let mut builder = TableBuilder::new(schema);
 /// builder.push_text(1, &["55+", "12000", "yes"])?;
@@ -37,9 +37,9 @@ pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "ve
 /// let table = builder.finish();
 ///
 /// let verbaliser = Verbaliser::fit(&table, 3)?;
-/// assert_eq!(verbaliser.say(&table, 0), "A customer aged 55 or older, with a low income, who owns the home");
-/// assert_eq!(verbaliser.say(&table, 1), "A customer with a moderate income");
-/// assert_eq!(verbaliser.say(&table, 2), "A customer aged 35-54, with a high income");
+/// assert_eq!(verbaliser.render(&table, 0), "A customer aged 55 or older, with a low income, who owns the home");
+/// assert_eq!(verbaliser.render(&table, 1), "A customer with a moderate income");
+/// assert_eq!(verbaliser.render(&table, 2), "A customer aged 35-54, with a high income");
 /// # Ok::<(), scaletot_profile::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl Verbaliser {
     /// Fits the levels of the numeric fields: 2 ("low", "high") to 5 ("very low" … "very high") `levels`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for another number of levels.
+    /// [`Error::Config`] for another number of levels.
     pub fn fit(table: &ProfileTable, levels: usize) -> Result<Self> {
         let words: &[&str] = match levels {
             2 => &["low", "high"],
@@ -70,7 +70,7 @@ impl Verbaliser {
             5 => &LEVELS,
             _ => {
                 let expected = "2, 3, 4 or 5".to_owned();
-                return Err(Error::Argument { argument: "levels", expected, found: levels.to_string() });
+                return Err(Error::Config { field: "levels", expected, found: levels.to_string() });
             }
         };
         let fields = table.schema().fields().iter().enumerate();
@@ -108,17 +108,22 @@ impl Verbaliser {
     /// # Panics
     /// If there is no such row, as indexing a slice does.
     #[must_use]
-    pub fn say(&self, table: &ProfileTable, row: usize) -> String {
-        self.say_only(table, row, |_| true)
+    pub fn render(&self, table: &ProfileTable, row: usize) -> String {
+        self.render_only(table, row, |_| true)
     }
 
-    /// As [`Self::say`], but of the fields that `keep` alone: what is said of a profile that lacks the others. `keep` is asked
+    /// As [`Self::render`], but of the fields that `keep` alone: what is said of a profile that lacks the others. `keep` is asked
     /// once per field that would be said, by its index, in order.
     ///
     /// # Panics
     /// If there is no such row, as indexing a slice does.
     #[must_use]
-    pub fn say_only(&self, table: &ProfileTable, row: usize, mut keep: impl FnMut(usize) -> bool) -> String {
+    pub fn render_only(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        mut keep: impl FnMut(usize) -> bool,
+    ) -> String {
         let mut sentence = one_line(table.schema().subject(), usize::MAX);
         let mut separator = " ";
         for (_, phrase) in self.phrases(table, row).filter(|(field, _)| keep(*field)) {
@@ -129,12 +134,12 @@ impl Verbaliser {
         sentence
     }
 
-    /// The indices of the fields that [`Self::say`] says of the profile in `row`: what a reader of the sentence can know.
+    /// The indices of the fields that [`Self::render`] says of the profile in `row`: what a reader of the sentence can know.
     ///
     /// # Panics
     /// If there is no such row, as indexing a slice does.
     #[must_use]
-    pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<usize> {
+    pub fn rendered(&self, table: &ProfileTable, row: usize) -> Vec<usize> {
         self.phrases(table, row).map(|(field, _)| field).collect()
     }
 

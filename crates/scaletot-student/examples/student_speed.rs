@@ -46,7 +46,7 @@ fn users() -> Result<ProfileTable, Box<dyn Error>> {
     let values: Vec<String> = (0..6).map(|value| format!("v{value}")).collect();
     let mut schema = ProfileSchema::builder("speed");
     for field in 0..FIELDS {
-        schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
+        schema = schema.with_field(FieldSpec::categorical(format!("f{field}"), values.clone()));
     }
     let mut builder = TableBuilder::new(schema.build()?);
     let mut state = 1_u64;

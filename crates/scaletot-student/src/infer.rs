@@ -67,7 +67,7 @@ impl Student {
     /// # use scaletot_chain::{ChainSchema, StateDef};
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// # use scaletot_student::{Student, StudentConfig};
-    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut builder = TableBuilder::new(schema);
     /// # builder.push_text(1, &["35+"])?;
     /// # let table = builder.finish();
@@ -124,7 +124,7 @@ impl Student {
     /// # use scaletot_chain::{ChainSchema, StateDef};
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// # use scaletot_student::{Student, StudentConfig};
-    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut builder = TableBuilder::new(schema);
     /// # for user in 0..5 {
     /// #     builder.push_text(user, &[["18-34", "35+", ""][user as usize % 3]])?;

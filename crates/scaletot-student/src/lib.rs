@@ -13,7 +13,7 @@
 //! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 //! use scaletot_student::{SftConfig, Student, StudentConfig, sft};
 //!
-//! let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+//! let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 //! let chain = ChainSchema::builder("customer")
 //!     .with_state(StateDef::ordinal("need", ["low", "high"]))
 //!     .with_state(StateDef::ordinal("spend", ["low", "high"]).with_depends_on(["need"]))

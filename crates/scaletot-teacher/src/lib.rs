@@ -16,9 +16,9 @@
 //! use scaletot_teacher::{Prompter, Reasoner, Rules};
 //!
 //! let schema = ProfileSchema::builder("shop")
-//!     .subject("A customer")
-//!     .field(FieldSpec::ordinal("income", ["under 35K", "35-75K", "over 75K"]).phrase("with an income {}"))
-//!     .field(FieldSpec::ordinal("household", ["1", "2", "3+"]).phrase("in a household of {}"))
+//!     .with_subject("A customer")
+//!     .with_field(FieldSpec::ordinal("income", ["under 35K", "35-75K", "over 75K"]).with_phrase("with an income {}"))
+//!     .with_field(FieldSpec::ordinal("household", ["1", "2", "3+"]).with_phrase("in a household of {}"))
 //!     .build()?;
 //! let mut users = TableBuilder::new(schema);
 //! users.push_text(1, &["over 75K", "3+"])?;

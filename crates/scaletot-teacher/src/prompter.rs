@@ -89,7 +89,7 @@ impl Prompter {
     /// The profile of one user in words, on one line, without a full stop.
     #[must_use]
     pub fn profile(&self, table: &ProfileTable, row: usize) -> String {
-        plain(&self.verbaliser.say(table, row))
+        plain(&self.verbaliser.render(table, row))
     }
 
     /// The names of the fields that [`profile`](Self::profile) says: the populated ones, but for values that the
@@ -97,7 +97,11 @@ impl Prompter {
     #[must_use]
     pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<String> {
         let fields = table.schema().fields();
-        self.verbaliser.said(table, row).into_iter().map(|field| fields[field].name().to_owned()).collect()
+        self.verbaliser
+            .rendered(table, row)
+            .into_iter()
+            .map(|field| fields[field].name().to_owned())
+            .collect()
     }
 
     /// The prompt about `state` for one user, given the values of the states before it (`path`, as codes; only

@@ -14,7 +14,7 @@ pub(crate) fn fields() -> Result<ProfileSchema, Box<dyn Error>> {
     let values: Vec<String> = (0..VALUES).map(|value| format!("v{value}")).collect();
     let mut schema = ProfileSchema::builder("speed");
     for field in 0..FIELDS {
-        schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
+        schema = schema.with_field(FieldSpec::categorical(format!("f{field}"), values.clone()));
     }
     Ok(schema.build()?)
 }

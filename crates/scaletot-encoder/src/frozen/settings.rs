@@ -91,7 +91,7 @@ impl FrozenEncoder {
     /// # use scaletot_chain::{ChainSchema, StateDef};
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads, Precision};
-    /// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+    /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut table = TableBuilder::new(schema);
     /// # table.push_text(1, &["35+"])?;
     /// # let table = table.finish();

@@ -135,10 +135,10 @@ fn another_schema_is_refused_in_words() {
     let encoder = encoder(5);
     encoder.save(place.path().join("encoder"), ArtifactInfo::new()).unwrap();
     let other = ProfileSchema::builder("shop")
-        .field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64"]))
-        .field(FieldSpec::numeric("income").min(0.0))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
+        .with_field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64"]))
+        .with_field(FieldSpec::numeric("income").with_min(0.0))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
         .build()
         .unwrap();
     let error = FrozenEncoder::load(place.path().join("encoder"), &other).unwrap_err();

@@ -194,7 +194,8 @@ fn counts_and_sizes_that_overflow_are_refused() {
 fn tables_that_would_not_fit_into_memory_are_refused() {
     // A few megabytes of weights, a few gigabytes of products.
     let names: Vec<String> = (0..300).map(|i| format!("v{i}")).collect();
-    let schema = ProfileSchema::builder("wide").field(FieldSpec::categorical("code", names)).build().unwrap();
+    let schema =
+        ProfileSchema::builder("wide").with_field(FieldSpec::categorical("code", names)).build().unwrap();
     let mut table = TableBuilder::new(schema);
     table.push_text(1, &["v7"]).unwrap();
     let chain = ChainSchema::builder("spend")

@@ -17,7 +17,7 @@ fn all(table: &ProfileTable) -> Vec<usize> {
 fn table(users: usize, from: usize, step: usize) -> ProfileTable {
     let mut schema = ProfileSchema::builder("survey");
     for field in 0..10 {
-        schema = schema.field(FieldSpec::categorical(format!("q{field}"), ["a", "b", "c", "d"]));
+        schema = schema.with_field(FieldSpec::categorical(format!("q{field}"), ["a", "b", "c", "d"]));
     }
     let mut table = TableBuilder::new(schema.build().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(users as u64);

@@ -13,10 +13,10 @@ type Row = (Option<usize>, Option<u8>, Option<bool>, Vec<usize>);
 
 fn table(rows: &[Row]) -> ProfileTable {
     let schema = ProfileSchema::builder("serve")
-        .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
-        .field(FieldSpec::numeric("income"))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("likes", ["a", "b", "c"]))
+        .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+        .with_field(FieldSpec::numeric("income"))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("likes", ["a", "b", "c"]))
         .build()
         .unwrap();
     let mut table = TableBuilder::new(schema);
@@ -138,7 +138,7 @@ fn small_integers_rank_as_floats_also_with_many_fields() {
         let values: Vec<String> = (0..8).map(|value| format!("v{value}")).collect();
         let mut schema = ProfileSchema::builder("wide");
         for field in 0..fields {
-            schema = schema.field(FieldSpec::categorical(format!("f{field}"), values.clone()));
+            schema = schema.with_field(FieldSpec::categorical(format!("f{field}"), values.clone()));
         }
         let mut builder = TableBuilder::new(schema.build().unwrap());
         let mut rng = ChaCha8Rng::seed_from_u64(fields as u64);

@@ -101,7 +101,7 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
     let codes: Vec<String> = (0..config.codes).map(|code| format!("c{code}")).collect();
     let mut schema = ProfileSchema::builder("planted");
     for name in world.field_names() {
-        schema = schema.field(FieldSpec::categorical(name, codes.clone()));
+        schema = schema.with_field(FieldSpec::categorical(name, codes.clone()));
     }
     let mut builder = TableBuilder::new(schema.build()?);
     for user in 0..world.users() {

@@ -56,10 +56,10 @@ impl Task {
         let schema = self.profile_schema()?;
         let chain = ChainSchema::load(&self.chain).context("the chain schema")?;
         let (numbers, texts) = self.columns();
-        let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.number(column));
-        let mut options = texts.iter().fold(options, |options, &column| options.text(column));
+        let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.with_number(column));
+        let mut options = texts.iter().fold(options, |options, &column| options.with_text(column));
         if self.source.numbered {
-            options = options.numbered_ids();
+            options = options.with_numbered_ids();
         }
         let loaded = self.read_table(data, &schema, &options)?;
         let origin = data.or(self.source.table.as_deref()).unwrap_or(Path::new("the table"));

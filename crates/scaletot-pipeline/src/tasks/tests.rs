@@ -111,7 +111,7 @@ fn hillstrom_loads_from_the_published_file_plain_and_gzipped() {
     assert_eq!(experiment.treated[..3], [Some(true), Some(false), Some(true)]);
     assert_eq!(experiment.outcomes.keys().collect::<Vec<_>>(), ["conversion", "spend"]);
     assert_eq!(experiment.outcomes["spend"][5], Some(29.5));
-    let said = Verbaliser::fit(&population.profiles, 5).unwrap().say(&population.profiles, 0);
+    let said = Verbaliser::fit(&population.profiles, 5).unwrap().render(&population.profiles, 0);
     let end = "who lives in a suburban area, who has been a customer for more than a year, \
                who orders both by phone and on the web";
     assert!(said.ends_with(end), "{said}");

@@ -34,7 +34,7 @@ fn schema() -> ProfileSchema {
 }
 
 fn outcome() -> ReadOptions {
-    ReadOptions::new().number("outcome")
+    ReadOptions::new().with_number("outcome")
 }
 
 fn point<'a>(results: &'a Results, arm: &str) -> &'a CurvePoint {

@@ -176,7 +176,7 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
 
     // Every user has a row under the id as it came, and the blank ones no value.
     let schema = ProfileSchema::from_toml(SCORES).unwrap();
-    let columns = ReadOptions::new().number("value").flag("abstained").text("style");
+    let columns = ReadOptions::new().with_number("value").with_flag("abstained").with_text("style");
     let scores = read(dir.join("whole").join("scores.parquet"), &schema, &columns).unwrap();
     assert_eq!(scores.profiles.id(7), UserId::Text("0007".to_owned()));
     let (value, abstained) =

@@ -36,9 +36,9 @@ const TOWNS: [&str; 3] = ["Ulm", "Bath", "Lyon"];
 impl Case {
     fn new() -> Self {
         let schema = ProfileSchema::builder("score")
-            .id_column("user")
-            .field(FieldSpec::categorical("town", TOWNS))
-            .field(FieldSpec::numeric("income"))
+            .with_id_column("user")
+            .with_field(FieldSpec::categorical("town", TOWNS))
+            .with_field(FieldSpec::numeric("income"))
             .build()
             .unwrap();
         let mut table = TableBuilder::new(schema);

@@ -22,7 +22,7 @@ use crate::table::ProfileTable;
 /// ```
 /// use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, Segments, TableBuilder};
 ///
-/// let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"])).build()?;
+/// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"])).build()?;
 /// let mut rows = TableBuilder::new(schema);
 /// rows.push_text(1001, &["35-54"])?;
 /// rows.push_text(1002, &["18-34"])?;

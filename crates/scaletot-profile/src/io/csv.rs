@@ -30,7 +30,7 @@ use crate::table::{ProfileTable, Value};
 /// The columns may stand in any order, and columns that neither the schema nor `options` names are passed over. An empty
 /// cell, or one of the field's missing tokens, is missing. Blanks at the ends of a profile cell play no part; ids and text
 /// attributes are kept as they are. If every id is the plain form of a 64-bit integer they are integers; otherwise, as with
-/// "007", all of them stay texts ([`ReadOptions::text_ids`] keeps them texts in any case). Rows are read one after the
+/// "007", all of them stay texts ([`ReadOptions::with_text_ids`] keeps them texts in any case). Rows are read one after the
 /// other, so the file never is in memory as a whole.
 ///
 /// A file that ends within quotes or in a row with too few cells is refused as cut off. A cut that falls exactly between
@@ -52,9 +52,9 @@ pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOp
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, ReadOptions, UserId, read_csv_from};
 ///
-/// let schema = ProfileSchema::builder("shop").field(FieldSpec::numeric("income").min(0.0)).build()?;
+/// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::numeric("income").with_min(0.0)).build()?;
 /// let table = "income,segment\n1200,a\n,b\n";
-/// let options = ReadOptions::new().text("segment").numbered_ids();
+/// let options = ReadOptions::new().with_text("segment").with_numbered_ids();
 /// let loaded = read_csv_from(table.as_bytes(), "in memory", &schema, &options)?;
 /// assert_eq!(loaded.profiles.id(1), UserId::Int(2));
 /// # Ok::<(), scaletot_profile::Error>(())
@@ -156,7 +156,7 @@ fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::cs
 /// of a multi-valued field stand between its separator, and the empty list is the separator alone; the bucket of unknown
 /// categories is [`UNKNOWN`](crate::UNKNOWN); numbers are written so that they read back exactly. What CSV cannot tell: an
 /// empty text attribute reads back as missing, and text ids that all look like integers read back as integers unless
-/// [`ReadOptions::text_ids`] is set.
+/// [`ReadOptions::with_text_ids`] is set.
 ///
 /// # Errors
 /// [`Error::Length`] if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`] if two

@@ -43,8 +43,8 @@ pub struct Loaded {
 /// use scaletot_profile::{Attributes, FieldSpec, ProfileSchema, ReadOptions, UserId, read, write};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .id_column("customer")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+///     .with_id_column("customer")
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
 ///     .build()?;
 /// # let dir = tempfile::tempdir().unwrap();
 /// let path = dir.path().join("customers.csv");
@@ -53,7 +53,7 @@ pub struct Loaded {
 /// // customer,age,spend_30d
 /// // 007,55+,12.5
 /// // 008,,0
-/// let loaded = read(&path, &schema, &ReadOptions::new().number("spend_30d"))?;
+/// let loaded = read(&path, &schema, &ReadOptions::new().with_number("spend_30d"))?;
 /// assert_eq!(loaded.profiles.id(0), UserId::from("007"));
 /// assert_eq!(loaded.attributes.number("spend_30d"), Some(&[Some(12.5), Some(0.0)][..]));
 ///

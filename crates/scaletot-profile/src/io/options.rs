@@ -3,7 +3,7 @@
 /// ```
 /// use scaletot_profile::ReadOptions;
 ///
-/// let options = ReadOptions::new().number("spend_30d").text("tier").flag("subscribed").missing(["NA"]);
+/// let options = ReadOptions::new().with_number("spend_30d").with_text("tier").with_flag("subscribed").with_missing(["NA"]);
 /// assert_eq!(options.columns().count(), 3);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,25 +32,25 @@ impl ReadOptions {
 
     /// Reads the column as numbers.
     #[must_use]
-    pub fn number(self, column: impl Into<String>) -> Self {
+    pub fn with_number(self, column: impl Into<String>) -> Self {
         self.want(column.into(), Wanted::Number)
     }
 
     /// Reads the column as texts.
     #[must_use]
-    pub fn text(self, column: impl Into<String>) -> Self {
+    pub fn with_text(self, column: impl Into<String>) -> Self {
         self.want(column.into(), Wanted::Text)
     }
 
     /// Reads the column as flags.
     #[must_use]
-    pub fn flag(self, column: impl Into<String>) -> Self {
+    pub fn with_flag(self, column: impl Into<String>) -> Self {
         self.want(column.into(), Wanted::Flag)
     }
 
     /// Cell texts that are missing in the further columns, besides the empty one. (Profile fields have their own.)
     #[must_use]
-    pub fn missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
+    pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing.extend(tokens.into_iter().map(Into::into));
         self
     }
@@ -58,7 +58,7 @@ impl ReadOptions {
     /// Takes all ids of a CSV file as texts. Without it a column in which every id is the plain form of a 64-bit integer
     /// is read as integers: CSV has no types, so this is the only way to tell. Parquet ids always keep their type.
     #[must_use]
-    pub fn text_ids(mut self) -> Self {
+    pub fn with_text_ids(mut self) -> Self {
         self.text_ids = true;
         self
     }
@@ -66,7 +66,7 @@ impl ReadOptions {
     /// Takes the rows' numbers, from 1, as ids: for a table that has no id column. The schema's id column is not looked for,
     /// and passed over if it is there.
     #[must_use]
-    pub fn numbered_ids(mut self) -> Self {
+    pub fn with_numbered_ids(mut self) -> Self {
         self.numbered_ids = true;
         self
     }

@@ -93,7 +93,7 @@ fn columns() {
             .starts_with(r#"people.csv: no column "customer", which is wanted as the user id; "#)
     );
     assert!(
-        refusal_with(HEADER, &ReadOptions::new().number("spend"))
+        refusal_with(HEADER, &ReadOptions::new().with_number("spend"))
             .0
             .contains(r#"no column "spend", which is wanted as a number"#)
     );
@@ -139,7 +139,8 @@ fn every_cut_inside_a_row_is_seen() {
 #[test]
 fn attributes() {
     let header = HEADER.replace('\n', ",spend,tier,active\n");
-    let options = ReadOptions::new().number("spend").text("tier").flag("active").missing(["NULL"]);
+    let options =
+        ReadOptions::new().with_number("spend").with_text("tier").with_flag("active").with_missing(["NULL"]);
     assert_eq!(
         refusal_with(format!("{header}1,,,,,,NULL,NULL,\n2,,,,,,many,gold,1\n"), &options).0,
         r#"people.csv, row 2 (line 3), column "spend": expected a finite number, got "many""#

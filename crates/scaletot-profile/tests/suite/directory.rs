@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use scaletot_profile::{Error, FieldSpec, ParquetProfiles, ProfileSchema, ReadOptions, Result, read_parquet};
 
 fn schema() -> ProfileSchema {
-    ProfileSchema::builder("test").field(FieldSpec::numeric("x")).build().unwrap()
+    ProfileSchema::builder("test").with_field(FieldSpec::numeric("x")).build().unwrap()
 }
 
 fn open(path: &Path) -> Result<ParquetProfiles> {

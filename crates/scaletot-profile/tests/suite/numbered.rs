@@ -12,14 +12,19 @@ const TABLE: &str = "recency,spend\n10,0\n3,12.5\n1,\n";
 
 fn schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
-        .id_column("row")
-        .field(FieldSpec::numeric("recency").min(1.0))
+        .with_id_column("row")
+        .with_field(FieldSpec::numeric("recency").with_min(1.0))
         .build()
         .unwrap()
 }
 
 fn read_text(text: &str) -> Result<Loaded> {
-    read_csv_from(text.as_bytes(), "shop.csv", &schema(), &ReadOptions::new().number("spend").numbered_ids())
+    read_csv_from(
+        text.as_bytes(),
+        "shop.csv",
+        &schema(),
+        &ReadOptions::new().with_number("spend").with_numbered_ids(),
+    )
 }
 
 #[test]
@@ -63,7 +68,7 @@ fn a_source_that_fails_is_an_error_of_its_own() {
         }
     }
     let source = "recency,spend\n10,0\n".as_bytes().chain(Broken);
-    let options = ReadOptions::new().number("spend").numbered_ids();
+    let options = ReadOptions::new().with_number("spend").with_numbered_ids();
     let error = read_csv_from(source, "shop.csv.gz", &schema(), &options).unwrap_err();
     assert!(matches!(&error, Error::Io { path, action: "read", .. } if path == Path::new("shop.csv.gz")));
     assert!(error.to_string().contains("cut off"), "{error}");
@@ -82,7 +87,7 @@ fn parquet_rows_are_numbered_across_batches() {
     let ids = UserIds::Int((0..i64::from(rows)).map(|row| row * 3).collect());
     write(&path, "customer", &ids, None, &columns).unwrap();
 
-    let loaded = scaletot_profile::read(&path, &schema(), &ReadOptions::new().numbered_ids()).unwrap();
+    let loaded = scaletot_profile::read(&path, &schema(), &ReadOptions::new().with_numbered_ids()).unwrap();
     assert_eq!(loaded.profiles.ids(), &UserIds::Int((1..=i64::from(rows)).collect()));
     assert!(scaletot_profile::read(&path, &schema(), &ReadOptions::new()).is_err());
 }

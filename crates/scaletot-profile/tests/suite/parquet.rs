@@ -48,7 +48,8 @@ fn builder() -> SchemaBuilder {
 fn codes(array: ArrayRef) -> Vec<Option<u32>> {
     let n = array.len() as i64;
     let case = file(vec![("id", column(Int64Array::from_iter_values(0..n))), ("size", array)]);
-    let schema = builder().field(FieldSpec::ordinal("size", ["1", "2"]).missing(["NA"])).build().unwrap();
+    let schema =
+        builder().with_field(FieldSpec::ordinal("size", ["1", "2"]).with_missing(["NA"])).build().unwrap();
     let table = read_parquet(&case.path, &schema, &ReadOptions::new()).unwrap().profiles;
     let code =
         |row| table.value(row, 0).map(|value| if let Value::Code(code) = value { code } else { u32::MAX });
@@ -73,9 +74,9 @@ fn categories_of_every_type() {
 
 fn one_field(spec: FieldSpec, array: ArrayRef) -> Result<scaletot_profile::ProfileTable> {
     let n = array.len() as i64;
-    let name = ProfileSchema::builder("x").field(spec.clone()).build()?.fields()[0].name().to_owned();
+    let name = ProfileSchema::builder("x").with_field(spec.clone()).build()?.fields()[0].name().to_owned();
     let case = file(vec![("id", column(Int64Array::from_iter_values(0..n))), (name.as_str(), array)]);
-    read_parquet(&case.path, &builder().field(spec).build()?, &ReadOptions::new())
+    read_parquet(&case.path, &builder().with_field(spec).build()?, &ReadOptions::new())
         .map(|loaded| loaded.profiles)
 }
 
@@ -122,7 +123,7 @@ fn lists_of_every_type() {
 
 #[test]
 fn ids_keep_their_type() {
-    let schema = builder().field(FieldSpec::numeric("x")).build().unwrap();
+    let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();
     let ids = |array: ArrayRef| {
         let x = column(NullArray::new(array.len()));
         let case = file(vec![("x", x), ("id", array)]);
@@ -163,7 +164,7 @@ fn what_does_not_fit_is_refused() {
         message(FieldSpec::numeric("x"), column(BooleanArray::from(vec![true]))).contains("has type Boolean")
     );
     assert!(
-        message(FieldSpec::numeric("x").max(3.0), column(Int32Array::from(vec![3, 4])))
+        message(FieldSpec::numeric("x").with_max(3.0), column(Int32Array::from(vec![3, 4])))
             .ends_with(r#"people.parquet, row 2, column "x": expected a finite number of at most 3, got 4"#)
     );
     assert!(
@@ -174,7 +175,7 @@ fn what_does_not_fit_is_refused() {
             .ends_with(r#"people.parquet, row 2, column "x": expected one of "a", got "b""#)
     );
     let missing = file(vec![("id", column(Int32Array::from(vec![1])))]);
-    let schema = builder().field(FieldSpec::numeric("x")).build().unwrap();
+    let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();
     let error = read_parquet(&missing.path, &schema, &ReadOptions::new()).unwrap_err().to_string();
     assert!(
         error.ends_with(r#"no column "x", which is wanted as a profile field; the columns are "id""#),
@@ -191,8 +192,9 @@ fn attributes_of_several_types() {
         ("tier", column(vec!["gold", "NULL"].into_iter().collect::<DictionaryArray<Int8Type>>())),
         ("active", column(BooleanArray::from(vec![None, Some(false)]))),
     ]);
-    let schema = builder().field(FieldSpec::numeric("x")).build().unwrap();
-    let options = ReadOptions::new().flag("active").number("spend").text("tier").missing(["NULL"]);
+    let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();
+    let options =
+        ReadOptions::new().with_flag("active").with_number("spend").with_text("tier").with_missing(["NULL"]);
     let attributes = read_parquet(&case.path, &schema, &options).unwrap().attributes;
     assert_eq!(attributes.names().collect::<Vec<_>>(), ["active", "spend", "tier"]);
     assert_eq!(attributes.number("spend").unwrap(), [Some(3.0), None]);
@@ -208,7 +210,7 @@ fn cut_and_damaged_files_are_refused() {
         ("id", column(Int64Array::from(ids))),
         ("x", column(Float64Array::from_iter_values((0..5000).map(f64::from)))),
     ]);
-    let schema = builder().field(FieldSpec::numeric("x")).build().unwrap();
+    let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();
     let whole = std::fs::read(&case.path).unwrap();
     for keep in [0, 3, 4, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         std::fs::write(&case.path, &whole[..keep]).unwrap();

@@ -11,7 +11,7 @@ fn check(extension: &str, table: &ProfileTable, attributes: &Attributes) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("table").with_extension(extension);
     write(&path, "customer", table.ids(), Some(table), attributes).unwrap();
-    let options = ReadOptions::new().number("spend").text("tier").flag("active");
+    let options = ReadOptions::new().with_number("spend").with_text("tier").with_flag("active");
     let back = read(&path, table.schema(), &options).unwrap();
     assert_eq!(back.profiles, *table);
     assert_eq!(back.attributes, *attributes);
@@ -42,7 +42,7 @@ proptest! {
         let loaded = ["a.csv", "a.parquet"].map(|name| {
             let path = dir.path().join(name);
             write(&path, "customer", table.ids(), Some(&table), &attributes).unwrap();
-            read(&path, table.schema(), &ReadOptions::new().number("spend")).unwrap()
+            read(&path, table.schema(), &ReadOptions::new().with_number("spend")).unwrap()
         });
         prop_assert_eq!(&loaded[0], &loaded[1]);
     }
@@ -99,7 +99,7 @@ fn csv_ids_keep_their_form() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.csv");
     let schema = scaletot_profile::ProfileSchema::builder("s")
-        .field(scaletot_profile::FieldSpec::numeric("x"))
+        .with_field(scaletot_profile::FieldSpec::numeric("x"))
         .build()
         .unwrap();
     let ids = |text: &str, options: &ReadOptions| {
@@ -111,7 +111,7 @@ fn csv_ids_keep_their_form() {
     assert_eq!(ids("id,x\n7,1\n-8,2\n", &new), UserIds::Int(vec![7, -8]));
     assert_eq!(ids("id,x\n7,1\n008,2\n", &new), texts(&["7", "008"]));
     assert_eq!(ids("id,x\n7,1\n 8,2\n", &new), texts(&["7", " 8"]));
-    assert_eq!(ids("id,x\n7,1\n8,2\n", &new.clone().text_ids()), texts(&["7", "8"]));
+    assert_eq!(ids("id,x\n7,1\n8,2\n", &new.clone().with_text_ids()), texts(&["7", "8"]));
     assert_eq!(ids("id,x\n99999999999999999999,1\n", &new), texts(&["99999999999999999999"]));
 }
 

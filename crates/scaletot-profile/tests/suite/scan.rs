@@ -15,8 +15,8 @@ use scaletot_profile::{
 
 fn schema() -> ProfileSchema {
     ProfileSchema::builder("test")
-        .field(FieldSpec::ordinal("size", ["1", "2"]).missing(["NA"]))
-        .field(FieldSpec::categorical("town", ["Ulm", "Bath"]))
+        .with_field(FieldSpec::ordinal("size", ["1", "2"]).with_missing(["NA"]))
+        .with_field(FieldSpec::categorical("town", ["Ulm", "Bath"]))
         .build()
         .unwrap()
 }

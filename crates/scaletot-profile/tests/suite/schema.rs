@@ -207,25 +207,25 @@ fn spec(index: usize) -> impl Strategy<Value = FieldSpec> {
         |(name, kind, values, (description, phrase, missing), flag, bound)| {
             let word = values.iter().next().cloned().unwrap();
             let mut spec = match kind {
-                0 => FieldSpec::categorical(name, values).word(word, "a, \"b\""),
+                0 => FieldSpec::categorical(name, values).with_word(word, "a, \"b\""),
                 1 => FieldSpec::ordinal(name, values),
-                2 => FieldSpec::multi(name, values).separator(";;"),
-                3 => FieldSpec::numeric(name).unit("m/s").word("very low", "hardly any"),
-                _ => FieldSpec::boolean(name).word("true", "yes!"),
+                2 => FieldSpec::multi(name, values).with_separator(";;"),
+                3 => FieldSpec::numeric(name).with_unit("m/s").with_word("very low", "hardly any"),
+                _ => FieldSpec::boolean(name).with_word("true", "yes!"),
             };
             if kind < 3 && flag {
-                spec = spec.unknown(UnknownPolicy::Bucket);
+                spec = spec.with_unknown(UnknownPolicy::Bucket);
             }
             if let Some(bound) = bound.filter(|_| kind == 3) {
-                spec = if flag { spec.min(bound) } else { spec.max(bound) };
+                spec = if flag { spec.with_min(bound) } else { spec.with_max(bound) };
             }
             if let Some(description) = description {
-                spec = spec.description(description);
+                spec = spec.with_description(description);
             }
             if let Some(phrase) = phrase {
-                spec = spec.phrase(format!("{} {{}}", phrase.replace("{}", "")));
+                spec = spec.with_phrase(format!("{} {{}}", phrase.replace("{}", "")));
             }
-            spec.missing(missing)
+            spec.with_missing(missing)
         },
     )
 }
@@ -233,8 +233,8 @@ fn spec(index: usize) -> impl Strategy<Value = FieldSpec> {
 fn schemas() -> impl Strategy<Value = ProfileSchema> {
     let fields = (1..6usize).prop_flat_map(|n| (0..n).map(spec).collect::<Vec<_>>());
     (text(), text(), fields).prop_map(|(name, subject, fields)| {
-        let builder = ProfileSchema::builder(name).subject(subject).id_column("the id");
-        fields.into_iter().fold(builder, |builder, field| builder.field(field)).build().unwrap()
+        let builder = ProfileSchema::builder(name).with_subject(subject).with_id_column("the id");
+        fields.into_iter().fold(builder, |builder, field| builder.with_field(field)).build().unwrap()
     })
 }
 

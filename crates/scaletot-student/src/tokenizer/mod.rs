@@ -57,8 +57,8 @@ pub struct TokenSequence {
 /// use scaletot_student::ProfileTokenizer;
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::ordinal("age", ["18-34", "35+"]))
-///     .field(FieldSpec::numeric("income"))
+///     .with_field(FieldSpec::ordinal("age", ["18-34", "35+"]))
+///     .with_field(FieldSpec::numeric("income"))
 ///     .build()?;
 /// let mut builder = TableBuilder::new(schema);
 /// builder.push_text(1, &["35+", "10"])?;

@@ -10,11 +10,11 @@ use super::*;
 
 fn table(rows: &[[&str; 5]]) -> ProfileTable {
     let schema = ProfileSchema::builder("shop")
-        .field(FieldSpec::categorical("colour", ["red", "blue"]).unknown(UnknownPolicy::Bucket))
-        .field(FieldSpec::numeric("income"))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("tags", ["a", "b", "c"]).separator("|"))
-        .field(FieldSpec::ordinal("size", ["s", "m"]))
+        .with_field(FieldSpec::categorical("colour", ["red", "blue"]).with_unknown(UnknownPolicy::Bucket))
+        .with_field(FieldSpec::numeric("income"))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("tags", ["a", "b", "c"]).with_separator("|"))
+        .with_field(FieldSpec::ordinal("size", ["s", "m"]))
         .build()
         .unwrap();
     let mut builder = TableBuilder::new(schema);
@@ -45,7 +45,7 @@ fn a_profile_is_one_token_per_value_and_missing_fields_say_nothing() {
 
 #[test]
 fn an_empty_list_is_not_a_missing_one() {
-    let schema = ProfileSchema::builder("s").field(FieldSpec::multi("tags", ["a"])).build().unwrap();
+    let schema = ProfileSchema::builder("s").with_field(FieldSpec::multi("tags", ["a"])).build().unwrap();
     let mut builder = TableBuilder::new(schema);
     builder.push_values(1, &[Some(Value::Codes(&[]))]).unwrap();
     builder.push_values(2, &[None]).unwrap();
@@ -108,7 +108,7 @@ fn another_vocabulary_is_refused() {
     let error = two.check_json(swapped.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("colour=blue"), "{error}");
     assert!(matches!(two.check_json(b"{}"), Err(Error::Tokenizer { .. })));
-    let other = ProfileSchema::builder("t").field(FieldSpec::boolean("b")).build().unwrap();
+    let other = ProfileSchema::builder("t").with_field(FieldSpec::boolean("b")).build().unwrap();
     let other = TableBuilder::new(other).finish();
     assert!(matches!(two.encode_profile(&other, 0), Err(Error::SchemaMismatch { .. })));
     assert!(matches!(two.encode_profile(&table, 2), Err(Error::Row { row: 2, rows: 2 })));
@@ -179,7 +179,7 @@ proptest! {
         values in prop::collection::btree_set("[a=<>\\\\|:]{1,4}|<eos>|<none>|<unknown>", 2..5),
     ) {
         let build = names.iter().fold(ProfileSchema::builder("s"), |builder, name| {
-            builder.field(FieldSpec::categorical(name.as_str(), values.iter().map(String::as_str)).unknown(UnknownPolicy::Bucket))
+            builder.with_field(FieldSpec::categorical(name.as_str(), values.iter().map(String::as_str)).with_unknown(UnknownPolicy::Bucket))
         });
         // A name the profile schema refuses is no concern of the tokenizer.
         prop_assume!(build.clone().build().is_ok());

@@ -26,7 +26,7 @@ impl Text {
         row: usize,
         keep: impl FnMut(usize) -> bool,
     ) -> Result<Vec<u32>> {
-        let ids = encode(tokenizer, &format!("{}.", self.verbaliser.say_only(table, row, keep)), true)?;
+        let ids = encode(tokenizer, &format!("{}.", self.verbaliser.render_only(table, row, keep)), true)?;
         // A text that is cut would lose whole fields without a word of it.
         if ids.len() > self.most {
             return Err(Error::TooLong { row, most: self.most, got: ids.len() });

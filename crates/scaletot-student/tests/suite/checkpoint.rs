@@ -94,7 +94,7 @@ fn a_checkpoint_learns_thinks_and_comes_back() {
         let again =
             Student::from_pretrained(&checkpoint, &verbaliser, all.schema(), &chain_schema()).unwrap();
         assert_eq!(logits(&again), logits(&trained));
-        let text = format!("{}.", verbaliser.say(&all, 0));
+        let text = format!("{}.", verbaliser.render(&all, 0));
         let logits: Vec<Vec<f32>> =
             logits(&trained).chunks(trained.shape().vocab_size).map(<[f32]>::to_vec).collect();
         let expected = json!({ "text": text, "chain": chain, "ids": ids, "logits": logits });
@@ -182,7 +182,7 @@ fn a_profile_is_a_sentence_and_a_chain_its_own_tokens() {
         let sequence = tokenizer.encode(&all, 0, &[0, 1, 2]).unwrap();
         let at = sequence.ids.iter().position(|id| *id == think).unwrap();
         let sentence = tokenizer.tokenizer().decode(&sequence.ids[..at], true).unwrap();
-        let said = Verbaliser::fit(&all, 4).unwrap().say(&all, 0);
+        let said = Verbaliser::fit(&all, 4).unwrap().render(&all, 0);
         assert_eq!(sentence.replace(' ', ""), format!("{said}.").replace(' ', ""));
         let eos = if name == "llama" { "</s>" } else { "<|end|>" };
         let chain = ["taste", "taste=warm", "need", "need=high", "spend", "spend=much"];
@@ -232,7 +232,7 @@ fn new_tokens_begin_as_the_mean_of_their_words() {
 #[test]
 fn a_value_cannot_spell_a_special_token() {
     let schema = ProfileSchema::builder("s")
-        .field(FieldSpec::categorical("colour", ["<state:taste=warm>", "<|end|>"]))
+        .with_field(FieldSpec::categorical("colour", ["<state:taste=warm>", "<|end|>"]))
         .build()
         .unwrap();
     let mut builder = TableBuilder::new(schema);

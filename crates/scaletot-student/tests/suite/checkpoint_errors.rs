@@ -60,7 +60,7 @@ fn what_does_not_fit_is_named() {
     };
     let between = error_of(&other, &verbaliser);
     assert!(between.to_string().contains("token `<state:taste=mild>`: expected id 42"), "{between}");
-    let schema = ProfileSchema::builder("t").field(FieldSpec::boolean("b")).build().unwrap();
+    let schema = ProfileSchema::builder("t").with_field(FieldSpec::boolean("b")).build().unwrap();
     let elsewhere = Verbaliser::fit(&TableBuilder::new(schema).finish(), 4).unwrap();
     let elsewhere = error_of(&chain_schema(), &elsewhere);
     assert!(matches!(elsewhere, Error::SchemaMismatch { what: "verbaliser", .. }), "{elsewhere}");

@@ -176,7 +176,7 @@ fn a_profile_without_any_field_gets_the_prior() {
 fn what_does_not_fit_is_an_error() {
     let all = table(3, 1);
     let student = student(&all, 1);
-    let schema = ProfileSchema::builder("other").field(FieldSpec::boolean("x")).build().unwrap();
+    let schema = ProfileSchema::builder("other").with_field(FieldSpec::boolean("x")).build().unwrap();
     let other = TableBuilder::new(schema).finish();
     assert!(matches!(student.infer(&other, &[], 1).unwrap_err(), Error::SchemaMismatch { .. }));
     assert!(matches!(student.infer(&all, &[3], 1).unwrap_err(), Error::Row { row: 3, rows: 3 }));

@@ -40,7 +40,7 @@ pub enum Coverage {
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 /// use scaletot_teacher::{Coverage, CoveragePlan};
 ///
-/// let schema = ProfileSchema::builder("shop").field(FieldSpec::numeric("income")).build()?;
+/// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::numeric("income")).build()?;
 /// let mut users = TableBuilder::new(schema);
 /// for (id, income) in [(1, "100"), (2, "250"), (3, ""), (4, "80"), (5, "90")] {
 ///     users.push_text(id, &[income])?;

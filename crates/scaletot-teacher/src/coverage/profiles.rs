@@ -69,8 +69,8 @@ impl CoveragePlan {
 /// use scaletot_teacher::{Coverage, CoveragePlan, ProfileCoverage};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::categorical("city", ["a", "b", "c"]))
-///     .field(FieldSpec::boolean("owner"))
+///     .with_field(FieldSpec::categorical("city", ["a", "b", "c"]))
+///     .with_field(FieldSpec::boolean("owner"))
 ///     .build()?;
 /// let mut users = TableBuilder::new(schema);
 /// for (id, city) in [(1, "a"), (2, "a"), (3, "a"), (4, "b"), (5, "c")] {

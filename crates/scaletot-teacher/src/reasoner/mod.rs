@@ -44,7 +44,7 @@ use record::Ask;
 /// use scaletot_teacher::{Prompter, Reasoner, Rules};
 ///
 /// let schema = ProfileSchema::builder("shop")
-///     .field(FieldSpec::ordinal("income", ["under 35K", "35-75K", "over 75K"]))
+///     .with_field(FieldSpec::ordinal("income", ["under 35K", "35-75K", "over 75K"]))
 ///     .build()?;
 /// let mut users = TableBuilder::new(schema);
 /// users.push_text("anna", &["over 75K"])?;

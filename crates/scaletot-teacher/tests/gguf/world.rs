@@ -12,8 +12,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let schema = ProfileSchema::builder("shop")
-            .subject("A customer")
-            .field(FieldSpec::boolean("owner").phrase("who owns the home"))
+            .with_subject("A customer")
+            .with_field(FieldSpec::boolean("owner").with_phrase("who owns the home"))
             .build()
             .unwrap();
         let mut rows = TableBuilder::new(schema);

@@ -31,8 +31,8 @@ struct Slots {
 /// Users of whom no two are alike, so that nothing is asked once for many.
 fn users(count: usize) -> ProfileTable {
     let towns: Vec<String> = (0..count).map(|town| format!("town {town}")).collect();
-    let field = FieldSpec::categorical("town", towns.clone()).phrase("from {}");
-    let mut builder = TableBuilder::new(ProfileSchema::builder("towns").field(field).build().unwrap());
+    let field = FieldSpec::categorical("town", towns.clone()).with_phrase("from {}");
+    let mut builder = TableBuilder::new(ProfileSchema::builder("towns").with_field(field).build().unwrap());
     for (user, town) in towns.iter().enumerate() {
         builder.push_text(user as i64, &[town]).unwrap();
     }

@@ -8,11 +8,11 @@ use scaletot_teacher::{LabelAnswer, Prompter, Question, Result, Teacher};
 
 pub(crate) fn profile_schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
-        .subject("A customer")
-        .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}"))
-        .field(FieldSpec::numeric("income").phrase("with a {} household income"))
-        .field(FieldSpec::boolean("owner").phrase("who owns the home"))
-        .field(FieldSpec::multi("pets", ["cat", "dog"]).phrase("with a {}"))
+        .with_subject("A customer")
+        .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_phrase("aged {}"))
+        .with_field(FieldSpec::numeric("income").with_phrase("with a {} household income"))
+        .with_field(FieldSpec::boolean("owner").with_phrase("who owns the home"))
+        .with_field(FieldSpec::multi("pets", ["cat", "dog"]).with_phrase("with a {}"))
         .build()
         .unwrap()
 }

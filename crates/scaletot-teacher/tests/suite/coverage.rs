@@ -4,7 +4,7 @@ use scaletot_teacher::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage};
 
 /// Users with a segment, and with a profile or without.
 fn users(kinds: &[(u8, bool)]) -> (ProfileTable, Segments) {
-    let schema = ProfileSchema::builder("shop").field(FieldSpec::boolean("owner")).build().unwrap();
+    let schema = ProfileSchema::builder("shop").with_field(FieldSpec::boolean("owner")).build().unwrap();
     let mut builder = TableBuilder::new(schema);
     for (id, (_, populated)) in (0..).zip(kinds) {
         builder.push_text(id, &[if *populated { "yes" } else { "" }]).unwrap();
@@ -103,9 +103,9 @@ fn refuses_what_cannot_be_covered_and_says_what_can() {
 /// Users with three fields, many of them alike.
 fn crowd(cells: &[(u8, u8, u8)]) -> ProfileTable {
     let schema = ProfileSchema::builder("crowd")
-        .field(FieldSpec::categorical("city", ["a", "b", "c", "d"]))
-        .field(FieldSpec::ordinal("age", ["1", "2", "3", "4"]))
-        .field(FieldSpec::numeric("income"))
+        .with_field(FieldSpec::categorical("city", ["a", "b", "c", "d"]))
+        .with_field(FieldSpec::ordinal("age", ["1", "2", "3", "4"]))
+        .with_field(FieldSpec::numeric("income"))
         .build()
         .unwrap();
     let mut builder = TableBuilder::new(schema);

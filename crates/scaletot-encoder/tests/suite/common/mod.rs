@@ -21,11 +21,11 @@ pub(crate) struct World {
 
 pub(crate) fn schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
-        .field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64", "65+"]))
-        .field(FieldSpec::numeric("income").min(0.0))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
-        .field(FieldSpec::categorical("home", ["rent", "own"]))
+        .with_field(FieldSpec::ordinal("age", ["18-24", "25-44", "45-64", "65+"]))
+        .with_field(FieldSpec::numeric("income").with_min(0.0))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("likes", ["food", "toys", "tools"]))
+        .with_field(FieldSpec::categorical("home", ["rent", "own"]))
         .build()
         .unwrap()
 }

@@ -37,7 +37,7 @@ use crate::table::ProfileTable;
 /// use scaletot_profile::{FieldSpec, ParquetProfiles, ProfileSchema, ReadOptions};
 /// # use scaletot_profile::{Attributes, TableBuilder, write_parquet};
 ///
-/// let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"])).build()?;
+/// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"])).build()?;
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("users.parquet");
 /// # let mut table = TableBuilder::new(schema.clone());
@@ -163,7 +163,7 @@ impl ParquetProfiles {
     }
 
     /// The users of a row group in batches of at most 8,192, in their order. Rows are counted from the beginning of the file in errors and
-    /// by [`ReadOptions::numbered_ids`].
+    /// by [`ReadOptions::with_numbered_ids`].
     ///
     /// One kind of damage is beyond this reader: a page in one of the DELTA encodings may say that it holds more numbers than there is memory
     /// for. The decoder (59.3) asks for that memory, and where it is refused the process ends. Files from untrusted hands are best read in a

@@ -10,18 +10,30 @@ use scaletot_profile::{
 /// One field of every kind, with values that are hard on CSV.
 pub(crate) fn all_kinds() -> ProfileSchema {
     ProfileSchema::builder("all kinds")
-        .subject("A customer")
-        .id_column("customer")
-        .field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).phrase("aged {}").missing(["NA", "-"]))
-        .field(
-            FieldSpec::categorical("city", ["Bath, UK", "a \"quoted\" one", "two\nlines", "Zürich", "1"])
-                .unknown(UnknownPolicy::Bucket)
-                .phrase("from {}")
-                .word("unknown", "elsewhere"),
+        .with_subject("A customer")
+        .with_id_column("customer")
+        .with_field(
+            FieldSpec::ordinal("age", ["18-34", "35-54", "55+"])
+                .with_phrase("aged {}")
+                .with_missing(["NA", "-"]),
         )
-        .field(FieldSpec::numeric("income").min(-1e300).unit("EUR").phrase("with a {} income"))
-        .field(FieldSpec::boolean("owner").phrase("who owns the home").word("false", "who rents the home"))
-        .field(FieldSpec::multi("tags", ["a", "b", "c d"]).separator(";").phrase("who likes {}"))
+        .with_field(
+            FieldSpec::categorical("city", ["Bath, UK", "a \"quoted\" one", "two\nlines", "Zürich", "1"])
+                .with_unknown(UnknownPolicy::Bucket)
+                .with_phrase("from {}")
+                .with_word("unknown", "elsewhere"),
+        )
+        .with_field(
+            FieldSpec::numeric("income").with_min(-1e300).with_unit("EUR").with_phrase("with a {} income"),
+        )
+        .with_field(
+            FieldSpec::boolean("owner")
+                .with_phrase("who owns the home")
+                .with_word("false", "who rents the home"),
+        )
+        .with_field(
+            FieldSpec::multi("tags", ["a", "b", "c d"]).with_separator(";").with_phrase("who likes {}"),
+        )
         .build()
         .unwrap()
 }

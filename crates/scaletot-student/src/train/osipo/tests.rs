@@ -7,8 +7,8 @@ use crate::config::StudentConfig;
 
 fn student() -> (Student, ProfileTable) {
     let schema = ProfileSchema::builder("s")
-        .field(FieldSpec::categorical("a", ["x", "y"]))
-        .field(FieldSpec::categorical("b", ["x", "y"]))
+        .with_field(FieldSpec::categorical("a", ["x", "y"]))
+        .with_field(FieldSpec::categorical("b", ["x", "y"]))
         .build()
         .unwrap();
     let mut builder = TableBuilder::new(schema);

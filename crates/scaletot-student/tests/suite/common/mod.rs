@@ -18,11 +18,11 @@ pub(crate) const COLOURS: usize = 4;
 
 pub(crate) fn profile_schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
-        .field(FieldSpec::categorical("colour", ["red", "green", "blue", "grey"]))
-        .field(FieldSpec::numeric("income"))
-        .field(FieldSpec::ordinal("size", ["s", "m", "l"]).unknown(UnknownPolicy::Bucket))
-        .field(FieldSpec::boolean("member"))
-        .field(FieldSpec::multi("tags", ["a", "b", "c"]))
+        .with_field(FieldSpec::categorical("colour", ["red", "green", "blue", "grey"]))
+        .with_field(FieldSpec::numeric("income"))
+        .with_field(FieldSpec::ordinal("size", ["s", "m", "l"]).with_unknown(UnknownPolicy::Bucket))
+        .with_field(FieldSpec::boolean("member"))
+        .with_field(FieldSpec::multi("tags", ["a", "b", "c"]))
         .build()
         .unwrap()
 }
