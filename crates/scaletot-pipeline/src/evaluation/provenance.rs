@@ -44,12 +44,14 @@ pub(super) fn fingerprint(
     if let Some(task) = task {
         // The outcome, who is kept, the levels, and all else that the task's file says.
         set("task's settings", text_hash(&format!("{task:?}")));
-        set("profile-schema", file_hash(&task.profile)?);
-        set("chain-schema", file_hash(&task.chain)?);
+        set("profile-schema", task.profile.hash()?);
+        set("chain-schema", task.chain.hash()?);
         for (at, table) in task.tables(options.source.data.as_deref())?.iter().enumerate() {
-            set(&format!("table {}", at + 1), file_hash(table)?);
+            set(&format!("table {}", at + 1), table.hash()?);
         }
-        set("task's teacher", file_hash(task.answers.as_ref().unwrap_or(&task.rules))?);
+        if let Some(teacher) = task.answers.as_ref().or(task.rules.as_ref()) {
+            set("task's teacher", teacher.hash()?);
+        }
     }
     if let Some(teacher) = &options.source.teacher {
         let said = teacher.path().map_or_else(|| Ok(teacher.to_string()), file_hash)?;
@@ -79,10 +81,10 @@ pub(super) fn machine(workers: usize) -> String {
     format!("{}, {cores} cores, {workers} threads used", model.unwrap_or(std::env::consts::ARCH))
 }
 
-/// Commit that the sources are at when it is asked, with `-dirty` if they differ from it; outside a checkout `None`.
+/// Commit of the checkout that the program is run in, with `-dirty` if files differ from it; outside a checkout `None`.
 pub(super) fn commit() -> Option<String> {
     let output = std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude", "*"])
+        .args(["describe", "--always", "--dirty", "--exclude", "*"])
         .output()
         .ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -87,11 +87,10 @@ impl Study {
     /// If the task's table or the teacher cannot be read.
     pub fn of_task(task: &Task, source: &SourceOptions, quick: bool) -> Result<Self> {
         let population = task.load(source.data.as_deref())?;
-        let choice = source.teacher.clone().unwrap_or_else(|| match &population.answers {
-            Some(answers) => TeacherChoice::Replay(answers.clone()),
-            None => TeacherChoice::Rules(population.rules.clone()),
-        });
-        let opened = teachers::open(&choice, &population.schema, &population.chain)?;
+        let opened = match &source.teacher {
+            Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
+            None => population.teacher()?,
+        };
         let least = source.min_populated.max(1);
         let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
             let mut outcomes = data.outcomes;

@@ -5,20 +5,23 @@ use scaletot_profile::ProfileSchema;
 
 use super::{Form, Task};
 
+/// What the column of the user segments is.
+const SEGMENT: &str = "user segment";
+
 impl Task {
     /// Checks what can be checked without a table.
     pub(super) fn check(&self) -> Result<()> {
-        let texts = [
-            ("name", &self.name),
-            ("title", &self.title),
-            ("outcome", &self.outcome),
-            ("unit", &self.unit),
+        let texts =
+            [("name", &self.name), ("title", &self.title), ("outcome", &self.outcome), ("unit", &self.unit)];
+        let optional = [
             ("segment", &self.segment),
+            ("group", &self.group),
             ("source.publisher", &self.source.publisher),
             ("source.offered", &self.source.offered),
             ("source.licence", &self.source.licence),
         ];
-        if let Some((key, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
+        let given = optional.iter().filter_map(|(key, text)| Some((*key, text.as_ref()?)));
+        if let Some((key, _)) = texts.into_iter().chain(given).find(|(_, text)| text.trim().is_empty()) {
             bail!("`{key}`: expected a text, got an empty one");
         }
         ensure!((2..=5).contains(&self.levels), "`levels`: expected 2, 3, 4 or 5, got {}", self.levels);
@@ -60,10 +63,12 @@ impl Task {
     /// # Errors
     /// If the file cannot be read, or one of its fields is an outcome, a column that sorts users, or among the task's leaks.
     pub fn profile_schema(&self) -> Result<ProfileSchema> {
-        let schema = ProfileSchema::load(&self.profile).context("the profile schema")?;
-        let roles: Vec<(&str, &str)> = self.outcome_columns().chain(self.sorting_columns()).collect();
+        let schema = self.profile.profile_schema().context("the profile schema")?;
+        // A segment of a profile field tells nothing that the profile does not.
+        let sorting = self.sorting_columns().filter(|(what, _)| *what != SEGMENT);
+        let roles: Vec<(&str, &str)> = self.outcome_columns().chain(sorting).collect();
         for field in schema.fields() {
-            let (path, name) = (self.profile.display(), field.name());
+            let (path, name) = (&self.profile, field.name());
             if let Some((what, _)) = roles.iter().find(|(_, column)| *column == name) {
                 bail!(
                     "{path}: field `{name}` is the {what} of task `{}`, so it cannot be in a profile",
@@ -90,8 +95,8 @@ impl Task {
 
     /// Columns that say which users belong together, and what each is.
     fn sorting_columns(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [("user segment", self.segment.as_str())]
-            .into_iter()
+        let segment = self.segment.iter().map(|segment| (SEGMENT, segment.as_str()));
+        segment
             .chain(self.keep.iter().map(|keep| ("user filter", keep.column.as_str())))
             .chain(self.group.iter().map(|group| ("group", group.as_str())))
             .chain(self.experiment.iter().map(|experiment| ("experiment's arm", experiment.arm.as_str())))

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use scaletot_profile::{Loaded, ProfileSchema, ReadOptions, read, read_csv_from};
 
-use super::{Form, Task, raw};
+use super::{Form, Task, TaskFile, raw};
 
 impl Task {
     /// Reads the table: the one that comes with the task, a prepared file, or a directory with the published files.
@@ -22,8 +22,9 @@ impl Task {
         let files = self.tables(data)?;
         match (self.source.form, files.as_slice()) {
             (Form::KuairandPure, [users, logs @ ..]) if !prepared => {
-                let table = raw::kuairand(users, logs)?;
-                Ok(read_csv_from(table.as_slice(), users, schema, options)?)
+                let logs: Vec<&Path> = logs.iter().map(TaskFile::path).collect();
+                let table = raw::kuairand(users.path(), &logs)?;
+                Ok(read_csv_from(table.as_slice(), users.path(), schema, options)?)
             }
             (_, [table, ..]) => read_file(table, schema, options),
             (_, []) => bail!("task `{}` names no published file", self.name),
@@ -34,30 +35,24 @@ impl Task {
     ///
     /// # Errors
     /// If one is missing; the message says which, and where its publisher offers it.
-    pub fn tables(&self, data: Option<&Path>) -> Result<Vec<PathBuf>> {
-        let Some(path) = data.or(self.source.table.as_deref()) else {
+    pub fn tables(&self, data: Option<&Path>) -> Result<Vec<TaskFile>> {
+        if let Some(directory) = data.filter(|path| path.is_dir()) {
+            return self.published(directory);
+        }
+        let Some(file) = data.map(TaskFile::at).or_else(|| self.source.table.clone()) else {
             bail!("task `{}` needs a table, passed with `--data`: {}", self.name, self.needed());
         };
-        if path.is_dir() {
-            return self.published(path);
-        }
-        ensure!(
-            path.exists(),
-            "{}: there is no such file; task `{}` needs {}",
-            path.display(),
-            self.name,
-            self.needed()
-        );
-        Ok(vec![path.to_owned()])
+        ensure!(file.exists(), "{file}: there is no such file; task `{}` needs {}", self.name, self.needed());
+        Ok(vec![file])
     }
 
     /// The published files in a directory, or in its directory `data` as some archives have it.
-    fn published(&self, directory: &Path) -> Result<Vec<PathBuf>> {
+    fn published(&self, directory: &Path) -> Result<Vec<TaskFile>> {
         let find = |name: &String| {
             let places = [directory.to_owned(), directory.join("data")];
             let names = [name.clone(), format!("{name}.gz")];
             let candidates = places.iter().flat_map(|place| names.iter().map(move |name| place.join(name)));
-            candidates.into_iter().find(|path| path.is_file()).with_context(|| {
+            candidates.into_iter().find(|path| path.is_file()).map(TaskFile::at).with_context(|| {
                 format!(
                     "{}: no `{name}` (or `{name}.gz`) there; task `{}` needs {}",
                     directory.display(),
@@ -80,12 +75,24 @@ impl Task {
                 files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ")
             ),
         };
-        format!("{published}; published by {source}")
+        match &source.publisher {
+            Some(_) => format!("{published}; published by {source}"),
+            None => published,
+        }
     }
 }
 
 /// Reads a prepared table, by its extension.
-fn read_file(path: &Path, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
+fn read_file(file: &TaskFile, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
+    let path = file.path();
+    if let Some(bytes) = file.embedded_bytes() {
+        let copy = tempfile::Builder::new()
+            .suffix(".parquet")
+            .tempfile()
+            .context("a file for the embedded table")?;
+        std::fs::write(copy.path(), bytes).with_context(|| copy.path().display().to_string())?;
+        return Ok(read(copy.path(), schema, options)?);
+    }
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if name.ends_with(".csv.gz") {
         return Ok(read_csv_from(open(path)?, path, schema, options)?);

@@ -1,7 +1,7 @@
 //! A task's table, its users chosen and its columns told apart.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Context, Result, bail, ensure};
@@ -9,7 +9,8 @@ use scaletot_chain::ChainSchema;
 use scaletot_profile::{Attributes, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value};
 
 use super::segments::segments;
-use super::{ExperimentSpec, Keep, Task, Wanted};
+use super::{ExperimentSpec, Keep, Task, TaskFile, Wanted};
+use crate::teachers::Opened;
 
 /// The users of a task. All columns are row by row beside the profiles.
 #[derive(Debug)]
@@ -29,9 +30,27 @@ pub struct Population {
     /// Who was treated, and what else came of it.
     pub experiment: Option<Experiment>,
     /// Expert rules.
-    pub rules: PathBuf,
+    pub rules: Option<TaskFile>,
     /// Recorded answers of a language model.
-    pub answers: Option<PathBuf>,
+    pub answers: Option<TaskFile>,
+}
+
+impl Population {
+    /// The teacher that the task comes with: its recorded answers, or else its rules.
+    ///
+    /// # Errors
+    /// If it has neither, or the file cannot be read or does not fit the schemas.
+    pub fn teacher(&self) -> Result<Opened> {
+        if let Some(answers) = &self.answers {
+            let replay = answers.answers().context("the recorded answers")?;
+            return Ok(Opened { seconds_per_answer: replay.seconds_per_answer(), teacher: Box::new(replay) });
+        }
+        let rules = self.rules.as_ref().context(
+            "expected a teacher, and the task names neither recorded answers (`answers`) nor rules (`rules`)",
+        )?;
+        let rules = rules.rules(&self.schema, &self.chain).context("the expert rules")?;
+        Ok(Opened { teacher: Box::new(rules), seconds_per_answer: None })
+    }
 }
 
 /// What a randomised experiment did to each user.
@@ -54,7 +73,7 @@ impl Task {
     /// profile schema has a column that it must not have; an outcome is negative or not finite; nobody is kept.
     pub fn load(&self, data: Option<&Path>) -> Result<Population> {
         let schema = self.profile_schema()?;
-        let chain = ChainSchema::load(&self.chain).context("the chain schema")?;
+        let chain = self.chain.chain_schema().context("the chain schema")?;
         let (numbers, texts) = self.columns();
         let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.with_number(column));
         let mut options = texts.iter().fold(options, |options, &column| options.with_text(column));
@@ -62,7 +81,8 @@ impl Task {
             options = options.with_numbered_ids();
         }
         let loaded = self.read_table(data, &schema, &options)?;
-        let origin = data.or(self.source.table.as_deref()).unwrap_or(Path::new("the table"));
+        let table = self.source.table.as_ref().map(TaskFile::path);
+        let origin = data.or(table).unwrap_or(Path::new("the table"));
         self.population(chain, &loaded).with_context(|| origin.display().to_string())
     }
 
@@ -78,7 +98,10 @@ impl Task {
             schema: Arc::clone(profiles.schema()),
             chain,
             outcomes: table.outcomes(&self.outcome)?,
-            segments: segments(&table.texts(&self.segment)?)?,
+            segments: match &self.segment {
+                Some(column) => segments(&table.texts(column)?)?,
+                None => Segments::all(profiles.len()),
+            },
             groups: groups.map(|labels| numbered(&labels)),
             experiment,
             profiles,

@@ -2,44 +2,32 @@
 //!
 //! A task is a TOML file, because everything that decides what a result means belongs in one place that can be read without reading
 //! code: the outcome and its unit, who is kept, which columns would give the outcome away, under which licence the table is offered
-//! and by whom. The tables themselves are not part of the repository, but for the embedded one. [`Task::find`] reads a shipped task by
-//! name or anybody's by path, [`Task::load`] its table, as a prepared file or from the publisher's own files.
+//! and by whom. `docs/task-file.md` lists every key. The tables themselves are not part of the repository, but for the embedded one.
+//! [`Task::find`] reads a shipped task by name or anybody's by path, [`Task::load`] its table, as a prepared file or from the publisher's
+//! own files.
 //!
-//! ```toml
-//! name = "shop-spend"
-//! title = "Spending of the shop's customers in the next 30 days"
-//! outcome = "spend_30d"                  # finite and at least 0; an empty cell is not known
-//! unit = "EUR"
-//! segment = "tier"                       # a number with many values is cut into tertiles
-//! profile = "shop.profile.toml"          # paths are relative to this file
-//! chain = "shop.chain.toml"
-//! rules = "shop.rules.toml"
-//! answers = "shop.answers.jsonl.gz"      # recorded answers of a language model, if there are any
-//! levels = 5                             # words a number is said by, 2 to 5; 5 if left out
-//! group = "household"                    # users that must stay in one fold, if there are such
-//! leaks = ["spend_60d"]                  # columns that no profile schema of this task may have
-//! notes = ["Prices of 2024."]            # limits that a reader of the results must know
+//! ```
+//! use std::path::Path;
+//! use scaletot_pipeline::tasks::Task;
 //!
-//! [keep]                                 # who is kept; everybody if left out
-//! column = "active"
-//! equals = 0
-//!
-//! [source]
-//! publisher = "the shop"
-//! offered = "https://shop.example/data"
-//! licence = "CC BY 4.0"
-//! files = ["customers.csv"]              # what the publisher calls it; `table = FILE` if it lies beside the task
-//! numbered = true                        # the table has no id column: its rows are numbered
-//!
-//! [experiment]                           # if the table comes from a randomised experiment
-//! arm = "arm"
-//! control = "no e-mail"
-//! treatment = "an e-mail"
-//! treated = ["e-mail"]                   # all other arms if left out
-//! outcomes = ["visit"]                   # further outcomes
+//! let task = Task::from_toml(
+//!     r#"
+//!     name = "shop-spend"
+//!     title = "Spending of the shop's customers in the next 30 days"
+//!     outcome = "spend_30d"
+//!     profile = "shop.profile.toml"
+//!     chain = "shop.chain.toml"
+//!     source = { table = "customers.parquet" }
+//!     "#,
+//!     Path::new("shop"),
+//! )?;
+//! assert_eq!(task.profile.path(), Path::new("shop/shop.profile.toml"));
+//! # Ok::<(), scaletot_pipeline::Error>(())
 //! ```
 
 mod check;
+mod embedded;
+mod file;
 mod files;
 mod load;
 mod raw;
@@ -48,19 +36,21 @@ pub mod segments;
 mod tests;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Context, Result, bail};
 use serde::Deserialize;
 
+use file::Base;
+pub use file::TaskFile;
 pub use load::{Experiment, Population};
 
-/// The tasks that come with the examples.
+/// The tasks that come with this crate.
 pub const SHIPPED: [&str; 5] =
     ["complete-journey", "kuairand-days", "kuairand-play", "hillstrom-visit", "hillstrom-spend"];
 
-/// Where they are.
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tasks");
+/// Where they are among the embedded files.
+const DIRECTORY: &str = "tasks";
 
 /// What is predicted for whom, from which table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -70,26 +60,29 @@ pub struct Task {
     pub name: String,
     /// One line that says what is predicted for whom.
     pub title: String,
-    /// Who publishes the table, and as which files.
+    /// Where the table is from, and as which files.
     pub source: Source,
     /// Column with the realised value, at least 0.
     pub outcome: String,
     /// Unit of the outcome.
+    #[serde(default = "default_unit")]
     pub unit: String,
     /// Who is kept; everybody if there is none.
     #[serde(default)]
     pub keep: Option<Keep>,
-    /// Column with the user segment.
-    pub segment: String,
+    /// Column with the user segment, which may be a profile field; everybody is in one segment if there is none.
+    #[serde(default)]
+    pub segment: Option<String>,
     /// Profile schema.
-    pub profile: PathBuf,
+    pub profile: TaskFile,
     /// Chain schema.
-    pub chain: PathBuf,
+    pub chain: TaskFile,
     /// Expert rules.
-    pub rules: PathBuf,
+    #[serde(default)]
+    pub rules: Option<TaskFile>,
     /// Recorded answers of a language model.
     #[serde(default)]
-    pub answers: Option<PathBuf>,
+    pub answers: Option<TaskFile>,
     /// Words that a number is said by. Recorded answers hold for one number of levels only.
     #[serde(default = "default_levels")]
     pub levels: usize,
@@ -100,25 +93,29 @@ pub struct Task {
     #[serde(default)]
     pub experiment: Option<ExperimentSpec>,
     /// Columns that give the outcome away or are no static profile: a profile schema that has one is refused.
+    #[serde(default)]
     pub leaks: Vec<String>,
     /// Limits that a reader of the results must know.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
-/// Who publishes a table, and as which files.
+/// Where a table is from, and as which files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Who publishes it.
-    pub publisher: String,
+    /// Who publishes it, where it is published.
+    #[serde(default)]
+    pub publisher: Option<String>,
     /// Where it is offered.
-    pub offered: String,
+    #[serde(default)]
+    pub offered: Option<String>,
     /// Under which licence.
-    pub licence: String,
+    #[serde(default)]
+    pub licence: Option<String>,
     /// The table, where it comes with the task.
     #[serde(default)]
-    pub table: Option<PathBuf>,
+    pub table: Option<TaskFile>,
     /// The published files that are needed, each plain or gzipped.
     #[serde(default)]
     pub files: Vec<String>,
@@ -183,6 +180,10 @@ fn default_levels() -> usize {
     5
 }
 
+fn default_unit() -> String {
+    "units".to_owned()
+}
+
 impl Task {
     /// The shipped task of that name, or the one in the `.toml` file of that path.
     ///
@@ -190,7 +191,10 @@ impl Task {
     /// If there is no such task (the message lists those that there are), or its file cannot be read or contradicts itself.
     pub fn find(name_or_path: &str) -> Result<Self> {
         if SHIPPED.contains(&name_or_path) {
-            return Self::read(Path::new(DIRECTORY).join(format!("{name_or_path}.toml")));
+            let file = format!("{DIRECTORY}/{name_or_path}.toml");
+            let bytes =
+                TaskFile::embedded(&file).with_context(|| format!("{file} is not embedded"))?.read()?;
+            return Self::parse(&String::from_utf8_lossy(&bytes), Base::Embedded(DIRECTORY)).context(file);
         }
         let path = Path::new(name_or_path);
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
@@ -219,11 +223,16 @@ impl Task {
     /// # Errors
     /// If the text is not of a task's form or contradicts itself.
     pub fn from_toml(text: &str, base: &Path) -> Result<Self> {
+        Self::parse(text, Base::Directory(base))
+    }
+
+    fn parse(text: &str, base: Base<'_>) -> Result<Self> {
         let mut task: Self = toml::from_str(text).context("expected a task in TOML")?;
         task.check()?;
-        let paths = [&mut task.profile, &mut task.chain, &mut task.rules];
-        for path in paths.into_iter().chain(&mut task.answers).chain(&mut task.source.table) {
-            *path = base.join(&*path);
+        let files = [&mut task.profile, &mut task.chain];
+        let optional = task.rules.iter_mut().chain(&mut task.answers).chain(&mut task.source.table);
+        for file in files.into_iter().chain(optional) {
+            *file = file.below(base)?;
         }
         Ok(task)
     }
@@ -231,7 +240,10 @@ impl Task {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; offered at {}; licence: {}", self.publisher, self.offered, self.licence)
+        let licence = self.licence.as_ref().map(|licence| format!("licence: {licence}"));
+        let offered = self.offered.as_ref().map(|address| format!("offered at {address}"));
+        let known: Vec<String> = self.publisher.clone().into_iter().chain(offered).chain(licence).collect();
+        if known.is_empty() { f.write_str("a table of one's own") } else { f.write_str(&known.join("; ")) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use scaletot_profile::{FieldKind, UserIds, Value, Verbaliser};
-use scaletot_teacher::{Prompter, Reasoner, Rules};
+use scaletot_teacher::{Prompter, Reasoner};
 
 use self::tables::{HILLSTROM, gzipped, hillstrom, kuairand, write};
 use super::*;
@@ -19,7 +19,8 @@ fn refusal<T: fmt::Debug>(result: Result<T>) -> String {
 
 #[test]
 fn what_is_listed_is_what_is_shipped() {
-    let files = fs::read_dir(DIRECTORY).unwrap().map(|entry| entry.unwrap().path());
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(DIRECTORY);
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let there: BTreeSet<String> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -33,8 +34,8 @@ fn shipped_tasks_read_and_their_files_fit_each_other() {
         let task = Task::find(name).unwrap();
         assert_eq!(task.name, name);
         let schema = task.profile_schema().unwrap();
-        let chain = scaletot_chain::ChainSchema::load(&task.chain).unwrap();
-        let rules = Rules::load(&task.rules, &schema, &chain).unwrap();
+        let chain = task.chain.chain_schema().unwrap();
+        let rules = task.rules.as_ref().unwrap().rules(&schema, &chain).unwrap();
         assert!(rules.len() > 20, "{name}: {rules:?}");
         assert!((4..=5).contains(&chain.len()), "{name}");
         for state in chain.states() {
@@ -44,7 +45,7 @@ fn shipped_tasks_read_and_their_files_fit_each_other() {
             assert_eq!(firsts.len(), state.values().len());
         }
         for path in task.answers.iter().chain(&task.source.table) {
-            assert!(path.is_file(), "{name}: {}", path.display());
+            assert!(path.exists() && path.embedded_bytes().is_some(), "{name}: {path}");
         }
         assert!(!task.leaks.is_empty() && !task.notes.is_empty(), "{name}");
         assert!(task.leaks.iter().all(|leak| schema.field_index(leak).is_none()), "{name}");
@@ -87,7 +88,7 @@ fn the_embedded_table_loads() {
     assert_eq!(population.segments.len(), 3);
     assert!(population.outcomes.iter().all(Option::is_some));
     assert!(population.groups.is_none() && population.experiment.is_none());
-    assert!(population.answers.is_some_and(|path| path.is_file()));
+    assert!(population.answers.as_ref().is_some_and(TaskFile::exists));
 }
 
 #[test]
@@ -249,13 +250,38 @@ fn a_task_of_ones_own_loads_with_groups_and_arms() {
 }
 
 #[test]
+fn what_nothing_uses_may_be_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let segment = |task: &Task| task.load(None).unwrap().segments;
+    // A segment that is a profile field tells nothing that the profile does not.
+    let mut task = shop(directory.path(), "EUR", "EUR", &["income", "visits2"]).unwrap();
+    task.segment = Some("income".to_owned());
+    task.profile = shop(directory.path(), "EUR", "EUR", &["income"]).unwrap().profile;
+    assert_eq!(segment(&task).names(), ["10", "20", "30", "40", "50"]);
+
+    let least = r#"
+        name = "shop"
+        title = "Spending"
+        outcome = "spend"
+        profile = "p.toml"
+        chain = "c.toml"
+        source = { table = "shop.csv" }
+    "#;
+    let task = Task::from_toml(least, directory.path()).unwrap();
+    assert_eq!((task.levels, task.unit.as_str(), task.leaks.len()), (5, "units", 0));
+    assert_eq!(task.source.to_string(), "a table of one's own");
+    assert_eq!(segment(&task).names(), ["all"]);
+    let error = refusal(task.load(None).unwrap().teacher());
+    assert!(error.contains("neither recorded answers (`answers`) nor rules (`rules`)"), "{error}");
+}
+
+#[test]
 fn leaks_and_outcomes_in_a_profile_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     for (field, what) in [
         ("before", "field `before` is among the leaks of task `shop`"),
         ("spend", "field `spend` is the outcome"),
         ("visits", "field `visits` is the further outcome"),
-        ("tier", "field `tier` is the user segment"),
         ("house", "field `house` is the group"),
         ("arm", "field `arm` is the experiment's arm"),
     ] {
@@ -268,7 +294,7 @@ fn leaks_and_outcomes_in_a_profile_are_refused() {
         let schema = task.profile_schema().unwrap();
         let leak = task.leaks[0].clone();
         let text = schema.to_toml().unwrap() + &format!("\n[[field]]\nname = {leak:?}\nkind = \"numeric\"\n");
-        task.profile = write(directory.path().join("leaky.toml"), &text);
+        task.profile = TaskFile::at(write(directory.path().join("leaky.toml"), &text));
         let error = refusal(task.load(None));
         assert!(error.contains(&format!("field `{leak}` is ")), "{error}");
     }
@@ -294,7 +320,7 @@ fn tasks_that_contradict_themselves_are_refused() {
         ("table = \"shop.csv\"", "", "`source.files`: expected one file"),
         ("table = \"shop.csv\"", "form = \"kuairand-pure\"", "`source.files`: expected the user table"),
         ("unit = \"EUR\"", "unit = \"EUR\"\nlevel = 5", "unknown field `level`"),
-        ("leaks = [\"before\"]", "", "missing field `leaks`"),
+        ("segment = \"tier\"", "segment = \" \"", "`segment`: expected a text"),
     ] {
         let error = refusal(shop(directory.path(), part, replaced, &["income"]));
         assert!(error.contains(message), "{error}");
@@ -330,7 +356,7 @@ fn rules_answer_every_question_about_a_small_table() {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path().join(HILLSTROM), &hillstrom(40));
     let population = Task::find("hillstrom-spend").unwrap().load(Some(&path)).unwrap();
-    let rules = Rules::load(&population.rules, &population.schema, &population.chain).unwrap();
+    let rules = population.rules.as_ref().unwrap().rules(&population.schema, &population.chain).unwrap();
     let verbaliser = Verbaliser::fit(&population.profiles, 5).unwrap();
     let prompter = Prompter::new(&population.schema, population.chain.clone(), verbaliser).unwrap();
     let reasoner = Reasoner::builder(rules, prompter).build().unwrap();

@@ -120,9 +120,14 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
 
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Recording> {
-    let gz = compressed(path)?;
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    let reader: Box<dyn Read> = if gz { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    compressed(path)?;
+    read_from(File::open(path).map_err(|source| Error::io(path, source))?, path)
+}
+
+/// Reads all of `source`, whose name is `path`.
+pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
+    let reader: Box<dyn Read + '_> =
+        if compressed(path)? { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
     let mut lines = BufReader::new(reader).lines().enumerate();
     let at =
         |index: usize, message: String| Error::Format { path: path.to_owned(), line: index + 1, message };

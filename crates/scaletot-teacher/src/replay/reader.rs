@@ -1,6 +1,7 @@
 //! Gives recorded answers.
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Recording};
@@ -25,8 +26,23 @@ impl Replay {
     /// line, if its header is of another format or version, its prompts are of another format, a line is not an
     /// answer, a key comes twice, or lines are missing; [`Error::Config`] if its name has another ending.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let recording = file::read(&path)?;
+        let path = path.as_ref();
+        Self::of(file::read(path)?, path)
+    }
+
+    /// Reads recorded answers from anything that holds the bytes of such a file, such as one that is compiled in. `name` is what errors
+    /// call it, and by its ending it is compressed or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_reader(source: impl Read, name: impl AsRef<Path>) -> Result<Self> {
+        let name = name.as_ref();
+        Self::of(file::read_from(source, name)?, name)
+    }
+
+    fn of(recording: Recording, path: &Path) -> Result<Self> {
+        let path = path.to_owned();
         let (model, answers) = (&recording.model, recording.entries.len());
         tracing::debug!(path = %path.display(), model, answers, "opened recorded answers");
         Ok(Self { path, recording })

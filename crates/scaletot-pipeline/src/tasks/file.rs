@@ -1,0 +1,178 @@
+//! The files that a task names.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use scaletot_chain::ChainSchema;
+use scaletot_profile::ProfileSchema;
+use scaletot_teacher::{Replay, Rules};
+use serde::{Deserialize, Deserializer};
+
+use super::embedded;
+use crate::error::{Context, Result};
+use crate::stages::{bytes_hash, file_hash};
+
+/// A file that a task names: on disk, or among those that are compiled into this crate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TaskFile {
+    path: PathBuf,
+    bytes: Option<&'static [u8]>,
+}
+
+impl TaskFile {
+    /// The file of that path on disk.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), bytes: None }
+    }
+
+    /// The file of that path among the embedded ones, if it is one: a path below this crate, such as `tasks/hillstrom/chain.toml`.
+    #[must_use]
+    pub fn embedded(path: impl AsRef<Path>) -> Option<Self> {
+        let path = normal(path.as_ref());
+        let bytes = embedded::FILES.iter().find(|(name, _)| Path::new(name) == path)?.1;
+        Some(Self { path, bytes: Some(bytes) })
+    }
+
+    /// Its path; of an embedded one, below this crate.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it holds, if it is embedded.
+    #[must_use]
+    pub fn embedded_bytes(&self) -> Option<&'static [u8]> {
+        self.bytes
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.bytes.is_some() || self.path.is_file()
+    }
+
+    /// What it holds.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> Result<Cow<'static, [u8]>> {
+        match self.bytes {
+            Some(bytes) => Ok(Cow::Borrowed(bytes)),
+            None => std::fs::read(&self.path).map(Cow::Owned).with_context(|| format!("{self}: cannot read")),
+        }
+    }
+
+    /// The first 16 hexadecimal digits of its SHA-256.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn hash(&self) -> Result<String> {
+        self.bytes.map_or_else(|| file_hash(&self.path), |bytes| Ok(bytes_hash(bytes)))
+    }
+
+    /// The profile schema in it.
+    ///
+    /// # Errors
+    /// If it cannot be read or holds none.
+    pub fn profile_schema(&self) -> Result<ProfileSchema> {
+        match self.bytes {
+            Some(bytes) => ProfileSchema::from_toml(&text(bytes)).with_context(|| self.to_string()),
+            None => Ok(ProfileSchema::load(&self.path)?),
+        }
+    }
+
+    /// The chain schema in it.
+    ///
+    /// # Errors
+    /// If it cannot be read or holds none.
+    pub fn chain_schema(&self) -> Result<ChainSchema> {
+        match self.bytes {
+            Some(bytes) => ChainSchema::from_toml(&text(bytes)).with_context(|| self.to_string()),
+            None => Ok(ChainSchema::load(&self.path)?),
+        }
+    }
+
+    /// The expert rules in it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or its rules do not fit the schemas.
+    pub fn rules(&self, schema: &ProfileSchema, chain: &ChainSchema) -> Result<Rules> {
+        match self.bytes {
+            Some(bytes) => Rules::from_toml(&text(bytes), schema, chain).with_context(|| self.to_string()),
+            None => Ok(Rules::load(&self.path, schema, chain)?),
+        }
+    }
+
+    /// The recorded answers in it.
+    ///
+    /// # Errors
+    /// If it cannot be read or holds none.
+    pub fn answers(&self) -> Result<Replay> {
+        match self.bytes {
+            Some(bytes) => Ok(Replay::from_reader(bytes, &self.path)?),
+            None => Ok(Replay::open(&self.path)?),
+        }
+    }
+
+    /// The file of this path below `base`; on disk, or among the embedded files if the base is.
+    pub(super) fn below(&self, base: Base<'_>) -> Result<Self> {
+        match base {
+            Base::Directory(directory) => Ok(Self::at(directory.join(&self.path))),
+            Base::Embedded(directory) => {
+                let path = Path::new(directory).join(&self.path);
+                Self::embedded(&path).with_context(|| format!("{} is not embedded", path.display()))
+            }
+        }
+    }
+}
+
+/// What the paths in a task file are relative to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Base<'a> {
+    /// A directory on disk.
+    Directory(&'a Path),
+    /// A directory of the embedded files.
+    Embedded(&'static str),
+}
+
+/// From a path, which is one on disk until it is looked up.
+impl<'de> Deserialize<'de> for TaskFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PathBuf::deserialize(deserializer).map(Self::at)
+    }
+}
+
+impl fmt::Display for TaskFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if self.bytes.is_some() { f.write_str(" (embedded)") } else { Ok(()) }
+    }
+}
+
+/// Without the bytes.
+impl fmt::Debug for TaskFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// Embedded texts are of this repository and UTF-8.
+fn text(bytes: &'static [u8]) -> Cow<'static, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// The path without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut normal, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+        normal
+    })
+}
