@@ -52,6 +52,8 @@ pub(crate) struct Canary {
     pub(crate) outcome: Vec<f32>,
     pub(crate) states: Vec<f32>,
     pub(crate) representation: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) value: Vec<f32>,
 }
 
 /// The canaries of an artifact.
@@ -94,8 +96,16 @@ impl Canaries {
             outcome: outputs.outcome.row(i).to_vec(),
             states: outputs.states.row(i).to_vec(),
             representation: outputs.representation.row(i).to_vec(),
+            value: outputs.value.row(i).to_vec(),
         });
         Ok(Self(canaries.collect()))
+    }
+
+    /// Records what another value head says of the profiles; the other heads' outputs stay as they were recorded.
+    pub(crate) fn record_values(&mut self, outputs: &Outputs) {
+        for (canary, value) in self.0.iter_mut().zip(outputs.value.outer_iter()) {
+            canary.value = value.to_vec();
+        }
     }
 
     /// Runs the profiles, as their features, again and compares every output.
@@ -104,7 +114,8 @@ impl Canaries {
         for (index, canary) in self.0.iter().enumerate() {
             compare(
                 index,
-                [&canary.outcome, &canary.states, &canary.representation].map(ArrayView1::from),
+                [&canary.outcome, &canary.states, &canary.representation, &canary.value]
+                    .map(ArrayView1::from),
                 &outputs,
             )?;
         }
@@ -119,11 +130,10 @@ impl Canaries {
 }
 
 /// Compares the heads of a canary with what is found now.
-pub(crate) fn compare(index: usize, expected: [ArrayView1<'_, f32>; 3], found: &Outputs) -> Result<()> {
-    let found = [&found.outcome, &found.states, &found.representation];
-    for ((head, expected), found) in
-        ["outcome", "states", "representation"].into_iter().zip(expected).zip(found)
-    {
+pub(crate) fn compare(index: usize, expected: [ArrayView1<'_, f32>; 4], found: &Outputs) -> Result<()> {
+    let found = [&found.outcome, &found.states, &found.representation, &found.value];
+    let names = ["outcome", "states", "representation", "value"];
+    for ((head, expected), found) in names.into_iter().zip(expected).zip(found) {
         let found = found.row(index);
         if expected.len() != found.len() {
             let what = format!("{head} of canary {index}");

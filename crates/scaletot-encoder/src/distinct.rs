@@ -62,6 +62,10 @@ impl Distinct {
     fn of(features: &Features, rows: impl ExactSizeIterator<Item = usize> + Clone) -> Self {
         let mut hashes = vec![0u64; rows.len()];
         features.columns().iter().for_each(|column| mix(column, rows.clone(), &mut hashes));
+        for hard in features.all_hard_bins() {
+            let pairs = hashes.iter_mut().zip(rows.clone());
+            pairs.for_each(|(hash, row)| *hash = mixed(*hash, hard.bins[row]));
+        }
         let mut slots = vec![EMPTY; (2 * rows.len()).next_power_of_two()];
         let mask = slots.len() - 1;
         let mut found = Self { first: vec![], place: Vec::with_capacity(rows.len()) };
@@ -121,7 +125,7 @@ fn same(features: &Features, a: usize, b: usize) -> bool {
             let set = |row: usize| -> Range<usize> { offsets[row]..offsets[row + 1] };
             indices[set(a)] == indices[set(b)]
         }
-    })
+    }) && features.all_hard_bins().all(|hard| hard.bins[a] == hard.bins[b])
 }
 
 #[cfg(test)]

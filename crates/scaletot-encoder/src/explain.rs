@@ -5,20 +5,21 @@
 //! profile, every field missing, so that what is explained is what was told. The way is in the embeddings. The first layer is a sum
 //! `b + Σ_f E_f W_f` over the fields, and each field's share of it is exact; since it is linear, the way in the embeddings *is* the
 //! straight way between the two outputs of the first layer, and the integral only concerns what comes behind. With cross layers,
-//! which multiply fields, the embeddings are the only place where fields are apart.
+//! which multiply fields, the embeddings are the only place where fields are apart. What the tables of a value head add to the value's logarithm
+//! goes the same straight way, a number per field beside the embeddings.
 //!
 //! Contributions sum to the difference of the two values (completeness). They say what moves the *prediction* and nothing of causes; the
 //! value of a field that goes with another may be credited to either.
 
 use std::fmt;
 
-use ndarray::Array1;
+use ndarray::{Array1, Axis, concatenate};
 use scaletot_profile::{Field, ProfileTable, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
-use crate::gradient::{ValueFunction, embed};
+use crate::gradient::{ValueFunction, embed, terms};
 use crate::outcome::softmax;
 use crate::scores::Abstention;
 
@@ -35,7 +36,7 @@ const TOLERANCE: f64 = 1e-3;
 #[non_exhaustive]
 pub struct Explanation {
     /// The expected outcome, in the outcome's unit: what [`Scores::value`](crate::Scores::value) is to about 1e-5 of it, in
-    /// [`Precision::Full`](crate::Precision::Full).
+    /// [`Precision::Full`](crate::Precision::Full); of the [value head](crate::ValueHead) if there is one.
     pub value: f64,
     /// The expected outcome of the blank profile, with every field missing.
     pub baseline: f64,
@@ -107,19 +108,34 @@ impl FrozenEncoder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Schema`] for a table of another schema; [`Error::Shape`] when there is no such row, or no outcome head.
+    /// [`Error::Schema`] for a table of another schema; [`Error::Shape`] when there is no such row, or neither outcome nor value head.
     pub fn explain(&self, table: &ProfileTable, row: usize) -> Result<Explanation> {
         let network = self.network();
-        let (Some(link), Some(head)) = (self.outcome_link(), network.heads()[0]) else {
-            return Err(Error::shape("outcome head of an encoder whose value is explained", "one", "none"));
-        };
         let features = self.featuriser().transform(table, &[row])?;
-        let function = ValueFunction::new(network, head, link.clone());
-        let (own, blank) = embed(network, &features);
-        let value =
-            |point: &Array1<f64>| function.at(&point.view().insert_axis(ndarray::Axis(0)).to_owned()).0[0];
+        let (mut own, mut blank) = embed(network, &features);
+        let function = match (self.value_head(), self.outcome_link(), network.heads()[0]) {
+            (Some(head), ..) => {
+                let terms = terms(head, &features);
+                own = joined(&own, &terms.0)?;
+                blank = joined(&blank, &terms.1)?;
+                ValueFunction::of_value_head(network, head)
+            }
+            (None, Some(link), Some(outcome)) => ValueFunction::of_outcome(network, outcome, link.clone()),
+            _ => {
+                let what = "outcome or value head of an encoder whose value is explained";
+                return Err(Error::shape(what, "one", "none"));
+            }
+        };
+        let value = |point: &Array1<f64>| function.at(&point.view().insert_axis(Axis(0)).to_owned()).0[0];
         let (value, baseline) = (value(&own), value(&blank));
-        let integral = integrate(&function, &blank, &own, network.shape().embed_dim, value - baseline);
+        let shape = network.shape();
+        let of_fields = |parts: Array1<f64>| {
+            let (embedded, terms) = parts.view().split_at(Axis(0), shape.embedded());
+            let embedded = embedded.exact_chunks(shape.embed_dim).into_iter().map(|part| part.sum());
+            // Without a value head there are no terms.
+            embedded.zip(terms.iter().copied().chain(std::iter::repeat(0.0))).map(|(a, b)| a + b).collect()
+        };
+        let integral = integrate(&function, &blank, &own, of_fields, value - baseline);
         let fields = self.profile_schema().fields().iter().enumerate();
         let contributions = fields.zip(&integral.amounts).map(|((index, field), &amount)| Contribution {
             field: field.name().to_owned(),
@@ -163,18 +179,23 @@ struct Integral {
     steps: usize,
 }
 
-/// The fields' contributions on the way from a blank profile's embeddings to a user's; `rise` is what they sum to.
+fn joined(embeddings: &Array1<f64>, terms: &Array1<f64>) -> Result<Array1<f64>> {
+    concatenate(Axis(0), &[embeddings.view(), terms.view()])
+        .map_err(|error| Error::shape("point to explain", "embeddings and terms", error))
+}
+
+/// The fields' contributions on the way from a blank profile's point to a user's; `rise` is what they sum to, `of_fields` sums the contributions
+/// of a point's numbers by field.
 fn integrate(
     function: &ValueFunction,
     blank: &Array1<f64>,
     own: &Array1<f64>,
-    embed_dim: usize,
+    of_fields: impl Fn(Array1<f64>) -> Vec<f64>,
     rise: f64,
 ) -> Integral {
     let mut found = Integral { amounts: vec![], gap: rise, steps: 0 };
     for steps in STEPS {
-        let parts = function.mean_gradient(blank, own, steps) * (own - blank);
-        let amounts: Vec<f64> = parts.exact_chunks(embed_dim).into_iter().map(|part| part.sum()).collect();
+        let amounts = of_fields(function.mean_gradient(blank, own, steps) * (own - blank));
         let gap = rise - amounts.iter().sum::<f64>();
         let allowed = TOLERANCE * amounts.iter().map(|amount| amount.abs()).sum::<f64>();
         let before = std::mem::replace(&mut found, Integral { amounts, gap, steps }).amounts;

@@ -43,6 +43,14 @@ pub fn piecewise_weights(position: f32, width: usize) -> impl Iterator<Item = f3
     })
 }
 
+/// The bin that each user's number is in, for a value head whose bins are not those of the encoding.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HardBins {
+    /// Bins, missing included, which is the last.
+    pub(crate) width: usize,
+    pub(crate) bins: Vec<u32>,
+}
+
 /// The features of a batch of profiles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
@@ -50,13 +58,32 @@ pub struct Features {
     columns: Vec<Column>,
     widths: Vec<usize>,
     populated: Vec<u32>,
+    /// Of the numeric fields that a value head looks up; one per field, or none at all.
+    hard_bins: Vec<Option<HardBins>>,
 }
 
 impl Features {
     pub(crate) fn new(rows: usize, columns: Vec<Column>, widths: Vec<usize>, populated: Vec<u32>) -> Self {
         debug_assert_eq!(columns.len(), widths.len());
         debug_assert_eq!(populated.len(), rows);
-        Self { rows, columns, widths, populated }
+        Self { rows, columns, widths, populated, hard_bins: vec![] }
+    }
+
+    /// With the bins of numeric fields, one per field.
+    pub(crate) fn with_hard_bins(mut self, hard_bins: Vec<Option<HardBins>>) -> Self {
+        debug_assert_eq!(self.columns.len(), hard_bins.len());
+        self.hard_bins = hard_bins;
+        self
+    }
+
+    /// The bins of a numeric field that a value head looks up.
+    pub(crate) fn hard_bins(&self, field: usize) -> Option<&HardBins> {
+        self.hard_bins.get(field)?.as_ref()
+    }
+
+    /// All of them.
+    pub(crate) fn all_hard_bins(&self) -> impl Iterator<Item = &HardBins> {
+        self.hard_bins.iter().flatten()
     }
 
     /// Number of profiles.
@@ -169,7 +196,16 @@ impl Features {
                 populated[place] += u32::from(!missing);
             }
         }
-        Ok(Self { rows: rows.len(), columns, widths: self.widths.clone(), populated })
+        let hard_bins = self.hard_bins.iter().enumerate().map(|(field, own)| {
+            own.as_ref().map(|HardBins { width, bins }| {
+                let take = |(place, &row): (usize, &usize)| {
+                    if is_dropped(place, field) { (width - 1) as u32 } else { bins[row] }
+                };
+                HardBins { width: *width, bins: rows.iter().enumerate().map(take).collect() }
+            })
+        });
+        let hard_bins = hard_bins.collect();
+        Ok(Self { rows: rows.len(), columns, widths: self.widths.clone(), populated, hard_bins })
     }
 }
 
@@ -216,7 +252,20 @@ mod tests {
 
     #[test]
     fn selecting_all_rows_changes_nothing() {
-        assert_eq!(features().select(&[0, 1, 2]).unwrap(), features());
+        let features = features().with_hard_bins(vec![None, hard_bins(), None]);
+        assert_eq!(features.select(&[0, 1, 2]).unwrap(), features);
+    }
+
+    fn hard_bins() -> Option<HardBins> {
+        Some(HardBins { width: 4, bins: vec![2, 3, 0] })
+    }
+
+    #[test]
+    fn a_dropped_number_is_in_no_bin() {
+        let features = features().with_hard_bins(vec![None, hard_bins(), None]);
+        let taken = features.gather(&[2, 0], &[true, true, false, true, false, false]).unwrap();
+        assert_eq!(taken.hard_bins(1), Some(&HardBins { width: 4, bins: vec![3, 2] }));
+        assert_eq!(taken.hard_bins(0), None);
     }
 
     #[test]

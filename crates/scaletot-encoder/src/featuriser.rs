@@ -7,7 +7,7 @@ use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quan
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::features::{Column, Features, MISSING};
+use crate::features::{Column, Features, HardBins, MISSING};
 
 /// How the values of one field become features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,6 +128,9 @@ pub struct FieldEncoder {
 pub struct Featuriser {
     schema: SchemaHash,
     fields: Vec<FieldEncoder>,
+    /// Bins of numeric fields that a value head looks up besides; one per field, or none at all. The head is what is stored.
+    #[serde(skip)]
+    hard_bins: Vec<Option<Quantiles>>,
 }
 
 impl Featuriser {
@@ -167,7 +170,12 @@ impl Featuriser {
             };
             Ok(FieldEncoder { name: spec.name().to_owned(), encoding })
         });
-        Ok(Self { schema: schema.hash(), fields: fields.collect::<Result<_>>()? })
+        Ok(Self { schema: schema.hash(), fields: fields.collect::<Result<_>>()?, hard_bins: vec![] })
+    }
+
+    /// The same featuriser putting the numbers of these fields into bins besides.
+    pub(crate) fn set_hard_bins(&mut self, hard_bins: Vec<Option<Quantiles>>) {
+        self.hard_bins = hard_bins;
     }
 
     /// Hash of the schema whose profiles it takes.
@@ -215,7 +223,18 @@ impl Featuriser {
             };
             columns.push(encoder.encoding.column(table.column(field), rows, &mut populated).map_err(misfit)?);
         }
-        Ok(Features::new(rows.len(), columns, self.widths(), populated))
+        let features = Features::new(rows.len(), columns, self.widths(), populated);
+        if self.hard_bins.iter().all(Option::is_none) {
+            return Ok(features);
+        }
+        let hard_bins = self.hard_bins.iter().enumerate();
+        let hard_bins = hard_bins.map(|(field, quantiles)| match (quantiles, table.column(field)) {
+            (Some(quantiles), Some(FieldValues::Numbers(numbers))) => {
+                Some(hard_bins_of(quantiles, numbers, rows))
+            }
+            _ => None,
+        });
+        Ok(features.with_hard_bins(hard_bins.collect()))
     }
 
     /// Checks that this featuriser can have been fitted on a schema: what was read from a file may be anything.
@@ -244,6 +263,18 @@ impl Featuriser {
 
 fn count(rows: &[usize], populated: &mut [u32], there: impl Fn(usize) -> bool) {
     populated.iter_mut().zip(rows).for_each(|(count, &row)| *count += u32::from(there(row)));
+}
+
+/// The bins of the named rows' numbers, as [`Quantiles::bin`].
+fn hard_bins_of(quantiles: &Quantiles, numbers: &[f64], rows: &[usize]) -> HardBins {
+    let (cuts, missing) = (quantiles.cuts(), quantiles.bins() as u32);
+    // Few cuts are counted sooner than searched.
+    let bin = |x: f64| match cuts.len() {
+        0..=32 => cuts.iter().map(|&cut| u32::from(cut < x)).sum(),
+        _ => quantiles.bin(x) as u32,
+    };
+    let bins = rows.iter().map(|&row| if numbers[row].is_nan() { missing } else { bin(numbers[row]) });
+    HardBins { width: quantiles.bins() + 1, bins: bins.collect() }
 }
 
 /// The encoding of a field whose values need no fitting.
@@ -346,6 +377,23 @@ mod tests {
             prop_assert!(low.iter().zip(&high).all(|(l, h)| (0.0..=1.0).contains(l) && l <= h));
             // A bin only begins to fill when the one before it is full.
             prop_assert!(low.windows(2).all(|w| w[1] == 0.0 || w[0] == 1.0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hard_bins_are_those_of_the_quantiles(
+            values in prop::collection::vec(-9i8..9, 1..120), bins in 1usize..60, x in prop::collection::vec(-10i8..10, 1..20),
+        ) {
+            let quantiles = Quantiles::fit(values.into_iter().map(f64::from), bins).unwrap();
+            let numbers: Vec<f64> = x.into_iter().map(f64::from).chain([f64::NAN]).collect();
+            let rows: Vec<usize> = (0..numbers.len()).rev().collect();
+            let found = hard_bins_of(&quantiles, &numbers, &rows);
+            prop_assert_eq!(found.width, quantiles.bins() + 1);
+            prop_assert_eq!(found.bins[0] as usize, quantiles.bins());
+            for (&bin, &row) in found.bins.iter().zip(&rows).skip(1) {
+                prop_assert_eq!(bin as usize, quantiles.bin(numbers[row]));
+            }
         }
     }
 

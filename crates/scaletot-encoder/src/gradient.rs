@@ -1,14 +1,16 @@
 //! The predicted value of one user as a function of the embedded profile, with its gradient: in 64 bits, from the layers as they were
 //! trained.
 //!
-//! Backpropagation written out for the network's few kinds of layers. A row of a batch is a point, not a user.
+//! Backpropagation written out for the network's few kinds of layers. A row of a batch is a point, not a user. With a value head a point has
+//! one number per field more: what the field's table adds to `a + b ŷ`.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis, Slice};
 
 use crate::features::{Column, Features, piecewise_weights};
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
 use crate::outcome::{sigmoid, softmax, softplus};
+use crate::value_head::ValueHead;
 
 /// `x W + b` in 64 bits.
 #[derive(Debug)]
@@ -32,34 +34,83 @@ impl Affine {
     }
 }
 
-/// The predicted value as a function of the fields' embeddings side by side.
+/// The predicted value as a function of the fields' embeddings side by side, and of what a value head's tables add.
 #[derive(Debug)]
 pub(crate) struct ValueFunction {
     cross: Vec<Affine>,
     trunk: Vec<Affine>,
-    outcome: Affine,
-    link: OutcomeLink,
+    /// Of the trunk's output.
+    head: Affine,
+    link: Link,
+    /// Width of the embeddings.
+    embedded: usize,
+}
+
+/// From the head's outputs to the value.
+#[derive(Debug)]
+enum Link {
+    Outcome(OutcomeLink),
+    /// The outputs are the states' logits, then the linear part of `a + b ŷ`.
+    Value {
+        /// By state and value, times `b`.
+        marginals: Vec<Vec<f64>>,
+        cap: f64,
+    },
 }
 
 impl ValueFunction {
-    /// Of a network with that head.
-    pub(crate) fn new(network: &Network, outcome: &Layer, link: OutcomeLink) -> Self {
-        let layers = |layers: &[Layer]| layers.iter().map(Affine::new).collect();
-        Self {
-            cross: layers(network.cross()),
-            trunk: layers(network.trunk()),
-            outcome: Affine::new(outcome),
-            link,
-        }
+    /// Of a network whose outcome head's numbers become a value by the link.
+    pub(crate) fn of_outcome(network: &Network, outcome: &Layer, link: OutcomeLink) -> Self {
+        Self::new(network, Affine::new(outcome), Link::Outcome(link))
     }
 
-    /// Values at points, `[n, F·e]`, and their gradients there.
+    /// Of a network with a value head.
+    pub(crate) fn of_value_head(network: &Network, head: &ValueHead) -> Self {
+        let (a, b) = head.link();
+        let [_, states, representation] = network.heads().map(|layer| layer.map(Affine::new));
+        let sizes = &network.shape().heads.states;
+        let logits: usize = sizes.iter().sum();
+        let mut layer = Affine {
+            weight: Array2::zeros((network.shape().trunk_width(), logits + 1)),
+            bias: Array1::zeros(logits + 1),
+        };
+        if let Some(states) = states {
+            layer.weight.slice_axis_mut(Axis(1), Slice::from(..logits)).assign(&states.weight);
+            layer.bias.slice_axis_mut(Axis(0), Slice::from(..logits)).assign(&states.bias);
+        }
+        let mut linear = layer.weight.column_mut(logits);
+        linear.iter_mut().zip(head.trunk()).for_each(|(to, u)| *to = *u);
+        let mut bias = head.intercept();
+        if let Some(layer) = representation.filter(|_| !head.representation().is_empty()) {
+            let w = Array1::from(head.representation().to_vec());
+            linear += &layer.weight.dot(&w);
+            bias += layer.bias.dot(&w);
+        }
+        linear *= b;
+        layer.bias[logits] = a + b * bias;
+        let marginals = sizes.iter().enumerate().map(|(state, &size)| match head.marginals().get(state) {
+            Some(weights) => weights.iter().map(|weight| b * weight).collect(),
+            None => vec![0.0; size],
+        });
+        let link = Link::Value { marginals: marginals.collect(), cap: head.cap() };
+        Self::new(network, layer, link)
+    }
+
+    fn new(network: &Network, head: Affine, link: Link) -> Self {
+        let layers = |layers: &[Layer]| layers.iter().map(Affine::new).collect();
+        let embedded = network.shape().embedded();
+        Self { cross: layers(network.cross()), trunk: layers(network.trunk()), head, link, embedded }
+    }
+
+    /// Values at points, `[n, F·e]` or with a value head `[n, F·e + F]`, and their gradients there.
     pub(crate) fn at(&self, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+        let (points, terms) = points.view().split_at(Axis(1), self.embedded);
+        let points = points.to_owned();
         let mut x = points.clone();
         let mut products = Vec::with_capacity(self.cross.len());
         for layer in &self.cross {
             let y = layer.forward(&x);
-            x += &(&y * points);
+            x += &(&y * &points);
             products.push(y);
         }
         let mut rectified = Vec::with_capacity(self.trunk.len());
@@ -67,14 +118,25 @@ impl ValueFunction {
             x = layer.forward(&x).mapv_into(|v| v.max(0.0));
             rectified.push(x.clone());
         }
-        let mut gradient = self.outcome.forward(&x);
-        let values = gradient.outer_iter_mut().map(|mut output| {
-            let (value, by_output) = link(&self.link, &output.to_vec());
-            output.assign(&ArrayView1::from(&by_output));
-            value
+        let mut gradient = self.head.forward(&x);
+        let mut by_terms = Array2::zeros(terms.dim());
+        let outputs = gradient.outer_iter_mut().zip(terms.outer_iter()).zip(by_terms.outer_iter_mut());
+        let values = outputs.map(|((mut output, terms), mut by_terms)| match &self.link {
+            Link::Outcome(outcome) => {
+                let (value, by_output) = link(outcome, &output.to_vec());
+                output.assign(&ArrayView1::from(&by_output));
+                value
+            }
+            Link::Value { marginals, cap } => {
+                let last = output.len() - 1;
+                output[last] += terms.sum();
+                let value = served(marginals, *cap, &mut output);
+                by_terms.fill(output[last]);
+                value
+            }
         });
         let values = values.collect();
-        let mut gradient = self.outcome.backward(&gradient);
+        let mut gradient = self.head.backward(&gradient);
         for (layer, x) in self.trunk.iter().zip(&rectified).rev() {
             gradient.zip_mut_with(x, |g, &x| *g = if x > 0.0 { *g } else { 0.0 });
             gradient = layer.backward(&gradient);
@@ -83,9 +145,12 @@ impl ValueFunction {
         let mut by_points = Array2::zeros(points.dim());
         for (layer, y) in self.cross.iter().zip(&products).rev() {
             by_points += &(&gradient * y);
-            gradient = &gradient + &layer.backward(&(&gradient * points));
+            gradient = &gradient + &layer.backward(&(&gradient * &points));
         }
-        (values, by_points + gradient)
+        let mut all = Array2::zeros((points.nrows(), self.embedded + by_terms.ncols()));
+        all.slice_axis_mut(Axis(1), Slice::from(..self.embedded)).assign(&(by_points + gradient));
+        all.slice_axis_mut(Axis(1), Slice::from(self.embedded..)).assign(&by_terms);
+        (values, all)
     }
 
     /// The mean gradient on the straight way between two points, by the midpoints of so many equal steps.
@@ -131,6 +196,48 @@ fn link(link: &OutcomeLink, output: &[f64]) -> (f64, Vec<f64>) {
         // An encoder's link is of its head.
         (_, output) => (0.0, vec![0.0; output.len()]),
     }
+}
+
+/// A value head's value from the states' logits and what else there is of `a + b ŷ`; leaves its derivatives in their places.
+fn served(marginals: &[Vec<f64>], cap: f64, output: &mut ArrayViewMut1<'_, f64>) -> f64 {
+    let last = output.len() - 1;
+    let mut sum = output[last];
+    let mut first = 0;
+    for weights in marginals {
+        let places = Slice::from(first..first + weights.len());
+        let mut logits = output.slice_axis_mut(Axis(0), places);
+        let p = softmax(&logits.to_vec());
+        let mean: f64 = p.iter().zip(weights).map(|(p, weight)| p * weight).sum();
+        for ((to, p), weight) in logits.iter_mut().zip(&p).zip(weights) {
+            *to = p * (weight - mean);
+        }
+        sum += mean;
+        first += weights.len();
+    }
+    let free = sum.exp();
+    output[last] = 1.0;
+    *output *= if free < cap { free } else { 0.0 };
+    free.min(cap)
+}
+
+/// What a value head's tables add to `a + b ŷ` for the first profile, field by field, and for a profile without any field.
+pub(crate) fn terms(head: &ValueHead, features: &Features) -> (Array1<f64>, Array1<f64>) {
+    let b = head.link().1;
+    let (mut own, mut blank) =
+        (Array1::zeros(features.columns().len()), Array1::zeros(features.columns().len()));
+    for (field, (terms, column)) in head.fields().iter().zip(features.columns()).enumerate() {
+        let table = terms.table();
+        let at = |code: u32| table.get(code as usize).copied().unwrap_or_default();
+        blank[field] = b * table.last().copied().unwrap_or_default();
+        own[field] = b * match column {
+            Column::Index(codes) => at(codes[0]),
+            Column::Piecewise(_) => features.hard_bins(field).map_or(0.0, |hard| at(hard.bins[0])),
+            Column::Bag { offsets, indices } => {
+                indices[offsets[0]..offsets[1]].iter().map(|&code| at(code)).sum()
+            }
+        };
+    }
+    (own, blank)
 }
 
 /// The fields' embeddings of the first profile side by side, and those of a profile without any field.
@@ -205,7 +312,7 @@ mod tests {
             let network = Network::new(shape.clone(), &Weights::random(&shape, seed)).unwrap();
             let outcome = network.heads()[0].unwrap();
             let link = OutcomeLink::Ziln(OutcomeScale::new(0.05, 1e6).unwrap());
-            let function = ValueFunction::new(&network, outcome, link);
+            let function = ValueFunction::of_outcome(&network, outcome, link);
             let point = Array1::from_shape_fn(shape.embedded(), |i| ((seed as usize + 3 * i) % 7) as f64 / 3.0 - 1.0);
             let value = |point: &Array1<f64>| function.at(&point.clone().insert_axis(Axis(0))).0[0];
             let gradient = function.at(&point.clone().insert_axis(Axis(0))).1;

@@ -107,6 +107,7 @@ mod threads;
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
 pub mod train;
 mod transfer;
+mod value_head;
 mod weights;
 
 pub use choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
@@ -117,7 +118,7 @@ pub use error::{Error, Result};
 pub use explain::{Contribution, Explanation, StatePosterior};
 pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder, FieldEncoding};
-pub use frozen::{Footprint, FrozenEncoder, Precision};
+pub use frozen::{Activations, Footprint, FrozenEncoder, Precision};
 pub use gate::{Readiness, TransferGate};
 pub use head::{OutcomeHead, OutcomeLink};
 pub use histogram::FieldHistogram;
@@ -132,6 +133,7 @@ pub use targets::Targets;
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
 pub use train::{EpochLog, Losses, Stop, TrainLog, TrainedEncoder, distill};
 pub use transfer::{TransferGroup, TransferReport, linear_cka};
+pub use value_head::{FieldTerms, ValueHead, ValueHeadBuilder};
 
 /// The README's snippets compile.
 #[cfg(doctest)]

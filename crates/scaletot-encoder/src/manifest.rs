@@ -16,10 +16,14 @@ use crate::histogram::FieldHistogram;
 use crate::novelty::DistanceLimit;
 use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
+use crate::value_head::ValueHead;
 
-/// The artifact format that this version writes and reads. It rises when a build could not read what an earlier one of the same format wrote,
+/// The artifact format that this version writes. It rises when a build could not read what an earlier one of the same format wrote,
 /// or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs no other format.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+
+/// Earlier ones that it reads. 1 had no value head.
+const EARLIER: [u32; 1] = [1];
 
 /// Facts that the caller adds to an artifact.
 ///
@@ -153,6 +157,8 @@ pub(crate) struct Description {
     pub(crate) config: EncoderConfig,
     pub(crate) heads: Heads,
     pub(crate) outcome: Option<OutcomeLink>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value_head: Option<ValueHead>,
     pub(crate) featuriser: Featuriser,
     /// Of the training profiles.
     pub(crate) histograms: Vec<FieldHistogram>,
@@ -185,7 +191,27 @@ impl Description {
                 format!("{:?} with {dim}", self.heads.states),
             ));
         }
+        self.value_head.as_ref().map_or(Ok(()), |head| head.check(&self.featuriser, &self.shape()))
+    }
+
+    /// Sets or removes the value head.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a head of another encoder.
+    pub(crate) fn set_value_head(&mut self, head: Option<ValueHead>) -> Result<()> {
+        if let Some(head) = &head {
+            head.check(&self.featuriser, &self.shape())?;
+        }
+        self.value_head = head;
+        self.bin();
         Ok(())
+    }
+
+    /// Lets the featuriser make the bins that the value head looks up.
+    pub(crate) fn bin(&mut self) {
+        let fields = self.featuriser.fields().len();
+        let bins = self.value_head.as_ref().map(|head| head.quantiles(fields)).unwrap_or_default();
+        self.featuriser.set_hard_bins(bins);
     }
 }
 
@@ -210,11 +236,17 @@ impl Manifest {
     pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(Error::json(path))?;
         let format = value.get("format");
-        if format.and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+        let number = format.and_then(serde_json::Value::as_u64).and_then(|number| u32::try_from(number).ok());
+        let Some(number) = number.filter(|number| *number == FORMAT || EARLIER.contains(number)) else {
             let found = format.map_or_else(|| "without a number".into(), ToString::to_string);
             return Err(Error::Format { path: path.into(), expected: FORMAT, found });
+        };
+        let mut manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
+        if number == 1 && manifest.encoder.value_head.is_some() {
+            let (expected, found) = ("none in format 1".to_owned(), "one".to_owned());
+            return Err(Error::Artifact { path: path.into(), what: "value head".into(), expected, found });
         }
-        let manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
+        manifest.encoder.bin();
         let hashes = [
             ("profile schema", manifest.profile_schema_hash, manifest.encoder.profile_schema.hash()),
             ("chain schema", manifest.chain_schema_hash, manifest.encoder.chain_schema.hash()),

@@ -21,6 +21,8 @@ pub struct Outputs {
     pub states: Array2<f32>,
     /// The representation, `[n, r]`; without signal heads `[n, 0]`.
     pub representation: Array2<f32>,
+    /// Of a [value head](crate::ValueHead) `a + b ŷ`, the value's natural logarithm unless it is capped, `[n, 1]`; without one `[n, 0]`.
+    pub value: Array2<f32>,
 }
 
 /// `x W + b`.
@@ -40,6 +42,11 @@ impl Layer {
             weight: weight.into_dimensionality::<Ix2>().map_err(misshapen)?,
             bias: bias.into_dimensionality::<Ix1>().map_err(misshapen)?,
         })
+    }
+
+    /// How many.
+    pub(crate) fn outputs(&self) -> usize {
+        self.bias.len()
     }
 
     fn forward(&self, x: &ArrayView2<'_, f32>) -> Array2<f32> {
@@ -156,6 +163,7 @@ impl Network {
             outcome: head(self.outcome.as_ref()),
             states: head(signals.map(|signals| &signals[0])),
             representation: head(signals.map(|signals| &signals[1])),
+            value: Array2::zeros((features.len(), 0)),
         }
     }
 

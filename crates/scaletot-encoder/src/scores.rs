@@ -3,10 +3,9 @@
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::config::EncoderConfig;
 use crate::error::{Error, Result};
+use crate::manifest::Description;
 use crate::outcome::Ziln;
-use crate::shape::Heads;
 
 /// Which outputs scoring computes.
 ///
@@ -17,7 +16,7 @@ use crate::shape::Heads;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
-    /// The outcome's value and distribution.
+    /// The outcome's value and distribution. A value head's states and representation are computed where it needs them, selected or not.
     pub outcome: bool,
     /// The states' posteriors.
     pub states: bool,
@@ -30,12 +29,6 @@ impl Selection {
     pub const ALL: Self = Self { outcome: true, states: true, representation: true };
     /// The outcome alone.
     pub const OUTCOME: Self = Self { outcome: true, states: false, representation: false };
-
-    /// What there is of each head, nothing of those that are not selected.
-    pub(crate) fn of<T: Default>(self, [outcome, states, representation]: [T; 3]) -> [T; 3] {
-        let keep = |wanted: bool, width: T| if wanted { width } else { T::default() };
-        [keep(self.outcome, outcome), keep(self.states, states), keep(self.representation, representation)]
-    }
 }
 
 impl Default for Selection {
@@ -63,10 +56,11 @@ pub enum Abstention {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Scores {
-    /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without an outcome head, or where
-    /// outcomes are not selected.
+    /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without outcome and value head, or where
+    /// outcomes are not selected. It is the [value head's](crate::ValueHead) if there is one, else the outcome head's; all other numbers about
+    /// the outcome, and the quantiles that follow from them, are the outcome head's in any case.
     pub value: Vec<f32>,
-    /// Probability of a positive outcome; as `value`, and empty with [`OutcomeHead::Tweedie`](crate::OutcomeHead).
+    /// Probability of a positive outcome; as `value`, and empty without an outcome head and with [`OutcomeHead::Tweedie`](crate::OutcomeHead).
     pub p_positive: Vec<f32>,
     /// Mean of the positive outcome's natural logarithm; as `value`, and empty with any other head than
     /// [`OutcomeHead::Ziln`](crate::OutcomeHead).
@@ -86,15 +80,16 @@ pub struct Scores {
 
 impl Scores {
     /// Nothing known about `n` profiles.
-    pub(crate) fn blank(n: usize, heads: &Heads, config: &EncoderConfig, selection: Selection) -> Self {
+    pub(crate) fn blank(n: usize, description: &Description, selection: Selection) -> Self {
+        let Description { heads, config, value_head, .. } = description;
         let head = config.outcome_head;
-        let outcome =
-            |has: bool| vec![f32::NAN; if heads.outcome && selection.outcome && has { n } else { 0 }];
+        let column = |has: bool| vec![f32::NAN; if selection.outcome && has { n } else { 0 }];
+        let outcome = |has: bool| column(heads.outcome && has);
         let uniform = |&size: &usize| Array2::from_elem((n, size), 1.0 / size as f32);
         let width = if heads.signals() && selection.representation { config.rep_dim } else { 0 };
         let states = if selection.states { heads.states.as_slice() } else { &[] };
         Self {
-            value: outcome(true),
+            value: column(heads.outcome || value_head.is_some()),
             p_positive: outcome(head.has_probability()),
             mu: outcome(head.has_distribution()),
             sigma: outcome(head.has_distribution()),
@@ -177,7 +172,7 @@ impl Scores {
         self.abstained.is_empty()
     }
 
-    /// The expected outcome of a profile; `None` where it was abstained on, there is no such row or no outcome head.
+    /// The expected outcome of a profile; `None` where it was abstained on, there is no such row or nothing that tells it.
     #[must_use]
     pub fn value_of(&self, row: usize) -> Option<f64> {
         self.value.get(row).filter(|value| !value.is_nan()).map(|value| f64::from(*value))

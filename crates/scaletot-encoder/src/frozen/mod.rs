@@ -1,5 +1,6 @@
 //! The encoder as it serves: loaded from an artifact, verified, without a training framework.
 
+mod activations;
 mod score;
 mod settings;
 
@@ -9,6 +10,7 @@ use ndarray::{Array2, Array3};
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileSchema, ProfileTable};
 
+pub use self::activations::Activations;
 use self::settings::Serving;
 pub use self::settings::{Footprint, Precision};
 use crate::artifact::Artifact;
@@ -81,7 +83,7 @@ impl FrozenEncoder {
         description.check()?;
         let network = Network::new(description.shape(), weights)?;
         let Description { profile_schema, featuriser, histograms, .. } = &description;
-        let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL, false)?;
+        let plan = Plan::new(&network, &featuriser.numeric(), Selection::ALL, None, false)?;
         let canaries = Canaries::record(profile_schema, featuriser, histograms, &plan)?;
         Self::of(description, ArtifactInfo::default(), network, plan, canaries)
     }
@@ -106,6 +108,7 @@ impl FrozenEncoder {
             chain_schema: chain.clone(),
             config: config.clone(),
             outcome: heads.outcome.then(|| OutcomeLink::untrained(config)).transpose()?,
+            value_head: None,
             heads,
             histograms: FieldHistogram::of(&featuriser, table, &rows)?,
             featuriser,
@@ -152,7 +155,8 @@ impl FrozenEncoder {
     fn from_artifact(artifact: Artifact) -> Result<Self> {
         let Artifact { description, info, weights, canaries, distance_limit } = artifact;
         let network = Network::new(description.shape(), &weights)?;
-        let plan = Plan::new(&network, &description.featuriser.numeric(), Selection::ALL, false)?;
+        let (numeric, head) = (description.featuriser.numeric(), description.value_head.as_ref());
+        let plan = Plan::new(&network, &numeric, Selection::ALL, head, false)?;
         let surprise = || Surprise::new(&description.featuriser, &description.histograms);
         let novelty = distance_limit.map(|limit| Novelty::new(surprise(), limit));
         let encoder = Self { novelty, ..Self::of(description, info, network, plan, canaries)? };
@@ -192,7 +196,7 @@ impl FrozenEncoder {
         let Some((serving, expected)) = &self.serving else { return Ok(()) };
         let found = serving.forward(features)?;
         (0..features.len()).try_for_each(|index| {
-            let heads = [&expected.outcome, &expected.states, &expected.representation];
+            let heads = [&expected.outcome, &expected.states, &expected.representation, &expected.value];
             compare(index, heads.map(|head| head.row(index)), &found)
         })
     }

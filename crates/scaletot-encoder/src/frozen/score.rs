@@ -8,7 +8,7 @@ use super::settings::Serving;
 use super::{FrozenEncoder, same_schema};
 use crate::error::Result;
 use crate::features::Features;
-use crate::plan::{BLOCK, Scratch};
+use crate::plan::{BLOCK, Input, Scratch};
 use crate::scores::Scores;
 
 /// Profiles whose features are held in memory at once.
@@ -65,16 +65,16 @@ impl FrozenEncoder {
 
     fn score_part(&self, features: &Features, rows: Range<usize>, scratch: &mut Scratch) -> Result<Scores> {
         let mut scores = self.blank(rows.len());
-        let least = self.description.config.min_populated;
-        let link = self.description.outcome.as_ref().filter(|_| self.selection.outcome);
+        let input = Input {
+            features,
+            rows: rows.clone(),
+            min_populated: self.description.config.min_populated,
+            link: self.description.outcome.as_ref().filter(|_| self.selection.outcome),
+        };
         match &self.serving {
-            Some((Serving::Int8(plan), _)) => {
-                plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
-            }
-            Some((Serving::Full(plan), _)) => {
-                plan.score(features, rows.clone(), least, link, scratch, &mut scores)?;
-            }
-            None => self.plan.score(features, rows.clone(), least, link, scratch, &mut scores)?,
+            Some((Serving::Int8(plan), _)) => plan.score(input, scratch, &mut scores)?,
+            Some((Serving::Full(plan), _)) => plan.score(input, scratch, &mut scores)?,
+            None => self.plan.score(input, scratch, &mut scores)?,
         }
         if let Some(novelty) = &self.novelty {
             novelty.abstain(features, rows, &mut scores);
@@ -90,7 +90,7 @@ impl FrozenEncoder {
     }
 
     fn blank(&self, n: usize) -> Scores {
-        Scores::blank(n, &self.description.heads, &self.description.config, self.selection)
+        Scores::blank(n, &self.description, self.selection)
     }
 }
 

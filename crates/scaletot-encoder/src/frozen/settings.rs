@@ -6,10 +6,12 @@ use super::FrozenEncoder;
 use crate::distinct::Deduplication;
 use crate::error::Result;
 use crate::features::Features;
+use crate::manifest::Description;
 use crate::network::Outputs;
 use crate::plan::{Int8, Plan};
 use crate::scores::Selection;
 use crate::threads::Threads;
+use crate::value_head::ValueHead;
 
 /// A plan of another precision or of fewer heads.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,16 +130,51 @@ impl FrozenEncoder {
         self
     }
 
+    /// The same encoder serving a value model: [`Scores::value`](crate::Scores::value) is the head's from then on, in every precision and
+    /// selection, and the head goes into the artifact with canaries of its own. Everything else stays the outcome head's. An encoder without
+    /// outcome head has a value then.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for a head with other numbers of fields, codes, states or units than this encoder's;
+    /// [`Error::Canary`](crate::Error::Canary) where this processor computes otherwise than any other.
+    pub fn with_value_head(self, head: ValueHead) -> Result<Self> {
+        self.set_value_head(Some(head))
+    }
+
+    /// The same encoder serving the outcome head's expected outcome.
+    ///
+    /// # Errors
+    /// [`Error::Canary`](crate::Error::Canary) where this processor computes otherwise than any other.
+    pub fn without_value_head(self) -> Result<Self> {
+        self.set_value_head(None)
+    }
+
+    fn set_value_head(mut self, head: Option<ValueHead>) -> Result<Self> {
+        self.description.set_value_head(head)?;
+        let Description { profile_schema, featuriser, value_head, .. } = &self.description;
+        let numeric = featuriser.numeric();
+        self.plan = Plan::new(&self.network, &numeric, Selection::ALL, value_head.as_ref(), false)?;
+        self.canary_features = self.canaries.features(profile_schema, featuriser)?;
+        self.canaries.record_values(&self.plan.forward_portable(&self.canary_features)?);
+        self.compile()
+    }
+
+    /// The value model that it serves, if any.
+    #[must_use]
+    pub fn value_head(&self) -> Option<&ValueHead> {
+        self.description.value_head.as_ref()
+    }
+
     /// Makes what scores in the precision and selection that are set.
     fn compile(mut self) -> Result<Self> {
         let numeric = self.description.featuriser.numeric();
+        let head = self.description.value_head.as_ref();
+        let plan = |half| Plan::new(&self.network, &numeric, self.selection, head, half).map(Serving::Full);
         let serving = match self.precision {
             Precision::Full if self.selection == Selection::ALL => None,
-            Precision::Full => {
-                Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, false)?))
-            }
-            Precision::Bf16 => Some(Serving::Full(Plan::new(&self.network, &numeric, self.selection, true)?)),
-            Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection)?)),
+            Precision::Full => Some(plan(false)?),
+            Precision::Bf16 => Some(plan(true)?),
+            Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection, head)?)),
         };
         let said =
             serving.as_ref().map(|serving| serving.forward_portable(&self.canary_features)).transpose()?;

@@ -1,5 +1,7 @@
 //! A dense layer of bytes.
 
+use std::ops::Range;
+
 use aligned_vec::AVec;
 use ndarray::Axis;
 use pulp::Simd;
@@ -22,20 +24,34 @@ pub(super) struct Dense8 {
 }
 
 impl Dense8 {
-    pub(super) fn new(layer: &Layer, scales: &Scales, inputs: usize, relu: bool) -> Self {
+    /// What the rounding of the first of the `parts`, outputs that are summed later, takes away is put into the second, and so on.
+    pub(super) fn new(
+        layer: &Layer,
+        scales: &Scales,
+        inputs: usize,
+        relu: bool,
+        parts: Range<usize>,
+    ) -> Self {
         let outputs = padded(layer.bias.len());
         let mut panels = zeros(inputs * outputs);
         let mut scale = zeros(outputs);
+        let mut rest: Vec<f64> = vec![];
         for (output, column) in layer.weight.axis_iter(Axis(1)).enumerate() {
-            let weights: Vec<f64> = column
-                .iter()
-                .enumerate()
-                .map(|(input, weight)| f64::from(*weight) * scales.step(input))
-                .collect();
+            let weights: Vec<f64> = match parts.contains(&output) && output > parts.start {
+                true => std::mem::take(&mut rest),
+                false => column
+                    .iter()
+                    .enumerate()
+                    .map(|(input, weight)| f64::from(*weight) * scales.step(input))
+                    .collect(),
+            };
             let largest = weights.iter().fold(0.0, |largest, weight| f64::max(largest, weight.abs()));
             let step = (largest / STEPS).max(1e-30);
             scale[output] = step as f32;
+            rest.clear();
             for (input, weight) in weights.iter().enumerate() {
+                // In the scale as it is applied.
+                rest.push(weight - (weight / step).round() * f64::from(step as f32));
                 let group = output / OUTPUTS * inputs / GROUP + input / GROUP;
                 panels[(group * OUTPUTS + output % OUTPUTS) * GROUP + input % GROUP] =
                     (weight / step).round() as i8;

@@ -21,14 +21,16 @@ use super::dense::Dense;
 use super::dense8::Dense8;
 use super::lookup::fold;
 use super::scratch::{Scratch, room};
-use super::sink::{Scored, Sink};
+use super::served::Served;
+use super::sink::{Input, Raw, Scored, Sink};
 use super::terms::{Layout, Terms};
-use super::{BLOCK, aligned, blank, heads, same_widths};
+use super::value::ValueTerms;
+use super::{BLOCK, PARTS_OF_VALUE, aligned, same_widths};
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::head::OutcomeLink;
 use crate::network::{Layer, Network, Outputs};
 use crate::scores::{Scores, Selection};
+use crate::value_head::ValueHead;
 
 /// Steps of an activation.
 pub(super) const STEPS: f64 = 127.0;
@@ -49,7 +51,7 @@ pub(crate) struct Int8 {
     layout: Layout,
     layer: Dense8,
     rest: Vec<Dense>,
-    heads: [usize; 3],
+    served: Served,
 }
 
 impl Int8 {
@@ -57,7 +59,12 @@ impl Int8 {
     ///
     /// # Errors
     /// [`Error::Config`] for a network with cross layers or without a trunk, whose first layer is not rectified.
-    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection) -> Result<Self> {
+    pub(crate) fn new(
+        network: &Network,
+        numeric: &[bool],
+        selection: Selection,
+        head: Option<&ValueHead>,
+    ) -> Result<Self> {
         let shape = network.shape();
         let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
             return Err(refused("cross layers or without hidden layers"));
@@ -67,10 +74,12 @@ impl Int8 {
         }
         let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
         let scales = Scales::new(&tables, numeric, &first.bias);
-        let heads = heads(network, selection);
+        let parts = if others.is_empty() { PARTS_OF_VALUE } else { 1 };
+        let (heads, served) = Served::new(network, selection, head, parts);
         let mut layers: Vec<(&Layer, bool)> = others.iter().map(|layer| (layer, true)).collect();
         layers.push((&heads, false));
         let (next, relu) = layers.remove(0);
+        let split = if others.is_empty() { served.value_range() } else { 0..0 };
         let width = scales.units.len().next_multiple_of(SHORTS);
         let round = |row: ArrayView1<'_, f64>| {
             let values = row.iter().zip(&scales.units).map(|(value, unit)| (value / unit).round() as i16);
@@ -83,12 +92,12 @@ impl Int8 {
             bias: aligned(&round(first.bias.mapv(f64::from).view())),
             table: aligned(&table),
             layout: Layout::new(tables.iter().map(|table| table.nrows()), numeric),
-            layer: Dense8::new(next, &scales, width, relu),
+            layer: Dense8::new(next, &scales, width, relu, split),
             rest: layers
                 .iter()
                 .map(|(layer, relu)| Dense::new(layer.weight.view(), &layer.bias, *relu))
                 .collect(),
-            heads: selection.of(shape.served()),
+            served,
         })
     }
 
@@ -96,17 +105,9 @@ impl Int8 {
     ///
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
-    pub(crate) fn score(
-        &self,
-        features: &Features,
-        rows: Range<usize>,
-        least: usize,
-        link: Option<&OutcomeLink>,
-        scratch: &mut Scratch,
-        scores: &mut Scores,
-    ) -> Result<()> {
-        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
-        self.run(features, rows, scratch, sink)
+    pub(crate) fn score(&self, input: Input<'_>, scratch: &mut Scratch, scores: &mut Scores) -> Result<()> {
+        let (features, rows) = (input.features, input.rows.clone());
+        self.run(features, rows, scratch, Scored::new(&self.served, input, scores))
     }
 
     /// As [`Plan::forward`](super::Plan::forward).
@@ -114,8 +115,9 @@ impl Int8 {
     /// # Errors
     /// As there.
     pub(crate) fn forward(&self, features: &Features) -> Result<Outputs> {
-        let mut outputs = blank(self.heads, features.len());
-        self.run(features, 0..features.len(), &mut Scratch::default(), &mut outputs)?;
+        let mut outputs = self.served.blank(features.len());
+        let sink = Raw::new(&self.served, features, &mut outputs);
+        self.run(features, 0..features.len(), &mut Scratch::default(), sink)?;
         Ok(outputs)
     }
 
@@ -124,10 +126,11 @@ impl Int8 {
     /// # Errors
     /// As there.
     pub(crate) fn forward_portable(&self, features: &Features) -> Result<Outputs> {
-        same_widths(&self.widths, features)?;
-        let mut outputs = blank(self.heads, features.len());
+        self.check(features)?;
+        let mut outputs = self.served.blank(features.len());
         let (rows, scratch) = (0..features.len(), &mut Scratch::default());
-        Run { plan: self, features, rows, scratch, sink: &mut outputs }.run(Scalar::new());
+        let sink = Raw::new(&self.served, features, &mut outputs);
+        Run { plan: self, features, rows, scratch, sink }.run(Scalar::new());
         Ok(outputs)
     }
 
@@ -138,7 +141,7 @@ impl Int8 {
         scratch: &mut Scratch,
         sink: impl Sink,
     ) -> Result<()> {
-        same_widths(&self.widths, features)?;
+        self.check(features)?;
         let run = Run { plan: self, features, rows, scratch, sink };
         match Arch::new() {
             #[cfg(target_arch = "x86_64")]
@@ -160,15 +163,21 @@ impl Int8 {
         Ok(())
     }
 
+    fn check(&self, features: &Features) -> Result<()> {
+        same_widths(&self.widths, features)?;
+        self.served.check(features)
+    }
+
     #[cfg(test)]
-    pub(super) fn heads(&self) -> [usize; 3] {
-        self.heads
+    pub(super) fn served(&self) -> &Served {
+        &self.served
     }
 
     /// Bytes of tables and weights.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.table.as_slice())
             + self.layer.bytes()
+            + self.served.value.as_ref().map_or(0, ValueTerms::bytes)
             + self.rest.iter().map(Dense::bytes).sum::<usize>()
     }
 

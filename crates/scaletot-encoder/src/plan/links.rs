@@ -78,6 +78,13 @@ pub(super) fn tweedie(cap: f64, column: &mut [f32]) {
     column.iter_mut().for_each(|x| *x = exp(*x).min(cap));
 }
 
+/// A value head's column, in place: the value's logarithm becomes the value. Whatever comes in, what goes out is finite and at least 0.
+#[inline(always)]
+pub(super) fn value(cap: f32, column: &mut [f32]) {
+    // The larger of nothing and a number is the number.
+    column.iter_mut().for_each(|x| *x = exp(x.max(-87.0)).min(cap));
+}
+
 /// From the tiers' probabilities, `[tiers, n]`: their means weighed by them, and their sum.
 #[inline(always)]
 pub(super) fn tiers(means: &[f32], columns: &[f32], value: &mut [f32], p_positive: &mut [f32]) {
@@ -183,6 +190,9 @@ mod tests {
             let mut value = [mu];
             tweedie(cap, &mut value);
             prop_assert!(value[0].is_finite() && value[0] >= 0.0 && f64::from(value[0]) <= cap * (1.0 + 1e-6), "{}", value[0]);
+            let mut values = [mu, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+            super::value(in_range(cap), &mut values);
+            prop_assert!(values.iter().all(|value| (0.0..=in_range(cap)).contains(value)), "{:?}", values);
             let (mut columns, [mut most, mut sum]) = ([logit, mu, raw], [[0.0], [0.0]]);
             softmax(&mut columns, 1, &mut most, &mut sum);
             let means = [in_range(cap / 2.0), in_range(cap)];

@@ -5,6 +5,8 @@
 //! `t` with 1 and row `t` with `s`: two lookups, in the sums of the rows below, and in the rows themselves. Products are
 //! taken in 64 bits.
 
+use std::ops::Range;
+
 use aligned_vec::AVec;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use pulp::Simd;
@@ -32,6 +34,15 @@ enum Table {
     Bf16(AVec<u16>),
 }
 
+/// How numbers are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Stored {
+    /// In 32 bits.
+    Full,
+    /// In 16 bits. What the rounding of the first of these columns takes away is put into the second, and so on.
+    Bf16(Range<usize>),
+}
+
 /// The nearest number of 16 bits, the even one of two that are as near.
 fn bf16(x: f64) -> u16 {
     let bits = (x as f32).to_bits();
@@ -40,7 +51,7 @@ fn bf16(x: f64) -> u16 {
 
 impl Lookup {
     /// Of the fields' tables, see [`fold`].
-    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>, half: bool) -> Self {
+    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>, stored: &Stored) -> Self {
         let width = super::padded(bias.len());
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(width, 0.0);
@@ -49,10 +60,19 @@ impl Lookup {
             table.extend(values);
             table.resize((row + 1) * width, 0.0);
         }
-        let table = if half {
-            Table::Bf16(aligned(&table.into_iter().map(bf16).collect::<Vec<_>>()))
-        } else {
-            Table::Full(aligned(&table.into_iter().map(|value| value as f32).collect::<Vec<_>>()))
+        let table = match stored {
+            Stored::Full => {
+                Table::Full(aligned(&table.into_iter().map(|value| value as f32).collect::<Vec<_>>()))
+            }
+            Stored::Bf16(columns) => {
+                for row in table.chunks_exact_mut(width) {
+                    for column in columns.clone().skip(1) {
+                        let before = f64::from(f32::from_bits(u32::from(bf16(row[column - 1])) << 16));
+                        row[column] = row[column - 1] - before;
+                    }
+                }
+                Table::Bf16(aligned(&table.into_iter().map(bf16).collect::<Vec<_>>()))
+            }
         };
         let layout = Layout::new(tables.iter().map(|table| table.nrows()), numeric);
         Self { width, bias: aligned(&padded_bias), table, layout }
@@ -85,7 +105,7 @@ impl Lookup {
     }
 
     #[inline(always)]
-    fn sums<S: Simd, T: Stored>(&self, simd: S, table: T, terms: &Terms, relu: bool, out: &mut [f32]) {
+    fn sums<S: Simd, T: Numbers>(&self, simd: S, table: T, terms: &Terms, relu: bool, out: &mut [f32]) {
         let bias = S::as_simd_f32s(&self.bias).0;
         let vectors = self.width / S::F32_LANES;
         for (user, out) in out.chunks_exact_mut(self.width).enumerate() {
@@ -111,7 +131,7 @@ impl Lookup {
 }
 
 /// Numbers that are read as vectors of 32-bit floats.
-trait Stored: Copy {
+trait Numbers: Copy {
     /// `C` vectors from the vector `start` on.
     fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C];
 }
@@ -119,7 +139,7 @@ trait Stored: Copy {
 #[derive(Clone, Copy)]
 struct Rows<'a>(&'a [f32]);
 
-impl Stored for Rows<'_> {
+impl Numbers for Rows<'_> {
     #[inline(always)]
     fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C] {
         let mut found = [simd.splat_f32s(0.0); C];
@@ -131,7 +151,7 @@ impl Stored for Rows<'_> {
 #[derive(Clone, Copy)]
 struct HalfRows<'a>(&'a [u16]);
 
-impl Stored for HalfRows<'_> {
+impl Numbers for HalfRows<'_> {
     #[inline(always)]
     fn read<S: Simd, const C: usize>(self, simd: S, start: usize) -> [S::f32s; C] {
         let mut found = [simd.splat_f32s(0.0); C];
@@ -146,7 +166,7 @@ impl Stored for HalfRows<'_> {
 
 /// `C` vectors of a user's outputs, from vector `at` of `vectors`.
 #[inline(always)]
-fn sum<S: Simd, T: Stored, const C: usize>(
+fn sum<S: Simd, T: Numbers, const C: usize>(
     simd: S,
     table: T,
     vectors: usize,

@@ -17,33 +17,41 @@ mod int8;
 mod links;
 mod lookup;
 mod scratch;
+mod served;
 mod sink;
 mod terms;
+mod value;
 
 use std::ops::Range;
 
 use aligned_vec::{AVec, CACHELINE_ALIGN};
-use ndarray::{Array1, Array2, Axis, Slice, concatenate};
+use ndarray::{Array1, Array2, Axis, Slice};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use self::dense::Dense;
 pub(crate) use self::int8::Int8;
-use self::lookup::{Lookup, fold};
+use self::lookup::{Lookup, Stored, fold};
 pub(crate) use self::scratch::Scratch;
 use self::scratch::room;
-use self::sink::{Scored, Sink};
+use self::served::Served;
+pub(crate) use self::sink::Input;
+use self::sink::{Raw, Scored, Sink};
+use self::value::ValueTerms;
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::head::OutcomeLink;
 use crate::network::{Layer, Network, Outputs};
 use crate::scores::{Scores, Selection};
 use crate::shape::NetworkShape;
+use crate::value_head::ValueHead;
 
 /// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
 const LANES: usize = 16;
 
 /// Users per block, a multiple of every tile: their activations stay in the first two levels of cache.
 pub(crate) const BLOCK: usize = 192;
+
+/// Columns of a value head where numbers are rounded on the way to them: together they hold 24 bits.
+const PARTS_OF_VALUE: usize = 3;
 
 /// A compiled network.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,29 +64,61 @@ pub(crate) struct Plan {
     cross: Option<Vec<Dense>>,
     /// Trunk layers that are not folded, then the heads, unless these are.
     layers: Vec<Dense>,
-    /// Widths of the heads that serve: outcome, states, representation.
-    heads: [usize; 3],
+    served: Served,
 }
 
 impl Plan {
-    /// Compiles a network with the selected heads. `numeric` says which fields are numbers in bins, `half` whether tables are stored in 16 bits.
+    /// Compiles a network with the selected heads, and a value head if there is one. `numeric` says which fields are numbers in bins, `half`
+    /// whether tables are stored in 16 bits.
     ///
     /// # Errors
     /// [`Error::Config`] for a network whose folded tables would not fit into memory.
-    pub(crate) fn new(network: &Network, numeric: &[bool], selection: Selection, half: bool) -> Result<Self> {
+    pub(crate) fn new(
+        network: &Network,
+        numeric: &[bool],
+        selection: Selection,
+        head: Option<&ValueHead>,
+        half: bool,
+    ) -> Result<Self> {
+        // Without any other layer the heads are what is looked up.
+        let looked_up = network.cross().is_empty() && network.trunk().is_empty();
+        let parts = if looked_up && half { PARTS_OF_VALUE } else { 1 };
+        let (heads, served) = Served::new(network, selection, head, parts);
+        let split = if looked_up { served.value_range() } else { 0..0 };
+        let stored = if half { Stored::Bf16(split) } else { Stored::Full };
+        Self::compile(network, numeric, &heads, served, &stored)
+    }
+
+    /// Compiles a network that ends with the trunk, for [`forward`](Self::forward), which gives the trunk's output as the representation.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_trunk(network: &Network, numeric: &[bool]) -> Result<Self> {
+        let width = network.shape().trunk_width();
+        let same = Layer { weight: Array2::eye(width), bias: Array1::zeros(width) };
+        Self::compile(network, numeric, &same, Served::representation(width), &Stored::Full)
+    }
+
+    /// Compiles a network that ends with a layer.
+    fn compile(
+        network: &Network,
+        numeric: &[bool],
+        heads: &Layer,
+        served: Served,
+        stored: &Stored,
+    ) -> Result<Self> {
         affordable(network.shape(), numeric)?;
         let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
             Lookup::new(
                 &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
                 numeric,
                 bias,
-                half,
+                stored,
             )
         };
         let shape = network.shape();
-        let heads = heads(network, selection);
         let mut layers: Vec<(&Layer, bool)> = network.trunk().iter().map(|layer| (layer, true)).collect();
-        layers.push((&heads, false));
+        layers.push((heads, false));
         let pack = |(layer, relu): &(&Layer, bool)| Dense::new(layer.weight.view(), &layer.bias, *relu);
         let widths = shape.widths.clone();
         if let Some((first, others)) = network.cross().split_first() {
@@ -95,7 +135,7 @@ impl Plan {
                 relu: false,
                 cross: Some(others.collect()),
                 layers: layers.iter().map(pack).collect(),
-                heads: selection.of(shape.served()),
+                served,
             });
         }
         let (first, relu) = layers.remove(0);
@@ -105,7 +145,7 @@ impl Plan {
             relu,
             cross: None,
             layers: layers.iter().map(pack).collect(),
-            heads: selection.of(shape.served()),
+            served,
         })
     }
 
@@ -120,7 +160,7 @@ impl Plan {
         scratch: &mut Scratch,
         sink: impl Sink,
     ) -> Result<()> {
-        same_widths(&self.widths, features)?;
+        self.check(features)?;
         Arch::new().dispatch(Run { plan: self, features, rows, scratch, sink });
         Ok(())
     }
@@ -130,8 +170,9 @@ impl Plan {
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
     pub(crate) fn forward(&self, features: &Features) -> Result<Outputs> {
-        let mut outputs = blank(self.heads, features.len());
-        self.run(features, 0..features.len(), &mut Scratch::default(), &mut outputs)?;
+        let mut outputs = self.served.blank(features.len());
+        let sink = Raw::new(&self.served, features, &mut outputs);
+        self.run(features, 0..features.len(), &mut Scratch::default(), sink)?;
         Ok(outputs)
     }
 
@@ -140,28 +181,26 @@ impl Plan {
     /// # Errors
     /// As there.
     pub(crate) fn forward_portable(&self, features: &Features) -> Result<Outputs> {
-        same_widths(&self.widths, features)?;
-        let mut outputs = blank(self.heads, features.len());
+        self.check(features)?;
+        let mut outputs = self.served.blank(features.len());
         let (rows, scratch) = (0..features.len(), &mut Scratch::default());
-        Run { plan: self, features, rows, scratch, sink: &mut outputs }.with_simd(Scalar::new());
+        let sink = Raw::new(&self.served, features, &mut outputs);
+        Run { plan: self, features, rows, scratch, sink }.with_simd(Scalar::new());
         Ok(outputs)
     }
 
-    /// Scores of some rows, in their order; those with fewer than `least` populated fields stay as they are in `scores`.
+    fn check(&self, features: &Features) -> Result<()> {
+        same_widths(&self.widths, features)?;
+        self.served.check(features)
+    }
+
+    /// Scores of some rows, in their order; those with too few populated fields stay as they are in `scores`.
     ///
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
-    pub(crate) fn score(
-        &self,
-        features: &Features,
-        rows: Range<usize>,
-        least: usize,
-        link: Option<&OutcomeLink>,
-        scratch: &mut Scratch,
-        scores: &mut Scores,
-    ) -> Result<()> {
-        let sink = Scored::new(self.heads, &features.populated()[rows.clone()], least, link, scores);
-        self.run(features, rows, scratch, sink)
+    pub(crate) fn score(&self, input: Input<'_>, scratch: &mut Scratch, scores: &mut Scores) -> Result<()> {
+        let (features, rows) = (input.features, input.rows.clone());
+        self.run(features, rows, scratch, Scored::new(&self.served, input, scores))
     }
 
     /// Width of what [`run`](Self::run) gives.
@@ -176,7 +215,8 @@ impl Plan {
 
     /// Bytes of tables and weights.
     pub(crate) fn bytes(&self) -> usize {
-        self.first.bytes() + self.dense().map(Dense::bytes).sum::<usize>()
+        let value = self.served.value.as_ref().map_or(0, ValueTerms::bytes);
+        self.first.bytes() + self.dense().map(Dense::bytes).sum::<usize>() + value
     }
 
     fn dense(&self) -> impl Iterator<Item = &Dense> {
@@ -196,7 +236,12 @@ pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
     let rows = shape.widths.iter().zip(numeric);
     let rows: usize = rows.map(|(rows, &numeric)| if numeric { 2 * (rows + 1) } else { rows + 1 }).sum();
     let width = match shape.cross_layers {
-        0 => shape.hidden.first().copied().unwrap_or_else(|| shape.served().iter().sum()),
+        // With the columns of a value head.
+        0 => shape
+            .hidden
+            .first()
+            .copied()
+            .unwrap_or_else(|| PARTS_OF_VALUE + shape.served().iter().sum::<usize>()),
         _ => 2 * shape.embedded(),
     };
     if rows.saturating_mul(padded(width)) <= MOST {
@@ -209,31 +254,12 @@ pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
     })
 }
 
-/// Outputs of so many rows, to be filled in.
-fn blank(heads: [usize; 3], rows: usize) -> Outputs {
-    let [outcome, states, representation] = heads.map(|width| Array2::zeros((rows, width)));
-    Outputs { outcome, states, representation }
-}
-
 fn same_widths(widths: &[usize], features: &Features) -> Result<()> {
     if features.widths() == widths {
         return Ok(());
     }
     let (expected, found) = (format!("{widths:?}"), format!("{:?}", features.widths()));
     Err(Error::shape("embedding rows per field", expected, found))
-}
-
-/// The selected heads as one layer: outcome, states, representation.
-fn heads(network: &Network, selection: Selection) -> Layer {
-    let heads = network.heads().into_iter().zip(selection.of([true; 3]));
-    let heads: Vec<&Layer> = heads.filter(|(_, wanted)| *wanted).filter_map(|(head, _)| head).collect();
-    let inputs = network.shape().trunk_width();
-    let join = |parts: &[ndarray::ArrayView2<'_, f32>]| concatenate(Axis(1), parts).ok();
-    let weights: Vec<_> = heads.iter().map(|head| head.weight.view()).collect();
-    let bias = heads.iter().flat_map(|head| head.bias.iter().copied()).collect();
-    // Without a head there is nothing to join.
-    let weight = join(&weights).unwrap_or_else(|| Array2::zeros((inputs, 0)));
-    Layer { weight, bias }
 }
 
 /// So many zeros from the beginning of a cache line: a vector that lies across two is read twice.

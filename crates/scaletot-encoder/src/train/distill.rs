@@ -101,6 +101,7 @@ pub fn distill(
         chain_schema: chain.clone(),
         config,
         outcome: heads.outcome.then(|| task.link(cap)).transpose()?,
+        value_head: None,
         heads,
         histograms: FieldHistogram::of(&featuriser, table, &data.rows)?,
         featuriser,

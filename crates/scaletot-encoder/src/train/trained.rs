@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ndarray::Array2;
+
 use super::network::{EncoderNetwork, host_array};
 use crate::error::Result;
 use crate::features::Features;
@@ -55,6 +57,7 @@ impl TrainedEncoder {
             outcome: host_array(heads.outcome, rows)?,
             states: host_array(heads.states, rows)?,
             representation: host_array(heads.representation, rows)?,
+            value: Array2::zeros((rows, 0)),
         })
     }
 }
