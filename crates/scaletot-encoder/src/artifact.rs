@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `manifest.json` | format, versions, both schemas with their hashes, featuriser, sizes, metrics, transfer report, readiness, training histograms, distance limit |
+//! | `manifest.json` | format, versions, both schemas with their hashes, featuriser, sizes, value head, metrics, transfer report, readiness, training histograms, distance limit |
 //! | `weights.safetensors` | every tensor, `f32` |
-//! | `canaries.json` | made-up profiles with recorded outputs |
+//! | `canaries.json` | synthetic profiles with recorded outputs |
 //! | `SHA256SUMS` | hashes of the three, so that `sha256sum -c SHA256SUMS` checks a copy without this crate |
 
 use std::fs;

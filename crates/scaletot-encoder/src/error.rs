@@ -99,12 +99,12 @@ pub enum Error {
     },
     /// The artifact is of another format version.
     #[error(
-        "{path}: artifact format {found}, this version reads format {expected}; train or export it again"
+        "{path}: artifact format {found}, this version reads formats 1 to {expected}; train or export it again"
     )]
     Format {
         /// The manifest.
         path: PathBuf,
-        /// The format that this version reads.
+        /// The newest format that this version reads; it reads all from 1 on.
         expected: u32,
         /// The format of the artifact.
         found: String,

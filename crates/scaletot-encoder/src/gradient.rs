@@ -276,6 +276,27 @@ mod tests {
     use crate::weights::Weights;
     use proptest::prelude::*;
 
+    /// That the gradient at a point is the slope by each of its numbers.
+    fn has_slopes(function: &ValueFunction, point: &Array1<f64>) -> Result<(), TestCaseError> {
+        let value = |point: &Array1<f64>| function.at(&point.clone().insert_axis(Axis(0))).0[0];
+        let gradient = function.at(&point.clone().insert_axis(Axis(0))).1;
+        for i in 0..point.len() {
+            let moved = |by: f64| {
+                let mut point = point.clone();
+                point[i] += by;
+                value(&point)
+            };
+            let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            prop_assert!(
+                (slope - gradient[[0, i]]).abs() < 1e-4 * (1.0 + slope.abs()),
+                "{} {}",
+                slope,
+                gradient[[0, i]]
+            );
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn the_links_gradient_is_its_slope(first in -4.0f64..4.0, mu in -2.0f64..3.0, raw in -3.0f64..2.0) {
@@ -314,17 +335,20 @@ mod tests {
             let link = OutcomeLink::Ziln(OutcomeScale::new(0.05, 1e6).unwrap());
             let function = ValueFunction::of_outcome(&network, outcome, link);
             let point = Array1::from_shape_fn(shape.embedded(), |i| ((seed as usize + 3 * i) % 7) as f64 / 3.0 - 1.0);
-            let value = |point: &Array1<f64>| function.at(&point.clone().insert_axis(Axis(0))).0[0];
-            let gradient = function.at(&point.clone().insert_axis(Axis(0))).1;
-            for i in 0..point.len() {
-                let moved = |by: f64| {
-                    let mut point = point.clone();
-                    point[i] += by;
-                    value(&point)
-                };
-                let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                prop_assert!((slope - gradient[[0, i]]).abs() < 1e-4 * (1.0 + slope.abs()), "{} {}", slope, gradient[[0, i]]);
-            }
+            has_slopes(&function, &point)?;
+            // The same network with a value head, which has a number per field more.
+            let weights = |count: usize| (0..count).map(|i| ((seed as usize + 5 * i) % 11) as f64 / 11.0 - 0.4).collect();
+            let head = ValueHead::builder(0.1)
+                .with_marginals(vec![weights(2)])
+                .with_representation(weights(shape.rep_dim))
+                .with_trunk(weights(shape.trunk_width()))
+                .with_link(0.3, 0.7);
+            let point = Array1::from_iter(point.into_iter().chain([0.2, -0.1, 0.0]));
+            has_slopes(&ValueFunction::of_value_head(&network, &head.clone().build().unwrap()), &point)?;
+            // At its cap a value does not move.
+            let capped = ValueFunction::of_value_head(&network, &head.with_cap(0.0).build().unwrap());
+            let (values, gradient) = capped.at(&point.insert_axis(Axis(0)));
+            prop_assert!(values[0] == 0.0 && gradient.iter().all(|slope| *slope == 0.0));
         }
     }
 }

@@ -18,12 +18,10 @@ use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
 use crate::value_head::ValueHead;
 
-/// The artifact format that this version writes. It rises when a build could not read what an earlier one of the same format wrote,
-/// or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs no other format.
+/// The artifact format that this version writes; it reads all from 1 on. It rises when a build could not read what an earlier one of the same
+/// format wrote, or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs no other
+/// format. Format 1 had no value head.
 pub(crate) const FORMAT: u32 = 2;
-
-/// Earlier ones that it reads. 1 had no value head.
-const EARLIER: [u32; 1] = [1];
 
 /// Facts that the caller adds to an artifact.
 ///
@@ -237,7 +235,7 @@ impl Manifest {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(Error::json(path))?;
         let format = value.get("format");
         let number = format.and_then(serde_json::Value::as_u64).and_then(|number| u32::try_from(number).ok());
-        let Some(number) = number.filter(|number| *number == FORMAT || EARLIER.contains(number)) else {
+        let Some(number) = number.filter(|number| (1..=FORMAT).contains(number)) else {
             let found = format.map_or_else(|| "without a number".into(), ToString::to_string);
             return Err(Error::Format { path: path.into(), expected: FORMAT, found });
         };

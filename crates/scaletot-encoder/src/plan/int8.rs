@@ -65,6 +65,19 @@ impl Int8 {
         selection: Selection,
         head: Option<&ValueHead>,
     ) -> Result<Self> {
+        // The heads are the layer in 8 bits if there is no other.
+        let parts = if network.trunk().len() < 2 { PARTS_OF_VALUE } else { 1 };
+        let (heads, served) = Served::new(network, selection, head, parts);
+        Self::compile(network, numeric, &heads, served)
+    }
+
+    /// Compiles a network that ends with a layer.
+    pub(super) fn compile(
+        network: &Network,
+        numeric: &[bool],
+        heads: &Layer,
+        served: Served,
+    ) -> Result<Self> {
         let shape = network.shape();
         let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
             return Err(refused("cross layers or without hidden layers"));
@@ -74,10 +87,8 @@ impl Int8 {
         }
         let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
         let scales = Scales::new(&tables, numeric, &first.bias);
-        let parts = if others.is_empty() { PARTS_OF_VALUE } else { 1 };
-        let (heads, served) = Served::new(network, selection, head, parts);
         let mut layers: Vec<(&Layer, bool)> = others.iter().map(|layer| (layer, true)).collect();
-        layers.push((&heads, false));
+        layers.push((heads, false));
         let (next, relu) = layers.remove(0);
         let split = if others.is_empty() { served.value_range() } else { 0..0 };
         let width = scales.units.len().next_multiple_of(SHORTS);

@@ -2,9 +2,11 @@ use ndarray::Slice;
 use proptest::prelude::*;
 
 use super::*;
-use crate::features::Column;
+use crate::features::{Column, HardBins};
 use crate::shape::{Heads, NetworkShape, tiny};
+use crate::value_head::{FieldTerms, ValueHead};
 use crate::weights::Weights;
+use scaletot_profile::Quantiles;
 
 /// Rows of the three fields' tables: codes, a number in three bins, a set.
 const WIDTHS: [usize; 3] = [3, 4, 5];
@@ -15,7 +17,7 @@ fn network(shape: NetworkShape, seed: u64) -> Network {
 }
 
 fn plan_of(network: &Network) -> Plan {
-    Plan::new(network, &[false, true, false], Selection::ALL, false).unwrap()
+    Plan::new(network, &[false, true, false], Selection::ALL, None, false).unwrap()
 }
 
 fn heads() -> Heads {
@@ -83,10 +85,7 @@ proptest! {
         let mut others = vec![plan.forward_portable(&features).unwrap()];
         #[cfg(target_arch = "x86_64")]
         if let Some(v3) = pulp::x86::V3::try_new() {
-            let (mut outputs, scratch) = (blank(plan.heads, features.len()), &mut Scratch::default());
-            let rows = 0..features.len();
-            Run { plan: &plan, features: &features, rows, scratch, sink: &mut outputs }.with_simd(v3);
-            others.push(outputs);
+            others.push(plan_with(&plan, v3, &features));
         }
         for other in others {
             prop_assert!(close(&widest.outcome, &other.outcome));
@@ -109,11 +108,21 @@ proptest! {
     }
 }
 
+/// What the plan gives on one kind of processor, before link functions.
+fn plan_with<S: Simd>(plan: &Plan, simd: S, features: &Features) -> Outputs {
+    let mut outputs = plan.served.blank(features.len());
+    let (rows, scratch) = (0..features.len(), &mut Scratch::default());
+    let sink = Raw::new(&plan.served, features, &mut outputs);
+    Run { plan, features, rows, scratch, sink }.with_simd(simd);
+    outputs
+}
+
 /// What the 8-bit plan gives on one kind of processor, before link functions.
 fn int8_with<B: bytes::Bytes>(plan: &Int8, simd: B, features: &Features) -> Outputs {
-    let mut outputs = blank(plan.heads(), features.len());
+    let mut outputs = plan.served().blank(features.len());
     let scratch = &mut Scratch::default();
-    int8::Run { plan, features, rows: 0..features.len(), scratch, sink: &mut outputs }.run(simd);
+    let sink = Raw::new(plan.served(), features, &mut outputs);
+    int8::Run { plan, features, rows: 0..features.len(), scratch, sink }.run(simd);
     outputs
 }
 
@@ -124,7 +133,7 @@ proptest! {
     fn small_integers_are_near_and_the_same_everywhere(shape in shapes(), features in batch(40), seed in 0u64..1000) {
         let shape = NetworkShape { cross_layers: 0, hidden: [vec![40], shape.hidden].concat(), ..shape };
         let network = network(shape, seed);
-        let plan = Int8::new(&network, &[false, true, false], Selection::ALL).unwrap();
+        let plan = Int8::new(&network, &[false, true, false], Selection::ALL, None).unwrap();
         let found = int8_with(&plan, pulp::Scalar::new(), &features);
         let expected = network.forward(&features);
         let near = |a: &Array2<f32>, b: &Array2<f32>| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 0.05);
@@ -151,7 +160,7 @@ proptest! {
 #[test]
 fn a_network_whose_first_layer_is_not_rectified_has_no_integers() {
     for shape in [tiny(heads()), NetworkShape { cross_layers: 0, hidden: vec![], ..tiny(heads()) }] {
-        let error = Int8::new(&network(shape, 1), &[false, true, false], Selection::ALL).unwrap_err();
+        let error = Int8::new(&network(shape, 1), &[false, true, false], Selection::ALL, None).unwrap_err();
         assert!(error.to_string().contains("precision"), "{error}");
     }
 }
@@ -173,4 +182,193 @@ fn features_of_other_widths_are_refused() {
     let features = Features::new(1, vec![Column::Index(vec![0])], vec![2], vec![1]);
     let error = plan_of(&network(tiny(heads()), 3)).forward(&features).unwrap_err();
     assert!(error.to_string().contains("embedding rows"));
+}
+
+/// Bins of the second field that value heads look up: three, and missing.
+const HARD_BINS: usize = 4;
+
+prop_compose! {
+    fn binned(largest: usize)(features in batch(largest))(
+        bins in prop::collection::vec(0..HARD_BINS as u32, features.len()), features in Just(features),
+    ) -> Features {
+        features.with_hard_bins(vec![None, Some(HardBins { width: HARD_BINS, bins }), None])
+    }
+}
+
+/// Value heads for networks of a shape, with or without each of their parts.
+fn value_heads(shape: &NetworkShape) -> impl Strategy<Value = ValueHead> + use<> {
+    let weights =
+        |count: usize| prop_oneof![1 => Just(vec![]), 4 => prop::collection::vec(-1.0f64..1.0, count)];
+    let states: Vec<_> = shape
+        .heads
+        .states
+        .iter()
+        .map(|&size| prop_oneof![Just(vec![0.0; size]), prop::collection::vec(-2.0f64..2.0, size)])
+        .collect();
+    let [.., representation] = shape.served();
+    let trunk = shape.trunk_width() as f64;
+    let fields = prop::option::of(prop::collection::vec(-1.0f64..1.0, 12));
+    let link = (-2.0f64..2.0, 0.2f64..2.0);
+    (-1.0f64..1.0, fields, any::<bool>(), states, weights(representation), weights(shape.trunk_width()), link)
+        .prop_map(move |(intercept, fields, with_states, states, w, u, (a, b))| {
+            let quantiles = Quantiles::fit([1.0, 2.0, 3.0], HARD_BINS - 1).unwrap();
+            let fields = fields.map_or_else(Vec::new, |weights| {
+                vec![
+                    FieldTerms::Codes { codes: weights[..2].to_vec(), missing: weights[2] },
+                    FieldTerms::Numeric {
+                        quantiles,
+                        bins: weights[3..6].to_vec(),
+                        slope: weights[6],
+                        missing: weights[7],
+                    },
+                    FieldTerms::Codes { codes: weights[7..11].to_vec(), missing: weights[11] },
+                ]
+            });
+            let builder = ValueHead::builder(intercept).with_fields(fields).with_representation(w);
+            let u = u.iter().map(|u| u / trunk.sqrt()).collect();
+            let builder = builder.with_trunk(u).with_marginals(if with_states { states } else { vec![] });
+            builder.with_link(a, b).build().unwrap()
+        })
+}
+
+/// `a + b ŷ` as it is written down, from the trunk's output and the states' logits.
+fn value_of(
+    head: &ValueHead,
+    network: &Network,
+    features: &Features,
+    trunk: &Array2<f32>,
+    logits: &Array2<f32>,
+) -> Vec<f64> {
+    let representation = network.heads()[2];
+    let each = (0..features.len()).map(|row| {
+        let mut y = head.intercept();
+        for (field, terms) in head.fields().iter().enumerate() {
+            let codes = match &features.columns()[field] {
+                Column::Index(codes) => vec![codes[row]],
+                Column::Piecewise(_) => vec![features.hard_bins(field).unwrap().bins[row]],
+                Column::Bag { offsets, indices } => indices[offsets[row]..offsets[row + 1]].to_vec(),
+            };
+            for code in codes.into_iter().map(|code| code as usize) {
+                y += match terms {
+                    FieldTerms::Unused => 0.0,
+                    FieldTerms::Codes { codes, missing } => codes.get(code).copied().unwrap_or(*missing),
+                    FieldTerms::Numeric { bins, slope, missing, .. } => {
+                        bins.get(code).map_or(*missing, |weight| weight + slope * code as f64)
+                    }
+                };
+            }
+        }
+        let h: Vec<f64> = trunk.row(row).iter().map(|&h| h.into()).collect();
+        y += head.trunk().iter().zip(&h).map(|(u, h)| u * h).sum::<f64>();
+        for (r, w) in head.representation().iter().enumerate() {
+            let layer = representation.unwrap();
+            let z: f64 =
+                layer.weight.column(r).iter().zip(&h).map(|(weight, h)| f64::from(*weight) * h).sum();
+            y += w * (z + f64::from(layer.bias[r]));
+        }
+        let mut first = 0;
+        for weights in head.marginals() {
+            let logits: Vec<f64> =
+                logits.row(row).iter().skip(first).take(weights.len()).map(|&x| x.into()).collect();
+            y += crate::outcome::softmax(&logits).iter().zip(weights).map(|(p, m)| p * m).sum::<f64>();
+            first += weights.len();
+        }
+        let (a, b) = head.link();
+        a + b * y
+    });
+    each.collect()
+}
+
+/// Values are exponentials of these: what is off here is off by as much in shares of the value.
+fn same_values(expected: &[f64], found: &Outputs) -> std::result::Result<(), TestCaseError> {
+    prop_assert_eq!(found.value.dim(), (expected.len(), 1));
+    for (found, expected) in found.value.iter().zip(expected) {
+        prop_assert!((f64::from(*found) - expected).abs() < 1e-5, "{} {}", found, expected);
+    }
+    Ok(())
+}
+
+fn with_head(largest: usize) -> impl Strategy<Value = (NetworkShape, ValueHead, Features)> {
+    shapes().prop_flat_map(move |shape| (Just(shape.clone()), value_heads(&shape), binned(largest)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_value_head_is_what_its_formula_says(
+        (shape, head, features) in with_head(40), seed in 0u64..1000, half: bool, states: bool, representation: bool,
+    ) {
+        let (network, numeric) = (network(shape, seed), [false, true, false]);
+        let selection = Selection { outcome: true, states, representation };
+        let plan = |selection| Plan::new(&network, &numeric, selection, Some(&head), half).unwrap();
+        let all = plan(Selection::ALL).forward(&features).unwrap();
+        // Tables that are rounded give other units of the first layer, but no other values of these units; where the heads are
+        // what is looked up they have all their bits.
+        let looked_up = network.cross().is_empty() && network.trunk().is_empty();
+        let stored = if half && !looked_up { Stored::Bf16(0..0) } else { Stored::Full };
+        let width = network.shape().trunk_width();
+        let same = Layer { weight: Array2::eye(width), bias: Array1::zeros(width) };
+        let trunk = Plan::compile(&network, &numeric, &same, Served::representation(width), &stored).unwrap();
+        let trunk = trunk.forward(&features).unwrap().representation;
+        let expected = value_of(&head, &network, &features, &trunk, &all.states);
+        same_values(&expected, &all)?;
+        let plan = plan(selection);
+        same_values(&expected, &plan.forward(&features).unwrap())?;
+        same_values(&expected, &plan.forward_portable(&features).unwrap())?;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            same_values(&expected, &plan_with(&plan, v3, &features))?;
+        }
+        // Without outcomes there is no value.
+        let none = Plan::new(&network, &numeric, Selection { outcome: false, ..selection }, Some(&head), half).unwrap();
+        prop_assert_eq!(none.forward(&features).unwrap().value.ncols(), 0);
+    }
+
+    #[test]
+    fn the_value_head_is_as_exact_in_small_integers(
+        (shape, head, features) in with_head(40), seed in 0u64..1000, states: bool,
+    ) {
+        let shape = NetworkShape { cross_layers: 0, ..shape };
+        prop_assume!(!shape.hidden.is_empty());
+        let (network, numeric) = (network(shape, seed), [false, true, false]);
+        let selection = Selection { outcome: true, states, representation: true };
+        let plan = |selection| Int8::new(&network, &numeric, selection, Some(&head)).unwrap();
+        let all = plan(Selection::ALL).forward(&features).unwrap();
+        let width = network.shape().trunk_width();
+        let same = Layer { weight: Array2::eye(width), bias: Array1::zeros(width) };
+        let trunk = Int8::compile(&network, &numeric, &same, Served::representation(width)).unwrap();
+        let trunk = trunk.forward(&features).unwrap().representation;
+        let expected = value_of(&head, &network, &features, &trunk, &all.states);
+        same_values(&expected, &all)?;
+        let plan = plan(selection);
+        same_values(&expected, &plan.forward(&features).unwrap())?;
+        same_values(&expected, &plan.forward_portable(&features).unwrap())?;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            same_values(&expected, &int8_with(&plan, v3, &features))?;
+        }
+    }
+}
+
+#[test]
+fn features_without_the_bins_of_the_value_head_are_refused() {
+    let network = network(tiny(heads()), 3);
+    let quantiles = Quantiles::fit([1.0, 2.0, 3.0], 3).unwrap();
+    let terms = FieldTerms::Numeric { quantiles, bins: vec![1.0; 3], slope: 0.0, missing: 0.0 };
+    let head = ValueHead::builder(0.0).with_fields(vec![FieldTerms::Unused, terms, FieldTerms::Unused]);
+    let head = head.build().unwrap();
+    let plan = Plan::new(&network, &[false, true, false], Selection::ALL, Some(&head), false).unwrap();
+    let columns = vec![
+        Column::Index(vec![0]),
+        Column::Piecewise(vec![0.0]),
+        Column::Bag { offsets: vec![0, 0], indices: vec![] },
+    ];
+    let features = Features::new(1, columns, WIDTHS.to_vec(), vec![3]);
+    let error = plan.forward(&features).unwrap_err();
+    assert!(error.to_string().contains("expected [4], got [0]"), "{error}");
+    let bins = |width| Some(HardBins { width, bins: vec![1] });
+    let others = features.clone().with_hard_bins(vec![None, bins(3), None]);
+    assert!(plan.forward(&others).is_err());
+    assert!(plan.forward(&features.with_hard_bins(vec![None, bins(4), None])).is_ok());
 }

@@ -121,11 +121,14 @@ fn changed_and_cut_files_are_refused() {
 
 #[test]
 fn other_formats_are_called_by_name() {
-    for (format, said) in [("0", "format 0"), ("2", "format 2"), ("\"old\"", "\"old\""), ("null", "null")] {
+    for (format, said) in [("0", "format 0"), ("3", "format 3"), ("\"old\"", "\"old\""), ("null", "null")] {
         let to = format!("\"format\": {format}");
-        let error = refusal(|directory| edit_manifest(directory, "\"format\": 1", &to));
+        let error = refusal(|directory| edit_manifest(directory, "\"format\": 2", &to));
         assert!(matches!(error, Error::Format { .. }), "{error}");
-        assert!(error.to_string().contains(said) && error.to_string().contains("reads format 1"), "{error}");
+        assert!(
+            error.to_string().contains(said) && error.to_string().contains("reads formats 1 to 2"),
+            "{error}"
+        );
     }
 }
 

@@ -104,5 +104,8 @@ fn what_cannot_be_explained_is_refused() {
     let encoder =
         FrozenEncoder::with_random_weights(encoder.config(), &world.table, &world.chain, heads, 5).unwrap();
     let error = encoder.explain(&world.table, 1).unwrap_err();
-    assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("outcome head"), "{error}");
+    assert!(
+        matches!(error, Error::Shape { .. }) && error.to_string().contains("outcome or value head"),
+        "{error}"
+    );
 }

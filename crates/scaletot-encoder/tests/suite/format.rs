@@ -1,5 +1,5 @@
-//! Artifacts of earlier builds. Those under `fixtures/artifact-1` were written once and are not written again: a build that cannot load
-//! them, or that computes other scores, has to say so by a new format.
+//! Artifacts of earlier builds. Those under `fixtures/artifact-N`, of format N, were written once and are not written again: a build that
+//! cannot load them, or that computes other scores, has to say so by a new format. Those of format 2 have a value head.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use scaletot_encoder::{
 use scaletot_profile::{ProfileTable, TableBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{config, schema, world};
+use crate::common::{config, schema, value_head, world};
 
 const HEADS: [(&str, OutcomeHead); 3] = [
     ("ziln", OutcomeHead::Ziln),
@@ -37,8 +37,11 @@ impl Then {
     }
 }
 
-fn fixtures() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "artifact-1"].iter().collect()
+const NEWEST: u32 = 2;
+
+fn fixtures(format: u32) -> PathBuf {
+    let name = format!("artifact-{format}");
+    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", &name].iter().collect()
 }
 
 fn users() -> ProfileTable {
@@ -63,7 +66,7 @@ fn users() -> ProfileTable {
 #[ignore = "writes the fixtures of a new format"]
 fn write_fixtures() {
     assert!(
-        !fixtures().exists(),
+        !fixtures(NEWEST).exists(),
         "what an earlier build wrote stays as it is: a new format has a directory of its own"
     );
     for (name, head) in HEADS {
@@ -75,29 +78,36 @@ fn write_fixtures() {
         let encoder = FrozenEncoder::with_random_weights(&config, &world.table, &world.chain, heads, 9)
             .unwrap()
             .calibrate_abstention(&world.table, &rows, 0.05)
+            .unwrap()
+            .with_value_head(value_head(5, 9))
             .unwrap();
         let segments: Vec<String> = rows.iter().map(|row| format!("wave {}", row % 2)).collect();
         let report: TransferReport =
             encoder.transfer_report_by_segment(&world.table, &rows, &world.targets, &segments).unwrap();
         let mut gate = TransferGate::default();
         gate.min_agreement = Some(0.0);
-        let info = ArtifactInfo::new().metric("spearman", 0.5).note("format 1").gate(report, gate).unwrap();
-        encoder.save(fixtures().join(name), info).unwrap();
+        let info = ArtifactInfo::new()
+            .metric("spearman", 0.5)
+            .note(format!("format {NEWEST}"))
+            .gate(report, gate)
+            .unwrap();
+        encoder.save(fixtures(NEWEST).join(name), info).unwrap();
         let then = Then::of(&encoder.score(&users()).unwrap());
         let text = serde_json::to_string_pretty(&then).unwrap();
-        fs::write(fixtures().join(format!("{name}.json")), text + "\n").unwrap();
+        fs::write(fixtures(NEWEST).join(format!("{name}.json")), text + "\n").unwrap();
     }
 }
 
 #[test]
 fn artifacts_of_earlier_builds_score_as_they_did() {
-    for (name, head) in HEADS {
-        let encoder = FrozenEncoder::load(fixtures().join(name), &schema()).unwrap();
+    for (format, (name, head)) in (1..=NEWEST).flat_map(|format| HEADS.map(|head| (format, head))) {
+        let encoder = FrozenEncoder::load(fixtures(format).join(name), &schema()).unwrap();
+        assert_eq!(encoder.value_head(), (format > 1).then(|| value_head(5, 9)).as_ref());
         assert_eq!(encoder.config().outcome_head, head);
         assert_eq!(encoder.info().readiness(), &Readiness::Ready);
         assert_eq!(encoder.info().transfer().unwrap().by_segment.len(), 2);
         assert!(encoder.distance_limit().is_some());
-        let then = fs::read_to_string(fixtures().join(format!("{name}.json"))).unwrap();
+        let then = fs::read_to_string(fixtures(format).join(format!("{name}.json"))).unwrap();
         let then: Then = serde_json::from_str(&then).unwrap();
         let now = Then::of(&encoder.score(&users()).unwrap());
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * (1.0 + b.abs());

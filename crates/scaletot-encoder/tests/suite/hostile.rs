@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::common::{config, encoder, schema, world};
+use crate::common::{config, encoder, schema, value_head, world};
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_encoder::{ArtifactInfo, Error, FrozenEncoder, Heads, Precision, Scores, TransferGate};
@@ -20,6 +20,7 @@ static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let world = world(60, 1);
     let rows: Vec<usize> = (0..60).collect();
     let encoder = encoder(1).calibrate_abstention(&world.table, &rows, 0.1).unwrap();
+    let encoder = encoder.with_value_head(value_head(6, 1)).unwrap();
     let report = encoder
         .transfer_report_by_segment(&world.table, &rows, &world.targets, &["all"; 60])
         .unwrap()
@@ -91,9 +92,14 @@ fn the_artifact_that_is_spoilt_below_is_sound() {
     use_it(&load_signed(FILES.clone()).unwrap());
     // Its manifest has a place for everything.
     let manifest: Value = serde_json::from_slice(&FILES[0]).unwrap();
-    for place in
-        ["/distance_limit/limit", "/transfer/by_segment/0/kl", "/gate/min_agreement", "/encoder/outcome/cap"]
-    {
+    for place in [
+        "/distance_limit/limit",
+        "/transfer/by_segment/0/kl",
+        "/gate/min_agreement",
+        "/encoder/outcome/cap",
+        "/encoder/value_head/fields/1/numeric/quantiles/cuts/0",
+        "/encoder/value_head/marginals/0/0",
+    ] {
         assert!(manifest.pointer(place).is_some(), "{place}");
     }
 }
@@ -184,7 +190,8 @@ fn counts_and_sizes_that_overflow_are_refused() {
     assert!(refusal("/encoder/config/embed_dim", json!(usize::MAX)).contains("`embed_dim`"));
     assert!(refusal("/encoder/config/cross_layers", json!(usize::MAX)).contains("`cross_layers`"));
     // As large as allowed, but not what the weights are.
-    assert!(refusal("/encoder/config/hidden", json!([1 << 20])).contains("tensor `trunk.0.weight`"));
+    assert!(refusal("/encoder/config/hidden", json!([1 << 20])).contains("weights of the trunk"));
+    assert!(refusal("/encoder/config/hidden", json!([1 << 20, 6])).contains("tensor `trunk.0.weight`"));
     assert!(refusal("/encoder/config/embed_dim", json!(1 << 20)).contains("tensor `embedding.weight`"));
     assert!(refusal("/encoder/heads/student_dim", json!(usize::MAX)).contains("signal heads"));
     assert!(refusal("/distance_limit/users", json!(0)).contains("distance limit"));

@@ -15,3 +15,4 @@ mod novelty;
 mod serve;
 mod signals;
 mod transfer;
+mod value_head;

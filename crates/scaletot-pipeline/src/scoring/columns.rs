@@ -99,7 +99,8 @@ impl Columns {
     pub(super) fn new(encoder: &FrozenEncoder, outputs: &[Output]) -> Result<Self> {
         for (i, output) in outputs.iter().enumerate() {
             let wanted = selection(&[*output]);
-            if wanted.outcome && !encoder.heads().outcome {
+            let value_head = encoder.value_head().is_some() && *output == Output::Value;
+            if wanted.outcome && !encoder.heads().outcome && !value_head {
                 bail!(
                     "--columns {output}: this encoder was trained without outcomes and has no outcome head"
                 );

@@ -7,8 +7,8 @@ use ndarray::{Array2, Array3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads, Targets};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Value};
+use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, Targets, ValueHead};
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Quantiles, TableBuilder, Value};
 
 pub(crate) const STUDENT_DIM: usize = 4;
 
@@ -53,6 +53,30 @@ pub(crate) fn encoder(seed: u64) -> FrozenEncoder {
     let world = world(40, seed);
     let heads = Heads::new(true, vec![2, 3], 4);
     FrozenEncoder::with_random_weights(&config(4, vec![6], 1), &world.table, &world.chain, heads, seed)
+        .unwrap()
+}
+
+/// A value head with all its parts for an encoder of these fields, states of 2 and 3 values, a representation of 3 numbers and a trunk of so
+/// many.
+pub(crate) fn value_head(trunk: usize, seed: u64) -> ValueHead {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut weights = |count: usize| (0..count).map(|_| rng.random_range(-0.5..0.5)).collect::<Vec<f64>>();
+    let quantiles = Quantiles::fit((1..=60).map(f64::from), 6).unwrap();
+    let fields = vec![
+        FieldTerms::Codes { codes: weights(4), missing: 0.1 },
+        FieldTerms::Numeric { bins: weights(quantiles.bins()), quantiles, slope: 0.05, missing: -0.2 },
+        FieldTerms::Codes { codes: weights(2), missing: 0.0 },
+        FieldTerms::Codes { codes: weights(3), missing: 0.3 },
+        FieldTerms::Unused,
+    ];
+    ValueHead::builder(0.4)
+        .with_fields(fields)
+        .with_marginals(vec![weights(2), weights(3)])
+        .with_representation(weights(3))
+        .with_trunk(weights(trunk))
+        .with_link(0.2, 1.1)
+        .with_cap(500.0)
+        .build()
         .unwrap()
 }
 
