@@ -6,110 +6,89 @@
 //! who is drawn, so the difference is known far better than either metric.
 //!
 //! Every replicate has its own stream of one seeded ChaCha8 generator, so a result depends on seed and number of
-//! replicates only.
+//! replicates only, not on the number of threads.
+
+use std::num::NonZeroUsize;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Verdict};
+use crate::interval::Interval;
+use crate::{Error, Result, check};
 
-/// Settings of a bootstrap.
+/// Config of a bootstrap: 2,000 replicates at level 0.95 by default.
 ///
 /// ```
 /// use scaletot_eval::Bootstrap;
 ///
 /// let outcomes = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
 /// let mean = |rows: &[usize]| rows.iter().map(|&row| outcomes[row]).sum::<f64>() / rows.len() as f64;
-/// let interval = Bootstrap::new(7).replicates(1_000).interval(outcomes.len(), mean)?;
+/// let interval = Bootstrap::default().with_replicates(1_000).interval(outcomes.len(), 7, mean)?;
 /// assert_eq!(interval.estimate, 3.5);
 /// assert!(interval.low < 3.5 && interval.high > 3.5);
 /// # Ok::<(), scaletot_eval::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Bootstrap {
     replicates: usize,
     level: f64,
-    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<NonZeroUsize>,
 }
 
-/// A metric with its bootstrap interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// The metric on the users as they are.
-    pub estimate: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Share of replicates between the ends, in (0, 1); 0.95 by default.
-    pub level: f64,
-    /// Replicates that were drawn.
-    pub replicates: usize,
-    /// Replicates on which the metric was undefined (one class only, no value, …) and that are left out.
-    pub undefined: usize,
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { replicates: 2_000, level: 0.95, threads: None }
+    }
 }
 
 impl Bootstrap {
-    /// 2,000 replicates at level 0.95.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self { replicates: 2_000, level: 0.95, seed }
-    }
-
     /// Sets the number of replicates, at least 1. An interval at level 0.95 wants 1,000 or more.
     #[must_use]
-    pub fn replicates(mut self, replicates: usize) -> Self {
+    pub fn with_replicates(mut self, replicates: usize) -> Self {
         self.replicates = replicates;
         self
     }
 
     /// Sets the level, in (0, 1).
     #[must_use]
-    pub fn level(mut self, level: f64) -> Self {
+    pub fn with_level(mut self, level: f64) -> Self {
         self.level = level;
         self
     }
 
-    /// Interval of a metric over `users` users. The metric takes the rows that were drawn, with repetitions; a NaN
+    /// Sets the number of threads that share the replicates of this crate's own metrics; all processors by default.
+    /// Results do not depend on it. A metric that is a closure is called on the calling thread alone.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Interval of any metric over `users` users. The metric takes the rows that were drawn, with repetitions; a NaN
     /// says that it is undefined on them.
     ///
+    /// The metrics of this crate have faster ways: [`Metric::interval`](crate::Metric::interval), and
+    /// [`Bootstrap::measure`] for several models and metrics at once.
+    ///
     /// # Errors
-    /// [`Error::Empty`] for no user, [`Error::InvalidSetting`], [`Error::UndefinedEstimate`] and
+    /// [`Error::Empty`] for no user, [`Error::Config`], [`Error::UndefinedEstimate`] and
     /// [`Error::UndefinedReplicates`] if the metric is undefined on all users or on more than half of the replicates.
-    pub fn interval(&self, users: usize, metric: impl Fn(&[usize]) -> f64) -> Result<Interval> {
-        self.validate()?;
-        if users == 0 {
-            return Err(Error::Empty { what: "bootstrap" });
-        }
-        let all: Vec<usize> = (0..users).collect();
-        let estimate = metric(&all);
+    pub fn interval(&self, users: usize, seed: u64, metric: impl Fn(&[usize]) -> f64) -> Result<Interval> {
+        self.validate(users)?;
+        let mut rows: Vec<usize> = (0..users).collect();
+        let estimate = metric(&rows);
         if !estimate.is_finite() {
             return Err(Error::UndefinedEstimate { users, value: estimate });
         }
-        let mut rows = all;
-        let mut values = Vec::with_capacity(self.replicates);
-        for replicate in 0..self.replicates {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-            rng.set_stream(replicate as u64);
-            rows.fill_with(|| rng.random_range(0..users as u64) as usize);
-            values.push(metric(&rows));
-        }
-        values.retain(|value| value.is_finite());
-        let undefined = self.replicates - values.len();
-        if undefined * 2 > self.replicates {
-            return Err(Error::UndefinedReplicates { undefined, replicates: self.replicates });
-        }
-        values.sort_by(f64::total_cmp);
-        let tail = (1.0 - self.level) / 2.0;
-        Ok(Interval {
-            estimate,
-            low: percentile(&values, tail),
-            high: percentile(&values, 1.0 - tail),
-            level: self.level,
-            replicates: self.replicates,
-            undefined,
-        })
+        let values = (0..self.replicates).map(|replicate| {
+            let mut draw = draws(users, seed, replicate);
+            rows.fill_with(&mut draw);
+            metric(&rows)
+        });
+        Interval::of(estimate, values.collect(), self.level)
     }
 
     /// Interval of the difference `metric_a − metric_b`, both computed on the same draws. A replicate counts where
@@ -120,77 +99,72 @@ impl Bootstrap {
     pub fn paired(
         &self,
         users: usize,
+        seed: u64,
         metric_a: impl Fn(&[usize]) -> f64,
         metric_b: impl Fn(&[usize]) -> f64,
     ) -> Result<Interval> {
-        self.interval(users, |rows| metric_a(rows) - metric_b(rows))
+        self.interval(users, seed, |rows| metric_a(rows) - metric_b(rows))
     }
 
-    fn validate(&self) -> Result<()> {
-        if self.replicates == 0 {
-            return Err(Error::InvalidSetting { name: "replicates", expected: "at least 1", found: 0.0 });
+    /// Share of replicates between the ends of an interval.
+    pub(crate) fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// `width` values of every replicate, `[replicates, width]`: `compute` gets how often each user was drawn and fills
+    /// in the values. The draws are those of [`Bootstrap::interval`].
+    pub(crate) fn on_counts<S>(
+        &self,
+        users: usize,
+        seed: u64,
+        width: usize,
+        scratch: impl Fn() -> S + Sync,
+        compute: impl Fn(&mut S, &[u32], &mut [f64]) + Sync,
+    ) -> Result<Vec<f64>> {
+        self.validate(users)?;
+        if width == 0 {
+            return Ok(Vec::new());
         }
-        if !(self.level > 0.0 && self.level < 1.0) {
-            let (name, expected) = ("level", "a number between 0 and 1");
-            return Err(Error::InvalidSetting { name, expected, found: self.level });
-        }
-        Ok(())
+        let mut values = vec![f64::NAN; self.replicates * width];
+        let work = |first: usize, values: &mut [f64]| {
+            let (mut scratch, mut counts) = (scratch(), vec![0_u32; users]);
+            for (replicate, values) in (first..).zip(values.chunks_exact_mut(width)) {
+                counts.fill(0);
+                let mut draw = draws(users, seed, replicate);
+                (0..users).for_each(|_| counts[draw()] += 1);
+                compute(&mut scratch, &counts, values);
+            }
+        };
+        let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let each = self.replicates.div_ceil(self.threads.map_or_else(available, NonZeroUsize::get));
+        std::thread::scope(|scope| {
+            let mut parts = values.chunks_mut(each * width).enumerate();
+            let own = parts.next();
+            for (part, values) in parts {
+                let work = &work;
+                scope.spawn(move || work(part * each, values));
+            }
+            if let Some((_, values)) = own {
+                work(0, values);
+            }
+        });
+        Ok(values)
+    }
+
+    fn validate(&self, users: usize) -> Result<()> {
+        check::config("replicates", self.replicates, self.replicates >= 1, "at least 1")?;
+        let level = self.level > 0.0 && self.level < 1.0;
+        check::config("level", self.level, level, "a number between 0 and 1")?;
+        if users == 0 { Err(Error::Empty { what: "bootstrap" }) } else { Ok(()) }
     }
 }
 
-/// [`Bootstrap::interval`] at level 0.95.
-///
-/// # Errors
-/// As [`Bootstrap::interval`].
-pub fn bootstrap(
-    users: usize,
-    replicates: usize,
-    seed: u64,
-    metric: impl Fn(&[usize]) -> f64,
-) -> Result<Interval> {
-    Bootstrap::new(seed).replicates(replicates).interval(users, metric)
-}
-
-/// [`Bootstrap::paired`] at level 0.95: the interval of `metric_a − metric_b`.
-///
-/// # Errors
-/// As [`Bootstrap::interval`].
-pub fn paired_bootstrap(
-    users: usize,
-    replicates: usize,
-    seed: u64,
-    metric_a: impl Fn(&[usize]) -> f64,
-    metric_b: impl Fn(&[usize]) -> f64,
-) -> Result<Interval> {
-    Bootstrap::new(seed).replicates(replicates).paired(users, metric_a, metric_b)
-}
-
-impl Interval {
-    /// Whether a value lies within the interval, ends included.
-    #[must_use]
-    pub fn contains(&self, value: f64) -> bool {
-        (self.low..=self.high).contains(&value)
-    }
-
-    /// What the interval of a difference shows: nothing as long as it contains 0.
-    #[must_use]
-    pub fn verdict(&self, higher_is_better: bool) -> Verdict {
-        if self.contains(0.0) {
-            Verdict::NoDifferenceShown
-        } else if (self.low > 0.0) == higher_is_better {
-            Verdict::Shown(crate::Direction::Better)
-        } else {
-            Verdict::Shown(crate::Direction::Worse)
-        }
-    }
-}
-
-/// Linear interpolation between order statistics; `sorted` holds at least one value.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = share.clamp(0.0, 1.0) * last as f64;
-    let (low, high) = (sorted[at.floor() as usize], sorted[(at.ceil() as usize).min(last)]);
-    low + (high - low) * at.fract()
+/// The draws of a replicate, one user per call. They are fixed for good: another scheme would change everybody's
+/// intervals.
+fn draws(users: usize, seed: u64, replicate: usize) -> impl FnMut() -> usize {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(replicate as u64);
+    move || rng.random_range(0..users as u64) as usize
 }
 
 #[cfg(test)]
@@ -198,28 +172,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_interpolate_as_numpy_does() {
-        let values = [1.0, 2.0, 4.0, 8.0];
-        // numpy.percentile([1, 2, 4, 8], [0, 2.5, 50, 97.5, 100])
-        for (share, expected) in [(0.0, 1.0), (0.025, 1.075), (0.5, 3.0), (0.975, 7.7), (1.0, 8.0)] {
-            assert!((percentile(&values, share) - expected).abs() < 1e-12);
+    fn the_config_is_checked() {
+        let one = |_: &[usize]| 1.0;
+        let bootstrap = Bootstrap::default();
+        let error = bootstrap.with_replicates(0).interval(3, 0, one).unwrap_err();
+        assert_eq!(error.to_string(), "config `replicates`: expected at least 1, found 0");
+        for level in [0.0, 1.0, f64::NAN, -0.5] {
+            assert!(matches!(
+                bootstrap.with_level(level).interval(3, 0, one),
+                Err(Error::Config { field: "level", .. })
+            ));
         }
-        assert_eq!(percentile(&[5.0], 0.3), 5.0);
+        assert!(matches!(bootstrap.interval(0, 0, one), Err(Error::Empty { .. })));
     }
 
     #[test]
-    fn settings_are_checked() {
-        let one = |_: &[usize]| 1.0;
-        assert!(matches!(
-            Bootstrap::new(0).replicates(0).interval(3, one),
-            Err(Error::InvalidSetting { .. })
-        ));
-        for level in [0.0, 1.0, f64::NAN, -0.5] {
-            assert!(matches!(
-                Bootstrap::new(0).level(level).interval(3, one),
-                Err(Error::InvalidSetting { name: "level", .. })
-            ));
+    fn counts_are_of_the_same_draws_on_any_number_of_threads() {
+        let rows = std::cell::RefCell::new(Vec::new());
+        let bootstrap = Bootstrap::default().with_replicates(7);
+        bootstrap
+            .interval(20, 5, |drawn| {
+                rows.borrow_mut().push(drawn.to_vec());
+                0.0
+            })
+            .unwrap();
+        let expected: Vec<f64> = rows.into_inner()[1..]
+            .iter()
+            .flat_map(|rows| (0..20).map(|user| rows.iter().filter(|&&row| row == user).count() as f64))
+            .collect();
+        for threads in [1, 2, 3, 7, 50].map(|threads| NonZeroUsize::new(threads).unwrap()) {
+            let found = bootstrap.with_threads(threads).on_counts(
+                20,
+                5,
+                20,
+                || (),
+                |(), counts, values| {
+                    values.iter_mut().zip(counts).for_each(|(value, &count)| *value = f64::from(count));
+                },
+            );
+            assert_eq!(found.unwrap(), expected, "{threads}");
         }
-        assert!(matches!(Bootstrap::new(0).interval(0, one), Err(Error::Empty { .. })));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gain::descending;
-use crate::{Error, Result, check};
+use crate::{Result, check};
 
 /// Users of one tenth of the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ pub struct Decile {
 /// ```
 ///
 /// # Errors
-/// [`Error::LengthMismatch`], [`Error::Empty`], [`Error::NotFinite`], [`Error::NegativeOutcome`],
-/// [`Error::AllZeroOutcomes`].
+/// [`LengthMismatch`](crate::Error::LengthMismatch), [`Empty`](crate::Error::Empty), [`NotFinite`](crate::Error::NotFinite), [`NegativeOutcome`](crate::Error::NegativeOutcome),
+/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes).
 pub fn decile_table(outcomes: &[f64], scores: &[f64]) -> Result<Vec<Decile>> {
     quantile_table(outcomes, scores, 10)
 }
@@ -46,11 +46,9 @@ pub fn decile_table(outcomes: &[f64], scores: &[f64]) -> Result<Vec<Decile>> {
 /// As [`decile_table`], with another number of bins.
 ///
 /// # Errors
-/// As [`decile_table`]; [`Error::InvalidSetting`] for no bin.
+/// As [`decile_table`]; [`Config`](crate::Error::Config) for no bin.
 pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<Vec<Decile>> {
-    if bins == 0 {
-        return Err(Error::InvalidSetting { name: "bins", expected: "at least 1", found: 0.0 });
-    }
+    check::config("bins", bins, bins >= 1, "at least 1")?;
     let total = check::value_pair("decile table", outcomes, scores)?;
     let n = outcomes.len();
     // In units of 1 / bins of a user, so that borders are whole and nothing is lost to rounding: bin b covers the

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// Outcomes and scores are not about the same users.
-    #[error("{what}: expected {expected} values (one per outcome), got {found}")]
+    #[error("{what}: expected {expected} values (one per outcome), found {found}")]
     LengthMismatch {
         /// The input that does not fit.
         what: &'static str,
@@ -15,13 +15,13 @@ pub enum Error {
         found: usize,
     },
     /// There is no user to evaluate on.
-    #[error("{what}: expected at least one user, got none")]
+    #[error("{what}: expected at least one user, found none")]
     Empty {
         /// What was asked for.
         what: &'static str,
     },
     /// A value is NaN or infinite.
-    #[error("{what} of row {row}: expected a finite number, got {value}")]
+    #[error("{what} of row {row}: expected a finite number, found {value}")]
     NotFinite {
         /// `outcome`, `score`, …
         what: &'static str,
@@ -31,7 +31,7 @@ pub enum Error {
         value: f64,
     },
     /// An outcome is below 0, so shares of the total value mean nothing.
-    #[error("outcome of row {row}: expected at least 0, got {value}")]
+    #[error("outcome of row {row}: expected at least 0, found {value}")]
     NegativeOutcome {
         /// Row.
         row: usize,
@@ -66,19 +66,29 @@ pub enum Error {
         /// Number of users.
         rows: usize,
     },
-    /// A setting is outside its range.
-    #[error("{name}: expected {expected}, got {found}")]
-    InvalidSetting {
-        /// Name of the setting.
-        name: &'static str,
+    /// A field of a config, or an argument with a range, is outside it.
+    #[error("config `{field}`: expected {expected}, found {found}")]
+    Config {
+        /// The field.
+        field: &'static str,
         /// The legal range, in words.
         expected: &'static str,
         /// The value.
-        found: f64,
+        found: String,
+    },
+    /// An arm or a metric was asked for that the bootstrap did not measure.
+    #[error("arm {arm}, {metric}: expected one of {arms} arms and a metric that was measured")]
+    NotMeasured {
+        /// The arm, from 0.
+        arm: usize,
+        /// Number of arms.
+        arms: usize,
+        /// Name of the metric.
+        metric: &'static str,
     },
     /// The metric could not be computed on the whole sample.
     #[error(
-        "bootstrap: the metric is not a finite number on the whole sample of {users} users (got {value})"
+        "bootstrap: the metric is not a finite number on the whole sample of {users} users (found {value})"
     )]
     UndefinedEstimate {
         /// Number of users.
@@ -122,7 +132,7 @@ pub enum Error {
         users: usize,
     },
     /// A path leaves no state to ask about.
-    #[error("path: expected fewer than {states} values (the number of states), got {found}")]
+    #[error("path: expected fewer than {states} values (the number of states), found {found}")]
     PathTooLong {
         /// Number of states.
         states: usize,
@@ -130,7 +140,7 @@ pub enum Error {
         found: usize,
     },
     /// A value on a path is not one of the state's.
-    #[error("path at state {state}: expected a value below {values}, got {found}")]
+    #[error("path at state {state}: expected a value below {values}, found {found}")]
     NoSuchValue {
         /// The state, from 0.
         state: usize,

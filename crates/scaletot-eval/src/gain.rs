@@ -59,7 +59,7 @@ pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
 /// # Errors
 /// [`LengthMismatch`](crate::Error::LengthMismatch), [`Empty`](crate::Error::Empty),
 /// [`NotFinite`](crate::Error::NotFinite), [`NegativeOutcome`](crate::Error::NegativeOutcome),
-/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes); [`InvalidSetting`](crate::Error::InvalidSetting) for a fraction
+/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes); [`Config`](crate::Error::Config) for a fraction
 /// outside (0, 1].
 pub fn top_share(outcomes: &[f64], scores: &[f64], fraction: f64) -> Result<f64> {
     check::fraction("fraction", fraction)?;

@@ -7,21 +7,28 @@
 //! AUC = 0.5, a top-decile share of 0.1.
 //!
 //! ```
-//! use scaletot_eval::{Bootstrap, Metric, decile_table, normalised_gini};
+//! use scaletot_eval::{Arms, Bootstrap, Metric, decile_table};
 //!
 //! let outcomes = [0.0, 0.0, 0.0, 12.0, 0.0, 80.0, 3.0, 0.0, 0.0, 41.0];
 //! let profile_only = [2.0, 1.0, 2.0, 8.0, 6.0, 9.0, 2.0, 2.0, 4.0, 5.0];
 //! let with_signals = [1.0, 1.0, 2.0, 9.0, 3.0, 30.0, 2.0, 1.0, 4.0, 20.0];
-//!
-//! assert!(normalised_gini(&outcomes, &with_signals)? > normalised_gini(&outcomes, &profile_only)?);
 //! assert_eq!(decile_table(&outcomes, &with_signals)?[0].mean_outcome, 80.0);
 //!
-//! // Ten users show little, and the verdict says so.
-//! let bootstrap = Bootstrap::new(0).replicates(1_000);
-//! let difference = Metric::Spearman.compare(&outcomes, &with_signals, &profile_only, &bootstrap)?;
-//! println!("{}", difference.in_words("profile + signals", "profile only"));
+//! // Both models by two metrics, on the same resamples of users.
+//! let arms = Arms::new(&outcomes)?.with_scores(&with_signals)?.with_scores(&profile_only)?;
+//! let metrics = [Metric::Spearman, Metric::NormalisedGini];
+//! let replicates = Bootstrap::default().with_replicates(1_000).measure(&arms, &metrics, 0)?;
+//! for metric in metrics {
+//!     let difference = replicates.difference(0, 1, metric)?;
+//!     assert!(difference.first > difference.second);
+//!     // Ten users show little, and the sentence says so.
+//!     println!("{}", difference.in_words("profile + signals", "profile only"));
+//! }
 //! # Ok::<(), scaletot_eval::Error>(())
 //! ```
+//!
+//! Scores come from whatever model is evaluated: in this workspace from the value models and encoders of
+//! `scaletot-ltv` and `scaletot-encoder`. The pipeline (`scaletot-pipeline`) runs these metrics on folds of users.
 //!
 //! | metric | range | perfect order | constant score | ties | undefined (an [`Error`]) |
 //! | --- | --- | --- | --- | --- | --- |
@@ -41,24 +48,32 @@
 //! [`planted`] is a synthetic world whose hidden states, and all that a profile says about them, are known exactly.
 #![forbid(unsafe_code)]
 
+mod arms;
 mod bootstrap;
 mod check;
+mod compare;
 mod decile;
+mod difference;
 mod error;
 mod gain;
+mod interval;
 mod metric;
 pub mod planted;
 mod rank;
 pub mod uplift;
 mod verdict;
 
-pub use bootstrap::{Bootstrap, Interval, bootstrap, paired_bootstrap};
+pub use arms::Arms;
+pub use bootstrap::Bootstrap;
+pub use compare::Replicates;
 pub use decile::{Decile, calibration_error, decile_table, quantile_table};
+pub use difference::Difference;
 pub use error::{Error, Result};
 pub use gain::{lift, normalised_gini, top_share};
+pub use interval::Interval;
 pub use metric::Metric;
 pub use rank::{auc, auc_of_positive, mid_ranks, spearman};
-pub use verdict::{Difference, Direction, Verdict};
+pub use verdict::{Direction, Verdict};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

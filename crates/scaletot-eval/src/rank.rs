@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, check};
 
-/// Ascending mid-ranks, from 1: tied values share the mean of the ranks they take up together.
+/// Ascending mid-ranks, from 1: tied values share the mean of the ranks that they occupy together.
 ///
 /// ```
 /// assert_eq!(scaletot_eval::mid_ranks(&[0.5, 0.1, 0.5, 0.9]), [2.5, 1.0, 2.5, 4.0]);

@@ -1,7 +1,7 @@
 //! Metrics of models with intervals, and paired differences put into words.
 
 use crate::error::{Context, Result};
-use scaletot_eval::{Bootstrap, Difference, Interval, Metric};
+use scaletot_eval::{Arms, Bootstrap, Difference, Interval, Metric};
 use serde::{Deserialize, Serialize};
 
 /// What is measured.
@@ -55,37 +55,41 @@ fn defined(outcomes: &[f64]) -> impl Iterator<Item = Metric> {
     METRICS.into_iter().filter(move |metric| metric.compute(outcomes, outcomes).is_ok())
 }
 
-/// Measures one model.
+/// Measures every model, and compares the pairs `(model, baseline)` of their indices, all on the same resamples of users.
 ///
 /// # Errors
 /// If outcomes or scores are not finite or of different lengths.
-pub fn measure(name: &str, outcomes: &[f64], scores: &[f64], seed: u64) -> Result<Arm> {
-    let bootstrap = Bootstrap::new(seed);
-    let metrics = defined(outcomes)
-        .map(|metric| Ok(Measured { metric, interval: metric.interval(outcomes, scores, &bootstrap)? }))
-        .collect::<Result<_>>()
-        .with_context(|| format!("metrics of `{name}`"))?;
-    Ok(Arm { name: name.to_owned(), metrics })
-}
-
-/// Compares a model with a baseline on the same users.
-///
-/// # Errors
-/// As [`measure`].
-pub fn compare(
-    model: (&str, &[f64]),
-    baseline: (&str, &[f64]),
+pub fn evaluate(
     outcomes: &[f64],
+    models: &[(&str, Vec<f64>)],
+    pairs: &[(usize, usize)],
     seed: u64,
-) -> Result<Vec<Comparison>> {
-    let bootstrap = Bootstrap::new(seed);
-    defined(outcomes)
-        .map(|metric| {
-            let difference = metric.compare(outcomes, model.1, baseline.1, &bootstrap)?;
-            let words = difference.in_words(&format!("`{}`", model.0), &format!("`{}`", baseline.0));
-            Ok(Comparison { model: model.0.to_owned(), baseline: baseline.0.to_owned(), difference, words })
-        })
-        .collect()
+) -> Result<Evaluation> {
+    let metrics: Vec<Metric> = defined(outcomes).collect();
+    let mut arms = Arms::new(outcomes)?;
+    for (name, scores) in models {
+        arms = arms.with_scores(scores).with_context(|| format!("metrics of `{name}`"))?;
+    }
+    let replicates = Bootstrap::default().measure(&arms, &metrics, seed)?;
+    let mut evaluation = Evaluation::default();
+    for (arm, (name, _)) in models.iter().enumerate() {
+        let metrics = metrics
+            .iter()
+            .map(|&metric| Ok(Measured { metric, interval: replicates.interval(arm, metric)? }))
+            .collect::<Result<_>>()
+            .with_context(|| format!("metrics of `{name}`"))?;
+        evaluation.arms.push(Arm { name: (*name).to_owned(), metrics });
+    }
+    for &(model, baseline) in pairs {
+        for &metric in &metrics {
+            let difference = replicates.difference(model, baseline, metric)?;
+            let [model, baseline] = [models[model].0, models[baseline].0];
+            let words = difference.in_words(&format!("`{model}`"), &format!("`{baseline}`"));
+            let (model, baseline) = (model.to_owned(), baseline.to_owned());
+            evaluation.comparisons.push(Comparison { model, baseline, difference, words });
+        }
+    }
+    Ok(evaluation)
 }
 
 #[cfg(test)]
@@ -96,11 +100,13 @@ mod tests {
     fn undefined_metrics_are_left_out_and_noise_is_called_noise() {
         let outcomes: Vec<f64> = (1..60).map(f64::from).collect();
         let scores: Vec<f64> = (1..60).map(|i| f64::from((i * 23) % 59)).collect();
-        let arm = measure("a", &outcomes, &scores, 1).unwrap();
-        assert_eq!(arm.metrics.len(), 3, "AUC is undefined: no user has outcome 0");
-        let same = compare(("a", &scores), ("b", &scores), &outcomes, 1).unwrap();
+        let models = [("a", scores.clone()), ("b", scores), ("perfect", outcomes.clone())];
+        let found = evaluate(&outcomes, &models, &[(0, 1), (2, 1)], 1).unwrap();
+        assert_eq!(found.arms[0].metrics.len(), 3, "AUC is undefined: no user has outcome 0");
+        let (same, better) = found.comparisons.split_at(3);
         assert!(same.iter().all(|c| c.words.contains("within noise")));
-        let better = compare(("a", &outcomes), ("b", &scores), &outcomes, 1).unwrap();
-        assert!(better[0].words.contains("`a` is better than `b`"), "{}", better[0].words);
+        assert!(better[0].words.contains("`perfect` is better than `b`"), "{}", better[0].words);
+        let error = evaluate(&outcomes, &[("short", vec![1.0])], &[], 1).unwrap_err();
+        assert_eq!(error.to_string(), "metrics of `short`");
     }
 }

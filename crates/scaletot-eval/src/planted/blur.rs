@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{Draws, Stream};
 use super::tables::softmax;
-use crate::{Error, Result};
+use crate::{Result, check};
 
 /// What keeps a blurred probability away from 0, so that noise can move it.
 const FLOOR: f64 = 1e-4;
@@ -19,33 +19,28 @@ pub struct Blur {
     /// Standard deviation of a logit's noise, in [0, 1000]; half of it is the deviation of the bias. 0 gives the exact
     /// conditional up to the floor of 10⁻⁴.
     pub noise: f64,
-    /// Seed of the noise; another seed is another teacher.
-    pub seed: u64,
 }
 
 impl Blur {
-    /// A blur of this noise and seed.
+    /// A blur of this noise.
     #[must_use]
-    pub fn new(noise: f64, seed: u64) -> Self {
-        Self { noise, seed }
+    pub fn new(noise: f64) -> Self {
+        Self { noise }
     }
 
     /// Checks the noise.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a noise outside [0, 1000].
+    /// [`Error::Config`](crate::Error::Config) for a noise outside [0, 1000].
     pub fn validate(&self) -> Result<()> {
-        if (0.0..=1_000.0).contains(&self.noise) {
-            return Ok(());
-        }
-        let (name, expected) = ("noise", "a number from 0 to 1000");
-        Err(Error::InvalidSetting { name, expected, found: self.noise })
+        let holds = (0.0..=1_000.0).contains(&self.noise);
+        check::config("noise", self.noise, holds, "a number from 0 to 1000")
     }
 
     /// Blurs the conditional of `state` at a node, whose number is unique over users and paths.
-    pub(crate) fn apply(&self, conditional: &[f64], node: u64, state: usize) -> Vec<f64> {
-        let mut noise = Draws::new(self.seed, Stream::Noise(node));
-        let mut bias = Draws::new(self.seed, Stream::Bias(state));
+    pub(crate) fn apply(&self, conditional: &[f64], node: u64, state: usize, seed: u64) -> Vec<f64> {
+        let mut noise = Draws::new(seed, Stream::Noise(node));
+        let mut bias = Draws::new(seed, Stream::Bias(state));
         let logit = |p: &f64| (p + FLOOR).ln() + self.noise * (noise.normal() + BIAS * bias.normal());
         softmax(conditional.iter().map(logit).collect())
     }

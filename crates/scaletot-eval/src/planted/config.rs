@@ -2,22 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Result, check};
 
 /// Most combinations of state values, `values^states`; inference enumerates them for every user.
 pub(crate) const MAX_COMBINATIONS: usize = 1 << 16;
 const MAX_CELLS: usize = 1 << 26;
 const MAX_EMISSIONS: usize = 1 << 24;
 
-/// Sizes and seed of a [`PlantedWorld`](super::PlantedWorld). The default is the standard world.
+/// Sizes of a [`PlantedWorld`](super::PlantedWorld). The default is the standard world.
 ///
 /// ```
 /// use scaletot_eval::planted::PlantedConfig;
 ///
-/// let mut config = PlantedConfig::default();
+/// let config = PlantedConfig::default();
 /// assert_eq!((config.users, config.combinations()), (60_000, Some(1_024)));
-/// config.missing = 1.5;
-/// assert!(config.validate().unwrap_err().to_string().contains("missing"));
+/// assert!(config.with_missing(1.5).validate().unwrap_err().to_string().contains("missing"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,17 +34,57 @@ pub struct PlantedConfig {
     pub codes: usize,
     /// Probability that a cell of the profile is missing, in [0, 1]; 0.4 by default.
     pub missing: f64,
-    /// Seed of everything: the tables and the users.
-    pub seed: u64,
 }
 
 impl Default for PlantedConfig {
     fn default() -> Self {
-        Self { users: 60_000, states: 5, values: 4, fields: 10, codes: 8, missing: 0.4, seed: 0 }
+        Self { users: 60_000, states: 5, values: 4, fields: 10, codes: 8, missing: 0.4 }
     }
 }
 
 impl PlantedConfig {
+    /// Sets the number of users.
+    #[must_use]
+    pub fn with_users(mut self, users: usize) -> Self {
+        self.users = users;
+        self
+    }
+
+    /// Sets the number of states.
+    #[must_use]
+    pub fn with_states(mut self, states: usize) -> Self {
+        self.states = states;
+        self
+    }
+
+    /// Sets the number of values of every state.
+    #[must_use]
+    pub fn with_values(mut self, values: usize) -> Self {
+        self.values = values;
+        self
+    }
+
+    /// Sets the number of profile fields.
+    #[must_use]
+    pub fn with_fields(mut self, fields: usize) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// Sets the number of codes of every field.
+    #[must_use]
+    pub fn with_codes(mut self, codes: usize) -> Self {
+        self.codes = codes;
+        self
+    }
+
+    /// Sets the probability that a cell is missing.
+    #[must_use]
+    pub fn with_missing(mut self, missing: f64) -> Self {
+        self.missing = missing;
+        self
+    }
+
     /// Number of combinations of state values, `values^states`; `None` above 65,536.
     #[must_use]
     pub fn combinations(&self) -> Option<usize> {
@@ -53,31 +92,30 @@ impl PlantedConfig {
         self.values.checked_pow(exponent).filter(|&combinations| combinations <= MAX_COMBINATIONS)
     }
 
-    /// Checks every setting.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] naming the first setting that is out of range.
+    /// [`Error::Config`](crate::Error::Config) naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         let product = |factors: &[usize]| factors.iter().try_fold(1_usize, |all, &f| all.checked_mul(f));
         let within = |factors: &[usize], most| product(factors).is_some_and(|all| all <= most);
-        let check = |name, found: usize, holds: bool, expected| {
-            if holds { Ok(()) } else { Err(Error::InvalidSetting { name, expected, found: found as f64 }) }
-        };
-        check("users", self.users, self.users >= 1, "at least 1")?;
-        check("states", self.states, self.states >= 2, "at least 2")?;
-        check("values", self.values, self.values >= 2, "at least 2")?;
+        check::config("users", self.users, self.users >= 1, "at least 1")?;
+        check::config("states", self.states, self.states >= 2, "at least 2")?;
+        check::config("values", self.values, self.values >= 2, "at least 2")?;
         let few = self.combinations().is_some();
-        check("values", self.values, few, "few enough that values^states is at most 65536")?;
-        check("fields", self.fields, self.fields >= 1, "at least 1")?;
+        check::config("values", self.values, few, "few enough that values^states is at most 65536")?;
+        check::config("fields", self.fields, self.fields >= 1, "at least 1")?;
         let cells = within(&[self.users, self.fields], MAX_CELLS);
-        check("fields", self.fields, cells, "few enough that users * fields is at most 2^26")?;
-        check("codes", self.codes, (2..=1 << 16).contains(&self.codes), "2 to 65536")?;
+        check::config("fields", self.fields, cells, "few enough that users * fields is at most 2^26")?;
+        check::config("codes", self.codes, (2..=1 << 16).contains(&self.codes), "2 to 65536")?;
         let emissions = within(&[self.fields, self.values, self.values, self.codes], MAX_EMISSIONS);
-        check("codes", self.codes, emissions, "few enough that fields * values^2 * codes is at most 2^24")?;
-        if !(0.0..=1.0).contains(&self.missing) {
-            let (name, expected) = ("missing", "a probability");
-            return Err(Error::InvalidSetting { name, expected, found: self.missing });
-        }
-        Ok(())
+        check::config(
+            "codes",
+            self.codes,
+            emissions,
+            "few enough that fields * values^2 * codes is at most 2^24",
+        )?;
+        let probability = (0.0..=1.0).contains(&self.missing);
+        check::config("missing", self.missing, probability, "a probability")
     }
 }

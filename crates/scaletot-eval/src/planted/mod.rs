@@ -25,15 +25,14 @@
 //! ```
 //! use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
 //!
-//! let mut config = PlantedConfig::default();
-//! config.users = 300;
-//! let world = PlantedWorld::new(&config)?;
+//! let config = PlantedConfig::default().with_users(300);
+//! let world = PlantedWorld::new(&config, 0)?;
 //!
 //! // A teacher's greedy path for one user.
-//! let teacher = Blur::new(0.7, 11);
+//! let teacher = Blur::new(0.7);
 //! let mut path = Vec::new();
 //! while path.len() < config.states {
-//!     let answer = world.blurred(0, &path, &teacher)?;
+//!     let answer = world.blurred(0, &path, &teacher, 11)?;
 //!     let best = (0..4_u16).max_by(|a, b| answer[usize::from(*a)].total_cmp(&answer[usize::from(*b)]));
 //!     path.extend(best);
 //! }
@@ -71,28 +70,26 @@ pub struct PlantedWorld {
 }
 
 impl PlantedWorld {
-    /// Draws the world.
+    /// Draws the world, tables and users, from a seed.
     ///
     /// ```
     /// use scaletot_eval::planted::{PlantedConfig, PlantedWorld};
     ///
-    /// let mut config = PlantedConfig::default();
-    /// config.users = 100;
-    /// let world = PlantedWorld::new(&config)?;
+    /// let world = PlantedWorld::new(&PlantedConfig::default().with_users(100), 0)?;
     /// assert_eq!((world.users(), world.profile(99)?.len()), (100, 10));
     /// # Ok::<(), scaletot_eval::Error>(())
     /// ```
     ///
     /// # Errors
     /// Those of [`PlantedConfig::validate`].
-    pub fn new(config: &PlantedConfig) -> Result<Self> {
+    pub fn new(config: &PlantedConfig, seed: u64) -> Result<Self> {
         config.validate()?;
-        let tables = Tables::draw(config);
+        let tables = Tables::draw(config, seed);
         let mut states = Vec::with_capacity(config.users * config.states);
         let mut codes = Vec::with_capacity(config.users * config.fields);
         let mut outcomes = Vec::with_capacity(config.users);
         for user in 0..config.users {
-            let mut draws = Draws::new(config.seed, Stream::User(user));
+            let mut draws = Draws::new(seed, Stream::User(user));
             let drawn = tables.draw_states(&mut draws);
             let score = tables.score[number(config.values, &drawn)];
             let (chance, amount) = (draws.uniform(), draws.normal());
@@ -108,7 +105,7 @@ impl PlantedWorld {
         Ok(Self { config: config.clone(), tables, states, codes, outcomes })
     }
 
-    /// The sizes and the seed.
+    /// The sizes.
     #[must_use]
     pub fn config(&self) -> &PlantedConfig {
         &self.config
@@ -204,9 +201,7 @@ impl PlantedWorld {
     ///
     /// ```
     /// # use scaletot_eval::planted::{PlantedConfig, PlantedWorld};
-    /// # let mut config = PlantedConfig::default();
-    /// # config.users = 10;
-    /// let world = PlantedWorld::new(&config)?;
+    /// let world = PlantedWorld::new(&PlantedConfig::default().with_users(10), 0)?;
     /// let (first, second) = (world.conditional(3, &[])?, world.conditional(3, &[2])?);
     /// let both: f64 = world.posterior(3)?[2 * 256 + 64..2 * 256 + 128].iter().sum();
     /// assert!((first[2] * second[1] - both).abs() < 1e-12);
@@ -228,25 +223,23 @@ impl PlantedWorld {
     /// softmax_v( ln(p_v + 10⁻⁴) + σ z(user, path, v) + σ/2 · b(k, v) )
     /// ```
     ///
-    /// `z` and `b` are standard normal and pure functions of their arguments and the blur's seed (and of the numbers of
-    /// states and values): the same question always gets the same answer. `b` is what the teacher gets wrong about
+    /// `z` and `b` are standard normal and pure functions of their arguments and the seed (and of the numbers of
+    /// states and values): the same question always gets the same answer, and another seed is another teacher. `b` is what the teacher gets wrong about
     /// everybody.
     ///
     /// ```
     /// # use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
-    /// # let mut config = PlantedConfig::default();
-    /// # config.users = 10;
-    /// let world = PlantedWorld::new(&config)?;
-    /// let teacher = Blur::new(0.7, 5);
-    /// let answer = world.blurred(3, &[2, 1], &teacher)?;
-    /// assert_eq!(answer, world.blurred(3, &[2, 1], &teacher)?);
-    /// assert_ne!(answer, world.blurred(3, &[2, 1], &Blur::new(0.7, 6))?);
+    /// let world = PlantedWorld::new(&PlantedConfig::default().with_users(10), 0)?;
+    /// let teacher = Blur::new(0.7);
+    /// let answer = world.blurred(3, &[2, 1], &teacher, 5)?;
+    /// assert_eq!(answer, world.blurred(3, &[2, 1], &teacher, 5)?);
+    /// assert_ne!(answer, world.blurred(3, &[2, 1], &teacher, 6)?);
     /// # Ok::<(), scaletot_eval::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`conditional`](Self::conditional), and [`Error::InvalidSetting`] for a noise out of range.
-    pub fn blurred(&self, user: usize, path: &[u16], blur: &Blur) -> Result<Vec<f64>> {
+    /// As [`conditional`](Self::conditional), and [`Error::Config`] for a noise out of range.
+    pub fn blurred(&self, user: usize, path: &[u16], blur: &Blur, seed: u64) -> Result<Vec<f64>> {
         blur.validate()?;
         let exact = self.conditional(user, path)?;
         // Paths of one user are numbered level by level; fewer than 2¹⁷ of them, so nothing overflows.
@@ -259,7 +252,7 @@ impl PlantedWorld {
             nodes += level;
             level *= self.config.values as u64;
         }
-        Ok(blur.apply(&exact, user as u64 * nodes + before + within, path.len()))
+        Ok(blur.apply(&exact, user as u64 * nodes + before + within, path.len(), seed))
     }
 
     /// `E[score | x]`: the mean of the score under the posterior, which no prediction of the score from the profile
@@ -271,7 +264,7 @@ impl PlantedWorld {
         Ok(dot(&self.posterior(user)?, &self.tables.score))
     }
 
-    /// Share of states, over all users, in which the likeliest value by [`marginals`](Self::marginals) is the true
+    /// Share of states, over all users, in which the most probable value by [`marginals`](Self::marginals) is the true
     /// one, in [0, 1]: what nobody beats, on average over worlds and users, from the profile.
     #[must_use]
     pub fn bayes_accuracy(&self) -> f64 {

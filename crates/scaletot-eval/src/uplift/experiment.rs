@@ -40,7 +40,7 @@ impl Experiment {
     ///
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::Empty`], [`Error::NotFinite`] for an outcome, also if outcomes divided by
-    /// their probabilities are too large to add up; [`Error::InvalidSetting`] for a propensity outside (0, 1);
+    /// their probabilities are too large to add up; [`Error::Config`] for a propensity outside (0, 1);
     /// [`Error::OneArm`].
     pub fn new(treated: &[bool], outcomes: &[f64], propensity: Propensity<'_>) -> Result<Self> {
         let rows = outcomes.len();
@@ -60,10 +60,8 @@ impl Experiment {
         let mut size = 0.0;
         for (row, (&treated, &outcome)) in treated.iter().zip(outcomes).enumerate() {
             let found = of(row);
-            if !(found > 0.0 && found < 1.0) {
-                let (name, expected) = ("propensity", "a number between 0 and 1");
-                return Err(Error::InvalidSetting { name, expected, found });
-            }
+            let holds = found > 0.0 && found < 1.0;
+            check::config("propensity", found, holds, "a number between 0 and 1")?;
             let weight = 1.0 / if treated { found } else { 1.0 - found };
             size += weight * outcome.abs().max(1.0);
             if !size.is_finite() {

@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use scaletot_eval::Bootstrap;
-//! use scaletot_eval::uplift::{Estimator, Experiment, Propensity};
+//! use scaletot_eval::uplift::{Experiment, Propensity, Targeting};
 //!
 //! // Every second customer got an e-mail; it moves only those with a high `taste`.
 //! let treated: Vec<bool> = (0..400).map(|u| u % 2 == 0).collect();
@@ -25,12 +25,12 @@
 //!     treated.iter().zip(&taste).map(|(w, t)| if *w && *t > 5.0 { 3.0 + t } else { 3.0 }).collect();
 //!
 //! let experiment = Experiment::new(&treated, &spend, Propensity::Constant(0.5))?;
-//! let informed = experiment.policy(&taste, 0.2, Estimator::Hajek)?;
+//! let informed = experiment.policy(&taste, &Targeting::top(0.2))?;
 //! assert!((informed.incremental - 0.2 * 8.5).abs() < 1e-12); // tastes 8 and 9
 //!
 //! let blind = vec![1.0; 400];
-//! let bootstrap = Bootstrap::new(1).replicates(500);
-//! let difference = experiment.compare(&taste, &blind, 0.2, Estimator::Hajek, &bootstrap)?;
+//! let bootstrap = Bootstrap::default().with_replicates(500);
+//! let difference = experiment.compare(&taste, &blind, &Targeting::top(0.2), &bootstrap, 1)?;
 //! println!("{}", difference.in_words("by taste", "at random"));
 //! assert!(difference.verdict().is_shown());
 //! assert_eq!(experiment.qini(&blind, &[])?.coefficient, 0.0);
@@ -43,5 +43,5 @@ mod qini;
 mod totals;
 
 pub use experiment::{Experiment, Propensity};
-pub use policy::{Estimator, PolicyDifference, PolicyEstimate, PolicyInterval};
+pub use policy::{Estimator, PolicyDifference, PolicyEstimate, PolicyInterval, Targeting};
 pub use qini::{Qini, QiniPoint};

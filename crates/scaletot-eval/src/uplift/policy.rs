@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use super::totals::{Ranked, Totals, top};
-use crate::{Bootstrap, Direction, Error, Interval, Result, Verdict, check};
+use crate::bootstrap::Bootstrap;
+use crate::interval::Interval;
+use crate::verdict::{Direction, Verdict};
+use crate::{Error, Result, check};
 
 /// How the users of an arm are weighted.
 ///
@@ -31,6 +34,49 @@ pub enum Estimator {
     /// and a constant added to all outcomes changes no increment.
     #[default]
     Hajek,
+}
+
+/// How many users a policy treats, and how its worth is estimated.
+///
+/// ```
+/// use scaletot_eval::uplift::{Estimator, Targeting};
+///
+/// let targeting = Targeting::top(0.1).with_estimator(Estimator::HorvitzThompson);
+/// assert_eq!(targeting.share(), 0.1);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targeting {
+    share: f64,
+    #[serde(default)]
+    estimator: Estimator,
+}
+
+impl Targeting {
+    /// Treats the `share` of the users with the highest scores, in (0, 1]; estimated by [`Estimator::Hajek`].
+    #[must_use]
+    pub fn top(share: f64) -> Self {
+        Self { share, estimator: Estimator::default() }
+    }
+
+    /// Sets the estimator.
+    #[must_use]
+    pub fn with_estimator(mut self, estimator: Estimator) -> Self {
+        self.estimator = estimator;
+        self
+    }
+
+    /// Share of the users that are treated.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// How users are weighted.
+    #[must_use]
+    pub fn estimator(&self) -> Estimator {
+        self.estimator
+    }
 }
 
 /// A policy's estimated worth; made by [`Experiment::policy`].
@@ -87,7 +133,7 @@ impl PolicyDifference {
     #[must_use]
     pub fn in_words(&self, first: &str, second: &str) -> String {
         let Interval { estimate, low, high, level, replicates, .. } = self.interval;
-        let said = match self.verdict() {
+        let verdict = match self.verdict() {
             Verdict::Shown(Direction::Better) => format!("{first} brings more than {second}"),
             Verdict::Shown(Direction::Worse) => format!("{first} brings less than {second}"),
             Verdict::NoDifferenceShown => {
@@ -95,7 +141,7 @@ impl PolicyDifference {
             }
         };
         format!(
-            "Treating the top {:.1} %: {said}: {:+.4} against {:+.4} per customer, difference {estimate:+.4}, {:.0} % \
+            "Treating the top {:.1} %: {verdict}: {:+.4} against {:+.4} per customer, difference {estimate:+.4}, {:.0} % \
              interval {low:+.4} to {high:+.4} (paired bootstrap of {} users, {replicates} replicates).",
             self.first.share * 100.0,
             self.first.incremental,
@@ -107,27 +153,25 @@ impl PolicyDifference {
 }
 
 impl Experiment {
-    /// Worth of the policy that treats the `share` of the users with the highest scores, in (0, 1], by the formulas of
-    /// [`Estimator`].
+    /// Worth of the policy that treats the users with the highest scores, by the formulas of [`Estimator`].
     ///
     /// ```
-    /// use scaletot_eval::uplift::{Estimator, Experiment, Propensity};
+    /// use scaletot_eval::uplift::{Experiment, Propensity, Targeting};
     ///
     /// let treated = [true, false, true, false];
     /// let spend = [9.0, 4.0, 3.0, 2.0];
     /// let experiment = Experiment::new(&treated, &spend, Propensity::Constant(0.5))?;
-    /// let policy = experiment.policy(&[0.9, 0.9, 0.1, 0.1], 0.5, Estimator::Hajek)?;
+    /// let policy = experiment.policy(&[0.9, 0.9, 0.1, 0.1], &Targeting::top(0.5))?;
     /// assert_eq!((policy.nobody, policy.incremental, policy.value), (3.0, 2.5, 5.5));
     /// # Ok::<(), scaletot_eval::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`]; [`Error::NotFinite`] for a score; [`Error::InvalidSetting`] for a share outside
-    /// (0, 1]; [`Error::NoneInTop`] if the top share holds users of one arm only, for either estimator.
-    pub fn policy(&self, scores: &[f64], share: f64, estimator: Estimator) -> Result<PolicyEstimate> {
-        check::fraction("share", share)?;
-        let ranked = self.ranked("scores", scores)?;
-        estimate(&ranked.totals(None), share, estimator)
+    /// [`Error::LengthMismatch`]; [`Error::NotFinite`] for a score; [`Error::Config`] for a share outside (0, 1];
+    /// [`Error::NoneInTop`] if the top share holds users of one arm only, for either estimator.
+    pub fn policy(&self, scores: &[f64], targeting: &Targeting) -> Result<PolicyEstimate> {
+        check::fraction("share", targeting.share)?;
+        estimate(&self.ranked("scores", scores)?.totals(None), targeting)
     }
 
     /// [`Experiment::policy`] with bootstrap intervals over users. The policy keeps its share: in every resample it
@@ -138,49 +182,67 @@ impl Experiment {
     pub fn policy_interval(
         &self,
         scores: &[f64],
-        share: f64,
-        estimator: Estimator,
+        targeting: &Targeting,
         bootstrap: &Bootstrap,
+        seed: u64,
     ) -> Result<PolicyInterval> {
-        let all = self.policy(scores, share, estimator)?;
+        let all = self.policy(scores, targeting)?;
         let ranked = self.ranked("scores", scores)?;
-        let of = |part: fn(PolicyEstimate) -> f64| {
-            bootstrap
-                .interval(self.users(), |rows| on(&ranked, rows, share, estimator).map_or(f64::NAN, part))
+        let drawn = bootstrap.on_counts(
+            self.users(),
+            seed,
+            2,
+            || (),
+            |(), counts, values| {
+                if let Ok(policy) = estimate(&ranked.totals(Some(counts)), targeting) {
+                    values.copy_from_slice(&[policy.value, policy.incremental]);
+                }
+            },
+        )?;
+        let of = |estimate, part: usize| {
+            Interval::of(
+                estimate,
+                drawn.chunks_exact(2).map(|values| values[part]).collect(),
+                bootstrap.level(),
+            )
         };
-        Ok(PolicyInterval { estimate: all, value: of(|p| p.value)?, incremental: of(|p| p.incremental)? })
+        Ok(PolicyInterval { estimate: all, value: of(all.value, 0)?, incremental: of(all.incremental, 1)? })
     }
 
     /// Compares the policies of scores `a` and `b` at the same share, on the same resamples.
     ///
     /// # Errors
-    /// Those of [`Experiment::policy`] for either scores, and of [`Bootstrap::paired`].
+    /// Those of [`Experiment::policy`] for either scores, and of [`Bootstrap::interval`].
     pub fn compare(
         &self,
         a: &[f64],
         b: &[f64],
-        share: f64,
-        estimator: Estimator,
+        targeting: &Targeting,
         bootstrap: &Bootstrap,
+        seed: u64,
     ) -> Result<PolicyDifference> {
         let of_a = self.ranked("scores of the first policy", a)?;
         let of_b = self.ranked("scores of the second policy", b)?;
-        let (first, second) = (self.policy(a, share, estimator)?, self.policy(b, share, estimator)?);
-        let increment = |ranked, rows: &[usize]| {
-            on(ranked, rows, share, estimator).map_or(f64::NAN, |policy| policy.incremental)
-        };
-        let interval =
-            bootstrap.paired(self.users(), |rows| increment(&of_a, rows), |rows| increment(&of_b, rows))?;
+        let (first, second) = (self.policy(a, targeting)?, self.policy(b, targeting)?);
+        let drawn = bootstrap.on_counts(
+            self.users(),
+            seed,
+            1,
+            || (),
+            |(), counts, values| {
+                let on = |ranked: &Ranked<'_>| estimate(&ranked.totals(Some(counts)), targeting);
+                if let (Ok(a), Ok(b)) = (on(&of_a), on(&of_b)) {
+                    values[0] = a.incremental - b.incremental;
+                }
+            },
+        )?;
+        let interval = Interval::of(first.incremental - second.incremental, drawn, bootstrap.level())?;
         Ok(PolicyDifference { users: self.users(), first, second, interval })
     }
 }
 
-/// The estimate on the drawn rows.
-fn on(ranked: &Ranked<'_>, rows: &[usize], share: f64, estimator: Estimator) -> Result<PolicyEstimate> {
-    estimate(&ranked.totals(Some(&ranked.counts(rows))), share, estimator)
-}
-
-fn estimate(groups: &[Totals], share: f64, estimator: Estimator) -> Result<PolicyEstimate> {
+fn estimate(groups: &[Totals], targeting: &Targeting) -> Result<PolicyEstimate> {
+    let &Targeting { share, estimator } = targeting;
     let (top, all) = (top(groups, share), top(groups, 1.0));
     if top.treated_weight == 0.0 {
         return Err(Error::NoneInTop { arm: "treated", share });

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use super::totals::{Totals, top};
-use crate::{Bootstrap, Error, Interval, Result};
+use crate::bootstrap::Bootstrap;
+use crate::interval::Interval;
+use crate::{Result, check};
 
 /// A point of a Qini curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -64,11 +66,11 @@ impl Experiment {
     /// ```
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`]; [`Error::NotFinite`] for a score; [`Error::InvalidSetting`] for a share outside
+    /// [`Error::LengthMismatch`](crate::Error::LengthMismatch); [`Error::NotFinite`](crate::Error::NotFinite) for a score; [`Error::Config`](crate::Error::Config) for a share outside
     /// [0, 1].
     pub fn qini(&self, scores: &[f64], shares: &[f64]) -> Result<Qini> {
         if let Some(&found) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
-            return Err(Error::InvalidSetting { name: "share", expected: "a number from 0 to 1", found });
+            check::config("share", found, false, "a number from 0 to 1")?;
         }
         let groups = self.ranked("scores", scores)?.totals(None);
         let n = self.users() as f64;
@@ -85,14 +87,23 @@ impl Experiment {
     ///
     /// # Errors
     /// Those of [`Experiment::qini`], and of [`Bootstrap::interval`].
-    pub fn qini_interval(&self, scores: &[f64], bootstrap: &Bootstrap) -> Result<Interval> {
+    pub fn qini_interval(&self, scores: &[f64], bootstrap: &Bootstrap, seed: u64) -> Result<Interval> {
         let ranked = self.ranked("scores", scores)?;
-        bootstrap.interval(self.users(), |rows| {
-            let groups = ranked.totals(Some(&ranked.counts(rows)));
-            let all = top(&groups, 1.0);
-            let both_arms = all.treated_weight > 0.0 && all.untreated_weight > 0.0;
-            if both_arms { coefficient(&groups) } else { f64::NAN }
-        })
+        let estimate = coefficient(&ranked.totals(None));
+        let drawn = bootstrap.on_counts(
+            self.users(),
+            seed,
+            1,
+            || (),
+            |(), counts, values| {
+                let groups = ranked.totals(Some(counts));
+                let all = top(&groups, 1.0);
+                if all.treated_weight > 0.0 && all.untreated_weight > 0.0 {
+                    values[0] = coefficient(&groups);
+                }
+            },
+        )?;
+        Interval::of(estimate, drawn, bootstrap.level())
     }
 }
 

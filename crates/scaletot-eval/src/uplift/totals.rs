@@ -55,13 +55,6 @@ impl<'a> Ranked<'a> {
         Self { users, groups: descending(scores).into_iter().map(|(_, rows)| rows).collect() }
     }
 
-    /// How often every user is among the rows.
-    pub(crate) fn counts(&self, rows: &[usize]) -> Vec<u32> {
-        let mut counts = vec![0; self.users.len()];
-        rows.iter().for_each(|&row| counts[row] += 1);
-        counts
-    }
-
     /// Totals of every group; without counts, of all users once.
     pub(crate) fn totals(&self, counts: Option<&[u32]>) -> Vec<Totals> {
         let of_group = |rows: &Vec<usize>| {

@@ -5,14 +5,12 @@ use proptest::prelude::*;
 use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
 use scaletot_eval::{Error, spearman};
 
-fn config(users: usize, seed: u64) -> PlantedConfig {
-    let mut config = PlantedConfig::default();
-    (config.users, config.seed) = (users, seed);
-    config
+fn config(users: usize) -> PlantedConfig {
+    PlantedConfig::default().with_users(users)
 }
 
 fn world(users: usize, seed: u64) -> PlantedWorld {
-    PlantedWorld::new(&config(users, seed)).unwrap()
+    PlantedWorld::new(&config(users), seed).unwrap()
 }
 
 fn argmax(values: &[f64]) -> u16 {
@@ -21,12 +19,12 @@ fn argmax(values: &[f64]) -> u16 {
 }
 
 /// Share of states that are right on the teacher's greedy paths.
-fn greedy_accuracy(world: &PlantedWorld, blur: &Blur) -> f64 {
+fn greedy_accuracy(world: &PlantedWorld, blur: &Blur, seed: u64) -> f64 {
     let mut right = 0;
     for user in 0..world.users() {
         let mut path = Vec::new();
         while path.len() < world.config().states {
-            path.push(argmax(&world.blurred(user, &path, blur).unwrap()));
+            path.push(argmax(&world.blurred(user, &path, blur, seed).unwrap()));
         }
         right += path.iter().zip(world.states(user).unwrap()).filter(|(a, b)| a == b).count();
     }
@@ -90,7 +88,7 @@ fn noise_makes_a_teacher_worse_and_none_makes_it_exact() {
     for seed in [0, 1] {
         let world = world(1_000, seed);
         let [exact, good, poor, blind] =
-            [0.0, 0.7, 1.5, 20.0].map(|noise| greedy_accuracy(&world, &Blur::new(noise, 8)));
+            [0.0, 0.7, 1.5, 20.0].map(|noise| greedy_accuracy(&world, &Blur::new(noise), 8));
         assert!(exact > good && good > poor && poor > blind, "{exact} {good} {poor} {blind}");
         assert!(exact <= world.bayes_accuracy() + 0.01);
     }
@@ -123,7 +121,7 @@ fn a_seed_fixes_the_world_for_good() {
     let world = world(3, 42);
     let states: Vec<&[u16]> = (0..3).map(|user| world.states(user).unwrap()).collect();
     let profile: Vec<i32> = world.profile(0).unwrap().iter().map(|c| c.map_or(-1, i32::from)).collect();
-    let answer = world.blurred(1, &[2, 0], &Blur::new(0.7, 5)).unwrap();
+    let answer = world.blurred(1, &[2, 0], &Blur::new(0.7), 5).unwrap();
     assert_eq!(states, [[2, 1, 3, 0, 2], [1, 1, 0, 3, 2], [2, 3, 2, 3, 3]]);
     assert_eq!(profile, [-1, -1, 1, 1, 2, 4, 0, 6, -1, 2]);
     let recorded = [0.0294962817751, 0.2174807004687, 0.1941378698651, 0.5588851478912];
@@ -148,18 +146,14 @@ fn users_do_not_depend_on_how_many_there_are() {
     assert_eq!((again.outcomes(), again.field_states()), (few.outcomes(), few.field_states()));
     assert_ne!(world(50, 8).outcomes(), few.outcomes());
 
-    let mut wider = config(50, 7);
-    wider.fields = 14;
-    let wider = PlantedWorld::new(&wider).unwrap();
+    let wider = PlantedWorld::new(&config(50).with_fields(14), 7).unwrap();
     assert_eq!((wider.states(3), wider.outcomes()), (few.states(3), few.outcomes()));
     assert_eq!(wider.profile(3).unwrap()[..10], *few.profile(3).unwrap());
 }
 
 #[test]
 fn a_profile_without_cells_leaves_the_prior() {
-    let mut blank = config(40, 5);
-    blank.missing = 1.0;
-    let world = PlantedWorld::new(&blank).unwrap();
+    let world = PlantedWorld::new(&config(40).with_missing(1.0), 5).unwrap();
     assert!(world.profile(7).unwrap().iter().all(Option::is_none));
     assert_eq!(world.posterior(7), world.posterior(8));
     assert_abs_diff_eq!(world.expected_score(7).unwrap(), 0.0, epsilon = 1e-12);
@@ -168,8 +162,7 @@ fn a_profile_without_cells_leaves_the_prior() {
     for (a, b) in a.iter().zip(&b) {
         assert_abs_diff_eq!(*a, *b, epsilon = 1e-12);
     }
-    blank.missing = 0.0;
-    let world = PlantedWorld::new(&blank).unwrap();
+    let world = PlantedWorld::new(&config(40).with_missing(0.0), 5).unwrap();
     assert!((0..40).all(|user| world.profile(user).unwrap().iter().all(Option::is_some)));
 }
 
@@ -177,9 +170,9 @@ fn a_profile_without_cells_leaves_the_prior() {
 fn shapes() -> impl Strategy<Value = PlantedWorld> {
     (2_usize..5, 2_usize..4, 1_usize..7, 2_usize..6, any::<u64>()).prop_map(
         |(states, values, fields, codes, seed)| {
-            let mut config = config(5, seed);
+            let mut config = config(5);
             (config.states, config.values, config.fields, config.codes) = (states, values, fields, codes);
-            PlantedWorld::new(&config).unwrap()
+            PlantedWorld::new(&config, seed).unwrap()
         },
     )
 }
@@ -226,12 +219,12 @@ proptest! {
         world in shapes(), user in 0_usize..5, noise in 0.01..5.0_f64, seed in any::<u64>(), depth in 0_usize..2,
     ) {
         let path = &[1][..depth];
-        let answer = world.blurred(user, path, &Blur::new(noise, seed)).unwrap();
+        let answer = world.blurred(user, path, &Blur::new(noise), seed).unwrap();
         prop_assert!(sums_to_one(&answer));
-        prop_assert_eq!(&answer, &world.clone().blurred(user, path, &Blur::new(noise, seed)).unwrap());
-        prop_assert_ne!(&answer, &world.blurred(user, path, &Blur::new(noise, !seed)).unwrap());
+        prop_assert_eq!(&answer, &world.clone().blurred(user, path, &Blur::new(noise), seed).unwrap());
+        prop_assert_ne!(&answer, &world.blurred(user, path, &Blur::new(noise), !seed).unwrap());
         let exact = world.conditional(user, path).unwrap();
-        let still = world.blurred(user, path, &Blur::new(0.0, seed)).unwrap();
+        let still = world.blurred(user, path, &Blur::new(0.0), seed).unwrap();
         let floor = 1.0 + 1e-4 * exact.len() as f64;
         for (still, exact) in still.iter().zip(&exact) {
             prop_assert!((still - (exact + 1e-4) / floor).abs() < 1e-12);
@@ -242,13 +235,11 @@ proptest! {
 #[test]
 fn noise_is_standard_normal_with_a_bias_that_users_share() {
     // The blank world has the same exact answer for everybody, so differences of logits are noise.
-    let mut blank = config(4_000, 1);
-    blank.missing = 1.0;
-    let world = PlantedWorld::new(&blank).unwrap();
+    let world = PlantedWorld::new(&config(4_000).with_missing(1.0), 1).unwrap();
     let sigma = 0.8;
     let exact = world.conditional(0, &[1]).unwrap();
     let noise_of = |user, seed| {
-        let answer = world.blurred(user, &[1], &Blur::new(sigma, seed)).unwrap();
+        let answer = world.blurred(user, &[1], &Blur::new(sigma), seed).unwrap();
         let noise = |value: usize| answer[value].ln() - (exact[value] + 1e-4).ln();
         (noise(0) - noise(1)) / sigma
     };
@@ -270,10 +261,10 @@ fn noise_is_standard_normal_with_a_bias_that_users_share() {
 #[test]
 fn sizes_out_of_range_are_typed_errors() {
     let refused = |change: fn(&mut PlantedConfig), name| {
-        let mut config = config(10, 0);
+        let mut config = config(10);
         change(&mut config);
-        let error = PlantedWorld::new(&config).unwrap_err();
-        assert!(matches!(error, Error::InvalidSetting { name: found, .. } if found == name), "{error}");
+        let error = PlantedWorld::new(&config, 0).unwrap_err();
+        assert!(matches!(error, Error::Config { field: found, .. } if found == name), "{error}");
     };
     refused(|c| c.users = 0, "users");
     refused(|c| c.states = 1, "states");
@@ -286,20 +277,20 @@ fn sizes_out_of_range_are_typed_errors() {
     refused(|c| c.codes = 65_537, "codes");
     refused(|c| (c.codes, c.fields) = (65_536, 1_000), "codes");
     for missing in [-0.1, 1.1, f64::NAN] {
-        let mut config = config(10, 0);
-        config.missing = missing;
-        assert!(matches!(config.validate(), Err(Error::InvalidSetting { name: "missing", .. })));
+        assert!(matches!(
+            config(10).with_missing(missing).validate(),
+            Err(Error::Config { field: "missing", .. })
+        ));
     }
-    let mut largest = config(2, 0);
-    (largest.values, largest.states) = (2, 16);
-    assert_eq!(PlantedWorld::new(&largest).unwrap().posterior(1).unwrap().len(), 65_536);
+    let largest = config(2).with_values(2).with_states(16);
+    assert_eq!(PlantedWorld::new(&largest, 0).unwrap().posterior(1).unwrap().len(), 65_536);
 }
 
 #[test]
 fn questions_out_of_range_are_typed_errors() {
     let world = world(10, 0);
     let nobody = Error::NoSuchUser { user: 10, users: 10 };
-    let blur = Blur::new(0.7, 0);
+    let blur = Blur::new(0.7);
     assert_eq!(world.states(10).unwrap_err(), nobody);
     assert_eq!(world.profile(10).unwrap_err(), nobody);
     assert_eq!(world.score(10).unwrap_err(), nobody);
@@ -307,14 +298,14 @@ fn questions_out_of_range_are_typed_errors() {
     assert_eq!(world.marginals(10).unwrap_err(), nobody);
     assert_eq!(world.expected_score(10).unwrap_err(), nobody);
     assert_eq!(world.conditional(10, &[]).unwrap_err(), nobody);
-    assert_eq!(world.blurred(10, &[], &blur).unwrap_err(), nobody);
+    assert_eq!(world.blurred(10, &[], &blur, 0).unwrap_err(), nobody);
     let error = world.conditional(0, &[0; 5]).unwrap_err();
     assert_eq!(error, Error::PathTooLong { states: 5, found: 5 });
-    let error = world.blurred(0, &[0, 4], &blur).unwrap_err();
+    let error = world.blurred(0, &[0, 4], &blur, 0).unwrap_err();
     assert_eq!(error, Error::NoSuchValue { state: 1, values: 4, found: 4 });
     for noise in [-0.1, f64::NAN, f64::INFINITY] {
-        let error = world.blurred(0, &[], &Blur::new(noise, 0)).unwrap_err();
-        assert!(matches!(error, Error::InvalidSetting { name: "noise", .. }), "{error}");
+        let error = world.blurred(0, &[], &Blur::new(noise), 0).unwrap_err();
+        assert!(matches!(error, Error::Config { field: "noise", .. }), "{error}");
     }
 }
 
@@ -322,12 +313,12 @@ fn questions_out_of_range_are_typed_errors() {
 fn settings_survive_json_and_worlds_are_shared_between_threads() {
     fn check<T: Send + Sync>() {}
     check::<PlantedWorld>();
-    let config = config(7, 9);
+    let config = config(7);
     let json = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<PlantedConfig>(&json).unwrap(), config);
     assert_eq!(serde_json::from_str::<PlantedConfig>("{}").unwrap(), PlantedConfig::default());
     assert!(serde_json::from_str::<PlantedConfig>(r#"{"user": 3}"#).is_err());
-    let blur = Blur::new(0.7, 3);
+    let blur = Blur::new(0.7);
     assert_eq!(serde_json::from_str::<Blur>(&serde_json::to_string(&blur).unwrap()).unwrap(), blur);
     let world = world(2, 0);
     assert_eq!((world.state_names()[4].as_str(), world.field_names()[9].as_str()), ("state_4", "field_9"));

@@ -5,11 +5,15 @@ use approx::assert_abs_diff_eq;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_eval::uplift::{Estimator, Experiment, PolicyDifference, Propensity};
+use scaletot_eval::uplift::{Estimator, Experiment, PolicyDifference, Propensity, Targeting};
 use scaletot_eval::{Bootstrap, Direction, Error, Verdict};
 use serde::Deserialize;
 
 const BOTH: [Estimator; 2] = [Estimator::HorvitzThompson, Estimator::Hajek];
+
+fn top(share: f64, estimator: Estimator) -> Targeting {
+    Targeting::top(share).with_estimator(estimator)
+}
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -59,7 +63,7 @@ fn policies_and_curves_equal_numpy() {
         assert!(case.policies.len() >= 2);
         for policy in &case.policies {
             for (estimator, expected) in BOTH.into_iter().zip([&policy.horvitz_thompson, &policy.hajek]) {
-                let found = experiment.policy(&case.scores, policy.share, estimator).unwrap();
+                let found = experiment.policy(&case.scores, &top(policy.share, estimator)).unwrap();
                 assert_abs_diff_eq!(found.value, expected.value, epsilon = 1e-10);
                 assert_abs_diff_eq!(found.nobody, expected.nobody, epsilon = 1e-10);
                 assert_abs_diff_eq!(found.incremental, expected.incremental, epsilon = 1e-10);
@@ -95,11 +99,11 @@ fn a_policy_by_the_true_effect_gets_what_theory_says() {
     for share in [0.1, 0.3, 0.7, 1.0] {
         // The mean effect among the top share of a uniform effect is 1 − share / 2.
         for (estimator, tolerance) in BOTH.into_iter().zip([0.06, 0.012]) {
-            let informed = experiment.policy(&effects, share, estimator).unwrap();
+            let informed = experiment.policy(&effects, &top(share, estimator)).unwrap();
             assert_abs_diff_eq!(informed.incremental, share * (1.0 - share / 2.0), epsilon = tolerance);
             assert_abs_diff_eq!(informed.nobody, 2.0, epsilon = tolerance);
             assert_eq!(informed.value, informed.nobody + informed.incremental);
-            let random = experiment.policy(&blind, share, estimator).unwrap();
+            let random = experiment.policy(&blind, &top(share, estimator)).unwrap();
             assert_abs_diff_eq!(random.incremental, share / 2.0, epsilon = tolerance);
         }
     }
@@ -118,7 +122,7 @@ fn self_normalising_is_less_noisy_and_ignores_the_base() {
         (0..30)
             .map(|seed| {
                 let (experiment, effects, _) = known_effect(500, 100 + seed);
-                (experiment.policy(&effects, 0.4, estimator).unwrap().incremental - 0.32).powi(2)
+                (experiment.policy(&effects, &top(0.4, estimator)).unwrap().incremental - 0.32).powi(2)
             })
             .sum()
     };
@@ -129,7 +133,7 @@ fn self_normalising_is_less_noisy_and_ignores_the_base() {
     let increment = |base: f64| {
         let outcomes = [5.0, 1.0, 2.0, 4.0, 3.0, 3.0].map(|outcome| outcome + base);
         let experiment = Experiment::new(&treated, &outcomes, Propensity::Constant(0.25)).unwrap();
-        experiment.policy(&scores, 0.5, Estimator::Hajek).unwrap().incremental
+        experiment.policy(&scores, &Targeting::top(0.5)).unwrap().incremental
     };
     assert_abs_diff_eq!(increment(0.0), increment(1_000.0), epsilon = 1e-10);
 }
@@ -137,10 +141,10 @@ fn self_normalising_is_less_noisy_and_ignores_the_base() {
 #[test]
 fn intervals_hold_the_estimate_and_comparisons_are_paired() {
     let (experiment, effects, blind) = known_effect(2_000, 2);
-    let bootstrap = Bootstrap::new(3).replicates(300);
+    let bootstrap = Bootstrap::default().with_replicates(300);
     for estimator in BOTH {
-        let found = experiment.policy_interval(&effects, 0.3, estimator, &bootstrap).unwrap();
-        assert_eq!(found.estimate, experiment.policy(&effects, 0.3, estimator).unwrap());
+        let found = experiment.policy_interval(&effects, &top(0.3, estimator), &bootstrap, 3).unwrap();
+        assert_eq!(found.estimate, experiment.policy(&effects, &top(0.3, estimator)).unwrap());
         for (interval, estimate) in
             [(found.value, found.estimate.value), (found.incremental, found.estimate.incremental)]
         {
@@ -148,7 +152,7 @@ fn intervals_hold_the_estimate_and_comparisons_are_paired() {
             assert!(interval.contains(estimate) && interval.low < interval.high);
         }
     }
-    let run = |a: &[f64], b: &[f64]| experiment.compare(a, b, 0.3, Estimator::Hajek, &bootstrap).unwrap();
+    let run = |a: &[f64], b: &[f64]| experiment.compare(a, b, &Targeting::top(0.3), &bootstrap, 3).unwrap();
     let difference = run(&effects, &blind);
     assert_eq!(difference.verdict(), Verdict::Shown(Direction::Better));
     assert!(difference.in_words("effect", "chance").contains("top 30.0 %: effect brings more than chance"));
@@ -162,10 +166,10 @@ fn intervals_hold_the_estimate_and_comparisons_are_paired() {
     let json = serde_json::to_string(&difference).unwrap();
     assert_eq!(serde_json::from_str::<PolicyDifference>(&json).unwrap(), difference);
 
-    let interval = experiment.qini_interval(&effects, &bootstrap).unwrap();
+    let interval = experiment.qini_interval(&effects, &bootstrap, 3).unwrap();
     assert_eq!(interval.estimate, experiment.qini(&effects, &[]).unwrap().coefficient);
     assert!(interval.contains(1.0 / 12.0) && !interval.contains(0.0), "{interval:?}");
-    let flat = experiment.qini_interval(&vec![1.0; 2_000], &bootstrap).unwrap();
+    let flat = experiment.qini_interval(&vec![1.0; 2_000], &bootstrap, 3).unwrap();
     assert_eq!((flat.low, flat.high), (0.0, 0.0));
 }
 
@@ -175,17 +179,17 @@ fn a_bootstrap_by_counts_is_a_bootstrap_by_rows() {
     let outcomes: Vec<f64> = (0..users).map(|u| f64::from(u * 7 % 11)).collect();
     let scores: Vec<f64> = (0..users).map(|u| f64::from(u * 5 % 8)).collect();
     let all = Experiment::new(&treated, &outcomes, Propensity::Constant(0.3)).unwrap();
-    let bootstrap = Bootstrap::new(5).replicates(200);
+    let bootstrap = Bootstrap::default().with_replicates(200);
     let by_rows = bootstrap
-        .interval(40, |rows| {
+        .interval(40, 5, |rows| {
             let pick = |values: &[f64]| rows.iter().map(|&row| values[row]).collect::<Vec<_>>();
             let arms: Vec<bool> = rows.iter().map(|&row| treated[row]).collect();
             Experiment::new(&arms, &pick(&outcomes), Propensity::Constant(0.3))
-                .and_then(|drawn| drawn.policy(&pick(&scores), 0.35, Estimator::Hajek))
+                .and_then(|drawn| drawn.policy(&pick(&scores), &Targeting::top(0.35)))
                 .map_or(f64::NAN, |policy| policy.value)
         })
         .unwrap();
-    let found = all.policy_interval(&scores, 0.35, Estimator::Hajek, &bootstrap).unwrap().value;
+    let found = all.policy_interval(&scores, &Targeting::top(0.35), &bootstrap, 5).unwrap().value;
     assert_eq!(found.undefined, by_rows.undefined);
     assert_abs_diff_eq!(found.low, by_rows.low, epsilon = 1e-9);
     assert_abs_diff_eq!(found.high, by_rows.high, epsilon = 1e-9);
@@ -224,7 +228,7 @@ proptest! {
     ) {
         let ((before, scores), (after, moved)) = (build(&rows), build(&shuffled));
         for estimator in BOTH {
-            match (before.policy(&scores, share, estimator), after.policy(&moved, share, estimator)) {
+            match (before.policy(&scores, &top(share, estimator)), after.policy(&moved, &top(share, estimator))) {
                 (Ok(a), Ok(b)) => prop_assert!(close(a.value, b.value) && close(a.incremental, b.incremental)),
                 (a, b) => prop_assert_eq!(a, b),
             }
@@ -243,8 +247,8 @@ proptest! {
         prop_assert!(close(qini.points[0].incremental, share * qini.total));
         prop_assert_eq!(qini.points[1].incremental, qini.total);
         for estimator in BOTH {
-            let part = experiment.policy(&scores, share, estimator).unwrap();
-            let all = experiment.policy(&scores, 1.0, estimator).unwrap();
+            let part = experiment.policy(&scores, &top(share, estimator)).unwrap();
+            let all = experiment.policy(&scores, &top(1.0, estimator)).unwrap();
             prop_assert!(close(part.incremental, share * all.incremental));
         }
     }
@@ -262,12 +266,12 @@ proptest! {
         let reversed: Vec<f64> = scores.iter().map(|score| -score).collect();
         prop_assert!(close(experiment.qini(&reversed, &[]).unwrap().coefficient, -qini.coefficient));
         let point = experiment.qini(&scores, &[share]).unwrap().points[0].incremental;
-        if let Ok(policy) = experiment.policy(&scores, share, Estimator::HorvitzThompson) {
+        if let Ok(policy) = experiment.policy(&scores, &top(share, Estimator::HorvitzThompson)) {
             prop_assert!(close(policy.incremental, point));
         }
         let grown: Vec<f64> = scores.iter().map(|score| 3.0 * score + 7.0).collect();
-        if let Ok(policy) = experiment.policy(&grown, share, Estimator::Hajek) {
-            let before = experiment.policy(&scores, share, Estimator::Hajek).unwrap();
+        if let Ok(policy) = experiment.policy(&grown, &Targeting::top(share)) {
+            let before = experiment.policy(&scores, &Targeting::top(share)).unwrap();
             prop_assert!(close(policy.incremental, before.incremental));
         }
     }
@@ -293,31 +297,32 @@ fn what_does_not_fit_is_a_typed_error() {
     assert_eq!(new(&[false; 3], &outcomes, half), Error::OneArm { treated: 0, rows: 3 });
     for propensity in [0.0, 1.0, -0.1, f64::NAN] {
         let error = new(&treated, &outcomes, Propensity::Constant(propensity));
-        assert!(matches!(error, Error::InvalidSetting { name: "propensity", .. }), "{error}");
+        assert!(matches!(error, Error::Config { field: "propensity", .. }), "{error}");
         let error = new(&treated, &outcomes, Propensity::PerUser(&[0.5, 0.5, propensity]));
-        assert!(matches!(error, Error::InvalidSetting { name: "propensity", .. }), "{error}");
+        assert!(matches!(error, Error::Config { field: "propensity", .. }), "{error}");
     }
 
     let experiment = Experiment::new(&treated, &outcomes, half).unwrap();
     let scores = [3.0, 2.0, 1.0];
     for share in [0.0, -0.1, 1.1, f64::NAN] {
-        let error = experiment.policy(&scores, share, Estimator::Hajek).unwrap_err();
-        assert!(matches!(error, Error::InvalidSetting { name: "share", .. }), "{error}");
+        let error = experiment.policy(&scores, &Targeting::top(share)).unwrap_err();
+        assert!(matches!(error, Error::Config { field: "share", .. }), "{error}");
         if share != 0.0 {
             let error = experiment.qini(&scores, &[0.5, share]).unwrap_err();
-            assert!(matches!(error, Error::InvalidSetting { name: "share", .. }), "{error}");
+            assert!(matches!(error, Error::Config { field: "share", .. }), "{error}");
         }
     }
     for estimator in BOTH {
-        let error = experiment.policy(&scores, 1.0 / 3.0, estimator).unwrap_err();
+        let error = experiment.policy(&scores, &top(1.0 / 3.0, estimator)).unwrap_err();
         assert_eq!(error, Error::NoneInTop { arm: "untreated", share: 1.0 / 3.0 });
-        let error = experiment.policy(&[2.0, 3.0, 1.0], 0.3, estimator).unwrap_err();
+        let error = experiment.policy(&[2.0, 3.0, 1.0], &top(0.3, estimator)).unwrap_err();
         assert_eq!(error, Error::NoneInTop { arm: "treated", share: 0.3 });
-        assert!(matches!(experiment.policy(&[1.0], 0.5, estimator), Err(Error::LengthMismatch { .. })));
-        let error = experiment.policy(&[1.0, 2.0, f64::INFINITY], 0.5, estimator).unwrap_err();
+        assert!(matches!(experiment.policy(&[1.0], &top(0.5, estimator)), Err(Error::LengthMismatch { .. })));
+        let error = experiment.policy(&[1.0, 2.0, f64::INFINITY], &top(0.5, estimator)).unwrap_err();
         assert!(matches!(error, Error::NotFinite { what: "score", row: 2, .. }), "{error}");
     }
-    let error = experiment.compare(&scores, &[1.0], 1.0, Estimator::Hajek, &Bootstrap::new(0)).unwrap_err();
+    let error =
+        experiment.compare(&scores, &[1.0], &Targeting::top(1.0), &Bootstrap::default(), 0).unwrap_err();
     assert_eq!(error, Error::LengthMismatch { what: "scores of the second policy", expected: 3, found: 1 });
 }
 
@@ -327,6 +332,6 @@ fn a_border_between_users_is_not_moved_by_rounding() {
     let treated: Vec<bool> = (0..30).map(|user| user != 3).collect();
     let scores: Vec<f64> = (0..30).map(|user| -f64::from(user)).collect();
     let experiment = Experiment::new(&treated, &[1.0; 30], Propensity::Constant(0.9)).unwrap();
-    let error = experiment.policy(&scores, 0.1, Estimator::Hajek).unwrap_err();
+    let error = experiment.policy(&scores, &Targeting::top(0.1)).unwrap_err();
     assert!(matches!(error, Error::NoneInTop { arm: "untreated", .. }), "{error}");
 }

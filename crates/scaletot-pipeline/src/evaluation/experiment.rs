@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Context, Result};
-use scaletot_eval::uplift::{Estimator, Experiment, Propensity};
+use scaletot_eval::uplift::{Experiment, Propensity, Targeting};
 use scaletot_eval::{Bootstrap, mid_ranks};
 
 use super::arms::FoldResult;
@@ -34,7 +34,7 @@ pub(super) fn experiment(
     let treated: Vec<bool> = rows.iter().map(|&row| trial.treated[row] == Some(true)).collect();
     let share = treated.iter().filter(|&&treated| treated).count() as f64 / treated.len().max(1) as f64;
     let grid: Vec<f64> = (0..=20).map(|at| f64::from(at) / 20.0).collect();
-    let bootstrap = Bootstrap::new(seed).replicates(replicates);
+    let bootstrap = Bootstrap::default().with_replicates(replicates);
     let (mut policies, mut qini) = (Vec::new(), Vec::new());
     for (outcome, values) in &trial.outcomes {
         let values: Vec<f64> = rows.iter().map(|&row| values[row].unwrap_or(0.0)).collect();
@@ -44,12 +44,13 @@ pub(super) fn experiment(
         for arm in POLICIES {
             let Some(scores) = ranks.get(arm) else { continue };
             for share in SHARES {
-                let found = experiment.policy_interval(scores, share, Estimator::Hajek, &bootstrap)?;
+                let targeting = Targeting::top(share);
+                let found = experiment.policy_interval(scores, &targeting, &bootstrap, seed)?;
                 let against_profile = match arm {
                     BASELINE => None,
                     _ => {
                         let difference =
-                            experiment.compare(scores, baseline, share, Estimator::Hajek, &bootstrap)?;
+                            experiment.compare(scores, baseline, &targeting, &bootstrap, seed)?;
                         Some(difference.interval)
                     }
                 };
@@ -66,7 +67,7 @@ pub(super) fn experiment(
             qini.push(QiniResult {
                 outcome: outcome.clone(),
                 arm: arm.to_owned(),
-                coefficient: experiment.qini_interval(scores, &bootstrap)?,
+                coefficient: experiment.qini_interval(scores, &bootstrap, seed)?,
                 points: curve.points.iter().map(|point| (point.share, point.incremental)).collect(),
             });
         }

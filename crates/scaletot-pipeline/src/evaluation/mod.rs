@@ -157,11 +157,10 @@ impl Run<'_> {
     fn worlds(&mut self) -> Result<Study> {
         let mut last = None;
         for repeat in 0..self.options.repeats {
-            let mut config = PlantedConfig::default();
-            config.seed = self.options.source.seed + repeat as u64;
-            let study =
-                planted::study(&config, self.options.source.noise, self.options.source.min_populated)?;
-            let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, config.seed).remove(0);
+            let source = &self.options.source;
+            let seed = source.seed + repeat as u64;
+            let study = planted::study(&PlantedConfig::default(), source.noise, source.min_populated, seed)?;
+            let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
             self.fold(&study, fold)?;
             last = Some(study);

@@ -23,8 +23,8 @@ pub struct Planted {
 }
 
 impl Planted {
-    fn new(config: &PlantedConfig) -> Result<Self> {
-        let world = PlantedWorld::new(config)?;
+    fn new(config: &PlantedConfig, seed: u64) -> Result<Self> {
+        let world = PlantedWorld::new(config, seed)?;
         let mut scores = vec![(0.0, 0.0); config.values];
         for user in 0..world.users() {
             if let Some((sum, count)) =
@@ -64,6 +64,7 @@ impl Planted {
 struct PlantedTeacher {
     planted: Arc<Planted>,
     blur: Blur,
+    seed: u64,
     name: String,
 }
 
@@ -74,13 +75,14 @@ impl Teacher for PlantedTeacher {
 
     fn answer(&self, question: &Question<'_>) -> scaletot_teacher::Result<LabelAnswer> {
         let path = question.path.get(..question.state).unwrap_or(question.path);
-        let said = self.planted.world.blurred(question.row, path, &self.blur).map_err(|error| {
-            scaletot_teacher::Error::Model { model: self.name.clone(), message: error.to_string() }
-        })?;
+        let answer =
+            self.planted.world.blurred(question.row, path, &self.blur, self.seed).map_err(|error| {
+                scaletot_teacher::Error::Model { model: self.name.clone(), message: error.to_string() }
+            })?;
         let last = question.state + 1 == question.schema.len();
-        let log_probs = (0..said.len())
+        let log_probs = (0..answer.len())
             .map(|value| if last { usize::from(self.planted.order[value]) } else { value })
-            .map(|value| said[value].ln())
+            .map(|value| answer[value].ln())
             .collect();
         Ok(LabelAnswer::new(log_probs, 0))
     }
@@ -95,8 +97,8 @@ impl Teacher for PlantedTeacher {
 ///
 /// # Errors
 /// If the schemas cannot be built.
-pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) -> Result<Study> {
-    let planted = Arc::new(Planted::new(config)?);
+pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize, seed: u64) -> Result<Study> {
+    let planted = Arc::new(Planted::new(config, seed)?);
     let world = planted.world();
     let codes: Vec<String> = (0..config.codes).map(|code| format!("c{code}")).collect();
     let mut schema = ProfileSchema::builder("planted");
@@ -130,8 +132,9 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize) ->
         levels: 5,
         teacher: Box::new(PlantedTeacher {
             planted: Arc::clone(&planted),
-            blur: Blur::new(noise, config.seed),
-            name: format!("planted, noise {noise}, seed {}", config.seed),
+            blur: Blur::new(noise),
+            seed,
+            name: format!("planted, noise {noise}, seed {seed}"),
         }),
         seconds_per_answer: None,
         profiles,
@@ -153,11 +156,10 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
     let mut points = Vec::new();
     for noise in [0.0, 0.7, 1.5] {
         for missing in [0.2, 0.4, 0.6] {
-            let mut config = PlantedConfig::default();
-            (config.users, config.missing, config.seed) = (REFINED_USERS, missing, options.source.seed);
-            let study = study(&config, noise, options.source.min_populated)?;
+            let source = &options.source;
+            let config = PlantedConfig::default().with_users(REFINED_USERS).with_missing(missing);
+            let study = study(&config, noise, source.min_populated, source.seed)?;
             let measure = |strategy: Strategy| -> Result<(f64, f64)> {
-                let source = &options.source;
                 let reasoner = study.reasoner(strategy, budget(), source.min_populated, source.seed)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {

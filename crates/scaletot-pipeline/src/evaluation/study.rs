@@ -160,9 +160,8 @@ impl Study {
     /// # Errors
     /// If the world cannot be made.
     pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
-        let mut config = PlantedConfig::default();
-        (config.users, config.seed) = (users, source.seed);
-        planted::study(&config, source.noise, source.min_populated)
+        let config = PlantedConfig::default().with_users(users);
+        planted::study(&config, source.noise, source.min_populated, source.seed)
     }
 
     /// A reasoner, uncalibrated, who abstains on profiles with fewer populated fields.

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use scaletot_encoder::Scores;
 
 use super::Run;
-use crate::compare::{Arm, Evaluation, compare, measure};
+use crate::compare::{self, Evaluation};
 use crate::downstream::{parts, ridge};
 use crate::features::{profile_features, signal_features};
 use crate::stages::{StageReport, write_json};
@@ -37,16 +37,8 @@ impl Run<'_> {
             ("network, profile", values(&baseline, &input.test)?),
             ("network, profile + signals", values(&scores, &input.test)?),
         ];
-        let arms: Vec<Arm> = predictions
-            .iter()
-            .map(|(name, predicted)| measure(name, &truth, predicted, seed))
-            .collect::<Result<_>>()?;
-        let mut comparisons = Vec::new();
-        for pair in predictions.chunks(2) {
-            let [(base_name, base), (name, with_signals)] = pair else { continue };
-            comparisons.extend(compare((name, with_signals), (base_name, base), &truth, seed)?);
-        }
-        write_json(&self.path(super::EVALUATION), &Evaluation { arms, comparisons })?;
+        let evaluation = compare::evaluate(&truth, &predictions, &[(1, 0), (3, 2)], seed)?;
+        write_json(&self.path(super::EVALUATION), &evaluation)?;
         Ok(StageReport { users: truth.len() as u64, ..StageReport::default() })
     }
 

@@ -125,8 +125,8 @@ impl Run<'_> {
             Ok(ridge(blocks, &outcomes, &parts, &input.test)?.values(&outcomes, &parts))
         };
         let (alone, with_student) = (predicted(&[&profile])?, predicted(&[&profile, &student])?);
-        let gain =
-            Metric::Spearman.compare(&truth, &with_student, &alone, &Bootstrap::new(self.options.seed))?;
+        let (bootstrap, seed) = (Bootstrap::default(), self.options.seed);
+        let gain = Metric::Spearman.compare(&truth, &with_student, &alone, &bootstrap, seed)?;
         // A share of what chance alone may have made would say nothing.
         if gain.verdict() != Verdict::Shown(Direction::Better) {
             return Ok(report);
