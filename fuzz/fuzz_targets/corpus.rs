@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use scaletot_chain::{ChainSchema, CorpusHeader, CorpusWriter, read_corpus};
+use scaletot_chain::{ChainSchema, Corpus, CorpusHeader, CorpusWriter};
 use scaletot_profile::SchemaHash;
 
 static SCHEMA: LazyLock<ChainSchema> = LazyLock::new(scaletot_fuzz::schema);
@@ -12,14 +12,14 @@ static SCHEMA: LazyLock<ChainSchema> = LazyLock::new(scaletot_fuzz::schema);
 fuzz_target!(|data: &[u8]| {
     let path = std::env::temp_dir().join(format!("scaletot-fuzz-{}.jsonl", std::process::id()));
     std::fs::write(&path, data).unwrap();
-    let read = read_corpus(&path, &SCHEMA);
+    let read = Corpus::read(&path, &SCHEMA);
     let header = match &read {
-        Ok((header, _)) => header.clone(),
+        Ok(corpus) => corpus.header().clone(),
         Err(_) => CorpusHeader::new(SchemaHash::of(b"p"), &SCHEMA, "t", 1),
     };
     // What can be read can be resumed, with the same records.
     match (read, CorpusWriter::resume(&path, &header)) {
-        (Ok((_, records)), resumed) => assert_eq!(resumed.unwrap().1, records),
+        (Ok(corpus), resumed) => assert_eq!(resumed.unwrap().1, corpus.records()),
         (Err(_), _) => {}
     }
 });

@@ -159,7 +159,7 @@ impl Step {
 /// A typed user-state chain: one [`Step`] for each state of a schema, and the score of the whole.
 ///
 /// A chain does not carry its schema; [`Chain::new`] and [`Chain::check`] hold it against one. Reading a chain with
-/// serde checks what needs no schema, and [`read_corpus`](crate::read_corpus) checks the rest.
+/// serde checks what needs no schema, and [`Corpus::read`](crate::Corpus::read) checks the rest.
 ///
 /// ```
 /// use scaletot_chain::{Chain, ChainSchema, StateDef, Step};

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use scaletot_profile::SchemaHash;
+
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -289,6 +291,31 @@ pub enum Error {
         user: String,
         /// What is wrong with the record.
         error: Box<Error>,
+    },
+
+    /// A corpus of another chain schema than the one it is to be used with.
+    #[error("the corpus has chain schema {found}, expected `{schema}`, which is {expected}")]
+    OtherChainSchema {
+        /// Name of the schema it must have.
+        schema: String,
+        /// Hash of that schema.
+        expected: SchemaHash,
+        /// Hash of the corpus' schema.
+        found: SchemaHash,
+    },
+    /// Two records are of one user.
+    #[error("user {user} has more than one record")]
+    RepeatedUser {
+        /// The user.
+        user: String,
+    },
+    /// A record's user is not among those of the dataset.
+    #[error("user {user} of the corpus is not among the {users} users of the dataset")]
+    UserNotInDataset {
+        /// The user.
+        user: String,
+        /// Users of the dataset.
+        users: usize,
     },
 
     /// A corpus was to be created where a file already is.

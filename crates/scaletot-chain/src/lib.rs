@@ -21,7 +21,7 @@ pub use builder::ChainSchemaBuilder;
 pub use chain::{Chain, EntropySource, Step};
 pub use check::TOLERANCE;
 pub use constraint::Constraint;
-pub use corpus::{CORPUS_FORMAT, CorpusHeader, CorpusWriter, Repaired, read_corpus};
+pub use corpus::{CORPUS_FORMAT, Corpus, CorpusHeader, CorpusWriter, JoinedCorpus, Repaired};
 pub use entropy::normalised_entropy;
 pub use error::{Error, Result};
 pub use legal::LegalChains;

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, ProfileTable, ReadOptions, Segments, read};
+use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, read};
 
 use crate::options::PipelineOptions;
 use crate::tasks::segments::segments;
@@ -21,7 +21,7 @@ pub struct Input {
     /// Chain schema.
     pub chain: ChainSchema,
     /// All users of the table.
-    pub profiles: ProfileTable,
+    pub profiles: Arc<ProfileTable>,
     /// Realised value per user; `None` where it is not known.
     pub outcomes: Vec<Option<f64>>,
     /// User segment of every user.
@@ -63,7 +63,7 @@ impl Input {
         );
         let columns = ReadOptions::new().with_number(&options.outcome).with_text(&options.segment);
         let loaded = read(&options.data, &schema, &columns)?;
-        let profiles = loaded.profiles;
+        let profiles = Arc::new(loaded.profiles);
         let outcomes =
             loaded.attributes.number(&options.outcome).context("the outcome column was read")?.to_vec();
         for (row, outcome) in outcomes.iter().enumerate() {
@@ -118,5 +118,14 @@ impl Input {
             outcomes[row] = None;
         }
         outcomes
+    }
+
+    /// All users with the outcomes that may be trained on, and their segments.
+    ///
+    /// # Errors
+    /// If one of them does not fit the table, which [`load`](Self::load) sees to.
+    pub fn training_dataset(&self) -> Result<Dataset> {
+        let builder = Dataset::builder(Arc::clone(&self.profiles));
+        Ok(builder.with_outcomes(self.training_outcomes()).with_segments(self.segments.clone()).build()?)
     }
 }

@@ -48,7 +48,7 @@ pub use scaletot_teacher as teacher;
 /// The names that most programs import.
 pub mod prelude {
     pub use scaletot_chain::{
-        Chain, ChainRecord, ChainSchema, CorpusWriter, Verdict, read_corpus, user_states,
+        Chain, ChainRecord, ChainSchema, Corpus, CorpusWriter, JoinedCorpus, Signals, Verdict, user_states,
     };
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
     pub use scaletot_profile::{

@@ -57,6 +57,18 @@ impl CorpusHeader {
         self
     }
 
+    /// Checks that the corpus is of that chain schema.
+    ///
+    /// # Errors
+    /// [`Error::OtherChainSchema`].
+    pub fn check_chain_schema(&self, schema: &ChainSchema) -> Result<()> {
+        let (expected, found) = (schema.hash(), self.chain_schema);
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::OtherChainSchema { schema: schema.name().to_owned(), expected, found })
+    }
+
     /// The header line, without its line end.
     pub(crate) fn to_line(&self, path: &Path) -> Result<Vec<u8>> {
         serde_json::to_vec(&Line { kind: KIND.to_owned(), header: self.clone() })

@@ -7,14 +7,18 @@
 //!
 //! - [`CorpusWriter::create`] begins a corpus, [`CorpusWriter::resume`] goes on with one, and repairs a last line that
 //!   a kill cut short; [`CorpusWriter::open`] does whichever is called for.
-//! - [`read_corpus`] reads a whole corpus and holds every record against the chain schema.
+//! - [`Corpus`] is a whole corpus in memory, its records checked against the chain schema; [`Corpus::join`] finds their users in a
+//!   dataset.
 //!
 //! Numbers come back as the same bits, users as the same ids.
 
 mod header;
+mod joined;
 mod read;
+mod records;
 mod write;
 
 pub use header::{CORPUS_FORMAT, CorpusHeader};
-pub use read::read_corpus;
+pub use joined::JoinedCorpus;
+pub use records::Corpus;
 pub use write::{CorpusWriter, Repaired};

@@ -1,51 +1,14 @@
 //! Reading corpus files.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use scaletot_profile::UserId;
 
 use super::CorpusHeader;
+use crate::ChainRecord;
 use crate::error::{Error, Result};
-use crate::{ChainRecord, ChainSchema};
-
-/// Reads a whole corpus, and checks every record against `schema`.
-///
-/// A last line without its line end is read if it is whole.
-///
-/// # Errors
-/// [`Error::Io`]; [`Error::NotACorpus`], [`Error::UnknownFormat`] or [`Error::HeaderDiffers`] (another chain schema) for
-/// the header; [`Error::CorruptLine`], [`Error::CutLine`] or [`Error::DuplicateUser`] for a record, with its line.
-pub fn read_corpus(path: impl AsRef<Path>, schema: &ChainSchema) -> Result<(CorpusHeader, Vec<ChainRecord>)> {
-    let path = path.as_ref();
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    let scan = scan(path, BufReader::new(file), |header| {
-        if header.chain_schema == schema.hash() {
-            return Ok(());
-        }
-        let difference = format!(
-            "chain schema: the corpus has {}, `{}` is {}",
-            header.chain_schema,
-            schema.name(),
-            schema.hash()
-        );
-        Err(Error::HeaderDiffers { path: path.to_path_buf(), differences: vec![difference] })
-    })?;
-    if let Some(cut) = scan.cut {
-        return Err(Error::CutLine {
-            path: path.to_path_buf(),
-            line: cut.line,
-            bytes: cut.bytes.len() as u64,
-        });
-    }
-    let header = scan.header.ok_or_else(|| no_header(path))?;
-    for (i, record) in scan.records.iter().enumerate() {
-        record.check(schema).map_err(|e| corrupt(path, i as u64 + 2, e.to_string()))?;
-    }
-    Ok((header, scan.records))
-}
 
 /// What a corpus file holds.
 pub(crate) struct Scan {

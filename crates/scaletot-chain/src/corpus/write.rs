@@ -38,7 +38,7 @@ impl Repaired {
 /// a lock on the file, where the file system has locks, so that two runs cannot write one corpus.
 ///
 /// ```
-/// use scaletot_chain::{ChainRecord, ChainSchema, CorpusHeader, CorpusWriter, Reason, StateDef, Verdict, read_corpus};
+/// use scaletot_chain::{ChainRecord, ChainSchema, CorpusHeader, CorpusWriter, Reason, StateDef, Verdict, Corpus};
 /// use scaletot_profile::{SchemaHash, UserId};
 ///
 /// # let folder = tempfile::tempdir()?;
@@ -52,7 +52,7 @@ impl Repaired {
 ///
 /// let (corpus, done, repaired) = CorpusWriter::resume(&path, &header)?;
 /// assert!(corpus.contains(&UserId::Int(1)) && !repaired.anything());
-/// assert_eq!(read_corpus(&path, &schema)?, (header, done));
+/// assert_eq!(Corpus::read(&path, &schema)?.records(), done);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -289,7 +289,7 @@ mod tests {
     use scaletot_profile::SchemaHash;
 
     use super::*;
-    use crate::{ChainSchema, Reason, StateDef, read_corpus};
+    use crate::{ChainSchema, Corpus, Reason, StateDef};
 
     #[test]
     fn a_writer_whose_file_fails_says_so_and_stops() {
@@ -312,7 +312,7 @@ mod tests {
         let (mut corpus, done, _) = CorpusWriter::resume(&path, &header).unwrap();
         assert_eq!(done, [record(1)]);
         corpus.append(&record(2)).unwrap();
-        assert_eq!(read_corpus(&path, &schema).unwrap().1, [record(1), record(2)]);
+        assert_eq!(Corpus::read(&path, &schema).unwrap().records(), [record(1), record(2)]);
     }
 
     #[test]
@@ -340,6 +340,9 @@ mod tests {
         drop(corpus);
         let (_, _, removed) = CorpusWriter::resume_without_failed(&path, &header).unwrap();
         assert_eq!(removed, 0);
-        assert_eq!(read_corpus(&path, &schema).unwrap().1, [abstained(2), abstained(4), abstained(3)]);
+        assert_eq!(
+            Corpus::read(&path, &schema).unwrap().records(),
+            [abstained(2), abstained(4), abstained(3)]
+        );
     }
 }

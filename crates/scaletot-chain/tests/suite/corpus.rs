@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::common;
 use proptest::prelude::*;
 use scaletot_chain::{
-    ChainRecord, ChainSchema, Constraint, CorpusHeader, CorpusWriter, Error, Reason, Repaired, StateDef,
-    Verdict, read_corpus,
+    ChainRecord, ChainSchema, Constraint, Corpus, CorpusHeader, CorpusWriter, Error, Reason, Repaired,
+    StateDef, Verdict,
 };
 use scaletot_profile::{SchemaHash, UserId};
 use serde_json::json;
@@ -65,7 +65,10 @@ fn line_starts(bytes: &[u8]) -> Vec<usize> {
 fn what_was_appended_is_read() {
     let folder = Folder::new();
     folder.write(5);
-    assert_eq!(read_corpus(folder.path(), &schema()).unwrap(), (header(), records(5)));
+    assert_eq!(
+        Corpus::read(folder.path(), &schema()).unwrap(),
+        Corpus::new(header(), records(5), &schema()).unwrap()
+    );
     let (corpus, done, repaired) = CorpusWriter::resume(folder.path(), &header()).unwrap();
     assert_eq!((done, repaired, corpus.len()), (records(5), Repaired::default(), 5));
     assert!(corpus.contains(&UserId::Int(2)) && !corpus.contains(&UserId::Text("2".into())));
@@ -79,7 +82,7 @@ fn every_record_is_on_file_as_soon_as_it_is_appended() {
     for (i, record) in records(4).iter().enumerate() {
         corpus.append(record).unwrap();
         corpus.sync().unwrap();
-        assert_eq!(read_corpus(folder.path(), &schema()).unwrap().1, records(4)[..=i]);
+        assert_eq!(Corpus::read(folder.path(), &schema()).unwrap().records(), &records(4)[..=i]);
     }
 }
 
@@ -111,9 +114,9 @@ fn cut_everywhere(n: i64) {
         let unended = line > 0 && left == line - 1;
         let lines = kept + usize::from(unended);
 
-        let read = read_corpus(folder.path(), &schema);
+        let read = Corpus::read(folder.path(), &schema);
         match &read {
-            Ok((_, records)) => assert_eq!(records.len() + 1, lines, "cut at {cut}"),
+            Ok(corpus) => assert_eq!(corpus.len() + 1, lines, "cut at {cut}"),
             Err(Error::CutLine { line, bytes, .. }) => {
                 assert_eq!((*line, *bytes), (kept as u64 + 1, left as u64), "cut at {cut}");
             }
@@ -151,11 +154,11 @@ fn a_corpus_cut_anywhere_in_its_header_resumes() {
 fn an_empty_file_becomes_a_corpus() {
     let folder = Folder::new();
     fs::write(folder.path(), "").unwrap();
-    let error = read_corpus(folder.path(), &schema()).unwrap_err();
+    let error = Corpus::read(folder.path(), &schema()).unwrap_err();
     assert!(error.to_string().ends_with("line 1: expected a corpus header, found an empty file"), "{error}");
     let (_, done, repaired) = CorpusWriter::resume(folder.path(), &header()).unwrap();
     assert!(done.is_empty() && repaired.rewrote_header && repaired.dropped_bytes == 0);
-    assert_eq!(read_corpus(folder.path(), &schema()).unwrap(), (header(), vec![]));
+    assert!(Corpus::read(folder.path(), &schema()).unwrap().is_empty());
 }
 
 #[test]
@@ -223,11 +226,11 @@ fn another_chain_schema_cannot_read_it() {
     let folder = Folder::new();
     folder.write(2);
     let other = ChainSchema::builder("other").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
-    let says = read_corpus(folder.path(), &other).unwrap_err().to_string();
-    assert!(
-        says.contains(&format!("chain schema: the corpus has {}, `other` is", schema().hash())),
-        "{says}"
-    );
+    let says = Corpus::read(folder.path(), &other).unwrap_err().to_string();
+    let (found, expected) = (schema().hash(), other.hash());
+    let differ = format!("the corpus has chain schema {found}, expected `other`, which is {expected}");
+    assert!(says.ends_with(&format!("corpus.jsonl: {differ}")), "{says}");
+    assert_eq!(Corpus::new(header(), records(2), &other).unwrap_err().to_string(), differ);
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn an_unknown_format_is_refused_whatever_else_it_holds() {
     let expected = "line 1: expected corpus format 1, found 2; read it with the version that wrote it";
     let says = refused(&folder.path(), &header());
     assert!(says.ends_with(expected), "{says}");
-    let says = read_corpus(folder.path(), &schema()).unwrap_err().to_string();
+    let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
     assert!(says.ends_with(expected), "{says}");
     let mut future = header();
     future.format = 2;
@@ -287,7 +290,7 @@ fn a_corrupt_line_is_named() {
         let expected = format!("corpus.jsonl: line 3: {why}");
         let says = refused(&folder.path(), &header());
         assert!(says.contains(&expected), "{says}");
-        let says = read_corpus(folder.path(), &schema()).unwrap_err().to_string();
+        let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
         assert!(says.contains(&expected), "{says}");
     }
     // The last line, ended but not whole, was not cut by a kill.
@@ -310,7 +313,7 @@ fn a_record_that_breaks_the_schema_is_named() {
     let steps = format!("{},{}", step(0, "[1.0,0.0]"), step(2, "[0.0,0.0,1.0]"));
     let line = format!(r#"{{"user":1,"verdict":"accepted","best":{{"steps":[{steps}],"score":0.0}}}}"#);
     fs::write(folder.path(), format!("{text}{line}\n")).unwrap();
-    let says = read_corpus(folder.path(), &schema()).unwrap_err().to_string();
+    let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
     let expected = "line 2: record of user 1: state `spend`: `high` is forbidden by constraint 1";
     assert!(says.contains(expected), "{says}");
 }
@@ -328,7 +331,7 @@ fn a_user_has_one_record() {
     fs::write(folder.path(), [&whole, again].concat()).unwrap();
     let expected = "corpus.jsonl: user ü1 has a record on line 3 and again on line 6";
     assert!(refused(&folder.path(), &header()).ends_with(expected));
-    assert!(read_corpus(folder.path(), &schema()).unwrap_err().to_string().ends_with(expected));
+    assert!(Corpus::read(folder.path(), &schema()).unwrap_err().to_string().ends_with(expected));
 }
 
 #[test]
@@ -364,14 +367,15 @@ proptest! {
         let mut corpus = CorpusWriter::create(folder.path(), &header).unwrap();
         records.iter().for_each(|r| corpus.append(r).unwrap());
         drop(corpus);
-        let (read_header, read) = read_corpus(folder.path(), &schema).unwrap();
-        prop_assert_eq!(&read_header, &header);
-        prop_assert_eq!(&read, &records);
+        let corpus = Corpus::read(folder.path(), &schema).unwrap();
+        let (read_header, read) = (corpus.header(), corpus.records());
+        prop_assert_eq!(read_header, &header);
+        prop_assert_eq!(read, &records);
         let bits = |rs: &[ChainRecord]| -> Vec<u64> {
             let steps = rs.iter().flat_map(|r| r.chains()).flat_map(|c| c.steps());
             steps.flat_map(|s| s.distribution.iter().chain([&s.entropy, &s.covered_mass])).map(|x| x.to_bits()).collect()
         };
-        prop_assert_eq!(bits(&read), bits(&records));
+        prop_assert_eq!(bits(read), bits(&records));
 
         // Cut anywhere at all, it goes on as if nothing had happened.
         let whole = fs::read(folder.path()).unwrap();

@@ -4,6 +4,7 @@
 mod chain;
 mod common;
 mod corpus;
+mod join;
 mod legal;
 mod schema;
 mod user_states;

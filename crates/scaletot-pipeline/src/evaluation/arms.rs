@@ -188,9 +188,9 @@ impl Work<'_> {
             },
             encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,
             teacher: TeacherSums {
-                users: reasoned.records.len() as u64,
-                questions: reasoned.records.iter().map(|record| record.cost.queries).sum(),
-                tokens: reasoned.records.iter().map(|record| record.cost.tokens).sum(),
+                users: reasoned.corpus.len() as u64,
+                questions: reasoned.corpus.records().iter().map(|record| record.cost.queries).sum(),
+                tokens: reasoned.corpus.records().iter().map(|record| record.cost.tokens).sum(),
                 calls: reasoned.ledger.calls,
                 seconds: reasoned.ledger.seconds,
             },
@@ -293,10 +293,10 @@ fn sizes(draws: &[Draw]) -> Vec<Size> {
 
 /// A few users whose searches are worth a look: those with the most rounds, and the first two.
 fn telling(reasoned: &Reasoned) -> Vec<usize> {
-    let mut order: Vec<usize> =
-        (0..reasoned.rows.len()).filter(|&i| reasoned.records[i].best.is_some()).collect();
+    let records = reasoned.corpus.records();
+    let mut order: Vec<usize> = (0..records.len()).filter(|&i| records[i].best.is_some()).collect();
     let first: Vec<usize> = order.iter().copied().take(2).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(reasoned.records[i].cost.rounds));
+    order.sort_by_key(|&i| std::cmp::Reverse(records[i].cost.rounds));
     let mut chosen: Vec<usize> = order.into_iter().take(2).chain(first).collect();
     let mut seen = std::collections::HashSet::new();
     chosen.retain(|&i| seen.insert(i));
@@ -306,7 +306,7 @@ fn telling(reasoned: &Reasoned) -> Vec<usize> {
 fn entropy(reasoned: &Reasoned, states: usize) -> EntropySums {
     let mut sums =
         EntropySums { before: vec![0.0; states], after: vec![0.0; states], ..EntropySums::default() };
-    for record in &reasoned.records {
+    for record in reasoned.corpus.records() {
         let Some(best) = record.best.as_ref().filter(|_| record.entropy_before.len() == states) else {
             continue;
         };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
-use scaletot_chain::{ChainRecord, CorpusWriter, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter};
 use scaletot_encoder::{DistillConfig, EncoderConfig, distill};
 use scaletot_profile::{Progress, Segments};
 use scaletot_student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
@@ -39,8 +39,9 @@ pub(super) struct Work<'a> {
 
 /// What the teacher found out about the covered users.
 pub(super) struct Reasoned {
+    pub(super) corpus: Corpus,
+    /// Row of each record.
     pub(super) rows: Vec<usize>,
-    pub(super) records: Vec<ChainRecord>,
     pub(super) ledger: LedgerSnapshot,
 }
 
@@ -105,21 +106,20 @@ impl Work<'_> {
         let summary = reasoner.run(&study.profiles, &rows, &mut writer, workers, self.progress)?;
         writer.sync()?;
         ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
-        let (_, records) = read_corpus(&path, &study.chain)?;
-        let row_of: std::collections::HashMap<_, _> =
-            rows.iter().map(|&row| (study.profiles.id(row), row)).collect();
-        let rows = records
-            .iter()
-            .map(|record| {
-                row_of.get(&record.user).copied().context("the corpus holds a user who is not covered")
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let corpus = Corpus::read(&path, &study.chain)?;
+        let covered: std::collections::HashSet<usize> = rows.into_iter().collect();
+        let rows = corpus.join(&study.unlabelled())?.rows().to_vec();
         ensure!(
-            records.iter().any(|record| record.verdict.is_accepted()),
+            rows.iter().all(|row| covered.contains(row)),
+            "{} holds a user who is not covered",
+            path.display()
+        );
+        ensure!(
+            corpus.records().iter().any(|record| record.verdict.is_accepted()),
             "no chain was accepted; {} holds each user's reason",
             path.display()
         );
-        Ok(Reasoned { rows, records, ledger: summary.ledger })
+        Ok(Reasoned { corpus, rows, ledger: summary.ledger })
     }
 
     /// SFT on the accepted chains.
@@ -129,8 +129,15 @@ impl Work<'_> {
         let seed = self.seed(3);
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &study.chain, seed, self.device)?;
         let config = SftConfig::default();
-        let (student, _) =
-            sft(&fresh, &study.profiles, &reasoned.rows, &reasoned.records, &config, seed, self.progress)?;
+        let (student, _) = sft(
+            &fresh,
+            &study.profiles,
+            &reasoned.rows,
+            reasoned.corpus.records(),
+            &config,
+            seed,
+            self.progress,
+        )?;
         Ok(student)
     }
 
@@ -141,7 +148,7 @@ impl Work<'_> {
         let both = reasoned
             .rows
             .iter()
-            .zip(&reasoned.records)
+            .zip(reasoned.corpus.records())
             .filter(|(row, record)| known.contains(row) && record.verdict.is_accepted())
             .count();
         if self.options.ablations.sft_only || both < OSIPO_USERS {
@@ -158,7 +165,7 @@ impl Work<'_> {
             sft,
             &study.profiles,
             &reasoned.rows,
-            &reasoned.records,
+            reasoned.corpus.records(),
             &outcomes,
             segments,
             &config,

@@ -111,7 +111,7 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize, se
             world.profile(user)?.iter().map(|code| code.map(|code| Value::Code(u32::from(code)))).collect();
         builder.push_values(user as i64, &cells)?;
     }
-    let profiles = builder.finish();
+    let profiles = Arc::new(builder.finish());
     let values: Vec<String> = (0..config.values).map(|value| format!("v{value}")).collect();
     let mut chain = ChainSchema::builder("planted");
     let mut earlier: Vec<String> = Vec::new();

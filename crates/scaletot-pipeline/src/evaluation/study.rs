@@ -8,7 +8,7 @@ use crate::error::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
 use scaletot_eval::planted::PlantedConfig;
-use scaletot_profile::{ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
+use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
 use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
@@ -42,7 +42,7 @@ pub struct Study {
     /// Chain schema.
     pub chain: ChainSchema,
     /// Every user of the task.
-    pub profiles: ProfileTable,
+    pub profiles: Arc<ProfileTable>,
     /// Realised value per user; `None` where it is not known.
     pub outcomes: Vec<Option<f64>>,
     /// User segments.
@@ -110,7 +110,7 @@ impl Study {
         Ok(Self {
             schema: population.schema,
             chain: population.chain,
-            profiles: population.profiles,
+            profiles: Arc::new(population.profiles),
             outcomes: population.outcomes,
             segments: population.segments,
             groups: population.groups,
@@ -147,6 +147,21 @@ impl Study {
         self.seconds_per_answer = opened.seconds_per_answer;
         self.teacher = opened.teacher;
         Ok(summary)
+    }
+
+    /// Every user, without any outcome.
+    #[must_use]
+    pub fn unlabelled(&self) -> Dataset {
+        Dataset::from(Arc::clone(&self.profiles))
+    }
+
+    /// Every user, with these outcomes by row.
+    ///
+    /// # Errors
+    /// If there are not as many of them as rows, or one is negative or not finite.
+    pub fn dataset(&self, outcomes: Vec<Option<f64>>) -> Result<Dataset> {
+        let builder = Dataset::builder(Arc::clone(&self.profiles)).with_segments(self.segments.clone());
+        Ok(builder.with_outcomes(outcomes).build()?)
     }
 
     /// Eligible rows with a known outcome.

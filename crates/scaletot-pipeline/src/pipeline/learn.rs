@@ -1,11 +1,9 @@
 //! The student: SFT on the corpus, then OSIPO on the outcomes of the reasoned users.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::error::{Context, Result};
-use scaletot_chain::{ChainRecord, read_corpus};
-use scaletot_profile::UserId;
+use crate::error::Result;
+use scaletot_chain::Corpus;
 use scaletot_student::{Checkpoints, OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 
 use super::Run;
@@ -24,35 +22,24 @@ impl Run<'_> {
         Ok(Student::load(self.student_path(), &self.device)?)
     }
 
-    /// The corpus with each record's row in the table.
-    fn corpus(&self) -> Result<(Vec<usize>, Vec<ChainRecord>)> {
-        let (_, records) = read_corpus(self.corpus_path(), &self.input.chain)?;
-        let rows: HashMap<UserId, usize> =
-            (0..self.input.profiles.len()).map(|row| (self.input.profiles.id(row), row)).collect();
-        let rows = records
-            .iter()
-            .map(|record| {
-                rows.get(&record.user)
-                    .copied()
-                    .with_context(|| format!("user {} is not in the table", record.user))
-            })
-            .collect::<Result<_>>()?;
-        Ok((rows, records))
+    fn corpus(&self) -> Result<Corpus> {
+        Ok(Corpus::read(self.corpus_path(), &self.input.chain)?)
     }
 
     /// Supervised fine-tuning on the accepted chains.
     pub(super) fn sft(&mut self) -> Result<StageReport> {
-        let (rows, records) = self.corpus()?;
+        let (corpus, dataset) = (self.corpus()?, self.input.training_dataset()?);
+        let joined = corpus.join(&dataset)?;
         let fit_on = self.input.profiles.select(&self.input.train)?;
         let seed = self.options.seed;
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &self.input.chain, seed, &self.device)?;
         let mut config = SftConfig::default();
         config.checkpoints = Some(Checkpoints::at(self.path(super::SFT_CHECKPOINT)));
         let (student, log) =
-            sft(&fresh, &self.input.profiles, &rows, &records, &config, seed, self.progress)?;
+            sft(&fresh, &self.input.profiles, joined.rows(), corpus.records(), &config, seed, self.progress)?;
         student.save(self.sft_path())?;
         write_json(&self.path(super::SFT_LOG), &log)?;
-        let mut report = StageReport { users: rows.len() as u64, ..StageReport::default() };
+        let mut report = StageReport { users: joined.len() as u64, ..StageReport::default() };
         report.figures.insert("parameters".to_owned(), student.num_params() as f64);
         report.figures.insert("epochs".to_owned(), log.epochs.len() as f64);
         Ok(report)
@@ -60,17 +47,18 @@ impl Run<'_> {
 
     /// OSIPO on the candidates of the corpus; the SFT student is the reference.
     pub(super) fn osipo(&mut self) -> Result<StageReport> {
-        let (rows, records) = self.corpus()?;
+        let (corpus, dataset) = (self.corpus()?, self.input.training_dataset()?);
+        let joined = corpus.join(&dataset)?;
         let reference = Student::load(self.sft_path(), &self.device)?;
         let mut config = OsipoConfig::default();
         config.checkpoints = Some(Checkpoints::at(self.path(super::OSIPO_CHECKPOINT)));
         let (student, log) = osipo(
             &reference,
             &self.input.profiles,
-            &rows,
-            &records,
-            &self.input.training_outcomes(),
-            &self.input.segments,
+            joined.rows(),
+            corpus.records(),
+            dataset.outcomes(),
+            dataset.segments(),
             &config,
             self.options.seed,
             self.progress,

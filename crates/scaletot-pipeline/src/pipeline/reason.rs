@@ -6,7 +6,7 @@ use crate::error::{Context, Result, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use scaletot_chain::{CorpusWriter, Verdict, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter, Verdict};
 use scaletot_profile::{Segments, Verbaliser};
 use scaletot_search::{Budget, RefineConfig, Strategy};
 use scaletot_teacher::{
@@ -118,7 +118,8 @@ impl Run<'_> {
         if summary.stopped {
             return Ok(StageReport::default());
         }
-        let (_, records) = read_corpus(&path, &self.input.chain)?;
+        let corpus = Corpus::read(&path, &self.input.chain)?;
+        let records = corpus.records();
         // Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
         let questions: u64 = records.iter().map(|record| record.cost.queries).sum();
         let mut report = StageReport {

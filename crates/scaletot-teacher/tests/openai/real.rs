@@ -4,7 +4,7 @@
 //! SCALETOT_SERVER=http://127.0.0.1:8080/v1 cargo test -p scaletot-teacher --features openai --test openai -- --ignored real
 //! ```
 
-use scaletot_chain::{CorpusWriter, Verdict, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter, Verdict};
 use scaletot_teacher::openai::OpenAi;
 use scaletot_teacher::{Reasoner, Retry, RetryPolicy};
 
@@ -25,10 +25,10 @@ fn fifty_real_users() {
     let rows: Vec<usize> = (0..58).collect();
     let summary = reasoner.run(&table, &rows, &mut corpus, 4, &()).unwrap();
     println!("{summary:?}");
-    let (_, records) = read_corpus(&path, &chain_schema()).unwrap();
+    let corpus = Corpus::read(&path, &chain_schema()).unwrap();
     // Every seventh of them has no profile.
     assert_eq!((summary.accepted, summary.abstained, summary.failed), (50, 8, 0));
-    for record in records.iter().filter(|record| record.verdict == Verdict::Accepted) {
+    for record in corpus.records().iter().filter(|record| record.verdict == Verdict::Accepted) {
         let best = record.best.as_ref().unwrap();
         assert!(best.steps().iter().all(|step| step.covered_mass > 0.0 && step.covered_mass <= 1.0));
     }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use scaletot_chain::{CorpusWriter, Verdict, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter, Verdict};
 use scaletot_teacher::openai::OpenAi;
 use scaletot_teacher::{Reasoner, Retry, RetryPolicy, RunSummary, prompt_key};
 
@@ -57,7 +57,8 @@ fn two_thousand_users_and_a_fifth_of_faults_lose_nobody() {
     let path = folder.path().join("corpus.jsonl");
     let server = Server::start(faulty);
     let summary = run(&server.url(), 2_000, &path, 12, 16);
-    let (_, records) = read_corpus(&path, &chain_schema()).unwrap();
+    let corpus = Corpus::read(&path, &chain_schema()).unwrap();
+    let records = corpus.records();
     let users: HashSet<_> = records.iter().map(|record| record.user.clone()).collect();
     assert_eq!((records.len(), users.len(), summary.users()), (2_000, 2_000, 2_000));
     assert_eq!(summary.failed, 0, "twelve attempts are enough: {summary:?}");
@@ -75,13 +76,15 @@ fn a_resumed_run_takes_up_the_failed_alone() {
     let server = Server::start(faulty);
     let first = run(&server.url(), 300, &path, 1, 4);
     assert!(first.failed > 10, "one attempt is not enough: {first:?}");
-    let (_, records) = read_corpus(&path, &chain_schema()).unwrap();
+    let corpus = Corpus::read(&path, &chain_schema()).unwrap();
+    let records = corpus.records();
     let failed = records.iter().filter(|record| matches!(record.verdict, Verdict::Failed { .. })).count();
     assert_eq!(failed as u64, first.failed);
     let second = run(&server.url(), 300, &path, 12, 4);
     assert_eq!((second.users(), second.skipped), (first.failed, 300 - first.failed));
     assert_eq!(second.failed, 0);
-    let (_, records) = read_corpus(&path, &chain_schema()).unwrap();
+    let corpus = Corpus::read(&path, &chain_schema()).unwrap();
+    let records = corpus.records();
     let users: HashSet<_> = records.iter().map(|record| record.user.clone()).collect();
     assert_eq!((records.len(), users.len()), (300, 300));
 }

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use scaletot_chain::{CorpusWriter, Reason, Verdict, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter, Reason, Verdict};
 use scaletot_teacher::{Error, LabelAnswer, Question, Reasoner, Result, Teacher};
 
 use crate::common::{Arbitrary, chain_schema, prompter, table};
@@ -78,7 +78,8 @@ fn no_fault_loses_a_user() {
         drop(corpus);
         assert_eq!(summary.users(), 180);
 
-        let (_, records) = read_corpus(&path, &chain_schema()).unwrap();
+        let corpus = Corpus::read(&path, &chain_schema()).unwrap();
+        let records = corpus.records();
         let users: HashSet<String> = records.iter().map(|record| record.user.to_string()).collect();
         assert_eq!((records.len(), users.len()), (180, 180), "everybody once");
         let mut seen = HashSet::new();

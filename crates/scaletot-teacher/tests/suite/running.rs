@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use scaletot_chain::{CorpusWriter, read_corpus};
+use scaletot_chain::{Corpus, CorpusWriter};
 use scaletot_profile::{ProfileTable, Progress};
 use scaletot_teacher::{Reasoner, RunSummary};
 
@@ -28,9 +28,9 @@ fn any_number_of_workers_writes_the_same_bytes() {
     let one = write(1);
     assert_eq!(write(4), one);
     assert_eq!(write(0), one, "no worker is one worker");
-    let (_, records) = read_corpus(folder.path().join("1.jsonl"), &chain_schema()).unwrap();
+    let corpus = Corpus::read(folder.path().join("1.jsonl"), &chain_schema()).unwrap();
     assert!(
-        records.iter().enumerate().all(|(row, record)| record.user == table.id(row)),
+        corpus.records().iter().enumerate().all(|(row, record)| record.user == table.id(row)),
         "in the order of the rows"
     );
     // Equal profiles ask equal prompts: fewer calls than questions.

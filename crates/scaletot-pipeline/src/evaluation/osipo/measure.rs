@@ -190,7 +190,12 @@ impl<'a> Yardstick<'a> {
 
 /// The users with an accepted chain.
 pub(super) fn accepted(reasoned: &Reasoned) -> impl Iterator<Item = (usize, &ChainRecord)> {
-    reasoned.rows.iter().copied().zip(&reasoned.records).filter(|(_, record)| record.verdict.is_accepted())
+    reasoned
+        .rows
+        .iter()
+        .copied()
+        .zip(reasoned.corpus.records())
+        .filter(|(_, record)| record.verdict.is_accepted())
 }
 
 /// The outcome reward by its defaults, fitted to the users of `rows` and their weights over the values of the last state.

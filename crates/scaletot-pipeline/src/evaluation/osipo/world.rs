@@ -141,9 +141,9 @@ impl<'a> World<'a> {
     }
 
     fn sft(&self, student: &Student, config: &SftConfig) -> Result<(Student, Budget)> {
-        let (work, Reasoned { rows, records, .. }) = (self.work, &self.reasoned);
+        let (work, Reasoned { corpus, rows, .. }) = (self.work, &self.reasoned);
         let (trained, log) =
-            sft(student, &work.study.profiles, rows, records, config, work.seed(4), work.progress)?;
+            sft(student, &work.study.profiles, rows, corpus.records(), config, work.seed(4), work.progress)?;
         let epochs = log.epochs.len();
         let steps = epochs * log.users.div_ceil(config.batch_size);
         Ok((trained, Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains: log.users }))
@@ -155,12 +155,12 @@ impl<'a> World<'a> {
         segments: &Segments,
         config: &OsipoConfig,
     ) -> Result<(Student, Budget)> {
-        let (work, Reasoned { rows, records, .. }) = (self.work, &self.reasoned);
+        let (work, Reasoned { corpus, rows, .. }) = (self.work, &self.reasoned);
         let (trained, log) = osipo(
             student,
             &work.study.profiles,
             rows,
-            records,
+            corpus.records(),
             &self.outcomes,
             segments,
             config,
