@@ -90,8 +90,8 @@ impl FrozenEncoder {
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// # use scaletot_encoder::{EncoderConfig, FrozenEncoder, Heads};
     /// # let schema = ProfileSchema::builder("shop")
-    /// #     .field(FieldSpec::ordinal("age", ["18-34", "35+"]))
-    /// #     .field(FieldSpec::numeric("income"))
+    /// #     .with_field(FieldSpec::ordinal("age", ["18-34", "35+"]))
+    /// #     .with_field(FieldSpec::numeric("income"))
     /// #     .build()?;
     /// # let mut table = TableBuilder::new(schema);
     /// # [["18-34", "20"], ["35+", "52"], ["35+", ""]].iter().zip(0i64..).try_for_each(|(cells, id)| table.push_text(id, cells))?;

@@ -212,8 +212,8 @@ impl FrozenEncoder {
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
     /// use scaletot_encoder::{Abstention, EncoderConfig, FrozenEncoder, Heads};
     /// # let schema = ProfileSchema::builder("shop")
-    /// #     .field(FieldSpec::categorical("home", ["rent", "own", "other"]))
-    /// #     .field(FieldSpec::categorical("work", ["shop", "farm", "none"]))
+    /// #     .with_field(FieldSpec::categorical("home", ["rent", "own", "other"]))
+    /// #     .with_field(FieldSpec::categorical("work", ["shop", "farm", "none"]))
     /// #     .build()?;
     /// # let profiles = |rows: &[[&str; 2]]| {
     /// #     let mut table = TableBuilder::new(schema.clone());

@@ -107,11 +107,11 @@ impl FieldTerms {
 /// # use scaletot_chain::{ChainSchema, StateDef};
 /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 /// use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, ValueHead};
-/// # let schema = ProfileSchema::builder("shop").field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
+/// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 /// # let mut table = TableBuilder::new(schema);
 /// # table.push_text(1, &["35+"])?;
 /// # let table = table.finish();
-/// # let chain = ChainSchema::builder("spend").state(StateDef::ordinal("budget", ["low", "high"])).build()?;
+/// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
 /// # let heads = Heads::new(true, vec![2], 3);
 /// let encoder = // …
 /// #     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 7)?;
