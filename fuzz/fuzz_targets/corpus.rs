@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use scaletot_chain::{ChainSchema, Corpus, CorpusHeader, CorpusWriter};
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 
 static SCHEMA: LazyLock<ChainSchema> = LazyLock::new(scaletot_fuzz::schema);
 
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let read = Corpus::read(&path, &SCHEMA);
     let header = match &read {
         Ok(corpus) => corpus.header().clone(),
-        Err(_) => CorpusHeader::new(SchemaHash::of(b"p"), &SCHEMA, "t", 1),
+        Err(_) => CorpusHeader::new(ContentHash::of(b"p"), &SCHEMA, "t", 1),
     };
     // What can be read can be resumed, with the same records.
     match (read, CorpusWriter::resume(&path, &header)) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 
 /// The files of an artifact that can be changed; a case's first byte says which it is.
 pub const NAMES: [&str; 3] = ["manifest.json", "weights.safetensors", "canaries.json"];
@@ -32,7 +32,7 @@ pub fn write(directory: &Path, files: [&[u8]; 3]) -> std::io::Result<()> {
     let mut manifest = manifest.to_vec();
     // In its bytes, since whatever else is wrong with them must stay as it is.
     for (key, file) in [("\"weights_sha256\"", weights), ("\"canaries_sha256\"", canaries)] {
-        let hash = SchemaHash::of(file).to_string();
+        let hash = ContentHash::of(file).to_string();
         let found = manifest.windows(key.len()).position(|part| part == key.as_bytes());
         let value = found.and_then(|at| manifest.get_mut(at + key.len()..));
         let value = value.and_then(|rest| {
@@ -46,6 +46,6 @@ pub fn write(directory: &Path, files: [&[u8]; 3]) -> std::io::Result<()> {
     for (name, bytes) in NAMES.iter().zip([&manifest, weights, canaries]) {
         super::overwrite(&directory.join(name), bytes)?;
     }
-    let sums = format!("{}  {}\n", SchemaHash::of(&manifest), NAMES[0]);
+    let sums = format!("{}  {}\n", ContentHash::of(&manifest), NAMES[0]);
     super::overwrite(&directory.join("SHA256SUMS"), sums.as_bytes())
 }

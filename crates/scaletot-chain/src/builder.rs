@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 use serde::{Deserialize, Serialize};
 
 use crate::constraint::Rule;
@@ -130,7 +130,7 @@ impl ChainSchema {
         constraints: Vec<Constraint>,
         rules: Vec<Rule>,
     ) -> Self {
-        let hash = SchemaHash::of(crate::identity::canonical_bytes(&name, &states, &rules));
+        let hash = ContentHash::of(crate::identity::canonical_bytes(&name, &states, &rules));
         Self { name, states, constraints, rules, hash }
     }
 

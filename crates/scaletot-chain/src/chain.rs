@@ -1,10 +1,11 @@
 //! Chains: one value per state, each with how it was come by.
 
+use scaletot_core::numeric::normalised_entropy;
 use serde::{Deserialize, Serialize};
 
+use crate::ChainSchema;
 use crate::check;
 use crate::error::{Error, Result};
-use crate::{ChainSchema, normalised_entropy};
 
 /// Where a step's entropy comes from: how far to trust it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ impl Step {
     /// assert!((step.entropy - 0.811).abs() < 1e-3);
     /// ```
     pub fn exact(value: u16, distribution: Vec<f64>) -> Self {
-        let entropy = normalised_entropy(&distribution);
+        let entropy = normalised_entropy(&distribution, distribution.len());
         Self::estimated(value, distribution, entropy, EntropySource::Exact)
     }
 
@@ -133,7 +134,7 @@ impl Step {
         check::unit(|| what("covered mass"), self.covered_mass)?;
         match self.entropy_source {
             EntropySource::Exact => {
-                let exact = normalised_entropy(&self.distribution);
+                let exact = normalised_entropy(&self.distribution, self.distribution.len());
                 if (exact - self.entropy).abs() > check::TOLERANCE {
                     let expected =
                         format!("{exact}, the normalised entropy of its distribution, as it is called exact");

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -299,9 +299,9 @@ pub enum Error {
         /// Name of the schema it must have.
         schema: String,
         /// Hash of that schema.
-        expected: SchemaHash,
+        expected: ContentHash,
         /// Hash of the corpus' schema.
-        found: SchemaHash,
+        found: ContentHash,
     },
     /// Two records are of one user.
     #[error("user {user} has more than one record")]

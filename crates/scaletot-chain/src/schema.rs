@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 use serde::{Deserialize, Serialize};
 
 use crate::builder::{ChainDef, ChainSchemaBuilder};
@@ -60,7 +60,7 @@ pub struct ChainSchema {
     pub(crate) constraints: Vec<Constraint>,
     /// The constraints over indices, in the same order.
     pub(crate) rules: Vec<Rule>,
-    pub(crate) hash: SchemaHash,
+    pub(crate) hash: ContentHash,
 }
 
 // A schema has at least one state, so `is_empty` would always be false.
@@ -121,7 +121,7 @@ impl ChainSchema {
     /// That is the name, every state's name, kind, description, cue, values and dependencies, and the set of
     /// constraints. It does not depend on the order of keys in a file, of names in `depends_on`, of constraints, or of
     /// a constraint's forbidden values, nor on whether the schema was written as TOML, JSON or a macro.
-    pub fn hash(&self) -> SchemaHash {
+    pub fn hash(&self) -> ContentHash {
         self.hash
     }
 

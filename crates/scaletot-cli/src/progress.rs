@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scaletot_profile::Progress;
+use scaletot_core::Progress;
 
 use crate::terminal::note;
 

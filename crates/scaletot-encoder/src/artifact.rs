@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 
 use crate::canary::Canaries;
 use crate::error::{Error, Result};
@@ -91,8 +91,8 @@ impl Artifact {
             crate_version: env!("CARGO_PKG_VERSION").into(),
             profile_schema_hash: self.description.profile_schema.hash(),
             chain_schema_hash: self.description.chain_schema.hash(),
-            weights_sha256: SchemaHash::of(&weights),
-            canaries_sha256: SchemaHash::of(&canaries),
+            weights_sha256: ContentHash::of(&weights),
+            canaries_sha256: ContentHash::of(&canaries),
             info: self.info.clone(),
             distance_limit: self.distance_limit,
             encoder: self.description.clone(),
@@ -100,7 +100,7 @@ impl Artifact {
         let manifest = serde_json::to_vec_pretty(&manifest).map_err(json(MANIFEST))?;
         let mut sums = String::new();
         for (name, bytes) in [(MANIFEST, &manifest), (WEIGHTS, &weights), (CANARIES, &canaries)] {
-            sums.push_str(&format!("{}  {name}\n", SchemaHash::of(bytes)));
+            sums.push_str(&format!("{}  {name}\n", ContentHash::of(bytes)));
             write_synced(&directory.join(name), bytes)?;
         }
         write_synced(&directory.join(SUMS), sums.as_bytes())
@@ -130,7 +130,7 @@ impl Artifact {
             expected: format!("a line for {MANIFEST}"),
             found: format!("{} lines without one", sums.lines().count()),
         })?;
-        let found = SchemaHash::of(&bytes).to_string();
+        let found = ContentHash::of(&bytes).to_string();
         if stated != found {
             return Err(Error::Checksum { path: path(MANIFEST), expected: stated.to_owned(), found });
         }
@@ -162,9 +162,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io(path))
 }
 
-fn verified(path: PathBuf, expected: SchemaHash) -> Result<Vec<u8>> {
+fn verified(path: PathBuf, expected: ContentHash) -> Result<Vec<u8>> {
     let bytes = read(&path)?;
-    let found = SchemaHash::of(&bytes);
+    let found = ContentHash::of(&bytes);
     if found == expected {
         return Ok(bytes);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -123,9 +123,9 @@ pub enum Error {
     #[error("profile schema differs: the encoder was trained with {expected}, got {found}: {difference}")]
     Schema {
         /// The encoder's schema.
-        expected: SchemaHash,
+        expected: ContentHash,
         /// The schema that came.
-        found: SchemaHash,
+        found: ContentHash,
         /// Where they differ.
         difference: String,
     },

@@ -14,13 +14,13 @@
 use std::fmt;
 
 use ndarray::{Array1, Axis, concatenate};
+use scaletot_core::numeric::softmax;
 use scaletot_profile::{Field, ProfileTable, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::frozen::FrozenEncoder;
 use crate::gradient::{ValueFunction, embed, terms};
-use crate::outcome::softmax;
 use crate::scores::Abstention;
 
 /// Steps of the integral, doubled as long as there is need.

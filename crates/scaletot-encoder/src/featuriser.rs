@@ -3,7 +3,8 @@
 //! What is fitted is little on purpose: the quantiles of numeric fields. Everything else follows from the schema, so a
 //! value that no training user had still has its own embedding row, and *missing* is a value of every field.
 
-use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quantiles, SchemaHash, Value};
+use scaletot_core::ContentHash;
+use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quantiles, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -126,7 +127,7 @@ pub struct FieldEncoder {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Featuriser {
-    schema: SchemaHash,
+    schema: ContentHash,
     fields: Vec<FieldEncoder>,
     /// Bins of numeric fields that a value head looks up besides; one per field, or none at all. The head is what is stored.
     #[serde(skip)]
@@ -180,7 +181,7 @@ impl Featuriser {
 
     /// Hash of the schema whose profiles it takes.
     #[must_use]
-    pub fn schema(&self) -> SchemaHash {
+    pub fn schema(&self) -> ContentHash {
         self.schema
     }
 

@@ -5,11 +5,12 @@
 //! one number per field more: what the field's table adds to `a + b ŷ`.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis, Slice};
+use scaletot_core::numeric::softmax;
 
 use crate::features::{Column, Features, piecewise_weights};
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
-use crate::outcome::{sigmoid, softmax, softplus};
+use crate::outcome::{sigmoid, softplus};
 use crate::value_head::ValueHead;
 
 /// `x W + b` in 64 bits.

@@ -1,10 +1,11 @@
 //! Kinds of outcome heads, and what becomes of a head's numbers.
 
+use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{EncoderConfig, check};
 use crate::error::{Error, Result};
-use crate::outcome::{OutcomeScale, sigmoid, softmax};
+use crate::outcome::{OutcomeScale, sigmoid};
 
 /// What an encoder learns about the outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{FieldKind, ProfileSchema, SchemaHash};
+use scaletot_core::ContentHash;
+use scaletot_profile::{FieldKind, ProfileSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::config::EncoderConfig;
@@ -218,10 +219,10 @@ impl Description {
 pub(crate) struct Manifest {
     pub(crate) format: u32,
     pub(crate) crate_version: String,
-    pub(crate) profile_schema_hash: SchemaHash,
-    pub(crate) chain_schema_hash: SchemaHash,
-    pub(crate) weights_sha256: SchemaHash,
-    pub(crate) canaries_sha256: SchemaHash,
+    pub(crate) profile_schema_hash: ContentHash,
+    pub(crate) chain_schema_hash: ContentHash,
+    pub(crate) weights_sha256: ContentHash,
+    pub(crate) canaries_sha256: ContentHash,
     #[serde(flatten)]
     pub(crate) info: ArtifactInfo,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,8 +10,8 @@
 
 use std::num::NonZeroUsize;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
+use scaletot_core::seed::numbered;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::Interval;
@@ -162,8 +162,7 @@ impl Bootstrap {
 /// The draws of a replicate, one user per call. They are fixed for good: another scheme would change everybody's
 /// intervals.
 fn draws(users: usize, seed: u64, replicate: usize) -> impl FnMut() -> usize {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(replicate as u64);
+    let mut rng = numbered(seed, replicate as u64);
     move || rng.random_range(0..users as u64) as usize
 }
 

@@ -40,6 +40,9 @@ pub enum Error {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// A file, or a hash.
+    #[error(transparent)]
+    Core(#[from] scaletot_core::Error),
     /// A profile table, its schema or a file of profiles.
     #[error(transparent)]
     Profile(#[from] scaletot_profile::Error),

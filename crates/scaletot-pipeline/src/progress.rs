@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scaletot_profile::Progress;
+use scaletot_core::Progress;
 
 /// A bar per job on the terminal, and one line per job where there is none.
 #[derive(Debug, Default)]

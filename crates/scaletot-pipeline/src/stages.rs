@@ -5,13 +5,12 @@
 //! most the stage that was under way, of the reasoning stage at most the user in flight, and of the student's training the epoch.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::staged::Staged;
 
@@ -133,47 +132,6 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
     let (staged, mut file) = Staged::create(path)?;
     file.write_all(text.as_bytes()).with_context(|| staged.failed())?;
     staged.place(&file)
-}
-
-/// The first 16 hexadecimal digits of a file's SHA-256.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn file_hash(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut HashWriter(&mut hash))
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(digits(hash.finalize()))
-}
-
-/// The first 16 hexadecimal digits of a text's SHA-256.
-#[must_use]
-pub fn text_hash(text: &str) -> String {
-    bytes_hash(text.as_bytes())
-}
-
-/// The first 16 hexadecimal digits of the SHA-256 of some bytes.
-#[must_use]
-pub fn bytes_hash(bytes: &[u8]) -> String {
-    digits(Sha256::digest(bytes))
-}
-
-fn digits(hash: impl IntoIterator<Item = u8>) -> String {
-    hash.into_iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
-use crate::hash::SchemaHash;
 use crate::id::UserId;
 use crate::place::Place;
+use scaletot_core::ContentHash;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -169,15 +169,9 @@ pub enum Error {
     #[error("expected profiles of the schema with hash {expected}, got {found}")]
     OtherSchema {
         /// Hash of the schema it was fitted on.
-        expected: SchemaHash,
+        expected: ContentHash,
         /// Hash of the schema that came.
-        found: SchemaHash,
-    },
-    /// A text is not the 64 hexadecimal digits of a hash.
-    #[error("expected 64 hexadecimal digits, got {found:?}")]
-    Hash {
-        /// The text.
-        found: String,
+        found: ContentHash,
     },
 }
 

@@ -1,106 +1,54 @@
-//! 32-byte content hashes, and the canonical bytes they are taken of.
+//! The key of a profile's content, and the canonical bytes that hashes are taken of.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use scaletot_core::ContentHash;
+use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+/// The SHA-256 of one profile's content: two users with the same values in every field of the same schema have
+/// the same key, whatever their ids. Displayed, parsed and serialised as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProfileKey(ContentHash);
 
-macro_rules! hash_type {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// The SHA-256 of `bytes`.
-            #[must_use]
-            pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-                Self(Sha256::digest(bytes.as_ref()).into())
-            }
-
-            /// A hash whose bytes are known already.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// The 32 bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self, Error> {
-                parse_hex(text).map(Self).ok_or_else(|| Error::Hash { found: text.chars().take(80).collect() })
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
-hash_type! {
-    /// The SHA-256 of a schema's meaning, or of anything else that must be recognised again later. Displayed,
-    /// parsed and serialised as 64 hexadecimal digits.
-    ///
-    /// ```
-    /// use scaletot_profile::SchemaHash;
-    ///
-    /// let hash = SchemaHash::of(b"abc");
-    /// assert!(hash.to_string().starts_with("ba7816bf"));
-    /// assert_eq!(hash.to_string().parse::<SchemaHash>()?, hash);
-    /// # Ok::<(), scaletot_profile::Error>(())
-    /// ```
-    SchemaHash
-}
-
-hash_type! {
-    /// The SHA-256 of one profile's content: two users with the same values in every field of the same schema have
-    /// the same key, whatever their ids.
-    ProfileKey
-}
-
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
+impl ProfileKey {
+    /// The key of a profile with these canonical bytes.
+    pub(crate) fn of(canonical: &Canonical) -> Self {
+        Self(ContentHash::of(canonical.bytes()))
     }
-    let nibble = |digit: u8| char::from(digit).to_digit(16);
-    let mut bytes = [0u8; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::try_from(nibble(pair[0])? * 16 + nibble(pair[1])?).ok()?;
+
+    /// The hash itself.
+    #[must_use]
+    pub const fn hash(&self) -> ContentHash {
+        self.0
     }
-    Some(bytes)
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<ContentHash> for ProfileKey {
+    fn from(hash: ContentHash) -> Self {
+        Self(hash)
+    }
+}
+
+impl fmt::Display for ProfileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ProfileKey {
+    type Err = scaletot_core::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
 }
 
 /// Bytes that name a content without ambiguity: every text is preceded by its length, every choice by a tag.
@@ -153,17 +101,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_round_trips_and_bad_hex_is_refused() {
-        let hash = SchemaHash::of("x");
-        let json = serde_json::to_string(&hash).unwrap();
-        assert_eq!(json.len(), 66);
-        assert_eq!(serde_json::from_str::<SchemaHash>(&json).unwrap(), hash);
-        for bad in ["", "ab", &"g".repeat(64), &"é".repeat(32)] {
-            assert!(bad.parse::<SchemaHash>().is_err(), "{bad:?} was taken for a hash");
-        }
-        assert!(
-            serde_json::from_str::<SchemaHash>("\"12\"").unwrap_err().to_string().contains("64 hexadecimal")
-        );
+    fn keys_are_written_as_their_hash() {
+        let key = ProfileKey::from(ContentHash::of("x"));
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(json, serde_json::to_string(&key.hash()).unwrap());
+        assert_eq!(serde_json::from_str::<ProfileKey>(&json).unwrap(), key);
+        assert_eq!(key.to_string().parse::<ProfileKey>().unwrap(), key);
     }
 
     #[test]

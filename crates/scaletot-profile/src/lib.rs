@@ -67,7 +67,6 @@ mod hash;
 mod id;
 mod io;
 mod place;
-pub mod progress;
 mod quantiles;
 mod schema;
 mod segments;
@@ -81,7 +80,7 @@ pub use builder::TableBuilder;
 pub use dataset::{Dataset, DatasetBuilder};
 pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
-pub use hash::{ProfileKey, SchemaHash};
+pub use hash::ProfileKey;
 pub use id::{UserId, UserIds};
 pub use io::{Loaded, ReadOptions, read, write};
 #[cfg(feature = "parquet")]
@@ -89,8 +88,9 @@ pub use io::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 #[cfg(feature = "csv")]
 pub use io::{read_csv, read_csv_from, write_csv};
 pub use place::Place;
-pub use progress::Progress;
 pub use quantiles::Quantiles;
+#[doc(no_inline)]
+pub use scaletot_core::Progress;
 pub use schema::ProfileSchema;
 pub use segments::Segments;
 pub use spec::{FieldSpec, SchemaBuilder};

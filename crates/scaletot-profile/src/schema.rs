@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldKind};
-use crate::hash::{Canonical, SchemaHash};
+use scaletot_core::ContentHash;
+
+use crate::hash::Canonical;
 use crate::spec::SchemaBuilder;
 
 /// What profiles look like: an ordered list of fields, each with its kind and its allowed values.
@@ -48,8 +50,8 @@ pub struct ProfileSchema {
     subject: String,
     id_column: String,
     fields: Vec<Field>,
-    hash: SchemaHash,
-    wording_hash: SchemaHash,
+    hash: ContentHash,
+    wording_hash: ContentHash,
 }
 
 impl TryFrom<SchemaBuilder> for ProfileSchema {
@@ -110,14 +112,14 @@ impl ProfileSchema {
     /// order of keys in a file plays no part. The hash of a given schema does not change between releases of this
     /// crate with the same major version.
     #[must_use]
-    pub fn hash(&self) -> SchemaHash {
+    pub fn hash(&self) -> ContentHash {
         self.hash
     }
 
     /// The hash of how profiles are said: the subject, and per field its name, phrase and wordings. Texts made with
     /// one wording, and what a language model answered to them, are not to be mixed with those of another.
     #[must_use]
-    pub fn wording_hash(&self) -> SchemaHash {
+    pub fn wording_hash(&self) -> ContentHash {
         self.wording_hash
     }
 
@@ -201,7 +203,7 @@ fn format_of(path: &Path) -> Result<&'static str> {
     }
 }
 
-fn content_hash(fields: &[Field]) -> SchemaHash {
+fn content_hash(fields: &[Field]) -> ContentHash {
     let mut out = Canonical::default();
     out.text("scaletot profile schema 1");
     out.count(fields.len());
@@ -219,10 +221,10 @@ fn content_hash(fields: &[Field]) -> SchemaHash {
             out.option(range.max(), Canonical::number);
         }
     }
-    SchemaHash::of(out.bytes())
+    ContentHash::of(out.bytes())
 }
 
-fn wording_hash(subject: &str, fields: &[Field]) -> SchemaHash {
+fn wording_hash(subject: &str, fields: &[Field]) -> ContentHash {
     let mut out = Canonical::default();
     out.text("scaletot profile wording 1");
     out.text(subject);
@@ -236,5 +238,5 @@ fn wording_hash(subject: &str, fields: &[Field]) -> SchemaHash {
             out.text(wording);
         }
     }
-    SchemaHash::of(out.bytes())
+    ContentHash::of(out.bytes())
 }

@@ -202,6 +202,6 @@ impl ProfileTable {
                 }
             }
         }
-        ProfileKey::of(out.bytes())
+        ProfileKey::of(&out)
     }
 }

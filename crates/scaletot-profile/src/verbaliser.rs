@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind};
-use crate::hash::SchemaHash;
 use crate::quantiles::Quantiles;
 use crate::sentence::{one_line, within_sentence};
 use crate::table::{ProfileTable, Value};
+use scaletot_core::ContentHash;
 
 /// The words of five levels; with fewer, the ones in between are left out.
 pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
@@ -44,7 +44,7 @@ pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "ve
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verbaliser {
-    schema_hash: SchemaHash,
+    schema_hash: ContentHash,
     /// Per field; `None` unless the field is numeric and has a value to fit on.
     levels: Vec<Option<Levels>>,
 }
@@ -83,7 +83,7 @@ impl Verbaliser {
 
     /// The hash of the schema it was fitted for.
     #[must_use]
-    pub fn schema_hash(&self) -> SchemaHash {
+    pub fn schema_hash(&self) -> ContentHash {
         self.schema_hash
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use scaletot_core::numeric::normalised_entropy;
+
 use crate::budget::Meter;
 use crate::check::check;
-use crate::entropy::{entropy_interval, normalised_entropy};
+use crate::entropy::entropy_interval;
 use crate::score::Scoring;
 use crate::tree::{Expansion, Node, NodeId, Tree};
 use crate::{

@@ -1,40 +1,7 @@
 //! Normalised entropy of a distribution over thoughts: exact, estimated from samples, or bounded.
 
+use scaletot_core::numeric::normalised_entropy;
 use serde::{Deserialize, Serialize};
-
-/// `H(q) / ln n` in `[0, 1]`, with `H(q) = −Σ q ln q` in nats: 0 for a certain choice, 1 for a uniform one over all `n`
-/// thoughts of the domain. This normalisation is this project's own formulation.
-///
-/// `masses` need not sum to 1; those that are not positive and finite count as absent. `domain` is the size of the whole
-/// domain, which may be larger than `masses` (constraints and partial answers leave thoughts out); a smaller number is
-/// raised to the length of `masses`. A domain of fewer than two thoughts has entropy 0.
-///
-/// ```
-/// use scaletot_search::normalised_entropy;
-///
-/// assert_eq!(normalised_entropy(&[1.0, 1.0], 2), 1.0);
-/// assert_eq!(normalised_entropy(&[3.0], 4), 0.0);
-/// // Two of four thoughts left, equally likely: ln 2 / ln 4.
-/// assert!((normalised_entropy(&[0.5, 0.5], 4) - 0.5).abs() < 1e-12);
-/// ```
-#[must_use]
-pub fn normalised_entropy(masses: &[f64], domain: usize) -> f64 {
-    let usable = || masses.iter().copied().filter(|m| m.is_finite() && *m > 0.0);
-    // Dividing by the largest first keeps the sum finite for any finite masses.
-    let largest = usable().fold(0.0, f64::max);
-    let domain = domain.max(masses.len());
-    if domain < 2 || largest == 0.0 {
-        return 0.0;
-    }
-    let total: f64 = usable().map(|m| m / largest).sum();
-    let entropy: f64 = usable()
-        .map(|m| m / largest / total)
-        // A ratio may underflow to 0, whose contribution is 0.
-        .filter(|q| *q > 0.0)
-        .map(|q| -q * q.ln())
-        .sum();
-    (entropy / (domain as f64).ln()).clamp(0.0, 1.0)
-}
 
 /// How an entropy is estimated from counts of sampled answers.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -127,7 +94,8 @@ fn digamma(mut x: f64) -> f64 {
 /// `domain`'s size (this project's own formulation).
 ///
 /// ```
-/// use scaletot_search::{entropy_interval, normalised_entropy};
+/// use scaletot_core::numeric::normalised_entropy;
+/// use scaletot_search::entropy_interval;
 ///
 /// // Two of four labels were answered, with 0.6 and 0.3; the other two share at most 0.1.
 /// let (low, high) = entropy_interval(&[0.6, 0.3], 2, 0.1, 4);

@@ -92,7 +92,7 @@ pub use budget::{Budget, Usage};
 pub use drive::{Batch, Clock, Order, Pool, drive};
 #[cfg(feature = "async")]
 pub use drive::{Concurrency, stream};
-pub use entropy::{EntropyEstimator, entropy_interval, normalised_entropy};
+pub use entropy::{EntropyEstimator, entropy_interval};
 pub use error::{Error, Result};
 pub use outcome::{Outcome, PathStep, ScoredPath};
 pub use problem::{Answer, EntropyInput, Problem, Query, QueryId};

@@ -16,7 +16,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, StateDef, Verdict};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Progress, TableBuilder};
+use scaletot_core::Progress;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
 use scaletot_student::{SftConfig, Student, StudentConfig, sft};
 use serde_json::json;
 

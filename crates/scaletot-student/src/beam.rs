@@ -5,7 +5,7 @@ use scaletot_profile::ProfileTable;
 use crate::config::check;
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::Result;
-use crate::infer::softmax;
+use crate::infer::legal_softmax;
 use crate::student::Student;
 
 /// A chain and how probable the student thinks it.
@@ -66,7 +66,7 @@ impl Student {
             let mut longer: Vec<(usize, Begun)> = Vec::new();
             for (from, begun) in beam.iter().enumerate() {
                 let legal = schema.allowed(state, &begun.chain.values);
-                let p = softmax(&logits[from * count..(from + 1) * count], &legal, 1.0);
+                let p = legal_softmax(&logits[from * count..(from + 1) * count], &legal, 1.0);
                 for (value, p) in (0..).zip(p).filter(|(value, _)| legal[usize::from(*value)]) {
                     let mut chain = begun.chain.clone();
                     chain.values.push(value);

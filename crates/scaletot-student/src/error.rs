@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use scaletot_profile::{SchemaHash, UserId};
+use scaletot_core::ContentHash;
+use scaletot_profile::UserId;
 
 /// Result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,9 +80,9 @@ pub enum Error {
         /// What has the other schema.
         what: &'static str,
         /// Hash of the student's schema.
-        expected: SchemaHash,
+        expected: ContentHash,
         /// Hash of the schema that came.
-        got: SchemaHash,
+        got: ContentHash,
     },
     /// No user is left to train on.
     #[error("no user to train {stage} on: {why} (rows given: {rows}, with an accepted record: {accepted})")]

@@ -8,6 +8,7 @@
 use burn::tensor::Tensor;
 use ndarray::{Array2, Array3, ArrayView1, Axis};
 use rand::{Rng, RngExt};
+use scaletot_core::numeric::softmax_in_place;
 use scaletot_profile::ProfileTable;
 
 use crate::config::{check, finite_above};
@@ -92,7 +93,7 @@ impl Student {
             representations: Array3::zeros((rows.len(), states, d)),
         };
         let likeliest = |_: usize, logits: &[f32], legal: &[bool]| {
-            let p = softmax(logits, legal, 1.0);
+            let p = legal_softmax(logits, legal, 1.0);
             (argmax(&p), p)
         };
         self.decode(
@@ -168,7 +169,7 @@ impl Student {
         let drawn = |at: &[usize]| {
             let mut streams: Vec<_> = at.iter().map(|&at| seeds::numbered(seed, at as u64)).collect();
             move |row: usize, logits: &[f32], legal: &[bool]| {
-                let mut p = softmax(logits, legal, sampling.temperature);
+                let mut p = legal_softmax(logits, legal, sampling.temperature);
                 nucleus(&mut p, sampling.top_p);
                 (draw(&p, &mut streams[row]), vec![])
             }
@@ -294,16 +295,14 @@ struct Step {
 }
 
 /// `softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.
-pub(crate) fn softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
+pub(crate) fn legal_softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
     let scaled = logits
         .iter()
         .zip(legal)
         .map(|(&x, &ok)| if ok { f64::from(x) / temperature } else { f64::NEG_INFINITY });
-    let scaled: Vec<f64> = scaled.collect();
-    let top = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let odds: Vec<f64> = scaled.iter().map(|x| (x - top).exp()).collect();
-    let sum: f64 = odds.iter().sum();
-    odds.iter().map(|x| x / sum).collect()
+    let mut scaled: Vec<f64> = scaled.collect();
+    softmax_in_place(&mut scaled);
+    scaled
 }
 
 /// Keeps the most probable values that together have `top_p`, of equal ones the first, and scales them to the sum 1.
@@ -387,10 +386,10 @@ mod tests {
 
     #[test]
     fn the_softmax_is_over_legal_values() {
-        let p = softmax(&[9.0, 1.0, 1.0], &[false, true, true], 0.5);
+        let p = legal_softmax(&[9.0, 1.0, 1.0], &[false, true, true], 0.5);
         assert_eq!(p, [0.0, 0.5, 0.5]);
         assert_eq!(argmax(&p), 1);
-        let p = softmax(&[1e30, -1e30], &[true, true], 1e-3);
+        let p = legal_softmax(&[1e30, -1e30], &[true, true], 1e-3);
         assert_eq!(p, [1.0, 0.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! Independent random streams of one seed.
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+pub(crate) use scaletot_core::seed::numbered;
 
 /// What a stream of random numbers is used for. Streams do not overlap, so drawing more for one purpose does
 /// not shift another.
@@ -29,11 +29,4 @@ pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
 /// can be taken up in it.
 pub(crate) fn of_epoch(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng {
     numbered(seed, (epoch as u64) << 8 | purpose as u64)
-}
-
-/// The stream of `seed` with that number.
-pub(crate) fn numbered(seed: u64, number: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(number);
-    rng
 }

@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, Quantiles, SchemaHash, Verbaliser};
+use scaletot_core::ContentHash;
+use scaletot_profile::{ProfileSchema, Quantiles, Verbaliser};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -45,15 +46,15 @@ const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 #[derive(Debug, Serialize, Deserialize)]
 struct SavedConfig {
     format: u32,
-    profile_schema: SchemaHash,
-    chain_schema: SchemaHash,
+    profile_schema: ContentHash,
+    chain_schema: ContentHash,
     #[serde(flatten)]
     kind: Kind,
     /// Bins of the numeric fields of a new student, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     numeric_bins: BTreeMap<String, Quantiles>,
     /// SHA-256 of the other files.
-    files: BTreeMap<String, SchemaHash>,
+    files: BTreeMap<String, ContentHash>,
 }
 
 /// What the student is made of, under the kind's name.
@@ -104,7 +105,10 @@ impl Student {
             chain_schema: self.chain_schema().hash(),
             kind,
             numeric_bins: bins.collect(),
-            files: contents.iter().map(|(name, bytes)| ((*name).to_owned(), SchemaHash::of(bytes))).collect(),
+            files: contents
+                .iter()
+                .map(|(name, bytes)| ((*name).to_owned(), ContentHash::of(bytes)))
+                .collect(),
         };
         let path = dir.join(CONFIG);
         let config = match self.origin() {
@@ -215,7 +219,7 @@ impl SavedConfig {
     /// Reads a file and checks its hash.
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let bytes = files::read(path)?;
-        let got = SchemaHash::of(&bytes);
+        let got = ContentHash::of(&bytes);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self.files.get(name.as_ref()) {
             Some(&expected) if expected == got => Ok(bytes),
@@ -236,7 +240,7 @@ impl SavedConfig {
     }
 }
 
-fn check_schema(what: &'static str, expected: SchemaHash, got: SchemaHash) -> Result<()> {
+fn check_schema(what: &'static str, expected: ContentHash, got: ContentHash) -> Result<()> {
     if expected == got { Ok(()) } else { Err(Error::SchemaMismatch { what, expected, got }) }
 }
 

@@ -6,7 +6,7 @@
 //! divided by it.
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub struct Calibration {
 struct Raw {
     version: u32,
     model: String,
-    chain_schema: SchemaHash,
+    chain_schema: ContentHash,
     users: usize,
     strength: f64,
     priors: Vec<Vec<f64>>,

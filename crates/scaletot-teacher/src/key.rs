@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use scaletot_core::{ContentHash, ContentHasher};
 
 /// SHA-256 of a model, a prompt and labels: what identifies an answer. Shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PromptKey([u8; 32]);
+pub struct PromptKey(ContentHash);
 
 impl PromptKey {
     /// Bytes of a key that a replay file keeps.
@@ -15,20 +15,20 @@ impl PromptKey {
     /// All 32 bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The first [`SHORT`](Self::SHORT) bytes as hexadecimal digits, as a replay file writes them. 128 bits: a
     /// chance clash among a billion prompts has a probability below 1e-20.
     #[must_use]
     pub fn short(&self) -> String {
-        hex(&self.0[..Self::SHORT])
+        self.0.prefix(2 * Self::SHORT)
     }
 }
 
 impl fmt::Display for PromptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        self.0.fmt(f)
     }
 }
 
@@ -36,15 +36,6 @@ impl fmt::Debug for PromptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PromptKey({self})")
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-        text
-    })
 }
 
 /// The key of `model`'s answer to `prompt` with `labels`: SHA-256 over the parts, each preceded by its length, so
@@ -59,13 +50,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// ```
 #[must_use]
 pub fn prompt_key(model: &str, prompt: &str, labels: &[String]) -> PromptKey {
-    let mut hasher = Sha256::new();
-    let parts = [model, prompt].into_iter().chain(labels.iter().map(String::as_str));
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    PromptKey(hasher.finalize().into())
+    let mut hasher = ContentHasher::new();
+    [model, prompt]
+        .into_iter()
+        .chain(labels.iter().map(String::as_str))
+        .for_each(|part| hasher.update_part(part));
+    PromptKey(hasher.finish())
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, ProfileTable, SchemaHash, Verbaliser};
+use scaletot_core::ContentHash;
+use scaletot_profile::{ProfileSchema, ProfileTable, Verbaliser};
 
 use crate::error::{Error, Result};
 use crate::teacher::Question;
@@ -27,7 +28,7 @@ pub const PROMPT_FORMAT: u32 = 1;
 /// line or turn of a conversation. Equal profiles and paths give equal prompts.
 #[derive(Debug, Clone)]
 pub struct Prompter {
-    profile_schema: SchemaHash,
+    profile_schema: ContentHash,
     chain: Arc<ChainSchema>,
     verbaliser: Verbaliser,
 }
@@ -60,7 +61,7 @@ impl Prompter {
 
     /// The hash of the profile schema that tables must have.
     #[must_use]
-    pub fn profile_schema(&self) -> SchemaHash {
+    pub fn profile_schema(&self) -> ContentHash {
         self.profile_schema
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::numeric::softmax;
 use scaletot_profile::ProfileTable;
 
 use crate::error::{Error, Result};
@@ -122,14 +123,10 @@ impl LabelAnswer {
     /// not a number.
     #[must_use]
     pub fn distribution(&self) -> Option<Vec<f64>> {
-        // The largest is subtracted first, so that labels far down a large vocabulary do not underflow.
+        // A softmax over the labels, so that labels far down a large vocabulary do not underflow.
         let top = self.log_probs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !top.is_finite() || self.log_probs.iter().any(|lp| lp.is_nan()) {
-            return None;
-        }
-        let weights: Vec<f64> = self.log_probs.iter().map(|lp| (lp - top).exp()).collect();
-        let sum: f64 = weights.iter().sum();
-        Some(weights.into_iter().map(|weight| weight / sum).collect())
+        let usable = top.is_finite() && !self.log_probs.iter().any(|lp| lp.is_nan());
+        usable.then(|| softmax(&self.log_probs))
     }
 
     /// Checks that the answer can be used for `question`.

@@ -31,6 +31,8 @@
 #[doc(inline)]
 pub use scaletot_chain as chain;
 #[doc(inline)]
+pub use scaletot_core as core;
+#[doc(inline)]
 pub use scaletot_encoder as encoder;
 #[doc(inline)]
 pub use scaletot_eval as eval;
@@ -50,9 +52,10 @@ pub mod prelude {
     pub use scaletot_chain::{
         Chain, ChainRecord, ChainSchema, Corpus, CorpusWriter, JoinedCorpus, Signals, Verdict, user_states,
     };
+    pub use scaletot_core::Progress;
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
     pub use scaletot_profile::{
-        Dataset, ProfileSchema, ProfileTable, Progress, ReadOptions, Segments, UserId, Verbaliser,
+        Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
     pub use scaletot_student::{SftConfig, Student, StudentConfig, StudentSignals};

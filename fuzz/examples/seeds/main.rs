@@ -4,7 +4,8 @@ mod files;
 
 use scaletot_chain::{Chain, ChainRecord, CorpusHeader, CorpusWriter, Reason, Step, Verdict};
 use scaletot_fuzz::{Steps, schema};
-use scaletot_profile::{SchemaHash, UserId};
+use scaletot_core::ContentHash;
+use scaletot_profile::UserId;
 use scaletot_search::{
     Answer, BestOfNConfig, BfsConfig, Budget, DfsConfig, Query, RefineConfig, Search, SelfConsistencyConfig,
     Strategy, drive,
@@ -14,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let schema = schema();
     let path = "seeds/corpus/two-users.jsonl";
     let _ = std::fs::remove_file(path);
-    let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
+    let header = CorpusHeader::new(ContentHash::of(b"p"), &schema, "t", 1);
     let mut corpus = CorpusWriter::create(path, &header)?;
     let steps = vec![Step::exact(1, vec![0.25, 0.75]), Step::exact(0, vec![0.5, 0.25, 0.25])];
     let chain = Chain::new(&schema, steps, -0.5)?;

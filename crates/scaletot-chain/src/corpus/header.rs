@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scaletot_profile::SchemaHash;
+use scaletot_core::ContentHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,9 +19,9 @@ pub struct CorpusHeader {
     /// Version of the file format: [`CORPUS_FORMAT`].
     pub format: u32,
     /// Hash of the profile schema.
-    pub profile_schema: SchemaHash,
+    pub profile_schema: ContentHash,
     /// Hash of the chain schema.
-    pub chain_schema: SchemaHash,
+    pub chain_schema: ContentHash,
     /// Name of the teacher's model.
     pub teacher: String,
     /// Seed of the run.
@@ -34,7 +34,7 @@ pub struct CorpusHeader {
 impl CorpusHeader {
     /// A header in the current format, without further settings.
     pub fn new(
-        profile_schema: SchemaHash,
+        profile_schema: ContentHash,
         chain_schema: &ChainSchema,
         teacher: impl Into<String>,
         seed: u64,

@@ -39,12 +39,13 @@ impl Repaired {
 ///
 /// ```
 /// use scaletot_chain::{ChainRecord, ChainSchema, CorpusHeader, CorpusWriter, Reason, StateDef, Verdict, Corpus};
-/// use scaletot_profile::{SchemaHash, UserId};
+/// use scaletot_core::ContentHash;
+/// use scaletot_profile::UserId;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("corpus.jsonl");
 /// let schema = ChainSchema::builder("customer").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?;
-/// let header = CorpusHeader::new(SchemaHash::of(b"profile schema"), &schema, "rules", 7);
+/// let header = CorpusHeader::new(ContentHash::of(b"profile schema"), &schema, "rules", 7);
 ///
 /// let mut corpus = CorpusWriter::create(&path, &header)?;
 /// corpus.append(&ChainRecord::new(UserId::Int(1), Verdict::Abstained { reason: Reason::NoEvidence }))?;
@@ -286,7 +287,7 @@ fn open_locked(path: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use scaletot_profile::SchemaHash;
+    use scaletot_core::ContentHash;
 
     use super::*;
     use crate::{ChainSchema, Corpus, Reason, StateDef};
@@ -297,7 +298,7 @@ mod tests {
         let path = folder.path().join("corpus.jsonl");
         let schema =
             ChainSchema::builder("s").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
-        let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
+        let header = CorpusHeader::new(ContentHash::of(b"p"), &schema, "t", 1);
         let record =
             |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });
         let mut corpus = CorpusWriter::create(&path, &header).unwrap();
@@ -321,7 +322,7 @@ mod tests {
         let path = folder.path().join("corpus.jsonl");
         let schema =
             ChainSchema::builder("s").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
-        let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, "t", 1);
+        let header = CorpusHeader::new(ContentHash::of(b"p"), &schema, "t", 1);
         let abstained =
             |id| ChainRecord::new(UserId::Int(id), Verdict::Abstained { reason: Reason::NoEvidence });
         let failed = |id| {

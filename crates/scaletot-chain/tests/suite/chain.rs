@@ -4,8 +4,8 @@ use crate::common;
 use proptest::prelude::*;
 use scaletot_chain::{
     Chain, ChainRecord, ChainSchema, Constraint, EntropySource, Reason, StateDef, Step, Verdict,
-    normalised_entropy,
 };
+use scaletot_core::numeric::normalised_entropy;
 use scaletot_profile::UserId;
 
 fn schema() -> ChainSchema {
@@ -35,7 +35,7 @@ fn a_chain_says_what_it_holds() {
     assert_eq!(chain.score(), -1.5);
     assert_eq!(chain.steps()[0].probability(), 0.75);
     assert_eq!(chain.mean_log_probability(), (0.75f64.ln() + 0.5f64.ln()) / 2.0);
-    assert_eq!(chain.mean_entropy(), (normalised_entropy(&[3.0, 1.0]) + 2f64.ln() / 3f64.ln()) / 2.0);
+    assert_eq!(chain.mean_entropy(), (normalised_entropy(&[3.0, 1.0], 2) + 2f64.ln() / 3f64.ln()) / 2.0);
 }
 
 #[test]

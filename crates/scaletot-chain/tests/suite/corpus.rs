@@ -9,7 +9,8 @@ use scaletot_chain::{
     ChainRecord, ChainSchema, Constraint, Corpus, CorpusHeader, CorpusWriter, Error, Reason, Repaired,
     StateDef, Verdict,
 };
-use scaletot_profile::{SchemaHash, UserId};
+use scaletot_core::ContentHash;
+use scaletot_profile::UserId;
 use serde_json::json;
 
 fn schema() -> ChainSchema {
@@ -22,7 +23,7 @@ fn schema() -> ChainSchema {
 }
 
 fn header() -> CorpusHeader {
-    CorpusHeader::new(SchemaHash::of(b"profile"), &schema(), "smol \"é\" model", u64::MAX)
+    CorpusHeader::new(ContentHash::of(b"profile"), &schema(), "smol \"é\" model", u64::MAX)
         .with_settings(json!({"tau": 0.1, "budget": {"queries": 40, "rounds": 3}}))
 }
 
@@ -214,9 +215,9 @@ fn another_header_is_refused_with_what_differs() {
     );
 
     let mut other = header();
-    (other.profile_schema, other.chain_schema) = (SchemaHash::of(b"p"), SchemaHash::of(b"c"));
+    (other.profile_schema, other.chain_schema) = (ContentHash::of(b"p"), ContentHash::of(b"c"));
     let says = refused(&folder.path(), &other);
-    let (there, here) = (schema().hash(), SchemaHash::of(b"c"));
+    let (there, here) = (schema().hash(), ContentHash::of(b"c"));
     assert!(says.contains(&format!("chain schema: the corpus has {there}, this run has {here}")), "{says}");
     assert!(says.contains("profile schema: the corpus has"), "{says}");
 }
@@ -361,7 +362,7 @@ proptest! {
         cut in 0.0..1.0f64,
     ) {
         let folder = Folder::new();
-        let header = CorpusHeader::new(SchemaHash::of(b"p"), &schema, teacher, seed).with_settings(json!({"tau": tau}));
+        let header = CorpusHeader::new(ContentHash::of(b"p"), &schema, teacher, seed).with_settings(json!({"tau": tau}));
         let records: Vec<_> =
             rows.iter().map(|(id, numbers)| common::record_from(&schema, UserId::Int(*id), numbers)).collect();
         let mut corpus = CorpusWriter::create(folder.path(), &header).unwrap();

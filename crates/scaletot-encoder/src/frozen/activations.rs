@@ -1,11 +1,11 @@
 //! What a value model is fitted on: the network's inner numbers, beside what it serves.
 
 use ndarray::Array2;
+use scaletot_core::numeric::softmax;
 use scaletot_profile::ProfileTable;
 
 use super::FrozenEncoder;
 use crate::error::Result;
-use crate::outcome::softmax;
 use crate::plan::Plan;
 
 /// What an encoder's network makes of profiles, one row per profile: the parts of which a [`ValueHead`](crate::ValueHead) is linear.

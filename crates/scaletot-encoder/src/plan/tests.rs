@@ -270,7 +270,8 @@ fn value_of(
         for weights in head.marginals() {
             let logits: Vec<f64> =
                 logits.row(row).iter().skip(first).take(weights.len()).map(|&x| x.into()).collect();
-            y += crate::outcome::softmax(&logits).iter().zip(weights).map(|(p, m)| p * m).sum::<f64>();
+            y +=
+                scaletot_core::numeric::softmax(&logits).iter().zip(weights).map(|(p, m)| p * m).sum::<f64>();
             first += weights.len();
         }
         let (a, b) = head.link();

@@ -5,7 +5,8 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use rand::distr::weighted::WeightedIndex;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileTable, Progress};
+use scaletot_core::Progress;
+use scaletot_profile::ProfileTable;
 
 use super::batch::{Batch, Sampler};
 use super::data::TrainingData;

@@ -3,8 +3,8 @@
 //! Each use draws from its own stream, so that a change in one (say more dropout) leaves the others (say the split) as
 //! they were: runs that are compared differ in what was meant to differ.
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use scaletot_core::seed::numbered;
 
 /// What a stream is for.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,5 @@ pub(super) enum Stream {
 }
 
 pub(super) fn stream(seed: u64, stream: Stream) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream as u64);
-    rng
+    numbered(seed, stream as u64)
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{World, spearman, world};
 use burn::tensor::Device;
+use scaletot_core::Progress;
 use scaletot_encoder::train::TrainedEncoder;
 use scaletot_encoder::{
     DistillConfig, EncoderConfig, Error, OutcomeHead, OutcomeLink, Precision, Stop, Targets, TrainLog,
     distill,
 };
-use scaletot_profile::Progress;
 
 pub(crate) fn small() -> (EncoderConfig, DistillConfig) {
     let mut config = EncoderConfig::default();

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 use crate::common::{config, encoder, schema, value_head, world};
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_core::ContentHash;
 use scaletot_encoder::{ArtifactInfo, Error, FrozenEncoder, Heads, Precision, Scores, TransferGate};
-use scaletot_profile::{FieldSpec, ProfileSchema, SchemaHash, TableBuilder};
+use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 use serde_json::{Value, json};
 
 const MANIFEST: &str = "manifest.json";
@@ -38,12 +39,12 @@ fn load_signed(mut files: [Vec<u8>; 3]) -> Result<FrozenEncoder, Error> {
     if let Ok(mut manifest) = serde_json::from_slice::<Value>(&files[0]) {
         for (name, bytes) in [("weights_sha256", &files[1]), ("canaries_sha256", &files[2])] {
             if let Some(hash) = manifest.get_mut(name) {
-                *hash = SchemaHash::of(bytes).to_string().into();
+                *hash = ContentHash::of(bytes).to_string().into();
             }
         }
         files[0] = serde_json::to_vec(&manifest).unwrap();
     }
-    load(&files, &SchemaHash::of(&files[0]).to_string())
+    load(&files, &ContentHash::of(&files[0]).to_string())
 }
 
 fn load(files: &[Vec<u8>; 3], hash: &str) -> Result<FrozenEncoder, Error> {
@@ -134,7 +135,7 @@ proptest! {
     #[test]
     fn hashes_that_do_not_fit_are_refused(file in 0usize..3, tail in prop::collection::vec(any::<u8>(), 1..9)) {
         let mut files = FILES.clone();
-        let hash = SchemaHash::of(&files[0]).to_string();
+        let hash = ContentHash::of(&files[0]).to_string();
         files[file].extend(tail);
         let error = load(&files, &hash).unwrap_err();
         prop_assert!(matches!(error, Error::Checksum { .. } | Error::Json { .. }), "{}", error);

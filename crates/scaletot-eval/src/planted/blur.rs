@@ -1,9 +1,9 @@
 //! A teacher that knows the truth's distribution, but not quite.
 
+use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Draws, Stream};
-use super::tables::softmax;
 use crate::{Result, check};
 
 /// What keeps a blurred probability away from 0, so that noise can move it.
@@ -42,6 +42,6 @@ impl Blur {
         let mut noise = Draws::new(seed, Stream::Noise(node));
         let mut bias = Draws::new(seed, Stream::Bias(state));
         let logit = |p: &f64| (p + FLOOR).ln() + self.noise * (noise.normal() + BIAS * bias.normal());
-        softmax(conditional.iter().map(logit).collect())
+        softmax(&conditional.iter().map(logit).collect::<Vec<f64>>())
     }
 }

@@ -1,7 +1,8 @@
 //! Random numbers whose values are fixed across releases: ChaCha8 words, and nothing but the formulas below.
 
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use scaletot_core::seed::numbered;
 
 /// What a stream is for. Disjoint ranges of the 64-bit stream number, so that no two uses of one seed share numbers.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +41,7 @@ pub(crate) struct Draws(ChaCha8Rng);
 
 impl Draws {
     pub(crate) fn new(seed: u64, stream: Stream) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(stream.number());
-        Self(rng)
+        Self(numbered(seed, stream.number()))
     }
 
     /// Uniform in [0, 1), on a grid of 2⁻⁵³.

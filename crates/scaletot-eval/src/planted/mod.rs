@@ -50,7 +50,8 @@ pub use blur::Blur;
 pub use config::PlantedConfig;
 
 use draw::{Draws, Stream};
-use tables::{Tables, argmax, dot, softmax};
+use scaletot_core::numeric::softmax;
+use tables::{Tables, argmax, dot};
 
 use crate::{Error, Result};
 
@@ -211,7 +212,7 @@ impl PlantedWorld {
     /// # Errors
     /// [`Error::NoSuchUser`]; [`Error::PathTooLong`] for a path of all states or more; [`Error::NoSuchValue`].
     pub fn conditional(&self, user: usize, path: &[u16]) -> Result<Vec<f64>> {
-        let below = softmax(self.tables.log_weights(self.profile(user)?, &self.check_path(path)?));
+        let below = softmax(&self.tables.log_weights(self.profile(user)?, &self.check_path(path)?));
         let block = below.len() / self.config.values;
         Ok(below.chunks_exact(block).map(|block| block.iter().sum()).collect())
     }
@@ -305,7 +306,7 @@ impl PlantedWorld {
     }
 
     fn joint(&self, user: usize) -> Vec<f64> {
-        softmax(self.tables.log_weights(self.observed(user), &[]))
+        softmax(&self.tables.log_weights(self.observed(user), &[]))
     }
 
     /// Sums out the last state again and again, so that every marginal reads a table no longer than it must.

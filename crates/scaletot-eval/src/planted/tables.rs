@@ -1,5 +1,7 @@
 //! The planted tables, and exact inference by enumeration.
 
+use scaletot_core::numeric::softmax;
+
 use super::config::PlantedConfig;
 use super::draw::{Draws, Stream};
 
@@ -57,7 +59,7 @@ impl Tables {
         let weights: Vec<f64> = (0..states * values).map(|_| draws.normal()).collect();
         let interaction: Vec<f64> = (0..values * values).map(|_| draws.normal()).collect();
         let (one, other) = (1.min(states - 2), states - 1);
-        let prior = softmax(self.log_weights(&[], &[]));
+        let prior = softmax(&self.log_weights(&[], &[]));
         let mut at = vec![0; states];
         let mut score: Vec<f64> = prior
             .iter()
@@ -173,15 +175,6 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Probabilities in proportion to the exponentials.
-pub(crate) fn softmax(mut logs: Vec<f64>) -> Vec<f64> {
-    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    logs.iter_mut().for_each(|log| *log = (*log - largest).exp());
-    let total: f64 = logs.iter().sum();
-    logs.iter_mut().for_each(|p| *p /= total);
-    logs
-}
-
 /// The first of the largest.
 pub(crate) fn argmax(values: &[f64]) -> usize {
     let mut best = 0;
@@ -224,7 +217,7 @@ mod tests {
                 vec![Some(0), None, Some(2), Some(1), None],
                 vec![Some(2), Some(2), Some(0), Some(1), Some(1)],
             ] {
-                let found = softmax(tables.log_weights(&profile, &[]));
+                let found = softmax(&tables.log_weights(&profile, &[]));
                 assert_eq!(found.len(), values.pow(states as u32));
                 let mut at = vec![0; states];
                 let mut expected = Vec::new();
@@ -237,7 +230,7 @@ mod tests {
                     assert!((found - expected / total).abs() < 1e-12, "{found} {}", expected / total);
                 }
                 // Below a path: the same, renormalised.
-                let below = softmax(tables.log_weights(&profile, &[1]));
+                let below = softmax(&tables.log_weights(&profile, &[1]));
                 let block = &expected[below.len()..2 * below.len()];
                 let total: f64 = block.iter().sum();
                 for (found, expected) in below.iter().zip(block) {
@@ -260,7 +253,7 @@ mod tests {
             }
         }
         assert!(tables.parents.iter().all(|[earlier, later]| earlier < later && *later < 5));
-        let prior = softmax(tables.log_weights(&[], &[]));
+        let prior = softmax(&tables.log_weights(&[], &[]));
         let squares: Vec<f64> = tables.score.iter().map(|s| s * s).collect();
         assert!(dot(&prior, &tables.score).abs() < 1e-12);
         assert!((dot(&prior, &squares) - 1.0).abs() < 1e-12);

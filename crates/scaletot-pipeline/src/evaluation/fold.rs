@@ -7,12 +7,14 @@ use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot_chain::{Corpus, CorpusWriter};
+use scaletot_core::Progress;
+use scaletot_core::seed::stream;
 use scaletot_encoder::{DistillConfig, EncoderConfig, distill};
-use scaletot_profile::{Progress, Segments};
+use scaletot_profile::Segments;
 use scaletot_student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
 
-use super::folds::{Draw, Fold, stream};
+use super::folds::{Draw, Fold};
 use super::options::EvaluateOptions;
 use super::results::{Transfer, TransferGroup};
 use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};

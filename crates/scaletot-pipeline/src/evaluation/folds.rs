@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use scaletot_core::seed::stream;
 
 use super::results::Labels;
 
@@ -80,19 +79,6 @@ pub fn draws(fold: &Fold, labelled: &[usize], sizes: &[usize], draws: usize, see
     all.push(Draw { labels: Labels::All, draw: 0, rows: labelled.to_vec() });
     all.sort_by_key(|draw| (draw.labels, draw.draw));
     all
-}
-
-/// A generator for one purpose, independent of the others.
-pub(super) fn stream(seed: u64, path: &[u64]) -> ChaCha8Rng {
-    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    for &part in path {
-        // splitmix64 (Steele et al. 2014): nearby numbers give unrelated streams.
-        state = state.wrapping_add(part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        state ^= state >> 31;
-    }
-    ChaCha8Rng::seed_from_u64(state)
 }
 
 #[cfg(test)]

@@ -47,9 +47,9 @@ use std::time::Instant;
 
 use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
+use scaletot_core::Progress;
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_eval::{Metric, normalised_gini, spearman};
-use scaletot_profile::Progress;
 
 use arms::{ARMS, FoldResult};
 use fold::Work;

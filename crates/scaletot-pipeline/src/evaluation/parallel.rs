@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Result, bail};
-use scaletot_profile::Progress;
+use scaletot_core::Progress;
 
 /// Runs `work` on every job; the first error, or a wish to stop, ends it early.
 ///

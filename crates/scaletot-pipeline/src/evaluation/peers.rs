@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Result, ensure};
+use scaletot_core::ContentHash;
 use scaletot_profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use super::folds::{Draw, Fold};
 use super::resample::{Scores, Size};
 use super::results::Labels;
 use super::study::Study;
-use crate::stages::{file_hash, write_json};
+use crate::stages::write_json;
 
 const USERS: &str = "users.parquet";
 const DRAWS: &str = "draws.json";
@@ -88,7 +89,7 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let peers: Peers = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-    let found = file_hash(&dir.join(DRAWS))?;
+    let found = ContentHash::of_file(&dir.join(DRAWS))?.short();
     ensure!(
         peers.draws == found,
         "{}: expected predictions for the draws {found}, got some for {}; run benches/peers/peers.py again",

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use crate::error::{Context, Result};
 
+use scaletot_core::ContentHash;
+
 use super::options::EvaluateOptions;
-use crate::stages::{STAGES, file_hash, text_hash};
+use crate::stages::STAGES;
 use crate::tasks::Task;
 
 /// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
@@ -43,7 +45,7 @@ pub(super) fn fingerprint(
     set("task", options.source.task.clone());
     if let Some(task) = task {
         // The outcome, who is kept, the levels, and all else that the task's file says.
-        set("task's settings", text_hash(&format!("{task:?}")));
+        set("task's settings", ContentHash::of(format!("{task:?}")).short());
         set("profile-schema", task.profile.hash()?);
         set("chain-schema", task.chain.hash()?);
         for (at, table) in task.tables(options.source.data.as_deref())?.iter().enumerate() {
@@ -54,7 +56,10 @@ pub(super) fn fingerprint(
         }
     }
     if let Some(teacher) = &options.source.teacher {
-        let said = teacher.path().map_or_else(|| Ok(teacher.to_string()), file_hash)?;
+        let said = teacher.path().map_or_else(
+            || Ok(teacher.to_string()),
+            |path| ContentHash::of_file(path).map(|hash| hash.short()),
+        )?;
         set("teacher", said);
     }
     set("coverage", options.coverage.to_string());

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::error::{Context, Result};
 use rand::RngExt;
+use scaletot_core::Progress;
+use scaletot_core::seed::stream;
 use scaletot_eval::Metric;
-use scaletot_profile::Progress;
 use serde::{Deserialize, Serialize};
 
-use super::folds::stream;
 use super::options::EvaluateOptions;
 use super::parallel;
 use super::results::{Cell, Labels};

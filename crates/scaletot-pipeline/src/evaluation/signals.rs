@@ -2,8 +2,8 @@
 
 use crate::error::{Result, ensure};
 use ndarray::{Array2, Array3, Axis, Slice, concatenate};
+use scaletot_core::Progress;
 use scaletot_encoder::{FrozenEncoder, Scores, Targets};
-use scaletot_profile::Progress;
 use scaletot_student::Student;
 use scaletot_teacher::Reasoner;
 

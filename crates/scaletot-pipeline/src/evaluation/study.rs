@@ -7,12 +7,13 @@ use std::sync::Arc;
 use crate::error::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
+use scaletot_core::Progress;
+use scaletot_core::seed::stream;
 use scaletot_eval::planted::PlantedConfig;
-use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, Progress, Segments, Verbaliser};
+use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, Segments, Verbaliser};
 use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
-use super::folds::stream;
 use super::options::{EvaluateOptions, SourceOptions};
 use super::planted::{self, Planted};
 use crate::options::TeacherChoice;

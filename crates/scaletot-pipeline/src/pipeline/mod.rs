@@ -12,12 +12,12 @@ use std::time::Instant;
 
 use crate::error::{Context, Result, bail};
 use burn::tensor::Device;
-use scaletot_profile::Progress;
+use scaletot_core::{ContentHash, Progress};
 
 use crate::input::Input;
 use crate::options::PipelineOptions;
 use crate::report::Summary;
-use crate::stages::{STAGES, StageReport, Stages, file_hash, write_json};
+use crate::stages::{STAGES, StageReport, Stages, write_json};
 use crate::teachers;
 
 const CALIBRATION: &str = "calibration.json";
@@ -190,10 +190,13 @@ fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
         ("chain-schema", &options.chain_schema),
     ];
     for (name, path) in files {
-        settings.insert(name.to_owned(), file_hash(path)?);
+        settings.insert(name.to_owned(), ContentHash::of_file(path)?.short());
     }
     // Of a server nothing is known but its address.
-    let teacher = options.teacher.path().map_or_else(|| Ok(options.teacher.to_string()), file_hash)?;
+    let teacher = options.teacher.path().map_or_else(
+        || Ok(options.teacher.to_string()),
+        |path| ContentHash::of_file(path).map(|hash| hash.short()),
+    )?;
     settings.insert("teacher".to_owned(), teacher);
     Ok(settings)
 }

@@ -6,9 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf, absolute};
 
 use crate::error::{Context, Result, bail};
+use scaletot_core::ContentHash;
 use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
-
-use crate::stages::bytes_hash;
 
 /// An input file. What it holds is read again when it is scored, since the directories of many files would not fit into memory.
 #[derive(Debug, Clone)]
@@ -58,7 +57,7 @@ fn fingerprint(path: &Path) -> std::io::Result<String> {
     file.seek(SeekFrom::Start(length.saturating_sub(8 + directory)))?;
     let mut bytes = length.to_le_bytes().to_vec();
     file.take(8 + directory).read_to_end(&mut bytes)?;
-    Ok(bytes_hash(&bytes))
+    Ok(ContentHash::of(&bytes).short())
 }
 
 /// The files that patterns name.

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
+use scaletot_core::{ContentHash, Progress};
 use scaletot_encoder::{FrozenEncoder, Precision};
-use scaletot_profile::{Error as ProfileError, Progress};
+use scaletot_profile::Error as ProfileError;
 
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
@@ -27,7 +28,7 @@ use self::inputs::Input;
 pub use self::summary::Summary;
 use self::work::Work;
 use crate::error::causes;
-use crate::stages::{differences, file_hash, text_hash, write_json};
+use crate::stages::{differences, write_json};
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
 const SETTINGS: &str = "score.json";
@@ -178,7 +179,7 @@ fn hold(output: &Path) -> Result<File> {
 fn same_settings(options: &ScoreOptions, root: &Path) -> Result<String> {
     let columns: Vec<String> = options.columns.iter().map(ToString::to_string).collect();
     let decisive = BTreeMap::from([
-        ("artifact".to_owned(), file_hash(&options.artifact.join("SHA256SUMS"))?),
+        ("artifact".to_owned(), ContentHash::of_file(&options.artifact.join("SHA256SUMS"))?.short()),
         ("columns".to_owned(), columns.join(",")),
         ("precision".to_owned(), format!("{:?}", options.precision).to_lowercase()),
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -199,7 +200,7 @@ fn same_settings(options: &ScoreOptions, root: &Path) -> Result<String> {
     } else {
         write_json(&path, &settings)?;
     }
-    Ok(text_hash(&serde_json::to_string(&decisive)?))
+    Ok(ContentHash::of(serde_json::to_string(&decisive)?).short())
 }
 
 /// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.

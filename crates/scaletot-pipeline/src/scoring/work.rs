@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result, bail, causes};
+use scaletot_core::Progress;
 use scaletot_encoder::{Drift, FieldHistogram, FrozenEncoder};
-use scaletot_profile::{Error as ProfileError, ParquetProfiles, Progress, ReadOptions};
+use scaletot_profile::{Error as ProfileError, ParquetProfiles, ReadOptions};
 
 use super::columns::Columns;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};

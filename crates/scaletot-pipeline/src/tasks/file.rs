@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::ContentHash;
 use scaletot_profile::ProfileSchema;
 use scaletot_teacher::{Replay, Rules};
 use serde::{Deserialize, Deserializer};
 
 use super::embedded;
 use crate::error::{Context, Result};
-use crate::stages::{bytes_hash, file_hash};
 
 /// A file that a task names: on disk, or among those that are compiled into this crate.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,7 +69,11 @@ impl TaskFile {
     /// # Errors
     /// If it cannot be read.
     pub fn hash(&self) -> Result<String> {
-        self.bytes.map_or_else(|| file_hash(&self.path), |bytes| Ok(bytes_hash(bytes)))
+        let hash = match self.bytes {
+            Some(bytes) => ContentHash::of(bytes),
+            None => ContentHash::of_file(&self.path)?,
+        };
+        Ok(hash.short())
     }
 
     /// The profile schema in it.

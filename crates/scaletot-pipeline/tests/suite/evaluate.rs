@@ -125,7 +125,7 @@ fn peers_are_measured(out: &Path, before: &Results) {
         let predictions: Vec<_> = draws["draws"].as_array().unwrap().iter().map(|draw| {
             serde_json::json!({ "labels": draw["labels"], "draw": draw["draw"], "scores": scores })
         }).collect();
-        let digest = scaletot_pipeline::stages::file_hash(&dir.join("draws.json")).unwrap();
+        let digest = scaletot_core::ContentHash::of_file(dir.join("draws.json")).unwrap().short();
         let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
         fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
         let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();

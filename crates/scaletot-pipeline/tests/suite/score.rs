@@ -13,10 +13,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_core::Progress;
 use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
 use scaletot_pipeline::progress::Bars;
 use scaletot_pipeline::scoring::{self, ScoreOptions, Summary};
-use scaletot_profile::{FieldSpec, ProfileSchema, Progress, ReadOptions, TableBuilder, read_parquet};
+use scaletot_profile::{FieldSpec, ProfileSchema, ReadOptions, TableBuilder, read_parquet};
 
 #[derive(Debug, Parser)]
 struct Arguments {

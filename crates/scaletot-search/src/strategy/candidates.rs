@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
+use scaletot_core::seed::numbered;
 use serde::{Deserialize, Serialize};
 
-use super::draw::{draw_distinct, stream};
+use super::draw::draw_distinct;
 use super::sampling::temperature_ok;
 use crate::engine::Core;
 use crate::settings::within;
@@ -86,7 +87,7 @@ pub(super) fn generate<P: Problem>(
             live.iter().map(|(c, _)| *c).take(most.unwrap_or(usize::MAX)).collect()
         }
         Generation::Sample { draws, temperature } => {
-            draw_distinct(&mut stream(seed, node.number()), &live, temperature, draws)
+            draw_distinct(&mut numbered(seed, node.number()), &live, temperature, draws)
         }
     };
     let mut path = core.tree().path(node);

@@ -1,14 +1,7 @@
 //! Drawing thoughts at random, the same on every machine and in every version.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
-/// The generator of the `stream`-th sample under a seed. More samples leave those before them as they are.
-pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
-    rng
-}
+use rand_chacha::rand_core::Rng;
 
 /// Draws one of the (index, probability) pairs, with weights `p^(1/T)`; `None` if there is none. Takes one number from the
 /// generator whatever the weights.
@@ -43,12 +36,14 @@ pub(crate) fn draw_distinct(
 
 #[cfg(test)]
 mod tests {
+    use scaletot_core::seed::numbered;
+
     use super::*;
 
     #[test]
     fn shares_follow_the_probabilities() {
         let from = [(3, 0.7), (5, 0.2), (9, 0.1)];
-        let mut rng = stream(1, 0);
+        let mut rng = numbered(1, 0);
         let mut counts = [0_u32; 10];
         (0..20_000).filter_map(|_| draw(&mut rng, &from, 1.0)).for_each(|i| counts[i] += 1);
         for (index, p) in from {
@@ -63,20 +58,9 @@ mod tests {
     #[test]
     fn a_low_temperature_takes_the_most_probable_and_a_high_one_does_not_care() {
         let from = [(0, 0.6), (1, 0.4)];
-        let mut rng = stream(2, 0);
+        let mut rng = numbered(2, 0);
         assert!((0..500).all(|_| draw(&mut rng, &from, 0.01) == Some(0)));
         let second = (0..20_000).filter(|_| draw(&mut rng, &from, 100.0) == Some(1)).count();
         assert!((9_600..10_400).contains(&second), "{second}");
-    }
-
-    #[test]
-    fn streams_differ_and_repeat() {
-        let numbers = |seed, sample| {
-            let mut rng = stream(seed, sample);
-            [rng.next_u64(), rng.next_u64()]
-        };
-        assert_eq!(numbers(7, 3), numbers(7, 3));
-        assert_ne!(numbers(7, 3), numbers(7, 4));
-        assert_ne!(numbers(7, 3), numbers(8, 3));
     }
 }

@@ -5,11 +5,11 @@
 //! to their ends in the worst case, so that a bound costs samples and not their last steps. Every sample has a random stream
 //! of its own: more samples leave the first ones as they are.
 
+use scaletot_core::seed::numbered;
 use serde::{Deserialize, Serialize};
 
 use super::Flow;
 use super::completion::{Completion, State};
-use super::draw::stream;
 use crate::budget::Cost;
 use crate::engine::Core;
 use crate::score::ScoreConfig;
@@ -168,7 +168,8 @@ impl<T: Clone> Sampling<T> {
         let begun = self.next;
         let mut owed = self.running.iter().fold(Cost::default(), |sum, (_, s)| sum.plus(s.most(core)));
         while self.next < self.samples && self.bound.is_none() {
-            let sample = Completion::sample(stream(self.seed, self.next), self.temperature);
+            // More samples leave those before them as they are.
+            let sample = Completion::sample(numbered(self.seed, self.next), self.temperature);
             owed = owed.plus(sample.most(core));
             // The first may end sooner than the worst case, and any complete path is better than none.
             if self.next > 0

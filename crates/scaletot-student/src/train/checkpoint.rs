@@ -10,7 +10,8 @@ use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
-use scaletot_profile::{ProfileTable, SchemaHash};
+use scaletot_core::ContentHash;
+use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use super::Stop;
@@ -76,7 +77,7 @@ impl Checkpoints {
     /// Replaces the checkpoint.
     pub(super) fn save<C: Course>(
         &self,
-        inputs: &BTreeMap<String, SchemaHash>,
+        inputs: &BTreeMap<String, ContentHash>,
         kept: Kept<'_, C>,
     ) -> Result<()> {
         let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
@@ -109,7 +110,7 @@ impl Checkpoints {
     /// The checkpoint, if there is one; `blank` says what the model is like.
     pub(super) fn load<C: Course>(
         &self,
-        inputs: &BTreeMap<String, SchemaHash>,
+        inputs: &BTreeMap<String, ContentHash>,
         blank: &C::Model,
     ) -> Result<Option<Loaded<C>>> {
         if !self.exists() {
@@ -151,9 +152,9 @@ pub(super) fn inputs(
     users: &impl Serialize,
     settings: &impl Serialize,
     seed: u64,
-) -> Result<BTreeMap<String, SchemaHash>> {
+) -> Result<BTreeMap<String, ContentHash>> {
     let json = |value: serde_json::Result<Vec<u8>>| {
-        value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| SchemaHash::of(&bytes))
+        value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| ContentHash::of(&bytes))
     };
     let prompts = rows.iter().map(|&row| student.tokenizer().prompt(table, row, |_| true));
     let prompts = prompts.collect::<Result<Vec<_>>>()?;
@@ -167,9 +168,9 @@ pub(super) fn inputs(
     let of_student: Vec<u8> = parts.chain([shape.as_bytes()]).flatten().copied().collect();
     let inputs = [
         ("settings", json(serde_json::to_vec(settings))?),
-        ("seed", SchemaHash::of(seed.to_le_bytes())),
+        ("seed", ContentHash::of(seed.to_le_bytes())),
         ("users", json(serde_json::to_vec(&(prompts, users)))?),
-        ("student", SchemaHash::of(&of_student)),
+        ("student", ContentHash::of(&of_student)),
     ];
     Ok(inputs.into_iter().map(|(name, hash)| (name.to_owned(), hash)).collect())
 }
@@ -184,7 +185,7 @@ const BEST: &str = "best";
 #[derive(Serialize, Deserialize)]
 struct Head {
     format: u32,
-    inputs: BTreeMap<String, SchemaHash>,
+    inputs: BTreeMap<String, ContentHash>,
 }
 
 /// How far a run is.

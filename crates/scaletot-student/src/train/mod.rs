@@ -12,7 +12,7 @@ mod step;
 
 use burn::tensor::{DType, Device};
 pub use checkpoint::Checkpoints;
-use scaletot_profile::Progress;
+use scaletot_core::Progress;
 use serde::{Deserialize, Serialize};
 
 use crate::config::check;

@@ -7,7 +7,7 @@ use burn::module::Module;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_profile::{Progress, SchemaHash};
+use scaletot_core::{ContentHash, Progress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,7 +60,7 @@ pub(super) struct Loop<'a> {
     pub(super) seed: u64,
     pub(super) checkpoints: Option<&'a Checkpoints>,
     /// What the run's result depends on, by name.
-    pub(super) inputs: BTreeMap<String, SchemaHash>,
+    pub(super) inputs: BTreeMap<String, ContentHash>,
     pub(super) progress: &'a dyn Progress,
 }
 

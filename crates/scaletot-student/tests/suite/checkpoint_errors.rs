@@ -104,7 +104,7 @@ fn a_saved_student_that_does_not_fit_is_refused() {
         Student::load(dir.path(), &Device::default()).unwrap_err()
     };
     let sign = |dir: &Path, name: &str| {
-        let hash = scaletot_profile::SchemaHash::of(fs::read(dir.join(name)).unwrap()).to_string();
+        let hash = scaletot_core::ContentHash::of(fs::read(dir.join(name)).unwrap()).to_string();
         edit_json(dir.join("config.json"), |config| config["scaletot"]["files"][name] = json!(hash));
     };
     let replace = |dir: &Path, name: &str, from: &str, to: &str| {

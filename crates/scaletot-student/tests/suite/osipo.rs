@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use crate::common::{Listener, chain_schema, quick, record, student, table, truth};
 use scaletot_chain::ChainRecord;
+use scaletot_core::Progress;
 use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, Reduction, SegmentWeights};
-use scaletot_profile::{ProfileTable, Progress, Segments};
+use scaletot_profile::{ProfileTable, Segments};
 use scaletot_student::{
     ChainReward, Checkpoints, Error, OsipoConfig, OsipoLog, Sampling, Student, osipo, sft,
 };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::{self, Listener, quick, records, student, table};
-use scaletot_profile::Progress;
+use scaletot_core::Progress;
 use scaletot_student::{Checkpoints, Error, LoraConfig, SftConfig, Stop, Student, TrainLog, sft};
 
 const USERS: usize = 60;

@@ -23,7 +23,7 @@ fn sign(dir: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
     let path = dir.join("config.json");
     let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     for name in ["model.safetensors", "tokenizer.json", "profile_schema.json", "chain_schema.json"] {
-        let hash = scaletot_profile::SchemaHash::of(fs::read(dir.join(name)).unwrap());
+        let hash = scaletot_core::ContentHash::of(fs::read(dir.join(name)).unwrap());
         config["files"][name] = serde_json::Value::String(hash.to_string());
     }
     edit(&mut config);

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
+use scaletot_core::seed::numbered;
 use scaletot_profile::{FieldKind, ProfileTable, Quantiles, Value};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl CoveragePlan {
         self.validate()?;
         let eligible: Vec<usize> =
             (0..table.len()).filter(|&row| table.populated(row) >= self.min_populated).collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut rng = numbered(self.seed, 0);
         let tickets: Vec<u64> = (0..table.len()).map(|_| rng.next_u64()).collect();
         let distinct = Distinct::of(table, &eligible, &tickets)?;
         let target = self.target(table.len());
@@ -224,8 +224,7 @@ impl Distinct {
             total += weight;
             ends.push(total);
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(1);
+        let mut rng = numbered(seed, 1);
         let mut drawn: BTreeMap<usize, f64> = BTreeMap::new();
         for _ in 0..DEMAND {
             let at = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * total;

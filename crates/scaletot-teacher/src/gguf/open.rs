@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use rayon::ThreadPoolBuilder;
-use sha2::{Digest, Sha256};
+use scaletot_core::{ContentHash, ContentHasher};
 
 use super::Gguf;
 use super::file::GgufFile;
@@ -30,9 +30,9 @@ impl Gguf {
         let path = path.as_ref();
         options.validate()?;
         let mut reader = File::open(path).map(BufReader::new).map_err(|e| Error::io(path, e))?;
-        let hash = sha256(&mut reader).map_err(|e| Error::io(path, e))?;
+        let hash = hash_of(&mut reader).map_err(|e| Error::io(path, e))?;
         read(reader, options)
-            .map(|(tokenizer, shape, worker)| Self { model: name(path, &hash), tokenizer, shape, worker })
+            .map(|(tokenizer, shape, worker)| Self { model: name(path, hash), tokenizer, shape, worker })
             .map_err(|message| Error::Model { model: path.display().to_string(), message })
     }
 }
@@ -59,23 +59,17 @@ fn read(
 }
 
 /// The file's name without its extension, and the first 12 digits of its hash.
-fn name(path: &Path, hash: &str) -> String {
+fn name(path: &Path, hash: ContentHash) -> String {
     let stem = path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy());
-    format!("{stem}-sha256-{}", &hash[..12])
+    format!("{stem}-sha256-{}", hash.prefix(12))
 }
 
-/// The SHA-256 of everything, in hexadecimal; leaves the reader at the beginning.
-fn sha256(reader: &mut (impl Read + Seek)) -> std::io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut block = vec![0; 1 << 20];
-    loop {
-        match reader.read(&mut block)? {
-            0 => break,
-            n => hasher.update(&block[..n]),
-        }
-    }
+/// The hash of everything; leaves the reader at the beginning.
+fn hash_of(reader: &mut (impl Read + Seek)) -> std::io::Result<ContentHash> {
+    let mut hasher = ContentHasher::new();
+    hasher.update_reader(reader)?;
     reader.seek(SeekFrom::Start(0))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher.finish())
 }
 
 #[cfg(test)]
@@ -87,10 +81,10 @@ mod tests {
     #[test]
     fn names_tell_files_apart() {
         let mut file = Cursor::new(b"abc".to_vec());
-        let hash = sha256(&mut file).unwrap();
-        assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let hash = hash_of(&mut file).unwrap();
+        assert_eq!(hash, ContentHash::of(b"abc"));
         assert_eq!(file.position(), 0);
-        assert_eq!(name(Path::new("models/tiny.Q4_1.gguf"), &hash), "tiny.Q4_1-sha256-ba7816bf8f01");
+        assert_eq!(name(Path::new("models/tiny.Q4_1.gguf"), hash), "tiny.Q4_1-sha256-ba7816bf8f01");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileTable, Progress};
+use scaletot_core::Progress;
+use scaletot_profile::ProfileTable;
 use scaletot_search::Pool;
 
 use super::Reasoner;

@@ -224,7 +224,7 @@ fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Resul
     writeln!(writer)?;
     for (key, entry) in &recording.entries {
         let line = Line {
-            k: crate::key::hex(key),
+            k: scaletot_core::hash::hex(key),
             p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
             t: entry.tokens,
             e: entry.evidence.clone(),

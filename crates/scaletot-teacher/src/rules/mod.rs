@@ -34,8 +34,9 @@ use std::fmt;
 use std::path::Path;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileSchema, ProfileTable, SchemaHash, Value};
-use sha2::{Digest, Sha256};
+use scaletot_core::ContentHash;
+use scaletot_core::numeric::log_sum_exp;
+use scaletot_profile::{ProfileSchema, ProfileTable, Value};
 
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
@@ -53,8 +54,8 @@ pub struct Rules {
     model: String,
     rules: Vec<Rule>,
     fields: Vec<String>,
-    profile_schema: SchemaHash,
-    chain_schema: SchemaHash,
+    profile_schema: ContentHash,
+    chain_schema: ContentHash,
 }
 
 /// One rule, checked.
@@ -119,9 +120,9 @@ impl Rules {
             .map_err(|error| Error::Rules { location: source.to_owned(), message: error.to_string() })?;
         let rules = compile::compile(&raw, source, profile, chain)?;
         // Other rules are another model, even under the same name.
-        let digest = Sha256::digest(text.as_bytes());
+        let hash = ContentHash::of(text);
         Ok(Self {
-            model: format!("rules:{}:{}", raw.name, crate::key::hex(&digest[..4])),
+            model: format!("rules:{}:{}", raw.name, hash.prefix(8)),
             rules,
             fields: profile.fields().iter().map(|field| field.name().to_owned()).collect(),
             profile_schema: profile.hash(),
@@ -204,8 +205,7 @@ impl Teacher for Rules {
                 used[*field] |= *condition != Condition::Missing;
             }
         }
-        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let log_sum = top + scores.iter().map(|score| (score - top).exp()).sum::<f64>().ln();
+        let log_sum = log_sum_exp(&scores);
         let mut answer = LabelAnswer::new(scores.iter().map(|score| (score - log_sum).min(0.0)).collect(), 0);
         let evidence = self.fields.iter().zip(used).filter(|(_, used)| *used).map(|(name, _)| name.clone());
         answer.evidence = Some(evidence.collect());

@@ -126,7 +126,7 @@ fn a_chain_says_that_its_entropy_is_estimated() {
     let best = reasoner.reason(&table, 0).unwrap().best.unwrap();
     let step = &best.steps()[0];
     assert_eq!(step.entropy_source, EntropySource::MillerMadow { samples: 10 });
-    assert!(step.entropy > scaletot_chain::normalised_entropy(&step.distribution));
+    assert!(step.entropy > scaletot_core::numeric::normalised_entropy(&step.distribution, 0));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use scaletot_chain::{ChainSchema, Constraint, StateDef};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Progress, TableBuilder, Verbaliser};
+use scaletot_core::Progress;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Verbaliser};
 use scaletot_teacher::{LabelAnswer, Prompter, Question, Result, Teacher};
 
 pub(crate) fn profile_schema() -> ProfileSchema {

@@ -1,5 +1,6 @@
 use proptest::prelude::{ProptestConfig, prop, prop_assert, proptest};
-use scaletot_chain::{EntropySource, Reason, Verdict, normalised_entropy};
+use scaletot_chain::{EntropySource, Reason, Verdict};
+use scaletot_core::numeric::normalised_entropy;
 use scaletot_search::{Budget, RefineConfig, Strategy};
 use scaletot_teacher::{Error, LabelAnswer, Question, Reasoner, Result, Rules, Teacher};
 
@@ -47,7 +48,7 @@ fn a_record_holds_what_was_asked_and_answered() {
                 assert!((p / sum - q).abs() < 1e-12);
             }
             assert!((step.covered_mass - 0.8).abs() < 1e-9);
-            assert!((step.entropy - normalised_entropy(&step.distribution)).abs() < 1e-12);
+            assert!((step.entropy - normalised_entropy(&step.distribution, 0)).abs() < 1e-12);
             assert_eq!(step.entropy_source, EntropySource::Exact);
             let populated: Vec<String> = ["age", "income", "owner", "pets"]
                 .into_iter()
@@ -174,7 +175,7 @@ fn missing_labels_give_bounds_that_hold_the_whole_answers_entropy() {
         let question = partial.all_questions(&table, row).unwrap().swap_remove(0);
         let whole = Arbitrary::default()
             .answer(&Question { labels: chain_schema().states()[0].values(), ..question.clone() });
-        let entropy = normalised_entropy(&whole.unwrap().distribution().unwrap());
+        let entropy = normalised_entropy(&whole.unwrap().distribution().unwrap(), 0);
         assert!(low - 1e-9 <= entropy && entropy <= high + 1e-9, "{low} {entropy} {high}");
         // The channel has two values only: nothing is missing.
         assert_eq!(best.steps()[2].entropy_source, EntropySource::Exact);

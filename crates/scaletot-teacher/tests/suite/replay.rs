@@ -92,7 +92,7 @@ fn a_stopped_recording_goes_on_to_the_same_file() {
     let (whole, parts) = (folder.path().join("whole.jsonl"), folder.path().join("parts.jsonl"));
     let table = table(80);
     let rows: Vec<usize> = (0..80).collect();
-    let record = |path: &Path, progress: &dyn scaletot_profile::Progress| {
+    let record = |path: &Path, progress: &dyn scaletot_core::Progress| {
         let recorder = Recorder::open(Arbitrary::default(), path).unwrap();
         let summary = reasoner(&recorder, &table).record_all(&table, &rows, &recorder, 2, progress).unwrap();
         (summary, recorder.finish().unwrap().calls.into_inner())

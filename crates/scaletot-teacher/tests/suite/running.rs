@@ -2,7 +2,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use scaletot_chain::{Corpus, CorpusWriter};
-use scaletot_profile::{ProfileTable, Progress};
+use scaletot_core::Progress;
+use scaletot_profile::ProfileTable;
 use scaletot_teacher::{Reasoner, RunSummary};
 
 use crate::common::{Arbitrary, StopAfter, chain_schema, prompter, table};

@@ -174,7 +174,7 @@ pub(crate) fn edit_manifest(directory: &Path, from: &str, to: &str) {
 /// Writes `SHA256SUMS` anew, and the hashes in the manifest where they are of other files.
 pub(crate) fn sign(directory: &Path) {
     let hash =
-        |name: &str| scaletot_profile::SchemaHash::of(fs::read(directory.join(name)).unwrap()).to_string();
+        |name: &str| scaletot_core::ContentHash::of(fs::read(directory.join(name)).unwrap()).to_string();
     let path = directory.join("manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     manifest["weights_sha256"] = hash("weights.safetensors").into();

@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use crate::error::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use scaletot_profile::Progress;
+use scaletot_core::{ContentHash, Progress};
 use scaletot_student::{SftConfig, StudentConfig};
 
 pub use arms::{ARMS, Arm, OSIPO, SFT, SFT_LONGER};
@@ -42,7 +42,6 @@ use super::fold::Work;
 use super::folds::folds;
 use super::provenance::machine;
 use super::study::Study;
-use crate::stages::text_hash;
 
 /// Runs every arm on every world that is not done yet, and writes `study.json` after each.
 ///
@@ -164,7 +163,7 @@ fn settings(options: &OsipoStudyOptions) -> Result<BTreeMap<String, String>> {
             ("labels", labels),
             ("coverage", evaluation.coverage.to_string()),
             ("min-populated", evaluation.source.min_populated.to_string()),
-            ("student and SFT", text_hash(&student)),
+            ("student and SFT", ContentHash::of(student).short()),
             ("device", options.device.name().to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use crate::error::{Context, Result, ensure};
 use rand::seq::SliceRandom;
+use scaletot_core::seed::stream;
 use scaletot_profile::{Segments, Value};
 use scaletot_student::{OsipoConfig, OsipoLog, SftConfig, Student, osipo, sft};
 
 use super::super::fold::{Reasoned, Work};
-use super::super::folds::stream;
 use super::super::planted::Planted;
 use super::super::provenance::commit;
 use super::super::signals::student_signals;

@@ -14,11 +14,12 @@ use burn::tensor::activation::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
+use scaletot_core::Progress;
 use scaletot_osipo::{
     CandidateBatch, ChainSegments, Objective, OsipoLoss, OsipoReport, Reduction, SegmentWeights, TokenMask,
     log_probs_from_host,
 };
-use scaletot_profile::{ProfileTable, Progress, Segments};
+use scaletot_profile::{ProfileTable, Segments};
 
 use self::candidates::{Contest, Judge, add_samples, chains_of, refer};
 pub use self::config::{ChainReward, OsipoConfig};

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
-use scaletot_profile::{ProfileTable, Progress};
+use scaletot_core::Progress;
+use scaletot_profile::ProfileTable;
 
 pub use self::config::{SftConfig, SoftLabel};
 pub(crate) use self::example::records_of;

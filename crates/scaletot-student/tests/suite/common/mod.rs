@@ -8,9 +8,8 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Constraint, Reason, StateDef, Step, Verdict};
-use scaletot_profile::{
-    FieldSpec, ProfileSchema, ProfileTable, Progress, TableBuilder, UnknownPolicy, Value,
-};
+use scaletot_core::Progress;
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
 use scaletot_student::{SftConfig, Student, StudentConfig};
 
 /// Taste is decided by the colour, need by the income, spend by both; high spend is forbidden at low need.

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
-//! use scaletot_profile::Progress;
+//! use scaletot_core::Progress;
 //!
 //! #[derive(Default)]
 //! struct Counter(AtomicU64);

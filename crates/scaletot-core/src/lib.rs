@@ -1,0 +1,54 @@
+//! What several crates of the workspace stand on, each thing once: content hashes, progress and stop, streams of random
+//! numbers, and the small formulas that must give the same answer everywhere.
+//!
+//! Two crates that each have their own softmax, or their own idea of the entropy of nothing, disagree one day, and the
+//! difference is found in results. What is here has one definition, and depends on no other crate of ours.
+//!
+//! ```
+//! use rand_chacha::rand_core::Rng;
+//! use scaletot_core::{ContentHash, Progress, numeric, seed};
+//!
+//! /// Draws one value per user from the same logits.
+//! fn draw(users: u64, logits: &[f64], seed: u64, progress: &dyn Progress) -> Vec<usize> {
+//!     let shares = numeric::softmax(logits);
+//!     progress.start("draw", users);
+//!     let mut drawn = Vec::new();
+//!     for user in (0..users).take_while(|_| !progress.stopped()) {
+//!         // A stream per user: what one draws does not depend on how many others there are.
+//!         let mut left = seed::stream(seed, &[user]).next_u64() as f64 / u64::MAX as f64;
+//!         let value = shares.iter().position(|share| {
+//!             left -= share;
+//!             left < 0.0
+//!         });
+//!         drawn.push(value.unwrap_or(shares.len() - 1));
+//!         progress.advance(1);
+//!     }
+//!     progress.finish();
+//!     drawn
+//! }
+//!
+//! let drawn = draw(1000, &[2.0, 1.0, 0.0], 7, &());
+//! assert_eq!(drawn[..10], draw(10, &[2.0, 1.0, 0.0], 7, &()));
+//! // What was drawn is recognised again later.
+//! let hash = ContentHash::of(format!("{drawn:?}"));
+//! assert_eq!(hash.to_string().parse::<ContentHash>()?, hash);
+//! # Ok::<(), scaletot_core::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod error;
+pub mod hash;
+pub mod numeric;
+pub mod progress;
+pub mod seed;
+
+pub use error::{Error, Result};
+pub use hash::{ContentHash, ContentHasher};
+pub use progress::Progress;
+
+/// The README's example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
