@@ -37,6 +37,8 @@ pub use scaletot_encoder as encoder;
 #[doc(inline)]
 pub use scaletot_eval as eval;
 #[doc(inline)]
+pub use scaletot_ltv as ltv;
+#[doc(inline)]
 pub use scaletot_osipo as osipo;
 #[doc(inline)]
 pub use scaletot_profile as profile;
@@ -54,6 +56,7 @@ pub mod prelude {
     };
     pub use scaletot_core::Progress;
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
+    pub use scaletot_ltv::{ValueModel, ValueModelConfig, ValueTrainer};
     pub use scaletot_profile::{
         Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
     };

@@ -1,0 +1,8 @@
+//! Tests of the crate as its users see it.
+
+mod explained;
+mod learner;
+mod reference;
+mod refused;
+mod saved;
+mod world;

@@ -1,0 +1,108 @@
+//! A model that was loaded predicts what the saved one does, and nothing else is taken for one.
+
+use std::fs;
+use std::path::Path;
+
+use scaletot_ltv::{BaseLoader, Component, Error, ValueModel, ValueModelConfig, ValueTrainer};
+use scaletot_profile::{FieldSpec, ProfileSchema};
+
+use crate::learner::ByAge;
+use crate::world::{World, schema, world};
+
+fn fitted(world: &World, components: &[Component]) -> ValueModel {
+    let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap().with_learner(&ByAge);
+    let base = trainer.fit_base(&world.dataset(false), 3).unwrap();
+    base.value_model(components, &world.signals(&world.train)).unwrap()
+}
+
+const LOADERS: [&dyn BaseLoader; 1] = [&ByAge];
+
+#[test]
+fn a_saved_model_is_the_same_model() {
+    let world = world();
+    let temporary = tempfile::tempdir().unwrap();
+    let place = temporary.path().join("model");
+    let all = [Component::Informed, Component::Ridge, Component::Learners, Component::Level];
+    for components in [&all[..], &[Component::Ridge], &[Component::Level], &[Component::Signals]] {
+        let model = fitted(&world, components);
+        // The second takes the place of the first.
+        model.save(&place).unwrap();
+        let loaded = ValueModel::load(&place, &schema(), &LOADERS).unwrap();
+        let (table, signals) = (world.new_users(), world.signals(&world.test));
+        assert_eq!(loaded.predict(&table, &signals).unwrap(), model.predict(&table, &signals).unwrap());
+        assert_eq!(loaded.explain(&table, 1, &signals).unwrap(), model.explain(&table, 1, &signals).unwrap());
+        assert_eq!(loaded.linear_terms(), model.linear_terms());
+        assert_eq!(loaded.largest_outcome(), model.largest_outcome());
+        assert!(loaded.out_of_fold().is_none());
+    }
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn models_without_outcomes_are_saved_too() {
+    let world = world();
+    let temporary = tempfile::tempdir().unwrap();
+    let place = temporary.path().join("model");
+    let unlabelled = world.dataset(false).with_outcomes_of(&[]).unwrap();
+    let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap();
+    let model = trainer.fit(&unlabelled, &world.signals(&world.train), 1).unwrap();
+    model.save(&place).unwrap();
+    let loaded = ValueModel::load(&place, &schema(), &[]).unwrap();
+    let (table, signals) = (world.new_users(), world.signals(&world.test));
+    assert_eq!(loaded.predict(&table, &signals).unwrap(), model.predict(&table, &signals).unwrap());
+}
+
+fn load(place: &Path) -> Error {
+    ValueModel::load(place, &schema(), &LOADERS).unwrap_err()
+}
+
+#[test]
+fn what_is_no_model_of_these_profiles_is_refused() {
+    let world = world();
+    let temporary = tempfile::tempdir().unwrap();
+    let place = temporary.path().join("model");
+    assert!(matches!(load(&place), Error::Io { .. }));
+    let model =
+        fitted(&world, &[Component::Informed, Component::Ridge, Component::Learners, Component::Level]);
+    model.save(&place).unwrap();
+    assert!(
+        matches!(ValueModel::load(&place, &schema(), &[]), Err(Error::NoLoader { name }) if name == "by-age")
+    );
+    let other = ProfileSchema::builder("other").with_field(FieldSpec::boolean("b")).build().unwrap();
+    assert!(matches!(ValueModel::load(&place, &other, &LOADERS), Err(Error::Schema { .. })));
+
+    let manifest = place.join("value-model.json");
+    let written = fs::read_to_string(&manifest).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let refused = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = json.clone();
+        change(&mut json);
+        fs::write(&manifest, json.to_string()).unwrap();
+        load(&place)
+    };
+    assert!(matches!(
+        refused(&|json| json["format"] = 2.into()),
+        Error::Format { expected: 1, found: 2, .. }
+    ));
+    assert!(matches!(refused(&|json| json["kind"] = "corpus".into()), Error::Manifest { .. }));
+    assert!(matches!(refused(&|json| json["more"] = 1.into()), Error::Json { .. }));
+    assert!(matches!(refused(&|json| json["link"]["exponential"]["b"] = 0.into()), Error::Manifest { .. }));
+    assert!(matches!(refused(&|json| json["signals"] = serde_json::Value::Null), Error::Manifest { .. }));
+    assert!(matches!(refused(&|json| json["profile"] = serde_json::json!([])), Error::Manifest { .. }));
+    let huge = serde_json::json!([usize::MAX, 3]);
+    assert!(matches!(
+        refused(&|json| json["signals"]["domain_sizes"] = huge.clone()),
+        Error::Manifest { .. }
+    ));
+    let columns = |json: &mut serde_json::Value, column: usize| {
+        json["models"][0]["model"]["ridge"]["columns"][0]["column"] = column.into();
+    };
+    assert!(matches!(refused(&|json| columns(json, 1_000_000)), Error::Manifest { .. }));
+
+    fs::write(&manifest, written.replace("\"members\": 5", "\"members\": 6")).unwrap();
+    assert!(matches!(load(&place), Error::Learner { action: "load", .. }));
+    fs::write(&manifest, "{").unwrap();
+    let error = load(&place);
+    assert!(std::error::Error::source(&error).is_some());
+    assert_eq!(error.to_string(), format!("{}: not the manifest of a value model", manifest.display()));
+}
