@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use scaletot_chain::{ChainSchema, Signals};
-use scaletot_profile::{Dataset, ProfileTable, SchemaHash};
+use scaletot_core::ContentHash;
+use scaletot_profile::{Dataset, ProfileTable};
 
 use crate::calibrate::calibrate;
 use crate::committee::Committee;
@@ -210,7 +211,7 @@ impl BaseFit {
         }
     }
 
-    fn chain_hash(&self) -> Option<SchemaHash> {
+    fn chain_hash(&self) -> Option<ContentHash> {
         self.chain.as_ref().map(ChainSchema::hash)
     }
 

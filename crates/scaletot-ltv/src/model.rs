@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use scaletot_chain::{ChainSchema, Signals};
-use scaletot_profile::{ProfileSchema, ProfileTable, SchemaHash};
+use scaletot_core::ContentHash;
+use scaletot_profile::{ProfileSchema, ProfileTable};
 use serde::{Deserialize, Serialize};
 
 use crate::committee::Committee;
@@ -102,7 +103,7 @@ impl OutOfFold {
 #[derive(Debug, Clone)]
 pub struct ValueModel {
     pub(crate) schema: Arc<ProfileSchema>,
-    pub(crate) chain_schema: Option<SchemaHash>,
+    pub(crate) chain_schema: Option<ContentHash>,
     pub(crate) recipe: ProfileRecipe,
     /// None if it reads no signals.
     pub(crate) signals: Option<SignalColumns>,

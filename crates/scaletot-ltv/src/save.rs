@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use scaletot_profile::{ProfileSchema, SchemaHash};
+use scaletot_core::ContentHash;
+use scaletot_profile::ProfileSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::committee::Committee;
@@ -41,8 +42,8 @@ struct Head {
 struct Manifest {
     kind: String,
     format: u32,
-    profile_schema: SchemaHash,
-    chain_schema: Option<SchemaHash>,
+    profile_schema: ContentHash,
+    chain_schema: Option<ContentHash>,
     profile: ProfileRecipe,
     signals: Option<SignalColumns>,
     intercept: f64,

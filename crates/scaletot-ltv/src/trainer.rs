@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use scaletot_chain::{ChainSchema, Signals};
+use scaletot_core::seed::stream;
 use scaletot_profile::Dataset;
 
 use crate::base::{BaseFit, Labelled};
@@ -131,10 +132,7 @@ impl<'a> ValueTrainer<'a> {
         });
         let learners = if has(Component::Learners) { self.learners.as_slice() } else { &[] };
         let member_seed = |learner: usize, member: usize| {
-            rand_chacha::ChaCha8Rng::seed_from_u64(
-                seed ^ LEARNER_SEEDS ^ (learner as u64) << 32 ^ member as u64,
-            )
-            .next_u64()
+            stream(seed, &[LEARNER_SEEDS, learner as u64, member as u64]).next_u64()
         };
         let committees = learners.iter().enumerate().map(|(at, learner)| {
             let fit = Committee::fit(*learner, dataset, &parts, |member| member_seed(at, member))?;
