@@ -190,11 +190,11 @@ fn found(
 ) -> Result<Vec<Found>> {
     let mut budget = Budget::default();
     budget.queries = bound;
-    let reasoner = study.reasoner(strategy, budget, source.min_populated, source.seed)?;
+    let reasoner = study.reasoner(strategy, budget, source.min_populated)?;
     rows.iter()
         .map(|&row| {
             ensure!(!bars.stopped(), "stopped on request");
-            let record = reasoner.reason(&study.profiles, row)?;
+            let record = reasoner.reason(&study.profiles, row, source.seed)?;
             let right = study.planted.as_ref().and_then(|planted| right(&record, planted.truth(row)));
             Ok(Found { queries: record.cost.queries, score: score(&record), right })
         })

@@ -54,11 +54,11 @@
 //! let reasoner = Reasoner::builder(rules, prompter).build()?;
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("corpus.jsonl");
-//! let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table)?)?;
+//! let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1)?)?;
 //! let summary = reasoner.run(&table, &[0, 1], &mut corpus, 2, &())?;
 //! assert_eq!((summary.accepted, summary.failed), (2, 0));
 //!
-//! let record = reasoner.reason(&table, 0)?;
+//! let record = reasoner.reason(&table, 0, 1)?;
 //! let chain = record.best.ok_or("no chain")?;
 //! assert_eq!(chain.values(), [1, 1]);
 //! assert_eq!(chain.steps()[1].rationale, "Given income and need = high, spend is high at 82 %, before low at 18 %.");

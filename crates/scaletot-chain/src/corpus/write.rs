@@ -59,6 +59,7 @@ impl Repaired {
 #[derive(Debug)]
 pub struct CorpusWriter {
     path: PathBuf,
+    header: CorpusHeader,
     file: File,
     /// Line of each user's record.
     users: HashMap<UserId, u64>,
@@ -87,6 +88,7 @@ impl CorpusWriter {
         let file = open_locked(path)?;
         Ok(Self {
             path: path.to_path_buf(),
+            header: header.clone(),
             file,
             users: HashMap::new(),
             end: line.len() as u64,
@@ -116,8 +118,14 @@ impl CorpusWriter {
             }
             Err(Error::HeaderDiffers { path: path.to_path_buf(), differences })
         })?;
-        let mut writer =
-            Self { path: path.to_path_buf(), file, users: HashMap::new(), end: found.whole, broken: false };
+        let mut writer = Self {
+            path: path.to_path_buf(),
+            header: header.clone(),
+            file,
+            users: HashMap::new(),
+            end: found.whole,
+            broken: false,
+        };
         let repaired = writer.repair(&found, header)?;
         writer.users = found.users;
         if repaired.anything() {
@@ -257,6 +265,11 @@ impl CorpusWriter {
     /// Whether there is no record yet.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
+    }
+
+    /// The header: what the corpus was made with.
+    pub fn header(&self) -> &CorpusHeader {
+        &self.header
     }
 
     /// The file.

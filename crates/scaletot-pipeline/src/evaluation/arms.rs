@@ -183,7 +183,7 @@ impl Work<'_> {
             transfer: jobs.last().map_or(&base, |job| job.learnt).transfer.clone(),
             entropy: entropy(&reasoned, study.chain.len()),
             searches: match (self.fold.repeat, self.fold.fold) {
-                (0, 0) => searches(&reasoner, study, &telling(&reasoned))?,
+                (0, 0) => searches(&reasoner, study, &telling(&reasoned), self.seed(0))?,
                 _ => Vec::new(),
             },
             encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,

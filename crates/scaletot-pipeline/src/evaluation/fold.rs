@@ -66,12 +66,8 @@ impl Work<'_> {
 
     /// A reasoner calibrated on unlabelled training users.
     pub(super) fn reasoner(&self) -> Result<Reasoner<'_>> {
-        let mut reasoner = self.study.reasoner(
-            self.options.strategy(),
-            budget(),
-            self.options.source.min_populated,
-            self.seed(0),
-        )?;
+        let mut reasoner =
+            self.study.reasoner(self.options.strategy(), budget(), self.options.source.min_populated)?;
         let mut rows = self.fold.train.clone();
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
@@ -93,13 +89,12 @@ impl Work<'_> {
             .collect();
         let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
-            .min_populated(self.options.source.min_populated)
-            .seed(self.seed(2))
-            .stratified(&candidates, &Segments::from_labels(&labels))?;
+            .with_min_populated(self.options.source.min_populated)
+            .stratified(&candidates, &Segments::from_labels(&labels), self.seed(2))?;
         let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
 
         let path = dir.join("corpus.jsonl");
-        let header = reasoner.header(&study.profiles)?;
+        let header = reasoner.header(&study.profiles, self.seed(0))?;
         let mut writer = match path.exists() {
             true => CorpusWriter::resume_without_failed(&path, &header)?.0,
             false => CorpusWriter::create(&path, &header)?,
@@ -249,7 +244,8 @@ impl Work<'_> {
         reasoner: &Reasoner<'_>,
         rows: &[usize],
     ) -> Result<(Signals, Vec<Vec<u16>>)> {
-        teacher_signals(reasoner, self.study, rows, self.options.workers.get(), self.progress)
+        let reason = |row| Ok(reasoner.reason(&self.study.profiles, row, self.seed(0))?);
+        teacher_signals(self.study, rows, self.options.workers.get(), self.progress, reason)
     }
 
     /// The network on outcomes alone, trained as the encoder is: one without each part of the labelled users, their mean for the test

@@ -160,10 +160,10 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
             let config = PlantedConfig::default().with_users(REFINED_USERS).with_missing(missing);
             let study = study(&config, noise, source.min_populated, source.seed)?;
             let measure = |strategy: Strategy| -> Result<(f64, f64)> {
-                let reasoner = study.reasoner(strategy, budget(), source.min_populated, source.seed)?;
+                let reasoner = study.reasoner(strategy, budget(), source.min_populated)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {
-                    let record = reasoner.reason(&study.profiles, row)?;
+                    let record = reasoner.reason(&study.profiles, row, source.seed)?;
                     questions += record.cost.queries as f64;
                     let truth = study.planted.as_ref().map(|planted| planted.truth(row)).unwrap_or_default();
                     for (step, value) in record.best.iter().flat_map(|best| best.steps()).zip(truth) {

@@ -11,10 +11,15 @@ use super::study::Study;
 ///
 /// # Errors
 /// If a row is not in the table.
-pub(super) fn searches(reasoner: &Reasoner<'_>, study: &Study, rows: &[usize]) -> Result<Vec<SearchTree>> {
+pub(super) fn searches(
+    reasoner: &Reasoner<'_>,
+    study: &Study,
+    rows: &[usize],
+    seed: u64,
+) -> Result<Vec<SearchTree>> {
     let mut trees = Vec::new();
     for &row in rows {
-        let (record, trace) = reasoner.reason_traced(&study.profiles, row)?;
+        let (record, trace) = reasoner.reason_traced(&study.profiles, row, seed)?;
         let Some(trace) = trace else { continue };
         let mut tree = SearchTree {
             user: record.user.to_string(),

@@ -2,10 +2,10 @@
 
 use crate::error::{Result, ensure};
 use ndarray::{Array2, Array3, Axis, Slice, concatenate};
+use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
 use scaletot_encoder::{FrozenEncoder, Scores, Targets};
 use scaletot_student::Student;
-use scaletot_teacher::Reasoner;
 
 use super::parallel;
 use super::study::Study;
@@ -106,15 +106,15 @@ pub(super) fn encoder_signals(encoder: &FrozenEncoder, study: &Study) -> Result<
 
 /// The teacher's posteriors of `rows`, and the chosen chains (empty where there is none).
 pub(super) fn teacher_signals(
-    reasoner: &Reasoner<'_>,
     study: &Study,
     rows: &[usize],
     workers: usize,
     progress: &dyn Progress,
+    reason: impl Fn(usize) -> Result<ChainRecord> + Sync,
 ) -> Result<(Signals, Vec<Vec<u16>>)> {
     progress.start("the teacher's own chains", rows.len() as u64);
     let records = parallel::map(workers, rows, progress, |&row| {
-        let record = reasoner.reason(&study.profiles, row)?;
+        let record = reason(row)?;
         let chain = record.best.as_ref().map(|best| best.values().to_vec()).unwrap_or_default();
         Ok((record.posterior, chain))
     });

@@ -137,8 +137,7 @@ impl Study {
         progress: &dyn Progress,
     ) -> Result<RecordSummary> {
         let recorder = Recorder::open(&*self.teacher, file)?;
-        let reasoner =
-            self.reasoner(options.strategy(), budget(), options.source.min_populated, options.source.seed)?;
+        let reasoner = self.reasoner(options.strategy(), budget(), options.source.min_populated)?;
         let workers = options.workers.get();
         let summary = reasoner.record_all(&self.profiles, &self.eligible, &recorder, workers, progress)?;
         drop(reasoner);
@@ -184,20 +183,13 @@ impl Study {
     ///
     /// # Errors
     /// If the schemas do not fit each other, or the strategy is not valid.
-    pub fn reasoner(
-        &self,
-        strategy: Strategy,
-        budget: Budget,
-        min_populated: usize,
-        seed: u64,
-    ) -> Result<Reasoner<'_>> {
+    pub fn reasoner(&self, strategy: Strategy, budget: Budget, min_populated: usize) -> Result<Reasoner<'_>> {
         let verbaliser = Verbaliser::fit(&self.profiles, self.levels)?;
         let prompter = Prompter::new(&self.schema, self.chain.clone(), verbaliser)?;
         Ok(Reasoner::builder(&*self.teacher, prompter)
-            .strategy(strategy)
-            .budget(budget)
-            .min_populated(min_populated)
-            .seed(seed)
+            .with_strategy(strategy)
+            .with_budget(budget)
+            .with_min_populated(min_populated)
             .build()?)
     }
 }

@@ -40,10 +40,9 @@ impl Run<'_> {
 
     fn reasoner_of<'t>(&self, teacher: impl Teacher + 't) -> Result<Reasoner<'t>> {
         let reasoner = Reasoner::builder(teacher, self.prompter()?)
-            .strategy(Strategy::Refine(RefineConfig::default()))
-            .budget(Budget::default().with_queries(MAX_QUERIES))
-            .min_populated(self.options.min_populated)
-            .seed(self.options.seed)
+            .with_strategy(Strategy::Refine(RefineConfig::default()))
+            .with_budget(Budget::default().with_queries(MAX_QUERIES))
+            .with_min_populated(self.options.min_populated)
             .build()?;
         Ok(reasoner)
     }
@@ -94,7 +93,7 @@ impl Run<'_> {
         reasoner.set_calibration(calibration)?;
 
         let rows = self.covered()?;
-        let header = reasoner.header(&self.input.profiles)?;
+        let header = reasoner.header(&self.input.profiles, self.options.seed)?;
         let path = self.corpus_path();
         let mut writer = if path.exists() {
             let (writer, done, failed) = CorpusWriter::resume_without_failed(&path, &header)?;
@@ -163,9 +162,8 @@ impl Run<'_> {
             .collect();
         let wanted = (self.options.coverage * input.profiles.len() as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted))?
-            .min_populated(self.options.min_populated)
-            .seed(self.options.seed)
-            .stratified(&candidates, &Segments::from_labels(&labels))?;
+            .with_min_populated(self.options.min_populated)
+            .stratified(&candidates, &Segments::from_labels(&labels), self.options.seed)?;
         let found = covered.rows().len();
         if found < wanted {
             (self.say)(&format!("  coverage: {wanted} users wanted, {found} training users have a profile"));

@@ -361,7 +361,7 @@ fn rules_answer_every_question_about_a_small_table() {
     let prompter = Prompter::new(&population.schema, population.chain.clone(), verbaliser).unwrap();
     let reasoner = Reasoner::builder(rules, prompter).build().unwrap();
     for row in 0..population.profiles.len() {
-        let record = reasoner.reason(&population.profiles, row).unwrap();
+        let record = reasoner.reason(&population.profiles, row, 0).unwrap();
         assert!(record.verdict.is_accepted(), "{record:?}");
         assert!(population.chain.is_legal(&record.best.unwrap().values()));
     }

@@ -45,7 +45,7 @@ use crate::{Answer, Error, Problem, Query, QueryId, Search};
 #[derive(Debug, Clone, Copy)]
 pub struct Batch {
     window: NonZeroUsize,
-    most: usize,
+    max_batch: usize,
 }
 
 struct Running<K, P: Problem> {
@@ -60,13 +60,13 @@ impl Batch {
     /// Drives up to `window` searches side by side, in batches of any size.
     #[must_use]
     pub fn new(window: NonZeroUsize) -> Self {
-        Batch { window, most: usize::MAX }
+        Batch { window, max_batch: usize::MAX }
     }
 
-    /// Sets the most queries of one batch.
+    /// Sets the largest number of queries of one batch.
     #[must_use]
-    pub fn with_most(mut self, most: NonZeroUsize) -> Self {
-        self.most = most.get();
+    pub fn with_max_batch(mut self, max_batch: NonZeroUsize) -> Self {
+        self.max_batch = max_batch.get();
         self
     }
 
@@ -145,7 +145,7 @@ impl Batch {
         loop {
             let before = asked.len();
             for (number, it) in running.iter_mut() {
-                if asked.len() == self.most {
+                if asked.len() == self.max_batch {
                     return asked;
                 }
                 if let Some((id, query)) = it.wave.pop_front() {

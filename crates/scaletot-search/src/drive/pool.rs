@@ -19,7 +19,7 @@ pub enum Order {
 
 /// A pool of threads that works on items, or drives searches, and hands the results over on the calling thread.
 ///
-/// At most `workers` items are in hand, and workers never run more than `ahead` results ahead of what was taken: a slow
+/// At most `workers` items are in hand, and workers never run more than `lookahead` results ahead of what was taken: a slow
 /// consumer, or one slow item whose result is due first, holds them up rather than filling memory.
 ///
 /// ```
@@ -55,7 +55,7 @@ pub enum Order {
 #[derive(Clone, Copy)]
 pub struct Pool<'a> {
     workers: NonZeroUsize,
-    ahead: usize,
+    lookahead: usize,
     order: Order,
     stopped: &'a (dyn Fn() -> bool + Sync),
 }
@@ -64,7 +64,7 @@ impl Pool<'_> {
     /// A pool of that many threads, which gives results in the order of the inputs and may run 16 items per thread ahead.
     #[must_use]
     pub fn new(workers: NonZeroUsize) -> Self {
-        Pool { workers, ahead: workers.get().saturating_mul(16), order: Order::Input, stopped: &|| false }
+        Pool { workers, lookahead: workers.get().saturating_mul(16), order: Order::Input, stopped: &|| false }
     }
 }
 
@@ -78,8 +78,8 @@ impl<'a> Pool<'a> {
 
     /// Sets how many items may be begun whose results were not taken; at least as many as there are threads.
     #[must_use]
-    pub fn with_ahead(mut self, ahead: usize) -> Self {
-        self.ahead = ahead.max(self.workers.get());
+    pub fn with_lookahead(mut self, lookahead: usize) -> Self {
+        self.lookahead = lookahead.max(self.workers.get());
         self
     }
 
@@ -197,7 +197,7 @@ impl<'a> Pool<'a> {
                 return;
             }
             let mut state = shared.lock();
-            while !state.abort && state.next >= state.taken + self.ahead as u64 {
+            while !state.abort && state.next >= state.taken + self.lookahead as u64 {
                 state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if state.abort {
@@ -225,7 +225,7 @@ impl std::fmt::Debug for Pool<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool")
             .field("workers", &self.workers)
-            .field("ahead", &self.ahead)
+            .field("lookahead", &self.lookahead)
             .field("order", &self.order)
             .finish_non_exhaustive()
     }

@@ -53,7 +53,7 @@ proptest! {
         let mut found = BTreeMap::new();
         let keyed = searches(problem, strategy, budget).map(|s| (s.problem().seed.wrapping_sub(problem.seed), s));
         let problems: Vec<Wild> = searches(problem, strategy, budget).map(|s| *s.problem()).collect();
-        Batch::new(n(width)).with_most(n(most)).drive(
+        Batch::new(n(width)).with_max_batch(n(most)).drive(
             keyed,
             |asked| {
                 assert!(!asked.is_empty() && asked.len() <= most);

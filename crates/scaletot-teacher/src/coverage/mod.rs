@@ -47,42 +47,35 @@ pub enum Coverage {
 /// }
 /// let table = users.finish();
 ///
-/// let plan = CoveragePlan::new(Coverage::Share(0.6))?.min_populated(1).seed(7);
-/// let covered = plan.random(&table)?;
+/// let plan = CoveragePlan::new(Coverage::Share(0.6))?.with_min_populated(1);
+/// let covered = plan.random(&table, 7)?;
 /// assert_eq!(covered.rows().len(), 3);
 /// assert_eq!((covered.population(), covered.eligible()), (5, 4));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CoveragePlan {
     coverage: Coverage,
     min_populated: usize,
-    seed: u64,
 }
 
 impl CoveragePlan {
-    /// A plan that needs one populated field per user, with seed 0.
+    /// A plan that needs one populated field per user.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if a share is outside `(0, 1]` or a count is 0.
     pub fn new(coverage: Coverage) -> Result<Self> {
-        let plan = Self { coverage, min_populated: 1, seed: 0 };
+        let plan = Self { coverage, min_populated: 1 };
         plan.validate()?;
         Ok(plan)
     }
 
-    /// Users with fewer populated fields are not eligible.
+    /// Sets the least number of populated fields; users with fewer are not eligible.
     #[must_use]
-    pub fn min_populated(mut self, fields: usize) -> Self {
+    pub fn with_min_populated(mut self, fields: usize) -> Self {
         self.min_populated = fields;
-        self
-    }
-
-    /// The seed of the choice.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
         self
     }
 
@@ -114,8 +107,8 @@ impl CoveragePlan {
     /// # Errors
     ///
     /// [`Error::Config`] if the plan was read from a file and is out of its range.
-    pub fn random(&self, table: &ProfileTable) -> Result<CoveredUsers> {
-        self.pick(table, 1, |_| 0, |_| "all".to_owned())
+    pub fn random(&self, table: &ProfileTable, seed: u64) -> Result<CoveredUsers> {
+        self.pick(table, seed, 1, |_| 0, |_| "all".to_owned())
     }
 
     /// Picks in each segment in proportion to its eligible users. Numbers are rounded by largest remainder, so
@@ -125,7 +118,7 @@ impl CoveragePlan {
     ///
     /// [`Error::Config`] if the segments are not of this table's length, or the plan was read from a file and is
     /// out of its range.
-    pub fn stratified(&self, table: &ProfileTable, segments: &Segments) -> Result<CoveredUsers> {
+    pub fn stratified(&self, table: &ProfileTable, segments: &Segments, seed: u64) -> Result<CoveredUsers> {
         let covered = segments.rows();
         if covered != table.len() {
             return Err(Error::config(
@@ -133,18 +126,19 @@ impl CoveragePlan {
                 format!("expected a segment for each of {} users, got {covered}", table.len()),
             ));
         }
-        self.pick(table, segments.len(), |row| segments.of(row), |s| segments.names()[s].clone())
+        self.pick(table, seed, segments.len(), |row| segments.of(row), |s| segments.names()[s].clone())
     }
 
     fn pick(
         &self,
         table: &ProfileTable,
+        seed: u64,
         count: usize,
         segment_of: impl Fn(usize) -> usize,
         name_of: impl Fn(usize) -> String,
     ) -> Result<CoveredUsers> {
         self.validate()?;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut population = vec![0; count];
         let mut eligible: Vec<Vec<(u64, usize)>> = vec![Vec::new(); count];
         for row in 0..table.len() {

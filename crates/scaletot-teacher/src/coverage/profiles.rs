@@ -32,16 +32,16 @@ impl CoveragePlan {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) if the plan was read from a file and is out of its range.
-    pub fn profiles(&self, table: &ProfileTable) -> Result<CoveredUsers> {
+    pub fn profiles(&self, table: &ProfileTable, seed: u64) -> Result<CoveredUsers> {
         self.validate()?;
         let eligible: Vec<usize> =
             (0..table.len()).filter(|&row| table.populated(row) >= self.min_populated).collect();
-        let mut rng = numbered(self.seed, 0);
+        let mut rng = numbered(seed, 0);
         let tickets: Vec<u64> = (0..table.len()).map(|_| rng.next_u64()).collect();
         let distinct = Distinct::of(table, &eligible, &tickets)?;
         let target = self.target(table.len());
         let wanted = target.min(eligible.len());
-        let demand = distinct.demand(self.seed);
+        let demand = distinct.demand(seed);
         let mut rows: Vec<usize> =
             distinct.choose(&demand, wanted).into_iter().map(|chosen| distinct.rows[chosen]).collect();
         if rows.len() < wanted {
@@ -77,7 +77,7 @@ impl CoveragePlan {
 ///     users.push_text(id, &[city, "yes"])?;
 /// }
 /// let table = users.finish();
-/// let covered = CoveragePlan::new(Coverage::Count(1))?.profiles(&table)?;
+/// let covered = CoveragePlan::new(Coverage::Count(1))?.profiles(&table, 7)?;
 /// let coverage = ProfileCoverage::of(&table, covered.rows(), 1)?;
 /// // Three users have the chosen profile, and the others differ from it in one field of two.
 /// assert_eq!((coverage.distinct, coverage.covered), (3, 1));

@@ -100,52 +100,52 @@ pub struct OpenAiBuilder {
 }
 
 impl OpenAiBuilder {
-    /// The name in prompt keys, replay files and corpus headers; by default the model, the endpoint, the server's
+    /// Sets the name in prompt keys, replay files and corpus headers; by default the model, the endpoint, the server's
     /// address and how distributions are obtained.
     #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The endpoint; by default completions.
+    /// Sets the endpoint; by default completions.
     #[must_use]
-    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+    pub fn with_endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = endpoint;
         self
     }
 
-    /// How distributions are obtained; by default whatever the server can do, in the order of [`Scoring`].
+    /// Sets how distributions are obtained; by default whatever the server can do, in the order of [`Scoring`].
     #[must_use]
-    pub fn scoring(mut self, scoring: Scoring) -> Self {
+    pub fn with_scoring(mut self, scoring: Scoring) -> Self {
         self.scoring = Some(scoring);
         self
     }
 
-    /// Most probable tokens to ask for, at least 1; by default 20. Where a server refuses so many, 5 are asked for.
+    /// Sets the number of most probable tokens to ask for, at least 1; by default 20. Where a server refuses so many, 5 are asked for.
     #[must_use]
-    pub fn top(mut self, top: u32) -> Self {
+    pub fn with_top(mut self, top: u32) -> Self {
         self.top = top;
         self
     }
 
-    /// Samples where nothing else can be had, at least 1; by default 20.
+    /// Sets the number of samples where nothing else can be had, at least 1; by default 20.
     #[must_use]
-    pub fn samples(mut self, samples: u32) -> Self {
+    pub fn with_samples(mut self, samples: u32) -> Self {
         self.samples = samples;
         self
     }
 
-    /// Time limit of one request; by default 60 s.
+    /// Sets the time limit of one request; by default 60 s.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The environment variable that holds the API key, if there is one; by default `OPENAI_API_KEY`.
+    /// Sets the environment variable that holds the API key, if there is one; by default `OPENAI_API_KEY`.
     #[must_use]
-    pub fn key_variable(mut self, variable: impl Into<String>) -> Self {
+    pub fn with_key_variable(mut self, variable: impl Into<String>) -> Self {
         self.key_variable = variable.into();
         self
     }

@@ -23,7 +23,6 @@ pub struct ReasonerBuilder<'t> {
     calibration: Option<Calibration>,
     min_populated: usize,
     score_bar: Option<f64>,
-    seed: u64,
     cache_capacity: usize,
     user_deadline: Option<Duration>,
 }
@@ -38,71 +37,62 @@ impl<'t> ReasonerBuilder<'t> {
             calibration: None,
             min_populated: 1,
             score_bar: None,
-            seed: 0,
             cache_capacity: Cached::<&dyn Teacher>::CAPACITY,
             user_deadline: None,
         }
     }
 
-    /// How to search; by default [`Strategy::Refine`] with its default settings.
+    /// Sets how to search; by default [`Strategy::Refine`] with its default settings.
     #[must_use]
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
+    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// Hard bounds per user; none by default. A tick is a millisecond of wall time: a bound on ticks makes results
+    /// Sets hard bounds per user; none by default. A tick is a millisecond of wall time: a bound on ticks makes results
     /// depend on the machine's speed, the other bounds do not.
     #[must_use]
-    pub fn budget(mut self, budget: Budget) -> Self {
+    pub fn with_budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// The calibration; by default none, that is [`Calibration::identity`].
+    /// Sets the calibration; by default none, that is [`Calibration::identity`].
     #[must_use]
-    pub fn calibration(mut self, calibration: Calibration) -> Self {
+    pub fn with_calibration(mut self, calibration: Calibration) -> Self {
         self.calibration = Some(calibration);
         self
     }
 
-    /// Users with fewer populated fields are abstained on; 1 by default.
+    /// Sets the least number of populated fields; users with fewer are abstained on. 1 by default.
     #[must_use]
-    pub fn min_populated(mut self, fields: usize) -> Self {
+    pub fn with_min_populated(mut self, fields: usize) -> Self {
         self.min_populated = fields;
         self
     }
 
-    /// Chains that score under this are rejected; by default there is no bar. The score is the search's `J`: without
+    /// Sets the score under which chains are rejected; by default there is no bar. The score is the search's `J`: without
     /// self-evaluation `(1/K) Σ_k ln q_k(v_k) − λ (1/K) Σ_k h_k`, at most 0.
     #[must_use]
-    pub fn score_bar(mut self, bar: f64) -> Self {
+    pub fn with_score_bar(mut self, bar: f64) -> Self {
         self.score_bar = Some(bar);
         self
     }
 
-    /// The seed of the search, which the corpus notes; 0 by default. Greedy and refining searches draw nothing, so
-    /// their chains do not depend on it.
+    /// Sets how many answers are kept in memory; [`Cached::CAPACITY`] by default.
     #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// How many answers are kept in memory; [`Cached::CAPACITY`] by default.
-    #[must_use]
-    pub fn cache_capacity(mut self, answers: usize) -> Self {
+    pub fn with_cache_capacity(mut self, answers: usize) -> Self {
         self.cache_capacity = answers;
         self
     }
 
-    /// The most wall time for one user, waits and further attempts included; none by default. It is looked at before each wave of
+    /// Sets the most wall time for one user, waits and further attempts included; none by default. It is looked at before each wave of
     /// questions; a request to a server is broken off by it, and nothing is asked again after it, while a model in this process
-    /// finishes the wave that it is at. A user who is not done by then [failed](scaletot_chain::Verdict::Failed), and is taken up by a run that
+    /// finishes the wave that it is at. A user who is not done by then [failed](scaletot_chain::Verdict::Failed), and is asked about again by a run that
     /// [resumes without the failed](scaletot_chain::CorpusWriter::resume_without_failed). A budget of
     /// [ticks](Budget) ends the search with what it has instead, but looks at the time between answers only.
     #[must_use]
-    pub fn user_deadline(mut self, most: Duration) -> Self {
+    pub fn with_user_deadline(mut self, most: Duration) -> Self {
         self.user_deadline = Some(most);
         self
     }
@@ -133,7 +123,6 @@ impl<'t> ReasonerBuilder<'t> {
             calibration,
             min_populated: self.min_populated,
             score_bar: self.score_bar,
-            seed: self.seed,
             user_deadline: self.user_deadline,
             asks: OnceLock::new(),
         })
@@ -158,7 +147,6 @@ impl fmt::Debug for ReasonerBuilder<'_> {
             .field("calibration", &self.calibration)
             .field("min_populated", &self.min_populated)
             .field("score_bar", &self.score_bar)
-            .field("seed", &self.seed)
             .field("user_deadline", &self.user_deadline)
             .finish_non_exhaustive()
     }

@@ -64,13 +64,13 @@ use record::Ask;
 ///     &chain,
 /// )?;
 /// let prompter = Prompter::new(table.schema(), chain, Verbaliser::fit(&table, 5)?)?;
-/// let reasoner = Reasoner::builder(rules, prompter).min_populated(1).build()?;
+/// let reasoner = Reasoner::builder(rules, prompter).with_min_populated(1).build()?;
 ///
-/// let anna = reasoner.reason(&table, 0)?;
+/// let anna = reasoner.reason(&table, 0, 1)?;
 /// let step = &anna.best.as_ref().ok_or("no chain")?.steps()[0];
 /// assert_eq!((step.value, step.evidence.as_slice()), (1, &["income".to_owned()][..]));
 ///
-/// let berta = reasoner.reason(&table, 1)?;
+/// let berta = reasoner.reason(&table, 1, 1)?;
 /// assert_eq!(berta.verdict.reason().ok_or("accepted")?.to_string(), "too few populated profile fields: 0 of the 1 required");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -82,7 +82,6 @@ pub struct Reasoner<'t> {
     calibration: Calibration,
     min_populated: usize,
     score_bar: Option<f64>,
-    seed: u64,
     user_deadline: Option<Duration>,
     asks: OnceLock<Vec<Ask>>,
 }
@@ -135,13 +134,13 @@ impl<'t> Reasoner<'t> {
         Ok(())
     }
 
-    /// The header of a corpus that this reasoner writes for users of `table`: schemas, teacher, seed and, in its
-    /// settings, everything that the records depend on, the calibration's priors among it.
+    /// The header of a corpus that this reasoner writes for users of `table`: schemas, teacher, the seed of the searches
+    /// and, in its settings, everything that the records depend on, the calibration's priors among it.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if the table has another schema, or the settings cannot be written.
-    pub fn header(&self, table: &ProfileTable) -> Result<CorpusHeader> {
+    pub fn header(&self, table: &ProfileTable, seed: u64) -> Result<CorpusHeader> {
         self.prompter.check(table)?;
         let value = |name: &str, value: serde_json::Result<serde_json::Value>| {
             value.map_err(|error| Error::config(name, error.to_string()))
@@ -155,7 +154,7 @@ impl<'t> Reasoner<'t> {
             "min_populated": self.min_populated,
             "score_bar": self.score_bar,
         });
-        let header = CorpusHeader::new(table.schema().hash(), self.chain(), self.teacher.model(), self.seed);
+        let header = CorpusHeader::new(table.schema().hash(), self.chain(), self.teacher.model(), seed);
         Ok(header.with_settings(settings))
     }
 
@@ -180,7 +179,6 @@ impl fmt::Debug for Reasoner<'_> {
             .field("budget", &self.budget)
             .field("min_populated", &self.min_populated)
             .field("score_bar", &self.score_bar)
-            .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
 }

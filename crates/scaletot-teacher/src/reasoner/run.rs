@@ -19,7 +19,8 @@ impl Reasoner<'_> {
     /// Reasons about the users in `rows` with that many worker threads and appends their records to a corpus.
     ///
     /// Records are appended in the order of `rows`, so that the corpus has the same bytes whatever the number of
-    /// workers. Users who have a record already are skipped: a corpus that was resumed goes on where it stopped. When
+    /// workers. The seed of the searches is the one in the corpus's [header](Self::header). Users who have a record
+    /// already are skipped: a corpus that was resumed goes on where it stopped. When
     /// `progress` says to stop, no further user is begun, and those in hand are finished and written. A teacher that
     /// fails, answers what cannot be used, or panics makes a failed record for the user it was asked about.
     ///
@@ -31,7 +32,7 @@ impl Reasoner<'_> {
         &self,
         table: &ProfileTable,
         rows: &[usize],
-        sink: &mut CorpusWriter,
+        corpus: &mut CorpusWriter,
         workers: usize,
         progress: &dyn Progress,
     ) -> Result<RunSummary> {
@@ -40,10 +41,11 @@ impl Reasoner<'_> {
         if let Some(row) = rows.iter().find(|row| !once.insert(**row)) {
             return Err(Error::config("rows", format!("expected each row once, got row {row} again")));
         }
+        let seed = corpus.header().seed;
         let started = Instant::now();
         let before = self.ledger().snapshot();
         let before_by_model = self.teacher.spent_by_model();
-        let todo: Vec<usize> = rows.iter().copied().filter(|&row| !sink.contains(&table.id(row))).collect();
+        let todo: Vec<usize> = rows.iter().copied().filter(|&row| !corpus.contains(&table.id(row))).collect();
         let mut summary = RunSummary { skipped: (rows.len() - todo.len()) as u64, ..RunSummary::default() };
         progress.start("reason", rows.len() as u64);
         progress.advance(summary.skipped);
@@ -51,10 +53,10 @@ impl Reasoner<'_> {
         let workers = NonZeroUsize::new(workers.min(todo.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
             todo.iter(),
-            |_, &row| self.reason_caught(table, row),
+            |_, &row| self.reason_caught(table, row, seed),
             |_, record| {
                 let record = record?;
-                sink.append(&record)?;
+                corpus.append(&record)?;
                 summary.count(&record.verdict);
                 progress.advance(1);
                 Ok(())

@@ -30,13 +30,14 @@ impl Reasoner<'_> {
     /// Reasons about the user in one row.
     ///
     /// A teacher that fails, or answers what cannot be used, makes a record with the verdict
-    /// [`Failed`](Verdict::Failed) and what it said.
+    /// [`Failed`](Verdict::Failed) and its message. The seed is that of the search; greedy and refining searches draw
+    /// nothing, so their chains do not depend on it.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if the table has another schema than the prompter or no such row.
-    pub fn reason(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
-        Ok(self.reason_traced(table, row)?.0)
+    pub fn reason(&self, table: &ProfileTable, row: usize, seed: u64) -> Result<ChainRecord> {
+        Ok(self.reason_traced(table, row, seed)?.0)
     }
 
     /// As [`reason`](Self::reason), with everything that the search did: for looking at it, or replaying it. There is no trace of a
@@ -49,15 +50,16 @@ impl Reasoner<'_> {
         &self,
         table: &ProfileTable,
         row: usize,
+        seed: u64,
     ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         self.check(table, &[row])?;
-        self.reason_checked(table, row)
+        self.reason_checked(table, row, seed)
     }
 
     /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too.
-    pub(super) fn reason_caught(&self, table: &ProfileTable, row: usize) -> Result<ChainRecord> {
+    pub(super) fn reason_caught(&self, table: &ProfileTable, row: usize, seed: u64) -> Result<ChainRecord> {
         // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
-        let reasoned = AssertUnwindSafe(|| self.reason_checked(table, row).map(|(record, _)| record));
+        let reasoned = AssertUnwindSafe(|| self.reason_checked(table, row, seed).map(|(record, _)| record));
         catch_unwind(reasoned).unwrap_or_else(|panic| {
             let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -66,14 +68,19 @@ impl Reasoner<'_> {
         })
     }
 
-    fn reason_checked(&self, table: &ProfileTable, row: usize) -> Result<(ChainRecord, Option<Trace<u16>>)> {
+    fn reason_checked(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        seed: u64,
+    ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         let populated = table.populated(row);
         if populated < self.min_populated {
             let reason = Reason::TooFewFields { populated, required: self.min_populated };
             return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
         let mut told = Told::new();
-        let (outcome, trace) = self.search(table, row, &mut told)?;
+        let (outcome, trace) = self.search(table, row, seed, &mut told)?;
         Ok((self.curate(table, row, &outcome, &told)?, Some(trace)))
     }
 
@@ -82,11 +89,12 @@ impl Reasoner<'_> {
         &self,
         table: &ProfileTable,
         row: usize,
+        seed: u64,
         told: &mut Told,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
         let problem = ChainProblem::new(Arc::clone(self.chain()));
-        let mut search = Search::new(problem, self.strategy, self.budget, self.seed)?;
+        let mut search = Search::new(problem, self.strategy, self.budget, seed)?;
         let mut clock = Clock::for_search(&search);
         let deadline = self.user_deadline.and_then(|most| Some((most, Instant::now().checked_add(most)?)));
         loop {

@@ -20,7 +20,7 @@ use crate::teacher::{LabelAnswer, Question, Teacher, only};
 ///
 /// Each prompt is asked and recorded once, from any number of threads. Answers come back rounded as the file holds
 /// them. The file is written whole and atomically: by [`finish`](Self::finish), by [`checkpoint`](Self::checkpoint),
-/// and by itself after every [`checkpoint_every`](Self::checkpoint_every) new answers, so that a killed recording
+/// and by itself after every [`with_checkpoint_every`](Self::with_checkpoint_every) new answers, so that a killed recording
 /// loses at most those; opened again, it goes on from there.
 pub struct Recorder<T> {
     inner: T,
@@ -87,9 +87,9 @@ impl<T: Teacher> Recorder<T> {
         }
     }
 
-    /// Writes the file after every `answers` new ones; 0 means only when asked to.
+    /// Sets after how many new answers the file is written; 0 means only when asked to.
     #[must_use]
-    pub fn checkpoint_every(mut self, answers: usize) -> Self {
+    pub fn with_checkpoint_every(mut self, answers: usize) -> Self {
         self.every = answers;
         self
     }

@@ -70,7 +70,7 @@ fn busy(slots: usize, workers: usize) -> (f64, u32, f64) {
     let reasoner = Reasoner::builder(teacher, prompter).build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("corpus.jsonl");
-    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
     let rows: Vec<usize> = (0..table.len()).collect();
     let summary = reasoner.run(&table, &rows, &mut corpus, workers, &()).unwrap();
     assert_eq!(summary.failed, 0);

@@ -36,7 +36,8 @@ fn quick() -> RetryPolicy {
 
 fn fault_of(reaction: Reaction) -> Fault {
     let server = Server::start(move |_| reaction.clone());
-    let teacher = OpenAi::builder(server.url(), "m").timeout(Duration::from_millis(300)).build().unwrap();
+    let teacher =
+        OpenAi::builder(server.url(), "m").with_timeout(Duration::from_millis(300)).build().unwrap();
     match ask(&teacher, "He is").unwrap_err() {
         Error::Server { fault, .. } => fault,
         other => panic!("expected a server's fault, got {other}"),

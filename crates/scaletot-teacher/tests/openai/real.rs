@@ -15,13 +15,13 @@ use crate::common::{chain_schema, prompter, table};
 fn fifty_real_users() {
     let url = std::env::var("SCALETOT_SERVER").expect("the address of a server in SCALETOT_SERVER");
     // llama.cpp gives as many tokens as are asked for; the labels of a small model are rarely among the first twenty.
-    let model = OpenAi::builder(url, "default").top(20_000).build().unwrap();
+    let model = OpenAi::builder(url, "default").with_top(20_000).build().unwrap();
     let teacher = Retry::new(model, RetryPolicy::default()).unwrap();
     let table = table(58);
     let reasoner = Reasoner::builder(teacher, prompter(&table)).build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("corpus.jsonl");
-    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
     let rows: Vec<usize> = (0..58).collect();
     let summary = reasoner.run(&table, &rows, &mut corpus, 4, &()).unwrap();
     println!("{summary:?}");

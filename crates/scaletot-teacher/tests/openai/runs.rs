@@ -38,11 +38,14 @@ fn run(url: &str, users: usize, path: &Path, attempts: u32, workers: usize) -> R
     (policy.base, policy.most) = (Duration::from_millis(2), Duration::from_millis(20));
     (policy.attempts, policy.reserve, policy.ratio) = (attempts, 10_000, 1.0);
     policy.breaker_pause = Duration::from_millis(50);
-    let model =
-        OpenAi::builder(url, "m").name("scripted").timeout(Duration::from_millis(1_500)).build().unwrap();
+    let model = OpenAi::builder(url, "m")
+        .with_name("scripted")
+        .with_timeout(Duration::from_millis(1_500))
+        .build()
+        .unwrap();
     let table = table(users);
     let reasoner = Reasoner::builder(Retry::new(model, policy).unwrap(), prompter(&table)).build().unwrap();
-    let header = reasoner.header(&table).unwrap();
+    let header = reasoner.header(&table, 1).unwrap();
     let mut corpus = match path.exists() {
         true => CorpusWriter::resume_without_failed(path, &header).unwrap().0,
         false => CorpusWriter::create(path, &header).unwrap(),
@@ -100,14 +103,17 @@ fn a_user_has_so_much_time_and_no_more() {
     });
     let table = table(7);
     let reasoner = |url: &str| {
-        let model =
-            OpenAi::builder(url, "m").name("scripted").timeout(Duration::from_secs(60)).build().unwrap();
+        let model = OpenAi::builder(url, "m")
+            .with_name("scripted")
+            .with_timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
         let teacher = Retry::new(model, RetryPolicy::default()).unwrap();
         let most = Duration::from_millis(400);
-        Reasoner::builder(teacher, prompter(&table)).user_deadline(most).build().unwrap()
+        Reasoner::builder(teacher, prompter(&table)).with_user_deadline(most).build().unwrap()
     };
     let first = reasoner(&hanging.url());
-    let header = first.header(&table).unwrap();
+    let header = first.header(&table, 1).unwrap();
     let rows: Vec<usize> = (0..7).collect();
     let began = Instant::now();
     let mut corpus = CorpusWriter::create(&path, &header).unwrap();

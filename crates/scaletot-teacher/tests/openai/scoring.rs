@@ -27,7 +27,7 @@ fn ask(
     labels: &[&str],
 ) -> (LabelAnswer, Option<Scoring>, Server, String) {
     let server = Server::start(move |asked| Reaction::Json(answer(asked, ability)));
-    let teacher = OpenAi::builder(server.url(), "m").endpoint(endpoint).build().unwrap();
+    let teacher = OpenAi::builder(server.url(), "m").with_endpoint(endpoint).build().unwrap();
     let table = table(3);
     let chain =
         ChainSchema::builder("c").with_state(StateDef::ordinal("s", labels.to_vec())).build().unwrap();
@@ -116,14 +116,14 @@ fn without_log_probabilities_answers_are_sampled_and_counted() {
 fn a_chain_says_that_its_entropy_is_estimated() {
     use scaletot_chain::EntropySource;
     let server = Server::start(|asked| Reaction::Json(answer(asked, Ability::Text)));
-    let teacher = OpenAi::builder(server.url(), "m").samples(10).build().unwrap();
+    let teacher = OpenAi::builder(server.url(), "m").with_samples(10).build().unwrap();
     let table = table(12);
     let chain =
         ChainSchema::builder("c").with_state(StateDef::ordinal("s", LABELS.to_vec())).build().unwrap();
     let verbaliser = scaletot_profile::Verbaliser::fit(&table, 5).unwrap();
     let prompter = scaletot_teacher::Prompter::new(table.schema(), chain, verbaliser).unwrap();
     let reasoner = scaletot_teacher::Reasoner::builder(teacher, prompter).build().unwrap();
-    let best = reasoner.reason(&table, 0).unwrap().best.unwrap();
+    let best = reasoner.reason(&table, 0, 1).unwrap().best.unwrap();
     let step = &best.steps()[0];
     assert_eq!(step.entropy_source, EntropySource::MillerMadow { samples: 10 });
     assert!(step.entropy > scaletot_core::numeric::normalised_entropy(&step.distribution, 0));
@@ -153,7 +153,7 @@ fn the_key_goes_to_the_server_and_nowhere_else() {
     });
     // A variable that is set wherever the tests run.
     let secret = std::env::var("CARGO_MANIFEST_DIR").unwrap();
-    let teacher = OpenAi::builder(server.url(), "m").key_variable("CARGO_MANIFEST_DIR").build().unwrap();
+    let teacher = OpenAi::builder(server.url(), "m").with_key_variable("CARGO_MANIFEST_DIR").build().unwrap();
     let (table, chain) = (table(1), chain_schema());
     teacher.answer(&question(&table, &chain, "He is")).unwrap();
     let error = teacher.answer(&question(&table, &chain, "She is")).unwrap_err();
@@ -168,8 +168,8 @@ fn the_key_goes_to_the_server_and_nowhere_else() {
 #[test]
 fn settings_are_checked() {
     assert!(OpenAi::builder("ftp://x", "m").build().is_err());
-    assert!(OpenAi::builder("http://x", "m").top(0).build().is_err());
-    let chat = OpenAi::builder("http://x", "m").endpoint(Endpoint::Chat);
-    assert!(chat.scoring(Scoring::Echo).build().is_err());
+    assert!(OpenAi::builder("http://x", "m").with_top(0).build().is_err());
+    let chat = OpenAi::builder("http://x", "m").with_endpoint(Endpoint::Chat);
+    assert!(chat.with_scoring(Scoring::Echo).build().is_err());
     assert!(OpenAi::builder("http://x/v1/", "m").build().unwrap().model().contains("of http://x/v1, top 20"));
 }

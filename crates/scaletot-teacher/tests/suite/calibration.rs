@@ -130,7 +130,7 @@ fn a_fitted_prior_takes_the_bias_out() {
     let table = table(300);
     let rows: Vec<usize> = (0..300).collect();
     let mut reasoner = Reasoner::builder(Biased, prompter(&table)).build().unwrap();
-    let raw = reasoner.reason(&table, 0).unwrap().best.unwrap();
+    let raw = reasoner.reason(&table, 0, 1).unwrap().best.unwrap();
     assert_eq!(raw.values(), [0, 0, 0, 0], "uncalibrated, the bias decides");
 
     let calibration = reasoner.fit_calibration(&table, &rows).unwrap();
@@ -142,7 +142,7 @@ fn a_fitted_prior_takes_the_bias_out() {
     let mut mean = [0.0; 3];
     let mut values = [0; 3];
     for &row in &rows {
-        let Some(best) = reasoner.reason(&table, row).unwrap().best else { continue };
+        let Some(best) = reasoner.reason(&table, row, 1).unwrap().best else { continue };
         best.steps()[0].distribution.iter().zip(&mut mean).for_each(|(p, mean)| *mean += p);
         values[usize::from(best.values()[0])] += 1;
     }
@@ -189,7 +189,7 @@ fn a_blank_profile_calibrates_without_users() {
     let said = teacher.answer(&asked).unwrap().distribution().unwrap();
     assert!(calibration.prior(0).unwrap().iter().zip(&said).all(|(a, b)| (a - b).abs() < 1e-12));
     reasoner.set_calibration(calibration).unwrap();
-    assert!(reasoner.header(&table).unwrap().settings["calibration"]["users"] == 1);
+    assert!(reasoner.header(&table, 1).unwrap().settings["calibration"]["users"] == 1);
 }
 
 /// Says of a state what the state before it was said to be, whoever the user is; the first state is by the user.

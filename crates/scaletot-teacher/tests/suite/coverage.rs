@@ -22,8 +22,8 @@ proptest! {
     #[test]
     fn shares_are_exact_within_one_user(kinds in kinds(), f in 0.001..=1.0_f64, seed in any::<u64>()) {
         let (table, segments) = users(&kinds);
-        let plan = CoveragePlan::new(Coverage::Share(f)).unwrap().seed(seed);
-        for covered in [plan.random(&table).unwrap(), plan.stratified(&table, &segments).unwrap()] {
+        let plan = CoveragePlan::new(Coverage::Share(f)).unwrap();
+        for covered in [plan.random(&table, seed).unwrap(), plan.stratified(&table, &segments, seed).unwrap()] {
             let target = ((f * kinds.len() as f64).round() as usize).max(1);
             prop_assert_eq!(covered.target(), target);
             prop_assert_eq!(covered.rows().len(), target.min(covered.eligible()));
@@ -36,7 +36,7 @@ proptest! {
                 prop_assert!(segment.covered <= segment.eligible && segment.eligible <= segment.population);
             }
         }
-        let covered = plan.stratified(&table, &segments).unwrap();
+        let covered = plan.stratified(&table, &segments, seed).unwrap();
         let mut counts = vec![0; segments.len()];
         covered.rows().iter().for_each(|&row| counts[segments.of(row)] += 1);
         prop_assert_eq!(counts, covered.segments().iter().map(|s| s.covered).collect::<Vec<_>>());
@@ -46,7 +46,7 @@ proptest! {
     #[test]
     fn coverages_are_nested(kinds in kinds(), few in 1..50_usize, more in 0..50_usize, seed in any::<u64>()) {
         let (table, _) = users(&kinds);
-        let rows = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().seed(seed).random(&table).unwrap().into_rows();
+        let rows = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().random(&table, seed).unwrap().into_rows();
         let larger = rows(few + more);
         prop_assert!(rows(few).iter().all(|row| larger.contains(row)));
     }
@@ -58,8 +58,8 @@ proptest! {
         let mut without = kinds.clone();
         without[0].1 = false;
         let (other, _) = users(&without);
-        let plan = CoveragePlan::new(Coverage::Count(10)).unwrap().seed(seed);
-        let (a, b) = (plan.random(&table).unwrap().into_rows(), plan.random(&other).unwrap().into_rows());
+        let plan = CoveragePlan::new(Coverage::Count(10)).unwrap();
+        let (a, b) = (plan.random(&table, seed).unwrap().into_rows(), plan.random(&other, seed).unwrap().into_rows());
         prop_assert!(a.iter().filter(|row| !b.contains(row)).all(|&row| row == 0));
     }
 }
@@ -68,9 +68,9 @@ proptest! {
 fn every_eligible_user_is_as_likely_as_the_next() {
     let (table, _) = users(&[(0, true); 40]);
     let mut times = [0_u32; 40];
+    let plan = CoveragePlan::new(Coverage::Share(0.25)).unwrap();
     for seed in 0..2000 {
-        let plan = CoveragePlan::new(Coverage::Share(0.25)).unwrap().seed(seed);
-        plan.random(&table).unwrap().rows().iter().for_each(|&row| times[row] += 1);
+        plan.random(&table, seed).unwrap().rows().iter().for_each(|&row| times[row] += 1);
     }
     // 2000 draws of probability 1/4: 500 ± 5 standard deviations of 19.4.
     assert!(times.iter().all(|&n| (403..=597).contains(&n)), "{times:?}");
@@ -83,17 +83,17 @@ fn refuses_what_cannot_be_covered_and_says_what_can() {
     }
     assert!(CoveragePlan::new(Coverage::Count(0)).is_err());
     let from_file: CoveragePlan =
-        serde_json::from_str(r#"{"coverage":{"share":3.0},"min_populated":1,"seed":0}"#).unwrap();
+        serde_json::from_str(r#"{"coverage":{"share":3.0},"min_populated":1}"#).unwrap();
     let (table, segments) = users(&[(1, true), (2, false), (2, true)]);
-    assert!(from_file.random(&table).is_err());
+    assert!(from_file.random(&table, 0).is_err());
 
     let plan = CoveragePlan::new(Coverage::Count(50)).unwrap();
-    let covered = plan.stratified(&table, &segments).unwrap();
+    let covered = plan.stratified(&table, &segments, 0).unwrap();
     assert_eq!((covered.rows(), covered.target(), covered.eligible()), (&[0, 2][..], 50, 2));
     assert!((covered.share() - 2.0 / 3.0).abs() < 1e-12);
     let (other, _) = users(&[(1, true)]);
-    assert!(plan.stratified(&other, &segments).is_err(), "segments of another table");
-    let nobody = plan.clone().min_populated(2).random(&table).unwrap();
+    assert!(plan.stratified(&other, &segments, 0).is_err(), "segments of another table");
+    let nobody = plan.clone().with_min_populated(2).random(&table, 0).unwrap();
     assert!(nobody.rows().is_empty());
 
     let text = serde_json::to_string(&covered).unwrap();
@@ -137,20 +137,20 @@ proptest! {
         cells in prop::collection::vec((0..5_u8, 0..5_u8, 0..4_u8), 8..40), n in 1..10_usize, seed in any::<u64>(),
     ) {
         let table = crowd(&cells);
-        let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().seed(seed);
-        let covered = plan(n).profiles(&table).unwrap();
+        let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap();
+        let covered = plan(n).profiles(&table, seed).unwrap();
         let coverage = ProfileCoverage::of(&table, covered.rows(), 0).unwrap();
         prop_assert_eq!(covered.rows().len(), n.min(covered.eligible()));
         // A user without any populated field is not eligible here, and counts as uncovered at most.
         prop_assert_eq!(coverage.covered, n.min(coverage.distinct).min(coverage.covered.max(1)));
-        let more = plan(n + 3).profiles(&table).unwrap();
+        let more = plan(n + 3).profiles(&table, seed).unwrap();
         prop_assert!(covered.rows().iter().all(|row| more.rows().contains(row)));
         prop_assert!((coverage.within(1.0) - 1.0).abs() < 1e-9);
         let whole = ProfileCoverage::of(&table, &(0..table.len()).collect::<Vec<_>>(), 0).unwrap();
         prop_assert!((whole.within(0.0) - 1.0).abs() < 1e-9 && whole.distinct_share() == 1.0);
         // Greedy is within 1 - 1/e of any choice, the best among them.
         let eligible: Vec<usize> = (0..table.len()).filter(|&row| table.populated(row) > 0).collect();
-        let two = ProfileCoverage::of(&table, plan(2).profiles(&table).unwrap().rows(), 1).unwrap();
+        let two = ProfileCoverage::of(&table, plan(2).profiles(&table, seed).unwrap().rows(), 1).unwrap();
         for (i, a) in eligible.iter().enumerate() {
             for b in &eligible[i + 1..] {
                 let other = ProfileCoverage::of(&table, &[*a, *b], 1).unwrap();
@@ -165,7 +165,7 @@ fn common_profiles_come_first_and_random_users_fill_up() {
     let cells: Vec<(u8, u8, u8)> =
         (0..100).map(|user| if user < 90 { (0, 0, 1) } else { (3, 3, 3) }).collect();
     let table = crowd(&cells);
-    let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().profiles(&table).unwrap();
+    let plan = |n| CoveragePlan::new(Coverage::Count(n)).unwrap().profiles(&table, 0).unwrap();
     assert!(plan(1).rows()[0] < 90);
     let two = ProfileCoverage::of(&table, plan(2).rows(), 1).unwrap();
     assert_eq!((two.distinct, two.covered, two.within(0.0)), (2, 2, 1.0));
@@ -179,7 +179,7 @@ fn many_users_are_planned_for_quickly() {
         .map(|user| ((user % 5) as u8, (user / 7 % 5) as u8, (user / 31 % 200) as u8))
         .collect();
     let table = crowd(&cells);
-    let covered = CoveragePlan::new(Coverage::Share(0.001)).unwrap().profiles(&table).unwrap();
+    let covered = CoveragePlan::new(Coverage::Share(0.001)).unwrap().profiles(&table, 0).unwrap();
     assert_eq!(covered.rows().len(), 200);
     let coverage = ProfileCoverage::of(&table, covered.rows(), 1).unwrap();
     assert!(coverage.within(0.1) > 0.9, "{}", coverage.within(0.1));

@@ -13,7 +13,7 @@ fn run(cache: &Path, users: usize) -> (RunSummary, Vec<u8>) {
     let table = table(users);
     let teacher = DiskCached::open(Arbitrary::default(), cache).unwrap();
     let reasoner = Reasoner::builder(teacher, prompter(&table)).build().unwrap();
-    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+    let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
     let rows: Vec<usize> = (0..users).collect();
     let summary = reasoner.run(&table, &rows, &mut corpus, 2, &()).unwrap();
     (summary, std::fs::read(&path).unwrap())

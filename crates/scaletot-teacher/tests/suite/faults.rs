@@ -73,7 +73,7 @@ fn no_fault_loses_a_user() {
     for workers in [1, 4] {
         let path = folder.path().join(format!("{workers}.jsonl"));
         let reasoner = Reasoner::builder(Faulty, prompter(&table)).build().unwrap();
-        let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+        let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
         let summary = reasoner.run(&table, &rows, &mut corpus, workers, &()).unwrap();
         drop(corpus);
         assert_eq!(summary.users(), 180);
@@ -135,7 +135,7 @@ impl Teacher for Forgetful {
 fn an_answer_that_never_comes_is_a_failure() {
     let table = table(3);
     let reasoner = Reasoner::builder(Forgetful, prompter(&table)).build().unwrap();
-    let record = reasoner.reason(&table, 0).unwrap();
+    let record = reasoner.reason(&table, 0, 1).unwrap();
     let reason = record.verdict.reason().unwrap().to_string();
     assert!(reason.contains("got fewer"), "{reason}");
 }

@@ -12,7 +12,7 @@ fn a_record_holds_what_was_asked_and_answered() {
     let chain = chain_schema();
     let reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
     for row in 0..40 {
-        let record = reasoner.reason(&table, row).unwrap();
+        let record = reasoner.reason(&table, row, 1).unwrap();
         record.check(&chain).unwrap();
         assert_eq!(record.user, table.id(row));
         if table.populated(row) == 0 {
@@ -69,8 +69,9 @@ fn rationales_read_as_sentences() {
     let text = "name = \"x\"\n[[rule]]\nstate = \"need\"\nwhen = { age = \"35-54\" }\nadd = { high = 2 }\n\
                 [[rule]]\nstate = \"capacity\"\nwhen = { age = \"35-54\" }\nafter = { need = \"high\" }\nadd = { low = 4 }";
     let rules = Rules::from_toml(text, &profile_schema(), &chain_schema()).unwrap();
-    let reasoner = Reasoner::builder(rules, prompter(&table)).strategy(Strategy::Greedy).build().unwrap();
-    let best = reasoner.reason(&table, 1).unwrap().best.unwrap();
+    let reasoner =
+        Reasoner::builder(rules, prompter(&table)).with_strategy(Strategy::Greedy).build().unwrap();
+    let best = reasoner.reason(&table, 1, 1).unwrap().best.unwrap();
     let rationales: Vec<&str> = best.steps().iter().map(|step| step.rationale.as_str()).collect();
     assert_eq!(
         rationales,
@@ -89,17 +90,17 @@ fn refinement_scores_at_least_the_draft() {
     let table = table(60);
     let config = RefineConfig::default().with_rounds(6).with_branches(3).with_tau(0.3);
     let refine = Reasoner::builder(Arbitrary::default(), prompter(&table))
-        .strategy(Strategy::Refine(config))
+        .with_strategy(Strategy::Refine(config))
         .build()
         .unwrap();
     // The draft under the same scoring: refinement without a round.
     let draft = Reasoner::builder(Arbitrary::default(), prompter(&table))
-        .strategy(Strategy::Refine(config.with_rounds(0)))
+        .with_strategy(Strategy::Refine(config.with_rounds(0)))
         .build()
         .unwrap();
     let mut better = 0;
     for row in (0..60).filter(|&row| table.populated(row) > 0) {
-        let (a, b) = (refine.reason(&table, row).unwrap(), draft.reason(&table, row).unwrap());
+        let (a, b) = (refine.reason(&table, row, 1).unwrap(), draft.reason(&table, row, 1).unwrap());
         let (refined, drafted) = (a.best.unwrap().score(), b.best.unwrap().score());
         assert!(refined >= drafted - 1e-12);
         better += usize::from(refined > drafted + 1e-9);
@@ -112,10 +113,11 @@ fn refinement_scores_at_least_the_draft() {
 fn verdicts_have_their_reasons() {
     let table = table(10);
     let with = |budget, bar: Option<f64>, fields| {
-        let builder =
-            Reasoner::builder(Arbitrary::default(), prompter(&table)).budget(budget).min_populated(fields);
-        let builder = if let Some(bar) = bar { builder.score_bar(bar) } else { builder };
-        builder.build().unwrap().reason(&table, 1).unwrap()
+        let builder = Reasoner::builder(Arbitrary::default(), prompter(&table))
+            .with_budget(budget)
+            .with_min_populated(fields);
+        let builder = if let Some(bar) = bar { builder.with_score_bar(bar) } else { builder };
+        builder.build().unwrap().reason(&table, 1, 1).unwrap()
     };
     let none = Budget::default();
     assert!(with(none, None, 4).verdict.is_accepted());
@@ -164,10 +166,11 @@ impl Teacher for TopTwo {
 #[test]
 fn missing_labels_give_bounds_that_hold_the_whole_answers_entropy() {
     let table = table(40);
-    let partial = Reasoner::builder(TopTwo, prompter(&table)).strategy(Strategy::Greedy).build().unwrap();
+    let partial =
+        Reasoner::builder(TopTwo, prompter(&table)).with_strategy(Strategy::Greedy).build().unwrap();
     let mut bounded = 0;
     for row in (0..40).filter(|&row| table.populated(row) > 0) {
-        let best = partial.reason(&table, row).unwrap().best.unwrap();
+        let best = partial.reason(&table, row, 1).unwrap().best.unwrap();
         let first = &best.steps()[0];
         let EntropySource::Interval { low, high } = first.entropy_source else { panic!("{first:?}") };
         assert!(low <= first.entropy && first.entropy <= high);
@@ -188,14 +191,14 @@ fn missing_labels_give_bounds_that_hold_the_whole_answers_entropy() {
 fn settings_are_checked_before_any_work() {
     let table = table(5);
     let build = || Reasoner::builder(Arbitrary::default(), prompter(&table));
-    assert!(build().score_bar(f64::NAN).build().is_err());
+    assert!(build().with_score_bar(f64::NAN).build().is_err());
     let tokens_only = serde_json::from_str::<Budget>(r#"{"tokens":5}"#).unwrap();
-    assert!(matches!(build().budget(tokens_only).build(), Err(Error::Search(_))));
+    assert!(matches!(build().with_budget(tokens_only).build(), Err(Error::Search(_))));
     let bad = Strategy::Refine(RefineConfig::default().with_tau(f64::NAN));
-    assert!(matches!(build().strategy(bad).build(), Err(Error::Search(_))));
+    assert!(matches!(build().with_strategy(bad).build(), Err(Error::Search(_))));
     let reasoner = build().build().unwrap();
-    assert!(matches!(reasoner.reason(&table, 5), Err(Error::Config { .. })), "no such row");
-    let header = reasoner.header(&table).unwrap();
+    assert!(matches!(reasoner.reason(&table, 5, 1), Err(Error::Config { .. })), "no such row");
+    let header = reasoner.header(&table, 1).unwrap();
     assert_eq!((header.teacher.as_str(), header.chain_schema), ("arbitrary", chain_schema().hash()));
     assert!(header.settings["calibration"]["priors"].is_array());
 }
@@ -236,11 +239,11 @@ proptest! {
         budget.max_tokens_per_query = tokens.map(|_| 100);
         let config = RefineConfig::default().with_rounds(5).with_tau(0.1);
         let reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table))
-            .strategy(Strategy::Refine(config))
-            .budget(budget)
+            .with_strategy(Strategy::Refine(config))
+            .with_budget(budget)
             .build()
             .unwrap();
-        let record = reasoner.reason(&table, row).unwrap();
+        let record = reasoner.reason(&table, row, 1).unwrap();
         record.check(&chain_schema()).unwrap();
         prop_assert!(queries.is_none_or(|most| record.cost.queries <= most));
         prop_assert!(nodes.is_none_or(|most| record.cost.nodes <= most));

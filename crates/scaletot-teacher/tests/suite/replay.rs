@@ -23,7 +23,7 @@ fn a_replay_gives_what_the_recording_run_saw() {
         let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
         let mut live = reasoner(&recorder, &table);
         live.set_calibration(live.fit_calibration(&table, &rows).unwrap()).unwrap();
-        let seen: Vec<_> = rows.iter().map(|&row| live.reason(&table, row).unwrap()).collect();
+        let seen: Vec<_> = rows.iter().map(|&row| live.reason(&table, row, 1).unwrap()).collect();
         drop(live);
         let asked = recorder.len();
         let teacher = recorder.finish().unwrap();
@@ -33,7 +33,7 @@ fn a_replay_gives_what_the_recording_run_saw() {
         assert_eq!((replay.model(), replay.len()), ("arbitrary", asked));
         let mut again = reasoner(replay, &table);
         again.set_calibration(again.fit_calibration(&table, &rows).unwrap()).unwrap();
-        let replayed: Vec<_> = rows.iter().map(|&row| again.reason(&table, row).unwrap()).collect();
+        let replayed: Vec<_> = rows.iter().map(|&row| again.reason(&table, row, 1).unwrap()).collect();
         assert_eq!(replayed, seen, "{name}");
         assert_eq!(again.ledger().snapshot().calls, 0, "nothing is computed");
     }
@@ -46,7 +46,7 @@ fn a_miss_says_everything() {
     let table = table(12);
     let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
     let full = reasoner(&recorder, &table);
-    full.reason(&table, 0).unwrap();
+    full.reason(&table, 0, 1).unwrap();
     let question = full.all_questions(&table, 1).unwrap().swap_remove(0);
     assert!(!recorder.contains(&question));
     recorder.checkpoint().unwrap();
@@ -59,7 +59,7 @@ fn a_miss_says_everything() {
     }
     assert!(message.contains(&question.key("arbitrary").short()));
     // A run with it fails the user and says the same.
-    let record = reasoner(replay, &table).reason(&table, 1).unwrap();
+    let record = reasoner(replay, &table).reason(&table, 1, 1).unwrap();
     assert!(record.verdict.reason().unwrap().to_string().contains("no recorded answer in"));
 }
 
@@ -79,7 +79,7 @@ fn recording_everything_covers_any_search() {
 
     // A calibration changes the search's way, but not beyond what is recorded.
     live.set_calibration(live.fit_calibration(&table, &rows).unwrap()).unwrap();
-    rows.iter().for_each(|&row| drop(live.reason(&table, row).unwrap()));
+    rows.iter().for_each(|&row| drop(live.reason(&table, row, 1).unwrap()));
     assert_eq!(recorder.len(), summary.prompts);
     // A second time, nothing is left to ask.
     let second = live.record_all(&table, &rows, &recorder, 2, &()).unwrap();
@@ -118,10 +118,10 @@ fn a_killed_recording_keeps_its_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl");
     let table = table(30);
-    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap().checkpoint_every(10);
+    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap().with_checkpoint_every(10);
     let live = reasoner(&recorder, &table);
     for row in 0..30 {
-        live.reason(&table, row).unwrap();
+        live.reason(&table, row, 1).unwrap();
     }
     let recorded = recorder.len();
     drop(live);
@@ -238,7 +238,7 @@ fn bad_files_are_refused_with_their_place() {
     let table = table(10);
     let gz = folder.path().join("a.jsonl.gz");
     let recorder = Recorder::create(Arbitrary::default(), &gz).unwrap();
-    reasoner(&recorder, &table).reason(&table, 0).unwrap();
+    reasoner(&recorder, &table).reason(&table, 0, 1).unwrap();
     recorder.finish().unwrap();
     let bytes = std::fs::read(&gz).unwrap();
     std::fs::write(&gz, &bytes[..bytes.len() / 2]).unwrap();

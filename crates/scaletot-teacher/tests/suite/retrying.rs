@@ -121,7 +121,7 @@ fn a_run_says_what_each_model_cost() {
         let reasoner = Reasoner::builder(teacher, prompter(&table)).build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("corpus.jsonl");
-        let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table).unwrap()).unwrap();
+        let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
         reasoner.run(&table, &(0..40).collect::<Vec<_>>(), &mut corpus, 3, &()).unwrap()
     };
     let alone = run(&Arbitrary::default());

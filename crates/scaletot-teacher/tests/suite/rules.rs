@@ -250,7 +250,7 @@ fn answers_are_not_mixed_up_by_equal_prompts() {
     let prompter = Prompter::new(table.schema(), chain_schema(), verbaliser).unwrap();
     assert_eq!(prompter.prompt(&table, 0, 0, &[]), prompter.prompt(&table, 1, 0, &[]));
     let reasoner = scaletot_teacher::Reasoner::builder(rules, prompter).build().unwrap();
-    let chain = |row| reasoner.reason(&table, row).unwrap();
+    let chain = |row| reasoner.reason(&table, row, 1).unwrap();
     assert_eq!(chain(0).best.unwrap().steps()[0].value, 0);
     assert!(chain(1).best.is_none(), "no rule held, so there is no evidence");
 }

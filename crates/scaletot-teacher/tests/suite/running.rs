@@ -10,8 +10,8 @@ use crate::common::{Arbitrary, StopAfter, chain_schema, prompter, table};
 
 fn run(table: &ProfileTable, path: &Path, workers: usize, progress: &dyn Progress) -> RunSummary {
     let rows: Vec<usize> = (0..table.len()).collect();
-    let reasoner = Reasoner::builder(Arbitrary::default(), prompter(table)).seed(3).build().unwrap();
-    let (mut corpus, ..) = CorpusWriter::open(path, &reasoner.header(table).unwrap()).unwrap();
+    let reasoner = Reasoner::builder(Arbitrary::default(), prompter(table)).build().unwrap();
+    let (mut corpus, ..) = CorpusWriter::open(path, &reasoner.header(table, 3).unwrap()).unwrap();
     reasoner.run(table, &rows, &mut corpus, workers, progress).unwrap()
 }
 
@@ -104,7 +104,7 @@ fn wrong_rows_and_tables_are_refused_before_any_work() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(9);
     let reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
-    let header = reasoner.header(&table).unwrap();
+    let header = reasoner.header(&table, 1).unwrap();
     let mut corpus = CorpusWriter::create(folder.path().join("c.jsonl"), &header).unwrap();
     let mut message =
         |rows: &[usize]| reasoner.run(&table, rows, &mut corpus, 2, &()).unwrap_err().to_string();
