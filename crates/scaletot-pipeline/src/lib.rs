@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod downstream;
+pub mod draft;
 mod error;
 pub mod evaluation;
 pub mod features;
