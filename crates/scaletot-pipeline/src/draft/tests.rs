@@ -56,7 +56,7 @@ fn check(csv: &str, draft: &Draft) {
     let prompter = Prompter::new(&schema, chain, verbaliser).unwrap();
     let reasoner = Reasoner::builder(rules, prompter).build().unwrap();
     for row in 0..loaded.profiles.len() {
-        reasoner.reason(&loaded.profiles, row).unwrap();
+        reasoner.reason(&loaded.profiles, row, 0).unwrap();
     }
 }
 
