@@ -46,7 +46,7 @@ pub mod seed;
 
 pub use error::{Error, Result};
 pub use hash::{ContentHash, ContentHasher};
-pub use progress::Progress;
+pub use progress::{Lines, Progress};
 
 /// The README's example must compile.
 #[cfg(doctest)]

@@ -1,17 +1,28 @@
-//! Progress bars: connects the library's [`Progress`] trait to `indicatif`.
+//! Progress: connects the libraries' [`Progress`] trait to `indicatif` at a terminal, and to lines where there is none.
 
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scaletot_core::Progress;
+use scaletot_core::{Lines, Progress};
 
-/// A bar per job on the terminal, and one line per job where there is none.
-#[derive(Debug, Default)]
+/// A bar per job where standard error is a terminal; [lines](Lines) on standard error where it is none.
+#[derive(Debug)]
 pub struct Bars {
     current: Mutex<Option<Job>>,
+    lines: Option<Lines>,
     stop: AtomicBool,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        // A reader that has gone away must not end the run.
+        let write = |line: &str| writeln!(io::stderr(), "  {line}").unwrap_or_default();
+        let lines = (!io::stderr().is_terminal()).then(|| Lines::new(write));
+        Self { current: Mutex::new(None), lines, stop: AtomicBool::new(false) }
+    }
 }
 
 #[derive(Debug)]
@@ -41,6 +52,9 @@ impl Bars {
 
 impl Progress for Bars {
     fn start(&self, what: &str, total: u64) {
+        if let Some(lines) = &self.lines {
+            return lines.start(what, total);
+        }
         let bar = ProgressBar::new(total);
         if let Ok(style) = ProgressStyle::with_template(
             "  {msg:<28} [{bar:30}] {pos}/{len} {elapsed} ({per_sec}, left: {eta})",
@@ -53,6 +67,9 @@ impl Progress for Bars {
     }
 
     fn advance(&self, n: u64) {
+        if let Some(lines) = &self.lines {
+            return lines.advance(n);
+        }
         self.with_job(|job| {
             if let Some(job) = job {
                 job.bar.inc(n);
@@ -61,6 +78,9 @@ impl Progress for Bars {
     }
 
     fn message(&self, text: &str) {
+        if let Some(lines) = &self.lines {
+            return lines.message(text);
+        }
         self.with_job(|job| {
             if let Some(job) = job {
                 job.bar.set_message(format!("{} ({text})", job.what));
@@ -69,6 +89,9 @@ impl Progress for Bars {
     }
 
     fn finish(&self) {
+        if let Some(lines) = &self.lines {
+            return lines.finish();
+        }
         self.with_job(|job| {
             if let Some(job) = job.take() {
                 job.bar.finish_and_clear();

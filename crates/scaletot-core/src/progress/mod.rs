@@ -33,6 +33,10 @@
 //! work(&()); // nothing is shown
 //! ```
 
+mod lines;
+
+pub use lines::{Lines, duration};
+
 /// A listener to the progress of one piece of work. Every method has a default that does nothing, and all may
 /// be called from several threads at once.
 pub trait Progress: Sync {
