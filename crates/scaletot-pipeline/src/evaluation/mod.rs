@@ -101,7 +101,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         None => {
             ensure!(
                 options.record.is_none(),
-                "--record: a planted teacher's answers are not its prompts' alone"
+                "a planted teacher's answers are not its prompts' alone, so they cannot be recorded"
             );
             None
         }

@@ -1,104 +1,112 @@
-//! The options of `evaluate`.
+//! What is evaluated, by which protocol.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::error::{Result, ensure};
-use clap::Args;
+use crate::error::{Error, Result};
 use scaletot_search::{RefineConfig, Strategy};
 
 use crate::options::{DeviceChoice, TeacherChoice};
 
 /// Whom to reason about, and who does.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceOptions {
     /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
-    #[arg(long, value_name = "TASK", default_value = "complete-journey")]
     pub task: String,
     /// The task's table, or a directory with its publisher's raw files; not needed for embedded tables
-    #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
-    #[arg(long, value_name = "TEACHER")]
     pub teacher: Option<TeacherChoice>,
     /// Profiles with fewer populated fields are abstained on and take no part
-    #[arg(long, value_name = "N", default_value_t = 3)]
     pub min_populated: usize,
     /// Noise of the planted world's teacher
-    #[arg(long, value_name = "S", default_value_t = 0.7)]
     pub noise: f64,
     /// Seed of every draw
-    #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
 
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            task: "complete-journey".to_owned(),
+            data: None,
+            teacher: None,
+            min_populated: 3,
+            noise: 0.7,
+            seed: 1,
+        }
+    }
+}
+
 /// A task, a teacher, a protocol and ablations.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvaluateOptions {
     /// Whom to reason about, and who does
-    #[command(flatten)]
     pub source: SourceOptions,
     /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
-    #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Share of all users whom the teacher reasons about, chosen from the training folds
-    #[arg(long, value_name = "F", default_value_t = 0.0732)]
     pub coverage: f64,
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
-    #[arg(long, value_name = "F,F,...", value_delimiter = ',')]
     pub coverage_curve: Vec<f64>,
     /// Numbers of labelled training users; all of them is always added
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [0, 50, 200, 500, 1000, 2000, 5000])]
     pub labels: Vec<usize>,
     /// Folds of the cross-validation over users
-    #[arg(long, value_name = "K", default_value_t = 5)]
     pub folds: usize,
     /// Repeats of the cross-validation with other folds
-    #[arg(long, value_name = "R", default_value_t = 1)]
     pub repeats: usize,
     /// Draws of labelled users for up to 1,000 of them; larger numbers are drawn once per fold
-    #[arg(long, value_name = "N", default_value_t = 10)]
     pub draws: usize,
     /// Bootstrap replicates of every interval
-    #[arg(long, value_name = "N", default_value_t = 400)]
     pub replicates: usize,
     /// Backend that trains
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Flex)]
     pub device: DeviceChoice,
     /// Threads
-    #[arg(long, value_name = "N", default_value = "2")]
     pub workers: NonZeroUsize,
-    /// Output directory; an interrupted run there is taken up  [default: target/evaluate/TASK]
-    #[arg(long, value_name = "DIR")]
+    /// Output directory; an interrupted run there is resumed; `target/evaluate/TASK` by default
     pub out: Option<PathBuf>,
     /// Throw away what --out holds and start over
-    #[arg(long)]
     pub fresh: bool,
     /// Few folds, draws and label sizes, and at most 10,000 users of a table, for a first look
-    #[arg(long)]
     pub quick: bool,
     /// Ablations
-    #[command(flatten)]
     pub ablations: Ablations,
 }
 
+impl Default for EvaluateOptions {
+    fn default() -> Self {
+        Self {
+            source: SourceOptions::default(),
+            record: None,
+            coverage: 0.0732,
+            coverage_curve: vec![],
+            labels: vec![0, 50, 200, 500, 1000, 2000, 5000],
+            folds: 5,
+            repeats: 1,
+            draws: 10,
+            replicates: 400,
+            device: DeviceChoice::Flex,
+            workers: NonZeroUsize::MIN,
+            out: None,
+            fresh: false,
+            quick: false,
+            ablations: Ablations::default(),
+        }
+    }
+}
+
 /// What can be taken out of the method, one flag each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ablations {
     /// Greedy chains instead of refined ones
-    #[arg(long)]
     pub greedy: bool,
     /// No OSIPO after SFT
-    #[arg(long)]
     pub sft_only: bool,
     /// No state KL in the distillation
-    #[arg(long)]
     pub no_state_kl: bool,
     /// No representation loss in the distillation
-    #[arg(long)]
     pub no_representation: bool,
     /// All users one segment in OSIPO, and all chain segments of equal weight
-    #[arg(long)]
     pub uniform: bool,
 }
 
@@ -122,26 +130,25 @@ impl Ablations {
 }
 
 impl EvaluateOptions {
-    /// The options with `--quick` put into effect.
+    /// The options with [`quick`](Self::quick) put into effect.
     ///
     /// # Errors
-    /// If an option is out of range.
+    /// [`Error::Config`] for the first option that is out of range.
     pub fn checked(mut self) -> Result<Self> {
-        let share = |option: &str, share: f64| {
-            ensure!(share > 0.0 && share <= 1.0, "{option} must be above 0 and at most 1, got {share}");
-            Ok(())
+        let share = |field: &str, share: f64| {
+            check(field, share > 0.0 && share <= 1.0, "a share above 0 and at most 1", share)
         };
-        share("--coverage", self.coverage)?;
+        share("coverage", self.coverage)?;
         for &further in &self.coverage_curve {
-            share("--coverage-curve", further)?;
+            share("coverage_curve", further)?;
         }
         self.coverage_curve.retain(|&further| further != self.coverage);
         self.coverage_curve.sort_by(f64::total_cmp);
         self.coverage_curve.dedup();
-        ensure!(self.folds >= 2, "--folds must be at least 2, got {}", self.folds);
-        ensure!(self.repeats >= 1, "--repeats must be at least 1, got 0");
-        ensure!(self.draws >= 1, "--draws must be at least 1, got 0");
-        ensure!(self.replicates >= 20, "--replicates must be at least 20, got {}", self.replicates);
+        check("folds", self.folds >= 2, "at least 2", self.folds)?;
+        check("repeats", self.repeats >= 1, "at least 1", self.repeats)?;
+        check("draws", self.draws >= 1, "at least 1", self.draws)?;
+        check("replicates", self.replicates >= 20, "at least 20", self.replicates)?;
         if self.quick {
             self.folds = self.folds.min(3);
             self.repeats = 1;
@@ -151,9 +158,7 @@ impl EvaluateOptions {
         }
         self.labels.sort_unstable();
         self.labels.dedup();
-        for &n in self.labels.iter().filter(|&&n| n > 0) {
-            ensure!(n >= 20, "--labels must be 0 or at least 20, got {n}");
-        }
+        self.labels.iter().try_for_each(|&n| check("labels", n == 0 || n >= 20, "0 or at least 20", n))?;
         Ok(self)
     }
 
@@ -176,5 +181,16 @@ impl EvaluateOptions {
                 .unwrap_or_default();
             PathBuf::from("target/evaluate").join(name)
         })
+    }
+}
+
+fn check(field: &str, fine: bool, expected: &str, found: impl ToString) -> Result<()> {
+    match fine {
+        true => Ok(()),
+        false => Err(Error::Config {
+            field: field.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_string(),
+        }),
     }
 }

@@ -191,18 +191,11 @@ pub(super) fn defined(labels: Labels) -> impl Iterator<Item = Metric> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Arguments {
-        #[command(flatten)]
-        evaluation: EvaluateOptions,
-    }
 
     /// The users' part and the draws' part of the spread are both there, and the draws' part is that of their mean.
     #[test]
     fn replicates_spread_as_the_mean_over_draws_does() {
-        let options = Arguments::parse_from(["evaluate", "--replicates", "400"]).evaluation;
+        let options = EvaluateOptions::default();
         let outcomes: Vec<f64> = (0..300).map(f64::from).collect();
         let test: Vec<usize> = (1000..1300).collect();
         let sizes = [Size { labels: Labels::Count(50), draws: 10, rows: 50 }];

@@ -82,9 +82,9 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
             (_, true) => (parent(named), glob::Pattern::escape(pattern)),
             _ => (fixed(named), pattern.clone()),
         };
-        let failed = || format!("--input {pattern}");
+        let failed = || format!("input {pattern}");
         let (mut any, mut wanted) = (false, false);
-        for path in glob::glob(&pattern).with_context(|| format!("--input {pattern} is not a pattern"))? {
+        for path in glob::glob(&pattern).with_context(|| format!("input {pattern} is not a pattern"))? {
             let path = path.with_context(failed)?;
             if !path.is_file() {
                 continue;
@@ -98,19 +98,19 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
             // By the name that was given: a link stands for what it leads to.
             let below = absolute(&path)?.strip_prefix(absolute(&base)?).with_context(failed)?.to_owned();
             if below.components().any(|part| part == Component::ParentDir) {
-                bail!("--input {pattern}: `..` cannot follow `*`, `?` or `[`");
+                bail!("input {pattern}: `..` cannot follow `*`, `?` or `[`");
             }
             files.entry(real).or_insert(base.canonicalize().with_context(failed)?.join(below));
         }
         if !any {
-            bail!("--input {pattern} names no file");
+            bail!("input {pattern} names no file");
         }
         if wanted {
             bases.push(base.canonicalize().with_context(failed)?);
         }
     }
     if files.is_empty() {
-        bail!("--input names no file outside of --output {}", output.display());
+        bail!("no input names a file outside of the output directory {}", output.display());
     }
     let root = common(&bases);
     let relative = |place: PathBuf| place.strip_prefix(&root).map(Path::to_path_buf);

@@ -1,6 +1,7 @@
 //! What a run did.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use scaletot_encoder::Drift;
@@ -9,7 +10,8 @@ use super::files::Quarantined;
 
 /// What a run did.
 #[derive(Debug, Clone)]
-pub struct Summary {
+#[non_exhaustive]
+pub struct ScoreSummary {
     /// Input files whose scores are in place, those of earlier runs among them.
     pub files: usize,
     /// Users in the output.
@@ -29,9 +31,11 @@ pub struct Summary {
     /// How far the users are from the training profiles, by every sixteenth batch of 8,192 of the row groups that this run scored, the
     /// first of a group among them.
     pub drift: Option<Drift>,
+    /// Files of scores in the output directory, by their path in it, that are of no input of this run and stay as they are.
+    pub left_over: Vec<PathBuf>,
 }
 
-impl Summary {
+impl ScoreSummary {
     /// Users per second of wall time.
     #[must_use]
     pub fn users_per_second(&self) -> f64 {
@@ -39,7 +43,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for ScoreSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rate, seconds) = (self.users_per_second(), self.elapsed.as_secs_f64());
         writeln!(f, "{} users in {} files are scored", self.users, self.files)?;
@@ -64,6 +68,10 @@ impl fmt::Display for Summary {
                 [] => writeln!(f, "drift: no field is far from the training profiles")?,
                 fields => writeln!(f, "drift: far from the training profiles (PSI): {}", fields.join(", "))?,
             }
+        }
+        if let Some(first) = self.left_over.first() {
+            let (count, first) = (self.left_over.len(), first.display());
+            writeln!(f, "{count} files of scores are of no input of this run and stay as they are, first {first}")?;
         }
         let rows: usize = self.quarantined.iter().map(|group| group.rows).sum();
         match self.quarantined.len() {

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::IsTerminal;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result, bail, causes};
-use scaletot_core::Progress;
-use scaletot_encoder::{Drift, FieldHistogram, FrozenEncoder};
+use scaletot_encoder::{Drift, FieldHistogram};
+use scaletot_core::progress::Progress;
 use scaletot_profile::{Error as ProfileError, ParquetProfiles, ReadOptions};
 
-use super::columns::Columns;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
-use super::summary::Summary;
-use super::{OnError, ScoreOptions, is_damage};
+use super::job::{FileJob, OnError, is_damage};
+use super::summary::ScoreSummary;
+use super::Scorer;
 
 /// Where parts are until they are put together.
 const PARTS: &str = ".parts";
@@ -27,15 +25,11 @@ const PARTS: &str = ".parts";
 /// Of so many batches one is counted for the drift: a group's beginning alone would not tell where its rows are sorted.
 const DRIFT_EVERY: usize = 16;
 
-/// How often a run that is not watched at a terminal says how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(10);
-
 /// Everything that a run needs to know.
 pub(super) struct Work<'a> {
-    encoder: &'a FrozenEncoder,
-    columns: &'a Columns,
+    scorer: &'a Scorer,
     inputs: &'a [Input],
-    options: &'a ScoreOptions,
+    job: &'a FileJob,
     settings: String,
     /// The file that was opened last: its directory is read once for all of its row groups.
     open: Mutex<Option<(usize, Arc<ParquetProfiles>)>>,
@@ -59,24 +53,14 @@ struct Pending {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(
-        encoder: &'a FrozenEncoder,
-        columns: &'a Columns,
-        inputs: &'a [Input],
-        options: &'a ScoreOptions,
-        settings: String,
-    ) -> Self {
-        Self { encoder, columns, inputs, options, settings, open: Mutex::new(None) }
+    pub(super) fn new(scorer: &'a Scorer, inputs: &'a [Input], job: &'a FileJob, settings: String) -> Self {
+        Self { scorer, inputs, job, settings, open: Mutex::new(None) }
     }
 
     /// Scores what is not scored yet.
-    pub(super) fn run(
-        &self,
-        threads: NonZeroUsize,
-        bars: &dyn Progress,
-        say: &(dyn Fn(&str) + Sync),
-    ) -> Result<Summary> {
-        let mut summary = Summary {
+    pub(super) fn run(&self, progress: &dyn Progress) -> Result<ScoreSummary> {
+        let threads = self.job.threads;
+        let mut summary = ScoreSummary {
             files: 0,
             users: 0,
             scored: 0,
@@ -86,6 +70,7 @@ impl<'a> Work<'a> {
             threads: threads.get(),
             quarantined: vec![],
             drift: None,
+            left_over: vec![],
         };
         let mut items = vec![];
         for (file, input) in self.inputs.iter().enumerate() {
@@ -99,67 +84,56 @@ impl<'a> Work<'a> {
                 None => items.extend((0..input.groups.len()).map(|group| (file, group))),
             }
         }
+        // Parts of an earlier run are there; they would tell nothing about the rate of this one.
+        let (kept, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|&(file, group)| self.kept(file, group));
         let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
-        let (done, kept) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let stopped = || stop.load(Ordering::Relaxed) || bars.stopped();
+        let stopped = || stop.load(Ordering::Relaxed) || progress.stopped();
         let began = Instant::now();
-        bars.start("users scored", total as u64);
+        progress.start("users scored", total as u64);
         let mut histograms: Option<Vec<FieldHistogram>> = None;
         let result = std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
+            for (file, _) in kept {
+                // The receiver is there.
+                let _ = sender.send((file, Ok(Group::Kept)));
+            }
             for _ in 0..threads.get() {
                 let sender = sender.clone();
-                scope.spawn(|| {
-                    self.score_items(&items, &next, &stopped, sender, |users, earlier| {
-                        done.fetch_add(users, Ordering::Relaxed);
-                        kept.fetch_add(if earlier { users } else { 0 }, Ordering::Relaxed);
-                        bars.advance(users as u64);
-                    });
-                });
+                scope.spawn(|| self.score_items(&items, &next, &stopped, sender, progress));
             }
             drop(sender);
-            let mut said = Instant::now();
-            let result = self.collect(&receiver, &mut summary, &mut histograms, say, || {
-                let [done, kept] = [&done, &kept].map(|users| users.load(Ordering::Relaxed));
-                tell(&mut said, done, kept, total, began, say);
-            });
+            let result = self.collect(&receiver, &mut summary, &mut histograms, progress);
             // The others need not go on after an error.
             stop.store(result.is_err(), Ordering::Relaxed);
             result
         });
-        bars.finish();
+        progress.finish();
         result?;
-        if bars.stopped() {
-            bail!("stopped; run the same command again to go on");
+        if progress.stopped() {
+            return Err(Error::Stopped);
         }
         summary.elapsed = began.elapsed();
         if let Some(incoming) = histograms.filter(|_| summary.scored > 0) {
-            summary.drift = Some(Drift::between(self.encoder.histograms(), &incoming)?);
+            summary.drift = Some(Drift::between(self.scorer.encoder.histograms(), &incoming)?);
         }
         // Empty by now.
-        let _ = fs::remove_dir_all(self.options.output.join(PARTS));
+        let _ = fs::remove_dir_all(self.job.output.join(PARTS));
         Ok(summary)
     }
 
-    /// Takes up what becomes of row groups until there are no more, and puts the files together that are complete.
+    /// Receives what becomes of row groups until there are no more, and puts the files together that are complete.
     fn collect(
         &self,
         receiver: &Receiver<(usize, Result<Group>)>,
-        summary: &mut Summary,
+        summary: &mut ScoreSummary,
         histograms: &mut Option<Vec<FieldHistogram>>,
-        say: &(dyn Fn(&str) + Sync),
-        mut tell: impl FnMut(),
+        progress: &dyn Progress,
     ) -> Result<()> {
         let mut pending: BTreeMap<usize, Pending> = BTreeMap::new();
-        loop {
-            tell();
-            let (file, group) = match receiver.recv_timeout(SAY_EVERY) {
-                Ok((file, group)) => (file, group?),
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
+        for (file, group) in receiver {
+            let group = group?;
             let state = pending.entry(file).or_default();
             state.groups += 1;
             match group {
@@ -173,13 +147,13 @@ impl<'a> Work<'a> {
                     }
                 }
                 Group::Kept => {}
-                Group::Bad(bad) if self.options.on_error == OnError::Quarantine => {
-                    say(&format!("left out: {}", bad.error));
+                Group::Bad(bad) if self.job.on_error == OnError::Quarantine => {
+                    progress.note(&format!("left out: {}", bad.error));
                     state.quarantined.push(bad);
                 }
                 Group::Bad(bad) => {
                     let advice =
-                        "stopped; what is scored is kept, `--on-error quarantine` leaves such row groups out";
+                        "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
                     return Err(Error::Input(bad.error)).context(advice);
                 }
             }
@@ -189,14 +163,15 @@ impl<'a> Work<'a> {
                 self.place(file, quarantined, summary)?;
             }
         }
+        Ok(())
     }
 
     fn output(&self, file: usize) -> PathBuf {
-        self.options.output.join(&self.inputs[file].relative)
+        self.job.output.join(&self.inputs[file].relative)
     }
 
     fn part(&self, file: usize, group: usize) -> PathBuf {
-        let parts = self.options.output.join(PARTS).join(&self.inputs[file].relative);
+        let parts = self.job.output.join(PARTS).join(&self.inputs[file].relative);
         parts.join(format!("{group}.parquet"))
     }
 
@@ -208,31 +183,36 @@ impl<'a> Work<'a> {
     fn holds(&self, file: usize, origin: &Origin, rows: usize) -> bool {
         let left_out: usize = origin.quarantined.iter().map(|group| group.rows).sum();
         // What was left out once is tried again, unless it may be left out again.
-        let whole = origin.quarantined.is_empty() || self.options.on_error == OnError::Quarantine;
+        let whole = origin.quarantined.is_empty() || self.job.on_error == OnError::Quarantine;
         whole
             && *origin == self.origin(file, origin.quarantined.clone())
             && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
     }
 
-    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped. `advance` hears of users, and
-    /// whether they were scored by an earlier run.
+    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped.
     fn score_items(
         &self,
         items: &[(usize, usize)],
         next: &AtomicUsize,
         stopped: &(dyn Fn() -> bool + Sync),
         sender: Sender<(usize, Result<Group>)>,
-        advance: impl Fn(usize, bool),
+        progress: &dyn Progress,
     ) {
         while !stopped() {
             let Some(&(file, group)) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             // Nothing is found when the run is stopped on the way.
-            let Some(found) = self.score(file, group, stopped, &advance).transpose() else { return };
+            let Some(found) = self.score(file, group, stopped, progress).transpose() else { return };
             // Nobody listens any more after an error.
             if sender.send((file, found)).is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether an earlier run has scored a row group, or there is nobody in it.
+    fn kept(&self, file: usize, group: usize) -> bool {
+        let users = self.inputs[file].groups[group];
+        users == 0 || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users))
     }
 
     /// Scores a row group into its part; nothing if the run is stopped on the way.
@@ -241,21 +221,15 @@ impl<'a> Work<'a> {
         file: usize,
         group: usize,
         stopped: &(dyn Fn() -> bool + Sync),
-        advance: &impl Fn(usize, bool),
+        progress: &dyn Progress,
     ) -> Result<Option<Group>> {
-        let users = self.inputs[file].groups[group];
-        let kept = || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users));
-        if users == 0 || kept() {
-            advance(users, true);
-            return Ok(Some(Group::Kept));
-        }
         let path = &self.inputs[file].path;
         let named = || format!("{}, row group {group}", path.display());
-        match self.write_part(file, group, stopped, advance) {
+        match self.write_part(file, group, stopped, progress) {
             Err(error) if is_damage(&error) => Ok(Some(Group::Bad(Quarantined {
                 file: path.clone(),
                 row_group: Some(group),
-                rows: users,
+                rows: self.inputs[file].groups[group],
                 error: format!("{}: {}", named(), causes(&error)),
             }))),
             found => found.with_context(named),
@@ -268,7 +242,7 @@ impl<'a> Work<'a> {
         file: usize,
         group: usize,
         stopped: &(dyn Fn() -> bool + Sync),
-        advance: &impl Fn(usize, bool),
+        progress: &dyn Progress,
     ) -> Result<Option<Group>> {
         let profiles = self.profiles(file)?;
         let (mut writer, mut histograms, mut seen) = (None, vec![], 0);
@@ -280,16 +254,16 @@ impl<'a> Work<'a> {
             let batch = batch?.profiles;
             if number % DRIFT_EVERY == 0 {
                 let rows: Vec<usize> = (0..batch.len()).collect();
-                let own = FieldHistogram::of(self.encoder.featuriser(), &batch, &rows)?;
+                let own = FieldHistogram::of(self.scorer.encoder.featuriser(), &batch, &rows)?;
                 match number {
                     0 => histograms = own,
                     _ => FieldHistogram::merge(&mut histograms, &own)?,
                 }
             }
-            let scores = self.encoder.score(&batch)?;
+            let scores = self.scorer.encoder.score(&batch)?;
             abstained += scores.abstentions();
             too_far += scores.too_far.iter().filter(|far| **far).count();
-            let columns = self.columns.batch(batch.ids(), &scores)?;
+            let columns = self.scorer.columns.batch(batch.ids(), &scores)?;
             let writer = match &mut writer {
                 Some(writer) => writer,
                 empty => {
@@ -299,7 +273,7 @@ impl<'a> Work<'a> {
             };
             writer.write(&columns)?;
             seen += batch.len();
-            advance(batch.len(), false);
+            progress.advance(batch.len() as u64);
         }
         // The reader has compared the number of rows with the file's directory.
         writer.map_or(Ok(()), PartWriter::finish)?;
@@ -311,7 +285,7 @@ impl<'a> Work<'a> {
         match &*open {
             Some((other, profiles)) if *other == file => Ok(Arc::clone(profiles)),
             _ => {
-                let schema = self.encoder.profile_schema();
+                let schema = self.scorer.encoder.profile_schema();
                 let profiles =
                     Arc::new(ParquetProfiles::open(&self.inputs[file].path, schema, &ReadOptions::new())?);
                 *open = Some((file, Arc::clone(&profiles)));
@@ -321,7 +295,7 @@ impl<'a> Work<'a> {
     }
 
     /// Puts a file's parts together, compares the number of users, and removes the parts.
-    fn place(&self, file: usize, mut quarantined: Vec<Quarantined>, summary: &mut Summary) -> Result<()> {
+    fn place(&self, file: usize, mut quarantined: Vec<Quarantined>, summary: &mut ScoreSummary) -> Result<()> {
         quarantined.sort_by_key(|group| group.row_group);
         let input = &self.inputs[file];
         input.check_unchanged()?;
@@ -330,7 +304,7 @@ impl<'a> Work<'a> {
         let mut parts: Vec<PathBuf> = groups().map(|group| self.part(file, group)).collect();
         if parts.is_empty() {
             // A file without users has scores without users.
-            let (part, empty) = (self.part(file, 0), self.columns.empty(input.text_ids));
+            let (part, empty) = (self.part(file, 0), self.scorer.columns.empty(input.text_ids));
             PartWriter::create(&part, &empty, &self.origin(file, vec![]))?.finish()?;
             parts.push(part);
         }
@@ -351,28 +325,4 @@ impl<'a> Work<'a> {
         summary.quarantined.extend(origin.quarantined);
         Ok(())
     }
-}
-
-/// Says how far the run is, where there is no terminal with a bar.
-/// `kept` of the `done` users were scored by an earlier run, and tell nothing about the rate of this one.
-fn tell(
-    said: &mut Instant,
-    done: usize,
-    kept: usize,
-    total: usize,
-    began: Instant,
-    say: &(dyn Fn(&str) + Sync),
-) {
-    if said.elapsed() < SAY_EVERY || std::io::stderr().is_terminal() {
-        return;
-    }
-    *said = Instant::now();
-    let rate = (done - kept.min(done)) as f64 / began.elapsed().as_secs_f64().max(1e-9);
-    let left = (total - done.min(total)) as f64 / rate.max(1.0);
-    say(&format!(
-        "scored {:.1} of {:.1} million users, {:.2} million a second, {left:.0} s left",
-        done as f64 / 1e6,
-        total as f64 / 1e6,
-        rate / 1e6
-    ));
 }

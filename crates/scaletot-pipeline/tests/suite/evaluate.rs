@@ -4,27 +4,24 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use clap::Parser;
 use scaletot_eval::Metric;
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::evaluation::results::{CurvePoint, Labels, Results};
 use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
 use scaletot_profile::{ProfileSchema, ReadOptions};
 
-#[derive(Debug, Parser)]
-struct Arguments {
-    #[command(flatten)]
-    evaluation: EvaluateOptions,
+fn options(out: &Path, change: impl FnOnce(&mut EvaluateOptions)) -> EvaluateOptions {
+    let mut options = EvaluateOptions::default();
+    (options.coverage, options.folds, options.draws, options.replicates) = (0.06, 2, 1, 20);
+    options.labels = vec![0, 200];
+    options.out = Some(out.to_owned());
+    change(&mut options);
+    options
 }
 
-fn options(out: &Path, more: &[&str]) -> EvaluateOptions {
-    let out = out.to_str().unwrap();
-    let given = ["evaluate", "--coverage", "0.06", "--folds", "2", "--labels", "0,200", "--draws", "1"];
-    let rest = ["--replicates", "20", "--out", out];
-    Arguments::parse_from(given.iter().chain(&rest).chain(more)).evaluation
+fn curve(options: &mut EvaluateOptions) {
+    options.coverage_curve = vec![0.04];
 }
-
-const CURVE: &[&str] = &["--coverage-curve", "0.04"];
 
 fn schema() -> ProfileSchema {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/complete_journey.profile.toml");
@@ -59,7 +56,7 @@ fn a_task_is_evaluated_and_taken_up_again() {
     let out = temporary.path();
     let said = RefCell::new(Vec::new());
     let say = |line: &str| said.borrow_mut().push(line.to_owned());
-    let results = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
+    let results = evaluation::run(&options(out, curve), &(), &say).unwrap();
 
     // Two folds of every labelled user; no labels leave the reasoning arms alone.
     assert_eq!(results.transfer.len(), 2);
@@ -94,7 +91,7 @@ fn a_task_is_evaluated_and_taken_up_again() {
     fs::write(&record, stages.to_string()).unwrap();
     fs::remove_file(out.join("repeat-1-fold-2/fold.json")).unwrap();
     said.borrow_mut().clear();
-    let again = evaluation::run(&options(out, CURVE), &(), &say).unwrap();
+    let again = evaluation::run(&options(out, curve), &(), &say).unwrap();
     assert_eq!(
         said.borrow().as_slice(),
         ["repeat 1 fold 1: done by an earlier run, not run again", "repeat 1 fold 2"]
@@ -104,7 +101,8 @@ fn a_task_is_evaluated_and_taken_up_again() {
 
     // Other settings do not mix with it.
     let error =
-        evaluation::run(&options(out, &["--coverage-curve", "0.04", "--seed", "2"]), &(), &say).unwrap_err();
+        evaluation::run(&options(out, |o| (o.coverage_curve, o.source.seed) = (vec![0.04], 2)), &(), &say)
+            .unwrap_err();
     assert!(error.to_string().contains("seed: 1 there, 2 here"), "{error}");
 
     peers_are_measured(out, &results);
@@ -128,11 +126,11 @@ fn peers_are_measured(out: &Path, before: &Results) {
         let digest = scaletot_core::ContentHash::of_file(dir.join("draws.json")).unwrap().short();
         let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
         fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
-        let error = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap_err();
+        let error = evaluation::run(&options(out, curve), &(), &|_| {}).unwrap_err();
         assert!(scaletot_pipeline::causes(&error).contains("`ridge` is the name of an arm"), "{error}");
         fs::write(dir.join("peers.json"), peers("knowing").to_string()).unwrap();
     }
-    let after = evaluation::run(&options(out, CURVE), &(), &|_| {}).unwrap();
+    let after = evaluation::run(&options(out, curve), &(), &|_| {}).unwrap();
     assert_eq!(after.arms.len(), before.arms.len() + 1);
     let at = |arm: &str| point(&after, arm);
     assert!((at("knowing").mean - 1.0).abs() < 1e-12, "{}", at("knowing").mean);
@@ -148,30 +146,37 @@ fn answers_are_recorded_and_replayed() {
     let say = |line: &str| said.borrow_mut().push(line.to_owned());
     // Rules read the profile and not the prompt.
     let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
-    let refused = ["--teacher", &rules, "--record", file.to_str().unwrap()];
-    let error = evaluation::run(&options(&temporary.path().join("a"), &refused), &(), &say).unwrap_err();
+    let refused = options(&temporary.path().join("a"), |o| {
+        (o.source.teacher, o.record) = (Some(rules.parse().unwrap()), Some(file.clone()));
+    });
+    let error = evaluation::run(&refused, &(), &say).unwrap_err();
     assert!(
         scaletot_pipeline::causes(&error).contains("depend on more than the prompt") && !file.exists(),
         "{error}"
     );
     // A world's teacher knows the user.
-    let planted = ["--task", "planted", "--record", file.to_str().unwrap()];
-    let error = evaluation::run(&options(&temporary.path().join("b"), &planted), &(), &say).unwrap_err();
-    assert!(error.to_string().contains("--record"), "{error}");
+    let planted = options(&temporary.path().join("b"), |o| {
+        (o.source.task, o.record) = ("planted".to_owned(), Some(file.clone()));
+    });
+    let error = evaluation::run(&planted, &(), &say).unwrap_err();
+    assert!(error.to_string().contains("planted teacher"), "{error}");
 }
 
 #[test]
 fn options_out_of_range_are_named() {
     let temporary = tempfile::tempdir().unwrap();
-    let refused = |more: &[&str]| {
-        evaluation::run(&options(temporary.path(), more), &(), &|_| {}).unwrap_err().to_string()
+    let refused = |change: fn(&mut EvaluateOptions)| {
+        evaluation::run(&options(temporary.path(), change), &(), &|_| {}).unwrap_err().to_string()
     };
-    assert!(refused(&["--task", "nothing"]).contains("complete-journey"));
-    let parse = |more: &[&str]| {
-        Arguments::try_parse_from(["evaluate"].iter().chain(more)).unwrap().evaluation.checked()
-    };
-    for (name, value) in [("--coverage", "1.5"), ("--folds", "1"), ("--repeats", "0"), ("--labels", "7")] {
-        let error = parse(&[name, value]).unwrap_err().to_string();
+    assert!(refused(|o| o.source.task = "nothing".to_owned()).contains("complete-journey"));
+    let cases: [(&str, fn(&mut EvaluateOptions)); 4] = [
+        ("coverage", |o| o.coverage = 1.5),
+        ("folds", |o| o.folds = 1),
+        ("repeats", |o| o.repeats = 0),
+        ("labels", |o| o.labels = vec![7]),
+    ];
+    for (name, change) in cases {
+        let error = refused(change);
         assert!(error.contains(name), "{error}");
     }
 }

@@ -3,33 +3,58 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
-use clap::Parser;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::Progress;
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
-use scaletot_pipeline::progress::Bars;
-use scaletot_pipeline::scoring::{self, ScoreOptions, Summary};
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads, Precision};
+use scaletot_pipeline::{FileJob, OnError, Output, ScoreSummary, Scorer};
 use scaletot_profile::{FieldSpec, ProfileSchema, ReadOptions, TableBuilder, read_parquet};
-
-#[derive(Debug, Parser)]
-struct Arguments {
-    #[command(flatten)]
-    options: ScoreOptions,
-}
 
 /// A directory with an artifact and files of users.
 struct Case {
     dir: tempfile::TempDir,
     encoder: FrozenEncoder,
-    said: Mutex<Vec<String>>,
+}
+
+/// What differs between runs.
+struct Run<'a> {
+    input: Option<&'a str>,
+    output: &'a str,
+    columns: &'a str,
+    precision: Precision,
+    threads: usize,
+    on_error: OnError,
+}
+
+impl Default for Run<'_> {
+    fn default() -> Self {
+        Self {
+            input: None,
+            output: "scores",
+            columns: "value",
+            precision: Precision::Full,
+            threads: 2,
+            on_error: OnError::Stop,
+        }
+    }
+}
+
+/// Stops when it is told to.
+#[derive(Default)]
+struct Stopper(AtomicBool);
+
+impl Progress for Stopper {
+    fn stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 const TOWNS: [&str; 3] = ["Ulm", "Bath", "Lyon"];
@@ -57,7 +82,7 @@ impl Case {
         let dir = tempfile::tempdir().unwrap();
         encoder.save(dir.path().join("artifact"), ArtifactInfo::new()).unwrap();
         fs::create_dir(dir.path().join("users")).unwrap();
-        Self { dir, encoder, said: Mutex::default() }
+        Self { dir, encoder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -90,23 +115,23 @@ impl Case {
         writer.close().unwrap();
     }
 
-    fn score_with(&self, bars: &Bars, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
-        self.score_to("scores", bars, more)
+    fn run(&self, run: &Run<'_>, progress: &dyn Progress) -> scaletot_pipeline::Result<ScoreSummary> {
+        let scorer = Scorer::open(self.path("artifact"))?
+            .with_precision(run.precision)?
+            .with_outputs(&run.columns.split(',').map(|name| name.parse().unwrap()).collect::<Vec<Output>>())?;
+        let input = run.input.map_or(self.path("users/**/*.parquet"), PathBuf::from);
+        let job = FileJob::new([input.to_str().unwrap()], self.path(run.output))
+            .with_threads(run.threads.try_into().unwrap())
+            .with_on_error(run.on_error);
+        scorer.score_files(&job, progress)
     }
 
-    fn score_to(&self, output: &str, bars: &Bars, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
-        let (artifact, input, output) =
-            (self.path("artifact"), self.path("users/**/*.parquet"), self.path(output));
-        let mut arguments = vec!["score", "--artifact", artifact.to_str().unwrap()];
-        arguments.extend(["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()]);
-        arguments.extend(more);
-        scoring::run(&Arguments::try_parse_from(arguments).unwrap().options, bars, &|text| {
-            self.said.lock().unwrap().push(text.to_owned());
-        })
+    fn score(&self) -> scaletot_pipeline::Result<ScoreSummary> {
+        self.run(&Run::default(), &())
     }
 
-    fn score(&self, more: &[&str]) -> scaletot_pipeline::Result<Summary> {
-        self.score_with(&Bars::new(), more)
+    fn quarantine(&self) -> scaletot_pipeline::Result<ScoreSummary> {
+        self.run(&Run { on_error: OnError::Quarantine, ..Run::default() }, &())
     }
 
     /// What the encoder says of a file of users.
@@ -175,7 +200,7 @@ fn every_user_is_scored_once_and_in_order() {
     case.write("texts.parquet", ids, vec![Some("Ulm"), None, Some("Bath")], 2);
     let nobody: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
     case.write("no-texts.parquet", nobody, vec![], 2);
-    let summary = case.score(&["--threads", "3"]).unwrap();
+    let summary = case.run(&Run { threads: 3, ..Run::default() }, &()).unwrap();
     assert_eq!((summary.files, summary.users, summary.scored), (5, 1013, 1013));
     for (name, text) in [("day=2/none.parquet", false), ("no-texts.parquet", true)] {
         let file = File::open(case.path("scores").join(name)).unwrap();
@@ -191,17 +216,30 @@ fn every_user_is_scored_once_and_in_order() {
 
     // Nothing is left to do, and nothing is touched.
     let before = bytes(&case.path("scores"));
-    let again = case.score(&[]).unwrap();
+    let again = case.score().unwrap();
     assert_eq!((again.users, again.scored), (1013, 0));
     assert_eq!(bytes(&case.path("scores")), before);
-    assert!(case.said.lock().unwrap().is_empty());
+    assert!(again.left_over.is_empty());
 
     // Scores of users who are gone are not removed, but named.
     fs::remove_file(case.path("users/day=1/a.parquet")).unwrap();
-    assert_eq!(case.score(&[]).unwrap().users, 13);
-    let said = case.said.lock().unwrap().concat();
-    assert!(said.contains("1 files") && said.contains("first day=1/a.parquet"), "{said}");
+    let without = case.score().unwrap();
+    assert_eq!((without.users, without.left_over.as_slice()), (13, &[PathBuf::from("day=1/a.parquet")][..]));
     assert!(case.path("scores/day=1/a.parquet").exists());
+}
+
+#[test]
+fn batches_in_memory_are_scored_as_files_are() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 50, 20);
+    case.score().unwrap();
+    let scorer = Scorer::open(case.path("artifact")).unwrap();
+    let users = batches(&case.path("users/a.parquet"));
+    let scored: Vec<RecordBatch> = scorer.score_batches(users).map(Result::unwrap).collect();
+    let files = batches(&case.path("scores/a.parquet"));
+    let schema = files[0].schema();
+    let joined = |batches: &[RecordBatch]| arrow_select::concat::concat_batches(&schema, batches).unwrap();
+    assert_eq!(joined(&scored), joined(&files));
 }
 
 #[test]
@@ -209,7 +247,7 @@ fn all_columns_are_those_of_the_encoder() {
     let case = Case::new();
     case.users("a.parquet", 0, 40, 100);
     let columns = "sigma,value,p-positive,mu,q90,abstained,states,representation,representation-f16,representation-int8";
-    case.score(&["--columns", columns]).unwrap();
+    case.run(&Run { columns, ..Run::default() }, &()).unwrap();
     let batch = &batches(&case.path("scores/a.parquet"))[0];
     let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
     let expected = "user,sigma,value,p_positive,mu,q90,abstained,state.spend,representation,representation_f16,representation_int8";
@@ -240,9 +278,9 @@ fn all_columns_are_those_of_the_encoder() {
     assert!(quantiles.is_null(0) && (f64::from(quantiles.value(3)) - expected).abs() <= 1e-4 * expected);
     assert!(batch.column_by_name("state.spend").unwrap().is_null(0) && scores.abstained[0]);
     assert!(batch.column_by_name("abstained").unwrap().as_boolean().value(0));
-    let message = scaletot_pipeline::causes(&case.score(&["--columns", "value,value"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.run(&Run { columns: "value,value", ..Run::default() }, &()).unwrap_err());
     assert!(message.contains("named twice"), "{message}");
-    let message = scaletot_pipeline::causes(&case.score(&["--columns", "score"]).unwrap_err());
+    let message = "score".parse::<Output>().unwrap_err();
     assert!(message.contains("expected one of value, p-positive"), "{message}");
 }
 
@@ -262,17 +300,17 @@ fn arrow_cast(values: &ArrayRef) -> ArrayRef {
 }
 
 #[test]
-fn a_stopped_run_goes_on_and_ends_with_the_same_files() {
+fn a_stopped_run_resumes_and_ends_with_the_same_files() {
     let case = Case::new();
     case.users("a.parquet", 0, 40_000, 1000);
     case.users("b.parquet", 40_000, 40_000, 1000);
-    case.score(&["--threads", "2"]).unwrap();
+    case.score().unwrap();
     let whole = bytes(&case.path("scores"));
     fs::remove_dir_all(case.path("scores")).unwrap();
     let (mut runs, mut scored) = (0, 0);
     let last = loop {
-        let bars = Arc::new(Bars::new());
-        let stopper = Arc::clone(&bars);
+        let stopping = Arc::new(Stopper::default());
+        let stopper = Arc::clone(&stopping);
         let output = case.path("scores/.parts");
         let before = count(&output);
         let watch = std::thread::spawn(move || {
@@ -280,10 +318,10 @@ fn a_stopped_run_goes_on_and_ends_with_the_same_files() {
             while count(&output) < before + 7 && !stopper.stopped() {
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
-            stopper.stop();
+            stopper.0.store(true, Ordering::Relaxed);
         });
-        let result = case.score_with(&bars, &["--threads", "2"]);
-        bars.stop();
+        let result = case.run(&Run::default(), &*stopping);
+        stopping.0.store(true, Ordering::Relaxed);
         watch.join().unwrap();
         runs += 1;
         match result {
@@ -313,13 +351,13 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     let towns: Vec<Option<&str>> = (0..50).map(|row| Some(if row == 23 { "Rome" } else { "Ulm" })).collect();
     case.write("bad.parquet", Arc::new(Int64Array::from_iter_values(0..50)), towns, 10);
     case.users("good.parquet", 100, 30, 10);
-    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
-    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "--on-error quarantine"] {
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
+    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "quarantine on errors"] {
         assert!(message.contains(part), "{message}");
     }
     assert!(!case.path("scores/bad.parquet").exists());
 
-    let summary = case.score(&["--on-error", "quarantine"]).unwrap();
+    let summary = case.quarantine().unwrap();
     assert_eq!((summary.files, summary.users, summary.quarantined.len()), (2, 70, 1));
     assert_eq!((summary.quarantined[0].row_group, summary.quarantined[0].rows), (Some(2), 10));
     let ids: Vec<String> = case.found("bad.parquet").into_iter().map(|(id, _)| id).collect();
@@ -329,7 +367,7 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
 
     // Repaired, the file is scored again, and nothing is left out any more.
     case.users("bad.parquet", 0, 50, 10);
-    let summary = case.score(&[]).unwrap();
+    let summary = case.score().unwrap();
     assert_eq!((summary.users, summary.scored, summary.quarantined.len()), (80, 50, 0));
     case.check("bad.parquet");
     assert!(!case.path("scores/quarantine.json").exists());
@@ -340,12 +378,12 @@ fn files_that_are_no_parquet_files_are_named() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
     fs::write(case.path("users/torn.parquet"), b"PAR1 and no more").unwrap();
-    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
     assert!(message.contains("torn.parquet"), "{message}");
-    let summary = case.score(&["--on-error", "quarantine"]).unwrap();
+    let summary = case.quarantine().unwrap();
     assert_eq!((summary.users, summary.quarantined.len(), summary.quarantined[0].row_group), (10, 1, None));
     fs::remove_file(case.path("users/a.parquet")).unwrap();
-    let message = scaletot_pipeline::causes(&case.score(&["--on-error", "quarantine"]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.quarantine().unwrap_err());
     assert!(message.contains("none of the 1 files") && message.contains("torn.parquet"), "{message}");
 }
 
@@ -353,14 +391,14 @@ fn files_that_are_no_parquet_files_are_named() {
 fn damaged_parts_and_outputs_are_made_again() {
     let case = Case::new();
     case.users("a.parquet", 0, 100, 10);
-    case.score(&[]).unwrap();
+    case.score().unwrap();
     let whole = bytes(&case.path("scores"));
     let output = case.path("scores/a.parquet");
     let cut = &whole[&output][..whole[&output].len() / 2];
     fs::write(&output, cut).unwrap();
     fs::create_dir_all(case.path("scores/.parts/a.parquet")).unwrap();
     fs::write(case.path("scores/.parts/a.parquet/3.parquet"), cut).unwrap();
-    assert_eq!(case.score(&[]).unwrap().scored, 100);
+    assert_eq!(case.score().unwrap().scored, 100);
     assert_eq!(bytes(&case.path("scores")), whole);
 }
 
@@ -368,30 +406,30 @@ fn damaged_parts_and_outputs_are_made_again() {
 fn what_would_mix_or_replace_is_refused() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
-    case.score(&[]).unwrap();
-    let message = scaletot_pipeline::causes(&case.score(&["--precision", "int8"]).unwrap_err());
+    case.score().unwrap();
+    let message = scaletot_pipeline::causes(&case.run(&Run { precision: Precision::Int8, ..Run::default() }, &()).unwrap_err());
     assert!(message.contains("precision: full there, int8 here"), "{message}");
 
     // The places of scores would be others.
     let artifact = case.path("artifact");
     fs::copy(case.path("users/a.parquet"), artifact.join("b.parquet")).unwrap();
     let message = scaletot_pipeline::causes(
-        &case.score(&["--input", artifact.join("*.parquet").to_str().unwrap()]).unwrap_err(),
+        &case.run(&Run { input: artifact.join("*.parquet").to_str(), ..Run::default() }, &()).unwrap_err(),
     );
     assert!(message.contains("users below: "), "{message}");
     fs::remove_file(artifact.join("b.parquet")).unwrap();
 
     let held = File::create(case.path("scores/.lock")).unwrap();
     held.lock().unwrap();
-    let message = scaletot_pipeline::causes(&case.score(&[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
     assert!(message.contains("another run"), "{message}");
     drop(held);
 
     // Scores below the users are no users.
     for _ in 0..2 {
-        assert_eq!(case.score_to("users/scores", &Bars::new(), &[]).unwrap().users, 10);
+        assert_eq!(case.run(&Run { output: "users/scores", ..Run::default() }, &()).unwrap().users, 10);
     }
-    let message = scaletot_pipeline::causes(&case.score_to("users", &Bars::new(), &[]).unwrap_err());
+    let message = scaletot_pipeline::causes(&case.run(&Run { output: "users", ..Run::default() }, &()).unwrap_err());
     assert!(message.contains("names no file outside of --output"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
 }

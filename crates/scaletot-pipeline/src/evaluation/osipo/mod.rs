@@ -84,7 +84,7 @@ impl Run<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        let evaluation = self.options.evaluation(seed)?;
+        let evaluation = self.options.evaluation(seed);
         let dir = self.options.out.join(format!("seed-{seed}"));
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let study = Study::planted(&evaluation.source, self.options.users)?;
@@ -152,7 +152,7 @@ impl Run<'_> {
 
 /// Everything that decides the figures but for seeds and arms.
 fn settings(options: &OsipoStudyOptions) -> Result<BTreeMap<String, String>> {
-    let evaluation = options.evaluation(1)?;
+    let evaluation = options.evaluation(1);
     let student = serde_json::to_string(&(StudentConfig::default(), SftConfig::default()))?;
     let labels = options.labels.map_or_else(|| "all".to_owned(), |labels| labels.to_string());
     Ok(BTreeMap::from(

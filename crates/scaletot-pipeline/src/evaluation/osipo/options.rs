@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::error::{Context, Result, ensure};
-use clap::{Args, Parser};
+use crate::error::{Result, ensure};
+use clap::Args;
 
 use super::super::options::EvaluateOptions;
 use super::super::{PLANTED, PLANTED_FOLDS};
@@ -90,16 +90,11 @@ impl OsipoStudyOptions {
 
     /// The options of `evaluate --task planted` on the world of a seed: its defaults, so that users, chains and student are those of the
     /// evaluation.
-    pub(super) fn evaluation(&self, seed: u64) -> Result<EvaluateOptions> {
-        #[derive(Parser)]
-        struct Defaults {
-            #[command(flatten)]
-            evaluation: EvaluateOptions,
-        }
-        let defaults = Defaults::try_parse_from(["evaluate", "--task", PLANTED]);
-        let mut options = defaults.context("the defaults of evaluate")?.evaluation;
+    pub(super) fn evaluation(&self, seed: u64) -> EvaluateOptions {
+        let mut options = EvaluateOptions::default();
+        options.source.task = PLANTED.to_owned();
         (options.source.seed, options.source.noise) = (seed, self.noise);
         (options.folds, options.device, options.workers) = (PLANTED_FOLDS, self.device, self.workers);
-        Ok(options)
+        options
     }
 }
