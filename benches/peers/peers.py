@@ -1,9 +1,9 @@
 """LightGBM and scikit-learn's ridge on the folds and draws of an evaluation.
 
     pip install -r benches/peers/requirements.txt
-    cargo run --release --example evaluate -- --task TASK ... --out DIR
+    cargo run --release -p scaletot-cli -- evaluate --task TASK ... --out DIR
     python benches/peers/peers.py DIR
-    cargo run --release --example evaluate -- --task TASK ... --out DIR
+    cargo run --release -p scaletot-cli -- evaluate --task TASK ... --out DIR
 
 The first run leaves users.parquet and draws.json in every fold's directory; this script writes peers.json beside them; the second run
 finds every fold done and reports the peers' predictions as arms of their own. Models see the labelled rows of a draw and nothing else.

@@ -9,8 +9,8 @@ use clap::Parser;
 use scaletot_pipeline::evaluation::osipo::options::OsipoStudyOptions;
 use scaletot_pipeline::evaluation::osipo::results::FILE;
 use scaletot_pipeline::evaluation::osipo::{self, page};
-use scaletot_pipeline::progress::Bars;
-use scaletot_pipeline::terminal::{self, say};
+use scaletot_studies::progress::Bars;
+use scaletot_studies::terminal::{self, say};
 
 /// Compare OSIPO, its parts and longer SFT on planted worlds
 #[derive(Debug, Parser)]

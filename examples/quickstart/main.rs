@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::Parser;
 use scaletot_pipeline::options::PipelineOptions;
 use scaletot_pipeline::pipeline;
-use scaletot_pipeline::progress::Bars;
-use scaletot_pipeline::terminal::{self, say};
+use scaletot_studies::progress::Bars;
+use scaletot_studies::terminal::{self, say};
 
 /// Reason about a few users, distil to everybody, predict lifetime value
 #[derive(Debug, Parser)]

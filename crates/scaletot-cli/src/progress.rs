@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use scaletot_core::{Lines, Progress};
 
-use crate::terminal::note;
+use crate::terminal::{note, say};
 
 /// A bar per job where standard error is a terminal; [lines](Lines) on standard error where it is none, so that a log of a run of hours
 /// tells where it is.
@@ -89,6 +89,10 @@ impl Progress for Bars {
                 job.bar.set_message(format!("{} ({text})", job.what));
             }
         });
+    }
+
+    fn note(&self, line: &str) {
+        say(line);
     }
 
     fn finish(&self) {

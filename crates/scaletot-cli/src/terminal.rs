@@ -49,7 +49,7 @@ pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
 }
 
 /// Prints a line. A reader that has gone away, such as `| head`, must not end the run.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use scaletot_pipeline::scoring::{self, OnError, Output, PrecisionChoice, ScoreOptions};
+use scaletot_encoder::Precision;
+use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 
 use crate::exit::Exit;
 use crate::terminal::Terminal;
@@ -61,29 +62,28 @@ enum OnErrorArg {
 }
 
 impl ScoreArgs {
-    fn options(&self) -> ScoreOptions {
-        ScoreOptions {
-            artifact: self.artifact.clone(),
-            input: self.input.clone(),
-            output: self.output.clone(),
-            columns: self.columns.clone(),
-            threads: self.threads,
-            precision: match self.precision {
-                PrecisionArg::Full => PrecisionChoice::Full,
-                PrecisionArg::Bf16 => PrecisionChoice::Bf16,
-                PrecisionArg::Int8 => PrecisionChoice::Int8,
-            },
-            on_error: match self.on_error {
-                OnErrorArg::Stop => OnError::Stop,
-                OnErrorArg::Quarantine => OnError::Quarantine,
-            },
-        }
+    fn scorer(&self) -> Result<Scorer> {
+        let precision = match self.precision {
+            PrecisionArg::Full => Precision::Full,
+            PrecisionArg::Bf16 => Precision::Bf16,
+            PrecisionArg::Int8 => Precision::Int8,
+        };
+        Ok(Scorer::open(&self.artifact)?.with_precision(precision)?.with_outputs(&self.columns)?)
+    }
+
+    fn job(&self) -> FileJob {
+        let on_error = match self.on_error {
+            OnErrorArg::Stop => OnError::Stop,
+            OnErrorArg::Quarantine => OnError::Quarantine,
+        };
+        let job = FileJob::new(self.input.iter(), &self.output).with_on_error(on_error);
+        self.threads.map_or(job.clone(), |threads| job.with_threads(threads))
     }
 }
 
 /// Scores everything that is not scored yet.
 pub(crate) fn run(args: &ScoreArgs, terminal: &Terminal) -> Result<Exit> {
-    let summary = scoring::run(&args.options(), terminal.bars(), &|line| terminal.say(line))?;
+    let summary = args.scorer()?.score_files(&args.job(), terminal.bars())?;
     terminal.say(&summary.to_string());
     let rows: usize = summary.quarantined.iter().map(|group| group.rows).sum();
     Ok(match summary.quarantined.len() {

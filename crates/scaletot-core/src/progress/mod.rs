@@ -55,6 +55,11 @@ pub trait Progress: Sync {
         let _ = text;
     }
 
+    /// A line worth keeping: a stage that begins, or is done already, or what was left out.
+    fn note(&self, line: &str) {
+        let _ = line;
+    }
+
     /// The work that was started last has ended.
     fn finish(&self) {}
 
@@ -79,6 +84,10 @@ impl<T: Progress + ?Sized> Progress for &T {
 
     fn message(&self, text: &str) {
         (**self).message(text);
+    }
+
+    fn note(&self, line: &str) {
+        (**self).note(line);
     }
 
     fn finish(&self) {

@@ -5,9 +5,8 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use scaletot_core::files::write_json;
-use scaletot_core::hash::ContentHash;
-use scaletot_core::progress::Progress;
+use scaletot_core::ContentHash;
+use scaletot_core::Progress;
 use scaletot_profile::Error as ProfileError;
 
 use super::Scorer;
@@ -16,8 +15,8 @@ use super::inputs::{self, Input};
 use super::summary::ScoreSummary;
 use super::work::Work;
 use crate::error::{Context, Error, Result, bail, causes};
-use crate::pipeline::lock::DirectoryLock;
-use crate::pipeline::record::differences;
+use crate::lock::DirectoryLock;
+use crate::stages::{differences, write_json};
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
 const SETTINGS: &str = "score.json";

@@ -71,7 +71,10 @@ impl fmt::Display for ScoreSummary {
         }
         if let Some(first) = self.left_over.first() {
             let (count, first) = (self.left_over.len(), first.display());
-            writeln!(f, "{count} files of scores are of no input of this run and stay as they are, first {first}")?;
+            writeln!(
+                f,
+                "{count} files of scores are of no input of this run and stay as they are, first {first}"
+            )?;
         }
         let rows: usize = self.quarantined.iter().map(|group| group.rows).sum();
         match self.quarantined.len() {

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result, bail, causes};
+use scaletot_core::Progress;
 use scaletot_encoder::{Drift, FieldHistogram};
-use scaletot_core::progress::Progress;
 use scaletot_profile::{Error as ProfileError, ParquetProfiles, ReadOptions};
 
+use super::Scorer;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
 use super::job::{FileJob, OnError, is_damage};
 use super::summary::ScoreSummary;
-use super::Scorer;
 
 /// Where parts are until they are put together.
 const PARTS: &str = ".parts";
@@ -85,7 +85,8 @@ impl<'a> Work<'a> {
             }
         }
         // Parts of an earlier run are there; they would tell nothing about the rate of this one.
-        let (kept, items): (Vec<_>, Vec<_>) = items.into_iter().partition(|&(file, group)| self.kept(file, group));
+        let (kept, items): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|&(file, group)| self.kept(file, group));
         let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
         let next = AtomicUsize::new(0);
         let stop = AtomicBool::new(false);
@@ -152,8 +153,7 @@ impl<'a> Work<'a> {
                     state.quarantined.push(bad);
                 }
                 Group::Bad(bad) => {
-                    let advice =
-                        "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
+                    let advice = "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
                     return Err(Error::Input(bad.error)).context(advice);
                 }
             }
@@ -295,7 +295,12 @@ impl<'a> Work<'a> {
     }
 
     /// Puts a file's parts together, compares the number of users, and removes the parts.
-    fn place(&self, file: usize, mut quarantined: Vec<Quarantined>, summary: &mut ScoreSummary) -> Result<()> {
+    fn place(
+        &self,
+        file: usize,
+        mut quarantined: Vec<Quarantined>,
+        summary: &mut ScoreSummary,
+    ) -> Result<()> {
         quarantined.sort_by_key(|group| group.row_group);
         let input = &self.inputs[file];
         input.check_unchanged()?;

@@ -116,9 +116,9 @@ impl Case {
     }
 
     fn run(&self, run: &Run<'_>, progress: &dyn Progress) -> scaletot_pipeline::Result<ScoreSummary> {
-        let scorer = Scorer::open(self.path("artifact"))?
-            .with_precision(run.precision)?
-            .with_outputs(&run.columns.split(',').map(|name| name.parse().unwrap()).collect::<Vec<Output>>())?;
+        let scorer = Scorer::open(self.path("artifact"))?.with_precision(run.precision)?.with_outputs(
+            &run.columns.split(',').map(|name| name.parse().unwrap()).collect::<Vec<Output>>(),
+        )?;
         let input = run.input.map_or(self.path("users/**/*.parquet"), PathBuf::from);
         let job = FileJob::new([input.to_str().unwrap()], self.path(run.output))
             .with_threads(run.threads.try_into().unwrap())
@@ -229,20 +229,6 @@ fn every_user_is_scored_once_and_in_order() {
 }
 
 #[test]
-fn batches_in_memory_are_scored_as_files_are() {
-    let case = Case::new();
-    case.users("a.parquet", 0, 50, 20);
-    case.score().unwrap();
-    let scorer = Scorer::open(case.path("artifact")).unwrap();
-    let users = batches(&case.path("users/a.parquet"));
-    let scored: Vec<RecordBatch> = scorer.score_batches(users).map(Result::unwrap).collect();
-    let files = batches(&case.path("scores/a.parquet"));
-    let schema = files[0].schema();
-    let joined = |batches: &[RecordBatch]| arrow_select::concat::concat_batches(&schema, batches).unwrap();
-    assert_eq!(joined(&scored), joined(&files));
-}
-
-#[test]
 fn all_columns_are_those_of_the_encoder() {
     let case = Case::new();
     case.users("a.parquet", 0, 40, 100);
@@ -278,7 +264,9 @@ fn all_columns_are_those_of_the_encoder() {
     assert!(quantiles.is_null(0) && (f64::from(quantiles.value(3)) - expected).abs() <= 1e-4 * expected);
     assert!(batch.column_by_name("state.spend").unwrap().is_null(0) && scores.abstained[0]);
     assert!(batch.column_by_name("abstained").unwrap().as_boolean().value(0));
-    let message = scaletot_pipeline::causes(&case.run(&Run { columns: "value,value", ..Run::default() }, &()).unwrap_err());
+    let message = scaletot_pipeline::causes(
+        &case.run(&Run { columns: "value,value", ..Run::default() }, &()).unwrap_err(),
+    );
     assert!(message.contains("named twice"), "{message}");
     let message = "score".parse::<Output>().unwrap_err();
     assert!(message.contains("expected one of value, p-positive"), "{message}");
@@ -407,7 +395,9 @@ fn what_would_mix_or_replace_is_refused() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
     case.score().unwrap();
-    let message = scaletot_pipeline::causes(&case.run(&Run { precision: Precision::Int8, ..Run::default() }, &()).unwrap_err());
+    let message = scaletot_pipeline::causes(
+        &case.run(&Run { precision: Precision::Int8, ..Run::default() }, &()).unwrap_err(),
+    );
     assert!(message.contains("precision: full there, int8 here"), "{message}");
 
     // The places of scores would be others.
@@ -429,7 +419,8 @@ fn what_would_mix_or_replace_is_refused() {
     for _ in 0..2 {
         assert_eq!(case.run(&Run { output: "users/scores", ..Run::default() }, &()).unwrap().users, 10);
     }
-    let message = scaletot_pipeline::causes(&case.run(&Run { output: "users", ..Run::default() }, &()).unwrap_err());
+    let message =
+        scaletot_pipeline::causes(&case.run(&Run { output: "users", ..Run::default() }, &()).unwrap_err());
     assert!(message.contains("names no file outside of --output"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
 }

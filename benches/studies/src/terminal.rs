@@ -18,7 +18,7 @@ pub fn main<E: Into<Box<dyn Error + Send + Sync>>>(run: impl FnOnce(&Bars) -> Re
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", crate::causes(&*error));
+            eprintln!("error: {}", scaletot_pipeline::causes(&*error));
             ExitCode::FAILURE
         }
     }

@@ -1,11 +1,12 @@
 //! What a teacher's questions buy with each search strategy.
 //!
-//! `cargo run --release --example strategies -- --task planted`
+//! `cargo run --release -p scaletot-studies --bin strategies -- --task planted`
 //!
 //! Every strategy reasons about the same users with the same teacher, at several bounds on its questions. The full breadth-first
 //! search asks about every chain there is, and finds the one with the best score; what the others reach is measured against it.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -13,17 +14,18 @@ use clap::Parser;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use scaletot::chain::ChainRecord;
-use scaletot::prelude::Progress;
-use scaletot::search::{
-    BeamConfig, BestOfNConfig, BfsConfig, Budget, Generation, RefineConfig, SelfConsistencyConfig, Strategy,
-};
+use scaletot_chain::ChainRecord;
+use scaletot_core::Progress;
 use scaletot_pipeline::evaluation::PLANTED;
 use scaletot_pipeline::evaluation::options::SourceOptions;
 use scaletot_pipeline::evaluation::study::Study;
-use scaletot_pipeline::progress::Bars;
+use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::tasks::Task;
-use scaletot_pipeline::terminal::{self, say};
+use scaletot_search::{
+    BeamConfig, BestOfNConfig, BfsConfig, Budget, Generation, RefineConfig, SelfConsistencyConfig, Strategy,
+};
+use scaletot_studies::progress::Bars;
+use scaletot_studies::terminal::{self, say};
 use serde::Serialize;
 
 /// Bounds on the questions about one user.
@@ -35,8 +37,24 @@ const LAMBDA: f64 = 0.1;
 #[derive(Debug, Parser)]
 #[command(name = "strategies", version)]
 struct Arguments {
-    #[command(flatten)]
-    source: SourceOptions,
+    /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
+    #[arg(long, value_name = "TASK", default_value = "complete-journey")]
+    task: String,
+    /// The task's table; not needed for embedded tables
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    #[arg(long, value_name = "TEACHER")]
+    teacher: Option<TeacherChoice>,
+    /// Profiles with fewer populated fields are left out
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    min_populated: usize,
+    /// Noise of the planted world's teacher
+    #[arg(long, value_name = "S", default_value_t = 0.7)]
+    noise: f64,
+    /// Seed of every draw
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Users to reason about, drawn at random
     #[arg(long, value_name = "N", default_value = "1000")]
     users: NonZeroUsize,
@@ -91,7 +109,14 @@ struct Found {
 }
 
 fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
-    let source = &arguments.source;
+    let source = &SourceOptions {
+        task: arguments.task.clone(),
+        data: arguments.data.clone(),
+        teacher: arguments.teacher.clone(),
+        min_populated: arguments.min_populated,
+        noise: arguments.noise,
+        seed: arguments.seed,
+    };
     let study = if source.task == PLANTED {
         Study::planted(source, arguments.users.get() * 2)?
     } else {
