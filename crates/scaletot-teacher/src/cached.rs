@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::error::Result;
 use crate::key::PromptKey;
@@ -57,10 +56,8 @@ impl<T: Teacher> Cached<T> {
     }
 
     fn ask(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
-        let started = Instant::now();
-        let answers = ask_checked(&self.inner, questions);
-        self.ledger.time(started.elapsed());
-        answers
+        let _call = self.ledger.call();
+        ask_checked(&self.inner, questions)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
@@ -86,9 +85,9 @@ fn ask_counted<T: Teacher + ?Sized>(
     ledger: &Ledger,
     questions: &[Question<'_>],
 ) -> Vec<Result<LabelAnswer>> {
-    let started = Instant::now();
+    let call = ledger.call();
     let answers = ask_checked(teacher, questions);
-    ledger.time(started.elapsed());
+    drop(call);
     answers.iter().for_each(|answer| ledger.count(answer));
     answers
 }

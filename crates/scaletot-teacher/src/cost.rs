@@ -43,7 +43,7 @@ pub struct Price {
     pub per_million_tokens: f64,
     /// Of a call.
     pub per_call: f64,
-    /// Of an hour of waiting for the model on one thread: what a machine of one's own costs.
+    /// Of an hour in which the model was busy ([`LedgerSnapshot::seconds`]): what a machine of one's own costs.
     pub per_hour: f64,
 }
 

@@ -1,26 +1,24 @@
 //! What the teacher's work cost.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::busy::{BusyCall, BusyClock};
 use crate::error::Result;
 use crate::teacher::LabelAnswer;
 
 /// Counts questions, calls, tokens and time, from any number of threads.
 ///
 /// ```
-/// use std::time::Duration;
 /// use scaletot_teacher::{LabelAnswer, Ledger};
 ///
 /// let ledger = Ledger::default();
 /// ledger.count(&Ok(LabelAnswer::new(vec![-1.0], 12)));
 /// ledger.count(&Ok(LabelAnswer::new(vec![-1.0], 12).into_cached()));
-/// ledger.time(Duration::from_millis(250));
 /// let snapshot = ledger.snapshot();
 /// assert_eq!((snapshot.questions, snapshot.calls, snapshot.cache_hits), (2, 1, 1));
 /// assert_eq!((snapshot.tokens, snapshot.tokens_saved), (12, 12));
+/// assert_eq!(snapshot.seconds_per_call(), Some(0.0)); // no call was timed
 /// ```
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -30,7 +28,7 @@ pub struct Ledger {
     failures: AtomicU64,
     tokens: AtomicU64,
     tokens_saved: AtomicU64,
-    nanoseconds: AtomicU64,
+    busy: BusyClock,
 }
 
 impl Ledger {
@@ -54,10 +52,9 @@ impl Ledger {
         }
     }
 
-    /// Adds time spent in the teacher.
-    pub fn time(&self, elapsed: Duration) {
-        let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    /// A call of the teacher begins; its time ends when the guard is dropped.
+    pub(crate) fn call(&self) -> BusyCall<'_> {
+        self.busy.call()
     }
 
     /// The counts so far.
@@ -71,7 +68,7 @@ impl Ledger {
             failures: read(&self.failures),
             tokens: read(&self.tokens),
             tokens_saved: read(&self.tokens_saved),
-            seconds: Duration::from_nanos(read(&self.nanoseconds)).as_secs_f64(),
+            seconds: self.busy.total().as_secs_f64(),
         }
     }
 }
@@ -92,11 +89,19 @@ pub struct LedgerSnapshot {
     pub tokens: u64,
     /// Tokens that the cache hits would have taken.
     pub tokens_saved: u64,
-    /// Seconds spent waiting for the teacher, summed over workers.
+    /// Seconds of wall time in which at least one call was under way. Calls of several workers that overlap count once, so that
+    /// two workers on one model in this process do not double it; what a server computes at once counts once, too.
     pub seconds: f64,
 }
 
 impl LedgerSnapshot {
+    /// [`seconds`](Self::seconds) by call; `None` without a call. With as many workers, so many more calls take so much
+    /// more time.
+    #[must_use]
+    pub fn seconds_per_call(&self) -> Option<f64> {
+        (self.calls > 0).then(|| self.seconds / self.calls as f64)
+    }
+
     /// Both together: the cost of two models, or of two stages.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -143,7 +148,7 @@ mod tests {
                     for i in 0..100 {
                         let answer = LabelAnswer::new(vec![-1.0], 3);
                         ledger.count(&Ok(if i % 4 == 0 { answer.into_cached() } else { answer }));
-                        ledger.time(Duration::from_millis(1));
+                        drop(ledger.call());
                     }
                 });
             }
@@ -151,6 +156,6 @@ mod tests {
         let stage = ledger.snapshot().since(&before);
         assert_eq!((stage.questions, stage.calls, stage.cache_hits, stage.failures), (400, 300, 100, 0));
         assert_eq!((stage.tokens, stage.tokens_saved), (900, 300));
-        assert!((stage.seconds - 0.4).abs() < 1e-9);
+        assert!(stage.seconds >= 0.0 && stage.seconds_per_call() == Some(stage.seconds / 300.0));
     }
 }

@@ -84,6 +84,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod busy;
 mod cached;
 mod calibration;
 mod combine;

@@ -279,7 +279,8 @@ pub struct Ledger {
     pub tokens: u64,
     /// Users of the table who would be reasoned about if everybody were.
     pub everybody: u64,
-    /// Mean seconds of one model call: when the answers were recorded, or in this run for a teacher that answers itself.
+    /// Mean seconds that the model is busy for one call (time that calls share counts once): when the answers were recorded, or in this
+    /// run for a teacher that answers itself.
     pub seconds_per_call: Option<f64>,
     /// Seconds in which the encoder scores a million users on this machine, one thread.
     pub encoder_seconds_per_million: f64,

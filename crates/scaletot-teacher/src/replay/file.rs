@@ -68,7 +68,7 @@ struct Header {
 pub(super) struct Timing {
     /// Answers whose time was taken.
     pub(super) answers: u64,
-    /// Their seconds, summed over threads.
+    /// Seconds of wall time in which at least one of them was computed.
     pub(super) seconds: f64,
 }
 

@@ -66,8 +66,9 @@ impl Replay {
         &self.path
     }
 
-    /// Mean seconds that a recording thread waited for one answer of the model, which is the model's own time if there was one thread;
-    /// `None` if the recording does not say.
+    /// Mean seconds that the model was busy for one answer: wall time in which at least one answer was computed, by answer. Workers that
+    /// share a model do not change it; a server that computes several answers at once has less of it for each. `None` if the recording
+    /// does not tell.
     #[must_use]
     pub fn seconds_per_answer(&self) -> Option<f64> {
         self.recording.timing.per_answer()

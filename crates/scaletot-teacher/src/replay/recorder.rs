@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use serde::Serialize;
 
 use super::file::{self, Entry, Recording, ShortKey, Timing};
+use crate::busy::BusyClock;
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
@@ -28,7 +28,11 @@ pub struct Recorder<T> {
     answers: OnceMap<ShortKey, Recorded>,
     every: usize,
     unsaved: AtomicUsize,
-    timing: Mutex<Timing>,
+    /// Of earlier sittings.
+    timing: Timing,
+    /// Answers of this sitting that the teacher computed, and how long that took.
+    computed: AtomicU64,
+    busy: BusyClock,
     /// Held while writing, so that an older state never replaces a newer one.
     writing: Mutex<()>,
 }
@@ -82,7 +86,9 @@ impl<T: Teacher> Recorder<T> {
             answers: OnceMap::new(known, usize::MAX),
             every: Self::CHECKPOINT_EVERY,
             unsaved: AtomicUsize::new(0),
-            timing: Mutex::new(recording.timing),
+            timing: recording.timing,
+            computed: AtomicU64::new(0),
+            busy: BusyClock::default(),
             writing: Mutex::new(()),
         }
     }
@@ -129,7 +135,7 @@ impl<T: Teacher> Recorder<T> {
         self.unsaved.store(0, Ordering::Relaxed);
         let recording = Recording {
             model: self.inner.model().to_owned(),
-            timing: *self.timing.lock().unwrap_or_else(PoisonError::into_inner),
+            timing: self.timing(),
             entries: self.answers.snapshot().into_iter().map(|(key, known)| (key, known.entry)).collect(),
         };
         file::write(&self.path, &recording)?;
@@ -146,6 +152,18 @@ impl<T: Teacher> Recorder<T> {
     pub fn finish(self) -> Result<T> {
         self.checkpoint()?;
         Ok(self.inner)
+    }
+
+    /// How many answers the model computed for this file, and in what time.
+    fn timing(&self) -> Timing {
+        let answers = self.timing.answers + self.computed.load(Ordering::Relaxed);
+        Timing { answers, seconds: self.timing.seconds + self.busy.total().as_secs_f64() }
+    }
+
+    /// Mean seconds that the model is busy for one answer, of this sitting and of those before; `None` before the first answer. See
+    /// [`Replay::seconds_per_answer`](crate::Replay::seconds_per_answer).
+    pub fn seconds_per_answer(&self) -> Option<f64> {
+        self.timing().per_answer()
     }
 
     /// The short and whole keys of questions, or `None` if the teacher's answers depend on more than the prompt.
@@ -167,16 +185,12 @@ impl<T: Teacher> Recorder<T> {
         at: &[usize],
     ) -> Vec<Result<Recorded>> {
         let asked: Vec<Question<'_>> = at.iter().map(|&i| questions[i].clone()).collect();
-        let began = Instant::now();
+        let call = self.busy.call();
         let answers = self.inner.answer_batch(&asked);
-        let mut timing = self.timing.lock().unwrap_or_else(PoisonError::into_inner);
-        // What another recording answered took no model.
+        drop(call);
+        // What another recording answered took no model, and next to no time.
         let computed = answers.iter().flatten().filter(|answer| !answer.cached).count() as u64;
-        if computed > 0 {
-            timing.answers += computed;
-            timing.seconds += began.elapsed().as_secs_f64();
-        }
-        drop(timing);
+        self.computed.fetch_add(computed, Ordering::Relaxed);
         let model = self.inner.model();
         answers
             .into_iter()

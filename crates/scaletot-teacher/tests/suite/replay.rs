@@ -309,3 +309,42 @@ proptest! {
         prop_assert_eq!(Replay::open(&path).unwrap().answer(question).unwrap(), given.into_cached());
     }
 }
+
+/// A model that computes one call after the other, however many threads ask.
+struct OneAtATime(std::sync::Mutex<()>);
+
+impl Teacher for OneAtATime {
+    fn model(&self) -> &str {
+        "one-at-a-time"
+    }
+
+    fn answer(&self, question: &Question<'_>) -> scaletot_teacher::Result<LabelAnswer> {
+        let _computing = self.0.lock().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        Ok(LabelAnswer::new(vec![-1.0; question.labels.len()], 1))
+    }
+}
+
+#[test]
+fn seconds_per_call_do_not_grow_with_the_workers() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(12);
+    let rows: Vec<usize> = (0..12).collect();
+    let measured = |workers: usize| {
+        let path = folder.path().join(format!("{workers}.jsonl"));
+        let recorder = Recorder::create(OneAtATime(std::sync::Mutex::new(())), &path).unwrap();
+        let reasoner = Reasoner::builder(&recorder, prompter(&table)).build().unwrap();
+        let began = std::time::Instant::now();
+        let summary = reasoner.record_all(&table, &rows, &recorder, workers, &()).unwrap();
+        let wall = began.elapsed().as_secs_f64() / summary.asked as f64;
+        recorder.checkpoint().unwrap();
+        let recorded = Replay::open(&path).unwrap().seconds_per_answer().unwrap();
+        assert!((recorded - recorder.seconds_per_answer().unwrap()).abs() < 1e-9);
+        (recorded, wall)
+    };
+    for workers in [1, 4] {
+        let (recorded, wall) = measured(workers);
+        // Summed over threads it would be four times the wall time of an answer.
+        assert!((0.005..=1.001 * wall).contains(&recorded), "{workers} workers: {recorded} of {wall}");
+    }
+}
