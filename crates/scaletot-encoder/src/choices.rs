@@ -57,7 +57,7 @@ pub enum ZilnReduction {
     Positives,
 }
 
-/// A loss's weight over the course of the training: one number, or a line from one to another.
+/// A loss's weight over a training: one number, or a line from one to another.
 ///
 /// As JSON a constant is a plain number.
 ///

@@ -1,4 +1,4 @@
-//! What is chosen before training: the network's sizes and the training's course.
+//! What is chosen before training: the network's sizes and how it is trained.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,11 @@ impl EncoderConfig {
     }
 }
 
-/// The course of a distillation.
+/// Epochs that every table gets if so many are asked for.
+#[cfg(any(test, feature = "train"))]
+const MIN_EPOCHS: usize = 8;
+
+/// How an encoder is trained.
 ///
 /// ```
 /// let mut config = scaletot_encoder::DistillConfig::default();
@@ -131,8 +135,10 @@ pub struct DistillConfig {
     pub validation_share: f64,
     /// Epochs without a better held-out loss until training stops. The best weights are kept in any case.
     pub patience: usize,
-    /// Everything random is drawn from this: initial weights, split, order, dropout.
-    pub seed: u64,
+    /// Rows that all epochs together go through at most, copies not counted: larger tables get fewer epochs than [`epochs`](Self::epochs), but 8
+    /// at least. So a training takes about as long on any table of up to an eighth of this number of rows, and beyond that as long as
+    /// eight epochs take.
+    pub max_row_visits: usize,
 }
 
 impl Default for DistillConfig {
@@ -156,12 +162,18 @@ impl Default for DistillConfig {
             dropout: 0.2,
             validation_share: 0.15,
             patience: 15,
-            seed: 0,
+            max_row_visits: 320_000,
         }
     }
 }
 
 impl DistillConfig {
+    /// Epochs on so many rows: see [`max_row_visits`](Self::max_row_visits).
+    #[cfg(any(test, feature = "train"))]
+    pub(crate) fn epochs_of(&self, rows: usize) -> usize {
+        (self.max_row_visits / rows.max(1)).clamp(MIN_EPOCHS.min(self.epochs), self.epochs)
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -175,7 +187,7 @@ impl DistillConfig {
         if weights.iter().any(|weight| weight.at(0.0) > 0.0)
             && weights.iter().all(|weight| weight.at(1.0) == 0.0)
         {
-            let expected = "a weight above 0 at the end of the course for one of the losses".into();
+            let expected = "a weight above 0 at the end of training for one of the losses".into();
             return Err(Error::Config { setting: "lambda_out", expected, found: "0 for all of them".into() });
         }
         self.representation.validate()?;
@@ -185,6 +197,7 @@ impl DistillConfig {
         size("epochs", self.epochs)?;
         size("batch_size", self.batch_size)?;
         size("patience", self.patience)?;
+        check("max_row_visits", self.max_row_visits, self.max_row_visits > 0, "at least 1")?;
         positive("learning_rate", self.learning_rate)?;
         positive("clip_norm", self.clip_norm)?;
         check("warmup", self.warmup, (0.0..1.0).contains(&self.warmup), "in [0, 1)")?;
@@ -224,14 +237,23 @@ mod tests {
         let json = serde_json::to_string(&EncoderConfig::default()).unwrap();
         assert_eq!(serde_json::from_str::<EncoderConfig>(&json).unwrap(), EncoderConfig::default());
         assert_eq!(serde_json::from_str::<DistillConfig>("{}").unwrap(), DistillConfig::default());
-        let course = DistillConfig {
+        let config = DistillConfig {
             lambda_rep: WeightSchedule::Linear { from: 0.0, to: 1.0, until: 0.5 },
             representation: RepresentationLoss::Contrastive { temperature: 0.1 },
             ..DistillConfig::default()
         };
-        let json = serde_json::to_string(&course).unwrap();
+        let json = serde_json::to_string(&config).unwrap();
         assert!(json.contains("\"lambda_state\":1.0"), "a constant is a plain number: {json}");
-        assert_eq!(serde_json::from_str::<DistillConfig>(&json).unwrap(), course);
+        assert_eq!(serde_json::from_str::<DistillConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn large_tables_get_fewer_epochs() {
+        let config = DistillConfig::default();
+        let epochs = [1, 560, 4_000, 4_001, 20_000, 40_000, 1_000_000].map(|rows| config.epochs_of(rows));
+        assert_eq!(epochs, [80, 80, 80, 79, 16, 8, 8]);
+        let few = DistillConfig { epochs: 3, ..config };
+        assert_eq!([few.epochs_of(10), few.epochs_of(1_000_000)], [3, 3]);
     }
 
     #[test]
@@ -262,6 +284,7 @@ mod tests {
             ("warmup", DistillConfig { warmup: 1.0, ..fine() }),
             ("dropout", DistillConfig { dropout: 1.0, ..fine() }),
             ("copies", DistillConfig { copies: 1000, ..fine() }),
+            ("max_row_visits", DistillConfig { max_row_visits: 0, ..fine() }),
             ("validation_share", DistillConfig { validation_share: 0.9, ..fine() }),
         ];
         for (name, config) in cases {

@@ -5,16 +5,15 @@
 //! there is only the profile. This crate trains a network that maps a profile to the student's *signals* (posteriors of
 //! the user states and a representation) and to a distribution of the outcome, writes it as a verified artifact, and
 //! scores profiles with it. Training and serving are apart: training is in Burn behind the feature `train`; without it
-//! no training framework is in the dependency tree, and everything below but `distill` is still there.
+//! no training framework is in the dependency tree, and everything below but `Distiller` and its kind is still there.
 //!
 //! ```
 //! # #[cfg(feature = "train")] {
-//! use ndarray::{Array2, Array3};
-//! use scaletot_chain::{ChainSchema, StateDef};
-//! use scaletot_encoder::{ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Targets, distill};
-//! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+//! use scaletot_chain::{ChainSchema, Signals, StateDef};
+//! use scaletot_encoder::{ArtifactInfo, DistillConfig, DistillData, Distiller, EncoderConfig, FrozenEncoder};
+//! use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
 //!
-//! // Profiles: the student has reasoned about all of them, the outcome is known for every other one.
+//! // Sixty users whom the student has read; the outcome is known for every other one.
 //! let schema = ProfileSchema::builder("shop")
 //!     .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
 //!     .with_field(FieldSpec::numeric("income"))
@@ -24,31 +23,19 @@
 //!     let age = ["18-34", "35-54", "55+"][id as usize % 3];
 //!     table.push_text(id, &[age, &format!("{}", 10 * (id % 7))])?;
 //! }
-//! let table = table.finish();
+//! let rich = |row: usize| row % 7 > 3;
+//! let outcomes = (0..60).map(|row| (row % 2 == 0).then_some(if rich(row) { 80.0 } else { 0.0 })).collect();
+//! let dataset = Dataset::builder(table.finish()).with_outcomes(outcomes).build()?;
 //! let chain = ChainSchema::builder("shopper").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?;
-//! let rich = |row: usize| if row % 7 > 3 { 0.9 } else { 0.2 };
-//! let targets = Targets {
-//!     posteriors: vec![Array2::from_shape_fn((60, 2), |(row, v)| if v == 1 { rich(row) } else { 1.0 - rich(row) })],
-//!     representations: Array3::from_shape_fn((60, 1, 4), |(row, _, i)| rich(row) * (i as f32 - 1.5)),
-//! };
-//! let outcomes: Vec<Option<f64>> =
-//!     (0..60).map(|row| (row % 2 == 0).then(|| if rich(row) > 0.5 { 80.0 } else { 0.0 })).collect();
-//! let rows: Vec<usize> = (0..60).collect();
+//! let marginals = (0..60).flat_map(|row| if rich(row) { [0.1, 0.9] } else { [0.8, 0.2] }).collect();
+//! let representations = (0..60).flat_map(|row| if rich(row) { [1.0, -1.0] } else { [0.0, 0.5] }).collect();
+//! let signals = Signals::new((0..60).collect(), chain.domain_sizes(), marginals, [1, 2], representations)?;
 //!
-//! let mut course = DistillConfig::default();
-//! course.epochs = 10;
-//! let (encoder, log) = distill(
-//!     &EncoderConfig::default(),
-//!     &course,
-//!     &table,
-//!     &chain,
-//!     &rows,
-//!     Some(&targets),
-//!     &outcomes,
-//!     &rows,
-//!     &burn::tensor::Device::default(),
-//!     &(),
-//! )?;
+//! let mut config = DistillConfig::default();
+//! config.epochs = 10;
+//! let data = DistillData::new(&dataset, &chain).with_signals(&signals)?;
+//! let device = burn::tensor::Device::default();
+//! let (encoder, log) = Distiller::new(EncoderConfig::default(), config)?.fit(&data, 7, &device, &())?;
 //! assert_eq!((log.reasoned_rows, log.labelled_rows), (60, 30));
 //!
 //! // What serves needs the directory and the profiles' schema, and checks that they belong together.
@@ -68,8 +55,9 @@
 //! ```
 //!
 //! What is learned about the outcome is chosen by [`EncoderConfig::outcome_head`]: a zero-inflated log-normal distribution,
-//! a Tweedie mean or tiers of amounts. How the student's signals are compared, how the losses' weights change over the
-//! course and whether users with large losses come up more often is chosen in [`DistillConfig`].
+//! a Tweedie mean or tiers of amounts. How the student's signals are compared, how the losses' weights change from step to step and whether
+//! users with large losses come up more often is chosen in [`DistillConfig`]. A value model that was fitted on the encoder's signals goes into
+//! the artifact as a [`ValueHead`], so that what was measured is what is served.
 //!
 //! What is from the paper and what is this project's own: the paper says *that* the student's representations are
 //! transferred to a light profile encoder; network, losses, artifact and report here are this project's formulation.
@@ -101,7 +89,6 @@ mod outcome;
 mod plan;
 mod scores;
 mod shape;
-mod targets;
 mod threads;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
@@ -128,10 +115,9 @@ pub use novelty::DistanceLimit;
 pub use outcome::{OutcomeScale, Ziln};
 pub use scores::{Abstention, Scores, Selection};
 pub use shape::Heads;
-pub use targets::Targets;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
-pub use train::{EpochLog, Losses, Stop, TrainLog, TrainedEncoder, distill};
+pub use train::{DistillData, DistillLog, Distiller, EpochLog, Losses, Stop, TrainedEncoder};
 pub use transfer::{TransferGroup, TransferReport, linear_cka};
 pub use value_head::{FieldTerms, ValueHead, ValueHeadBuilder};
 

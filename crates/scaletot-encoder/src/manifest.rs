@@ -72,27 +72,22 @@ impl ArtifactInfo {
     /// not ready, and [`FrozenEncoder::load`](crate::FrozenEncoder::load) refuses it. A gate that asks for nothing keeps the report alone.
     ///
     /// ```
-    /// # use ndarray::{Array2, Array3};
-    /// # use scaletot_chain::{ChainSchema, StateDef};
-    /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-    /// # use scaletot_encoder::{EncoderConfig, Heads, Targets};
+    /// # use scaletot_chain::{ChainSchema, Signals, StateDef};
+    /// # use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
+    /// # use scaletot_encoder::{EncoderConfig, Heads};
     /// use scaletot_encoder::{ArtifactInfo, FrozenEncoder, Readiness, TransferGate};
     /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut table = TableBuilder::new(schema.clone());
     /// # table.push_text(1, &["18-34"])?;
     /// # table.push_text(2, &["35+"])?;
-    /// # let table = table.finish();
+    /// # let held_out = Dataset::from(table.finish());
     /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
-    /// # let targets = Targets {
-    /// #     posteriors: vec![Array2::from_elem((2, 2), 0.5)],
-    /// #     representations: Array3::from_shape_fn((2, 1, 3), |(i, _, j)| (i + j) as f32),
-    /// # };
+    /// # let signals = Signals::new(vec![0, 1], vec![2], vec![0.5; 4], [1, 3], vec![0.0, 1.0, 2.0, 1.0, 2.0, 3.0])?;
     /// # let heads = Heads::new(true, vec![2], 3);
-    /// # let encoder = FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 7)?;
-    /// # let held_out = [0, 1];
+    /// # let encoder = FrozenEncoder::with_random_weights(&EncoderConfig::default(), held_out.table(), &chain, heads, 7)?;
     /// # let place = tempfile::tempdir()?;
     /// # let directory = place.path().join("encoder");
-    /// let report = encoder.transfer_report(&table, &held_out, &targets)?;
+    /// let report = encoder.transfer_report(&held_out, &signals)?;
     /// let mut gate = TransferGate::default();
     /// gate.max_kl = Some(0.0); // More than anyone can ask for.
     /// let info = ArtifactInfo::new().gate(report, gate)?;

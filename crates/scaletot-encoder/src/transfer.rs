@@ -7,13 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis};
-use scaletot_profile::ProfileTable;
+use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::frozen::FrozenEncoder;
-use crate::targets::Targets;
 
 /// How the encoder reproduces the student on some users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +36,7 @@ pub struct TransferReport {
     /// The users by the number of their populated fields, the sparsest first.
     #[serde(default)]
     pub by_populated: Vec<TransferGroup>,
-    /// The users by segment, in the order of the labels; empty unless segments were given.
+    /// The users by segment, in the order of the segments' names; empty where all users are in one.
     #[serde(default)]
     pub by_segment: Vec<TransferGroup>,
     /// Share of the student's gain that the encoder keeps, see [`with_retention`](Self::with_retention); `None` where it is not known.
@@ -63,74 +60,15 @@ pub struct TransferGroup {
     pub cosine: f64,
 }
 
-impl FrozenEncoder {
-    /// How well the encoder reproduces the student on the named rows; `targets` has one row per named row. Rows that are
-    /// abstained on are left out.
-    ///
-    /// # Errors
-    /// As [`FrozenEncoder::score_rows`] and [`Targets::validate`]; [`Error::Shape`] without signal heads or when every
-    /// row is abstained on, [`Error::Config`] where states or representation are not selected.
-    pub fn transfer_report(
-        &self,
-        table: &ProfileTable,
-        rows: &[usize],
-        targets: &Targets,
-    ) -> Result<TransferReport> {
-        self.compare(table, rows, targets, None::<&[&str]>)
-    }
-
-    /// As [`transfer_report`](Self::transfer_report), with a group of users per segment besides; `segments` has one label per named row.
-    ///
-    /// # Errors
-    /// As there; [`Error::Shape`] for another number of labels.
-    pub fn transfer_report_by_segment<S: AsRef<str>>(
-        &self,
-        table: &ProfileTable,
-        rows: &[usize],
-        targets: &Targets,
-        segments: &[S],
-    ) -> Result<TransferReport> {
-        if segments.len() != rows.len() {
-            return Err(Error::shape("segments of a transfer report", rows.len(), segments.len()));
-        }
-        self.compare(table, rows, targets, Some(segments))
-    }
-
-    fn compare<S: AsRef<str>>(
-        &self,
-        table: &ProfileTable,
-        rows: &[usize],
-        targets: &Targets,
-        segments: Option<&[S]>,
-    ) -> Result<TransferReport> {
-        targets.validate(self.chain_schema(), rows.len())?;
-        let (expected, found) = (self.heads().student_dim, targets.representations.len_of(Axis(2)));
-        if expected != found {
-            return Err(Error::shape("width of the targets' representations", expected, found));
-        }
-        let selection = self.selection();
-        if !(selection.states && selection.representation) {
-            let expected = "states and representation, which are compared".into();
-            return Err(Error::Config { setting: "selection", expected, found: format!("{selection:?}") });
-        }
-        let scores = self.score_rows(table, rows)?;
-        let scored: Vec<usize> = (0..rows.len()).filter(|&row| !scores.abstained[row]).collect();
-        let representation = scores.representation.select(Axis(0), &scored);
-        let projected = self.project(&representation)?;
-        let posteriors: Vec<Array2<f32>> =
-            scores.posteriors.iter().map(|posterior| posterior.select(Axis(0), &scored)).collect();
-        let states = self.chain_schema().states().iter().map(|state| state.name().to_owned()).collect();
-        let targets = targets.select(&scored)?;
-        let centre = self.network().centre();
-        let (mut report, users) =
-            TransferReport::compare(states, &targets, centre, &posteriors, &representation, &projected)?;
-        report.abstained = rows.len() - scored.len();
-        let populated = scored.iter().map(|&row| table.populated(rows[row]));
-        report.by_populated = grouped(populated.zip(&users));
-        let labels = segments.map(|labels| scored.iter().map(|&row| labels[row].as_ref()));
-        report.by_segment = labels.map(|labels| grouped(labels.zip(&users))).unwrap_or_default();
-        Ok(report)
-    }
+/// What a model says of some users.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// The marginal of every state, `K × [n, |V_k|]`.
+    pub(crate) marginals: Vec<Array2<f32>>,
+    /// A representation, `[n, r]`.
+    pub(crate) representation: Array2<f32>,
+    /// The representation as the student has it, relative to the training users' mean, `[n, K·d]`.
+    pub(crate) projected: Array2<f32>,
 }
 
 impl TransferReport {
@@ -181,29 +119,25 @@ impl TransferReport {
         [("cosine", self.cosine), ("cka", self.cka)].into_iter().chain(retention).chain(states).chain(groups)
     }
 
-    /// The report over all users, and how each of them is reproduced.
-    fn compare(
+    /// The report over all users, and how each of them is reproduced. Of the student the two representations are one.
+    pub(crate) fn compare(
         states: Vec<String>,
-        targets: &Targets,
-        centre: &Array1<f32>,
-        posteriors: &[Array2<f32>],
-        representation: &Array2<f32>,
-        projected: &Array3<f32>,
+        student: &Sample,
+        encoder: &Sample,
     ) -> Result<(Self, Vec<Reproduction>)> {
-        let users = targets.len();
+        let users = student.projected.nrows();
         if users == 0 {
             return Err(Error::shape("users of a transfer report", "at least 1 that is not abstained on", 0));
         }
-        let student = targets.centred(centre);
-        let dim = projected.len_of(Axis(2)).max(1);
-        let cosines = student.outer_iter().zip(projected.outer_iter()).map(|(student, encoder)| {
-            let student = student.to_vec();
-            let encoder: Vec<f32> = encoder.iter().copied().collect();
+        let dim = (student.projected.ncols() / student.marginals.len().max(1)).max(1);
+        let rows = student.projected.outer_iter().zip(encoder.projected.outer_iter());
+        let cosines = rows.map(|(student, encoder)| {
+            let (student, encoder) = (student.to_vec(), encoder.to_vec());
             mean(student.chunks(dim).zip(encoder.chunks(dim)).map(|(a, b)| cosine(a, b)))
         });
         let cosines: Vec<f64> = cosines.collect();
         // Per state, per user.
-        let pairs = || targets.posteriors.iter().zip(posteriors);
+        let pairs = || student.marginals.iter().zip(&encoder.marginals);
         let agreements: Vec<Vec<f64>> =
             pairs().map(|(student, encoder)| agreement(student, encoder)).collect();
         let kls: Vec<Vec<f64>> = pairs().map(|(student, encoder)| kl(student, encoder)).collect();
@@ -222,7 +156,7 @@ impl TransferReport {
             agreement: over_users(&agreements),
             kl: over_users(&kls),
             cosine: mean(cosines.iter().copied()),
-            cka: linear_cka(representation.view(), student.view()),
+            cka: linear_cka(encoder.representation.view(), student.representation.view()),
             by_populated: vec![],
             by_segment: vec![],
             retention: None,
@@ -233,14 +167,16 @@ impl TransferReport {
 
 /// How one user is reproduced, on average over the states.
 #[derive(Debug, Clone, Copy)]
-struct Reproduction {
+pub(crate) struct Reproduction {
     agreement: f64,
     kl: f64,
     cosine: f64,
 }
 
 /// The groups of equal keys, in their order.
-fn grouped<'a, K: Ord + ToString>(users: impl Iterator<Item = (K, &'a Reproduction)>) -> Vec<TransferGroup> {
+pub(crate) fn grouped<'a, K: Ord + ToString>(
+    users: impl Iterator<Item = (K, &'a Reproduction)>,
+) -> Vec<TransferGroup> {
     let mut groups: BTreeMap<K, Vec<&Reproduction>> = BTreeMap::new();
     users.for_each(|(key, user)| groups.entry(key).or_default().push(user));
     let group = |(key, users): (K, Vec<&Reproduction>)| {
@@ -330,23 +266,19 @@ mod tests {
     use ndarray::array;
     use proptest::prelude::*;
 
-    fn targets() -> Targets {
-        Targets {
-            posteriors: vec![array![[0.8, 0.2], [0.3, 0.7]], array![[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]],
-            representations: array![[[1.0, 0.0], [0.0, 2.0]], [[-1.0, 1.0], [1.0, -2.0]]],
+    fn student() -> Sample {
+        let representation = array![[1.0, -0.5, -0.5, 2.0], [-1.0, 0.5, 0.5, -2.0]];
+        Sample {
+            marginals: vec![array![[0.8, 0.2], [0.3, 0.7]], array![[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]]],
+            representation: representation.clone(),
+            projected: representation,
         }
     }
 
     #[test]
     fn a_perfect_copy_gets_full_marks() {
-        let targets = targets();
-        let centre = targets.centre();
-        let flat = targets.centred(&centre);
-        let projected = flat.clone().into_shape_with_order((2, 2, 2)).unwrap();
         let states = vec!["a".to_string(), "b".to_string()];
-        let (report, _) =
-            TransferReport::compare(states, &targets, &centre, &targets.posteriors, &flat, &projected)
-                .unwrap();
+        let (report, _) = TransferReport::compare(states, &student(), &student()).unwrap();
         assert_eq!(report.users, 2);
         assert_eq!(report.agreement, [1.0, 1.0]);
         assert!(report.mean_kl() < 1e-7);
@@ -368,12 +300,7 @@ mod tests {
 
     #[test]
     fn retention_is_the_share_of_the_gain() {
-        let targets = targets();
-        let (centre, posteriors) = (targets.centre(), &targets.posteriors);
-        let flat = targets.centred(&centre);
-        let projected = flat.clone().into_shape_with_order((2, 2, 2)).unwrap();
-        let (report, _) =
-            TransferReport::compare(vec![], &targets, &centre, posteriors, &flat, &projected).unwrap();
+        let (report, _) = TransferReport::compare(vec![], &student(), &student()).unwrap();
         let kept = |a, b, c| report.clone().with_retention(a, b, c).retention;
         assert!((kept(0.2, 0.4, 0.35).unwrap() - 0.75).abs() < 1e-12);
         assert_eq!(kept(0.2, 0.4, 0.2), Some(0.0));

@@ -3,6 +3,7 @@
 mod activations;
 mod score;
 mod settings;
+mod transfer;
 
 use std::path::Path;
 
@@ -227,17 +228,23 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Shape`] when the encoder has no signal heads or the representation is of another width.
     pub fn project(&self, representation: &Array2<f32>) -> Result<Array3<f32>> {
+        let projected = self.projected(representation)?;
+        let shape =
+            (projected.nrows(), self.description.heads.states.len(), self.description.heads.student_dim);
+        projected
+            .into_shape_with_order(shape)
+            .map_err(|error| Error::shape("projected representation", "[n, K, d]", error))
+    }
+
+    /// As [`project`](Self::project), `[n, K·d]`.
+    fn projected(&self, representation: &Array2<f32>) -> Result<Array2<f32>> {
         let heads = &self.description.heads;
         let width = if heads.signals() { self.description.config.rep_dim } else { 0 };
         let fits = width > 0 && representation.ncols() == width;
-        let Some(projected) = fits.then(|| self.network.project(&representation.view())).flatten() else {
+        fits.then(|| self.network.project(&representation.view())).flatten().ok_or_else(|| {
             let found = representation.ncols();
-            return Err(Error::shape("representation to project (0 is: no signal heads)", width, found));
-        };
-        let n = projected.nrows();
-        projected
-            .into_shape_with_order((n, heads.states.len(), heads.student_dim))
-            .map_err(|error| Error::shape("projected representation", "[n, K, d]", error))
+            Error::shape("representation to project (0 is: no signal heads)", width, found)
+        })
     }
 
     /// The layers as they were trained.

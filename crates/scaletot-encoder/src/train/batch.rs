@@ -57,16 +57,16 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// `keep` is how many populated fields a copy keeps at least.
-    pub(super) fn new(course: &DistillConfig, keep: usize) -> Self {
+    pub(super) fn new(config: &DistillConfig, keep: usize, seed: u64) -> Self {
         Self {
-            order: stream(course.seed, Stream::Order),
-            fields: stream(course.seed, Stream::Fields),
-            units: stream(course.seed, Stream::Units),
-            hard: stream(course.seed, Stream::Hard),
-            hard_users: course.hard_users,
-            copies: if course.field_dropout > 0.0 { course.copies } else { 0 },
-            field_dropout: course.field_dropout,
-            dropout: course.dropout,
+            order: stream(seed, Stream::Order),
+            fields: stream(seed, Stream::Fields),
+            units: stream(seed, Stream::Units),
+            hard: stream(seed, Stream::Hard),
+            hard_users: config.hard_users,
+            copies: if config.field_dropout > 0.0 { config.copies } else { 0 },
+            field_dropout: config.field_dropout,
+            dropout: config.dropout,
             keep: keep.max(1),
         }
     }
@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn hard_users_are_drawn_in_proportion_to_their_losses() {
-        let course =
+        let config =
             DistillConfig { hard_users: 0.5, field_dropout: 0.3, copies: 1, ..DistillConfig::default() };
         // Places are not numbers from 0: the third of them has all the loss of the first two together.
         let (places, losses) = ([5, 3, 8, 1], WeightedIndex::new([1.0, 1.0, 2.0, 0.0]).unwrap());
-        let mut sampler = Sampler::new(&course, 1);
+        let mut sampler = Sampler::new(&config, 1);
         let epochs = 2_000;
         let (mut counts, mut copies) = ([0usize; 4], 0);
         for _ in 0..epochs {
@@ -204,9 +204,9 @@ mod tests {
             assert!((found - expected).abs() < 0.01, "{shares:?}");
         }
         assert!((copies as f64 / (8 * epochs) as f64 - 0.5).abs() < 0.01);
-        let again = |losses| Sampler::new(&course, 1).epoch(&places, losses);
+        let again = |losses| Sampler::new(&config, 1).epoch(&places, losses);
         assert_eq!(again(Some(&losses)), again(Some(&losses)));
-        let none = DistillConfig { hard_users: 0.0, ..course.clone() };
+        let none = DistillConfig { hard_users: 0.0, ..config.clone() };
         assert_eq!(Sampler::new(&none, 1).epoch(&places, None), again(None));
     }
 

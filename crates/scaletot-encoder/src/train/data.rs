@@ -2,18 +2,15 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Array1, Array2, Axis, concatenate};
+use ndarray::{Array1, Array2, Axis};
 use rand::seq::SliceRandom;
-use scaletot_chain::ChainSchema;
-use scaletot_profile::ProfileTable;
 
-use super::loss::check_outcome;
+use super::distill_data::DistillData;
 use super::rng::{Stream, stream};
 use super::whitening::Whitening;
 use crate::choices::RepresentationLoss;
 use crate::config::DistillConfig;
 use crate::error::{Error, Result};
-use crate::targets::Targets;
 
 /// The rows that have an outcome or signals, in table order.
 #[derive(Debug)]
@@ -34,34 +31,10 @@ pub(super) struct TrainingData {
 }
 
 impl TrainingData {
-    /// Outcomes are read at `train_rows` only, so that a held-out user's outcome cannot leak in with its signals.
-    pub(super) fn new(
-        course: &DistillConfig,
-        table: &ProfileTable,
-        chain: &ChainSchema,
-        reasoned_rows: &[usize],
-        targets: Option<&Targets>,
-        outcomes: &[Option<f64>],
-        train_rows: &[usize],
-    ) -> Result<Self> {
-        if outcomes.len() != table.len() {
-            return Err(Error::shape("outcomes, one per row of the table", table.len(), outcomes.len()));
-        }
-        for (what, rows) in [("reasoned rows", reasoned_rows), ("training rows", train_rows)] {
-            if let Some(row) = rows.iter().find(|&&row| row >= table.len()) {
-                return Err(Error::shape(what, format!("less than {}", table.len()), row));
-            }
-        }
-        let mut known = vec![(None, None); table.len()];
-        if course.lambda_out.is_used() {
-            for &row in train_rows {
-                if let Some(outcome) = outcomes[row] {
-                    check_outcome(outcome, row)?;
-                    known[row].0 = Some(outcome);
-                }
-            }
-        }
-        let mut data = Self {
+    /// Of the rows that are trained on; what no loss asks for is not read.
+    pub(super) fn new(config: &DistillConfig, data: &DistillData<'_>) -> Result<Self> {
+        let (dataset, chain, trained_on) = (data.dataset(), data.chain(), data.trained_on());
+        let mut found = Self {
             rows: vec![],
             outcomes: vec![],
             places: vec![],
@@ -70,39 +43,42 @@ impl TrainingData {
             centre: Array1::zeros(0),
             whitening: None,
         };
-        let signals = course.lambda_rep.is_used() || course.lambda_state.is_used();
-        if let Some(targets) = targets.filter(|_| signals) {
-            targets.validate(chain, reasoned_rows.len())?;
-            for (place, &row) in reasoned_rows.iter().enumerate() {
-                if known[row].1.replace(place).is_some() {
-                    return Err(Error::shape("reasoned rows", "each row once", format!("row {row} twice")));
-                }
-            }
-            if !targets.is_empty() {
-                let views: Vec<_> = targets.posteriors.iter().map(|p| p.view()).collect();
-                data.posteriors = concatenate(Axis(1), &views)
-                    .map_err(|error| Error::shape("posteriors of the targets", "equal row counts", error))?;
-                data.centre = targets.centre();
-                data.representations = targets.centred(&data.centre);
-                if course.representation == RepresentationLoss::WhitenedMse {
-                    let whitening = Whitening::fit(&data.representations, chain.len());
-                    data.representations = whitening.apply(&data.representations);
-                    data.whitening = Some(whitening);
+        let mut places = vec![None; dataset.len()];
+        let wanted = config.lambda_rep.is_used() || config.lambda_state.is_used();
+        if let Some(signals) = data.signals().filter(|_| wanted) {
+            let rows: Vec<usize> = signals.rows().iter().copied().filter(|&row| trained_on[row]).collect();
+            rows.iter().enumerate().for_each(|(place, &row)| places[row] = Some(place));
+            if !rows.is_empty() {
+                let signals = signals.select(&rows)?;
+                let matrix = |values: &[f32], width: usize| {
+                    Array2::from_shape_vec((rows.len(), width), values.to_vec())
+                        .map_err(|error| Error::shape("numbers of the signals", "a matrix", error))
+                };
+                found.posteriors = matrix(signals.marginal_values(), signals.marginal_width())?;
+                found.representations =
+                    matrix(signals.representation_values(), signals.representation_width())?;
+                found.centre = found.representations.mean_axis(Axis(0)).unwrap_or_default();
+                found.representations -= &found.centre;
+                if config.representation == RepresentationLoss::WhitenedMse {
+                    let whitening = Whitening::fit(&found.representations, chain.len());
+                    found.representations = whitening.apply(&found.representations);
+                    found.whitening = Some(whitening);
                 }
             }
         }
-        for (row, (outcome, place)) in known.into_iter().enumerate() {
+        for (row, place) in places.into_iter().enumerate().filter(|&(row, _)| trained_on[row]) {
+            let outcome = dataset.outcome(row).filter(|_| config.lambda_out.is_used());
             if outcome.is_some() || place.is_some() {
-                data.rows.push(row);
-                data.outcomes.push(outcome);
-                data.places.push(place);
+                found.rows.push(row);
+                found.outcomes.push(outcome);
+                found.places.push(place);
             }
         }
-        if data.rows.is_empty() {
+        if found.rows.is_empty() {
             let reason = "no training row has an outcome or signals with a weight above 0".into();
             return Err(Error::NothingToLearn { reason });
         }
-        Ok(data)
+        Ok(found)
     }
 
     pub(super) fn labelled(&self) -> usize {

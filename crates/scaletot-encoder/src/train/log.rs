@@ -21,7 +21,7 @@ pub struct Losses {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EpochLog {
-    /// Number of the epoch, from 0.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean training losses over the epoch's steps, with dropout.
     pub train: Losses,
@@ -44,13 +44,13 @@ pub enum Stop {
     Patience,
 }
 
-/// The course of a training.
+/// What happened in a distillation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct TrainLog {
-    /// Every epoch that was run.
+pub struct DistillLog {
+    /// Every epoch that was run, the first of them first.
     pub epochs: Vec<EpochLog>,
-    /// The epoch whose weights were kept.
+    /// The epoch whose weights were kept, from 1.
     pub best_epoch: usize,
     /// Why it ended.
     pub stop: Stop,
@@ -64,11 +64,11 @@ pub struct TrainLog {
     pub reasoned_rows: usize,
 }
 
-impl TrainLog {
+impl DistillLog {
     /// The log of the epoch whose weights were kept.
     #[must_use]
     pub fn best(&self) -> Option<&EpochLog> {
-        self.epochs.get(self.best_epoch)
+        self.epochs.get(self.best_epoch.checked_sub(1)?)
     }
 }
 

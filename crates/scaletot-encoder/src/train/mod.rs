@@ -1,11 +1,11 @@
 //! Training in Burn (feature `train`, which every backend feature switches on).
 //!
-//! [`distill`] trains the encoder: from the student's signals on the users it reasoned about, from outcomes on the users
-//! whose outcome is known, or from outcomes alone, which is the *profile-only* network that signals have to beat.
+//! [`Distiller`] trains encoders on a [`DistillData`].
 
 mod batch;
 mod data;
-mod distill;
+mod distill_data;
+mod distiller;
 mod log;
 mod loss;
 mod network;
@@ -14,9 +14,11 @@ mod outcome;
 mod rng;
 mod schedule;
 mod trained;
+mod trainer;
 mod whitening;
 
-pub use distill::distill;
-pub use log::{EpochLog, Losses, Stop, TrainLog};
+pub use distill_data::DistillData;
+pub use distiller::Distiller;
+pub use log::{DistillLog, EpochLog, Losses, Stop};
 pub use loss::{Labelled, Reasoned, representation_loss, state_loss, tier_loss, tweedie_loss, ziln_loss};
 pub use trained::TrainedEncoder;

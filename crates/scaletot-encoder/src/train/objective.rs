@@ -22,11 +22,11 @@ pub(super) struct LossWeights {
 
 impl LossWeights {
     /// When a share of all steps has been made.
-    pub(super) fn at(course: &DistillConfig, share: f64) -> Self {
+    pub(super) fn at(config: &DistillConfig, share: f64) -> Self {
         Self {
-            representation: course.lambda_rep.at(share),
-            states: course.lambda_state.at(share),
-            outcome: course.lambda_out.at(share),
+            representation: config.lambda_rep.at(share),
+            states: config.lambda_state.at(share),
+            outcome: config.lambda_out.at(share),
         }
     }
 
@@ -42,7 +42,7 @@ impl LossWeights {
 /// How heads' outputs are held against a batch.
 #[derive(Debug)]
 pub(super) struct Objective<'a> {
-    pub(super) course: &'a DistillConfig,
+    pub(super) config: &'a DistillConfig,
     pub(super) task: &'a OutcomeTask,
 }
 
@@ -54,7 +54,7 @@ impl Objective<'_> {
         batch: &Batch,
         weights: LossWeights,
     ) -> Result<(Losses, Option<Tensor<1>>)> {
-        let course = self.course;
+        let config = self.config;
         let mut sum: Option<Tensor<1>> = None;
         let mut add = |weight: f64, loss: Option<Tensor<1>>| -> Result<Option<f64>> {
             let Some(loss) = loss else { return Ok(None) };
@@ -70,11 +70,11 @@ impl Objective<'_> {
         };
         let mut losses = Losses::default();
         if let Some(projected) = heads.projected.clone() {
-            let loss = representation_loss(projected, &batch.reasoned, course.representation)?;
+            let loss = representation_loss(projected, &batch.reasoned, config.representation)?;
             losses.representation = add(weights.representation, loss)?;
         }
         if let Some(logits) = heads.states.clone() {
-            let loss = state_loss(logits, &batch.reasoned, course.state_temperature)?;
+            let loss = state_loss(logits, &batch.reasoned, config.state_temperature)?;
             losses.states = add(weights.states, loss)?;
         }
         if let Some(outcome) = heads.outcome.clone() {
@@ -91,16 +91,16 @@ impl Objective<'_> {
         batch: &Batch,
         weights: LossWeights,
     ) -> Result<Vec<(f64, Option<f64>)>> {
-        let course = self.course;
+        let config = self.config;
         let mut rows = vec![(0.0, None); batch.features.len()];
         let signals = [
             match heads.projected.clone() {
-                Some(projected) => representation_rows(projected, &batch.reasoned, course.representation)?
+                Some(projected) => representation_rows(projected, &batch.reasoned, config.representation)?
                     .map(|loss| (weights.representation, loss)),
                 None => None,
             },
             match heads.states.clone() {
-                Some(logits) => state_rows(logits, &batch.reasoned, course.state_temperature)?
+                Some(logits) => state_rows(logits, &batch.reasoned, config.state_temperature)?
                     .map(|loss| (weights.states, loss)),
                 None => None,
             },
@@ -175,23 +175,23 @@ mod tests {
             ),
         ];
         for (representation, (outcome_head, outcome)) in kinds.into_iter().zip(outcomes) {
-            let course = DistillConfig {
+            let config = DistillConfig {
                 representation,
                 state_temperature: 1.5,
                 lambda_rep: 0.5.into(),
                 lambda_out: 3.0.into(),
                 ..DistillConfig::default()
             };
-            let config = EncoderConfig { outcome_head, ..EncoderConfig::default() };
-            let task = OutcomeTask::new(&config, &course, &[0.0, 7.0]);
-            let objective = Objective { course: &course, task: &task };
+            let encoder = EncoderConfig { outcome_head, ..EncoderConfig::default() };
+            let task = OutcomeTask::new(&encoder, &config, &[0.0, 7.0]);
+            let objective = Objective { config: &config, task: &task };
             let heads = Heads {
                 outcome: Some(outcome),
                 states: Some(signals.clone()),
                 representation: None,
                 projected: Some(signals.clone()),
             };
-            let weights = LossWeights::at(&course, 0.0);
+            let weights = LossWeights::at(&config, 0.0);
             let (losses, _) = objective.losses(&heads, &batch(), weights).unwrap();
             let rows = objective.rows(&heads, &batch(), weights).unwrap();
             let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-5, "{outcome_head:?}: {a} {b}");

@@ -40,12 +40,12 @@ pub(super) enum OutcomeTask {
 
 impl OutcomeTask {
     /// For the outcomes that are trained on.
-    pub(super) fn new(config: &EncoderConfig, course: &DistillConfig, outcomes: &[f64]) -> Self {
-        match config.outcome_head {
+    pub(super) fn new(encoder: &EncoderConfig, config: &DistillConfig, outcomes: &[f64]) -> Self {
+        match encoder.outcome_head {
             OutcomeHead::Ziln => Self::Ziln {
-                constant: Ziln::constant(outcomes, config.sigma_floor),
-                sigma_floor: config.sigma_floor,
-                reduction: course.ziln_reduction,
+                constant: Ziln::constant(outcomes, encoder.sigma_floor),
+                sigma_floor: encoder.sigma_floor,
+                reduction: config.ziln_reduction,
             },
             OutcomeHead::Tweedie { power } => Self::Tweedie { power, unit: mean(outcomes).unwrap_or(1.0) },
             OutcomeHead::Tiers { tiers } => Self::tiers(outcomes, tiers),

@@ -11,7 +11,7 @@ use crate::frozen::FrozenEncoder;
 use crate::manifest::{ArtifactInfo, Description};
 use crate::network::Outputs;
 
-/// What [`distill`](super::distill) returns: best weights, ready to be saved or to score.
+/// What [`Distiller::fit`](super::Distiller::fit) returns: best weights, ready to be saved or to score.
 #[derive(Debug, Clone)]
 pub struct TrainedEncoder {
     network: EncoderNetwork,
