@@ -14,10 +14,12 @@
 mod made_up;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use scaletot_encoder::{Deduplication, DistillConfig, Selection, distill};
+use scaletot_encoder::{Deduplication, DistillConfig, DistillData, Distiller, Selection};
+use scaletot_profile::Dataset;
 use serde_json::json;
 
 const USERS: usize = 65_536;
@@ -48,14 +50,16 @@ fn median(mut call: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<(f64, 
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (table, device) = (made_up::users(&made_up::fields()?, USERS)?, Device::default());
+    let (table, device) = (Arc::new(made_up::users(&made_up::fields()?, USERS)?), Device::default());
     let name = std::env::var("BURN_DEVICE").unwrap_or_else(|_| "default".to_owned());
-    let mut course = DistillConfig::default();
-    (course.epochs, course.batch_size, course.validation_share) = (1, TRAINED, 0.0);
-    let outcomes: Vec<Option<f64>> = (0..USERS).map(|user| Some((user % 7) as f64)).collect();
+    let mut config = DistillConfig::default();
+    (config.epochs, config.batch_size, config.validation_share) = (1, TRAINED, 0.0);
+    let outcomes = (0..USERS).map(|user| Some((user % 7) as f64)).collect();
+    let dataset = Dataset::builder(Arc::clone(&table)).with_outcomes(outcomes).build()?;
     let rows: Vec<usize> = (0..TRAINED).collect();
     let (sizes, chain) = (made_up::sizes(&[128, 64]), made_up::chain()?);
-    let (trained, _) = distill(&sizes, &course, &table, &chain, &[], None, &outcomes, &rows, &device, &())?;
+    let data = DistillData::new(&dataset, &chain).with_rows(&rows)?;
+    let (trained, _) = Distiller::new(sizes, config)?.fit(&data, 0, &device, &())?;
     let one = trained
         .frozen()
         .clone()

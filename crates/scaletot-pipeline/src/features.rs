@@ -2,8 +2,10 @@
 
 use crate::error::{Context, Result};
 use ndarray::{Array2, Axis, concatenate};
-use scaletot_encoder::{Scores, Targets};
+use scaletot_chain::Signals;
+use scaletot_encoder::Scores;
 use scaletot_profile::{FieldKind, ProfileTable, Quantiles, Value};
+use scaletot_student::StudentSignals;
 
 /// Quantile bins of a numeric field, fitted on the training users.
 const BINS: usize = 10;
@@ -72,21 +74,28 @@ pub fn signal_features(scores: &Scores) -> Array2<f64> {
 /// The student's signals of the users it has read, by rows of the table: posteriors and representations, `[n, Σ|V_k| + K·d]`; zeros for the
 /// others.
 #[must_use]
-pub fn student_features(n: usize, known: &[(&Vec<usize>, &Targets)]) -> Array2<f64> {
-    let width = known.first().map_or(0, |(_, targets)| {
-        let (_, states, dim) = targets.representations.dim();
-        targets.posteriors.iter().map(Array2::ncols).sum::<usize>() + states * dim
-    });
-    let mut features = Array2::zeros((n, width));
-    for (rows, targets) in known {
-        for (place, &row) in rows.iter().enumerate() {
-            let posteriors = targets.posteriors.iter().flat_map(|posterior| posterior.row(place).to_vec());
-            let representation = targets.representations.index_axis(Axis(0), place);
-            let values = posteriors.chain(representation.iter().copied());
-            features.row_mut(row).iter_mut().zip(values).for_each(|(to, value)| *to = f64::from(value));
+pub fn student_features(n: usize, known: &[&Signals]) -> Array2<f64> {
+    let width = |signals: &&Signals| signals.marginal_width() + signals.representation_width();
+    let mut features = Array2::zeros((n, known.first().map_or(0, width)));
+    for signals in known {
+        for (place, &row) in signals.rows().iter().enumerate() {
+            let values = signals.marginals(place).iter().chain(signals.representation(place));
+            features.row_mut(row).iter_mut().zip(values).for_each(|(to, value)| *to = f64::from(*value));
         }
     }
     features
+}
+
+/// The student's signals of `rows` of a table, row-major.
+///
+/// # Errors
+/// If a row is named twice.
+pub fn student_signals(rows: &[usize], said: &StudentSignals) -> Result<Signals> {
+    let sizes: Vec<usize> = said.posteriors.iter().map(Array2::ncols).collect();
+    let marginals = (0..rows.len()).flat_map(|i| said.posteriors.iter().flat_map(move |p| p.row(i).to_vec()));
+    let (_, states, dim) = said.representations.dim();
+    let representations = said.representations.iter().copied().collect();
+    Ok(Signals::new(rows.to_vec(), sizes, marginals.collect(), [states, dim], representations)?)
 }
 
 #[cfg(test)]

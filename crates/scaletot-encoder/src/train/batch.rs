@@ -142,8 +142,9 @@ mod tests {
 
     fn sampler(field_dropout: f64, dropout: f64, keep: usize, seed: u64) -> Sampler {
         Sampler::new(
-            &DistillConfig { field_dropout, dropout, copies: 2, seed, ..DistillConfig::default() },
+            &DistillConfig { field_dropout, dropout, copies: 2, ..DistillConfig::default() },
             keep,
+            seed,
         )
     }
 
@@ -187,7 +188,7 @@ mod tests {
             DistillConfig { hard_users: 0.5, field_dropout: 0.3, copies: 1, ..DistillConfig::default() };
         // Places are not numbers from 0: the third of them has all the loss of the first two together.
         let (places, losses) = ([5, 3, 8, 1], WeightedIndex::new([1.0, 1.0, 2.0, 0.0]).unwrap());
-        let mut sampler = Sampler::new(&config, 1);
+        let mut sampler = Sampler::new(&config, 1, 3);
         let epochs = 2_000;
         let (mut counts, mut copies) = ([0usize; 4], 0);
         for _ in 0..epochs {
@@ -204,10 +205,10 @@ mod tests {
             assert!((found - expected).abs() < 0.01, "{shares:?}");
         }
         assert!((copies as f64 / (8 * epochs) as f64 - 0.5).abs() < 0.01);
-        let again = |losses| Sampler::new(&config, 1).epoch(&places, losses);
+        let again = |losses| Sampler::new(&config, 1, 3).epoch(&places, losses);
         assert_eq!(again(Some(&losses)), again(Some(&losses)));
         let none = DistillConfig { hard_users: 0.0, ..config.clone() };
-        assert_eq!(Sampler::new(&none, 1).epoch(&places, None), again(None));
+        assert_eq!(Sampler::new(&none, 1, 3).epoch(&places, None), again(None));
     }
 
     #[test]

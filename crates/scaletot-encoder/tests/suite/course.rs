@@ -1,30 +1,30 @@
-//! What is chosen about the course of a training, end to end.
+//! What is chosen about a training, end to end.
 #![cfg(feature = "train")]
 
-use crate::common::{World, spearman, world, world_missing};
+use crate::common::{STUDENT_DIM, World, spearman, world, world_missing};
 use crate::distill::{on_gpu, small, train};
-use ndarray::Axis;
+use ndarray::{Array3, Axis};
+use scaletot_chain::Signals;
 use scaletot_encoder::train::TrainedEncoder;
-use scaletot_encoder::{DistillConfig, RepresentationLoss, TrainLog, TransferReport, WeightSchedule};
+use scaletot_encoder::{DistillConfig, DistillLog, RepresentationLoss, TransferReport, WeightSchedule};
 
 /// Users to train on, then users to measure on.
 fn parts(users: usize) -> (Vec<usize>, Vec<usize>) {
     (0..users).partition(|row| row % 4 != 1)
 }
 
-fn run(world: &World, rows: &[usize], change: impl Fn(&mut DistillConfig)) -> (TrainedEncoder, TrainLog) {
-    let (config, mut course) = small();
+fn run(world: &World, rows: &[usize], change: impl Fn(&mut DistillConfig)) -> (TrainedEncoder, DistillLog) {
+    let (sizes, mut config) = small();
     if on_gpu() {
-        (course.epochs, course.batch_size) = (2, 120);
+        (config.epochs, config.batch_size) = (2, 120);
     }
-    change(&mut course);
-    let targets = world.targets.select(rows).unwrap();
-    train(world, (config, course), rows, Some(&targets)).unwrap()
+    change(&mut config);
+    train(world, (sizes, config), rows, Some(&world.signals)).unwrap()
 }
 
 fn report(encoder: &TrainedEncoder, world: &World, rows: &[usize]) -> TransferReport {
-    let targets = world.targets.select(rows).unwrap();
-    encoder.frozen().transfer_report(&world.table, rows, &targets).unwrap()
+    let signals = world.signals.select(rows).unwrap();
+    encoder.frozen().transfer_report(&world.dataset(), &signals).unwrap()
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn every_representation_loss_points_where_the_student_does() {
         (RepresentationLoss::Contrastive { temperature: 0.1 }, 0.45),
     ];
     for (kind, cosine) in kinds {
-        let (encoder, log) = run(&world, &rows, |course| course.representation = kind);
+        let (encoder, log) = run(&world, &rows, |config| config.representation = kind);
         assert!(log.best().unwrap().validation.unwrap().representation.is_some());
         if on_gpu() {
             continue;
@@ -54,11 +54,17 @@ fn whitened_regression_is_served_in_the_students_space() {
     }
     let mut world = world(400, 22);
     // A dimension that never varies, far from 0.
-    world.targets.representations.index_axis_mut(Axis(2), 0).fill(40.0);
+    let (signals, width) = (&world.signals, STUDENT_DIM);
+    let mut representations = signals.representation_values().to_vec();
+    representations.iter_mut().step_by(width).for_each(|x| *x = 40.0);
+    let (rows, sizes) = (signals.rows().to_vec(), signals.domain_sizes().to_vec());
+    let marginals = signals.marginal_values().to_vec();
+    world.signals = Signals::new(rows, sizes, marginals, [2, width], representations.clone()).unwrap();
+    let representations = Array3::from_shape_vec((400, 2, width), representations).unwrap();
     let (rows, held_out) = parts(400);
-    let (encoder, _) = run(&world, &rows, |course| course.representation = RepresentationLoss::WhitenedMse);
-    let mean = world.targets.select(&rows).unwrap().representations.mean_axis(Axis(0)).unwrap();
-    let student = world.targets.select(&held_out).unwrap().representations - &mean.insert_axis(Axis(0));
+    let (encoder, _) = run(&world, &rows, |config| config.representation = RepresentationLoss::WhitenedMse);
+    let mean = representations.select(Axis(0), &rows).mean_axis(Axis(0)).unwrap();
+    let student = representations.select(Axis(0), &held_out) - &mean.insert_axis(Axis(0));
     let scores = encoder.frozen().score_rows(&world.table, &held_out).unwrap();
     let projected = encoder.frozen().project(&scores.representation).unwrap();
     let squares = |values: ndarray::Array3<f32>| values.iter().map(|v| f64::from(v * v)).sum::<f64>();
@@ -74,9 +80,9 @@ fn weights_change_over_the_course() {
     let world = world(120, 23);
     let rows: Vec<usize> = (0..120).collect();
     let run = |lambda: WeightSchedule| {
-        run(&world, &rows, |course| {
-            course.epochs = 3;
-            course.lambda_out = lambda;
+        run(&world, &rows, |config| {
+            config.epochs = 3;
+            config.lambda_out = lambda;
         })
     };
     let linear = |from, to| WeightSchedule::Linear { from, to, until: 0.5 };
@@ -85,7 +91,7 @@ fn weights_change_over_the_course() {
     assert_eq!(constant.frozen().score(&world.table).unwrap(), same.frozen().score(&world.table).unwrap());
     let (ramp, ramp_log) = run(linear(0.0, 1.0));
     assert_ne!(constant.frozen().score(&world.table).unwrap(), ramp.frozen().score(&world.table).unwrap());
-    let total = |log: &TrainLog, epoch: usize| log.epochs[epoch].train.total;
+    let total = |log: &DistillLog, epoch: usize| log.epochs[epoch].train.total;
     assert!(total(&ramp_log, 0) < total(&constant_log, 0), "the outcome weighs less at first");
     let last = ramp_log.epochs[2].validation.unwrap();
     let sum = last.representation.unwrap() + last.states.unwrap() + last.outcome.unwrap();
@@ -98,7 +104,7 @@ fn weights_change_over_the_course() {
 fn a_temperature_softens_what_is_compared() {
     let world = world(400, 24);
     let (rows, held_out) = parts(400);
-    let (encoder, _) = run(&world, &rows, |course| course.state_temperature = 2.0);
+    let (encoder, _) = run(&world, &rows, |config| config.state_temperature = 2.0);
     if !on_gpu() {
         let report = report(&encoder, &world, &held_out);
         assert!(report.mean_agreement() > 0.85 && report.mean_kl() < 0.05, "{report:?}");
@@ -110,16 +116,16 @@ fn hard_users_are_a_matter_of_the_seed_and_of_nothing_else() {
     let world = world(200, 25);
     let rows: Vec<usize> = (0..200).collect();
     let scores = |share| {
-        let (encoder, _) = run(&world, &rows, |course| {
-            course.epochs = 3;
-            course.hard_users = share;
+        let (encoder, _) = run(&world, &rows, |config| {
+            config.epochs = 3;
+            config.hard_users = share;
         });
         encoder.frozen().score(&world.table).unwrap()
     };
     assert_eq!(scores(0.5), scores(0.5));
     assert_ne!(scores(0.5), scores(0.0));
     if !on_gpu() {
-        let (encoder, _) = run(&world, &rows, |course| course.hard_users = 0.3);
+        let (encoder, _) = run(&world, &rows, |config| config.hard_users = 0.3);
         let scores = encoder.frozen().score(&world.table).unwrap();
         let known = rows.iter().filter_map(|&row| Some((scores.value_of(row)?, world.outcomes[row]?)));
         let (value, outcome): (Vec<f64>, Vec<f64>) = known.unzip();
@@ -135,14 +141,14 @@ fn copies_with_fields_left_out_teach_sparse_profiles() {
     // The student has read whole profiles; of the same people, half of the fields are known when it counts.
     let (whole, sparse) = (world_missing(500, 26, 0.0), world_missing(500, 26, 0.5));
     let (rows, held_out) = parts(500);
-    let sparse = World { targets: whole.targets.clone(), ..sparse };
+    let sparse = World { signals: whole.signals.clone(), ..sparse };
     let kl = |copies: usize| {
-        let (encoder, log) = run(&whole, &rows, |course| {
-            course.copies = copies;
-            course.field_dropout = 0.5;
+        let (encoder, log) = run(&whole, &rows, |config| {
+            config.copies = copies;
+            config.field_dropout = 0.5;
             // As many steps with and without copies.
-            course.epochs = 24 / (1 + copies);
-            course.lambda_out = 0.0.into();
+            config.epochs = 24 / (1 + copies);
+            config.lambda_out = 0.0.into();
         });
         assert_eq!((log.reasoned_rows, log.labelled_rows), (rows.len(), 0), "nobody else is needed");
         report(&encoder, &sparse, &held_out).mean_kl()

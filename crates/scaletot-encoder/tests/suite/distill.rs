@@ -5,45 +5,48 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{World, spearman, world};
 use burn::tensor::Device;
+use scaletot_chain::{ChainSchema, Signals, StateDef};
 use scaletot_core::Progress;
 use scaletot_encoder::train::TrainedEncoder;
 use scaletot_encoder::{
-    DistillConfig, EncoderConfig, Error, OutcomeHead, OutcomeLink, Precision, Stop, Targets, TrainLog,
-    distill,
+    DistillConfig, DistillData, DistillLog, Distiller, EncoderConfig, EpochLog, Error, OutcomeHead,
+    OutcomeLink, Precision, Stop,
 };
 
 pub(crate) fn small() -> (EncoderConfig, DistillConfig) {
-    let mut config = EncoderConfig::default();
-    config.hidden = vec![24, 16];
-    config.embed_dim = 6;
-    config.rep_dim = 8;
-    config.bins = 6;
-    let mut course = DistillConfig::default();
-    course.epochs = 25;
-    course.learning_rate = 1e-2;
-    course.patience = 25;
-    (config, course)
+    let mut sizes = EncoderConfig::default();
+    sizes.hidden = vec![24, 16];
+    sizes.embed_dim = 6;
+    sizes.rep_dim = 8;
+    sizes.bins = 6;
+    let mut config = DistillConfig::default();
+    config.epochs = 25;
+    config.learning_rate = 1e-2;
+    config.patience = 25;
+    (sizes, config)
 }
 
+/// Trains on the outcomes, and on the signals if there are some, of these rows.
 pub(crate) fn train(
     world: &World,
-    (config, course): (EncoderConfig, DistillConfig),
+    (sizes, config): (EncoderConfig, DistillConfig),
     rows: &[usize],
-    targets: Option<&Targets>,
-) -> Result<(TrainedEncoder, TrainLog), Error> {
-    let reasoned = if targets.is_some() { rows } else { &[] };
-    distill(
-        &config,
-        &course,
-        &world.table,
-        &world.chain,
-        reasoned,
-        targets,
-        &world.outcomes,
-        rows,
-        &Device::default(),
-        &(),
-    )
+    signals: Option<&Signals>,
+) -> Result<(TrainedEncoder, DistillLog), Error> {
+    train_seeded(world, (sizes, config), rows, signals, 0)
+}
+
+fn train_seeded(
+    world: &World,
+    (sizes, config): (EncoderConfig, DistillConfig),
+    rows: &[usize],
+    signals: Option<&Signals>,
+    seed: u64,
+) -> Result<(TrainedEncoder, DistillLog), Error> {
+    let dataset = world.dataset();
+    let data = DistillData::new(&dataset, &world.chain).with_rows(rows)?;
+    let data = signals.map_or(Ok(data), |signals| data.with_signals(signals))?;
+    Distiller::new(sizes, config)?.fit(&data, seed, &Device::default(), &())
 }
 
 /// Whether tests run on a GPU backend. In CI that is a software driver, on which a step takes a second: fewer steps are
@@ -58,13 +61,12 @@ fn learns_what_was_planted_and_says_so_in_the_report() {
     let (users, epochs, batch_size) = if on_gpu() { (240, 12, 120) } else { (700, 25, 64) };
     let world = world(users, 1);
     let (rows, held_out): (Vec<usize>, Vec<usize>) = (0..users).partition(|row| row % 4 != 1);
-    let targets = world.targets.select(&rows).unwrap();
-    let (config, mut course) = small();
-    (course.epochs, course.batch_size) = (epochs, batch_size);
-    let (encoder, log) = train(&world, (config, course), &rows, Some(&targets)).unwrap();
+    let (sizes, mut config) = small();
+    (config.epochs, config.batch_size) = (epochs, batch_size);
+    let (encoder, log) = train(&world, (sizes, config), &rows, Some(&world.signals)).unwrap();
     assert_eq!((log.labelled_rows, log.reasoned_rows), (rows.len(), rows.len()));
-    let held_out_targets = world.targets.select(&held_out).unwrap();
-    let report = encoder.frozen().transfer_report(&world.table, &held_out, &held_out_targets).unwrap();
+    let held_out_signals = world.signals.select(&held_out).unwrap();
+    let report = encoder.frozen().transfer_report(&world.dataset(), &held_out_signals).unwrap();
     assert_eq!(report.states, ["need", "spend"]);
     if on_gpu() {
         assert!(report.mean_agreement() > 0.65 && report.cosine > 0.5 && report.cka > 0.4, "{report:?}");
@@ -91,7 +93,7 @@ fn learns_what_was_planted_and_says_so_in_the_report() {
     for (i, &row) in held_out.iter().enumerate() {
         value.push(scores.value_of(i).unwrap());
         outcome.push(world.outcomes[row].unwrap() + 1e-6 * (row % 7) as f64);
-        planted.push(f64::from(world.targets.posteriors[1][[row, 2]]));
+        planted.push(world.planted(row));
     }
     let (found, possible) = (spearman(&value, &outcome), spearman(&planted, &outcome));
     assert!(found > possible - 0.1, "{found}, by the planted posterior {possible}");
@@ -102,10 +104,9 @@ fn the_same_seed_gives_the_same_network_twice() {
     let world = world(120, 2);
     let rows: Vec<usize> = (0..120).collect();
     let run = |seed| {
-        let (config, mut course) = small();
-        course.epochs = 3;
-        course.seed = seed;
-        train(&world, (config, course), &rows, Some(&world.targets)).unwrap()
+        let (sizes, mut config) = small();
+        config.epochs = 3;
+        train_seeded(&world, (sizes, config), &rows, Some(&world.signals), seed).unwrap()
     };
     let ((first, first_log), (second, second_log), (other, _)) = (run(7), run(7), run(8));
     assert_eq!(first.frozen(), second.frozen());
@@ -118,10 +119,10 @@ fn frozen_and_burn_network_agree() {
     let world = world(90, 3);
     let rows: Vec<usize> = (0..90).collect();
     for (cross_layers, head) in [(0, OutcomeHead::Ziln), (2, OutcomeHead::Tiers { tiers: 4 })] {
-        let (mut config, mut course) = small();
-        (config.cross_layers, config.outcome_head) = (cross_layers, head);
-        course.epochs = 3;
-        let (encoder, _) = train(&world, (config, course), &rows, Some(&world.targets)).unwrap();
+        let (mut sizes, mut config) = small();
+        (sizes.cross_layers, sizes.outcome_head) = (cross_layers, head);
+        config.epochs = 3;
+        let (encoder, _) = train(&world, (sizes, config), &rows, Some(&world.signals)).unwrap();
         let features = encoder.frozen().featuriser().transform(&world.table, &rows).unwrap();
         let (burn, frozen) =
             (encoder.forward(&features).unwrap(), encoder.frozen().forward(&features).unwrap());
@@ -144,9 +145,9 @@ fn frozen_and_burn_network_agree() {
 fn without_targets_it_is_a_network_on_the_profile_alone() {
     let world = world(200, 4);
     let rows: Vec<usize> = (0..200).collect();
-    let (config, mut course) = small();
-    course.epochs = 3;
-    let (encoder, log) = train(&world, (config, course), &rows, None).unwrap();
+    let (sizes, mut config) = small();
+    config.epochs = 3;
+    let (encoder, log) = train(&world, (sizes, config), &rows, None).unwrap();
     assert_eq!(log.reasoned_rows, 0);
     assert!(log.best().unwrap().train.states.is_none());
     let scores = encoder.frozen().score(&world.table).unwrap();
@@ -154,7 +155,7 @@ fn without_targets_it_is_a_network_on_the_profile_alone() {
     assert_eq!(scores.representation.dim(), (200, 0));
     assert!(scores.abstained[0] && scores.value_of(0).is_none(), "the first user has no populated field");
     assert!(scores.value[1..].iter().all(|v| v.is_finite() && *v >= 0.0));
-    assert!(encoder.frozen().transfer_report(&world.table, &rows, &world.targets).is_err());
+    assert!(encoder.frozen().transfer_report(&world.dataset(), &world.signals).is_err());
 }
 
 #[test]
@@ -162,9 +163,9 @@ fn without_outcomes_it_gives_signals_and_no_value() {
     let mut world = world(100, 5);
     world.outcomes.fill(None);
     let rows: Vec<usize> = (0..100).collect();
-    let (config, mut course) = small();
-    course.epochs = 2;
-    let (encoder, log) = train(&world, (config, course), &rows, Some(&world.targets)).unwrap();
+    let (sizes, mut config) = small();
+    config.epochs = 2;
+    let (encoder, log) = train(&world, (sizes, config), &rows, Some(&world.signals)).unwrap();
     assert_eq!(log.labelled_rows, 0);
     let scores = encoder.frozen().score(&world.table).unwrap();
     assert!(scores.value.is_empty() && scores.values().all(|value| value.is_none()));
@@ -181,12 +182,12 @@ fn every_outcome_head_ranks_by_what_was_planted() {
     let world = world(users, 12);
     let (rows, held_out): (Vec<usize>, Vec<usize>) = (0..users).partition(|row| row % 4 != 1);
     for head in [OutcomeHead::Ziln, OutcomeHead::Tweedie { power: 1.5 }, OutcomeHead::Tiers { tiers: 4 }] {
-        let (mut config, mut course) = small();
-        config.outcome_head = head;
+        let (mut sizes, mut config) = small();
+        sizes.outcome_head = head;
         if on_gpu() {
-            (course.epochs, course.batch_size) = (2, 120);
+            (config.epochs, config.batch_size) = (2, 120);
         }
-        let (encoder, _) = train(&world, (config, course), &rows, None).unwrap();
+        let (encoder, _) = train(&world, (sizes, config), &rows, None).unwrap();
         let encoder = encoder.frozen();
         assert_eq!(encoder.config().outcome_head, head);
         let scores = encoder.score_rows(&world.table, &held_out).unwrap();
@@ -195,9 +196,8 @@ fn every_outcome_head_ranks_by_what_was_planted() {
         assert_eq!(has(&scores.sigma), head == OutcomeHead::Ziln);
         assert_eq!(scores.distribution_of(0).is_some(), head == OutcomeHead::Ziln);
         let pairs = held_out.iter().zip(scores.values());
-        let (value, planted): (Vec<f64>, Vec<f64>) = pairs
-            .filter_map(|(row, value)| Some((value?, f64::from(world.targets.posteriors[1][[*row, 2]]))))
-            .unzip();
+        let (value, planted): (Vec<f64>, Vec<f64>) =
+            pairs.filter_map(|(row, value)| Some((value?, world.planted(*row)))).unzip();
         if !on_gpu() {
             let found = spearman(&value, &planted);
             assert!(found > 0.8, "{head:?}: {found}");
@@ -218,44 +218,30 @@ fn tiers_that_outcomes_do_not_fill_are_left_out() {
     for outcome in &mut world.outcomes {
         *outcome = outcome.map(|amount| if amount > 8.0 { 30.0 } else { amount.min(1.0).round() });
     }
-    let (mut config, mut course) = small();
-    config.outcome_head = OutcomeHead::Tiers { tiers: 10 };
-    course.epochs = 2;
+    let (mut sizes, mut config) = small();
+    sizes.outcome_head = OutcomeHead::Tiers { tiers: 10 };
+    config.epochs = 2;
     let rows: Vec<usize> = (0..80).collect();
-    let (encoder, _) = train(&world, (config, course), &rows, None).unwrap();
+    let (encoder, _) = train(&world, (sizes, config), &rows, None).unwrap();
     assert_eq!(encoder.frozen().config().outcome_head, OutcomeHead::Tiers { tiers: 2 });
     assert_eq!(encoder.frozen().outcome_link(), Some(&OutcomeLink::Tiers { means: vec![1.0, 30.0] }));
 }
 
 #[test]
-fn outcomes_outside_of_the_training_rows_are_not_read() {
+fn what_is_known_of_other_users_is_not_read() {
     let mut world = world(120, 6);
-    let reasoned: Vec<usize> = (0..120).collect();
-    let rows: Vec<usize> = (0..60).collect();
-    let (config, mut course) = small();
-    course.epochs = 2;
-    let run = |world: &mut World, spoil: bool| {
-        if spoil {
-            // Not even checked: NaN would be refused in a training row.
-            world.outcomes[60..].fill(Some(f64::NAN));
-        }
-        distill(
-            &config,
-            &course,
-            &world.table,
-            &world.chain,
-            &reasoned,
-            Some(&world.targets),
-            &world.outcomes,
-            &rows,
-            &Device::default(),
-            &(),
-        )
-        .unwrap()
+    let rows: Vec<usize> = (0..60).rev().collect();
+    let (sizes, mut config) = small();
+    config.epochs = 2;
+    let run = |world: &World, signals: &Signals| {
+        train(world, (sizes.clone(), config.clone()), &rows, Some(signals)).unwrap()
     };
-    let (honest, log) = run(&mut world, false);
-    assert_eq!((log.labelled_rows, log.reasoned_rows), (60, 120));
-    assert_eq!(honest.frozen(), run(&mut world, true).0.frozen());
+    let (honest, log) = run(&world, &world.signals);
+    assert_eq!((log.labelled_rows, log.reasoned_rows), (60, 60));
+    let few: Vec<usize> = (0..60).collect();
+    let signals = world.signals.select(&few).unwrap();
+    world.outcomes[60..].fill(Some(1e9));
+    assert_eq!(honest.frozen(), run(&world, &signals).0.frozen());
 }
 
 #[test]
@@ -264,9 +250,9 @@ fn rows_without_any_target_change_nothing() {
     world.outcomes[100..].fill(None);
     let labelled: Vec<usize> = (0..100).collect();
     let all: Vec<usize> = (0..160).collect();
-    let (config, mut course) = small();
-    course.epochs = 2;
-    let run = |rows: &[usize]| train(&world, (config.clone(), course.clone()), rows, None).unwrap();
+    let (sizes, mut config) = small();
+    config.epochs = 2;
+    let run = |rows: &[usize]| train(&world, (sizes.clone(), config.clone()), rows, None).unwrap();
     assert_eq!(run(&labelled).0.frozen(), run(&all).0.frozen());
 }
 
@@ -277,30 +263,32 @@ fn training_stops_early_and_keeps_the_best_weights() {
     for (i, outcome) in world.outcomes.iter_mut().enumerate() {
         *outcome = Some(((i * 7919) % 13) as f64);
     }
-    let (config, mut course) = small();
-    course.epochs = 60;
-    course.patience = 4;
-    course.learning_rate = 3e-2;
-    course.weight_decay = 0.0;
-    course.validation_share = 0.3;
+    let (sizes, mut config) = small();
+    config.epochs = 60;
+    config.patience = 4;
+    config.learning_rate = 3e-2;
+    config.weight_decay = 0.0;
+    config.validation_share = 0.3;
     let rows: Vec<usize> = (0..60).collect();
-    let (_, log) = train(&world, (config, course), &rows, None).unwrap();
+    let (_, log) = train(&world, (sizes, config), &rows, None).unwrap();
     assert_eq!(log.stop, Stop::Patience);
-    assert_eq!(log.epochs.len(), log.best_epoch + 5);
-    let held_out = |i: usize| log.epochs[i].validation.unwrap().total;
-    assert!((0..log.epochs.len()).all(|i| held_out(log.best_epoch) <= held_out(i)));
+    assert_eq!(log.epochs.len(), log.best_epoch + 4);
+    let best = log.best().unwrap();
+    assert_eq!(best.epoch, log.best_epoch);
+    let held_out = |epoch: &EpochLog| epoch.validation.unwrap().total;
+    assert!(log.epochs.iter().all(|epoch| held_out(best) <= held_out(epoch)));
     assert_eq!(log.train_rows + log.validation_rows, 60);
 }
 
 #[test]
 fn a_diverging_loss_is_an_error_and_not_a_network() {
     let world = world(60, 9);
-    let (config, mut course) = small();
-    course.learning_rate = 1e30;
-    course.warmup = 0.0;
-    let error = train(&world, (config, course), &(0..60).collect::<Vec<_>>(), None).unwrap_err();
+    let (sizes, mut config) = small();
+    config.learning_rate = 1e30;
+    config.warmup = 0.0;
+    let error = train(&world, (sizes, config), &(0..60).collect::<Vec<_>>(), None).unwrap_err();
     assert!(matches!(error, Error::NonFinite { .. }), "{error}");
-    assert!(error.to_string().contains("epoch 0"), "{error}");
+    assert!(error.to_string().contains("epoch 1,"), "{error}");
 }
 
 #[derive(Default)]
@@ -318,48 +306,49 @@ impl Progress for StopAfter {
 #[test]
 fn progress_is_reported_and_stops() {
     let world = world(60, 10);
-    let rows: Vec<usize> = (0..60).collect();
-    let (config, course) = small();
-    let error = distill(
-        &config,
-        &course,
-        &world.table,
-        &world.chain,
-        &[],
-        None,
-        &world.outcomes,
-        &rows,
-        &Device::default(),
-        &StopAfter::default(),
-    )
-    .unwrap_err();
+    let (sizes, config) = small();
+    let dataset = world.dataset();
+    let data = DistillData::new(&dataset, &world.chain);
+    let distiller = Distiller::new(sizes, config).unwrap();
+    let error = distiller.fit(&data, 0, &Device::default(), &StopAfter::default()).unwrap_err();
     assert!(matches!(error, Error::Stopped { epochs: 2 }), "{error}");
+}
+
+#[test]
+fn large_tables_get_fewer_epochs() {
+    let world = world(60, 10);
+    let rows: Vec<usize> = (0..60).collect();
+    let (sizes, mut config) = small();
+    (config.epochs, config.max_row_visits) = (20, 60 * 9);
+    let (_, log) = train(&world, (sizes, config), &rows, None).unwrap();
+    assert_eq!((log.epochs.len(), log.stop), (9, Stop::Epochs));
 }
 
 #[test]
 fn bad_arguments_are_named() {
     let world = world(40, 11);
-    let rows: Vec<usize> = (0..40).collect();
-    let says = |targets: Option<&Targets>, reasoned: &[usize], outcomes: &[Option<f64>], rows: &[usize]| {
-        let (config, course) = small();
-        let device = Device::default();
-        distill(&config, &course, &world.table, &world.chain, reasoned, targets, outcomes, rows, &device, &())
-            .unwrap_err()
-            .to_string()
-    };
-    assert!(says(None, &[], &world.outcomes[1..], &rows).contains("expected 40, got 39"));
-    assert!(says(None, &[], &world.outcomes, &[40]).contains("training rows: expected less than 40"));
-    assert!(says(None, &[], &[None; 40], &rows).contains("nothing to learn"));
-    let mut negative = world.outcomes.clone();
-    negative[3] = Some(-2.0);
-    assert!(says(None, &[], &negative, &rows).contains("row 3"));
-    assert!(says(Some(&world.targets), &rows[1..], &world.outcomes, &rows).contains("[39, 2, d > 0]"));
-    let mut improper = world.targets.clone();
-    improper.posteriors[1][[5, 0]] = 0.9;
-    assert!(says(Some(&improper), &rows, &world.outcomes, &rows).contains("state `spend`, row 5"));
-    let mut twice = rows.clone();
-    twice[1] = 0;
-    assert!(says(Some(&world.targets), &twice, &world.outcomes, &rows).contains("row 0 twice"));
+    let dataset = world.dataset();
+    let data = || DistillData::new(&dataset, &world.chain);
+    let says = |result: Result<DistillData<'_>, Error>| result.unwrap_err().to_string();
+    assert!(says(data().with_rows(&[40])).contains("training row: expected less than 40, got 40"));
+    let beyond =
+        Signals::new(vec![40], vec![2, 3], vec![1.0, 0.0, 1.0, 0.0, 0.0], [2, 1], vec![0.0; 2]).unwrap();
+    assert!(says(data().with_signals(&beyond)).contains("row of the signals: expected less than 40"));
+    let one = Signals::new(vec![0], vec![2, 3], vec![1.0, 0.0, 1.0, 0.0, 0.0], [1, 2], vec![0.0; 2]).unwrap();
+    assert!(says(data().with_signals(&one)).contains("expected [2, d > 0], got [1, 2]"));
+    let other = ChainSchema::builder("other")
+        .with_state(StateDef::ordinal("spend", ["low", "high"]))
+        .build()
+        .unwrap();
+    assert!(matches!(DistillData::new(&dataset, &other).with_signals(&world.signals), Err(Error::Chain(_))));
+    let (sizes, config) = small();
+    let unknown = scaletot_profile::Dataset::from(world.table.clone());
+    let distiller = Distiller::new(sizes.clone(), config.clone()).unwrap();
+    let nothing = distiller.fit(&DistillData::new(&unknown, &world.chain), 0, &Device::default(), &());
+    assert!(nothing.unwrap_err().to_string().contains("nothing to learn"));
+    let mut bad = config;
+    bad.epochs = 0;
+    assert!(Distiller::new(sizes, bad).unwrap_err().to_string().contains("`epochs`"));
 }
 
 fn shared<T: Send + Sync>() {}
@@ -368,6 +357,6 @@ fn shared<T: Send + Sync>() {}
 fn encoders_can_be_shared_between_threads() {
     shared::<scaletot_encoder::FrozenEncoder>();
     shared::<scaletot_encoder::Scores>();
-    shared::<scaletot_encoder::TrainLog>();
+    shared::<DistillLog>();
     shared::<Error>();
 }

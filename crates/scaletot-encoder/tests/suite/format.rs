@@ -10,7 +10,7 @@ use scaletot_encoder::{
 use scaletot_profile::{ProfileTable, TableBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{config, schema, value_head, world};
+use crate::common::{config, in_segments, schema, value_head, world};
 
 const HEADS: [(&str, OutcomeHead); 3] = [
     ("ziln", OutcomeHead::Ziln),
@@ -81,9 +81,8 @@ fn write_fixtures() {
             .unwrap()
             .with_value_head(value_head(5, 9))
             .unwrap();
-        let segments: Vec<String> = rows.iter().map(|row| format!("wave {}", row % 2)).collect();
-        let report: TransferReport =
-            encoder.transfer_report_by_segment(&world.table, &rows, &world.targets, &segments).unwrap();
+        let dataset = in_segments(&world.table, |row| format!("wave {}", row % 2));
+        let report: TransferReport = encoder.transfer_report(&dataset, &world.signals).unwrap();
         let mut gate = TransferGate::default();
         gate.min_agreement = Some(0.0);
         let info = ArtifactInfo::new()

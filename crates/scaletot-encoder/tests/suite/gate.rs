@@ -7,8 +7,7 @@ use scaletot_encoder::{ArtifactInfo, Error, FrozenEncoder, Readiness, TransferGa
 
 fn report() -> TransferReport {
     let world = world(60, 1);
-    let rows: Vec<usize> = (0..60).collect();
-    encoder(1).transfer_report(&world.table, &rows, &world.targets).unwrap()
+    encoder(1).transfer_report(&world.dataset(), &world.signals).unwrap()
 }
 
 fn at_least(agreement: f64) -> TransferGate {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::common::{config, encoder, schema, value_head, world};
+use crate::common::{config, encoder, in_segments, schema, value_head, world};
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::ContentHash;
@@ -23,7 +23,7 @@ static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let encoder = encoder(1).calibrate_abstention(&world.table, &rows, 0.1).unwrap();
     let encoder = encoder.with_value_head(value_head(6, 1)).unwrap();
     let report = encoder
-        .transfer_report_by_segment(&world.table, &rows, &world.targets, &["all"; 60])
+        .transfer_report(&in_segments(&world.table, |row| format!("wave {}", row % 2)), &world.signals)
         .unwrap()
         .with_retention(0.1, 0.3, 0.2);
     let mut gate = TransferGate::default();

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_chain::{ChainSchema, Signals, StateDef};
 use scaletot_encoder::{Deduplication, EncoderConfig, FrozenEncoder, Heads, Precision, Scores, Selection};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
 
 use crate::common::spearman;
 
@@ -123,11 +123,9 @@ fn tables_in_half_the_bits_take_half_the_room_and_score_nearly_the_same() {
 fn a_report_needs_the_signals_it_compares() {
     let table = table(&vec![(Some(1), Some(2), None, vec![]); 4]);
     let encoder = encoder(&table, 1).with_selection(Selection::OUTCOME).unwrap();
-    let targets = scaletot_encoder::Targets {
-        posteriors: vec![ndarray::Array2::from_elem((4, 3), 1.0 / 3.0); 2],
-        representations: ndarray::Array3::zeros((4, 2, 4)),
-    };
-    let message = encoder.transfer_report(&table, &[0, 1, 2, 3], &targets).unwrap_err().to_string();
+    let rows = (0..4).collect();
+    let signals = Signals::new(rows, vec![3, 3], vec![1.0 / 3.0; 24], [2, 4], vec![0.0; 32]).unwrap();
+    let message = encoder.transfer_report(&Dataset::from(table), &signals).unwrap_err().to_string();
     assert!(message.contains("selection"), "{message}");
 }
 

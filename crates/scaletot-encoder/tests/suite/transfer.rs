@@ -1,6 +1,7 @@
 //! The transfer report and its groups. No training: an encoder with random weights reproduces little, which is enough to count.
 
-use crate::common::{encoder, world};
+use crate::common::{STUDENT_DIM, encoder, in_segments, world};
+use scaletot_chain::Signals;
 use scaletot_encoder::{Error, TransferGroup, TransferReport};
 
 /// Mean over users from means over groups.
@@ -14,8 +15,8 @@ fn groups_are_the_whole_in_parts() {
     let world = world(150, 3);
     let encoder = encoder(3);
     let rows: Vec<usize> = (0..150).collect();
-    let segments: Vec<String> = rows.iter().map(|row| format!("wave {}", row % 3)).collect();
-    let report = encoder.transfer_report_by_segment(&world.table, &rows, &world.targets, &segments).unwrap();
+    let dataset = in_segments(&world.table, |row| format!("wave {}", row % 3));
+    let report = encoder.transfer_report(&dataset, &world.signals).unwrap();
     for groups in [&report.by_populated, &report.by_segment] {
         assert_eq!(groups.iter().map(|group| group.users).sum::<usize>(), report.users);
         assert!((over(groups, |group| group.agreement) - report.mean_agreement()).abs() < 1e-9);
@@ -37,8 +38,8 @@ fn groups_are_the_whole_in_parts() {
     }
     // One user's group is that user's report.
     let row = rows.iter().copied().find(|&row| world.table.populated(row) == 5).unwrap();
-    let alone =
-        encoder.transfer_report(&world.table, &[row], &world.targets.select(&[row]).unwrap()).unwrap();
+    let signals = world.signals.select(&[row]).unwrap();
+    let alone = encoder.transfer_report(&world.dataset(), &signals).unwrap();
     assert_eq!((alone.by_populated.len(), alone.by_segment.len(), alone.users), (1, 0, 1));
     assert_eq!(alone.by_populated[0].agreement, alone.mean_agreement());
     let json = serde_json::to_string(&report).unwrap();
@@ -46,23 +47,17 @@ fn groups_are_the_whole_in_parts() {
 }
 
 #[test]
-fn a_label_is_needed_for_every_row() {
-    let world = world(20, 4);
-    let rows: Vec<usize> = (0..20).collect();
-    let error =
-        encoder(4).transfer_report_by_segment(&world.table, &rows, &world.targets, &["a", "b"]).unwrap_err();
-    assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("segments"), "{error}");
-}
-
-#[test]
-fn targets_of_another_student_are_refused() {
+fn signals_of_another_student_are_refused() {
     let world = world(20, 5);
-    let rows: Vec<usize> = (0..20).collect();
-    let [n, states, width] = *world.targets.representations.shape() else { unreachable!("three axes") };
-    for other in [width - 1, width + 1] {
-        let mut targets = world.targets.clone();
-        targets.representations = ndarray::Array::zeros((n, states, other));
-        let error = encoder(5).transfer_report(&world.table, &rows, &targets).unwrap_err();
-        assert!(error.to_string().contains("width of the targets"), "{error}");
+    let marginals = || world.signals.marginal_values().to_vec();
+    for width in [STUDENT_DIM - 1, STUDENT_DIM + 1] {
+        let rows = (0..20).collect();
+        let signals =
+            Signals::new(rows, vec![2, 3], marginals(), [2, width], vec![0.0; 20 * 2 * width]).unwrap();
+        let error = encoder(5).transfer_report(&world.dataset(), &signals).unwrap_err();
+        assert!(error.to_string().contains("shape of the student's representations"), "{error}");
     }
+    let other = Signals::new(vec![0], vec![2], vec![0.5; 2], [1, 4], vec![0.0; 4]).unwrap();
+    let error = encoder(5).transfer_report(&world.dataset(), &other).unwrap_err();
+    assert!(matches!(error, Error::Chain(_)), "{error}");
 }

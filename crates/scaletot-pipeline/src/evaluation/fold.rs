@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use scaletot_chain::{Corpus, CorpusWriter};
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
-use scaletot_encoder::{DistillConfig, EncoderConfig, distill};
+use scaletot_encoder::{DistillConfig, DistillData, Distiller, EncoderConfig};
 use scaletot_profile::Segments;
 use scaletot_student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
 use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
@@ -25,8 +25,6 @@ use crate::downstream::CrossFitted;
 const CALIBRATION_USERS: usize = 200;
 /// Users whom the encoder learns from at most; the reasoned ones are always among them.
 const DISTIL_USERS: usize = 20_000;
-/// Rows that one epoch-course of the encoder goes through in all; larger tables get fewer epochs.
-const DISTIL_ROWS: usize = 320_000;
 /// OSIPO needs this many labelled users among the reasoned ones.
 const OSIPO_USERS: usize = 100;
 
@@ -187,33 +185,21 @@ impl Work<'_> {
             rows.truncate(DISTIL_USERS.max(covered.len()));
             rows.sort_unstable();
         }
-        let targets = signals.targets(&rows)?;
-        let (config, mut course) = self.encoder_configs();
-        course.epochs = (DISTIL_ROWS / rows.len()).clamp(8, course.epochs);
+        let mut config = DistillConfig::default();
         if self.options.ablations.no_state_kl {
-            course.lambda_state = 0.0.into();
+            config.lambda_state = 0.0.into();
         }
         if self.options.ablations.no_representation {
-            course.lambda_rep = 0.0.into();
+            config.lambda_rep = 0.0.into();
         }
-        // No outcome is told: the encoder's signals are the same whatever is labelled.
-        let unlabelled = vec![None; study.profiles.len()];
-        let (trained, _) = distill(
-            &config,
-            &course,
-            &study.profiles,
-            &study.chain,
-            &rows,
-            Some(&targets),
-            &unlabelled,
-            &rows,
-            self.device,
-            self.progress,
-        )?;
+        // No outcome is given: the encoder's signals are the same whatever is labelled.
+        let unlabelled = study.dataset(vec![None; study.profiles.len()])?;
+        let known = signals.student(&rows)?;
+        let data = DistillData::new(&unlabelled, &study.chain).with_signals(&known)?;
+        let distiller = Distiller::new(self.encoder_config(), config)?;
+        let (trained, _) = distiller.fit(&data, self.seed(6), self.device, self.progress)?;
         let frozen = trained.into_frozen();
-        let test = signals.targets(&self.fold.test)?;
-        let segments: Vec<&str> = self.fold.test.iter().map(|&row| study.segments.name_of(row)).collect();
-        let report = frozen.transfer_report_by_segment(&study.profiles, &self.fold.test, &test, &segments)?;
+        let report = frozen.transfer_report(&unlabelled, &signals.student(&self.fold.test)?)?;
         let groups = |groups: &[scaletot_encoder::TransferGroup]| {
             let group = |group: &scaletot_encoder::TransferGroup| TransferGroup {
                 name: group.name.clone(),
@@ -252,7 +238,8 @@ impl Work<'_> {
     /// users. Such a committee ranks better than one network on all of them, as each stops early by other users.
     pub(super) fn profile_networks(&self, draw: &Draw, parts: &[Vec<usize>]) -> Result<CrossFitted> {
         let study = self.study;
-        let (config, mut course) = self.encoder_configs();
+        let distiller = Distiller::new(self.encoder_config(), DistillConfig::default())?;
+        let dataset = study.dataset(study.outcomes.clone())?;
         let mut out_of_fold = Vec::with_capacity(parts.len());
         let mut sums = vec![0.0; self.fold.test.len()];
         for (at, part) in parts.iter().enumerate() {
@@ -263,22 +250,9 @@ impl Work<'_> {
                 .flat_map(|(_, rows)| rows.clone())
                 .collect();
             rows.sort_unstable();
-            let mut outcomes = vec![None; study.profiles.len()];
-            rows.iter().for_each(|&row| outcomes[row] = study.outcomes[row]);
-            course.seed = self.seed(100 + (draw.draw * parts.len() + at) as u64);
-            course.epochs = (DISTIL_ROWS / rows.len().max(1)).clamp(8, DistillConfig::default().epochs);
-            let (trained, _) = distill(
-                &config,
-                &course,
-                &study.profiles,
-                &study.chain,
-                &[],
-                None,
-                &outcomes,
-                &rows,
-                self.device,
-                &Quiet(self.progress),
-            )?;
+            let data = DistillData::new(&dataset, &study.chain).with_rows(&rows)?;
+            let seed = self.seed(100 + (draw.draw * parts.len() + at) as u64);
+            let (trained, _) = distiller.fit(&data, seed, self.device, &Quiet(self.progress))?;
             let values = |rows: &[usize]| -> Result<Vec<f64>> {
                 let scores = trained.frozen().score_rows(&study.profiles, rows)?;
                 scores.values().map(|value| value.context("a user was abstained on")).collect()
@@ -292,12 +266,10 @@ impl Work<'_> {
         })
     }
 
-    fn encoder_configs(&self) -> (EncoderConfig, DistillConfig) {
+    fn encoder_config(&self) -> EncoderConfig {
         let mut config = EncoderConfig::default();
         config.min_populated = self.options.source.min_populated.max(1);
-        let mut course = DistillConfig::default();
-        course.seed = self.seed(6);
-        (config, course)
+        config
     }
 }
 

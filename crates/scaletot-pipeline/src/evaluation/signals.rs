@@ -1,15 +1,15 @@
 //! What teacher, student and encoder say about users, in one form.
 
-use crate::error::{Result, ensure};
-use ndarray::{Array2, Array3, Axis, Slice, concatenate};
+use crate::error::{Context, Result};
+use ndarray::{Array2, Axis, Slice, concatenate};
 use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
-use scaletot_encoder::{FrozenEncoder, Scores, Targets};
+use scaletot_encoder::{FrozenEncoder, Scores};
 use scaletot_student::Student;
 
 use super::parallel;
 use super::study::Study;
-use crate::features::signal_features;
+use crate::features::{self, signal_features};
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;
@@ -21,25 +21,14 @@ pub(super) struct Signals {
     pub(super) posteriors: Vec<Array2<f32>>,
     /// Columns for the downstream model, `[N, S]`.
     pub(super) features: Array2<f64>,
-    /// The student's representations, `[N, K, d]`; empty for others.
-    representations: Array3<f32>,
-    rows: Vec<Option<usize>>,
+    /// The student's own, of the rows that were asked about; `None` for others.
+    student: Option<scaletot_chain::Signals>,
 }
 
 impl Signals {
-    /// The student's signals as the encoder's targets for `rows`.
-    pub(super) fn targets(&self, rows: &[usize]) -> Result<Targets> {
-        let at: Vec<usize> = rows.iter().filter_map(|&row| self.rows.get(row).copied().flatten()).collect();
-        ensure!(
-            at.len() == rows.len(),
-            "{} of {} users have no student signals",
-            rows.len() - at.len(),
-            rows.len()
-        );
-        Ok(Targets {
-            posteriors: self.posteriors.iter().map(|p| p.select(Axis(0), rows)).collect(),
-            representations: self.representations.select(Axis(0), &at),
-        })
+    /// The student's signals of `rows`, which the encoder learns or is compared with.
+    pub(super) fn student(&self, rows: &[usize]) -> Result<scaletot_chain::Signals> {
+        Ok(self.student.as_ref().context("these are no student's signals")?.select(rows)?)
     }
 
     /// The expected level of the last state, in [0, 1]: all that ranks users without any label.
@@ -83,25 +72,18 @@ pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) 
         said.representations.slice_axis(Axis(1), Slice::from(study.chain.len() - 1..study.chain.len()));
     let last = last.index_axis(Axis(1), 0).mapv(f64::from);
     let mut width = Array2::zeros((study.profiles.len(), last.ncols()));
-    let mut at = vec![None; study.profiles.len()];
     for (i, &row) in rows.iter().enumerate() {
         width.row_mut(row).assign(&last.row(i));
-        at[row] = Some(i);
     }
     let features = beside(&posteriors, Some(&width))?;
-    Ok(Signals { posteriors, features, representations: said.representations, rows: at })
+    Ok(Signals { posteriors, features, student: Some(features::student_signals(rows, &said)?) })
 }
 
 /// What the encoder serves for everybody.
 pub(super) fn encoder_signals(encoder: &FrozenEncoder, study: &Study) -> Result<Signals> {
     let scores: Scores = encoder.score(&study.profiles)?;
     let features = signal_features(&scores);
-    Ok(Signals {
-        posteriors: scores.posteriors,
-        features,
-        representations: Array3::zeros((0, 0, 0)),
-        rows: Vec::new(),
-    })
+    Ok(Signals { posteriors: scores.posteriors, features, student: None })
 }
 
 /// The teacher's posteriors of `rows`, and the chosen chains (empty where there is none).
@@ -133,10 +115,7 @@ pub(super) fn teacher_signals(
     let posteriors = spread(study, rows, &said);
     let features = beside(&posteriors, None)?;
     let chains = records.into_iter().map(|(_, chain)| chain).collect();
-    Ok((
-        Signals { posteriors, features, representations: Array3::zeros((0, 0, 0)), rows: Vec::new() },
-        chains,
-    ))
+    Ok((Signals { posteriors, features, student: None }, chains))
 }
 
 /// Rows of `said` at their places in the table, uniform elsewhere.

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use ndarray::Array2;
+use scaletot_chain::Signals;
 use scaletot_encoder::{
-    ArtifactInfo, DistillConfig, EncoderConfig, FrozenEncoder, Readiness, Scores, Targets, TransferGate,
-    TransferReport, distill,
+    ArtifactInfo, DistillConfig, DistillData, Distiller, EncoderConfig, FrozenEncoder, Readiness, Scores,
+    TransferGate, TransferReport,
 };
 use scaletot_eval::{Bootstrap, Direction, Metric, Verdict};
-use scaletot_profile::{Attributes, write};
+use scaletot_profile::{Attributes, Dataset, write};
 
 use super::Run;
 use crate::downstream::{parts, ridge};
-use crate::features::{profile_features, signal_features, student_features};
+use crate::features::{profile_features, signal_features, student_features, student_signals};
 use crate::options::PipelineOptions;
 use crate::stages::{StageReport, write_json};
 
@@ -45,38 +46,24 @@ impl Run<'_> {
         Ok(FrozenEncoder::load(self.profile_only_path(), &self.input.schema)?)
     }
 
-    fn configs(&self) -> (EncoderConfig, DistillConfig) {
+    fn distiller(&self) -> Result<Distiller> {
         let mut config = EncoderConfig::default();
         config.min_populated = self.options.min_populated.max(1);
-        let mut course = DistillConfig::default();
-        course.seed = self.options.seed;
-        (config, course)
+        Ok(Distiller::new(config, DistillConfig::default())?)
     }
 
-    fn signals(&self, rows: &[usize]) -> Result<Targets> {
-        let signals = self.student()?.infer(&self.input.profiles, rows, BATCH)?;
-        Ok(Targets { posteriors: signals.posteriors, representations: signals.representations })
+    fn signals(&self, rows: &[usize]) -> Result<Signals> {
+        student_signals(rows, &self.student()?.infer(&self.input.profiles, rows, BATCH)?)
     }
 
     /// Distils the student into the encoder: the training users' signals (the student has read all of them, the teacher only the
     /// covered ones) and their outcomes. Measures on the held-out users how much of the student arrived.
     pub(super) fn distil(&mut self) -> Result<StageReport> {
-        let (config, course) = self.configs();
-        let train = self.input.train.clone();
-        let targets = self.signals(&train)?;
-        let (trained, log) = distill(
-            &config,
-            &course,
-            &self.input.profiles,
-            &self.input.chain,
-            &train,
-            Some(&targets),
-            &self.input.training_outcomes(),
-            &train,
-            &self.device,
-            self.progress,
-        )?;
-        let transfer = self.transfer(trained.frozen(), &targets)?;
+        let (train, dataset) = (self.input.train.clone(), self.input.training_dataset()?);
+        let signals = self.signals(&train)?;
+        let data = DistillData::new(&dataset, &self.input.chain).with_signals(&signals)?.with_rows(&train)?;
+        let (trained, log) = self.distiller()?.fit(&data, self.options.seed, &self.device, self.progress)?;
+        let transfer = self.transfer(trained.frozen(), &dataset, &signals)?;
         let mut report = StageReport { users: train.len() as u64, ..StageReport::default() };
         report.figures.extend([
             ("held-out state agreement".to_owned(), transfer.mean_agreement()),
@@ -103,17 +90,19 @@ impl Run<'_> {
     }
 
     /// How the encoder reproduces the student on the held-out users, and how much of what the student's signals add to a ridge on the
-    /// profile the encoder's add too, by Spearman's correlation: left open unless the student's gain is beyond chance. `targets` are the
-    /// student's signals of the training users, whose chains and outcomes it has seen.
-    fn transfer(&self, encoder: &FrozenEncoder, targets: &Targets) -> Result<TransferReport> {
+    /// profile the encoder's add too, by Spearman's correlation: left open unless the student's gain is beyond chance. `signals` are the
+    /// student's of the training users, whose chains and outcomes it has seen.
+    fn transfer(
+        &self,
+        encoder: &FrozenEncoder,
+        dataset: &Dataset,
+        signals: &Signals,
+    ) -> Result<TransferReport> {
         let input = &self.input;
         let held_out = self.signals(&input.test)?;
-        let segments: Vec<&str> = input.test.iter().map(|&row| input.segments.name_of(row)).collect();
-        let report =
-            encoder.transfer_report_by_segment(&input.profiles, &input.test, &held_out, &segments)?;
+        let report = encoder.transfer_report(dataset, &held_out)?;
 
-        let known = [(&input.train, targets), (&input.test, &held_out)];
-        let student = student_features(input.profiles.len(), &known);
+        let student = student_features(input.profiles.len(), &[signals, &held_out]);
         let encoder = signal_features(&encoder.score(&input.profiles)?);
         let labelled: Vec<usize> =
             input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
@@ -138,19 +127,9 @@ impl Run<'_> {
 
     /// The same network, trained alike, on outcomes alone.
     pub(super) fn profile_only(&mut self) -> Result<StageReport> {
-        let (config, course) = self.configs();
-        let (trained, log) = distill(
-            &config,
-            &course,
-            &self.input.profiles,
-            &self.input.chain,
-            &[],
-            None,
-            &self.input.training_outcomes(),
-            &self.input.train,
-            &self.device,
-            self.progress,
-        )?;
+        let dataset = self.input.training_dataset()?;
+        let data = DistillData::new(&dataset, &self.input.chain).with_rows(&self.input.train)?;
+        let (trained, log) = self.distiller()?.fit(&data, self.options.seed, &self.device, self.progress)?;
         trained.save(self.profile_only_path(), ArtifactInfo::new().note("outcomes alone, no signals"))?;
         Ok(StageReport { users: log.labelled_rows as u64, ..StageReport::default() })
     }

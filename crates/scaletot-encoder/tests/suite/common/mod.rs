@@ -3,20 +3,41 @@
 use std::fs;
 use std::path::Path;
 
-use ndarray::{Array2, Array3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, Targets, ValueHead};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Quantiles, TableBuilder, Value};
+use scaletot_chain::{ChainSchema, Signals, StateDef};
+use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, ValueHead};
+use scaletot_profile::{
+    Dataset, FieldSpec, ProfileSchema, ProfileTable, Quantiles, Segments, TableBuilder, Value,
+};
 
 pub(crate) const STUDENT_DIM: usize = 4;
 
 pub(crate) struct World {
     pub(crate) table: ProfileTable,
     pub(crate) chain: ChainSchema,
-    pub(crate) targets: Targets,
+    /// What the student says of all users.
+    pub(crate) signals: Signals,
     pub(crate) outcomes: Vec<Option<f64>>,
+}
+
+impl World {
+    /// Profiles and outcomes, in one segment.
+    pub(crate) fn dataset(&self) -> Dataset {
+        Dataset::builder(self.table.clone()).with_outcomes(self.outcomes.clone()).build().unwrap()
+    }
+
+    /// The planted probability that a user spends much.
+    pub(crate) fn planted(&self, row: usize) -> f64 {
+        self.signals.marginal(row, 1)[2].into()
+    }
+}
+
+/// The same users in segments of these names.
+pub(crate) fn in_segments(table: &ProfileTable, name: impl Fn(usize) -> String) -> Dataset {
+    let labels: Vec<Option<String>> = (0..table.len()).map(|row| Some(name(row))).collect();
+    let segments = Segments::from_labels(&labels);
+    Dataset::builder(table.clone()).with_segments(segments).build().unwrap()
 }
 
 pub(crate) fn schema() -> ProfileSchema {
@@ -100,8 +121,8 @@ pub(crate) fn world(n: usize, seed: u64) -> World {
 pub(crate) fn world_missing(n: usize, seed: u64, missing: f64) -> World {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut table = TableBuilder::new(schema());
-    let (mut need, mut spend) = (Vec::new(), Vec::new());
-    let mut representations = Array3::zeros((n, 2, STUDENT_DIM));
+    let mut marginals: Vec<f32> = Vec::new();
+    let mut representations = vec![0.0; n * 2 * STUDENT_DIM];
     let mut outcomes = Vec::new();
     for id in 0..n {
         let age = rng.random_range(0..4u32);
@@ -126,24 +147,20 @@ pub(crate) fn world_missing(n: usize, seed: u64, missing: f64) -> World {
         let seen = |field: usize, value: f64| if cells[field].is_some() { value } else { 0.0 };
         let wealth = seen(1, income.ln() - 3.0) + seen(2, f64::from(u8::from(member)) - 0.4);
         let food = seen(3, if likes.contains(&0) { 1.5 } else { -1.0 }) + seen(0, f64::from(age) * 0.4 - 0.6);
-        need.extend(softmax(&[food, 0.0]));
-        spend.extend(softmax(&[-2.0 * wealth, 0.0, 2.0 * wealth]));
+        marginals.extend(softmax(&[food, 0.0]));
+        marginals.extend(softmax(&[-2.0 * wealth, 0.0, 2.0 * wealth]));
+        let representation = &mut representations[id * 2 * STUDENT_DIM..][..2 * STUDENT_DIM];
         for (i, value) in [1.0, wealth, food, wealth - food].into_iter().enumerate() {
-            representations[[id, 0, i]] = value as f32;
-            representations[[id, 1, STUDENT_DIM - 1 - i]] = 2.0 * value as f32 + 3.0;
+            representation[i] = value as f32;
+            representation[2 * STUDENT_DIM - 1 - i] = 2.0 * value as f32 + 3.0;
         }
         let positive = rng.random::<f64>() < 1.0 / (1.0 + (-wealth).exp());
         let amount = (2.0 + wealth + 0.8 * normal(&mut rng)).exp();
         outcomes.push(Some(if positive { amount } else { 0.0 }));
     }
-    let posteriors =
-        vec![Array2::from_shape_vec((n, 2), need).unwrap(), Array2::from_shape_vec((n, 3), spend).unwrap()];
-    World {
-        table: table.finish(),
-        chain: chain(),
-        targets: Targets { posteriors, representations },
-        outcomes,
-    }
+    let rows = (0..n).collect();
+    let signals = Signals::new(rows, vec![2, 3], marginals, [2, STUDENT_DIM], representations).unwrap();
+    World { table: table.finish(), chain: chain(), signals, outcomes }
 }
 
 /// Spearman's rank correlation of values without ties.
