@@ -12,7 +12,7 @@ const LOCK: &str = ".lock";
 /// Holds a directory against a second writer until it is dropped, or its process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -45,7 +45,14 @@ impl DirectoryLock {
         file.set_len(0).with_context(failed)?;
         file.write_all(format!("process {}, since {since}", std::process::id()).as_bytes())
             .with_context(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Who held it is of no interest any more, and two whole runs leave the same files.
+        let _ = self.file.set_len(0);
     }
 }
 

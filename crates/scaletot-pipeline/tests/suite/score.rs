@@ -372,7 +372,7 @@ fn files_that_are_no_parquet_files_are_named() {
     assert_eq!((summary.users, summary.quarantined.len(), summary.quarantined[0].row_group), (10, 1, None));
     fs::remove_file(case.path("users/a.parquet")).unwrap();
     let message = scaletot_pipeline::causes(&case.quarantine().unwrap_err());
-    assert!(message.contains("none of the 1 files") && message.contains("torn.parquet"), "{message}");
+    assert!(message.contains("none of the 1 input files") && message.contains("torn.parquet"), "{message}");
 }
 
 #[test]
@@ -421,6 +421,6 @@ fn what_would_mix_or_replace_is_refused() {
     }
     let message =
         scaletot_pipeline::causes(&case.run(&Run { output: "users", ..Run::default() }, &()).unwrap_err());
-    assert!(message.contains("names no file outside of --output"), "{message}");
+    assert!(message.contains("names a file outside of the output directory"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
 }
