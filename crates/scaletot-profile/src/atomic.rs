@@ -88,7 +88,8 @@ mod tests {
             file.write_all(b"half of the ne")?;
             Err(io::Error::other("disk full"))
         });
-        assert!(error.unwrap_err().to_string().contains("disk full"));
+        let cause = std::error::Error::source(&error.unwrap_err()).unwrap().to_string();
+        assert_eq!(cause, "disk full");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();

@@ -21,7 +21,7 @@ impl Values {
     }
 
     /// Appends values of the same type; of another they would be a bug of this crate and are left out.
-    #[cfg(feature = "parquet")]
+    #[cfg(feature = "arrow")]
     fn append(&mut self, other: Self) {
         match (self, other) {
             (Self::Number(values), Self::Number(more)) => values.extend(more),
@@ -135,7 +135,7 @@ impl Attributes {
         self.insert(name.into(), Values::Flag(values))
     }
 
-    #[cfg(any(feature = "csv", feature = "parquet"))]
+    #[cfg(any(feature = "csv", feature = "arrow"))]
     pub(crate) fn columns(&self) -> impl ExactSizeIterator<Item = (&str, &Values)> {
         self.columns.iter().map(|(name, values)| (name.as_str(), values))
     }
@@ -145,7 +145,7 @@ impl Attributes {
     }
 
     /// Appends the rows of attributes with the same columns.
-    #[cfg(feature = "parquet")]
+    #[cfg(feature = "arrow")]
     pub(crate) fn append(&mut self, other: Self) {
         self.columns.iter_mut().zip(other.columns).for_each(|((_, values), (_, more))| values.append(more));
     }

@@ -120,7 +120,7 @@ impl TableBuilder {
     }
 
     /// Rows are from that file.
-    #[cfg(any(feature = "csv", feature = "parquet"))]
+    #[cfg(any(feature = "csv", feature = "arrow"))]
     pub(crate) fn set_file(&mut self, file: Arc<Path>) {
         self.file = Some(file);
     }
@@ -132,7 +132,7 @@ impl TableBuilder {
     }
 
     /// Appends the users of a table of the same schema.
-    #[cfg(feature = "parquet")]
+    #[cfg(feature = "arrow")]
     pub(crate) fn append(&mut self, table: ProfileTable) -> Result<()> {
         for id in table.ids.iter() {
             self.push_id(id)?;

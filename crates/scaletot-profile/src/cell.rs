@@ -7,7 +7,7 @@ use crate::field::{Domain, Field, FieldKind, Range};
 
 /// What a cell of a file holds, whatever the file's format.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+#[cfg_attr(not(feature = "arrow"), allow(dead_code))]
 pub(crate) enum Raw<'a> {
     Null,
     Text(&'a str),

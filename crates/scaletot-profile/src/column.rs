@@ -52,7 +52,7 @@ impl Column {
     }
 
     /// Appends the values of another column of the same field; of another kind they would be a bug of this crate and are left out.
-    #[cfg(feature = "parquet")]
+    #[cfg(feature = "arrow")]
     pub(crate) fn append(&mut self, other: Self) {
         match (self, other) {
             (Self::Codes(column), Self::Codes(more)) => column.extend(more),

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::id::UserId;
 use crate::place::Place;
@@ -24,7 +24,7 @@ pub enum Error {
         message: String,
     },
     /// A text is not TOML or JSON, or not of a profile schema's shape.
-    #[error("{}expected a profile schema in {format}: {message}", in_file(.path))]
+    #[error("{}expected a profile schema in {format}: {message}", in_file(path.as_deref()))]
     Syntax {
         /// The file, where the text came from one.
         path: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub enum Error {
         message: String,
     },
     /// The file system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("{}: cannot {action}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -92,10 +92,10 @@ pub enum Error {
         column: String,
     },
     /// A column that is needed is not in the file.
-    #[error("{}: no column {column:?}, which is wanted as {wanted_as}; the columns are {}", path.display(), quoted(.there))]
+    #[error("{}no column {column:?}, which is wanted as {wanted_as}; the columns are {}", in_file(path.as_deref()), quoted(.there))]
     MissingColumn {
         /// The file.
-        path: PathBuf,
+        path: Option<PathBuf>,
         /// The column that was looked for.
         column: String,
         /// What it was wanted as.
@@ -104,10 +104,10 @@ pub enum Error {
         there: Vec<String>,
     },
     /// Two columns have the same name.
-    #[error("{}: column {column:?} occurs twice, as columns {first} and {second}", path.display())]
+    #[error("{}column {column:?} occurs twice, as columns {first} and {second}", in_file(path.as_deref()))]
     DuplicateColumn {
         /// The file that was read or was to be written.
-        path: PathBuf,
+        path: Option<PathBuf>,
         /// The name.
         column: String,
         /// Position of the first one, from 1.
@@ -116,10 +116,10 @@ pub enum Error {
         second: usize,
     },
     /// A typed file's column has a type that cannot be read as what is wanted.
-    #[error("{}: column {column:?} has type {found}, expected {expected}", path.display())]
+    #[error("{}column {column:?} has type {found}, expected {expected}", in_file(path.as_deref()))]
     ColumnType {
         /// The file.
-        path: PathBuf,
+        path: Option<PathBuf>,
         /// Column name.
         column: String,
         /// The types that would do.
@@ -136,6 +136,15 @@ pub enum Error {
         place: Option<Place>,
         /// What is wrong.
         message: String,
+    },
+    /// Arrow arrays cannot be read or made, or the source of batches failed.
+    #[cfg(feature = "arrow")]
+    #[error("{}expected Arrow arrays that can be converted", place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]
+    Arrow {
+        /// The first row of the batch, if a batch is at fault.
+        place: Option<Place>,
+        /// What is wrong.
+        source: arrow_schema::ArrowError,
     },
     /// Two things that belong together have different lengths.
     #[error("{what}: expected {expected}, got {found}")]
@@ -179,8 +188,9 @@ fn in_field(field: &Option<String>) -> String {
     field.as_ref().map(|name| format!(", field {name:?}")).unwrap_or_default()
 }
 
-fn in_file(path: &Option<PathBuf>) -> String {
-    path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+/// `path: `, or nothing if there is none.
+pub(crate) fn in_file(path: Option<&Path>) -> String {
+    path.map(|path| format!("{}: ", path.display())).unwrap_or_default()
 }
 
 fn at(place: &Option<Place>) -> String {

@@ -135,7 +135,7 @@ impl UserIds {
 
 /// The integer that `text` writes in its one canonical form: no sign for positives, no leading zeros, no spaces.
 /// Only such a text can become an integer and come back as the same text.
-#[cfg(any(feature = "csv", feature = "parquet"))]
+#[cfg(any(feature = "csv", feature = "arrow"))]
 pub(crate) fn canonical_int(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let canonical = match digits.as_bytes() {
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(any(feature = "csv", feature = "parquet"))]
+    #[cfg(any(feature = "csv", feature = "arrow"))]
     fn only_canonical_integers_are_integers() {
         for (text, int) in [("0", 0), ("7", 7), ("-12", -12), ("9223372036854775807", i64::MAX)] {
             assert_eq!(canonical_int(text), Some(int));

@@ -24,25 +24,13 @@ pub(super) struct Layout {
 impl Layout {
     /// Finds the wanted columns among those that are there.
     pub(super) fn find(
-        path: &Path,
+        path: Option<&Path>,
         there: &[&str],
         schema: &ProfileSchema,
         options: &ReadOptions,
     ) -> Result<Self> {
         check_unique(path, there)?;
-        let find = |column: &str, wanted_as: &'static str| {
-            there.iter().position(|name| *name == column).ok_or_else(|| Error::MissingColumn {
-                path: path.to_owned(),
-                column: column.to_owned(),
-                wanted_as,
-                there: there.iter().map(|&name| name.to_owned()).collect(),
-            })
-        };
-        let wanted_as = |wanted: Wanted| match wanted {
-            Wanted::Number => "a number",
-            Wanted::Text => "a text",
-            Wanted::Flag => "a flag",
-        };
+        let find = |column, wanted_as| find(path, there, column, wanted_as);
         Ok(Self {
             id: if options.numbered_ids { None } else { Some(find(schema.id_column(), "the user id")?) },
             fields: schema
@@ -50,23 +38,44 @@ impl Layout {
                 .iter()
                 .map(|field| find(field.name(), "a profile field"))
                 .collect::<Result<_>>()?,
-            attributes: options
-                .wanted
-                .iter()
-                .map(|(name, wanted)| find(name, wanted_as(*wanted)))
-                .collect::<Result<_>>()?,
+            attributes: Self::attributes(path, there, options)?,
         })
+    }
+
+    /// Finds the further columns alone, in the options' order.
+    pub(super) fn attributes(
+        path: Option<&Path>,
+        there: &[&str],
+        options: &ReadOptions,
+    ) -> Result<Vec<usize>> {
+        check_unique(path, there)?;
+        let wanted_as = |wanted: Wanted| match wanted {
+            Wanted::Number => "a number",
+            Wanted::Text => "a text",
+            Wanted::Flag => "a flag",
+        };
+        options.wanted.iter().map(|(name, wanted)| find(path, there, name, wanted_as(*wanted))).collect()
     }
 }
 
+/// The position of a column.
+fn find(path: Option<&Path>, there: &[&str], column: &str, wanted_as: &'static str) -> Result<usize> {
+    there.iter().position(|name| *name == column).ok_or_else(|| Error::MissingColumn {
+        path: path.map(Path::to_owned),
+        column: column.to_owned(),
+        wanted_as,
+        there: there.iter().map(|&name| name.to_owned()).collect(),
+    })
+}
+
 /// Refuses two columns of one name: which of them is meant cannot be known.
-pub(super) fn check_unique(path: &Path, names: &[&str]) -> Result<()> {
+pub(super) fn check_unique(path: Option<&Path>, names: &[&str]) -> Result<()> {
     let mut sorted: Vec<(&str, usize)> = names.iter().copied().zip(1..).collect();
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         None => Ok(()),
         Some(pair) => Err(Error::DuplicateColumn {
-            path: path.to_owned(),
+            path: path.map(Path::to_owned),
             column: pair[0].0.to_owned(),
             first: pair[0].1,
             second: pair[1].1,

@@ -27,7 +27,7 @@ use crate::table::{ProfileTable, Value};
 
 /// Reads profiles from a comma-separated file in UTF-8 with a header line.
 ///
-/// The columns may stand in any order, and columns that neither the schema nor `options` names are passed over. An empty
+/// The columns may stand in any order, and columns that neither the schema nor `options` names are skipped. An empty
 /// cell, or one of the field's missing tokens, is missing. Blanks at the ends of a profile cell play no part; ids and text
 /// attributes are kept as they are. If every id is the plain form of a 64-bit integer they are integers; otherwise, as with
 /// "007", all of them stay texts ([`ReadOptions::with_text_ids`] keeps them texts in any case). Rows are read one after the
@@ -79,7 +79,7 @@ pub fn read_csv_from(
         let message = "expected a header line, got an empty file".to_owned();
         return Err(Error::Damaged { path: path.to_owned(), place: None, message });
     }
-    let layout = Layout::find(path, &header.iter().collect::<Vec<_>>(), schema, options)?;
+    let layout = Layout::find(Some(path), &header.iter().collect::<Vec<_>>(), schema, options)?;
     let mut rows =
         Rows { path, reader, header, layout, into: Collector::new(path, schema, options, !options.text_ids) };
     let mut record = StringRecord::new();
@@ -169,7 +169,7 @@ pub fn write_csv(
     attributes: &Attributes,
 ) -> Result<()> {
     let path = path.as_ref();
-    let output = Output::check(path, id_column, ids, profiles, attributes)?;
+    let output = Output::check(Some(path), id_column, ids, profiles, attributes)?;
     try_write_atomically(path, |file| {
         let failed = |error: ::csv::Error| Error::Io {
             path: path.to_owned(),

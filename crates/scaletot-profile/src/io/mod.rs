@@ -1,11 +1,13 @@
 //! Tables in files.
 
-#[cfg(any(feature = "csv", feature = "parquet"))]
+#[cfg(any(feature = "csv", feature = "arrow"))]
 mod collect;
 mod options;
-#[cfg(any(feature = "csv", feature = "parquet"))]
+#[cfg(any(feature = "csv", feature = "arrow"))]
 mod output;
 
+#[cfg(feature = "arrow")]
+mod arrow;
 #[cfg(feature = "csv")]
 mod csv;
 #[cfg(feature = "parquet")]

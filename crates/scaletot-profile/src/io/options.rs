@@ -64,7 +64,7 @@ impl ReadOptions {
     }
 
     /// Takes the rows' numbers, from 1, as ids: for a table that has no id column. The schema's id column is not looked for,
-    /// and passed over if it is there.
+    /// and skipped if it is there.
     #[must_use]
     pub fn with_numbered_ids(mut self) -> Self {
         self.numbered_ids = true;

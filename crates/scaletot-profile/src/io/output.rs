@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::collect::check_unique;
 use crate::attributes::Attributes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_file};
 use crate::field::Field;
 use crate::id::UserIds;
 use crate::table::ProfileTable;
@@ -18,7 +18,7 @@ pub(super) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(super) fn check(
-        path: &Path,
+        path: Option<&Path>,
         id_column: &'a str,
         ids: &UserIds,
         profiles: Option<&'a ProfileTable>,
@@ -29,11 +29,7 @@ impl<'a> Output<'a> {
             if found == rows {
                 return Ok(());
             }
-            Err(Error::Length {
-                what: format!("{}: rows of the {what}", path.display()),
-                expected: rows,
-                found,
-            })
+            Err(Error::Length { what: format!("{}rows of the {what}", in_file(path)), expected: rows, found })
         };
         fits("profiles", profiles.map_or(rows, ProfileTable::len))?;
         fits("attributes", attributes.rows().unwrap_or(rows))?;

@@ -1,6 +1,7 @@
 //! The crate as its users see it.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod arrow;
 mod bad_input;
 mod common;
 mod dataset;

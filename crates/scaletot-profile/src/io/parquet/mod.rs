@@ -1,12 +1,10 @@
-//! Parquet files.
+//! Parquet files: a thin layer on the conversion of Arrow batches.
 
 mod chunks;
-mod decode;
 mod directory;
 mod guard;
 mod read;
 mod scan;
-mod source;
 mod write;
 
 pub use read::read_parquet;

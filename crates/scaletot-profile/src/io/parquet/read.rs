@@ -1,30 +1,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::collect::empty;
+use super::super::arrow::Gather;
 use super::super::{Loaded, ReadOptions};
 use super::scan::ParquetProfiles;
-use crate::attributes::Attributes;
-use crate::builder::TableBuilder;
 use crate::error::Result;
 use crate::schema::ProfileSchema;
 
 /// Reads profiles from a Parquet file.
 ///
-/// Only the wanted columns are read, batch by batch. Their Arrow types may be dictionaries, views or large variants, and
-/// nulls are missing:
-///
-/// | wanted as | columns that will do |
-/// | --- | --- |
-/// | user id | integers (they stay integers) or texts (they stay texts) |
-/// | categorical, ordinal | texts; integers, floats and booleans by their text form: `2` and `2.0` are `"2"` |
-/// | numeric, number | integers, floats, decimals; texts that hold numbers |
-/// | boolean, flag | booleans; 0 and 1; texts as in CSV |
-/// | multi | lists of texts or integers; texts with separators |
-/// | text | texts; integers, floats and booleans by their text form |
-///
-/// NaN is an error, unless `"NaN"` is one of the missing tokens: such tokens are compared with the text form of cells of
-/// any type.
+/// Only the wanted columns are read, batch by batch. Their types, and what is missing, are as
+/// [`Loaded::from_record_batch`](crate::Loaded::from_record_batch) has it.
 ///
 /// A file that is cut off is always refused, since its directory comes last. Damage within is refused where it shows; a
 /// changed byte that leaves another readable value does not.
@@ -37,18 +23,11 @@ use crate::schema::ProfileSchema;
 pub fn read_parquet(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = path.as_ref();
     let file = ParquetProfiles::open(path, schema, options)?;
-    let mut profiles = TableBuilder::new(schema.clone());
-    profiles.set_file(Arc::from(path));
-    let mut attributes = Attributes::new();
-    for (name, wanted) in &options.wanted {
-        attributes.insert(name.clone(), empty(*wanted))?;
-    }
+    let mut all = Gather::new(Some(Arc::from(path)), Arc::new(schema.clone()), options)?;
     for group in 0..file.row_groups() {
         for batch in file.row_group(group)? {
-            let batch = batch?;
-            profiles.append(batch.profiles)?;
-            attributes.append(batch.attributes);
+            all.push(batch?)?;
         }
     }
-    Ok(Loaded { profiles: profiles.finish(), attributes })
+    Ok(all.finish())
 }

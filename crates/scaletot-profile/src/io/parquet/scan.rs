@@ -1,32 +1,25 @@
+use std::convert::Infallible;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::Schema;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::ParquetMetaData;
 
-use super::super::collect::{Layout, empty, push_value, user_id};
+use super::super::arrow::Columns;
 use super::super::{Loaded, ReadOptions};
 use super::BATCH_ROWS;
 use super::chunks::{Chunks, Trouble};
-use super::decode;
 use super::directory;
 use super::guard::guarded;
-use super::source::{Shape, Source, Use};
-use crate::attributes::Attributes;
-use crate::cell::Mismatch;
 use crate::error::{Error, Result};
-use crate::id::UserIds;
 use crate::place::Place;
 use crate::schema::ProfileSchema;
-use crate::table::ProfileTable;
 
 /// A Parquet file of profiles that is read row group by row group and batch by batch, for files that do not fit into memory.
 ///
@@ -57,14 +50,10 @@ use crate::table::ProfileTable;
 #[derive(Debug, Clone)]
 pub struct ParquetProfiles {
     path: Arc<Path>,
-    schema: Arc<ProfileSchema>,
-    options: ReadOptions,
     metadata: ArrowReaderMetadata,
     /// Positions of the wanted columns in the file, in its order.
     wanted: Vec<usize>,
-    id: Option<Column>,
-    fields: Vec<Column>,
-    attributes: Vec<Column>,
+    columns: Columns,
 }
 
 impl ParquetProfiles {
@@ -84,63 +73,27 @@ impl ParquetProfiles {
             .and_then(|metadata| check_rows(metadata.metadata()).map(|()| metadata))
             .map_err(|message| unreadable(path, &file.trouble(), None, message))?;
         let there = plain.schema().clone();
-        let names: Vec<&str> = there.fields().iter().map(|field| field.name().as_str()).collect();
-        let layout = Layout::find(path, &names, schema, options)?;
-
-        let mut wanted: Vec<usize> = layout.fields.iter().chain(&layout.attributes).copied().collect();
-        wanted.extend(layout.id);
-        wanted.sort_unstable();
-        wanted.dedup();
-        // A projected batch holds the wanted columns in the file's order.
-        let column = |index: usize, use_as: Use<'_>| -> Result<Column> {
-            let field = there.field(index);
-            let shape = Shape::of(field.data_type()).filter(|shape| use_as.accepts(shape));
-            Ok(Column {
-                position: wanted.partition_point(|&other| other < index),
-                shape: shape.ok_or_else(|| Error::ColumnType {
-                    path: path.to_owned(),
-                    column: field.name().clone(),
-                    expected: use_as.expected(),
-                    found: field.data_type().to_string(),
-                })?,
-            })
-        };
-        let id = layout.id.map(|index| column(index, Use::Id)).transpose()?;
-        let fields = layout.fields.iter().zip(schema.fields());
-        let fields = fields
-            .map(|(&index, field)| column(index, Use::Field(field.kind())))
-            .collect::<Result<Vec<_>>>()?;
-        let attributes = layout.attributes.iter().zip(&options.wanted);
-        let attributes = attributes
-            .map(|(&index, (_, wanted))| column(index, Use::Attribute(*wanted)))
-            .collect::<Result<Vec<_>>>()?;
-
-        let read_as = there.fields().iter().enumerate().map(|(index, field)| {
-            match decode::read_as(field.data_type()).filter(|_| layout.fields.contains(&index)) {
+        let path: Arc<Path> = path.into();
+        let mut columns = Columns::find(Some(Arc::clone(&path)), &there, &Arc::new(schema.clone()), options)?;
+        let fields: Vec<usize> = columns.field_positions().collect();
+        let wanted = columns.project();
+        let hinted = there.fields().iter().enumerate().map(|(index, field)| {
+            match read_as(field.data_type()).filter(|_| fields.contains(&index)) {
                 Some(data_type) => Arc::new(field.as_ref().clone().with_data_type(data_type)),
                 None => field.clone(),
             }
         });
-        let read_as = Schema::new_with_metadata(read_as.collect::<Vec<_>>(), there.metadata().clone());
-        let hint = ArrowReaderOptions::new().with_schema(Arc::new(read_as));
+        let hinted = Schema::new_with_metadata(hinted.collect::<Vec<_>>(), there.metadata().clone());
+        let hint = ArrowReaderOptions::new().with_schema(Arc::new(hinted));
         // Where the reader does not take the hint it is slower, and no less right.
         let metadata = guarded(|| ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), hint));
-        Ok(Self {
-            path: path.into(),
-            schema: Arc::new(schema.clone()),
-            options: options.clone(),
-            metadata: metadata.unwrap_or(plain),
-            wanted,
-            id,
-            fields,
-            attributes,
-        })
+        Ok(Self { path, metadata: metadata.unwrap_or(plain), wanted, columns })
     }
 
     /// Whether user ids are texts, by the type of their column; else they are integers.
     #[must_use]
     pub fn text_ids(&self) -> bool {
-        self.id.as_ref().is_some_and(|column| column.shape == Shape::Text)
+        self.columns.text_ids()
     }
 
     /// Number of row groups.
@@ -182,86 +135,18 @@ impl ParquetProfiles {
         let mask = ProjectionMask::roots(builder.parquet_schema(), self.wanted.iter().copied());
         let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS).with_row_groups(vec![group]);
         let reader = guarded(|| builder.build())
-            .map_err(|message| unreadable(&self.path, &trouble, Some(self.place(before)), message))?;
+            .map_err(|message| unreadable(&self.path, &trouble, Some(self.columns.place(before)), message))?;
         let end = before + self.rows_of(group).unwrap_or(0);
         Ok(RowGroup { file: self, reader, trouble, row: before, end, ended: false })
     }
 
-    /// Row of that index.
-    fn place(&self, row: usize) -> Place {
-        Place { file: Some(Arc::clone(&self.path)), row: row + 1, line: None }
-    }
-
-    /// A batch whose first row has that index. Of several cells that do not fit the first in the file's order is reported.
+    /// A batch whose first row has that index. A batch that Arrow cannot convert, or over which it panics, is a damaged file's.
     fn load(&self, batch: &RecordBatch, first: usize) -> Result<Loaded> {
-        let damaged = |message: String| damaged(&self.path, Some(self.place(first)), message);
-        let mut misfit: Option<(usize, Error)> = None;
-        let mut keep = |row: usize, error: Error| {
-            if misfit.as_ref().is_none_or(|(other, _)| row < *other) {
-                misfit = Some((row, error));
-            }
-        };
-        let cell = |row: usize, column: &str, Mismatch { expected, found }: Mismatch| Error::Cell {
-            place: self.place(first + row),
-            column: column.to_owned(),
-            expected,
-            found,
-        };
-        let ids = match &self.id {
-            None => Ok((first as i64 + 1..).take(batch.num_rows()).collect::<Vec<_>>().into()),
-            Some(column) => {
-                guarded(|| self.ids(column.array(batch), &column.shape, first)).map_err(damaged)?
-            }
-        };
-        let ids = ids.unwrap_or_else(|(row, error)| {
-            keep(row, error);
-            UserIds::default()
-        });
-        let mut attributes = Attributes::new();
-        for (column, (name, wanted)) in self.attributes.iter().zip(&self.options.wanted) {
-            let source = guarded(|| Source::new(column.array(batch), &column.shape)).map_err(damaged)?;
-            let mut values = empty(*wanted);
-            for row in 0..batch.num_rows() {
-                if let Err(mismatch) = push_value(&mut values, source.raw(row), &self.options.missing) {
-                    keep(row, cell(row, name, mismatch));
-                    break;
-                }
-            }
-            if values.len() == batch.num_rows() {
-                attributes.insert(name.clone(), values)?;
-            }
+        let damaged = |message| damaged(&self.path, Some(self.columns.place(first)), message);
+        match guarded(|| Ok::<_, Infallible>(self.columns.load(batch, first))).map_err(damaged)? {
+            Err(Error::Arrow { source, .. }) => Err(damaged(source.to_string())),
+            loaded => loaded,
         }
-        let mut columns = Vec::with_capacity(self.fields.len());
-        for (column, field) in self.fields.iter().zip(self.schema.fields()) {
-            match guarded(|| decode::field(field, column.array(batch), &column.shape)).map_err(damaged)? {
-                Ok(column) => columns.push(column),
-                Err((row, mismatch)) => keep(row, cell(row, field.name(), mismatch)),
-            }
-        }
-        match misfit {
-            Some((_, error)) => Err(error),
-            None => {
-                let profiles = ProfileTable { schema: Arc::clone(&self.schema), ids, columns };
-                Ok(Loaded { profiles, attributes })
-            }
-        }
-    }
-
-    fn ids(
-        &self,
-        array: &ArrayRef,
-        shape: &Shape,
-        first: usize,
-    ) -> Result<Result<UserIds, (usize, Error)>, arrow_schema::ArrowError> {
-        if let Some(ints) = array.as_primitive_opt::<Int64Type>().filter(|ints| ints.null_count() == 0) {
-            return Ok(Ok(ints.values().to_vec().into()));
-        }
-        let source = Source::new(array, shape)?;
-        let id = |row: usize| -> Result<_, (usize, Error)> {
-            user_id(source.raw(row), false, self.schema.id_column(), || self.place(first + row))
-                .map_err(|error| (row, error))
-        };
-        Ok((0..array.len()).map(id).collect())
     }
 }
 
@@ -289,7 +174,9 @@ impl Iterator for RowGroup<'_> {
         }
         let file = self.file;
         let next = guarded(|| self.reader.next().transpose())
-            .map_err(|message| unreadable(&file.path, &self.trouble, Some(file.place(self.row)), message))
+            .map_err(|message| {
+                unreadable(&file.path, &self.trouble, Some(file.columns.place(self.row)), message)
+            })
             .and_then(|batch| batch.map(|batch| self.load(&batch)).transpose());
         match &next {
             Ok(Some(loaded)) => self.row += loaded.profiles.len(),
@@ -297,7 +184,7 @@ impl Iterator for RowGroup<'_> {
         }
         if matches!(next, Ok(None)) && self.row != self.end {
             let message = format!("expected {} rows up to here, got {}", self.end, self.row);
-            return Some(Err(damaged(&file.path, Some(file.place(self.row)), message)));
+            return Some(Err(damaged(&file.path, Some(file.columns.place(self.row)), message)));
         }
         next.transpose()
     }
@@ -308,23 +195,20 @@ impl RowGroup<'_> {
     fn load(&self, batch: &RecordBatch) -> Result<Loaded> {
         if batch.num_rows() > self.end - self.row {
             let message = format!("expected {} rows up to here, got more", self.end);
-            return Err(damaged(&self.file.path, Some(self.file.place(self.row)), message));
+            return Err(damaged(&self.file.path, Some(self.file.columns.place(self.row)), message));
         }
         self.file.load(batch, self.row)
     }
 }
 
-/// A wanted column.
-#[derive(Debug, Clone)]
-struct Column {
-    /// In the projected batches.
-    position: usize,
-    shape: Shape,
-}
-
-impl Column {
-    fn array<'a>(&self, batch: &'a RecordBatch) -> &'a ArrayRef {
-        batch.column(self.position)
+/// The type in which a text column is best read as a profile field: values repeat, and a dictionary has each once.
+fn read_as(found: &DataType) -> Option<DataType> {
+    match found {
+        DataType::Utf8 | DataType::Utf8View => {
+            Some(DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()))
+        }
+        DataType::LargeUtf8 => Some(DataType::Dictionary(DataType::Int32.into(), DataType::LargeUtf8.into())),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::ArrowError;
 
 use super::source::{Shape, Source};
 use crate::cell::{self, Cell, Mismatch, Raw};
@@ -90,15 +90,4 @@ fn rows(field: &Field, source: &Source, rows: usize) -> Result<Column, Misfit> {
         column.push(cell);
     }
     Ok(column)
-}
-
-/// The type in which a text column is best read as a profile field: values repeat, and a dictionary has each once.
-pub(super) fn read_as(found: &DataType) -> Option<DataType> {
-    match found {
-        DataType::Utf8 | DataType::Utf8View => {
-            Some(DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()))
-        }
-        DataType::LargeUtf8 => Some(DataType::Dictionary(DataType::Int32.into(), DataType::LargeUtf8.into())),
-        _ => None,
-    }
 }
