@@ -81,12 +81,15 @@ mod gate;
 mod gradient;
 mod head;
 mod histogram;
+mod integral;
 mod manifest;
 mod network;
 mod normal;
 mod novelty;
 mod outcome;
 mod plan;
+#[cfg(feature = "arrow")]
+mod record_batch;
 mod scores;
 mod shape;
 mod threads;

@@ -1,6 +1,7 @@
 //! What the encoder says about users.
 
 use ndarray::{Array2, Axis};
+use scaletot_chain::Signals;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -158,6 +159,26 @@ impl Scores {
                 .map_err(|error| Error::shape("scores to join", "the same heads", error))?;
         }
         Ok(())
+    }
+
+    /// The states' marginals and the representation as signals of these rows of a table, one per score in its order: `[1, r]` for the
+    /// representation. Where the encoder abstained marginals are uniform and representations 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of rows than scores, [`Error::Chain`] for a row that is named twice.
+    pub fn signals(&self, rows: &[usize]) -> Result<Signals> {
+        if rows.len() != self.len() {
+            return Err(Error::shape("rows of the scores", self.len(), rows.len()));
+        }
+        let sizes: Vec<usize> = self.posteriors.iter().map(Array2::ncols).collect();
+        let mut marginals = Vec::with_capacity(self.len() * sizes.iter().sum::<usize>());
+        for row in 0..self.len() {
+            self.posteriors.iter().for_each(|marginal| marginals.extend(marginal.row(row)));
+        }
+        let width = self.representation.ncols();
+        let shape = [usize::from(width > 0), width];
+        let representations = self.representation.iter().copied().collect();
+        Ok(Signals::new(rows.to_vec(), sizes, marginals, shape, representations)?)
     }
 
     /// Number of profiles.

@@ -1,6 +1,8 @@
 //! The encoder as it serves: loaded from an artifact, verified, without a training framework.
 
 mod activations;
+mod explain;
+mod novelty;
 mod score;
 mod settings;
 mod transfer;
@@ -52,7 +54,7 @@ pub struct FrozenEncoder {
     threads: Threads,
     deduplication: Deduplication,
     /// From where on a profile is too far, if anywhere.
-    pub(crate) novelty: Option<Novelty>,
+    novelty: Option<Novelty>,
 }
 
 impl FrozenEncoder {

@@ -120,6 +120,54 @@ fn tables_in_half_the_bits_take_half_the_room_and_score_nearly_the_same() {
 }
 
 #[test]
+fn scores_are_signals_of_their_rows() {
+    let row = |i: usize| (Some(i % 3), Some(i as u8), Some(i.is_multiple_of(2)), vec![i % 3]);
+    let table = table(&[row(0), row(1), (None, None, None, vec![]), row(4)]);
+    let encoder = encoder(&table, 5).with_min_populated(2);
+    let rows = [3, 2, 0];
+    let scores = encoder.score_rows(&table, &rows).unwrap();
+    let signals = scores.signals(&rows).unwrap();
+    assert_eq!((signals.rows(), signals.domain_sizes()), (&rows[..], &[3, 3][..]));
+    assert_eq!(signals.representation_shape(), [1, encoder.config().rep_dim]);
+    for (place, &row) in rows.iter().enumerate() {
+        assert_eq!(signals.index_of(row), Some(place));
+        for (state, marginal) in scores.posteriors.iter().enumerate() {
+            assert_eq!(signals.marginal(place, state), marginal.row(place).to_vec());
+        }
+        assert_eq!(signals.representation(place), scores.representation.row(place).to_vec());
+    }
+    assert!(signals.marginal(1, 0).iter().all(|p| *p == 1.0 / 3.0), "nothing is known of a blank profile");
+    assert!(scores.signals(&[0, 1]).is_err() && scores.signals(&[0, 1, 1]).is_err());
+    let few = encoder.with_selection(Selection::OUTCOME).unwrap().score_rows(&table, &rows).unwrap();
+    assert_eq!(few.signals(&rows).unwrap().representation_shape(), [0, 0]);
+}
+
+#[cfg(feature = "arrow")]
+#[test]
+fn scores_are_columns_without_what_is_not_known() {
+    use arrow_array::Array;
+
+    let table = table(&[(Some(1), Some(2), None, vec![]), (None, None, None, vec![])]);
+    let encoder = encoder(&table, 5).with_min_populated(2);
+    let (chain, ids) = (encoder.chain_schema().clone(), table.ids());
+    let scores = encoder.score(&table).unwrap();
+    let batch = scores.to_record_batch("id", ids, &chain).unwrap();
+    assert_eq!((batch.num_rows(), batch.num_columns()), (2, 9));
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let whole = ["id", "abstained"].contains(&field.name().as_str());
+        assert_eq!(column.null_count(), usize::from(!whole), "{}", field.name());
+    }
+    let few = encoder.with_selection(Selection::OUTCOME).unwrap().score(&table).unwrap();
+    assert_eq!(few.to_record_batch("id", ids, &chain).unwrap().num_columns(), 6);
+    assert!(scores.to_record_batch("value", ids, &chain).unwrap_err().to_string().contains("`id_column`"));
+    let one =
+        ChainSchema::builder("one").with_state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+    assert!(scores.to_record_batch("id", ids, &one).unwrap_err().to_string().contains("expected [3, 3]"));
+    let nobody = scaletot_profile::UserIds::default();
+    assert!(scores.to_record_batch("id", &nobody, &chain).unwrap_err().to_string().contains("ids"));
+}
+
+#[test]
 fn a_report_needs_the_signals_it_compares() {
     let table = table(&vec![(Some(1), Some(2), None, vec![]); 4]);
     let encoder = encoder(&table, 1).with_selection(Selection::OUTCOME).unwrap();
