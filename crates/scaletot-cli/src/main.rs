@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod exit;
+mod format;
 mod progress;
 mod terminal;
 
@@ -13,6 +14,8 @@ use clap::{Parser, Subcommand};
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
 use crate::commands::evaluate::EvaluateArgs;
+use crate::commands::init::InitArgs;
+use crate::commands::plan::PlanArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::score::ScoreArgs;
 
@@ -31,6 +34,10 @@ struct Cli {
 enum Command {
     /// Run the whole method on the table that comes with the program
     Demo(DemoArgs),
+    /// Draft schemas, rules and a task from a table, for you to edit
+    Init(InitArgs),
+    /// Count questions, tokens, cost and time before anything is asked
+    Plan(Box<PlanArgs>),
     /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
     Run(Box<RunArgs>),
     /// Score users with an artifact, from Parquet to Parquet
@@ -45,6 +52,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::main(|terminal| match &cli.command {
         Command::Demo(args) => commands::demo::run(args, terminal),
+        Command::Init(args) => commands::init::run(args, terminal),
+        Command::Plan(args) => commands::plan::run(args, terminal),
         Command::Run(args) => commands::run::run(args, terminal),
         Command::Score(args) => commands::score::run(args, terminal),
         Command::Evaluate(args) => commands::evaluate::run(args, terminal),

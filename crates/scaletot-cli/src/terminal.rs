@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 use crate::exit::{Exit, STOPPED};
 use crate::progress::Bars;
@@ -24,6 +25,12 @@ impl Terminal {
     /// Prints a line of the result.
     pub(crate) fn say(&self, line: &str) {
         say(line);
+    }
+
+    /// Prints a value as JSON, which is then all that the command prints.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<Exit> {
+        say(&serde_json::to_string_pretty(value).context("cannot write JSON")?);
+        Ok(Exit::Done)
     }
 }
 

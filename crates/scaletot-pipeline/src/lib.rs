@@ -12,6 +12,7 @@ pub mod input;
 mod lock;
 pub mod options;
 pub mod pipeline;
+pub mod plan;
 pub mod report;
 pub mod scoring;
 pub mod staged;

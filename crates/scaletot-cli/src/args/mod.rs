@@ -1,5 +1,7 @@
 //! What several commands take.
 
+pub(crate) mod source;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 

@@ -10,7 +10,10 @@ const SEGMENT: &str = "user segment";
 
 impl Task {
     /// Checks what can be checked without a table.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the task contradicts itself.
+    pub fn check(&self) -> Result<()> {
         let texts =
             [("name", &self.name), ("title", &self.title), ("outcome", &self.outcome), ("unit", &self.unit)];
         let optional = [

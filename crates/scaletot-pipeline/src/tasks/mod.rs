@@ -185,6 +185,45 @@ fn default_unit() -> String {
 }
 
 impl Task {
+    /// A task of a table of one's own, with an outcome and nothing else: no segments, no filter, no rules. Further fields may be set; then
+    /// [`check`](Self::check) looks for contradictions.
+    #[must_use]
+    pub fn of_table(
+        name: impl Into<String>,
+        outcome: impl Into<String>,
+        profile: TaskFile,
+        chain: TaskFile,
+        table: TaskFile,
+    ) -> Self {
+        let (name, outcome) = (name.into(), outcome.into());
+        Self {
+            title: format!("{outcome} of {name}"),
+            name,
+            source: Source {
+                publisher: None,
+                offered: None,
+                licence: None,
+                table: Some(table),
+                files: Vec::new(),
+                form: Form::Table,
+                numbered: false,
+            },
+            outcome,
+            unit: default_unit(),
+            keep: None,
+            segment: None,
+            profile,
+            chain,
+            rules: None,
+            answers: None,
+            levels: default_levels(),
+            group: None,
+            experiment: None,
+            leaks: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// The shipped task of that name, or the one in the `.toml` file of that path.
     ///
     /// # Errors
