@@ -99,6 +99,11 @@ impl<T: Teacher> Teacher for Cached<T> {
         self.inner.cache_key(question)
     }
 
+    fn holds(&self, question: &Question<'_>) -> bool {
+        let kept = |key: &PromptKey| self.answers.contains(key);
+        self.inner.cache_key(question).as_ref().is_some_and(kept) || self.inner.holds(question)
+    }
+
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
         self.inner.spent_by_model()
     }

@@ -73,6 +73,10 @@ impl<A: Teacher, B: Teacher> Teacher for Fallback<A, B> {
         None
     }
 
+    fn holds(&self, question: &Question<'_>) -> bool {
+        self.first.holds(question)
+    }
+
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
         let [first, second] = &self.ledgers;
         by_model([spent(&self.first, first), spent(&self.second, second)])
@@ -214,6 +218,10 @@ impl Teacher for Ensemble {
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         let all = self.members.iter().all(|member| member.teacher.cache_key(question).is_some());
         all.then(|| question.key(&self.model))
+    }
+
+    fn holds(&self, question: &Question<'_>) -> bool {
+        self.members.iter().all(|member| member.teacher.holds(question))
     }
 
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {

@@ -248,6 +248,11 @@ impl<T: Teacher> Teacher for DiskCached<T> {
         self.inner.cache_key(question)
     }
 
+    fn holds(&self, question: &Question<'_>) -> bool {
+        let key = self.inner.cache_key(question);
+        key.is_some_and(|key| matches!(self.find(&key), Ok(Some(_)))) || self.inner.holds(question)
+    }
+
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
         self.inner.spent_by_model()
     }

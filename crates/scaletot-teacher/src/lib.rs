@@ -122,7 +122,7 @@ pub use key::{PromptKey, prompt_key};
 pub use ledger::{Ledger, LedgerSnapshot};
 pub use problem::ChainProblem;
 pub use prompter::{PROMPT_FORMAT, Prompter};
-pub use reasoner::{Reasoner, ReasonerBuilder, RunSummary};
+pub use reasoner::{Preview, PromptCount, PromptPreview, Reasoner, ReasonerBuilder, RunSummary};
 #[doc(no_inline)]
 pub use replay::{RecordSummary, Recorder, Replay};
 pub use retry::{Retry, RetryPolicy};

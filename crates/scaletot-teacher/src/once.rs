@@ -38,8 +38,8 @@ impl<K: Copy + Eq + Hash, V: Clone> OnceMap<K, V> {
         self.lock().ready.len()
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
-        self.lock().ready.get(key).cloned()
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.lock().ready.contains_key(key)
     }
 
     pub(crate) fn snapshot(&self) -> HashMap<K, V> {

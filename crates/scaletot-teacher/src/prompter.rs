@@ -65,7 +65,7 @@ impl Prompter {
         self.profile_schema
     }
 
-    /// What says profiles in words.
+    /// What renders profiles.
     #[must_use]
     pub fn verbaliser(&self) -> &Verbaliser {
         &self.verbaliser
@@ -93,10 +93,10 @@ impl Prompter {
         plain(&self.verbaliser.render(table, row))
     }
 
-    /// The names of the fields that [`profile`](Self::profile) says: the populated ones, but for values that the
+    /// The names of the fields that [`profile`](Self::profile) renders: the populated ones, but for values that the
     /// schema gives no words (an empty wording, an unknown category, a plain no).
     #[must_use]
-    pub fn said(&self, table: &ProfileTable, row: usize) -> Vec<String> {
+    pub fn rendered(&self, table: &ProfileTable, row: usize) -> Vec<String> {
         let fields = table.schema().fields();
         self.verbaliser
             .rendered(table, row)

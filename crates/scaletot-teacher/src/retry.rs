@@ -238,6 +238,10 @@ impl<T: Teacher> Teacher for Retry<T> {
         self.inner.cache_key(question)
     }
 
+    fn holds(&self, question: &Question<'_>) -> bool {
+        self.inner.holds(question)
+    }
+
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
         self.inner.spent_by_model()
     }

@@ -209,6 +209,13 @@ pub trait Teacher: Send + Sync {
         Some(question.key(self.model()))
     }
 
+    /// Whether the answer to `question` is at hand, in memory or in a file, so that asking computes nothing. The default
+    /// is `false`; what keeps answers tells, and wrappers pass on what the wrapped teacher tells.
+    fn holds(&self, question: &Question<'_>) -> bool {
+        let _ = question;
+        false
+    }
+
     /// What each model behind this teacher was asked so far, by its name, if the teacher is made of several, as a
     /// [`Fallback`](crate::Fallback) and an [`Ensemble`](crate::Ensemble) are. The default is none: a teacher that is one model is
     /// counted by who asks it. Wrappers pass on what the wrapped teacher says.
@@ -254,6 +261,9 @@ macro_rules! forward {
             }
             fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
                 (**self).cache_key(question)
+            }
+            fn holds(&self, question: &Question<'_>) -> bool {
+                (**self).holds(question)
             }
             fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
                 (**self).spent_by_model()

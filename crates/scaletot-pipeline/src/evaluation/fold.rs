@@ -70,7 +70,7 @@ impl Work<'_> {
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
         rows.sort_unstable();
-        let calibration = reasoner.fit_calibration(&self.study.profiles, &rows)?;
+        let calibration = reasoner.fit_calibration(&self.study.profiles, &rows, self.progress)?;
         reasoner.set_calibration(calibration)?;
         Ok(reasoner)
     }

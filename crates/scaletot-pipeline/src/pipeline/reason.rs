@@ -56,13 +56,16 @@ impl Run<'_> {
         let path = self.options.record.as_ref().context("no file to record to")?;
         let teacher = teachers::open(&self.options.teacher, &self.input.schema, &self.input.chain)?.teacher;
         let recorder = Recorder::open(teacher, path)?;
-        let summary = self.reasoner_of(&recorder)?.record_all(
+        let reasoner = self.reasoner_of(&recorder)?;
+        (self.say)(&format!("  {}", reasoner.count_prompts(&self.input.profiles, &self.input.eligible)?));
+        let summary = reasoner.record_all(
             &self.input.profiles,
             &self.input.eligible,
             &recorder,
             self.options.workers.get(),
             self.progress,
         )?;
+        drop(reasoner);
         recorder.finish()?;
         let mut report = StageReport {
             users: summary.users as u64,
@@ -80,7 +83,7 @@ impl Run<'_> {
         rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.options.seed));
         rows.truncate(CALIBRATION_USERS);
         rows.sort_unstable();
-        let calibration = reasoner.fit_calibration(&self.input.profiles, &rows)?;
+        let calibration = reasoner.fit_calibration(&self.input.profiles, &rows, self.progress)?;
         write_json(&self.calibration_path(), &calibration)?;
         Ok(with_ledger(rows.len() as u64, &reasoner.ledger().snapshot()))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scaletot_core::Progress;
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 
 use super::Reasoner;
@@ -18,14 +19,20 @@ impl Reasoner<'_> {
     /// No outcome or label of any user is read. A state that depends on others is asked along the path that is greedy
     /// under the calibration of the states before it, so states are fitted in their order. Users with too few populated
     /// fields are left out, as is one about whom the teacher fails from that state on. Answers stay cached: users
-    /// of the batch who are reasoned about later cost nothing again.
+    /// of the batch who are reasoned about later cost nothing again. Progress counts questions; a wish to stop is not heard,
+    /// as half a calibration is none.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields; the
     /// teacher's error if it could not answer about anybody.
-    pub fn fit_calibration(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
-        self.fit(table, self.batch(table, rows)?, false)
+    pub fn fit_calibration(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        progress: &dyn Progress,
+    ) -> Result<Calibration> {
+        self.fit(table, self.batch(table, rows)?, false, progress)
     }
 
     /// As [`fit_calibration`](Self::fit_calibration), with a prior for each combination of values that the states which a state
@@ -39,8 +46,13 @@ impl Reasoner<'_> {
     /// # Errors
     ///
     /// As [`fit_calibration`](Self::fit_calibration).
-    pub fn fit_calibration_by_parents(&self, table: &ProfileTable, rows: &[usize]) -> Result<Calibration> {
-        self.fit(table, self.batch(table, rows)?, true)
+    pub fn fit_calibration_by_parents(
+        &self,
+        table: &ProfileTable,
+        rows: &[usize],
+        progress: &dyn Progress,
+    ) -> Result<Calibration> {
+        self.fit(table, self.batch(table, rows)?, true, progress)
     }
 
     /// The users among `rows` who can be fitted on.
@@ -71,14 +83,33 @@ impl Reasoner<'_> {
         blank.push_values(0, &vec![None; schema.fields().len()])?;
         let table = blank.finish();
         self.check(&table, &[0])?;
-        self.fit(&table, vec![self.unasked(&table, 0)], false)
+        self.fit(&table, vec![self.unasked(&table, 0)], false, &())
     }
 
     fn unasked(&self, table: &ProfileTable, row: usize) -> User {
         User { row, profile: self.prompter.profile(table, row), path: Vec::new() }
     }
 
-    fn fit(&self, table: &ProfileTable, mut users: Vec<User>, by_parents: bool) -> Result<Calibration> {
+    fn fit(
+        &self,
+        table: &ProfileTable,
+        users: Vec<User>,
+        by_parents: bool,
+        progress: &dyn Progress,
+    ) -> Result<Calibration> {
+        progress.start("calibrate", (users.len() * self.chain().len()) as u64);
+        let fitted = self.fit_states(table, users, by_parents, progress);
+        progress.finish();
+        fitted
+    }
+
+    fn fit_states(
+        &self,
+        table: &ProfileTable,
+        mut users: Vec<User>,
+        by_parents: bool,
+        progress: &dyn Progress,
+    ) -> Result<Calibration> {
         let fitted_on = users.len();
         let chain = self.chain();
         let mut priors: Vec<Vec<f64>> =
@@ -107,6 +138,7 @@ impl Reasoner<'_> {
                     }
                     predictions.push(prediction);
                 }
+                progress.advance(batch.len() as u64);
             }
             if mean.count() == 0 {
                 let nothing =
@@ -131,7 +163,7 @@ impl Reasoner<'_> {
                 });
                 normalise(&mut q);
                 // A user whose every legal value has no probability is at a dead end: nothing more to ask.
-                if let Some(value) = likeliest(&q) {
+                if let Some(value) = most_probable(&q) {
                     user.path.push(value);
                     kept.push(user);
                 }
@@ -170,7 +202,7 @@ fn after_parents<'a>(
 }
 
 /// The value of greatest probability, of equal ones the first; `None` if all are 0.
-fn likeliest(q: &[f64]) -> Option<u16> {
+fn most_probable(q: &[f64]) -> Option<u16> {
     let mut best = None;
     for (value, &p) in (0..).zip(q) {
         if p > best.map_or(0.0, |(_, top)| top) {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod calibrate;
+mod preview;
 mod rationale;
 mod record;
 mod run;
@@ -23,6 +24,7 @@ use crate::prompter::{PROMPT_FORMAT, Prompter};
 use crate::teacher::Teacher;
 
 pub use builder::ReasonerBuilder;
+pub use preview::{Preview, PromptCount, PromptPreview};
 pub use run::RunSummary;
 
 use record::Ask;

@@ -36,12 +36,17 @@ impl Reasoner<'_> {
         Ok(self.questions(self.asks()?, table, row))
     }
 
-    fn questions<'a>(&'a self, asks: &'a [Ask], table: &'a ProfileTable, row: usize) -> Vec<Question<'a>> {
+    pub(super) fn questions<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        table: &'a ProfileTable,
+        row: usize,
+    ) -> Vec<Question<'a>> {
         let profile = self.prompter.profile(table, row);
         asks.iter().map(|ask| self.prompter.question(&profile, table, row, ask.state, &ask.path)).collect()
     }
 
-    fn asks(&self) -> Result<&[Ask]> {
+    pub(super) fn asks(&self) -> Result<&[Ask]> {
         if let Some(asks) = self.asks.get() {
             return Ok(asks);
         }

@@ -192,8 +192,8 @@ impl Reasoner<'_> {
         outcome: &Outcome<u16>,
         told: &Told,
     ) -> Result<ChainRecord> {
-        let said = self.prompter.said(table, row);
-        let chain = |path: &ScoredPath<u16>| self.chain_of(path, &said, told);
+        let rendered = self.prompter.rendered(table, row);
+        let chain = |path: &ScoredPath<u16>| self.chain_of(path, &rendered, told);
         let best = outcome.best.as_ref().map(chain).transpose()?;
         let runners_up: Vec<Chain> = outcome.runners_up.iter().map(chain).collect::<Result<_>>()?;
         let cost = SearchCost {
@@ -239,7 +239,7 @@ impl Reasoner<'_> {
         }
     }
 
-    fn chain_of(&self, path: &ScoredPath<u16>, said: &[String], told: &Told) -> Result<Chain> {
+    fn chain_of(&self, path: &ScoredPath<u16>, rendered: &[String], told: &Told) -> Result<Chain> {
         let mut steps = Vec::with_capacity(path.steps.len());
         for (k, found) in path.steps.iter().enumerate() {
             let mut distribution = vec![0.0; self.chain().domain_size(k)];
@@ -250,7 +250,7 @@ impl Reasoner<'_> {
             }
             let before = &path.path[..k];
             let told = told.get(before);
-            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| said.to_vec());
+            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| rendered.to_vec());
             let mut step = Step::exact(found.thought, distribution);
             if let Some(samples) = told.and_then(|told| told.samples) {
                 step.entropy = found.entropy;

@@ -122,7 +122,7 @@ impl<T: Teacher> Recorder<T> {
 
     /// Whether the answer to a question is recorded.
     pub fn contains(&self, question: &Question<'_>) -> bool {
-        self.inner.cache_key(question).is_some_and(|key| self.answers.get(&file::short(&key)).is_some())
+        self.inner.cache_key(question).is_some_and(|key| self.answers.contains(&file::short(&key)))
     }
 
     /// Writes everything recorded so far.
@@ -255,6 +255,10 @@ impl<T: Teacher> Teacher for Recorder<T> {
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
+    }
+
+    fn holds(&self, question: &Question<'_>) -> bool {
+        self.contains(question) || self.inner.holds(question)
     }
 
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {

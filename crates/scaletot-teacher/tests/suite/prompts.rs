@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, UnknownPolicy, Value, Verbaliser};
-use scaletot_teacher::{Error, Prompter};
+use scaletot_teacher::{DiskCached, Error, Prompter, Reasoner, Recorder, Replay};
 
-use crate::common::{chain_schema, profile_schema, prompter, table};
+use crate::common::{Arbitrary, chain_schema, profile_schema, prompter, table};
 
 #[test]
 fn tells_the_profile_and_the_states_it_depends_on() {
@@ -140,7 +140,7 @@ fn said_fields_are_those_in_the_sentence() {
             .filter(|(field, _)| prompter.profile(&table, row + 1 + field) != whole)
             .map(|(_, field)| field.name())
             .collect();
-        assert_eq!(prompter.said(&table, row), heard, "{whole}");
+        assert_eq!(prompter.rendered(&table, row), heard, "{whole}");
         said.push(heard.len());
     }
     assert_eq!(said, [6, 3, 3, 2]);
@@ -172,4 +172,74 @@ proptest! {
         let cue = chain_schema().states()[state].cue().to_owned();
         prop_assert!(prompt.contains(&format!(". Overall, {cue}")), "{}", prompt);
     }
+}
+
+#[test]
+fn a_preview_shows_the_profile_and_every_prompt() {
+    let table = table(20);
+    let teacher = Arbitrary::default();
+    let reasoner = Reasoner::builder(&teacher, prompter(&table)).with_min_populated(2).build().unwrap();
+    let preview = reasoner.preview(&table, 1).unwrap();
+    assert_eq!(
+        preview.profile,
+        "A customer aged 35-54, with a very low household income, with a cat and dog"
+    );
+    assert_eq!((preview.populated, preview.rendered.join(" ")), (4, "age income pets".to_owned()));
+    let questions = reasoner.all_questions(&table, 1).unwrap();
+    assert_eq!(preview.prompts.len(), questions.len());
+    for (prompt, question) in preview.prompts.iter().zip(&questions) {
+        assert_eq!((&prompt.prompt, &prompt.labels[..]), (&question.prompt, question.labels));
+        for (name, value) in &prompt.given {
+            assert!(prompt.prompt.contains(&format!(" {value}.")), "{name}: {}", prompt.prompt);
+        }
+        assert!(!prompt.held);
+    }
+    assert_eq!(teacher.calls.load(std::sync::atomic::Ordering::Relaxed), 0, "nothing is asked");
+
+    let text = preview.to_string();
+    assert!(text.starts_with("user 1, 4 populated fields\nprofile: A customer aged 35-54"), "{text}");
+    assert!(text.contains("\nneed: low | moderate | high\n  A customer aged 35-54"), "{text}");
+    assert!(text.contains("  and 2 more with other values of need\n"), "{text}");
+    assert!(text.contains("  and 8 more with other values of need, capacity\n"), "{text}");
+    let sparse = reasoner.preview(&table, 6).unwrap().to_string();
+    assert!(sparse.contains("too few to be reasoned about: at least 2 are required"), "{sparse}");
+    assert!(reasoner.preview(&table, 20).is_err(), "no such row");
+}
+
+#[test]
+fn counted_prompts_are_those_that_a_recording_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let table = table(60);
+    let rows: Vec<usize> = (0..60).collect();
+    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
+    let reasoner = Reasoner::builder(&recorder, prompter(&table)).build().unwrap();
+    let before = reasoner.count_prompts(&table, &rows).unwrap();
+    assert_eq!((before.users, before.skipped, before.held), (52, 8, 0));
+    assert_eq!(before.prompts, 52 * reasoner.all_questions(&table, 0).unwrap().len() as u64);
+    assert!(before.distinct < before.prompts as usize && before.characters > 0);
+    let first = reasoner.record_all(&table, &rows[..10], &recorder, 2, &()).unwrap();
+    let between = reasoner.count_prompts(&table, &rows).unwrap();
+    assert_eq!((between.held, between.distinct), (first.prompts, before.distinct));
+    let rest = reasoner.record_all(&table, &rows, &recorder, 2, &()).unwrap();
+    assert_eq!((rest.asked, rest.prompts), (between.to_ask(), before.distinct));
+    let after = reasoner.count_prompts(&table, &rows).unwrap();
+    assert_eq!((after.to_ask(), after.characters), (0, 0));
+    assert!(after.to_string().contains("0 are left to ask"), "{after}");
+    drop(reasoner);
+    recorder.finish().unwrap();
+
+    // Whatever keeps answers tells what it has.
+    let replay = Reasoner::builder(Replay::open(&path).unwrap(), prompter(&table)).build().unwrap();
+    assert_eq!(replay.count_prompts(&table, &rows).unwrap().held, before.distinct);
+    let cached = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
+    cached.reason(&table, 0, 1).unwrap();
+    let count = cached.count_prompts(&table, &rows).unwrap();
+    assert_eq!(count.held as u64, cached.ledger().snapshot().calls);
+    let disk = folder.path().join("disk.jsonl");
+    let on_disk = DiskCached::open(Arbitrary::default(), &disk).unwrap();
+    Reasoner::builder(&on_disk, prompter(&table)).build().unwrap().reason(&table, 0, 1).unwrap();
+    let again = DiskCached::open(Arbitrary::default(), &disk).unwrap();
+    let again = Reasoner::builder(again, prompter(&table)).build().unwrap();
+    assert_eq!(again.count_prompts(&table, &rows).unwrap().held, count.held);
 }
