@@ -21,7 +21,7 @@ pub fn files() -> [Vec<u8>; 3] {
         .and_then(|encoder| encoder.calibrate_abstention(&table, &rows, 0.1))
         .expect("valid sizes");
     let place = tempfile::tempdir().expect("a directory");
-    let info = ArtifactInfo::new().metric("spearman", 0.25).note("weekly");
+    let info = ArtifactInfo::new().with_metric("spearman", 0.25).with_note("weekly");
     encoder.save(place.path(), info).expect("an artifact");
     NAMES.map(|name| std::fs::read(place.path().join(name)).expect("a file of the artifact"))
 }

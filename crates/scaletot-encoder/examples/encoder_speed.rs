@@ -158,7 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows: Vec<usize> = (0..table.len()).collect();
     let features = encoder.featuriser().transform(&table, &rows)?;
 
-    encoder.save(directory.join("artifact"), ArtifactInfo::new().note("for a measurement of speed"))?;
+    encoder.save(directory.join("artifact"), ArtifactInfo::new().with_note("for a measurement of speed"))?;
     let codes: Vec<&Vec<u32>> = features
         .columns()
         .iter()

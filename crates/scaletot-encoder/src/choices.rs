@@ -8,7 +8,7 @@ use crate::error::Result;
 /// How the projected representation is held against the student's. Both are relative to the student's mean over the
 /// users it reasoned about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum RepresentationLoss {
     /// `1 − cos`, the mean over the states: the direction alone, in which the strongest common factors count most.
@@ -45,7 +45,7 @@ impl RepresentationLoss {
 
 /// Over which rows the parts of the zero-inflated log-normal loss are averaged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum ZilnReduction {
     /// Both parts over all labelled rows: the negative log-likelihood, as in `google/lifetime_value`. The fewer outcomes
@@ -71,7 +71,7 @@ pub enum ZilnReduction {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 #[non_exhaustive]
 pub enum WeightSchedule {
     /// The same weight in every step, at least 0.
@@ -103,15 +103,15 @@ impl WeightSchedule {
         self.at(0.0).max(self.at(1.0)) > 0.0
     }
 
-    pub(crate) fn validate(&self, setting: &'static str) -> Result<()> {
+    pub(crate) fn validate(&self, field: &'static str) -> Result<()> {
         let (ends, until) = match *self {
             Self::Constant(weight) => ([weight; 2], 1.0),
             Self::Linear { from, to, until } => ([from, to], until),
         };
         for weight in ends {
-            check(setting, weight, weight.is_finite() && weight >= 0.0, "a finite number of at least 0")?;
+            check(field, weight, weight.is_finite() && weight >= 0.0, "a finite number of at least 0")?;
         }
-        check(setting, until, until > 0.0 && until <= 1.0, "`until` above 0 and at most 1")
+        check(field, until, until > 0.0 && until <= 1.0, "`until` above 0 and at most 1")
     }
 }
 

@@ -19,7 +19,7 @@ use crate::head::OutcomeHead;
 /// assert!(config.validate().unwrap_err().to_string().contains("embed_dim"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EncoderConfig {
     /// Width of every field's embedding.
@@ -61,10 +61,10 @@ impl Default for EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// Checks every setting.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first setting that is out of range.
+    /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         size("embed_dim", self.embed_dim)?;
         size("rep_dim", self.rep_dim)?;
@@ -90,7 +90,7 @@ const MIN_EPOCHS: usize = 8;
 /// assert!(config.validate().unwrap_err().to_string().contains("field_dropout"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DistillConfig {
     /// Weight of the representation loss.
@@ -174,10 +174,10 @@ impl DistillConfig {
         (self.max_row_visits / rows.max(1)).clamp(MIN_EPOCHS.min(self.epochs), self.epochs)
     }
 
-    /// Checks every setting.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first setting that is out of range.
+    /// [`Error::Config`] naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         self.lambda_rep.validate("lambda_rep")?;
         self.lambda_state.validate("lambda_state")?;
@@ -188,7 +188,7 @@ impl DistillConfig {
             && weights.iter().all(|weight| weight.at(1.0) == 0.0)
         {
             let expected = "a weight above 0 at the end of training for one of the losses".into();
-            return Err(Error::Config { setting: "lambda_out", expected, found: "0 for all of them".into() });
+            return Err(Error::Config { field: "lambda_out", expected, found: "0 for all of them".into() });
         }
         self.representation.validate()?;
         let (tau, decay) = (self.state_temperature, self.weight_decay);
@@ -210,20 +210,20 @@ impl DistillConfig {
     }
 }
 
-pub(crate) fn check(setting: &'static str, found: impl ToString, holds: bool, expected: &str) -> Result<()> {
+pub(crate) fn check(field: &'static str, found: impl ToString, holds: bool, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }
-    Err(Error::Config { setting, expected: expected.into(), found: found.to_string() })
+    Err(Error::Config { field, expected: expected.into(), found: found.to_string() })
 }
 
 /// A size that a network or a loop can have: not nothing, and far from any overflow.
-fn size(setting: &'static str, value: usize) -> Result<()> {
-    check(setting, value, (1..=1 << 20).contains(&value), "from 1 to 1048576")
+fn size(field: &'static str, value: usize) -> Result<()> {
+    check(field, value, (1..=1 << 20).contains(&value), "from 1 to 1048576")
 }
 
-fn positive(setting: &'static str, value: f64) -> Result<()> {
-    check(setting, value, value.is_finite() && value > 0.0, "a finite number above 0")
+fn positive(field: &'static str, value: f64) -> Result<()> {
+    check(field, value, value.is_finite() && value > 0.0, "a finite number above 0")
 }
 
 #[cfg(test)]
@@ -257,7 +257,21 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_setting_is_named() {
+    fn unknown_keys_are_refused() {
+        for json in [
+            r#"{"epoch": 5}"#,
+            r#"{"seed": 1}"#,
+            r#"{"lambda_rep": {"from": 0, "to": 1, "until": 1, "at": 2}}"#,
+        ] {
+            assert!(serde_json::from_str::<DistillConfig>(json).is_err(), "{json}");
+        }
+        for json in [r#"{"embedding_dim": 5}"#, r#"{"outcome_head": {"tiers": {"tiers": 4, "of": 2}}}"#] {
+            assert!(serde_json::from_str::<EncoderConfig>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
         let fine = DistillConfig::default;
         let linear = |from, to, until| WeightSchedule::Linear { from, to, until };
         let contrastive = |temperature| RepresentationLoss::Contrastive { temperature };

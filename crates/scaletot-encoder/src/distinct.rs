@@ -22,7 +22,7 @@ pub enum Deduplication {
 }
 
 /// Least batch that is looked at, and how many of its profiles tell whether the others are.
-const LEAST: usize = 1024;
+const MIN_BATCH: usize = 1024;
 const SAMPLE: usize = 512;
 
 /// Slots that are looked at for one profile. Where they are all taken by others it counts as distinct: no input is slow.
@@ -48,7 +48,7 @@ impl Deduplication {
         let possible = n > 1 && u32::try_from(n).is_ok_and(|n| n < EMPTY);
         let pays = || {
             let every = n / SAMPLE;
-            n >= LEAST && Distinct::of(features, (0..SAMPLE).map(|i| i * every)).first.len() * 2 <= SAMPLE
+            n >= MIN_BATCH && Distinct::of(features, (0..SAMPLE).map(|i| i * every)).first.len() * 2 <= SAMPLE
         };
         match self {
             Self::Never => None,

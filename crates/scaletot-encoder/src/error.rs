@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the reader knows what was expected, what came and where.
+//! What can go wrong: what was expected, what came and where.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting is out of its range.
-    #[error("setting `{setting}`: expected {expected}, got {found}")]
+    /// A field of a config or an argument is out of its range.
+    #[error("`{field}`: expected {expected}, got {found}")]
     Config {
-        /// The setting's name.
-        setting: &'static str,
+        /// The field's name.
+        field: &'static str,
         /// The range it has to be in.
         expected: String,
         /// The value it has.
@@ -56,9 +56,9 @@ pub enum Error {
     NonFinite {
         /// The quantity.
         what: &'static str,
-        /// Epoch, from 0.
+        /// Epoch, from 1.
         epoch: usize,
-        /// Step within the epoch, from 0.
+        /// Step within the epoch, from 1.
         step: usize,
         /// Its value.
         value: f64,
@@ -82,7 +82,7 @@ pub enum Error {
     #[error(transparent)]
     Chain(#[from] scaletot_chain::Error),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot read or write {path}")]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A JSON file of the artifact does not parse.
-    #[error("{path}: {source}")]
+    #[error("{path}: not the JSON that was expected")]
     Json {
         /// The file.
         path: PathBuf,

@@ -12,7 +12,7 @@ use crate::features::{Column, Features, HardBins, MISSING};
 
 /// How the values of one field become features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum FieldEncoding {
     /// Categorical, ordinal (codes) and boolean (0, 1): an embedding row per code and one for missing.
@@ -150,7 +150,7 @@ impl Featuriser {
     /// [`Error::Config`] for 0 bins, [`Error::Shape`] when there is no such row.
     pub fn fit_rows(table: &ProfileTable, rows: &[usize], bins: usize) -> Result<Self> {
         if bins == 0 {
-            return Err(Error::Config { setting: "bins", expected: "at least 1".into(), found: "0".into() });
+            return Err(Error::Config { field: "bins", expected: "at least 1".into(), found: "0".into() });
         }
         check_rows(table, rows)?;
         let schema = table.schema();

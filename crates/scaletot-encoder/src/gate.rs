@@ -21,7 +21,7 @@ use crate::transfer::TransferReport;
 /// assert!(gate.validate().unwrap_err().to_string().contains("min_agreement"));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferGate {
     /// Least [mean agreement](TransferReport::mean_agreement), in `[0, 1]`.
@@ -72,9 +72,9 @@ impl TransferGate {
             ("min_retention", self.min_retention, 0.0..=1.0, "in [0, 1]"),
             ("max_abstained", self.max_abstained, 0.0..=1.0, "in [0, 1]"),
         ];
-        for (setting, limit, range, expected) in limits {
+        for (field, limit, range, expected) in limits {
             if let Some(found) = limit.filter(|limit| !range.contains(limit)) {
-                return Err(Error::Config { setting, expected: expected.into(), found: found.to_string() });
+                return Err(Error::Config { field, expected: expected.into(), found: found.to_string() });
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::outcome::{OutcomeScale, sigmoid};
 
 /// What an encoder learns about the outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum OutcomeHead {
     /// A zero-inflated log-normal distribution; see [`Ziln`](crate::Ziln). Three outputs.
@@ -114,8 +114,8 @@ impl OutcomeLink {
 
     /// Checks the numbers, and that they are of a head of this kind.
     pub(crate) fn validate(&self, head: &OutcomeHead) -> Result<()> {
-        let amount = |setting, value: f64| {
-            check(setting, value, value.is_finite() && value >= 0.0, "a finite number of at least 0")
+        let amount = |field, value: f64| {
+            check(field, value, value.is_finite() && value >= 0.0, "a finite number of at least 0")
         };
         match (self, head) {
             (Self::Ziln(scale), OutcomeHead::Ziln) => scale.validate(),

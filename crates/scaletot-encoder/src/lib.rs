@@ -41,7 +41,7 @@
 //! // What serves needs the directory and the profiles' schema, and checks that they belong together.
 //! let place = tempfile::tempdir()?;
 //! let directory = place.path().join("encoder");
-//! encoder.save(&directory, ArtifactInfo::new().note("a first try"))?;
+//! encoder.save(&directory, ArtifactInfo::new().with_note("a first try"))?;
 //! let encoder = FrozenEncoder::load(&directory, &schema)?;
 //! let mut new = TableBuilder::new(schema);
 //! new.push_text("known", &["55+", "60"])?;

@@ -27,7 +27,7 @@ pub(crate) const FORMAT: u32 = 2;
 /// Facts that the caller adds to an artifact.
 ///
 /// ```
-/// let info = scaletot_encoder::ArtifactInfo::new().metric("spearman", 0.31).note("weekly refresh");
+/// let info = scaletot_encoder::ArtifactInfo::new().with_metric("spearman", 0.31).with_note("weekly refresh");
 /// assert_eq!(info.metrics["spearman"], 0.31);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,14 +56,14 @@ impl ArtifactInfo {
 
     /// Adds a metric.
     #[must_use]
-    pub fn metric(mut self, name: impl Into<String>, value: f64) -> Self {
+    pub fn with_metric(mut self, name: impl Into<String>, value: f64) -> Self {
         self.metrics.insert(name.into(), value);
         self
     }
 
     /// Sets the note.
     #[must_use]
-    pub fn note(mut self, note: impl Into<String>) -> Self {
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
@@ -90,7 +90,7 @@ impl ArtifactInfo {
     /// let report = encoder.transfer_report(&held_out, &signals)?;
     /// let mut gate = TransferGate::default();
     /// gate.max_kl = Some(0.0); // More than anyone can ask for.
-    /// let info = ArtifactInfo::new().gate(report, gate)?;
+    /// let info = ArtifactInfo::new().with_gate(report, gate)?;
     /// assert!(matches!(info.readiness(), Readiness::NotReady { reasons } if reasons[0].starts_with("mean KL")));
     /// encoder.save(&directory, info)?;
     /// assert!(FrozenEncoder::load(&directory, &schema).is_err());
@@ -100,10 +100,10 @@ impl ArtifactInfo {
     ///
     /// # Errors
     /// [`Error::Config`] for a limit out of its range or a figure that is not finite.
-    pub fn gate(mut self, report: TransferReport, gate: TransferGate) -> Result<Self> {
+    pub fn with_gate(mut self, report: TransferReport, gate: TransferGate) -> Result<Self> {
         if let Some((name, figure)) = report.figures().find(|(_, figure)| !figure.is_finite()) {
             let expected = format!("a finite number for `{name}`");
-            return Err(Error::Config { setting: "transfer report", expected, found: figure.to_string() });
+            return Err(Error::Config { field: "transfer report", expected, found: figure.to_string() });
         }
         self.readiness = gate.check(&report)?;
         (self.transfer, self.gate) = (Some(report), Some(gate));
@@ -145,6 +145,7 @@ impl ArtifactInfo {
 
 /// Everything about an encoder that is not a weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Description {
     pub(crate) profile_schema: ProfileSchema,
     pub(crate) chain_schema: ChainSchema,
@@ -156,7 +157,7 @@ pub(crate) struct Description {
     pub(crate) featuriser: Featuriser,
     /// Of the training profiles.
     pub(crate) histograms: Vec<FieldHistogram>,
-    /// The training's settings, for people.
+    /// How it was trained, for people.
     pub(crate) training: serde_json::Value,
 }
 

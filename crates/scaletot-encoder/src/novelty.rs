@@ -54,7 +54,7 @@ impl DistanceLimit {
     pub(crate) fn calibrate(mut distances: Vec<f32>, share: f64) -> Result<Self> {
         if !(0.0..1.0).contains(&share) {
             let expected = "a share in [0, 1)".into();
-            return Err(Error::Config { setting: "share", expected, found: share.to_string() });
+            return Err(Error::Config { field: "share", expected, found: share.to_string() });
         }
         distances.sort_by(f32::total_cmp);
         let users = distances.len();
@@ -193,7 +193,7 @@ impl Novelty {
     pub(crate) fn abstain(&self, features: &Features, rows: Range<usize>, scores: &mut Scores) {
         for (row, distance) in self.surprise.distances(features, rows).into_iter().enumerate() {
             if f64::from(distance) > self.limit.limit {
-                scores.withdraw(row);
+                scores.mark_abstained(row);
             }
         }
     }

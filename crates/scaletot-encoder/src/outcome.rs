@@ -48,8 +48,8 @@ impl OutcomeScale {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let wrong = |setting, expected: &str, found: f64| {
-            Err(Error::Config { setting, expected: expected.into(), found: found.to_string() })
+        let wrong = |field, expected: &str, found: f64| {
+            Err(Error::Config { field, expected: expected.into(), found: found.to_string() })
         };
         if !(self.sigma_floor.is_finite() && self.sigma_floor > 0.0) {
             return wrong("sigma_floor", "a finite number above 0", self.sigma_floor);

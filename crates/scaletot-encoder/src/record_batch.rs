@@ -73,7 +73,7 @@ impl Scores {
         }
         if columns.iter().any(|(name, _)| name == id_column) {
             let expected = "a name that no column of scores has".into();
-            return Err(Error::Config { setting: "id_column", expected, found: id_column.to_owned() });
+            return Err(Error::Config { field: "id_column", expected, found: id_column.to_owned() });
         }
         let id: ArrayRef = match ids {
             UserIds::Int(ids) => Arc::new(Int64Array::from(ids.clone())),

@@ -1,4 +1,4 @@
-//! What the encoder says about users.
+//! The encoder's outputs for users.
 
 use ndarray::{Array2, Axis};
 use scaletot_chain::Signals;
@@ -12,10 +12,12 @@ use crate::outcome::Ziln;
 ///
 /// ```
 /// use scaletot_encoder::Selection;
-/// let signals = Selection { outcome: false, ..Selection::ALL };
+/// let signals = Selection::ALL.with_outcome(false);
 /// assert!(signals.states && signals.representation && Selection::default() == Selection::ALL);
+/// assert_eq!(signals, Selection::NONE.with_states(true).with_representation(true));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Selection {
     /// The outcome's value and distribution. A value head's states and representation are computed where it needs them, selected or not.
     pub outcome: bool,
@@ -30,6 +32,29 @@ impl Selection {
     pub const ALL: Self = Self { outcome: true, states: true, representation: true };
     /// The outcome alone.
     pub const OUTCOME: Self = Self { outcome: true, states: false, representation: false };
+    /// Nothing but who is abstained on.
+    pub const NONE: Self = Self { outcome: false, states: false, representation: false };
+
+    /// With the outcome's value and distribution, or without.
+    #[must_use]
+    pub const fn with_outcome(mut self, wanted: bool) -> Self {
+        self.outcome = wanted;
+        self
+    }
+
+    /// With the states' posteriors, or without.
+    #[must_use]
+    pub const fn with_states(mut self, wanted: bool) -> Self {
+        self.states = wanted;
+        self
+    }
+
+    /// With the representation, or without.
+    #[must_use]
+    pub const fn with_representation(mut self, wanted: bool) -> Self {
+        self.representation = wanted;
+        self
+    }
 }
 
 impl Default for Selection {
@@ -102,17 +127,17 @@ impl Scores {
     }
 
     /// The profiles at the named places, in that order; a place may be named many times. Places must exist.
-    pub(crate) fn spread(&self, places: &[u32]) -> Self {
+    pub(crate) fn scatter(&self, places: &[u32]) -> Self {
         let column = |values: &[f32]| match values {
             [] => vec![],
             values => places.iter().map(|&place| values[place as usize]).collect(),
         };
         let rows = |matrix: &Array2<f32>| {
-            let mut spread = Array2::zeros((places.len(), matrix.ncols()));
-            for (mut to, &place) in spread.outer_iter_mut().zip(places) {
+            let mut scattered = Array2::zeros((places.len(), matrix.ncols()));
+            for (mut to, &place) in scattered.outer_iter_mut().zip(places) {
                 to.assign(&matrix.row(place as usize));
             }
-            spread
+            scattered
         };
         Self {
             value: column(&self.value),
@@ -126,8 +151,8 @@ impl Scores {
         }
     }
 
-    /// Takes back what is said of a profile that is too far; one that is abstained on in any case stays as it is.
-    pub(crate) fn withdraw(&mut self, row: usize) {
+    /// Takes the scores of a profile that is too far back; one that is abstained on in any case stays as it is.
+    pub(crate) fn mark_abstained(&mut self, row: usize) {
         if std::mem::replace(&mut self.abstained[row], true) {
             return;
         }

@@ -9,7 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 
 /// How often a thread looks whether the others are done before it sleeps; some microseconds each at most.
-const LOOKS: usize = 1_000;
+const SPIN_ITERS: usize = 1_000;
 
 /// The calling thread, with a pool of others that is started once.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ impl Threads {
         }
         let pool =
             ThreadPoolBuilder::new().num_threads(count.get() - 1).build().map_err(|error| Error::Config {
-                setting: "threads",
+                field: "threads",
                 expected: "a number of threads that the system can start".into(),
                 found: format!("{count} ({error})"),
             })?;
@@ -70,7 +70,7 @@ impl Threads {
             }
             let found = work();
             // The others are at their last items: to sleep until then would take longer than to look.
-            for _ in 0..LOOKS {
+            for _ in 0..SPIN_ITERS {
                 if running.load(Ordering::Acquire) == 0 {
                     break;
                 }

@@ -175,7 +175,7 @@ impl FrozenEncoder {
     pub fn save(&self, directory: impl AsRef<Path>, info: ArtifactInfo) -> Result<()> {
         if let Some((name, value)) = info.metrics.iter().find(|(_, value)| !value.is_finite()) {
             let expected = format!("a finite number for `{name}`");
-            return Err(Error::Config { setting: "metrics", expected, found: value.to_string() });
+            return Err(Error::Config { field: "metrics", expected, found: value.to_string() });
         }
         let artifact = Artifact {
             description: self.description.clone(),

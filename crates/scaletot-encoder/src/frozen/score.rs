@@ -33,7 +33,7 @@ impl FrozenEncoder {
         let batches: Vec<&[usize]> = rows.chunks(BATCH).collect();
         self.join(self.threads.map(&batches, |scratch, rows| {
             let features = self.description.featuriser.transform(table, rows)?;
-            self.once_each(&features, |features| self.score_part(features, 0..features.len(), scratch))
+            self.score_distinct(&features, |features| self.score_part(features, 0..features.len(), scratch))
         })?)
     }
 
@@ -43,17 +43,17 @@ impl FrozenEncoder {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) for features with other rows per field.
     pub fn score_features(&self, features: &Features) -> Result<Scores> {
-        self.once_each(features, |features| self.score_parts(features))
+        self.score_distinct(features, |features| self.score_parts(features))
     }
 
-    /// What `score` says of the features, each kind of profile given to it once where that pays.
-    fn once_each(
+    /// What `score` makes of the features, given each distinct profile once where that pays.
+    fn score_distinct(
         &self,
         features: &Features,
         score: impl FnOnce(&Features) -> Result<Scores>,
     ) -> Result<Scores> {
         match self.deduplication.of(features) {
-            Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.spread(&distinct.place)),
+            Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.scatter(&distinct.place)),
             None => score(features),
         }
     }

@@ -27,7 +27,7 @@ impl FrozenEncoder {
         let selection = self.selection();
         if !(selection.states && selection.representation) {
             let expected = "states and representation, which are compared".into();
-            return Err(Error::Config { setting: "selection", expected, found: format!("{selection:?}") });
+            return Err(Error::Config { field: "selection", expected, found: format!("{selection:?}") });
         }
         let (table, rows) = (dataset.table(), signals.rows());
         let scores = self.score_rows(table, rows)?;

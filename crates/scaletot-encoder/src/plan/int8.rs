@@ -37,7 +37,7 @@ pub(super) const STEPS: f64 = 127.0;
 /// Parts of a step that tables are stored in, as a power of 2.
 const PARTS: u32 = 6;
 /// Units of a first layer, so that sums of products of two numbers to 127 stay in 32 bits.
-const MOST_UNITS: usize = 1 << 16;
+const MAX_UNITS: usize = 1 << 16;
 
 /// Lookups in 16 bits, then a layer in 8, then layers in floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +82,7 @@ impl Int8 {
         let (Some((first, others)), []) = (network.trunk().split_first(), network.cross()) else {
             return Err(refused("cross layers or without hidden layers"));
         };
-        if first.bias.len() > MOST_UNITS {
+        if first.bias.len() > MAX_UNITS {
             return Err(refused("more than 65536 units in its first layer"));
         }
         let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
@@ -247,7 +247,7 @@ impl Int8 {
 
 fn refused(network: &str) -> Error {
     Error::Config {
-        setting: "precision",
+        field: "precision",
         expected: format!("32-bit floats for a network with {network}"),
         found: "8-bit integers".into(),
     }

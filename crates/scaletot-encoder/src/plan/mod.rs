@@ -225,7 +225,7 @@ impl Plan {
 }
 
 /// Numbers that folded tables may hold, 1 GiB of them.
-const MOST: usize = 1 << 28;
+const MAX_TABLE_NUMBERS: usize = 1 << 28;
 
 /// Whether the folded tables of a network can be held: what was read from a file may ask for any size.
 /// `numeric` says which fields are numbers in bins, which have two rows per bin.
@@ -244,12 +244,12 @@ pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
             .unwrap_or_else(|| PARTS_OF_VALUE + shape.served().iter().sum::<usize>()),
         _ => 2 * shape.embedded(),
     };
-    if rows.saturating_mul(padded(width)) <= MOST {
+    if rows.saturating_mul(padded(width)) <= MAX_TABLE_NUMBERS {
         return Ok(());
     }
     Err(Error::Config {
-        setting: "hidden",
-        expected: format!("a first layer whose tables hold at most {MOST} numbers"),
+        field: "hidden",
+        expected: format!("a first layer whose tables hold at most {MAX_TABLE_NUMBERS} numbers"),
         found: format!("{rows} rows of {width}"),
     })
 }

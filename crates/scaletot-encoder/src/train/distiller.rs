@@ -41,7 +41,7 @@ impl Distiller {
     /// A distiller of networks of some sizes.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) naming the first setting that is out of range.
+    /// [`Error::Config`](crate::Error::Config) naming the first field that is out of range.
     pub fn new(encoder: EncoderConfig, config: DistillConfig) -> Result<Self> {
         encoder.validate()?;
         config.validate()?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::common::{config, edit_manifest, encoder, schema, sign, world};
+use crate::common::{config, edit_manifest, encoder, schema, sign, with_causes, world};
 use ndarray::Array2;
 use proptest::prelude::*;
 use scaletot_encoder::{
@@ -27,7 +27,7 @@ fn a_loaded_encoder_is_the_saved_one() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("deep/er/encoder");
     let saved = encoder(2);
-    let info = ArtifactInfo::new().metric("spearman", 0.1 + 0.2).note("weekly");
+    let info = ArtifactInfo::new().with_metric("spearman", 0.1 + 0.2).with_note("weekly");
     saved.save(&directory, info.clone()).unwrap();
     let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
     assert_eq!(loaded.info(), &info);
@@ -67,8 +67,8 @@ fn a_manifest_from_before_other_outcome_heads_is_a_zero_inflated_log_normal_ones
 fn an_artifact_is_replaced_and_other_directories_are_not() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("encoder");
-    encoder(3).save(&directory, ArtifactInfo::new().note("old")).unwrap();
-    encoder(4).save(&directory, ArtifactInfo::new().note("new")).unwrap();
+    encoder(3).save(&directory, ArtifactInfo::new().with_note("old")).unwrap();
+    encoder(4).save(&directory, ArtifactInfo::new().with_note("new")).unwrap();
     let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
     assert_eq!(loaded.info().note.as_deref(), Some("new"));
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
@@ -78,7 +78,7 @@ fn an_artifact_is_replaced_and_other_directories_are_not() {
     let error = encoder(4).save(&precious, ArtifactInfo::new()).unwrap_err();
     assert!(error.to_string().contains("other files"), "{error}");
     assert!(precious.join("thesis.txt").is_file());
-    let error = encoder(4).save(&directory, ArtifactInfo::new().metric("gini", f64::NAN)).unwrap_err();
+    let error = encoder(4).save(&directory, ArtifactInfo::new().with_metric("gini", f64::NAN)).unwrap_err();
     assert!(error.to_string().contains("`gini`"), "{error}");
 }
 
@@ -116,7 +116,7 @@ fn changed_and_cut_files_are_refused() {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, &text[..text.len() / 2]).unwrap();
     });
-    assert!(matches!(error, Error::Json { .. }) && error.to_string().contains("line"), "{error}");
+    assert!(matches!(error, Error::Json { .. }) && with_causes(&error).contains("line"), "{error}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn parts_that_do_not_fit_each_other_are_refused() {
     ];
     for (from, to, said) in cases {
         let error = refusal(|directory| edit_manifest(directory, from, to));
-        assert!(error.to_string().contains(said), "{to}: {error}");
+        assert!(with_causes(&error).contains(said), "{to}: {error}");
     }
 }
 
@@ -281,7 +281,7 @@ proptest! {
         let saved = FrozenEncoder::with_random_weights(&config, &world.table, &world.chain, heads, seed).unwrap();
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("encoder");
-        let info = ArtifactInfo::new().metric("m", metric).note(note);
+        let info = ArtifactInfo::new().with_metric("m", metric).with_note(note);
         saved.save(&directory, info.clone()).unwrap();
         let loaded = FrozenEncoder::load(&directory, world.table.schema()).unwrap();
         prop_assert_eq!(loaded.info(), &info);

@@ -86,9 +86,9 @@ fn write_fixtures() {
         let mut gate = TransferGate::default();
         gate.min_agreement = Some(0.0);
         let info = ArtifactInfo::new()
-            .metric("spearman", 0.5)
-            .note(format!("format {NEWEST}"))
-            .gate(report, gate)
+            .with_metric("spearman", 0.5)
+            .with_note(format!("format {NEWEST}"))
+            .with_gate(report, gate)
             .unwrap();
         encoder.save(fixtures(NEWEST).join(name), info).unwrap();
         let then = Then::of(&encoder.score(&users()).unwrap());

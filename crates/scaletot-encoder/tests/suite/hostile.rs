@@ -28,7 +28,8 @@ static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
         .with_retention(0.1, 0.3, 0.2);
     let mut gate = TransferGate::default();
     gate.min_agreement = Some(0.0);
-    let info = ArtifactInfo::new().metric("spearman", 0.3).note("weekly").gate(report, gate).unwrap();
+    let info =
+        ArtifactInfo::new().with_metric("spearman", 0.3).with_note("weekly").with_gate(report, gate).unwrap();
     let place = tempfile::tempdir().unwrap();
     encoder.save(place.path(), info).unwrap();
     NAMES.map(|name| fs::read(place.path().join(name)).unwrap())
@@ -214,7 +215,7 @@ fn tables_that_would_not_fit_into_memory_are_refused() {
     let error =
         FrozenEncoder::with_random_weights(&config, &table.finish(), &chain, Heads::new(true, vec![], 0), 1)
             .unwrap_err();
-    assert!(matches!(error, Error::Config { setting: "hidden", .. }), "{error}");
+    assert!(matches!(error, Error::Config { field: "hidden", .. }), "{error}");
     assert!(error.to_string().contains("302 rows of 1048576"), "{error}");
 }
 

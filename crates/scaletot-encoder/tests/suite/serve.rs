@@ -77,7 +77,7 @@ proptest! {
         let table = table(&rows);
         let encoder = encoder(&table, seed);
         let all = encoder.score(&table).unwrap();
-        let selection = Selection { outcome, states, representation };
+        let selection = Selection::NONE.with_outcome(outcome).with_states(states).with_representation(representation);
         let some = encoder.with_selection(selection).unwrap().score(&table).unwrap();
         prop_assert_eq!(&some.abstained, &all.abstained);
         let columns = |scores: &Scores| [scores.value.clone(), scores.p_positive.clone(), scores.mu.clone(), scores.sigma.clone()];

@@ -75,10 +75,10 @@ impl Run<'_> {
             .figures
             .extend(transfer.retention.map(|kept| ("held-out share of the student's gain".to_owned(), kept)));
         let mut info = ArtifactInfo::new()
-            .note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome))
-            .gate(transfer.clone(), gate(self.options))?;
+            .with_note(format!("trained on {}, outcome `{}`", self.summary.data, self.options.outcome))
+            .with_gate(transfer.clone(), gate(self.options))?;
         for (name, value) in &report.figures {
-            info = info.metric(name, *value);
+            info = info.with_metric(name, *value);
         }
         if let Readiness::NotReady { reasons } = info.readiness() {
             (self.say)(&format!("the encoder is not ready to serve: {}", reasons.join("; ")));
@@ -130,7 +130,8 @@ impl Run<'_> {
         let dataset = self.input.training_dataset()?;
         let data = DistillData::new(&dataset, &self.input.chain).with_rows(&self.input.train)?;
         let (trained, log) = self.distiller()?.fit(&data, self.options.seed, &self.device, self.progress)?;
-        trained.save(self.profile_only_path(), ArtifactInfo::new().note("outcomes alone, no signals"))?;
+        trained
+            .save(self.profile_only_path(), ArtifactInfo::new().with_note("outcomes alone, no signals"))?;
         Ok(StageReport { users: log.labelled_rows as u64, ..StageReport::default() })
     }
 

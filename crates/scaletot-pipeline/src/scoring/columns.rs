@@ -76,12 +76,14 @@ impl fmt::Display for Output {
 /// What the encoder has to compute for some outputs.
 pub(super) fn selection(outputs: &[Output]) -> Selection {
     let any = |wanted: &[Output]| outputs.iter().any(|output| wanted.contains(output));
-    Selection {
-        outcome: any(&[Output::Value, Output::PPositive, Output::Mu, Output::Sigma])
-            || outputs.iter().any(|output| matches!(output, Output::Quantile(_))),
-        states: any(&[Output::States]),
-        representation: any(&[Output::Representation, Output::RepresentationF16, Output::RepresentationInt8]),
-    }
+    let outcome = any(&[Output::Value, Output::PPositive, Output::Mu, Output::Sigma])
+        || outputs.iter().any(|output| matches!(output, Output::Quantile(_)));
+    let representation =
+        any(&[Output::Representation, Output::RepresentationF16, Output::RepresentationInt8]);
+    Selection::NONE
+        .with_outcome(outcome)
+        .with_states(any(&[Output::States]))
+        .with_representation(representation)
 }
 
 /// The columns of the output files: the id, then what was asked for.

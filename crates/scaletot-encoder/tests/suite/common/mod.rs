@@ -178,6 +178,17 @@ pub(crate) fn spearman(a: &[f64], b: &[f64]) -> f64 {
     cov / a.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
 }
 
+/// The message of an error with those of its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut messages = vec![];
+    let mut next = Some(error);
+    while let Some(error) = next {
+        messages.push(error.to_string());
+        next = error.source();
+    }
+    messages.join(": ")
+}
+
 /// Edits the manifest's text and signs it again, as someone would who edits on purpose.
 pub(crate) fn edit_manifest(directory: &Path, from: &str, to: &str) {
     let path = directory.join("manifest.json");
