@@ -1,7 +1,6 @@
 //! What can go wrong here.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::files::FileError;
 
 /// Short for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,21 +16,6 @@ pub enum Error {
         found: String,
     },
     /// The system refused something about a file or directory.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried: a verb such as "read".
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// For `map_err`: the system refused to `action` what is at `path`.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
-    }
+    #[error(transparent)]
+    File(#[from] FileError),
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::files::FileError;
 
 /// The SHA-256 of a content: a schema's meaning, weights, a whole file. Displayed, parsed and serialised as 64
 /// hexadecimal digits.
@@ -35,13 +36,13 @@ impl ContentHash {
     /// The SHA-256 of a file's content, read in blocks.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read.
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
+    /// If the file cannot be read.
+    pub fn of_file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let mut hasher = ContentHasher::new();
         File::open(path)
             .and_then(|mut file| hasher.update_reader(&mut file))
-            .map_err(Error::io("read", path))?;
+            .map_err(|e| FileError::new("read", path, e))?;
         Ok(hasher.finish())
     }
 

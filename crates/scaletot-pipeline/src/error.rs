@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use scaletot_core::files::FileError;
+
 /// Errors of this crate. A message says what was expected, what came and where; its cause is in `source()`, and
 /// [`causes`] puts both into one line for a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +42,9 @@ pub enum Error {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// A file, or a hash.
+    /// The system refused something about a file or directory.
     #[error(transparent)]
-    Core(#[from] scaletot_core::Error),
+    File(#[from] FileError),
     /// A profile table, its schema or a file of profiles.
     #[error(transparent)]
     Profile(#[from] scaletot_profile::Error),

@@ -1,0 +1,146 @@
+//! Files and directories that appear whole or not at all, and stay when the power goes.
+//!
+//! A writer that is killed half way must leave what was there before, and a reader must never meet half a file. So everything
+//! is written beside its place, forced to disk, moved there in one step, and the directory that holds the name is forced to
+//! disk too: before that, a renamed file is not persistent.
+//!
+//! - [`AtomicFile`] is a [`Write`](std::io::Write)r of one file; [`write_bytes`] and [`write_json`] are short for it.
+//! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
+//!   reader finds the old one or the new one at every moment.
+//!
+//! What is written to `NAME` lies beside it under the hidden name `.NAME.part` until then, locked by its writer. Several
+//! writers, in one process or in many, do not disturb each other: the last to commit wins. What a killed writer left behind
+//! is recognised by its lock, which ends with the process, and is removed by the next writer to the same `NAME`. Where the
+//! file system has no locks, nothing tells the left-overs from work under way, and they stay.
+//!
+//! ```
+//! use std::io::Write;
+//! use scaletot_core::files::{AtomicDir, AtomicFile, write_json};
+//!
+//! # let place = tempfile::tempdir()?;
+//! # let place = place.path();
+//! let mut file = AtomicFile::create(place.join("scores.csv"))?;
+//! writeln!(file, "user,value")?;
+//! assert!(!place.join("scores.csv").exists());
+//! file.commit()?;
+//! assert!(place.join("scores.csv").exists());
+//!
+//! for version in 1..=2 {
+//!     let model = AtomicDir::create(place.join("model"))?;
+//!     write_json(&model.path().join("manifest.json"), &version)?;
+//!     std::fs::write(model.path().join("weights"), vec![0; 100])?;
+//!     model.commit()?;
+//! }
+//! assert_eq!(std::fs::read_to_string(place.join("model/manifest.json"))?, "2\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod dir;
+mod file;
+mod rename;
+mod slot;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub use dir::AtomicDir;
+pub use file::AtomicFile;
+use serde::Serialize;
+
+/// The system refused something about a file or directory.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+#[non_exhaustive]
+pub struct FileError {
+    /// What was tried: a verb such as "read", "write" or "replace".
+    pub action: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// The system refused to `action` what is at `path`.
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { action, path: path.into(), source }
+    }
+
+    /// The same for `map_err`.
+    fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { action, path, source }
+    }
+}
+
+/// Writes a file as a whole, replacing what was there.
+///
+/// # Errors
+/// If it cannot be written; what was there then still is.
+pub fn write_bytes(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes.as_ref()).map_err(FileError::at("write", path))?;
+    file.commit()
+}
+
+/// Writes a value as indented JSON with a line feed at the end, replacing what was there.
+///
+/// # Errors
+/// If the file cannot be written, or the value is not one that JSON can hold; what was there then still is.
+pub fn write_json(path: impl AsRef<Path>, value: &(impl Serialize + ?Sized)) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let mut json =
+        serde_json::to_vec_pretty(value).map_err(io::Error::from).map_err(FileError::at("write", path))?;
+    json.push(b'\n');
+    write_bytes(path, json)
+}
+
+/// Creates a directory and those above it, as far as they are missing.
+///
+/// # Errors
+/// If the system refuses; the error names the directory that was asked for.
+pub fn create_dir_all(path: impl AsRef<Path>) -> Result<(), FileError> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(FileError::at("create", path))?;
+    sync_parent(path).map_err(FileError::at("create", path))
+}
+
+/// The directory that holds a name.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Forces the directory that holds a name to disk, and with it the name.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_dir(parent(path))
+}
+
+/// Forces a directory to disk where systems have that.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(path).and_then(|dir| dir.sync_all()) {
+        // A directory that may be written to and not read, or on a file system that keeps no directories.
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
