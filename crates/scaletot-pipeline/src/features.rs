@@ -5,7 +5,6 @@ use ndarray::{Array2, Axis, concatenate};
 use scaletot_chain::Signals;
 use scaletot_encoder::Scores;
 use scaletot_profile::{FieldKind, ProfileTable, Quantiles, Value};
-use scaletot_student::StudentSignals;
 
 /// Quantile bins of a numeric field, fitted on the training users.
 const BINS: usize = 10;
@@ -84,18 +83,6 @@ pub fn student_features(n: usize, known: &[&Signals]) -> Array2<f64> {
         }
     }
     features
-}
-
-/// The student's signals of `rows` of a table, row-major.
-///
-/// # Errors
-/// If a row is named twice.
-pub fn student_signals(rows: &[usize], said: &StudentSignals) -> Result<Signals> {
-    let sizes: Vec<usize> = said.posteriors.iter().map(Array2::ncols).collect();
-    let marginals = (0..rows.len()).flat_map(|i| said.posteriors.iter().flat_map(move |p| p.row(i).to_vec()));
-    let (_, states, dim) = said.representations.dim();
-    let representations = said.representations.iter().copied().collect();
-    Ok(Signals::new(rows.to_vec(), sizes, marginals.collect(), [states, dim], representations)?)
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use std::error::Error;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use scaletot_chain::{Chain, ChainRecord, ChainSchema, StateDef, Verdict};
+use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, StateDef, Verdict};
 use scaletot_core::Progress;
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
-use scaletot_student::{SftConfig, Student, StudentConfig, sft};
+use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
+use scaletot_student::{Sft, SftConfig, Student, StudentConfig};
 use serde_json::json;
 
 const USERS: usize = 1_024;
@@ -108,7 +108,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let rows: Vec<usize> = (0..USERS).collect();
     let epochs = Epochs::default();
-    let (trained, log) = sft(&student, &table, &rows, &records, &config, 1, &epochs)?;
+    let header = CorpusHeader::new(table.schema().hash(), &chain, "planted", 1);
+    let (corpus, dataset) = (Corpus::new(header, records, &chain)?, Dataset::from(table));
+    let table = dataset.table();
+    let (trained, log) = Sft::new(config)?.fit(&student, &corpus.join(&dataset)?, 1, &epochs)?;
     let ends = epochs.0.into_inner().map_err(|error| error.to_string())?;
     let mut seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
     seconds.sort_by(f64::total_cmp);
@@ -128,9 +131,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut certain = 0;
     for _ in 0..INFER_TIMES {
         let began = Instant::now();
-        let signals = trained.infer(&table, &rows, INFER_BATCH)?;
+        let inference = trained.infer(table, &rows, INFER_BATCH)?;
         seconds.push(began.elapsed().as_secs_f64());
-        certain = rows.iter().filter(|&&user| signals.chains.row(user).to_vec() == values(user)).count();
+        certain = rows.iter().filter(|&&user| inference.chain(user) == values(user)).count();
     }
     seconds.remove(0);
     seconds.sort_by(f64::total_cmp);

@@ -108,9 +108,9 @@ pub(crate) fn check(
     holds: bool,
     field: &'static str,
     expected: &'static str,
-    got: impl std::fmt::Display,
+    found: impl std::fmt::Display,
 ) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Config { field, expected, got: got.to_string() }) }
+    if holds { Ok(()) } else { Err(Error::Config { field, expected, found: found.to_string() }) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
-use scaletot_profile::UserId;
 
 /// Result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,14 +12,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// An option is out of range.
-    #[error("option `{field}`: expected {expected}, got {got}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The option.
         field: &'static str,
         /// What it must be.
         expected: &'static str,
         /// What it was.
-        got: String,
+        found: String,
     },
     /// A token id the model has no embedding for.
     #[error("token id {id} is outside the vocabulary of {vocab} tokens")]
@@ -31,14 +30,14 @@ pub enum Error {
         vocab: usize,
     },
     /// A size that does not match.
-    #[error("{what}: expected {expected}, got {got}")]
+    #[error("{what}: expected {expected}, found {found}")]
     Shape {
         /// What was measured.
         what: &'static str,
         /// The size it must have.
         expected: usize,
         /// The size it has.
-        got: usize,
+        found: usize,
     },
     /// A row that the table does not have.
     #[error("row {row} of a table of {rows} rows")]
@@ -50,7 +49,7 @@ pub enum Error {
     },
     /// A profile's text that leaves no room for the chain.
     #[error(
-        "row {row}: expected a text of at most {most} tokens, so that the chain fits behind it into the model's context, got {got}"
+        "row {row}: expected a text of at most {most} tokens, so that the chain fits behind it into the model's context, found {found}"
     )]
     TooLong {
         /// The row.
@@ -58,53 +57,39 @@ pub enum Error {
         /// The most tokens that it may have.
         most: usize,
         /// The tokens that it has.
-        got: usize,
+        found: usize,
     },
-    /// A row is named twice among those to train on.
-    #[error("row {row}: expected each row to train on once, got it twice")]
+    /// A row is named twice.
+    #[error("row {row}: expected each row once, found it twice")]
     RepeatedRow {
         /// The row.
         row: usize,
     },
-    /// An outcome that is no value of a user.
-    #[error("outcome of row {row}: expected a finite number of at least 0, got {got}")]
-    Outcome {
-        /// The row of the table.
-        row: usize,
-        /// The outcome.
-        got: f64,
-    },
     /// Data of another schema than the student's.
-    #[error("{what}: expected schema {expected}, got {got}")]
+    #[error("{what}: expected schema {expected}, found {found}")]
     SchemaMismatch {
         /// What has the other schema.
         what: &'static str,
         /// Hash of the student's schema.
         expected: ContentHash,
         /// Hash of the schema that came.
-        got: ContentHash,
+        found: ContentHash,
     },
     /// No user is left to train on.
-    #[error("no user to train {stage} on: {why} (rows given: {rows}, with an accepted record: {accepted})")]
+    #[error("no user to train {stage} on: {why} (records: {records}, accepted: {accepted})")]
     NoUsers {
         /// Which trainer.
         stage: &'static str,
         /// What was missing.
         why: &'static str,
-        /// Rows that were given.
-        rows: usize,
-        /// Rows whose record is accepted.
+        /// Records of the corpus.
+        records: usize,
+        /// Records that are accepted.
         accepted: usize,
-    },
-    /// Two records for one user.
-    #[error("user {user} has more than one record")]
-    DuplicateRecord {
-        /// The user.
-        user: UserId,
     },
     /// Training left the numbers, or its loss exploded.
     #[error(
-        "{stage}, epoch {epoch}, step {step}: expected a {what} of at most {bound}, got {value}; a lower learning rate or clip_norm may help{}",
+        "{stage}, epoch {epoch}, step {step}: expected a {what} of at most {bound}, found {value}; a lower learning rate or clip_norm may help{}",
         left(", from the beginning; the last checkpoint before, which goes on with the same settings only, is", checkpoint.as_ref())
     )]
     Diverged {
@@ -135,7 +120,7 @@ pub enum Error {
     },
     /// A training checkpoint of another run.
     #[error(
-        "{path}: expected a checkpoint of this run, got one of a run with other {what}; name another file, or remove it to begin anew",
+        "{path}: expected a checkpoint of this run, found one of a run with other {what}; name another file, or remove it to begin anew",
         path = path.display()
     )]
     OtherRun {
@@ -145,7 +130,7 @@ pub enum Error {
         what: String,
     },
     /// A checkpoint of a kind that this crate does not compute.
-    #[error("{path}, `{field}`: expected {expected}, got {got}", path = path.display())]
+    #[error("{path}, `{field}`: expected {expected}, found {found}", path = path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -154,17 +139,17 @@ pub enum Error {
         /// What it may be.
         expected: String,
         /// What it is.
-        got: String,
+        found: String,
     },
     /// A saved student of a format this version does not read.
-    #[error("{path}: expected format {expected}, got {got}", path = path.display())]
+    #[error("{path}: expected format {expected}, found {found}", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// The format this version reads and writes.
         expected: u32,
         /// The format of the file.
-        got: u32,
+        found: u32,
     },
     /// A file of a saved student that does not hold what it should.
     #[error("{path}: {message}", path = path.display())]

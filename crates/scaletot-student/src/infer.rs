@@ -1,35 +1,26 @@
-//! Thinking: chains, posteriors and representations for many users.
+//! Decoding: chains, marginals and representations for many users.
 //!
 //! The decoder is asked for a state's value only: after each state's name the logits of that state's values
 //! are taken, values that the chain schema forbids after the values so far are removed, and one of the rest
 //! is chosen. An illegal chain therefore cannot come about, and no probability is wasted on tokens that could
 //! not follow.
 
+use std::collections::HashSet;
+
 use burn::tensor::Tensor;
-use ndarray::{Array2, Array3, ArrayView1, Axis};
 use rand::{Rng, RngExt};
+use scaletot_chain::Signals;
 use scaletot_core::numeric::softmax_in_place;
 use scaletot_profile::ProfileTable;
 
 use crate::config::{check, finite_above};
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::{Error, Result};
+use crate::host::to_host;
+use crate::inference::Inference;
 use crate::parts;
 use crate::seeds;
 use crate::student::Student;
-
-/// What the student has to say about `N` users; row `i` is the `i`-th row asked for.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct StudentSignals {
-    /// The student's own chain of each user, `[N, K]` value codes.
-    pub chains: Array2<u16>,
-    /// For each state `[N, |V_k|]`: the probability of each value after the values the chain has before it.
-    /// Rows sum to 1; forbidden values have 0.
-    pub posteriors: Vec<Array2<f32>>,
-    /// The final hidden state (after the last norm) at each state's value, `[N, K, d]`.
-    pub representations: Array3<f32>,
-}
 
 /// How [`Student::sample`] draws.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +53,7 @@ impl Sampling {
 }
 
 impl Student {
-    /// Decodes greedily for the users in `rows`, `batch` at a time.
+    /// Decodes greedily for the users in `rows`, each named once, at most `max_batch` at a time.
     ///
     /// ```
     /// # use scaletot_chain::{ChainSchema, StateDef};
@@ -74,47 +65,49 @@ impl Student {
     /// # let table = builder.finish();
     /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
-    /// let signals = student.infer(&table, &[0], 256)?;
-    /// assert_eq!(signals.chains.dim(), (1, 1));
-    /// assert!((signals.posteriors[0].sum() - 1.0).abs() < 1e-5);
-    /// assert_eq!(signals.representations.dim(), (1, 1, 64));
+    /// let inference = student.infer(&table, &[0], 256)?;
+    /// assert_eq!(inference.chain(0).len(), 1);
+    /// assert!((inference.signals().marginal(0, 0).iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    /// assert_eq!(inference.signals().representation_shape(), [1, 64]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there,
+    /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there, [`Error::RepeatedRow`],
     /// [`Error::TooLong`] for a profile whose text leaves no room for the chain, [`Error::Config`] for a batch of 0.
-    pub fn infer(&self, table: &ProfileTable, rows: &[usize], batch: usize) -> Result<StudentSignals> {
+    pub fn infer(&self, table: &ProfileTable, rows: &[usize], max_batch: usize) -> Result<Inference> {
+        check_distinct(rows)?;
         let (states, d) = (self.chain_schema().len(), self.shape().d_model);
         let sizes = self.chain_schema().domain_sizes();
-        let mut signals = StudentSignals {
-            chains: Array2::zeros((rows.len(), states)),
-            posteriors: sizes.iter().map(|&v| Array2::zeros((rows.len(), v))).collect(),
-            representations: Array3::zeros((rows.len(), states, d)),
-        };
-        let likeliest = |_: usize, logits: &[f32], legal: &[bool]| {
+        let width: usize = sizes.iter().sum();
+        let mut chains = vec![0; rows.len() * states];
+        let mut marginals = vec![0.0; rows.len() * width];
+        let mut representations = vec![0.0; rows.len() * states * d];
+        let most_probable = |_: usize, logits: &[f32], legal: &[bool]| {
             let p = legal_softmax(logits, legal, 1.0);
             (argmax(&p), p)
         };
         self.decode(
-            table,
-            rows,
-            batch,
-            true,
-            |_| likeliest,
+            &Request { table, rows, max_batch, represent: true },
+            |_| most_probable,
             |at, decoded| {
                 for (row, &at) in at.iter().enumerate() {
+                    let mut first = at * width;
                     for (state, step) in decoded.iter().enumerate() {
-                        signals.chains[[at, state]] = step.values[row];
-                        let posterior = ArrayView1::from(&step.posteriors[row]);
-                        signals.posteriors[state].row_mut(at).assign(&posterior.mapv(|p| p as f32));
-                        let hidden = ArrayView1::from(&step.representations[row * d..(row + 1) * d]);
-                        signals.representations.index_axis_mut(Axis(0), at).row_mut(state).assign(&hidden);
+                        chains[at * states + state] = step.values[row];
+                        let posterior = &step.posteriors[row];
+                        let marginal = &mut marginals[first..first + posterior.len()];
+                        marginal.iter_mut().zip(posterior).for_each(|(to, &p)| *to = p as f32);
+                        first += posterior.len();
+                        let hidden = &step.representations[row * d..(row + 1) * d];
+                        let to = (at * states + state) * d;
+                        representations[to..to + d].copy_from_slice(hidden);
                     }
                 }
             },
         )?;
-        Ok(signals)
+        let signals = Signals::new(rows.to_vec(), sizes, marginals, [states, d], representations)?;
+        Ok(Inference { signals, chains })
     }
 
     /// As [`infer`](Self::infer) for more users than fit in memory: the signals of `window` users at a time, in the order of `rows`, as
@@ -135,8 +128,8 @@ impl Student {
     /// # let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
     /// let rows = [0, 1, 2, 3, 4];
     /// let mut users = vec![];
-    /// for signals in student.infer_windows(&table, &rows, 256, 2) {
-    ///     users.push(signals?.chains.nrows()); // write them out before the next
+    /// for inference in student.infer_windows(&table, &rows, 256, 2) {
+    ///     users.push(inference?.signals().len()); // write them out before the next
     /// }
     /// assert_eq!(users, [2, 2, 1]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -145,14 +138,14 @@ impl Student {
         &'a self,
         table: &'a ProfileTable,
         rows: &'a [usize],
-        batch: usize,
+        max_batch: usize,
         window: usize,
-    ) -> impl Iterator<Item = Result<StudentSignals>> + 'a {
-        rows.chunks(window.max(1)).map(move |rows| self.infer(table, rows, batch))
+    ) -> impl Iterator<Item = Result<Inference>> + 'a {
+        rows.chunks(window.max(1)).map(move |rows| self.infer(table, rows, max_batch))
     }
 
-    /// Samples one legal chain for each entry of `rows`, `[N, K]`: name a row twice for two chains. A chain depends on `seed`, on its place in `rows` and on the profile,
-    /// not on `batch`.
+    /// Samples one legal chain for each entry of `rows`, value codes by state: name a row twice for two chains. A chain depends on
+    /// `seed`, on its position in `rows` and on the profile, not on `max_batch`.
     ///
     /// # Errors
     /// As [`infer`](Self::infer), and [`Error::Config`] for a setting of `sampling` out of its range.
@@ -160,12 +153,12 @@ impl Student {
         &self,
         table: &ProfileTable,
         rows: &[usize],
-        batch: usize,
+        max_batch: usize,
         sampling: Sampling,
         seed: u64,
-    ) -> Result<Array2<u16>> {
+    ) -> Result<Vec<Vec<u16>>> {
         sampling.validate()?;
-        let mut chains = Array2::zeros((rows.len(), self.chain_schema().len()));
+        let mut chains = vec![Vec::with_capacity(self.chain_schema().len()); rows.len()];
         let drawn = |at: &[usize]| {
             let mut streams: Vec<_> = at.iter().map(|&at| seeds::numbered(seed, at as u64)).collect();
             move |row: usize, logits: &[f32], legal: &[bool]| {
@@ -174,30 +167,26 @@ impl Student {
                 (draw(&p, &mut streams[row]), vec![])
             }
         };
-        self.decode(table, rows, batch, false, drawn, |at, decoded| {
+        self.decode(&Request { table, rows, max_batch, represent: false }, drawn, |at, decoded| {
             for (row, &at) in at.iter().enumerate() {
-                for (state, step) in decoded.iter().enumerate() {
-                    chains[[at, state]] = step.values[row];
-                }
+                chains[at].extend(decoded.iter().map(|step| step.values[row]));
             }
         })?;
         Ok(chains)
     }
 
-    /// Runs the decoder over `rows`. For the rows of a batch, named by their positions, `chooser` makes what chooses the value of one
-    /// of them by its logits and by which values are legal, and says what it chose from if that is of use. `done` gets the positions
-    /// and steps of each batch.
+    /// Runs the decoder over the rows of a request. For the rows of a batch, named by their positions, `chooser` makes what chooses the
+    /// value of one of them by its logits and by which values are legal, and returns what it chose from if that is of use. `done` gets
+    /// the positions and steps of each batch.
     fn decode<C: FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>)>(
         &self,
-        table: &ProfileTable,
-        rows: &[usize],
-        batch: usize,
-        represent: bool,
+        request: &Request<'_>,
         chooser: impl Fn(&[usize]) -> C + Send + Sync,
         mut done: impl FnMut(&[usize], Vec<Step>),
     ) -> Result<()> {
+        let Request { table, rows, max_batch, represent } = *request;
         let run = |at: &[usize], prompts: &[&[u32]]| self.decode_batch(prompts, represent, chooser(at));
-        self.in_batches(table, rows, batch, run, |at, steps| done(at, steps))
+        self.in_batches(table, rows, max_batch, run, |at, steps| done(at, steps))
     }
 
     /// Gives `done` what `run` makes of the positions in `rows` and the prompts of some users, for all of them; on a CPU some at
@@ -206,11 +195,11 @@ impl Student {
         &self,
         table: &ProfileTable,
         rows: &[usize],
-        batch: usize,
+        max_batch: usize,
         run: impl Fn(&[usize], &[&[u32]]) -> Result<T> + Send + Sync,
         mut done: impl FnMut(&[usize], T),
     ) -> Result<()> {
-        check(batch > 0, "batch", "a positive number", batch)?;
+        check(max_batch > 0, "max_batch", "a positive number", max_batch)?;
         self.tokenizer().check_table(table)?;
         self.tokenizer().check_rows(table, rows)?;
         let prompts = rows.iter().map(|&row| self.tokenizer().prompt(table, row, |_| true));
@@ -218,7 +207,7 @@ impl Student {
         // Profiles of about the same length share a batch, so that little is padded.
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&at| prompts[at].len());
-        let batches: Vec<&[usize]> = order.chunks(batch).collect();
+        let batches: Vec<&[usize]> = order.chunks(max_batch).collect();
         let run = |at: &&[usize]| {
             let prompts: Vec<&[u32]> = at.iter().map(|&at| prompts[at].as_slice()).collect();
             Ok((at.to_vec(), run(at, &prompts)?))
@@ -257,9 +246,9 @@ impl Student {
             // Of a profile nothing is asked but the state of its last token.
             let [rows, len] = [tokens.rows(), tokens.len()];
             let asked = if state == 0 { 1 } else { len };
-            let places: Vec<i64> =
+            let positions: Vec<i64> =
                 (0..rows * len).filter(|at| at % len >= len - asked).map(|at| at as i64).collect();
-            let hidden = self.model().hidden_at(&tokens, &places, Some(&mut cache), None)?;
+            let hidden = self.model().hidden_at(&tokens, &positions, Some(&mut cache), None)?;
             let hidden = hidden.reshape([rows, asked, self.shape().d_model]);
             if let Some(before) = steps.last_mut().filter(|_| represent) {
                 before.representations = to_host("representations", hidden.clone().narrow(1, 0, 1))?;
@@ -283,6 +272,16 @@ impl Student {
     }
 }
 
+/// What is to be decoded.
+struct Request<'a> {
+    table: &'a ProfileTable,
+    rows: &'a [usize],
+    /// Users at a time.
+    max_batch: usize,
+    /// Whether hidden states at the values are wanted.
+    represent: bool,
+}
+
 /// One state of a batch's chains.
 #[derive(Default)]
 struct Step {
@@ -294,7 +293,16 @@ struct Step {
     representations: Vec<f32>,
 }
 
-/// `softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.
+/// Rows of a table of which none occurs twice.
+fn check_distinct(rows: &[usize]) -> Result<()> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    match rows.iter().find(|&&row| !seen.insert(row)) {
+        None => Ok(()),
+        Some(&row) => Err(Error::RepeatedRow { row }),
+    }
+}
+
+/// `legal_softmax(logits / temperature)` over the legal values, 0 elsewhere. The schema leaves at least one.
 pub(crate) fn legal_softmax(logits: &[f32], legal: &[bool], temperature: f64) -> Vec<f64> {
     let scaled = logits
         .iter()
@@ -346,11 +354,6 @@ fn draw(p: &[f64], rng: &mut impl Rng) -> u16 {
         left -= x;
     }
     last as u16
-}
-
-/// The tensor's elements on the host.
-pub(crate) fn to_host<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as::<f32>().map_err(|e| Error::device(what, e))
 }
 
 #[cfg(test)]

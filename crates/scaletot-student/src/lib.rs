@@ -1,17 +1,18 @@
-//! A large teacher can reason about a few thousand users; the student learns from those chains to reason
-//! about all that are asked of it. It is a small decoder-only transformer that reads a static profile and thinks a
+//! A small student of a large teacher: it reads a static profile and gives a legal user-state chain, a marginal for each state,
+//! and representations.
+//!
+//! A teacher can reason about a few thousand users; the student learns from those chains to reason
+//! about all that are asked of it. It is a small decoder-only transformer that reads a profile and decodes a
 //! typed user-state chain, one token per state value. It begins with nothing and reads one token per `field=value`
 //! ([`Student::new`]), or it is a published checkpoint that reads the profile as a sentence
-//! ([`Student::from_pretrained`]). Trained first on
-//! the teacher's curated chains ([`sft()`]) and then on what users turned out to be worth ([`osipo()`]), it
-//! gives for each user a legal chain, a posterior per state and a hidden state per step, which the profile
-//! encoder is distilled from.
+//! ([`Student::from_pretrained`]). [`Sft`] trains it on the teacher's accepted chains, then [`Osipo`] on what users turned out to
+//! be worth; [`Student::infer`] gives the [`Signals`](scaletot_chain::Signals) of users.
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use scaletot_chain::{Chain, ChainRecord, ChainSchema, StateDef, Verdict};
-//! use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-//! use scaletot_student::{SftConfig, Student, StudentConfig, sft};
+//! use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, StateDef, Verdict};
+//! use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
+//! use scaletot_student::{Sft, SftConfig, Student, StudentConfig};
 //!
 //! let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 //! let chain = ChainSchema::builder("customer")
@@ -19,7 +20,8 @@
 //!     .with_state(StateDef::ordinal("spend", ["low", "high"]).with_depends_on(["need"]))
 //!     .build()?;
 //!
-//! // Forty users, and what a teacher made of each of them.
+//! // Forty users, and what a teacher made of each of them; mostly a file that `Corpus::read` reads.
+//! let header = CorpusHeader::new(schema.hash(), &chain, "an expert", 1);
 //! let mut builder = TableBuilder::new(schema);
 //! let mut records = Vec::new();
 //! for user in 0..40i64 {
@@ -28,35 +30,42 @@
 //!     let best = Chain::certain(&chain, &[old as u16, old as u16])?;
 //!     records.push(ChainRecord::new(user.into(), Verdict::Accepted).with_best(Some(best)));
 //! }
-//! let table = builder.finish();
-//! let rows: Vec<usize> = (0..40).collect();
+//! let dataset = Dataset::from(builder.finish());
+//! let corpus = Corpus::new(header, records, &chain)?;
 //!
 //! let mut sizes = StudentConfig::default();
 //! (sizes.d_model, sizes.n_layers, sizes.d_ff) = (16, 1, 32);
 //! let mut config = SftConfig::default();
 //! (config.epochs, config.batch_size, config.learning_rate) = (12, 8, 1e-2);
-//! let student = Student::new(&sizes, &table, &chain, 7, &Device::default())?;
-//! let (student, log) = sft(&student, &table, &rows, &records, &config, 7, &())?;
+//! let student = Student::new(&sizes, dataset.table(), &chain, 7, &Device::default())?;
+//! let (student, log) = Sft::new(config)?.fit(&student, &corpus.join(&dataset)?, 7, &())?;
 //! assert_eq!(log.users + log.validation_users, 40);
 //!
-//! let signals = student.infer(&table, &[0, 1], 256)?;
-//! assert_eq!(signals.chains.row(0).to_vec(), [0, 0]);
-//! assert_eq!(signals.chains.row(1).to_vec(), [1, 1]);
-//! assert_eq!(signals.representations.dim(), (2, 2, 16)); // [users, states, width]
+//! let inference = student.infer(dataset.table(), &[0, 1], 256)?;
+//! assert_eq!(inference.chain(0), [0, 0]);
+//! assert_eq!(inference.chain(1), [1, 1]);
+//! assert_eq!(inference.signals().representation_shape(), [2, 16]); // states, width
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Where it stands
+//! | before it | after it |
+//! | --- | --- |
+//! | [`scaletot_profile`]: profiles, outcomes and segments ([`Dataset`](scaletot_profile::Dataset)) | [`scaletot-encoder`](https://docs.rs/scaletot-encoder): distils the signals into an encoder that scores a population |
+//! | [`scaletot_chain`]: the chains that the teacher ([`scaletot-teacher`](https://docs.rs/scaletot-teacher)) wrote ([`Corpus`](scaletot_chain::Corpus)) | [`scaletot-ltv`](https://docs.rs/scaletot-ltv): value models on profile and signals |
+//! | [`scaletot_osipo`]: the loss that [`Osipo`] minimises | [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline): all stages, with resume |
 //!
 //! # Choices
 //! - **A missing field has no token.** Sparse profiles are short sequences, and field dropout in training
 //!   makes exactly the profiles that lack a field; see [`ProfileTokenizer`].
-//! - **A checkpoint is told the profile in words, and thinks in tokens of its own.** Sentences are what it was trained on; a
+//! - **A checkpoint reads the profile in words, and decodes tokens of its own.** Sentences are what it was trained on; a
 //!   chain of words would be longer, and its values not comparable. The chain's tokens are added to the vocabulary, each as the
-//!   mean of its words, and are trained with the adapters of [`Student::with_lora`]; a text is never cut. So whatever is said
-//!   of students below holds for both kinds.
+//!   mean of its words, and are trained with the adapters of [`Student::with_lora`]; a text is never cut. So what
+//!   follows holds for both kinds.
 //! - **An illegal chain cannot be decoded.** Each state's value is chosen among those the chain schema
-//!   allows, and posteriors are taken over the same values; see [`Student::infer`].
+//!   allows, and marginals are taken over the same values; see [`Student::infer`].
 //! - **OSIPO looks at the policy that decodes**, that is at log-probabilities over legal values; see
-//!   [`osipo()`].
+//!   [`Osipo`].
 //! - **Everything follows from seeds.** Weights, order, dropout and samples are drawn on the host from
 //!   streams of the caller's seed, never from a device's shared generator. The same seed gives the same run
 //!   on one backend, where that adds numbers up in one order: CPUs do, GPUs need not.
@@ -77,9 +86,12 @@ mod config;
 pub mod decoder;
 mod error;
 mod files;
+mod host;
 mod infer;
+mod inference;
 mod lora;
 mod parts;
+mod precision;
 mod pretrained;
 mod seeds;
 mod store;
@@ -91,14 +103,16 @@ mod weights;
 pub use beam::ScoredChain;
 pub use config::StudentConfig;
 pub use error::{Error, Result};
-pub use infer::{Sampling, StudentSignals};
+pub use infer::Sampling;
+pub use inference::Inference;
 pub use lora::{LoraConfig, LoraTarget};
+pub use precision::Precision;
 pub use pretrained::Pretrained;
 pub use student::Student;
 pub use tokenizer::{ProfileTokenizer, TokenSequence};
-pub use train::osipo::{ChainReward, OsipoConfig, OsipoEpoch, OsipoLog, osipo};
-pub use train::sft::{SftConfig, SftEpoch, SoftLabel, TrainLog, sft};
-pub use train::{Checkpoints, Precision, Stop};
+pub use train::osipo::{ChainReward, Osipo, OsipoConfig, OsipoEpoch, OsipoLog};
+pub use train::sft::{Sft, SftConfig, SftEpoch, SftLog, SoftLabel};
+pub use train::{Checkpoints, Stop};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

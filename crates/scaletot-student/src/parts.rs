@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::train::Precision;
+use crate::precision::Precision;
 
 /// Users of a part on a CPU, unless told otherwise. It does not depend on the number of threads, so that the result does not either.
 const ON_A_CPU: usize = 16;

@@ -144,12 +144,12 @@ impl Student {
         };
         if published.is_none() && said.get("model_type").is_some() {
             let message =
-                "expected a saved student, got a checkpoint, of which `Student::from_pretrained` makes one";
+                "expected a saved student, found a checkpoint, of which `Student::from_pretrained` makes one";
             return Err(Error::corrupt(&path, message));
         }
         let FormatOnly { format } = FormatOnly::deserialize(&said).map_err(corrupt)?;
         if format != FORMAT {
-            return Err(Error::Format { path, expected: FORMAT, got: format });
+            return Err(Error::Format { path, expected: FORMAT, found: format });
         }
         let saved = SavedConfig::deserialize(&said).map_err(corrupt)?;
 
@@ -208,9 +208,10 @@ impl SavedConfig {
         let path = dir.join(TOKENIZER);
         match Student::of_checkpoint(&pretrained, verbaliser, profile, chain) {
             Ok((student, 0)) => Ok(student),
-            Ok((_, missing)) => {
-                Err(Error::corrupt(&path, format!("expected all tokens of the chain, got {missing} too few")))
-            }
+            Ok((_, missing)) => Err(Error::corrupt(
+                &path,
+                format!("expected all tokens of the chain, found {missing} too few"),
+            )),
             Err(error @ Error::Tokenizer { .. }) => Err(Error::corrupt(&path, error)),
             Err(error) => Err(error),
         }
@@ -219,13 +220,13 @@ impl SavedConfig {
     /// Reads a file and checks its hash.
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let bytes = files::read(path)?;
-        let got = ContentHash::of(&bytes);
+        let found = ContentHash::of(&bytes);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self.files.get(name.as_ref()) {
-            Some(&expected) if expected == got => Ok(bytes),
+            Some(&expected) if expected == found => Ok(bytes),
             Some(expected) => {
                 let message = format!(
-                    "expected the content with SHA-256 {expected}, got {got}; the save was cut short or the file changed"
+                    "expected the content with SHA-256 {expected}, found {found}; the save was cut short or the file changed"
                 );
                 Err(Error::corrupt(path, message))
             }
@@ -240,8 +241,8 @@ impl SavedConfig {
     }
 }
 
-fn check_schema(what: &'static str, expected: ContentHash, got: ContentHash) -> Result<()> {
-    if expected == got { Ok(()) } else { Err(Error::SchemaMismatch { what, expected, got }) }
+fn check_schema(what: &'static str, expected: ContentHash, found: ContentHash) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::SchemaMismatch { what, expected, found }) }
 }
 
 fn to_json(content: &impl Serialize, path: &Path) -> Result<Vec<u8>> {

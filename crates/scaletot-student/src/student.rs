@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use scaletot_chain::ChainSchema;
+use scaletot_chain::{ChainSchema, JoinedCorpus};
 use scaletot_profile::{ProfileSchema, ProfileTable, Verbaliser};
 use serde_json::Value;
 
 use crate::config::StudentConfig;
 use crate::decoder::{CausalLm, DecoderConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
 use crate::pretrained::Pretrained;
 use crate::tokenizer::ProfileTokenizer;
@@ -50,7 +50,7 @@ impl Student {
     /// numeric fields, so pass the users that the student will be trained on; weights are drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for sizes that do not fit together, and the errors of
+    /// [`Error::Config`] for sizes that do not fit together, and the errors of
     /// [`ProfileTokenizer::fit`].
     pub fn new(
         config: &StudentConfig,
@@ -90,11 +90,12 @@ impl Student {
     /// adapters of [`with_lora`](Self::with_lora).
     ///
     /// ```no_run
-    /// # use scaletot_chain::{ChainRecord, ChainSchema};
-    /// # use scaletot_profile::{ProfileTable, Verbaliser};
-    /// use scaletot_student::{LoraConfig, Pretrained, SftConfig, Student, sft};
+    /// # use scaletot_chain::{ChainSchema, JoinedCorpus};
+    /// # use scaletot_profile::Verbaliser;
+    /// use scaletot_student::{LoraConfig, Pretrained, Sft, SftConfig, Student};
     ///
-    /// # fn example(table: &ProfileTable, rows: &[usize], chain: &ChainSchema, records: &[ChainRecord]) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn example(corpus: &JoinedCorpus<'_>, chain: &ChainSchema) -> Result<(), Box<dyn std::error::Error>> {
+    /// let table = corpus.dataset().table();
     /// let smollm2 = Pretrained::from_pretrained("SmolLM2-135M-Instruct", &Default::default())?;
     /// let verbaliser = Verbaliser::fit(table, 5)?; // that of the teacher's prompts, so that both read the same
     /// let student = Student::from_pretrained(&smollm2, &verbaliser, table.schema(), chain)?;
@@ -102,17 +103,17 @@ impl Student {
     ///
     /// let mut config = SftConfig::default();
     /// (config.epochs, config.learning_rate) = (3, 2e-4);
-    /// let (student, _) = sft(&student, table, rows, records, &config, 7, &())?;
-    /// let signals = student.infer(table, rows, 32)?; // representations [N, K, 576]
+    /// let (student, _) = Sft::new(config)?.fit(&student, corpus, 7, &())?;
+    /// let inference = student.infer(table, corpus.rows(), 32)?; // representations [N, K, 576]
     /// student.save("student")?; // `transformers` reads it, too
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`Error::SchemaMismatch`](crate::Error::SchemaMismatch) for a verbaliser of another schema,
-    /// [`Error::Config`](crate::Error::Config) if the checkpoint has no token that ends a text,
-    /// [`Error::Shape`](crate::Error::Shape) if its tokenizer has more tokens than its embedding, and
-    /// [`Error::Tokenizer`](crate::Error::Tokenizer) if a state's name cannot be encoded or tokens of another chain are in the way.
+    /// [`Error::SchemaMismatch`] for a verbaliser of another schema,
+    /// [`Error::Config`] if the checkpoint has no token that ends a text,
+    /// [`Error::Shape`] if its tokenizer has more tokens than its embedding, and
+    /// [`Error::Tokenizer`] if a state's name cannot be encoded or tokens of another chain are in the way.
     pub fn from_pretrained(
         pretrained: &Pretrained,
         verbaliser: &Verbaliser,
@@ -145,6 +146,16 @@ impl Student {
         Ok((Self { origin, shape, tokenizer, model, lora: None, device }, added.plain.len()))
     }
 
+    /// Checks that a corpus has profiles and chains of the student's schemas.
+    pub(crate) fn check_corpus(&self, corpus: &JoinedCorpus<'_>) -> Result<()> {
+        self.tokenizer.check_table(corpus.dataset().table())?;
+        let (expected, found) = (self.chain_schema().hash(), corpus.header().chain_schema);
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::SchemaMismatch { what: "chain corpus", expected, found })
+    }
+
     /// The same student with other weights, out of any autodiff graph.
     pub(crate) fn with_model(&self, model: &CausalLm) -> Self {
         Self { model: model.valid(), ..self.clone() }
@@ -158,7 +169,7 @@ impl Student {
     /// The checkpoint's own tokens stay as they are.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a setting out of its range.
+    /// [`Error::Config`] for a setting out of its range.
     pub fn with_lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
         let mut model = self.model.with_lora(config, seed)?;
         if let Origin::Pretrained { .. } = self.origin {

@@ -61,7 +61,7 @@ pub mod prelude {
         Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
-    pub use scaletot_student::{SftConfig, Student, StudentConfig, StudentSignals};
+    pub use scaletot_student::{Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
     pub use scaletot_teacher::{
         Calibration, CoveragePlan, Ledger, Prompter, Reasoner, Recorder, Replay, Rules, Teacher,
     };

@@ -9,12 +9,17 @@ use crate::ChainRecord;
 use crate::error::{Error, Result};
 
 /// A corpus whose records know their rows in a [`Dataset`]: what a student is trained on. Made by [`Corpus::join`].
+///
+/// Records come in the order of their rows, whatever order their users were finished in, so that what is learned from a corpus
+/// does not depend on interruptions while it was written.
 #[derive(Debug, Clone)]
 pub struct JoinedCorpus<'a> {
     dataset: &'a Dataset,
     corpus: &'a Corpus,
-    /// Row of each record.
+    /// Ascending.
     rows: Vec<usize>,
+    /// Of those rows.
+    records: Vec<&'a ChainRecord>,
 }
 
 impl Corpus {
@@ -53,7 +58,13 @@ impl<'a> JoinedCorpus<'a> {
             }
         }
         match rows.iter().position(|&row| row == UNKNOWN) {
-            None => Ok(Self { dataset, corpus, rows }),
+            None => {
+                let mut order: Vec<usize> = (0..rows.len()).collect();
+                order.sort_unstable_by_key(|&at| rows[at]);
+                let records = order.iter().map(|&at| &corpus.records()[at]).collect();
+                let rows = order.into_iter().map(|at| rows[at]).collect();
+                Ok(Self { dataset, corpus, rows, records })
+            }
             Some(at) => Err(Error::UserNotInDataset {
                 user: corpus.records()[at].user.to_string(),
                 users: dataset.len(),
@@ -76,7 +87,7 @@ impl<'a> JoinedCorpus<'a> {
         self.corpus.header()
     }
 
-    /// Rows of the dataset that the records are of, in the corpus' order; no row occurs twice.
+    /// Rows of the dataset that the records are of, ascending; no row occurs twice.
     pub fn rows(&self) -> &[usize] {
         &self.rows
     }
@@ -91,12 +102,12 @@ impl<'a> JoinedCorpus<'a> {
         self.rows.is_empty()
     }
 
-    /// Every record with its row, in the corpus' order.
+    /// Every record with its row, by ascending rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (usize, &'a ChainRecord)> + '_ {
-        self.rows.iter().copied().zip(self.corpus.records())
+        self.rows.iter().copied().zip(self.records.iter().copied())
     }
 
-    /// The records whose best chain was accepted, with their rows, in the corpus' order.
+    /// The records whose best chain was accepted, with their rows, by ascending rows.
     pub fn accepted(&self) -> impl Iterator<Item = (usize, &'a ChainRecord)> + '_ {
         self.iter().filter(|(_, record)| record.verdict.is_accepted())
     }

@@ -183,7 +183,7 @@ impl Work<'_> {
             transfer: jobs.last().map_or(&base, |job| job.learnt).transfer.clone(),
             entropy: entropy(&reasoned, study.chain.len()),
             searches: match (self.fold.repeat, self.fold.fold) {
-                (0, 0) => searches(&reasoner, study, &telling(&reasoned), self.seed(0))?,
+                (0, 0) => searches(&reasoner, study, &telling(&reasoned)?, self.seed(0))?,
                 _ => Vec::new(),
             },
             encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,
@@ -292,15 +292,15 @@ fn sizes(draws: &[Draw]) -> Vec<Size> {
 }
 
 /// A few users whose searches are worth a look: those with the most rounds, and the first two.
-fn telling(reasoned: &Reasoned) -> Vec<usize> {
-    let records = reasoned.corpus.records();
-    let mut order: Vec<usize> = (0..records.len()).filter(|&i| records[i].best.is_some()).collect();
-    let first: Vec<usize> = order.iter().copied().take(2).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(records[i].cost.rounds));
-    let mut chosen: Vec<usize> = order.into_iter().take(2).chain(first).collect();
+fn telling(reasoned: &Reasoned) -> Result<Vec<usize>> {
+    let joined = reasoned.joined()?;
+    let mut order: Vec<_> = joined.iter().filter(|(_, record)| record.best.is_some()).collect();
+    let first: Vec<usize> = order.iter().map(|(row, _)| *row).take(2).collect();
+    order.sort_by_key(|(_, record)| std::cmp::Reverse(record.cost.rounds));
+    let mut chosen: Vec<usize> = order.into_iter().map(|(row, _)| row).take(2).chain(first).collect();
     let mut seen = std::collections::HashSet::new();
-    chosen.retain(|&i| seen.insert(i));
-    chosen.into_iter().map(|i| reasoned.rows[i]).collect()
+    chosen.retain(|row| seen.insert(*row));
+    Ok(chosen)
 }
 
 fn entropy(reasoned: &Reasoned, states: usize) -> EntropySums {

@@ -1,17 +1,18 @@
 //! The work on one fold: reason, learn, distil, and fit every arm at every number of labels.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
-use scaletot_chain::{Corpus, CorpusWriter};
+use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus};
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
 use scaletot_encoder::{DistillConfig, DistillData, Distiller, EncoderConfig};
-use scaletot_profile::Segments;
-use scaletot_student::{OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
+use scaletot_profile::{Dataset, Segments};
+use scaletot_student::{Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
 use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
 
 use super::folds::{Draw, Fold};
@@ -40,9 +41,18 @@ pub(super) struct Work<'a> {
 /// What the teacher found out about the covered users.
 pub(super) struct Reasoned {
     pub(super) corpus: Corpus,
-    /// Row of each record.
+    /// Everybody, without any outcome.
+    unlabelled: Dataset,
+    /// The covered users, ascending.
     pub(super) rows: Vec<usize>,
     pub(super) ledger: LedgerSnapshot,
+}
+
+impl Reasoned {
+    /// The records with their rows.
+    pub(super) fn joined(&self) -> Result<JoinedCorpus<'_>> {
+        Ok(self.corpus.join(&self.unlabelled)?)
+    }
 }
 
 /// Student and encoder, and what they say about every user.
@@ -103,7 +113,8 @@ impl Work<'_> {
         ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
         let corpus = Corpus::read(&path, &study.chain)?;
         let covered: std::collections::HashSet<usize> = rows.into_iter().collect();
-        let rows = corpus.join(&study.unlabelled())?.rows().to_vec();
+        let unlabelled = Dataset::from(Arc::clone(&study.profiles));
+        let rows = corpus.join(&unlabelled)?.rows().to_vec();
         ensure!(
             rows.iter().all(|row| covered.contains(row)),
             "{} holds a user who is not covered",
@@ -114,7 +125,7 @@ impl Work<'_> {
             "no chain was accepted; {} holds each user's reason",
             path.display()
         );
-        Ok(Reasoned { corpus, rows, ledger: summary.ledger })
+        Ok(Reasoned { corpus, unlabelled, rows, ledger: summary.ledger })
     }
 
     /// SFT on the accepted chains.
@@ -123,50 +134,29 @@ impl Work<'_> {
         let fit_on = study.profiles.select(&self.fold.train)?;
         let seed = self.seed(3);
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &study.chain, seed, self.device)?;
-        let config = SftConfig::default();
-        let (student, _) = sft(
-            &fresh,
-            &study.profiles,
-            &reasoned.rows,
-            reasoned.corpus.records(),
-            &config,
-            seed,
-            self.progress,
-        )?;
+        let sft = Sft::new(SftConfig::default())?;
+        let (student, _) = sft.fit(&fresh, &reasoned.joined()?, seed, self.progress)?;
         Ok(student)
     }
 
     /// OSIPO on the labels of one draw, then distillation. `None` where the SFT student stays as it is: with too few labelled users
     /// among the reasoned ones, or when the preferences did not carry over to held-out training users.
     pub(super) fn align(&self, sft: &Student, reasoned: &Reasoned, draw: &Draw) -> Result<Option<Learnt>> {
+        let study = self.study;
         let known: std::collections::HashSet<usize> = draw.rows.iter().copied().collect();
-        let both = reasoned
-            .rows
-            .iter()
-            .zip(reasoned.corpus.records())
-            .filter(|(row, record)| known.contains(row) && record.verdict.is_accepted())
-            .count();
+        let both = reasoned.joined()?.accepted().filter(|(row, _)| known.contains(row)).count();
         if self.options.ablations.sft_only || both < OSIPO_USERS {
             return Ok(None);
         }
-        let study = self.study;
-        let outcomes: Vec<Option<f64>> = (0..study.profiles.len())
-            .map(|row| study.outcomes[row].filter(|_| known.contains(&row)))
-            .collect();
-        let config = OsipoConfig::default();
-        let one = Segments::all(study.profiles.len());
-        let segments = if self.options.ablations.uniform { &one } else { &study.segments };
-        let (student, log) = osipo(
-            sft,
-            &study.profiles,
-            &reasoned.rows,
-            reasoned.corpus.records(),
-            &outcomes,
-            segments,
-            &config,
-            self.seed(4),
-            self.progress,
-        )?;
+        let outcomes = study.outcomes.iter().enumerate();
+        let outcomes = outcomes.map(|(row, outcome)| outcome.filter(|_| known.contains(&row))).collect();
+        let segments = match self.options.ablations.uniform {
+            true => Segments::all(study.profiles.len()),
+            false => study.segments.clone(),
+        };
+        let dataset = study.segmented(outcomes, segments)?;
+        let osipo = Osipo::new(OsipoConfig::default())?;
+        let (student, log) = osipo.fit(sft, &reasoned.corpus.join(&dataset)?, self.seed(4), self.progress)?;
         if log.best_epoch == 0 {
             return Ok(None);
         }

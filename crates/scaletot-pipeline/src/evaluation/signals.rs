@@ -1,7 +1,7 @@
 //! What teacher, student and encoder say about users, in one form.
 
 use crate::error::{Context, Result};
-use ndarray::{Array2, Axis, Slice, concatenate};
+use ndarray::{Array2, Axis, concatenate};
 use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
 use scaletot_encoder::{FrozenEncoder, Scores};
@@ -9,7 +9,7 @@ use scaletot_student::Student;
 
 use super::parallel;
 use super::study::Study;
-use crate::features::{self, signal_features};
+use crate::features::signal_features;
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;
@@ -65,18 +65,21 @@ impl Signals {
 
 /// The student's own chains, posteriors and representations of `rows`.
 pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) -> Result<Signals> {
-    let said = student.infer(&study.profiles, rows, BATCH)?;
-    let posteriors = spread(study, rows, &said.posteriors);
+    let signals = student.infer(&study.profiles, rows, BATCH)?.into_signals();
+    let (n, [states, dim]) = (rows.len(), signals.representation_shape());
+    let of_state = |(k, &size): (usize, &usize)| {
+        Array2::from_shape_fn((n, size), |(i, value)| signals.marginal(i, k)[value])
+    };
+    let marginals: Vec<Array2<f32>> = signals.domain_sizes().iter().enumerate().map(of_state).collect();
+    let posteriors = spread(study, rows, &marginals);
     // The last state's representation has seen all earlier ones.
-    let last =
-        said.representations.slice_axis(Axis(1), Slice::from(study.chain.len() - 1..study.chain.len()));
-    let last = last.index_axis(Axis(1), 0).mapv(f64::from);
-    let mut width = Array2::zeros((study.profiles.len(), last.ncols()));
+    let mut last = Array2::zeros((study.profiles.len(), dim));
     for (i, &row) in rows.iter().enumerate() {
-        width.row_mut(row).assign(&last.row(i));
+        let representation = &signals.representation(i)[(states - 1) * dim..];
+        last.row_mut(row).iter_mut().zip(representation).for_each(|(to, &x)| *to = f64::from(x));
     }
-    let features = beside(&posteriors, Some(&width))?;
-    Ok(Signals { posteriors, features, student: Some(features::student_signals(rows, &said)?) })
+    let features = beside(&posteriors, Some(&last))?;
+    Ok(Signals { posteriors, features, student: Some(signals) })
 }
 
 /// What the encoder serves for everybody.

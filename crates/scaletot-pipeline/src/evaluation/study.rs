@@ -149,19 +149,21 @@ impl Study {
         Ok(summary)
     }
 
-    /// Every user, without any outcome.
-    #[must_use]
-    pub fn unlabelled(&self) -> Dataset {
-        Dataset::from(Arc::clone(&self.profiles))
-    }
-
     /// Every user, with these outcomes by row.
     ///
     /// # Errors
     /// If there are not as many of them as rows, or one is negative or not finite.
     pub fn dataset(&self, outcomes: Vec<Option<f64>>) -> Result<Dataset> {
-        let builder = Dataset::builder(Arc::clone(&self.profiles)).with_segments(self.segments.clone());
-        Ok(builder.with_outcomes(outcomes).build()?)
+        self.segmented(outcomes, self.segments.clone())
+    }
+
+    /// Every user, with these outcomes and segments by row.
+    ///
+    /// # Errors
+    /// As [`dataset`](Self::dataset).
+    pub fn segmented(&self, outcomes: Vec<Option<f64>>, segments: Segments) -> Result<Dataset> {
+        let builder = Dataset::builder(Arc::clone(&self.profiles));
+        Ok(builder.with_outcomes(outcomes).with_segments(segments).build()?)
     }
 
     /// Eligible rows with a known outcome.

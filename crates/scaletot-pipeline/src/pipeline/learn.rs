@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use scaletot_chain::Corpus;
-use scaletot_student::{Checkpoints, OsipoConfig, SftConfig, Student, StudentConfig, osipo, sft};
+use scaletot_student::{Checkpoints, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
 
 use super::Run;
 use crate::stages::{StageReport, write_json};
@@ -35,8 +35,7 @@ impl Run<'_> {
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &self.input.chain, seed, &self.device)?;
         let mut config = SftConfig::default();
         config.checkpoints = Some(Checkpoints::at(self.path(super::SFT_CHECKPOINT)));
-        let (student, log) =
-            sft(&fresh, &self.input.profiles, joined.rows(), corpus.records(), &config, seed, self.progress)?;
+        let (student, log) = Sft::new(config)?.fit(&fresh, &joined, seed, self.progress)?;
         student.save(self.sft_path())?;
         write_json(&self.path(super::SFT_LOG), &log)?;
         let mut report = StageReport { users: joined.len() as u64, ..StageReport::default() };
@@ -52,17 +51,8 @@ impl Run<'_> {
         let reference = Student::load(self.sft_path(), &self.device)?;
         let mut config = OsipoConfig::default();
         config.checkpoints = Some(Checkpoints::at(self.path(super::OSIPO_CHECKPOINT)));
-        let (student, log) = osipo(
-            &reference,
-            &self.input.profiles,
-            joined.rows(),
-            corpus.records(),
-            dataset.outcomes(),
-            dataset.segments(),
-            &config,
-            self.options.seed,
-            self.progress,
-        )?;
+        let osipo = Osipo::new(config)?;
+        let (student, log) = osipo.fit(&reference, &joined, self.options.seed, self.progress)?;
         student.save(self.student_path())?;
         write_json(&self.path(super::OSIPO_LOG), &log)?;
         let mut report = StageReport { users: log.users as u64, ..StageReport::default() };

@@ -14,7 +14,7 @@ use scaletot_profile::{Attributes, Dataset, write};
 
 use super::Run;
 use crate::downstream::{parts, ridge};
-use crate::features::{profile_features, signal_features, student_features, student_signals};
+use crate::features::{profile_features, signal_features, student_features};
 use crate::options::PipelineOptions;
 use crate::stages::{StageReport, write_json};
 
@@ -53,7 +53,7 @@ impl Run<'_> {
     }
 
     fn signals(&self, rows: &[usize]) -> Result<Signals> {
-        student_signals(rows, &self.student()?.infer(&self.input.profiles, rows, BATCH)?)
+        Ok(self.student()?.infer(&self.input.profiles, rows, BATCH)?.into_signals())
     }
 
     /// Distils the student into the encoder: the training users' signals (the student has read all of them, the teacher only the

@@ -77,7 +77,7 @@ impl KvCache {
             return Err(Error::Shape {
                 what: "rows of a cached batch",
                 expected: self.rows,
-                got: batch.rows(),
+                found: batch.rows(),
             });
         }
         let mut sequence = Vec::with_capacity(batch.rows() * (past + batch.len()));

@@ -14,7 +14,7 @@ use super::Pretrained;
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
 use crate::files::{self, Pending};
-use crate::infer::to_host;
+use crate::host::to_host;
 use crate::lora::{Factors, LoraConfig, LoraTarget};
 
 const CONFIG: &str = "adapter_config.json";
@@ -129,20 +129,25 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
         "alora_invocation_tokens",
         "arrow_config",
     ];
-    if let Some((key, got)) = unknown.iter().find_map(|key| Some((*key, set(key)?))) {
+    if let Some((key, found)) = unknown.iter().find_map(|key| Some((*key, set(key)?))) {
         let (field, expected) = (key.to_owned(), "none".to_owned());
-        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got });
+        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, found });
     }
     let found: Published = serde_path_to_error::deserialize(&json).map_err(|e| Error::corrupt(path, e))?;
     if found.peft_type != "LORA" {
         let (field, expected) = ("peft_type".to_owned(), "LORA".to_owned());
-        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got: found.peft_type });
+        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, found: found.peft_type });
     }
     // Other ways to begin change the frozen weights as well, and the file's factors are for those.
     let begun = json.get("init_lora_weights").unwrap_or(&Value::Null);
     if !matches!(begun, Value::Null | Value::Bool(_)) && begun != "gaussian" && begun != "eva" {
         let (field, expected) = ("init_lora_weights".to_owned(), "true, false, gaussian or eva".to_owned());
-        return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got: begun.to_string() });
+        return Err(Error::Unsupported {
+            path: path.to_path_buf(),
+            field,
+            expected,
+            found: begun.to_string(),
+        });
     }
     let modules: Vec<String> = match found.target_modules {
         Value::String(_) => {
@@ -151,7 +156,7 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
             tensors.names().into_iter().filter_map(adapted).collect()
         }
         names => serde_json::from_value(names)
-            .map_err(|e| Error::corrupt(path, format!("`target_modules`: expected names, got {e}")))?,
+            .map_err(|e| Error::corrupt(path, format!("`target_modules`: expected names, found {e}")))?,
     };
     let mut targets = Vec::new();
     for module in &modules {
@@ -161,7 +166,7 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
                 path: path.to_path_buf(),
                 field,
                 expected,
-                got: module.clone(),
+                found: module.clone(),
             });
         };
         targets.push(target);
@@ -204,7 +209,7 @@ fn read_factors(
             let found = match left.remove(&name) {
                 None => Err(format!("tensor `{name}` is missing")),
                 Some(view) if view.shape() != shape => {
-                    Err(format!("tensor `{name}`: expected shape {shape:?}, got {:?}", view.shape()))
+                    Err(format!("tensor `{name}`: expected shape {shape:?}, found {:?}", view.shape()))
                 }
                 Some(view) => transposed(&view).map_err(|message| format!("tensor `{name}`: {message}")),
             };
@@ -225,12 +230,12 @@ fn transposed(view: &TensorView<'_>) -> Result<Vec<f32>, String> {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
-        other => return Err(format!("expected floats of 32 or 16 bits, got {other:?}")),
+        other => return Err(format!("expected floats of 32 or 16 bits, found {other:?}")),
     };
     let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
     let values = data.convert::<f32>().try_into_vec::<f32>().map_err(|e| e.to_string())?;
     if let Some(found) = values.iter().find(|value| !value.is_finite()) {
-        return Err(format!("expected finite numbers, got {found}"));
+        return Err(format!("expected finite numbers, found {found}"));
     }
     Ok(columns(&values, view.shape()[1]))
 }

@@ -49,9 +49,9 @@ struct PublishedRope {
 
 /// The decoder that a `config.json` describes.
 pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
-    let unsupported = |field: &str, expected: &str, got: String| {
+    let unsupported = |field: &str, expected: &str, found: String| {
         let (field, expected) = (field.to_owned(), expected.to_owned());
-        Err(Error::Unsupported { path: path.to_path_buf(), field, expected, got })
+        Err(Error::Unsupported { path: path.to_path_buf(), field, expected, found })
     };
     // The architecture first: another one may well have other keys.
     const SUPPORTED: &str = "llama, qwen2 or qwen3";
@@ -66,8 +66,8 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
     }
     let windowed = found.layer_types.iter().flatten().find(|kind| *kind != "full_attention");
     if found.use_sliding_window == Some(true) || windowed.is_some() {
-        let got = windowed.map_or("use_sliding_window", String::as_str);
-        return unsupported("layer_types", "full attention in every layer", got.to_owned());
+        let found = windowed.map_or("use_sliding_window", String::as_str);
+        return unsupported("layer_types", "full attention in every layer", found.to_owned());
     }
     if found.quantization_config.is_some() {
         return unsupported("quantization_config", "weights in floating point", "quantised ones".to_owned());
@@ -108,12 +108,12 @@ fn scaling(rope: &PublishedRope, path: &Path) -> Result<RopeScaling> {
     let need = |value: Option<f64>, name: &str| {
         let kind = kind.unwrap_or_default();
         value.ok_or_else(|| {
-            Error::corrupt(path, format!("rope of type `{kind}`: expected `{name}`, got none"))
+            Error::corrupt(path, format!("rope of type `{kind}`: expected `{name}`, found none"))
         })
     };
     match kind {
         None if rope.factor.is_some() => {
-            Err(Error::corrupt(path, "rope with a `factor`: expected `rope_type`, got none"))
+            Err(Error::corrupt(path, "rope with a `factor`: expected `rope_type`, found none"))
         }
         None | Some("default") => Ok(RopeScaling::None),
         Some("linear") => Ok(RopeScaling::Linear { factor: need(rope.factor, "factor")? }),
@@ -127,7 +127,7 @@ fn scaling(rope: &PublishedRope, path: &Path) -> Result<RopeScaling> {
             path: path.to_path_buf(),
             field: "rope_type".to_owned(),
             expected: "default, linear or llama3".to_owned(),
-            got: other.to_owned(),
+            found: other.to_owned(),
         }),
     }
 }

@@ -151,9 +151,9 @@ impl Pretrained {
         // Models for conversations have several: of a turn, of a tool's call.
         let eos = said.as_array().and_then(|all| all.first()).unwrap_or(said).as_u64();
         let Some(eos) = eos.filter(|id| *id < rows as u64) else {
-            let (expected, got) =
+            let (expected, found) =
                 ("a token of the vocabulary in the checkpoint's config.json", said.to_string());
-            return Err(Error::Config { field: "eos_token_id", expected, got });
+            return Err(Error::Config { field: "eos_token_id", expected, found });
         };
         let context = self.published["max_position_embeddings"].as_u64();
         Ok(Vocabulary {
@@ -181,9 +181,9 @@ impl Pretrained {
             [model.vocab_size(), adapters.len(), rank, model.num_params()]
         };
         let named = ["vocabulary", "adapted weights", "rank of the adapters", "parameters of the model"];
-        for ((what, expected), got) in named.into_iter().zip(sizes(&self.model)).zip(sizes(model)) {
-            if expected != got {
-                return Err(Error::Shape { what, expected, got });
+        for ((what, expected), found) in named.into_iter().zip(sizes(&self.model)).zip(sizes(model)) {
+            if expected != found {
+                return Err(Error::Shape { what, expected, found });
             }
         }
         Ok(Self { model: model.valid(), ..self.clone() })
@@ -237,10 +237,10 @@ fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
         serde_json::from_slice(&files::read(&index)?).map_err(|e| Error::corrupt(&index, e))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
-        return Err(Error::corrupt(&index, format!("expected names of files beside it, got `{name}`")));
+        return Err(Error::corrupt(&index, format!("expected names of files beside it, found `{name}`")));
     }
     if names.is_empty() {
-        return Err(Error::corrupt(&index, "expected the file of each tensor in `weight_map`, got none"));
+        return Err(Error::corrupt(&index, "expected the file of each tensor in `weight_map`, found none"));
     }
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }

@@ -18,7 +18,6 @@ mod chain;
 mod layout;
 mod text;
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -148,9 +147,9 @@ impl ProfileTokenizer {
         profile: Arc<ProfileSchema>,
         chain: Arc<ChainSchema>,
     ) -> Result<(Self, AddedTokens)> {
-        let (expected, got) = (profile.hash(), verbaliser.schema_hash());
-        if expected != got {
-            return Err(Error::SchemaMismatch { what: "verbaliser", expected, got });
+        let (expected, found) = (profile.hash(), verbaliser.schema_hash());
+        if expected != found {
+            return Err(Error::SchemaMismatch { what: "verbaliser", expected, found });
         }
         let Vocabulary { mut tokenizer, rows, eos, context } = checkpoint;
         let (tokens, added) = text::extend(&mut tokenizer, &chain, eos)?;
@@ -158,7 +157,7 @@ impl ProfileTokenizer {
         let vocab_size = rows.max(added.first + added.plain.len());
         let known = if added.plain.is_empty() { tokens.block().end as usize } else { added.first };
         if known > rows {
-            return Err(Error::Shape { what: "tokens of the checkpoint", expected: rows, got: known });
+            return Err(Error::Shape { what: "tokens of the checkpoint", expected: rows, found: known });
         }
         if let Some(&id) = added.plain.iter().flatten().find(|id| **id as usize >= rows) {
             return Err(Error::Token { id, vocab: rows });
@@ -272,17 +271,17 @@ impl ProfileTokenizer {
     /// Checks that a tokenizer file holds this vocabulary.
     pub(crate) fn check_json(&self, bytes: &[u8]) -> Result<()> {
         let other = Tokenizer::from_bytes(bytes).map_err(|e| Error::Tokenizer { message: e.to_string() })?;
-        let (expected, got) = (self.vocab_size(), other.get_vocab_size(true));
-        if got != expected {
-            return Err(Error::Shape { what: "tokens in tokenizer.json", expected, got });
+        let (expected, found) = (self.vocab_size(), other.get_vocab_size(true));
+        if found != expected {
+            return Err(Error::Shape { what: "tokens in tokenizer.json", expected, found });
         }
         let ids: Vec<u32> = (0..expected as u32).collect();
         for (id, word) in ids.iter().zip(self.words(&ids)) {
-            let got = other.token_to_id(&word);
-            if got != Some(*id) {
-                let got = got.map_or("none".to_owned(), |id| id.to_string());
+            let found = other.token_to_id(&word);
+            if found != Some(*id) {
+                let found = found.map_or("none".to_owned(), |id| id.to_string());
                 return Err(Error::Tokenizer {
-                    message: format!("token `{word}`: expected id {id}, got {got}"),
+                    message: format!("token `{word}`: expected id {id}, found {found}"),
                 });
             }
         }
@@ -337,11 +336,11 @@ impl ProfileTokenizer {
     }
 
     pub(crate) fn check_table(&self, table: &ProfileTable) -> Result<()> {
-        let (expected, got) = (self.profile.hash(), table.schema().hash());
-        if expected == got {
+        let (expected, found) = (self.profile.hash(), table.schema().hash());
+        if expected == found {
             return Ok(());
         }
-        Err(Error::SchemaMismatch { what: "profile table", expected, got })
+        Err(Error::SchemaMismatch { what: "profile table", expected, found })
     }
 
     pub(crate) fn check_rows(&self, table: &ProfileTable, rows: &[usize]) -> Result<()> {
@@ -349,15 +348,6 @@ impl ProfileTokenizer {
             None => Ok(()),
             Some(&row) => Err(Error::Row { row, rows: table.len() }),
         }
-    }
-}
-
-/// Rows to train on: in the table, and each named once. A user named twice could be trained on and held out.
-pub(crate) fn check_distinct(rows: &[usize]) -> Result<()> {
-    let mut seen = HashSet::new();
-    match rows.iter().find(|&&row| !seen.insert(row)) {
-        None => Ok(()),
-        Some(&row) => Err(Error::RepeatedRow { row }),
     }
 }
 
@@ -375,8 +365,8 @@ fn word_level(words: &[String]) -> Result<Tokenizer> {
     let special = special.map(|word| AddedToken::from(word.clone(), true)).collect::<Vec<_>>();
     tokenizer.add_special_tokens(special).map_err(fail)?;
     if tokenizer.get_vocab_size(true) != words.len() {
-        let (expected, got) = (words.len(), tokenizer.get_vocab_size(true));
-        let message = format!("expected {expected} different tokens, got {got}");
+        let (expected, found) = (words.len(), tokenizer.get_vocab_size(true));
+        let message = format!("expected {expected} different tokens, found {found}");
         return Err(Error::Tokenizer { message });
     }
     Ok(tokenizer)

@@ -164,7 +164,7 @@ fn the_tokens_of_a_chain_follow_the_checkpoints() {
     // The longest context that does not suffice for `A user.` and the chain.
     let (short, _) = of_letters(&table, 12);
     let error = short.prompt(&table, 0, |_| false).unwrap_err();
-    assert!(matches!(error, Error::TooLong { row: 0, most: 6, got: 7 }), "{error}");
+    assert!(matches!(error, Error::TooLong { row: 0, most: 6, found: 7 }), "{error}");
     of_letters(&table, 13).0.prompt(&table, 0, |_| false).unwrap();
 }
 

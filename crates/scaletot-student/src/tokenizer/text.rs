@@ -29,7 +29,7 @@ impl Text {
         let ids = encode(tokenizer, &format!("{}.", self.verbaliser.render_only(table, row, keep)), true)?;
         // A text that is cut would lose whole fields without a word of it.
         if ids.len() > self.most {
-            return Err(Error::TooLong { row, most: self.most, got: ids.len() });
+            return Err(Error::TooLong { row, most: self.most, found: ids.len() });
         }
         Ok(ids)
     }
@@ -67,17 +67,17 @@ pub(super) fn extend(
         // The library counts the words of a vocabulary, whose ids may have gaps.
         if let Some(other) = tokenizer.get_model().id_to_token(id) {
             return Err(failed(format!(
-                "token `{word}`: expected an id of its own, got {id}, which is `{other}`"
+                "token `{word}`: expected an id of its own, found {id}, which is `{other}`"
             )));
         }
     }
     let id = |word: &str| tokenizer.token_to_id(word).ok_or_else(|| failed(format!("no token `{word}`")));
     let first = states.first().map_or(Ok(0), |word| id(&word.word))?;
     for (expected, Word { word, .. }) in (first..).zip(&states) {
-        let got = id(word)?;
-        if got != expected {
+        let found = id(word)?;
+        if found != expected {
             return Err(failed(format!(
-                "token `{word}`: expected id {expected}, after the one before it, got {got}"
+                "token `{word}`: expected id {expected}, after the one before it, found {found}"
             )));
         }
     }

@@ -10,13 +10,13 @@ use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
+use scaletot_chain::JoinedCorpus;
 use scaletot_core::ContentHash;
-use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
-use super::Stop;
-use super::run::Course;
+use super::objective::Objective;
 use super::step::Optimiser;
+use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::student::Student;
 use crate::{files, weights};
@@ -36,7 +36,7 @@ const FORMAT: u32 = 1;
 /// use scaletot_student::{Checkpoints, SftConfig};
 ///
 /// let mut config = SftConfig::default();
-/// config.checkpoints = Some(Checkpoints::at("run/sft.checkpoint").every(500));
+/// config.checkpoints = Some(Checkpoints::at("run/sft.checkpoint").with_every(500));
 /// config.validate()?;
 /// # Ok::<(), scaletot_student::Error>(())
 /// ```
@@ -54,7 +54,7 @@ impl Checkpoints {
 
     /// Also within an epoch, whenever that many batches are done; 0 is the same as 1.
     #[must_use]
-    pub fn every(mut self, batches: usize) -> Self {
+    pub fn with_every(mut self, batches: usize) -> Self {
         self.every = batches.max(1);
         self
     }
@@ -75,13 +75,13 @@ impl Checkpoints {
     }
 
     /// Replaces the checkpoint.
-    pub(super) fn save<C: Course>(
+    pub(super) fn save<O: Objective>(
         &self,
         inputs: &BTreeMap<String, ContentHash>,
-        kept: Kept<'_, C>,
+        kept: Kept<'_, O>,
     ) -> Result<()> {
         let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
-        let record = |model: &C::Model| {
+        let record = |model: &O::Model| {
             model.valid().into_record().into_bytes().map(|bytes| bytes.to_vec()).map_err(|e| fail(&e))
         };
         let head = Head { format: FORMAT, inputs: inputs.clone() };
@@ -108,11 +108,11 @@ impl Checkpoints {
     }
 
     /// The checkpoint, if there is one; `blank` says what the model is like.
-    pub(super) fn load<C: Course>(
+    pub(super) fn load<O: Objective>(
         &self,
         inputs: &BTreeMap<String, ContentHash>,
-        blank: &C::Model,
-    ) -> Result<Option<Loaded<C>>> {
+        blank: &O::Model,
+    ) -> Result<Option<Loaded<O>>> {
         if !self.exists() {
             return Ok(None);
         }
@@ -122,13 +122,13 @@ impl Checkpoints {
         let part = |name| parts.tensor(name).map(|part| part.data().to_vec()).map_err(|e| fail(&e));
         let head: Head = serde_json::from_slice(&part(HEAD)?).map_err(|e| fail(&e))?;
         if head.format != FORMAT {
-            let (path, expected, got) = (self.path.clone(), FORMAT, head.format);
-            return Err(Error::Format { path, expected, got });
+            let (path, expected, found) = (self.path.clone(), FORMAT, head.format);
+            return Err(Error::Format { path, expected, found });
         }
         if let Some(what) = inputs.keys().find(|name| head.inputs.get(*name) != inputs.get(*name)) {
             return Err(Error::OtherRun { path: self.path.clone(), what: what.clone() });
         }
-        let model = |name| -> Result<C::Model> {
+        let model = |name| -> Result<O::Model> {
             let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(part(name)?));
             let record = record.map_err(|e| fail(&e))?;
             blank.clone().try_load_record(record).map_err(|e| fail(&e))
@@ -144,11 +144,10 @@ impl Checkpoints {
 }
 
 /// What the result of a run depends on, by the names that [`Error::OtherRun`] uses. `users` holds all that is known of them but the
-/// profiles, which are those of `rows`.
+/// profiles, which are those of the corpus.
 pub(super) fn inputs(
     student: &Student,
-    table: &ProfileTable,
-    rows: &[usize],
+    corpus: &JoinedCorpus<'_>,
     users: &impl Serialize,
     settings: &impl Serialize,
     seed: u64,
@@ -156,7 +155,8 @@ pub(super) fn inputs(
     let json = |value: serde_json::Result<Vec<u8>>| {
         value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| ContentHash::of(&bytes))
     };
-    let prompts = rows.iter().map(|&row| student.tokenizer().prompt(table, row, |_| true));
+    let table = corpus.dataset().table();
+    let prompts = corpus.rows().iter().map(|&row| student.tokenizer().prompt(table, row, |_| true));
     let prompts = prompts.collect::<Result<Vec<_>>>()?;
     let path = Path::new("a student's weights");
     let weights = weights::to_bytes(student.model(), path)?;
@@ -191,29 +191,29 @@ struct Head {
 /// How far a run is.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-pub(super) struct Position<C: Course> {
+pub(super) struct Position<O: Objective> {
     /// Batches of the present epoch that are done.
     pub(super) batches: usize,
     /// Steps of the optimiser.
     pub(super) steps: usize,
     pub(super) first_loss: Option<f64>,
     /// Sums over the present epoch.
-    pub(super) means: C::Means,
+    pub(super) means: O::Means,
     /// Epochs that are over.
-    pub(super) epochs: Vec<C::Epoch>,
+    pub(super) epochs: Vec<O::Epoch>,
     /// The lowest held-out value, and after which epoch it was.
     pub(super) best: Option<(f64, usize)>,
     /// Why the run is over, once it is.
     pub(super) stop: Option<Stop>,
 }
 
-impl<C: Course> Default for Position<C> {
+impl<O: Objective> Default for Position<O> {
     fn default() -> Self {
         Self {
             batches: 0,
             steps: 0,
             first_loss: None,
-            means: C::Means::default(),
+            means: O::Means::default(),
             epochs: vec![],
             best: None,
             stop: None,
@@ -222,18 +222,18 @@ impl<C: Course> Default for Position<C> {
 }
 
 /// What is written.
-pub(super) struct Kept<'a, C: Course> {
-    pub(super) position: &'a Position<C>,
-    pub(super) model: &'a C::Model,
+pub(super) struct Kept<'a, O: Objective> {
+    pub(super) position: &'a Position<O>,
+    pub(super) model: &'a O::Model,
     /// Weights of the lowest held-out value.
-    pub(super) best: Option<&'a C::Model>,
+    pub(super) best: Option<&'a O::Model>,
     pub(super) optimiser: &'a Optimiser,
 }
 
 /// What is read.
-pub(super) struct Loaded<C: Course> {
-    pub(super) position: Position<C>,
-    pub(super) model: C::Model,
-    pub(super) best: Option<C::Model>,
+pub(super) struct Loaded<O: Objective> {
+    pub(super) position: Position<O>,
+    pub(super) model: O::Model,
+    pub(super) best: Option<O::Model>,
     pub(super) optimiser: OptimizerRecord,
 }

@@ -4,15 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::checkpoint::{USERS, checkpoint, pretrained, rows, saved, student, student_of};
-use crate::common::{chain_schema, quick, records, table, truth};
+use crate::common::{chain_schema, osipo, quick, records, sft, table, truth};
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use scaletot_osipo::{Objective, OsipoLossConfig};
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Segments, TableBuilder, Verbaliser};
+use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Verbaliser};
 use scaletot_student::decoder::TokenBatch;
 use scaletot_student::{
-    ChainReward, LoraConfig, LoraTarget, OsipoConfig, Sampling, SftConfig, Student, StudentSignals, osipo,
-    sft,
+    ChainReward, Inference, LoraConfig, LoraTarget, OsipoConfig, Sampling, SftConfig, Student,
 };
 use serde_json::json;
 
@@ -27,19 +26,20 @@ fn here<'a>(names: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn taught(student: &Student, table: &ProfileTable, config: &SftConfig) -> Student {
-    sft(student, table, &rows(), &records(table), config, 1, &()).unwrap().0
+    sft(student, table, &records(table), config, 1, &()).unwrap().0
 }
 
 /// Share of users whose first state is the planted one.
 fn right(student: &Student, table: &ProfileTable) -> f64 {
-    let chains = student.infer(table, &rows(), 16).unwrap().chains;
-    rows().iter().filter(|&&row| chains[[row, 0]] == truth(table, row)[0]).count() as f64 / USERS as f64
+    let inference = student.infer(table, &rows(), 16).unwrap();
+    rows().iter().filter(|&&row| inference.chain(row)[0] == truth(table, row)[0]).count() as f64
+        / USERS as f64
 }
 
 /// The same chains for the same reasons, up to the order of additions.
-fn close(a: &StudentSignals, b: &StudentSignals) -> bool {
-    a.chains == b.chains
-        && a.representations.iter().zip(&b.representations).all(|(a, b)| (a - b).abs() < 1e-3)
+fn close(a: &Inference, b: &Inference) -> bool {
+    let [of_a, of_b] = [a, b].map(|inference| inference.signals().representation_values());
+    a.chains().eq(b.chains()) && of_a.iter().zip(of_b).all(|(a, b)| (a - b).abs() < 1e-3)
 }
 
 /// A tensor of a saved student, row by row.
@@ -66,21 +66,22 @@ fn a_checkpoint_learns_thinks_and_comes_back() {
         let (before, after) = (right(&new, &all), right(&trained, &all));
         assert!(after > 0.9 && after > before, "{name}: {before} {after}");
 
-        let signals = trained.infer(&all, &rows(), 16).unwrap();
-        assert_eq!(signals.representations.dim(), (USERS, 3, new.shape().d_model));
-        assert!(signals.chains.rows().into_iter().all(|chain| chain_schema().is_legal(&chain.to_vec())));
+        let inference = trained.infer(&all, &rows(), 16).unwrap();
+        assert_eq!(inference.signals().representation_shape(), [3, new.shape().d_model]);
+        assert_eq!(inference.signals().len(), USERS);
+        assert!(inference.chains().all(|chain| chain_schema().is_legal(chain)));
         let one = trained.infer(&all, &rows(), 1).unwrap();
-        assert_eq!(one.chains, signals.chains, "{name}: padding changes nothing");
+        assert!(one.chains().eq(inference.chains()), "{name}: padding changes nothing");
         let samples = trained.sample(&all, &rows(), 16, Sampling::at(2.0), 3).unwrap();
-        assert!(samples.rows().into_iter().all(|chain| chain_schema().is_legal(&chain.to_vec())));
+        assert!(samples.iter().all(|chain| chain_schema().is_legal(chain)));
         let beams = trained.beam(&all, &[0, 1], 2, 100).unwrap();
         assert_eq!(beams[0].len() as u128, chain_schema().legal_count());
-        assert_eq!(trained.beam(&all, &[1], 2, 1).unwrap()[0][0].values, signals.chains.row(1).to_vec());
+        assert_eq!(trained.beam(&all, &[1], 2, 1).unwrap()[0][0].values, inference.chain(1));
 
         let dir = root.join(format!("student_{name}"));
         trained.save(&dir).unwrap();
         let loaded = Student::load(&dir, &Device::default()).unwrap();
-        assert_eq!(loaded.infer(&all, &rows(), 16).unwrap(), signals, "{name}");
+        assert_eq!(loaded.infer(&all, &rows(), 16).unwrap(), inference, "{name}");
         assert_eq!(loaded.shape(), trained.shape());
         // The files are a checkpoint, of which the same student is made again.
         let mut ids = trained.tokenizer().encode(&all, 0, &truth(&all, 0)).unwrap().ids;
@@ -109,14 +110,13 @@ fn osipo_aligns_a_checkpoint() {
     let all = table(USERS, 1);
     let student = student("qwen2", &all);
     let outcomes: Vec<_> = rows().iter().map(|&row| Some(f64::from(truth(&all, row)[2]) * 10.0)).collect();
-    let segments = Segments::from_labels(&vec![Some("all".to_owned()); USERS]);
+    let dataset = Dataset::builder(all.clone()).with_outcomes(outcomes).build().unwrap();
     for objective in [OsipoConfig::default().loss.objective, Objective::Policy(Default::default())] {
         let mut config = OsipoConfig::default();
         config.loss = OsipoLossConfig::default().with_objective(objective);
         config.reward = ChainReward::TierAgreement;
         (config.epochs, config.batch_users, config.tiers, config.samples) = (2, 16, 3, 4);
-        let (aligned, log) =
-            osipo(&student, &all, &rows(), &records(&all), &outcomes, &segments, &config, 1, &()).unwrap();
+        let (aligned, log) = osipo(&student, &dataset, &records(&all), &config, 1, &()).unwrap();
         assert!(log.users > 10 && log.epochs.len() == 2, "{log:?}");
         let dir = saved(&aligned);
         let loaded = Student::load(dir.path(), &Device::default()).unwrap();

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::checkpoint::{USERS, checkpoint, edit_json, pretrained, rows, saved, student, student_of};
-use crate::common::{chain_schema, quick, records, table};
+use crate::common::{chain_schema, quick, records, sft, table};
 use burn::tensor::Device;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
-use scaletot_student::{Error, Pretrained, Student, sft};
+use scaletot_student::{Error, Pretrained, Student};
 use serde_json::{Value, json};
 
 #[test]
@@ -28,7 +28,7 @@ fn what_does_not_fit_is_named() {
     });
     let more = student_of(more.path(), &all).unwrap_err();
     assert!(
-        matches!(more, Error::Shape { what: "tokens of the checkpoint", expected: 40, got: 41 }),
+        matches!(more, Error::Shape { what: "tokens of the checkpoint", expected: 40, found: 41 }),
         "{more}"
     );
     // The tokens of the chain, but no embedding for them.
@@ -38,7 +38,7 @@ fn what_does_not_fit_is_named() {
     });
     let without = student_of(without.path(), &all).unwrap_err();
     assert!(
-        matches!(without, Error::Shape { what: "tokens of the checkpoint", expected: 40, got: 51 }),
+        matches!(without, Error::Shape { what: "tokens of the checkpoint", expected: 40, found: 51 }),
         "{without}"
     );
     // Words whose ids leave a gap, into which new ones would fall.
@@ -49,7 +49,7 @@ fn what_does_not_fit_is_named() {
         });
     });
     let gap = student_of(gap.path(), &all).unwrap_err().to_string();
-    assert!(gap.contains("token `<think>`: expected an id of its own, got 39, which is `much`"), "{gap}");
+    assert!(gap.contains("token `<think>`: expected an id of its own, found 39, which is `much`"), "{gap}");
     // Some of the tokens are there, from another chain.
     let other =
         ChainSchema::builder("c").with_state(StateDef::ordinal("taste", ["mild", "cool"])).build().unwrap();
@@ -78,9 +78,9 @@ fn a_text_that_is_too_long_is_an_error() {
         .iter()
         .map(|&row| match student.tokenizer().encode_profile(&all, row) {
             Ok(ids) => ids.len() - 1,
-            Err(Error::TooLong { row: which, most: 22, got }) => {
+            Err(Error::TooLong { row: which, most: 22, found }) => {
                 assert_eq!(which, row);
-                got
+                found
             }
             Err(other) => panic!("{other}"),
         })
@@ -91,7 +91,7 @@ fn a_text_that_is_too_long_is_an_error() {
     student.infer(&all, &short, 8).unwrap();
     let error = student.infer(&all, &[long], 8).unwrap_err().to_string();
     assert!(error.contains(&format!("row {long}: expected a text of at most 22 tokens")), "{error}");
-    let error = sft(&student, &all, &rows(), &records(&all), &quick(), 1, &()).unwrap_err();
+    let error = sft(&student, &all, &records(&all), &quick(), 1, &()).unwrap_err();
     assert!(matches!(error, Error::TooLong { most: 22, .. }), "{error}");
 }
 
@@ -133,9 +133,9 @@ fn a_saved_student_that_does_not_fit_is_refused() {
         edit_json(dir.join("tokenizer.json"), |tokenizer| tokenizer["added_tokens"] = json!([]));
         sign(dir, "tokenizer.json");
     });
-    assert!(error.to_string().contains("expected all tokens of the chain, got 11 too few"), "{error}");
+    assert!(error.to_string().contains("expected all tokens of the chain, found 11 too few"), "{error}");
     let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["scaletot"]["format"] = json!(2)));
-    assert!(matches!(error, Error::Format { expected: 1, got: 2, .. }), "{error}");
+    assert!(matches!(error, Error::Format { expected: 1, found: 2, .. }), "{error}");
     let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["vocab_size"] = json!(50)));
     assert!(error.to_string().contains("embed_tokens"), "{error}");
     let error = broken(&|dir| {
@@ -145,5 +145,5 @@ fn a_saved_student_that_does_not_fit_is_refused() {
     // A checkpoint is no student yet.
     let plain = checkpoint("llama", |_| ());
     let plain = Student::load(plain.path(), &Device::default()).unwrap_err().to_string();
-    assert!(plain.contains("expected a saved student, got a checkpoint"), "{plain}");
+    assert!(plain.contains("expected a saved student, found a checkpoint"), "{plain}");
 }

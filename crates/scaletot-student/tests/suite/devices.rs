@@ -1,10 +1,10 @@
 //! Training on one device and on another: `BURN_DEVICE` names the one that is compared with the CPU backend `flex`.
 #![cfg(feature = "flex")]
 
-use crate::common::{chain_schema, quick, record, records, table, tiny, truth};
+use crate::common::{chain_schema, osipo, quick, record, records, sft, table, tiny, truth};
 use burn::tensor::{DType, Device};
-use scaletot_profile::Segments;
-use scaletot_student::{Error, LoraConfig, OsipoConfig, Precision, Student, osipo, sft};
+use scaletot_profile::Dataset;
+use scaletot_student::{Error, LoraConfig, OsipoConfig, Precision, Student};
 
 const USERS: usize = 60;
 
@@ -19,7 +19,7 @@ fn devices_train_alike() {
         let student = Student::new(&tiny(), &all, &chain_schema(), 3, device).unwrap();
         let mut config = quick();
         (config.epochs, config.learning_rate, config.dropout, config.field_dropout) = (4, 3e-3, 0.1, 0.1);
-        let (student, sft_log) = sft(&student, &all, &rows, &records(&all), &config, 2, &()).unwrap();
+        let (student, sft_log) = sft(&student, &all, &records(&all), &config, 2, &()).unwrap();
         // A runner-up that is wrong about the spend, which is 0 at worst.
         let rivals: Vec<_> = rows
             .iter()
@@ -33,23 +33,22 @@ fn devices_train_alike() {
             rows.iter().map(|&row| Some(f64::from(truth(&all, row)[2]))).collect();
         let mut config = OsipoConfig::default();
         (config.epochs, config.samples, config.batch_users) = (4, 0, 16);
-        let segments = Segments::all(USERS);
-        let (student, osipo_log) =
-            osipo(&student, &all, &rows, &rivals, &outcomes, &segments, &config, 2, &()).unwrap();
+        let dataset = Dataset::builder(all.clone()).with_outcomes(outcomes).build().unwrap();
+        let (student, osipo_log) = osipo(&student, &dataset, &rivals, &config, 2, &()).unwrap();
         let mut figures: Vec<f64> = sft_log
             .epochs
             .iter()
             .flat_map(|e| [e.loss, e.validation_loss.unwrap(), e.gradient_norm])
             .collect();
         figures.extend(osipo_log.epochs.iter().flat_map(|e| [e.loss, e.gradient_norm]));
-        (figures, student.infer(&all, &rows, 32).unwrap())
+        (figures, student.infer(&all, &rows, 32).unwrap().into_signals())
     };
     let (expected, signals) = run(&Device::flex());
     let (figures, other) = run(&Device::default());
     let far = expected.iter().zip(&figures).map(|(a, b)| (a - b).abs() / a.abs()).fold(0.0, f64::max);
-    let posteriors = signals.posteriors.iter().zip(&other.posteriors);
-    let apart = posteriors.flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    println!("{:?}: figures {far:.1e}, posteriors {apart:.1e}", Device::default());
+    let marginals = signals.marginal_values().iter().zip(other.marginal_values());
+    let apart = marginals.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{:?}: figures {far:.1e}, marginals {apart:.1e}", Device::default());
     assert!(far < 1e-4, "{expected:?} {figures:?}");
     assert!(apart < 1e-3, "{apart}");
 }
@@ -59,7 +58,6 @@ fn devices_train_alike() {
 fn reduced_precision_trains_alike() {
     let device = Device::default();
     let all = table(USERS, 6);
-    let rows: Vec<usize> = (0..USERS).collect();
     let run = |precision, lora: bool| {
         let mut student = Student::new(&tiny(), &all, &chain_schema(), 3, &device).unwrap();
         if lora {
@@ -67,7 +65,7 @@ fn reduced_precision_trains_alike() {
         }
         let mut config = quick();
         (config.epochs, config.precision) = (6, precision);
-        sft(&student, &all, &rows, &records(&all), &config, 2, &())
+        sft(&student, &all, &records(&all), &config, 2, &())
     };
     if !device.supports_dtype(DType::BF16) {
         let error = run(Precision::Bf16, false).unwrap_err();

@@ -1,11 +1,10 @@
 //! Decoding: legality, posteriors, batches, seeds.
 
-use crate::common::{self, chain_schema, quick, records, student, table};
-use ndarray::Axis;
+use crate::common::{self, chain_schema, quick, records, sft, student, table};
 use proptest::prelude::*;
-use scaletot_chain::{ChainSchema, Constraint, StateDef};
+use scaletot_chain::{ChainSchema, Constraint, Signals, StateDef};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-use scaletot_student::{Error, Sampling, Student, sft};
+use scaletot_student::{Error, Sampling, Student};
 
 /// A schema of four states with a random set of constraints, if they leave a legal chain.
 fn schemas() -> impl Strategy<Value = ChainSchema> {
@@ -37,15 +36,15 @@ proptest! {
         let all = table(12, seed);
         let rows: Vec<usize> = (0..12).collect();
         let student = Student::new(&common::tiny(), &all, &schema, seed, &Default::default()).unwrap();
-        let signals = student.infer(&all, &rows, 5).unwrap();
+        let inference = student.infer(&all, &rows, 5).unwrap();
         let samples = student.sample(&all, &rows, 5, Sampling::at(3.0), seed).unwrap();
-        for chain in signals.chains.rows().into_iter().chain(samples.rows()) {
-            prop_assert!(schema.is_legal(&chain.to_vec()), "{}", schema.describe(&chain.to_vec()));
+        for chain in inference.chains().chain(samples.iter().map(Vec::as_slice)) {
+            prop_assert!(schema.is_legal(chain), "{}", schema.describe(chain));
         }
-        for (k, posterior) in signals.posteriors.iter().enumerate() {
-            for (row, p) in posterior.rows().into_iter().enumerate() {
-                prop_assert!((p.sum() - 1.0).abs() < 1e-5);
-                let chain = signals.chains.row(row).to_vec();
+        for k in 0..schema.len() {
+            for (row, chain) in inference.chains().enumerate() {
+                let p = inference.signals().marginal(row, k);
+                prop_assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-5);
                 let allowed = schema.allowed(k, &chain[..k]);
                 prop_assert!(p.iter().zip(&allowed).all(|(&p, &ok)| ok == (p > 0.0)));
                 let top = p.iter().copied().fold(0.0, f32::max);
@@ -63,11 +62,11 @@ fn batches_do_not_change_what_is_inferred() {
     let whole = student.infer(&all, &rows, 30).unwrap();
     for batch in [1, 7] {
         let parts = student.infer(&all, &rows, batch).unwrap();
-        assert_eq!(parts.chains, whole.chains);
-        for (a, b) in parts.posteriors.iter().zip(&whole.posteriors) {
-            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
-        }
-        assert!(parts.representations.iter().zip(&whole.representations).all(|(a, b)| (a - b).abs() < 1e-4));
+        assert!(parts.chains().eq(whole.chains()));
+        let near = |of: fn(&Signals) -> &[f32], within: f32| {
+            of(parts.signals()).iter().zip(of(whole.signals())).all(|(a, b)| (a - b).abs() < within)
+        };
+        assert!(near(Signals::marginal_values, 1e-5) && near(Signals::representation_values, 1e-4));
         assert_eq!(
             student.sample(&all, &rows, batch, Sampling::default(), 3).unwrap(),
             student.sample(&all, &rows, 30, Sampling::default(), 3).unwrap()
@@ -75,35 +74,39 @@ fn batches_do_not_change_what_is_inferred() {
     }
     // Row i of the answer is the i-th row asked for.
     let first = student.infer(&all, &rows[..1], 1).unwrap();
-    assert_eq!(first.chains.row(0), whole.chains.row(0));
+    assert_eq!((first.chain(0), first.signals().rows()), (whole.chain(0), &rows[..1]));
     let none = student.infer(&all, &[], 4).unwrap();
-    assert_eq!((none.chains.nrows(), none.representations.dim().0), (0, 0));
+    assert_eq!((none.chains().len(), none.signals().len()), (0, 0));
 }
 
 #[test]
 fn representations_depend_on_the_profile_and_the_state() {
     let all = table(4, 1);
-    let signals = student(&all, 2).infer(&all, &[0, 1, 0], 8).unwrap();
-    let of = |row: usize, k: usize| signals.representations.index_axis(Axis(0), row).row(k).to_vec();
+    let student = student(&all, 2);
+    let [first, second] = [[0, 1], [3, 0]].map(|rows| student.infer(&all, &rows, 8).unwrap().into_signals());
+    let [states, d] = first.representation_shape();
+    assert_eq!(states, 3);
+    let of = |signals: &Signals, i: usize, k: usize| signals.representation(i)[k * d..(k + 1) * d].to_vec();
     let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(far(&of(0, 0), &of(2, 0)) < 1e-5);
-    assert!(far(&of(0, 0), &of(1, 0)) > 1e-3);
-    assert!(far(&of(0, 0), &of(0, 1)) > 1e-3);
+    assert!(far(&of(&first, 0, 0), &of(&second, 1, 0)) < 1e-5);
+    assert!(far(&of(&first, 0, 0), &of(&first, 1, 0)) > 1e-3);
+    assert!(far(&of(&first, 0, 0), &of(&first, 0, 1)) > 1e-3);
 }
 
 #[test]
 fn samples_follow_the_posterior() {
     let all = table(3, 1);
     let student = student(&all, 4);
-    let p = student.infer(&all, &[1], 1).unwrap().posteriors[0].row(0).to_vec();
+    let inference = student.infer(&all, &[1], 1).unwrap();
+    let p = inference.signals().marginal(0, 0);
     let rows = vec![1; 1_500];
     let draws = student.sample(&all, &rows, 500, Sampling::default(), 9).unwrap();
-    let share = draws.column(0).iter().filter(|&&v| v == 0).count() as f32 / 1_500.0;
+    let share = draws.iter().filter(|chain| chain[0] == 0).count() as f32 / 1_500.0;
     assert!((share - p[0]).abs() < 0.05, "{share} {p:?}");
     assert_eq!(student.sample(&all, &rows, 700, Sampling::default(), 9).unwrap(), draws);
     assert_ne!(student.sample(&all, &rows, 500, Sampling::default(), 10).unwrap(), draws);
     // Cold samples are the greedy chain.
-    let greedy = student.infer(&all, &[1], 1).unwrap().chains;
+    let greedy = [inference.chain(0)];
     let cold = student.sample(&all, &[1], 1, Sampling::at(1e-6), 9).unwrap();
     assert_eq!(cold, greedy);
     // And so are those of the smallest nucleus.
@@ -134,18 +137,18 @@ fn a_beam_finds_the_most_probable_chains() {
             "batches change nothing: {a:?} {b:?}"
         );
     }
-    let greedy = student.infer(&all, &rows, 4).unwrap();
+    let greedy = student.infer(&all, &rows[..3], 4).unwrap();
     for (at, chains) in student.beam(&all, &rows, 4, 1).unwrap().iter().enumerate() {
-        assert_eq!(chains[0].values, greedy.chains.row(at).to_vec());
+        let at = greedy.signals().index_of(rows[at]).unwrap();
+        assert_eq!(chains[0].values, greedy.chain(at));
         let p: f64 = (0..3)
-            .map(|k| f64::from(greedy.posteriors[k][[at, usize::from(chains[0].values[k])]]).ln())
+            .map(|k| f64::from(greedy.signals().marginal(at, k)[usize::from(chains[0].values[k])]).ln())
             .sum();
         assert!((chains[0].log_prob - p).abs() < 1e-4);
     }
     let draws = student.sample(&all, &[3; 3_000], 500, Sampling::default(), 2).unwrap();
     let best = &whole[1][0];
-    let share =
-        draws.rows().into_iter().filter(|chain| chain.to_vec() == best.values).count() as f64 / 3_000.0;
+    let share = draws.iter().filter(|chain| **chain == best.values).count() as f64 / 3_000.0;
     assert!((share - best.log_prob.exp()).abs() < 0.03, "{share} {best:?}");
     // A narrow beam gives chains of the whole ranking, with their probabilities.
     for (narrow, whole) in student.beam(&all, &rows, 2, 3).unwrap().iter().zip(&whole) {
@@ -163,13 +166,13 @@ fn a_profile_without_any_field_gets_the_prior() {
     let all = table(120, 1);
     let mut config = quick();
     (config.epochs, config.field_dropout) = (4, 0.3);
-    let rows: Vec<usize> = (0..120).collect();
-    let (trained, _) = sft(&student(&all, 1), &all, &rows, &records(&all), &config, 1, &()).unwrap();
+    let (trained, _) = sft(&student(&all, 1), &all, &records(&all), &config, 1, &()).unwrap();
     let mut builder = TableBuilder::new(all.schema().clone());
     builder.push_values(1, &[None, None, None, None, None]).unwrap();
     let empty = builder.finish();
-    let signals = trained.infer(&empty, &[0], 1).unwrap();
-    assert!(signals.posteriors[0].iter().all(|p| (0.15..0.85).contains(p)), "{:?}", signals.posteriors[0]);
+    let inference = trained.infer(&empty, &[0], 1).unwrap();
+    let p = inference.signals().marginal(0, 0);
+    assert!(p.iter().all(|p| (0.15..0.85).contains(p)), "{p:?}");
 }
 
 #[test]
@@ -180,7 +183,8 @@ fn what_does_not_fit_is_an_error() {
     let other = TableBuilder::new(schema).finish();
     assert!(matches!(student.infer(&other, &[], 1).unwrap_err(), Error::SchemaMismatch { .. }));
     assert!(matches!(student.infer(&all, &[3], 1).unwrap_err(), Error::Row { row: 3, rows: 3 }));
-    assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "batch", .. }));
+    assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "max_batch", .. }));
+    assert!(matches!(student.infer(&all, &[2, 0, 2], 4).unwrap_err(), Error::RepeatedRow { row: 2 }));
     for top_p in [0.0, 1.1, f64::NAN] {
         assert!(student.sample(&all, &[0], 1, Sampling { temperature: 1.0, top_p }, 1).is_err());
     }
@@ -193,7 +197,7 @@ fn what_does_not_fit_is_an_error() {
 fn public_types_are_send_and_sync() {
     fn check<T: Send + Sync>() {}
     check::<Student>();
-    check::<scaletot_student::StudentSignals>();
+    check::<scaletot_student::Inference>();
     check::<scaletot_student::ProfileTokenizer>();
     check::<scaletot_student::decoder::CausalLm>();
     check::<Error>();

@@ -167,21 +167,21 @@ fn as_it_is(view: &TensorView<'_>) -> (Vec<usize>, Vec<u8>) {
 #[test]
 fn what_is_not_supported_is_named() {
     for (key, value, said) in [
-        ("model_type", "mamba".into(), "`model_type`: expected llama, qwen2 or qwen3, got mamba"),
-        ("hidden_act", "gelu".into(), "`hidden_act`: expected silu, got gelu"),
-        ("use_sliding_window", true.into(), "full attention in every layer, got use_sliding_window"),
+        ("model_type", "mamba".into(), "`model_type`: expected llama, qwen2 or qwen3, found mamba"),
+        ("hidden_act", "gelu".into(), "`hidden_act`: expected silu, found gelu"),
+        ("use_sliding_window", true.into(), "full attention in every layer, found use_sliding_window"),
         (
             "quantization_config",
             serde_json::json!({"bits": 4}),
-            "expected weights in floating point, got quantised ones",
+            "expected weights in floating point, found quantised ones",
         ),
         (
             "rope_parameters",
             serde_json::json!({"rope_type": "yarn"}),
-            "expected default, linear or llama3, got yarn",
+            "expected default, linear or llama3, found yarn",
         ),
-        ("rope_parameters", serde_json::json!({"rope_type": "linear"}), "expected `factor`, got none"),
-        ("num_key_value_heads", 3.into(), "`n_kv_heads`: expected a divisor of n_heads, got 3"),
+        ("rope_parameters", serde_json::json!({"rope_type": "linear"}), "expected `factor`, found none"),
+        ("num_key_value_heads", 3.into(), "`n_kv_heads`: expected a divisor of n_heads, found 3"),
         ("hidden_size", "wide".into(), "config.json: hidden_size: invalid type: string \"wide\""),
         ("rope_parameters", serde_json::json!({"factor": "two"}), "rope_parameters.factor: invalid type"),
     ] {
@@ -287,7 +287,7 @@ fn both_names_of_the_scaling_are_read() {
     with_config(dir.path(), "rope_scaling", scaling);
     assert_eq!(load(dir.path()).unwrap().config(), load(&folder("llama_biased_linear")).unwrap().config());
     with_config(dir.path(), "rope_scaling", serde_json::json!({"factor": 2.0}));
-    assert!(load(dir.path()).unwrap_err().to_string().contains("expected `rope_type`, got none"));
+    assert!(load(dir.path()).unwrap_err().to_string().contains("expected `rope_type`, found none"));
 }
 
 /// Padding and truncation that a tokenizer was last used with are not its own.

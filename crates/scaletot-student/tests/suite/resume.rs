@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::common::{self, Listener, quick, records, student, table};
+use crate::common::{self, Listener, quick, records, sft, student, table};
 use scaletot_core::Progress;
-use scaletot_student::{Checkpoints, Error, LoraConfig, SftConfig, Stop, Student, TrainLog, sft};
+use scaletot_student::{Checkpoints, Error, LoraConfig, SftConfig, SftLog, Stop, Student};
 
 const USERS: usize = 60;
 
@@ -13,27 +13,27 @@ fn config(path: &Path) -> SftConfig {
     let mut config = quick();
     (config.epochs, config.dropout, config.field_dropout) = (3, 0.1, 0.1);
     (config.patience, config.validation_share) = (1, 0.1);
-    config.checkpoints = Some(Checkpoints::at(path).every(2));
+    config.checkpoints = Some(Checkpoints::at(path).with_every(2));
     config
 }
 
-fn run(config: &SftConfig, progress: &dyn Progress) -> Result<(Student, TrainLog), Error> {
+fn run(config: &SftConfig, progress: &dyn Progress) -> Result<(Student, SftLog), Error> {
     let all = table(USERS, 3);
-    let rows: Vec<usize> = (0..USERS).collect();
-    sft(&student(&all, 1), &all, &rows, &records(&all), config, 7, progress)
+    sft(&student(&all, 1), &all, &records(&all), config, 7, progress)
 }
 
 fn on_a_gpu() -> bool {
     std::env::var("BURN_DEVICE").is_ok_and(|device| device == "wgpu")
 }
 
-fn same(a: &(Student, TrainLog), b: &(Student, TrainLog)) -> bool {
-    let signals = |student: &Student| student.infer(&table(USERS, 3), &[0, 1, 2, 3], 4).unwrap();
+fn same(a: &(Student, SftLog), b: &(Student, SftLog)) -> bool {
+    let inference = |student: &Student| student.infer(&table(USERS, 3), &[0, 1, 2, 3], 4).unwrap();
     // A GPU adds up in an order of its own.
-    let (of_a, of_b) = (signals(&a.0), signals(&b.0));
+    let (of_a, of_b) = (inference(&a.0), inference(&b.0));
     if on_a_gpu() {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-2;
-        return of_a.representations.iter().zip(&of_b.representations).all(near);
+        let [a, b] = [&of_a, &of_b].map(|inference| inference.signals().representation_values());
+        return a.iter().zip(b).all(near);
     }
     a.1 == b.1 && of_a == of_b
 }
@@ -68,24 +68,23 @@ fn another_run_is_told_so_and_leaves_the_checkpoint() {
     run(&config(&path), &Listener { stop_after: 3, ..Listener::default() }).unwrap_err();
     let before = std::fs::read(&path).unwrap();
     let all = table(USERS, 3);
-    let rows: Vec<usize> = (0..USERS).collect();
-    let wrong = |what: &str, result: Result<(Student, TrainLog), Error>| {
+    let wrong = |what: &str, result: Result<(Student, SftLog), Error>| {
         let error = result.unwrap_err();
-        assert!(matches!(&error, Error::OtherRun { what: got, .. } if got == what), "{error}");
+        assert!(matches!(&error, Error::OtherRun { what: found, .. } if found == what), "{error}");
     };
     let good = config(&path);
     let mut settings = good.clone();
     settings.learning_rate *= 2.0;
     wrong("settings", run(&settings, &()));
-    wrong("seed", sft(&student(&all, 1), &all, &rows, &records(&all), &good, 8, &()));
-    wrong("student", sft(&student(&all, 2), &all, &rows, &records(&all), &good, 7, &()));
+    wrong("seed", sft(&student(&all, 1), &all, &records(&all), &good, 8, &()));
+    wrong("student", sft(&student(&all, 2), &all, &records(&all), &good, 7, &()));
     let mut other = common::tiny();
     other.rope_theta *= 2.0;
     let other = Student::new(&other, &all, &common::chain_schema(), 1, &Default::default()).unwrap();
-    wrong("student", sft(&other, &all, &rows, &records(&all), &good, 7, &()));
+    wrong("student", sft(&other, &all, &records(&all), &good, 7, &()));
     let adapted = student(&all, 1).with_lora(&LoraConfig::default(), 1).unwrap();
-    wrong("student", sft(&adapted, &all, &rows, &records(&all), &good, 7, &()));
-    wrong("users", sft(&student(&all, 1), &all, &rows, &records(&all)[1..], &good, 7, &()));
+    wrong("student", sft(&adapted, &all, &records(&all), &good, 7, &()));
+    wrong("users", sft(&student(&all, 1), &all, &records(&all)[1..], &good, 7, &()));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // Torn files are told from checkpoints.
     for end in [0, 7, before.len() / 2] {
@@ -107,13 +106,12 @@ fn adapters_resume_and_patience_counts_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sft.checkpoint");
     let all = table(USERS, 3);
-    let rows: Vec<usize> = (0..USERS).collect();
     let mut wild = config(&path);
     // So high a rate that the held-out loss soon rises.
     (wild.epochs, wild.learning_rate, wild.explosion) = (30, 0.3, 1e6);
     let adapted = student(&all, 1).with_lora(&LoraConfig::default(), 1).unwrap();
     let run = |config: &SftConfig, progress: &dyn Progress| {
-        sft(&adapted, &all, &rows, &records(&all), config, 7, progress)
+        sft(&adapted, &all, &records(&all), config, 7, progress)
     };
     let mut plain = wild.clone();
     plain.checkpoints = None;
@@ -130,7 +128,7 @@ fn a_run_that_diverges_leaves_its_last_good_checkpoint() {
     let path = dir.path().join("sft.checkpoint");
     let mut wild = config(&path);
     (wild.learning_rate, wild.clip_norm, wild.warmup, wild.epochs) = (1e-2, None, 0.0, 4);
-    wild.checkpoints = Some(Checkpoints::at(&path).every(1));
+    wild.checkpoints = Some(Checkpoints::at(&path).with_every(1));
     // The second batch's loss is many times the first's, or no number.
     wild.learning_rate = 1e3;
     let error = run(&wild, &()).unwrap_err();

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{self, quick, records, student, table};
-use scaletot_student::{Error, Student, StudentConfig, sft};
+use crate::common::{self, quick, records, sft, student, table};
+use scaletot_student::{Error, Student, StudentConfig};
 
 fn saved() -> (tempfile::TempDir, Student) {
     let all = table(40, 1);
@@ -40,7 +40,7 @@ fn a_loaded_student_says_the_same() {
         let mut sizes = common::tiny();
         sizes.tie_embeddings = tied;
         let new = Student::new(&sizes, &all, &common::chain_schema(), 3, &Default::default()).unwrap();
-        let (trained, _) = sft(&new, &all, &rows, &records(&all), &config, 1, &()).unwrap();
+        let (trained, _) = sft(&new, &all, &records(&all), &config, 1, &()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         trained.save(dir.path().join("new").join("student")).unwrap();
         let loaded = load(&dir.path().join("new").join("student")).unwrap();
@@ -48,7 +48,7 @@ fn a_loaded_student_says_the_same() {
         assert_eq!(loaded.shape(), trained.shape());
         assert_eq!(loaded.num_params(), trained.num_params());
         // Training goes on from the same place.
-        let again = |student: &Student| sft(student, &all, &rows, &records(&all), &config, 2, &()).unwrap().1;
+        let again = |student: &Student| sft(student, &all, &records(&all), &config, 2, &()).unwrap().1;
         assert_eq!(again(&loaded), again(&trained));
     }
 }
@@ -122,7 +122,7 @@ fn a_missing_or_changed_file_is_named() {
 fn another_format_or_schema_is_refused() {
     let (dir, _) = saved();
     sign(dir.path(), |config| config["format"] = 2.into());
-    assert!(matches!(load(dir.path()).unwrap_err(), Error::Format { expected: 1, got: 2, .. }));
+    assert!(matches!(load(dir.path()).unwrap_err(), Error::Format { expected: 1, found: 2, .. }));
     let (dir, _) = saved();
     let path = dir.path().join("chain_schema.json");
     let text = fs::read_to_string(&path).unwrap();

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::error::{Context, Result};
-use scaletot_chain::ChainRecord;
+use scaletot_chain::{ChainRecord, JoinedCorpus};
 use scaletot_eval::Metric;
 use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
 use scaletot_profile::Segments;
 use scaletot_student::{OsipoConfig, Student};
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::{Reasoned, Work};
+use super::super::fold::Work;
 use super::super::planted::Planted;
 use super::super::signals::student_signals;
 use super::super::study::Study;
@@ -126,11 +126,11 @@ impl<'a> Yardstick<'a> {
         work: &'a Work<'_>,
         planted: &'a Planted,
         segments: &'a Segments,
-        reasoned: &Reasoned,
+        corpus: &JoinedCorpus<'_>,
         known: &[Option<f64>],
     ) -> Result<Self> {
         let study = work.study;
-        let accepted = accepted(reasoned).filter(|(row, _)| known[*row].is_some());
+        let accepted = corpus.accepted().filter(|(row, _)| known[*row].is_some());
         let (rows, states): (Vec<usize>, Vec<Vec<f64>>) =
             accepted.map(|(row, record)| Ok((row, last_state(record)?))).collect::<Result<_>>()?;
         let values = study.chain.domain_sizes().last().copied().context("a chain without states")?;
@@ -186,16 +186,6 @@ impl<'a> Yardstick<'a> {
             (Measure::RidgeGini, by(Metric::NormalisedGini, &fitted)?),
         ]))
     }
-}
-
-/// The users with an accepted chain.
-pub(super) fn accepted(reasoned: &Reasoned) -> impl Iterator<Item = (usize, &ChainRecord)> {
-    reasoned
-        .rows
-        .iter()
-        .copied()
-        .zip(reasoned.corpus.records())
-        .filter(|(_, record)| record.verdict.is_accepted())
 }
 
 /// The outcome reward by its defaults, fitted to the users of `rows` and their weights over the values of the last state.

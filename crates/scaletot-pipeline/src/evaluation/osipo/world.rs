@@ -7,7 +7,7 @@ use crate::error::{Context, Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_core::seed::stream;
 use scaletot_profile::{Segments, Value};
-use scaletot_student::{OsipoConfig, OsipoLog, SftConfig, Student, osipo, sft};
+use scaletot_student::{Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, Student};
 
 use super::super::fold::{Reasoned, Work};
 use super::super::planted::Planted;
@@ -15,7 +15,7 @@ use super::super::provenance::commit;
 use super::super::signals::student_signals;
 use super::super::study::Study;
 use super::arms::{Arm, Course, longer, osipo_config};
-use super::measure::{Recovered, Yardstick, accepted, known};
+use super::measure::{Recovered, Yardstick, known};
 use super::options::OsipoStudyOptions;
 use super::results::{ArmResult, Budget, Recovery, SeedResult};
 
@@ -49,7 +49,7 @@ impl<'a> World<'a> {
         let study = work.study;
         let planted = study.planted.as_deref().context("not a planted world")?;
         let reasoned = work.reason(&work.reasoner()?, work.options.coverage, dir)?;
-        let mut rows: Vec<usize> = accepted(&reasoned).map(|(row, _)| row).collect();
+        let mut rows: Vec<usize> = reasoned.joined()?.accepted().map(|(row, _)| row).collect();
         if let Some(labels) = options.labels {
             ensure!(
                 labels <= rows.len(),
@@ -77,7 +77,7 @@ impl<'a> World<'a> {
 
     /// What the arms of this world are measured by.
     pub(super) fn yardstick(&self) -> Result<Yardstick<'_>> {
-        Yardstick::new(self.work, self.planted, &self.segments, &self.reasoned, &self.outcomes)
+        Yardstick::new(self.work, self.planted, &self.segments, &self.reasoned.joined()?, &self.outcomes)
     }
 
     /// The world without any arm: its users, and who recovers their states.
@@ -85,10 +85,12 @@ impl<'a> World<'a> {
         let (work, planted) = (self.work, self.planted);
         let test = &work.fold.test;
         let (_, chains) = work.teacher(&work.reasoner()?, test)?;
-        let said: Vec<(usize, Vec<u16>)> = accepted(&self.reasoned)
+        let joined = self.reasoned.joined()?;
+        let best: Vec<(usize, Vec<u16>)> = joined
+            .accepted()
             .filter_map(|(row, record)| Some((row, record.best.as_ref()?.values())))
             .collect();
-        let reasoned: Vec<usize> = said.iter().map(|(row, _)| *row).collect();
+        let reasoned: Vec<usize> = best.iter().map(|(row, _)| *row).collect();
         let asked: Vec<usize> = test.iter().chain(&reasoned).copied().collect();
         let signals = student_signals(student, work.study, &asked)?;
         let thought =
@@ -105,7 +107,7 @@ impl<'a> World<'a> {
             recovery: vec![
                 entry(STUDENT_AFTER_SFT, REASONED, thought(&reasoned)),
                 entry(STUDENT_AFTER_SFT, TEST, thought(test)),
-                entry(TEACHER, REASONED, Recovered::of(planted, said)),
+                entry(TEACHER, REASONED, Recovered::of(planted, best)),
                 entry(TEACHER, TEST, Recovered::of(planted, test.iter().copied().zip(chains))),
             ],
             seconds,
@@ -124,10 +126,10 @@ impl<'a> World<'a> {
         let began = Instant::now();
         let (trained, budget) = match arm.course {
             Course::Stay => (student.clone(), Budget::default()),
-            Course::Longer => self.sft(student, &longer(done)?)?,
+            Course::Longer => self.sft(student, longer(done)?)?,
             Course::Osipo { segments, change } => {
                 let segments = if segments { &self.segments } else { &self.whole };
-                self.osipo(student, segments, &osipo_config(change, self.options.epochs))?
+                self.osipo(student, segments, osipo_config(change, self.options.epochs))?
             }
         };
         Ok(ArmResult {
@@ -140,12 +142,12 @@ impl<'a> World<'a> {
         })
     }
 
-    fn sft(&self, student: &Student, config: &SftConfig) -> Result<(Student, Budget)> {
-        let (work, Reasoned { corpus, rows, .. }) = (self.work, &self.reasoned);
+    fn sft(&self, student: &Student, config: SftConfig) -> Result<(Student, Budget)> {
+        let sft = Sft::new(config)?;
         let (trained, log) =
-            sft(student, &work.study.profiles, rows, corpus.records(), config, work.seed(4), work.progress)?;
+            sft.fit(student, &self.reasoned.joined()?, self.work.seed(4), self.work.progress)?;
         let epochs = log.epochs.len();
-        let steps = epochs * log.users.div_ceil(config.batch_size);
+        let steps = epochs * log.users.div_ceil(sft.config().batch_size);
         Ok((trained, Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains: log.users }))
     }
 
@@ -153,21 +155,13 @@ impl<'a> World<'a> {
         &self,
         student: &Student,
         segments: &Segments,
-        config: &OsipoConfig,
+        config: OsipoConfig,
     ) -> Result<(Student, Budget)> {
-        let (work, Reasoned { corpus, rows, .. }) = (self.work, &self.reasoned);
-        let (trained, log) = osipo(
-            student,
-            &work.study.profiles,
-            rows,
-            corpus.records(),
-            &self.outcomes,
-            segments,
-            config,
-            work.seed(4),
-            work.progress,
-        )?;
-        Ok((trained, spent(&log, config)))
+        let dataset = self.work.study.segmented(self.outcomes.clone(), segments.clone())?;
+        let joined = self.reasoned.corpus.join(&dataset)?;
+        let osipo = Osipo::new(config)?;
+        let (trained, log) = osipo.fit(student, &joined, self.work.seed(4), self.work.progress)?;
+        Ok((trained, spent(&log, osipo.config())))
     }
 }
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
 use crate::error::Result;
-use crate::train::{Checkpoints, Precision};
+use crate::precision::Precision;
+use crate::train::checkpoint::Checkpoints;
 
-/// Options of [`osipo`](crate::osipo), unchecked until it is called or [`validate`](Self::validate) is.
+/// Options of [`Osipo`](crate::Osipo), unchecked until [`Osipo::new`](crate::Osipo::new) or [`validate`](Self::validate) is.
 ///
 /// ```
 /// use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
@@ -70,7 +71,7 @@ pub struct OsipoConfig {
     pub explosion: f64,
     /// What forward and backward passes are computed in. Default 32-bit floats.
     pub precision: Precision,
-    /// Where the run keeps its checkpoint, so that it can be taken up again; it is no part of the saved settings. Default `None`: nowhere.
+    /// Where the run keeps its checkpoint, so that it can be resumed; it is no part of the saved settings. Default `None`: nowhere.
     #[serde(skip)]
     pub checkpoints: Option<Checkpoints>,
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use scaletot_osipo::OsipoReport;
 use serde::{Deserialize, Serialize};
 
+use crate::train::csv::csv;
 use crate::train::step::StepStats;
-use crate::train::{Stop, csv};
+use crate::train::stop::Stop;
 
-/// The course of an OSIPO run. Holds no times, so that equal runs have equal logs.
+/// What happened in an OSIPO run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OsipoLog {
@@ -16,9 +17,9 @@ pub struct OsipoLog {
     pub users: usize,
     /// Users that were held out.
     pub validation_users: usize,
-    /// Rows without an accepted record.
-    pub passed_over: usize,
-    /// Rows with an accepted record whose outcome is not known.
+    /// Records that are not accepted.
+    pub skipped: usize,
+    /// Users with an accepted record whose outcome is not known.
     pub unlabelled: usize,
     /// Users that were left out because all their chains have the same advantage (preferences need two).
     pub tied: usize,

@@ -13,7 +13,7 @@ use scaletot_profile::ProfileTable;
 
 use crate::decoder::{CausalLm, TokenBatch};
 use crate::error::Result;
-use crate::infer::to_host;
+use crate::host::to_host;
 use crate::parts;
 use crate::student::Student;
 use crate::tokenizer::ProfileTokenizer;

@@ -1,6 +1,6 @@
 use burn::tensor::Device;
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Constraint, StateDef, Verdict};
-use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, UserId};
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, Segments, TableBuilder, UserId};
 
 use super::*;
 use crate::config::StudentConfig;
@@ -32,14 +32,14 @@ fn student() -> (Student, ProfileTable) {
 fn log_probs_are_those_of_the_decoder() {
     let (student, table) = student();
     let rows = [0, 1, 2, 3];
-    let signals = student.infer(&table, &rows, 4).unwrap();
-    let chains: Vec<Vec<u16>> = signals.chains.rows().into_iter().map(|chain| chain.to_vec()).collect();
+    let thought = student.infer(&table, &rows, 4).unwrap();
+    let chains: Vec<Vec<u16>> = thought.chains().map(<[u16]>::to_vec).collect();
     let asked: Vec<(usize, &[u16])> = rows.iter().zip(&chains).map(|(&row, c)| (row, c.as_slice())).collect();
     for batch in [1, 4] {
         let log_probs = log_probs::on_host(&student, student.model(), &table, &asked, batch).unwrap();
         for row in rows {
             for k in 0..2 {
-                let p = signals.posteriors[k][[row, usize::from(chains[row][k])]];
+                let p = thought.signals().marginal(row, k)[usize::from(chains[row][k])];
                 assert!((log_probs[2 * row + k] - p.ln()).abs() < 1e-4);
             }
         }
@@ -61,7 +61,7 @@ fn legal_chains_share_all_probability() {
 }
 
 #[test]
-fn a_contest_has_each_chain_once_and_the_searchs_entropies() {
+fn a_set_has_each_chain_once_and_the_searchs_entropies() {
     let (student, _) = student();
     let schema = student.chain_schema();
     let chain = |values: &[u16]| Chain::certain(schema, values).unwrap();
@@ -70,17 +70,17 @@ fn a_contest_has_each_chain_once_and_the_searchs_entropies() {
         .with_runners_up(vec![chain(&[1, 0]), chain(&[1, 2])])
         .with_entropy_before(vec![0.5, 0.25]);
     let segments = Segments::all(4);
-    let contest = Contest::new(2, &record, 3.0, &segments, 1).unwrap();
-    assert_eq!(contest.chains, [[1, 2], [1, 0]]);
-    assert_eq!(contest.entropies, [0.5, 0.25]);
+    let set = CandidateSet::new(2, &record, 3.0, &segments, 1).unwrap();
+    assert_eq!(set.chains, [[1, 2], [1, 0]]);
+    assert_eq!(set.entropies, [0.5, 0.25]);
     // Without a posterior, the best chain's last distribution stands in.
-    assert_eq!(contest.outcome_state, [0.0, 0.0, 1.0]);
+    assert_eq!(set.outcome_state, [0.0, 0.0, 1.0]);
     let without = record.clone().with_entropy_before(vec![]);
-    assert_eq!(Contest::new(2, &without, 3.0, &segments, 1).unwrap().entropies, [0.0, 0.0]);
+    assert_eq!(CandidateSet::new(2, &without, 3.0, &segments, 1).unwrap().entropies, [0.0, 0.0]);
 }
 
-fn contest(row: usize, outcome: f64, chains: &[[u16; 2]]) -> Contest {
-    Contest {
+fn candidates(row: usize, outcome: f64, chains: &[[u16; 2]]) -> CandidateSet {
+    CandidateSet {
         fitted_as: None,
         row,
         user_segment: row % 2,
@@ -97,33 +97,33 @@ fn contest(row: usize, outcome: f64, chains: &[[u16; 2]]) -> Contest {
 #[test]
 fn samples_join_only_where_chains_do_not_differ_in_the_last_state() {
     let (student, table) = student();
-    let mut contests = [contest(0, 1.0, &[[1, 2], [0, 0]]), contest(1, 0.0, &[[1, 1], [0, 1]])];
+    let mut sets = [candidates(0, 1.0, &[[1, 2], [0, 0]]), candidates(1, 0.0, &[[1, 1], [0, 1]])];
     let config = OsipoConfig::default();
-    let helped = add_samples(&student, &table, &mut contests, &config, 3).unwrap();
-    assert_eq!(contests[0].chains.len(), 2);
-    assert_eq!(helped, usize::from(contests[1].chains.len() > 2));
-    assert!(contests[1].chains.iter().all(|chain| student.chain_schema().is_legal(chain)));
-    let distinct: std::collections::HashSet<_> = contests[1].chains.iter().collect();
-    assert_eq!(distinct.len(), contests[1].chains.len());
+    let helped = add_samples(&student, &table, &mut sets, &config, 3).unwrap();
+    assert_eq!(sets[0].chains.len(), 2);
+    assert_eq!(helped, usize::from(sets[1].chains.len() > 2));
+    assert!(sets[1].chains.iter().all(|chain| student.chain_schema().is_legal(chain)));
+    let distinct: std::collections::HashSet<_> = sets[1].chains.iter().collect();
+    assert_eq!(distinct.len(), sets[1].chains.len());
 }
 
 #[test]
-fn held_out_users_do_not_move_the_judgement() {
-    let mut train: Vec<Contest> =
-        (0..8).map(|row| contest(row, if row < 4 { 0.0 } else { 9.0 }, &[[1, 2], [0, 0]])).collect();
+fn held_out_users_do_not_move_the_rewards() {
+    let mut train: Vec<CandidateSet> =
+        (0..8).map(|row| candidates(row, if row < 4 { 0.0 } else { 9.0 }, &[[1, 2], [0, 0]])).collect();
     let mut other = train.clone();
-    let mut few = vec![contest(0, 0.0, &[[1, 2], [0, 0]])];
-    let mut many = vec![contest(0, 0.0, &[[1, 2], [0, 0]]), contest(1, 900.0, &[[1, 2], [0, 0]])];
+    let mut few = vec![candidates(0, 0.0, &[[1, 2], [0, 0]])];
+    let mut many = vec![candidates(0, 0.0, &[[1, 2], [0, 0]]), candidates(1, 900.0, &[[1, 2], [0, 0]])];
     for reward in [ChainReward::default(), ChainReward::TierAgreement] {
         let config = OsipoConfig { reward, ..Default::default() };
-        Judge::fit(&mut train, &mut few, 3, 1, &config).unwrap();
-        Judge::fit(&mut other, &mut many, 3, 1, &config).unwrap();
+        RewardModel::fit(&mut train, &mut few, 3, 1, &config).unwrap();
+        RewardModel::fit(&mut other, &mut many, 3, 1, &config).unwrap();
         assert_eq!(train, other);
         assert_eq!(few[0].advantages, many[0].advantages);
         // A user with nothing spent is better explained by the chain that ends low.
         assert!(train[0].advantages[1] > train[0].advantages[0]);
         assert!(train[7].advantages[0] > train[7].advantages[1]);
         assert!(few[0].advantages[1] > few[0].advantages[0]);
-        assert!(train.iter().all(Contest::is_decided));
+        assert!(train.iter().all(CandidateSet::is_decided));
     }
 }

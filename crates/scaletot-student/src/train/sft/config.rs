@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{check, finite_above, is_share};
 use crate::error::Result;
-use crate::train::{Checkpoints, Precision};
+use crate::precision::Precision;
+use crate::train::checkpoint::Checkpoints;
 
-/// Options of [`sft`](crate::sft), unchecked until it is called or [`validate`](Self::validate) is.
+/// Options of [`Sft`](crate::Sft), unchecked until [`Sft::new`](crate::Sft::new) or [`validate`](Self::validate) is.
 ///
 /// ```
 /// let mut config = scaletot_student::SftConfig::default();
@@ -58,7 +59,7 @@ pub struct SftConfig {
     pub explosion: f64,
     /// What forward and backward passes are computed in. Default 32-bit floats.
     pub precision: Precision,
-    /// Where the run keeps its checkpoint, so that it can be taken up again; it is no part of the saved settings. Default `None`: nowhere.
+    /// Where the run keeps its checkpoint, so that it can be resumed; it is no part of the saved settings. Default `None`: nowhere.
     #[serde(skip)]
     pub checkpoints: Option<Checkpoints>,
 }

@@ -1,59 +1,26 @@
 //! What a record teaches: a chain and a target for every value.
 
-use std::collections::HashMap;
-
-use scaletot_chain::{ChainRecord, ChainSchema};
-use scaletot_profile::{ProfileTable, UserId};
+use scaletot_chain::{ChainSchema, JoinedCorpus};
 use serde::Serialize;
 
 use super::config::{SftConfig, SoftLabel};
 use super::weight::curation_weights;
-use crate::error::{Error, Result};
 
 /// One user to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Example {
-    pub(crate) row: usize,
+pub(super) struct Example {
+    pub(super) row: usize,
     /// The best chain.
-    pub(crate) values: Vec<u16>,
+    pub(super) values: Vec<u16>,
     /// For each state a distribution over its values.
-    pub(crate) targets: Vec<Vec<f64>>,
-    pub(crate) weight: f64,
+    pub(super) targets: Vec<Vec<f64>>,
+    pub(super) weight: f64,
 }
 
-/// The records of `rows`, by the ids of their users; `None` for a user without one. Rows and records may come
-/// in any order, and records of other users are passed over.
-pub(crate) fn records_of<'a>(
-    table: &ProfileTable,
-    rows: &[usize],
-    records: &'a [ChainRecord],
-    schema: &ChainSchema,
-) -> Result<Vec<Option<&'a ChainRecord>>> {
-    let mut by_user: HashMap<&UserId, &ChainRecord> = HashMap::with_capacity(records.len());
-    for record in records {
-        if by_user.insert(&record.user, record).is_some() {
-            return Err(Error::DuplicateRecord { user: record.user.clone() });
-        }
-    }
-    let find = |&row: &usize| {
-        let record = by_user.get(&table.id(row)).copied();
-        record.map_or(Ok(()), |record| record.check(schema))?;
-        Ok(record)
-    };
-    rows.iter().map(find).collect()
-}
-
-/// One example for every row with an accepted record.
-pub(crate) fn examples(
-    table: &ProfileTable,
-    rows: &[usize],
-    records: &[ChainRecord],
-    schema: &ChainSchema,
-    config: &SftConfig,
-) -> Result<Vec<Example>> {
+/// One example for every accepted record, in the corpus' order.
+pub(super) fn examples(corpus: &JoinedCorpus<'_>, schema: &ChainSchema, config: &SftConfig) -> Vec<Example> {
     let (mut examples, mut scores) = (vec![], vec![]);
-    for (&row, record) in rows.iter().zip(records_of(table, rows, records, schema)?) {
-        let Some(record) = record.filter(|record| record.verdict.is_accepted()) else { continue };
+    for (row, record) in corpus.accepted() {
         let Some(best) = &record.best else { continue };
         let values = best.values();
         let soft = |k: usize| match config.soft_label {
@@ -69,7 +36,7 @@ pub(crate) fn examples(
     for (example, weight) in examples.iter_mut().zip(curation_weights(&scores, config.score_weight)) {
         example.weight = weight;
     }
-    Ok(examples)
+    examples
 }
 
 /// `mix · soft + (1 − mix) · hard`, where `soft` is limited to the values that are legal after the best

@@ -4,19 +4,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::train::csv::csv;
 use crate::train::step::StepStats;
-use crate::train::{Stop, csv};
+use crate::train::stop::Stop;
 
-/// The course of an SFT run. Holds no times, so that equal runs have equal logs.
+/// What happened in an SFT run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct TrainLog {
+pub struct SftLog {
     /// Users that were trained on.
     pub users: usize,
     /// Users that were held out.
     pub validation_users: usize,
-    /// Rows without an accepted record.
-    pub passed_over: usize,
+    /// Records that are not accepted.
+    pub skipped: usize,
     /// One entry per epoch.
     pub epochs: Vec<SftEpoch>,
     /// The epoch whose weights were kept, from 1: the one with the lowest held-out value loss, or the last if
@@ -26,7 +27,7 @@ pub struct TrainLog {
     pub stop: Stop,
 }
 
-impl TrainLog {
+impl SftLog {
     /// The entry of the epoch whose weights were kept.
     #[must_use]
     pub fn best(&self) -> Option<&SftEpoch> {
@@ -36,9 +37,9 @@ impl TrainLog {
     /// The epochs as comma-separated values with a header, one line each, ready to plot; a figure that there is not is empty.
     ///
     /// ```
-    /// # use scaletot_student::TrainLog;
-    /// # let log: TrainLog = serde_json::from_str(
-    /// #     r#"{"users":1,"validation_users":0,"passed_over":0,"best_epoch":1,"stop":"epochs","epochs":[{"epoch":1,
+    /// # use scaletot_student::SftLog;
+    /// # let log: SftLog = serde_json::from_str(
+    /// #     r#"{"users":1,"validation_users":0,"skipped":0,"best_epoch":1,"stop":"epochs","epochs":[{"epoch":1,
     /// #     "learning_rate":0.5,"loss":2.0,"value_loss":3.0,"validation_loss":null,"validation_value_loss":null,
     /// #     "gradient_norm":1.5,"clipped":0.0}]}"#,
     /// # )?;

@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::example::Example;
 use crate::decoder::{CausalLm, Dropout, TokenBatch};
 use crate::error::Result;
-use crate::infer::to_host;
+use crate::host::to_host;
 use crate::tokenizer::ProfileTokenizer;
 
 /// A batch of sequences with the distribution each chain token should have.

@@ -1,7 +1,10 @@
 use burn::tensor::Device;
+use rand::RngExt;
 use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
 
+use super::example::Example;
+use super::loss::SftBatch;
 use super::*;
 use crate::config::StudentConfig;
 use crate::seeds;

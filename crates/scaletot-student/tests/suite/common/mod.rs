@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_chain::{Chain, ChainRecord, ChainSchema, Constraint, Reason, StateDef, Step, Verdict};
+use scaletot_chain::{
+    Chain, ChainRecord, ChainSchema, Constraint, Corpus, CorpusHeader, Reason, StateDef, Step, Verdict,
+};
 use scaletot_core::Progress;
-use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
-use scaletot_student::{SftConfig, Student, StudentConfig};
+use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
+use scaletot_student::{Error, Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, SftLog, Student, StudentConfig};
 
 /// Taste is decided by the colour, need by the income, spend by both; high spend is forbidden at low need.
 pub(crate) const COLOURS: usize = 4;
@@ -106,6 +108,38 @@ pub(crate) fn quick() -> SftConfig {
     (config.epochs, config.batch_size, config.learning_rate) = (12, 16, 1e-2);
     (config.dropout, config.field_dropout) = (0.0, 0.0);
     config
+}
+
+/// Records as a corpus for that student.
+pub(crate) fn corpus(student: &Student, records: &[ChainRecord]) -> Corpus {
+    let header = CorpusHeader::new(student.profile_schema().hash(), student.chain_schema(), "planted", 1);
+    Corpus::new(header, records.to_vec(), student.chain_schema()).unwrap()
+}
+
+/// SFT on records of users of a table.
+pub(crate) fn sft(
+    student: &Student,
+    table: &ProfileTable,
+    records: &[ChainRecord],
+    config: &SftConfig,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<(Student, SftLog), Error> {
+    let (corpus, dataset) = (corpus(student, records), Dataset::from(table.clone()));
+    Sft::new(config.clone())?.fit(student, &corpus.join(&dataset)?, seed, progress)
+}
+
+/// OSIPO on records of users of a dataset.
+pub(crate) fn osipo(
+    student: &Student,
+    dataset: &Dataset,
+    records: &[ChainRecord],
+    config: &OsipoConfig,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<(Student, OsipoLog), Error> {
+    let corpus = corpus(student, records);
+    Osipo::new(config.clone())?.fit(student, &corpus.join(dataset)?, seed, progress)
 }
 
 /// Counts what it is told, and stops after some steps.

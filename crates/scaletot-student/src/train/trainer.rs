@@ -1,53 +1,24 @@
 //! The loop that all trainers share: epochs, steps, early stopping, checkpoints.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use burn::module::Module;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_core::{ContentHash, Progress};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::checkpoint::{Checkpoints, Kept, Position};
 use super::early::EarlyStopping;
+use super::guard::ProgressGuard;
+use super::objective::Objective;
 use super::step::Optimiser;
-use super::{Stop, Watch};
+use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::seeds::{Purpose, of_epoch};
 
-/// What a trainer adds to the loop.
-pub(super) trait Course {
-    /// What is trained.
-    type Model: Module;
-    /// Sums over the steps of an epoch.
-    type Means: Default + Serialize + DeserializeOwned;
-    /// What is reported of an epoch.
-    type Epoch: Display + Serialize + DeserializeOwned;
-
-    /// The steps on one batch, given as places among the users to train on. All that is drawn by chance comes from `rng`.
-    fn batch(
-        &self,
-        model: Self::Model,
-        optimiser: &mut Optimiser,
-        users: &[usize],
-        rng: &mut ChaCha8Rng,
-        means: &mut Self::Means,
-    ) -> Result<Self::Model>;
-
-    /// The report of an epoch, and the held-out value that early stopping looks at, lower being better. `model` is out of any graph.
-    fn report(
-        &self,
-        model: &Self::Model,
-        epoch: usize,
-        means: &Self::Means,
-    ) -> Result<(Self::Epoch, Option<f64>)>;
-}
-
 /// Settings of a run.
-pub(super) struct Loop<'a> {
+pub(super) struct Trainer<'a> {
     pub(super) stage: &'static str,
     /// Users to train on.
     pub(super) users: usize,
@@ -65,16 +36,16 @@ pub(super) struct Loop<'a> {
 }
 
 /// What a run gives.
-pub(super) struct Trained<C: Course> {
+pub(super) struct Trained<O: Objective> {
     /// With the weights that were kept, out of any graph.
-    pub(super) model: C::Model,
-    pub(super) epochs: Vec<C::Epoch>,
+    pub(super) model: O::Model,
+    pub(super) epochs: Vec<O::Epoch>,
     /// 0 for the weights that the run began with.
     pub(super) best_epoch: usize,
     pub(super) stop: Stop,
 }
 
-impl Loop<'_> {
+impl Trainer<'_> {
     /// Number of optimiser steps of all epochs.
     pub(super) fn steps(&self) -> usize {
         self.epochs * self.batches() * self.updates
@@ -85,14 +56,14 @@ impl Loop<'_> {
     }
 
     /// Trains `model`, whose held-out value is `before` if it is known. An error says which checkpoint is left, if one is.
-    pub(super) fn run<C: Course>(
+    pub(super) fn run<O: Objective>(
         &self,
-        course: &C,
-        model: C::Model,
+        objective: &O,
+        model: O::Model,
         optimiser: Optimiser,
         before: Option<f64>,
-    ) -> Result<Trained<C>> {
-        let outcome = self.train(course, model, optimiser, before);
+    ) -> Result<Trained<O>> {
+        let outcome = self.train(objective, model, optimiser, before);
         let left = self.checkpoints.filter(|checkpoints| checkpoints.exists());
         outcome.map_err(|error| match (error, left) {
             (Error::Diverged { stage, epoch, step, what, value, bound, .. }, Some(left)) => {
@@ -106,17 +77,17 @@ impl Loop<'_> {
         })
     }
 
-    fn train<C: Course>(
+    fn train<O: Objective>(
         &self,
-        course: &C,
-        model: C::Model,
+        objective: &O,
+        model: O::Model,
         mut optimiser: Optimiser,
         before: Option<f64>,
-    ) -> Result<Trained<C>> {
+    ) -> Result<Trained<O>> {
         let mut stopping = EarlyStopping::new(self.patience);
-        let mut position = Position::<C>::default();
+        let mut position = Position::<O>::default();
         let mut model = model.valid();
-        match self.checkpoints.map(|c| c.load::<C>(&self.inputs, &model)).transpose()?.flatten() {
+        match self.checkpoints.map(|c| c.load::<O>(&self.inputs, &model)).transpose()?.flatten() {
             Some(kept) => {
                 (position, model) = (kept.position, kept.model);
                 optimiser.load(kept.optimiser, position.steps, position.first_loss);
@@ -128,7 +99,7 @@ impl Loop<'_> {
                 }
             }
         }
-        let watch = Watch::start(self.progress, self.stage, self.steps(), position.steps);
+        let guard = ProgressGuard::start(self.progress, self.stage, self.steps(), position.steps);
         model = model.train();
         while position.stop.is_none() {
             let epoch = position.epochs.len() + 1;
@@ -141,9 +112,9 @@ impl Loop<'_> {
                 if batch < position.batches {
                     continue;
                 }
-                model = course.batch(model, &mut optimiser, users, &mut rng, &mut position.means)?;
+                model = objective.batch(model, &mut optimiser, users, &mut rng, &mut position.means)?;
                 position.batches += 1;
-                let go_on = (0..self.updates).try_for_each(|_| watch.step(epoch));
+                let go_on = (0..self.updates).try_for_each(|_| guard.step(epoch));
                 // The end of an epoch comes with a checkpoint of its own.
                 let due = self.checkpoints.is_some_and(|c| c.is_due(position.batches));
                 if go_on.is_err() || due && position.batches < self.batches() {
@@ -152,14 +123,14 @@ impl Loop<'_> {
                 go_on?;
             }
             let plain = model.valid();
-            let (entry, held_out) = course.report(&plain, epoch, &position.means)?;
+            let (entry, held_out) = objective.report(&plain, epoch, &position.means)?;
             if let Some(value) = held_out {
                 optimiser.check("held-out value", value, f64::INFINITY)?;
                 stopping.note(epoch, value, plain);
             }
-            watch.message(&entry.to_string());
+            guard.message(&entry.to_string());
             position.epochs.push(entry);
-            (position.batches, position.means) = (0, C::Means::default());
+            (position.batches, position.means) = (0, O::Means::default());
             if stopping.is_over() {
                 position.stop = Some(Stop::Patience);
             } else if epoch == self.epochs {
@@ -173,12 +144,12 @@ impl Loop<'_> {
         Ok(Trained { model, epochs: position.epochs, best_epoch, stop })
     }
 
-    fn keep<C: Course>(
+    fn keep<O: Objective>(
         &self,
-        position: &mut Position<C>,
-        model: &C::Model,
+        position: &mut Position<O>,
+        model: &O::Model,
         optimiser: &Optimiser,
-        stopping: &EarlyStopping<C::Model>,
+        stopping: &EarlyStopping<O::Model>,
     ) -> Result<()> {
         let Some(checkpoints) = self.checkpoints else { return Ok(()) };
         (position.steps, position.first_loss) = optimiser.position();
