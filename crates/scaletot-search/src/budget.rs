@@ -89,12 +89,12 @@ impl Budget {
     /// Checks the bounds against each other.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] when `tokens` is bounded and `max_tokens_per_query` is not: the bound could then be
+    /// [`Error::Config`] when `tokens` is bounded and `max_tokens_per_query` is not: the bound could then be
     /// overrun by the queries in flight.
     pub fn validate(&self) -> Result<()> {
         if self.tokens.is_some() && self.max_tokens_per_query.is_none() {
-            return Err(Error::InvalidSetting {
-                name: "max_tokens_per_query",
+            return Err(Error::Config {
+                field: "max_tokens_per_query",
                 expected: "a number, because `tokens` is bounded and must hold with queries in flight",
                 found: "none".into(),
             });

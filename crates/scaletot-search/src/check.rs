@@ -25,13 +25,14 @@ pub(crate) fn check<T: Eq + std::hash::Hash + std::fmt::Debug>(
                 Err(Error::BadValue { id, value: *value })
             }
         }
-        (Query::Propose { .. }, Answer::Proposals { items, covered, entropy, .. }) => {
+        (Query::Propose { .. }, Answer::Proposals(proposals)) => {
+            let (items, covered) = (proposals.items(), proposals.covered());
             check_items(id, items)?;
             // Sums of probabilities overshoot 1 by rounding; that much is forgiven.
-            if !(0.0..=1.0 + 1e-6).contains(covered) {
-                return Err(Error::BadCovered { id, covered: *covered });
+            if !(0.0..=1.0 + 1e-6).contains(&covered) {
+                return Err(Error::BadCovered { id, covered });
             }
-            check_entropy(id, *entropy, items.is_empty())
+            check_entropy(id, proposals.entropy(), items.is_empty())
         }
         (Query::Vote { paths }, Answer::Votes { shares, .. }) => {
             let total: f64 = shares.iter().sum();

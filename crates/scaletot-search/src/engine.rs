@@ -10,8 +10,8 @@ use crate::entropy::entropy_interval;
 use crate::score::Scoring;
 use crate::tree::{Expansion, Node, NodeId, Tree};
 use crate::{
-    Answer, Budget, DeadReason, EntropyInput, Error, Event, Problem, Query, QueryId, Result, Score,
-    StopReason, Strategy, Trace,
+    Answer, Budget, DeadReason, EntropyInput, Error, Event, Problem, Proposals, Query, QueryId, Result,
+    Score, StopReason, Strategy, Trace,
 };
 
 /// A query of the current wave. A wave is everything a strategy opened when it was last advanced; it is advanced again
@@ -338,8 +338,8 @@ impl<P: Problem> Core<P> {
         self.unanswered = 0;
         for open in std::mem::take(&mut self.wave) {
             match open.answer {
-                Some(Answer::Proposals { items, covered, entropy, .. }) => {
-                    self.expand(open.nodes[0], open.query.path(), items, covered, entropy);
+                Some(Answer::Proposals(proposals)) => {
+                    self.expand(open.nodes[0], open.query.path(), proposals);
                 }
                 Some(Answer::Value { value, .. }) => self.tree.set_evaluation(open.nodes[0], value),
                 Some(Answer::Votes { shares, .. }) => {
@@ -360,14 +360,9 @@ impl<P: Problem> Core<P> {
         failure
     }
 
-    fn expand(
-        &mut self,
-        node: NodeId,
-        path: &[P::Thought],
-        items: Vec<(P::Thought, f64)>,
-        covered: f64,
-        given: EntropyInput,
-    ) {
+    fn expand(&mut self, node: NodeId, path: &[P::Thought], proposals: Proposals<P::Thought>) {
+        let (covered, given) = (proposals.covered(), proposals.entropy());
+        let items = proposals.into_items();
         let listed = items.len();
         let domain = self.problem.domain_size(path).unwrap_or(listed).max(listed);
         let before: f64 = items.iter().map(|(_, mass)| mass).sum();

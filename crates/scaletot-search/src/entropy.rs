@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an entropy is estimated from counts of sampled answers.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum EntropyEstimator {
     /// Of the observed shares (maximum likelihood); biased low, the more so the fewer the samples.

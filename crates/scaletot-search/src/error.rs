@@ -8,15 +8,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong when a search is set up, answered or replayed.
 ///
 /// A rejected answer changes nothing: its query stays open, and the driver may answer it again, or answer it with
-/// [`Answer::Failed`](crate::Answer::Failed), which ends the search with the best chain so far.
+/// [`Answer::failed`](crate::Answer::failed), which ends the search with the best chain so far.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting of a strategy or of a budget is out of its range.
-    #[error("setting `{name}`: expected {expected}, found {found}")]
-    InvalidSetting {
-        /// The setting's name.
-        name: &'static str,
+    /// A field of a strategy or of a budget is out of its range.
+    #[error("config `{field}`: expected {expected}, found {found}")]
+    Config {
+        /// The field.
+        field: &'static str,
         /// The range it must lie in.
         expected: &'static str,
         /// The value it had.
@@ -141,7 +141,7 @@ pub enum Error {
         found: String,
     },
     /// An answer in a trace was refused.
-    #[error("trace event {at}: {source}")]
+    #[error("trace event {at}: expected an answer that the search takes, found one that it refuses")]
     Replay {
         /// Position of the event in the trace, from 0.
         at: usize,

@@ -234,10 +234,10 @@ mod tests {
                 } else {
                     0.8
                 };
-                Answer::Value { value, tokens: 0 }
+                Answer::value(value)
             }
             [_] => Answer::exact(vec![("<x>".into(), 1.0)]),
-            _ => Answer::Value { value: 0.9, tokens: 0 },
+            _ => Answer::value(0.9),
         })
         .unwrap();
         search

@@ -30,16 +30,16 @@
 //! }
 //!
 //! let hunch = |query: &Query<bool>| match query {
-//!     Query::Propose { path } => {
+//!     Query::Propose { path, .. } => {
 //!         // Where a thing does not fit, the constraint removes it, and what is left is certain.
 //!         let pack = [0.6, 0.7, 0.6, 0.6][path.len()];
 //!         Answer::exact(vec![(true, pack), (false, 1.0 - pack)])
 //!     }
-//!     Query::Evaluate { path } => {
+//!     Query::Evaluate { path, .. } => {
 //!         let value: u32 = path.iter().zip(VALUE).filter(|(p, _)| **p).map(|(_, v)| v).sum();
-//!         Answer::Value { value: f64::from(value) / 24.0, tokens: 0 }
+//!         Answer::value(f64::from(value) / 24.0)
 //!     }
-//!     Query::Vote { .. } => Answer::Failed { reason: "neither strategy holds votes".to_owned() },
+//!     _ => Answer::failed("neither strategy holds votes"),
 //! };
 //!
 //! let mut greedy = Search::new(Rucksack, Strategy::Greedy, Budget::default(), 0)?;
@@ -70,6 +70,7 @@
 //! - [`Search::replay`] re-runs a [`Trace`], or takes a search up again from any prefix of it. A trace serialises, and is
 //!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
 
+mod answer;
 mod budget;
 mod check;
 mod drive;
@@ -80,6 +81,7 @@ mod export;
 mod finish;
 mod outcome;
 mod problem;
+mod query;
 mod score;
 mod search;
 mod settings;
@@ -88,6 +90,7 @@ mod strategy;
 mod trace;
 mod tree;
 
+pub use answer::{Answer, EntropyInput, Proposals};
 pub use budget::{Budget, Usage};
 pub use drive::{Batch, Clock, Order, Pool, drive};
 #[cfg(feature = "async")]
@@ -95,7 +98,8 @@ pub use drive::{Concurrency, stream};
 pub use entropy::{EntropyEstimator, entropy_interval};
 pub use error::{Error, Result};
 pub use outcome::{Outcome, PathStep, ScoredPath};
-pub use problem::{Answer, EntropyInput, Problem, Query, QueryId};
+pub use problem::Problem;
+pub use query::{Query, QueryId};
 pub use score::{MIN_EVALUATION, MIN_PROBABILITY, Score, ScoreConfig};
 pub use search::Search;
 pub use stop::{DeadReason, StopReason};

@@ -76,7 +76,7 @@ impl ScoreConfig {
     /// 1e-6 to 1e6, so that no score or posterior overflows.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         let temperature = (1e-6..=1e6).contains(&self.temperature);
         within("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a number in [0, 1]")?;

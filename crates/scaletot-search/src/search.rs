@@ -32,7 +32,7 @@ impl<P: Problem> Search<P> {
     /// `seed` feeds strategies that draw at random; the others record it only.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if the strategy or the budget is not valid.
+    /// [`Error::Config`] if the strategy or the budget is not valid.
     pub fn new(problem: P, strategy: Strategy, budget: Budget, seed: u64) -> Result<Self> {
         let core = Core::new(problem, strategy, budget, seed)?;
         let mut search = Search { core, machine: Machine::new(&strategy, seed), seed, outcome: None };
@@ -144,7 +144,7 @@ impl<P: Problem> Search<P> {
     /// search as it was at that moment, with the same queries open, ready to go on.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] as for [`new`](Self::new); [`Error::TraceMismatch`] if the trace does not follow from
+    /// [`Error::Config`] as for [`new`](Self::new); [`Error::TraceMismatch`] if the trace does not follow from
     /// this problem and these settings; [`Error::Replay`] if it holds an answer that is not acceptable.
     pub fn replay(
         problem: P,

@@ -18,12 +18,12 @@ macro_rules! setters {
 
 pub(crate) use setters;
 
-/// [`Error::InvalidSetting`] unless `ok`.
+/// [`Error::Config`] unless `ok`.
 pub(crate) fn within(
-    name: &'static str,
+    field: &'static str,
     found: impl Display,
     ok: bool,
     expected: &'static str,
 ) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::InvalidSetting { name, expected, found: found.to_string() }) }
+    if ok { Ok(()) } else { Err(Error::Config { field, expected, found: found.to_string() }) }
 }

@@ -13,7 +13,7 @@ pub const TRACE_FORMAT: u32 = 2;
 
 /// One thing that happened in a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Event<T> {
     /// The search began; always the first event.

@@ -29,7 +29,7 @@ fn a_million_nodes_take_less_than_a_gibibyte() {
     let mut search = Search::new(Wide, Strategy::Bfs(config), Budget::default(), 0).unwrap();
     let outcome = drive(&mut search, |query| match query {
         Query::Propose { .. } => Answer::exact((0..8).map(|v| (v, f64::from(v + 1))).collect()),
-        _ => Answer::Value { value: 0.5, tokens: 0 },
+        _ => Answer::value(0.5),
     })
     .unwrap();
     assert!(outcome.usage.nodes > 1_000_000, "{:?}", outcome.usage);

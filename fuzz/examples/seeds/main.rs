@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut search = Search::new(Steps, strategy, budget, 0)?;
         drive(&mut search, |query| match query {
             Query::Propose { .. } => Answer::exact(vec![(0, 0.5), (1, 0.25), (2, 0.25)]),
-            _ => Answer::Value { value: 0.75, tokens: 1 },
+            _ => Answer::value(0.75).with_tokens(1),
         })?;
         std::fs::write(format!("seeds/trace/{name}.json"), serde_json::to_vec(search.trace())?)?;
     }

@@ -59,7 +59,7 @@ impl Teacher {
 
     pub(crate) fn answer(&mut self, puzzle: &Puzzle, query: &Query<Move>) -> Answer<Move> {
         let Some(numbers) = puzzle.left(query.path()) else {
-            return Answer::Failed { reason: "no such path".to_owned() };
+            return Answer::failed("no such path");
         };
         match query {
             Query::Propose { .. } => {
@@ -80,13 +80,14 @@ impl Teacher {
                     Evaluator::Exact => f64::from(u8::from(self.solvable(&numbers))),
                     Evaluator::Noisy(_) => self.believe(puzzle, &numbers, "evaluate"),
                 };
-                Answer::Value { value, tokens: 0 }
+                Answer::value(value)
             }
-            Query::Vote { paths } => {
+            Query::Vote { paths, .. } => {
                 let states: Vec<Numbers> = paths.iter().filter_map(|path| puzzle.left(path)).collect();
                 let share = |next: &Numbers| self.believe(puzzle, next, "vote");
-                Answer::Votes { shares: states.iter().map(share).collect(), tokens: 0 }
+                Answer::votes(states.iter().map(share).collect())
             }
+            other => Answer::failed(format!("an unknown query: {other:?}")),
         }
     }
 

@@ -78,7 +78,7 @@ impl Batch {
     /// # Errors
     /// The first error of `answer` or `take`; [`Error::BatchLength`] if there is not one answer per query;
     /// [`Error::Stalled`] never comes from the strategies of this crate. The searches under
-    /// way are dropped then; to go on instead, answer with [`Answer::Failed`].
+    /// way are dropped then; to go on instead, answer with [`Answer::failed`].
     pub fn drive<K, P, I, A, T, E>(&self, searches: I, mut answer: A, mut take: T) -> Result<(), E>
     where
         P: Problem,

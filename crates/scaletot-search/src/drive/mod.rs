@@ -26,7 +26,7 @@ use crate::{Answer, Error, Outcome, Problem, Query, QueryId, Result, Search};
 
 /// Runs a search to its end, one query after the other on the calling thread, and returns its outcome.
 ///
-/// `answer` is called once with each query. A query that cannot be answered is an [`Answer::Failed`], after whatever
+/// `answer` is called once with each query. A query that cannot be answered is an [`Answer::failed`], after whatever
 /// retries the caller sees fit. No time passes: a budget of ticks is for drivers that call [`Search::tick`].
 ///
 /// # Errors
@@ -100,6 +100,6 @@ fn give<P: Problem>(search: &mut Search<P>, id: QueryId, answer: Answer<P::Thoug
     }
     if let Err(error) = search.answer(id, answer) {
         // The query is still open, and a failure is never refused.
-        let _ = search.answer(id, Answer::Failed { reason: error.to_string() });
+        let _ = search.answer(id, Answer::failed(error.to_string()));
     }
 }

@@ -15,7 +15,7 @@ use crate::{DeadReason, Event, Problem, Result, StopReason};
 
 /// Which of the thoughts that may follow a path are tried (the thought generator of Yao et al., `NeurIPS` 2023).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Generation {
     /// The most probable ones.

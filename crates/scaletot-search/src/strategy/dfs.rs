@@ -62,7 +62,7 @@ impl DfsConfig {
     /// Checks the ranges given at the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         self.generation.validate()?;
         candidates::check_bar("threshold", Some(self.threshold))?;

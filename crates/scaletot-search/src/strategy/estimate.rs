@@ -37,7 +37,7 @@ impl Strategy {
     /// All capped by the budget. A `k` without a number is `u64::MAX`, so that only the budget bounds such a search.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) if the strategy or the budget is not valid.
+    /// [`Error::Config`](crate::Error::Config) if the strategy or the budget is not valid.
     ///
     /// ```
     /// use scaletot_search::{Budget, Problem, RefineConfig, Strategy};

@@ -67,7 +67,7 @@ impl BfsConfig {
     /// Checks the ranges given at the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         within("breadth", self.breadth, self.breadth >= 1, "at least 1")?;
         self.generation.validate()?;
@@ -103,7 +103,7 @@ impl BeamConfig {
     /// Checks the ranges given at the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         within("width", self.width, self.width >= 1, "at least 1")?;
         self.score.validate()

@@ -47,7 +47,7 @@ use crate::{Problem, Result, StopReason};
 /// | `Dfs` | the most promising path first, and back | one good path is enough, or all must be seen |
 /// | `Refine` | where the draft is unsure, with lookahead | most steps are clear |
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Strategy {
     /// Takes the most probable thought at each step (chain of thought). Scored by the mean log-probability alone, with
@@ -73,7 +73,7 @@ impl Strategy {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for a setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for a setting out of its range.
     pub fn validate(&self) -> Result<()> {
         match self {
             Strategy::Greedy => Ok(()),

@@ -96,7 +96,7 @@ impl RefineConfig {
     /// Checks the ranges given at the fields. All numbers must be finite; `δ` is at most 1e6.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         within("tau", self.tau, (0.0..=1.0).contains(&self.tau), "a number in [0, 1]")?;
         within("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]")?;

@@ -46,7 +46,7 @@ impl SelfConsistencyConfig {
     /// Checks the ranges given at the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         draws(self.samples, self.temperature)?;
         within("keep", self.keep, self.keep >= 1, "at least 1")
@@ -83,7 +83,7 @@ impl BestOfNConfig {
     /// Checks the ranges given at the fields.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`](crate::Error::InvalidSetting) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
     pub fn validate(&self) -> Result<()> {
         draws(self.samples, self.temperature)?;
         self.score.validate()

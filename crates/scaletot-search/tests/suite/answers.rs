@@ -1,8 +1,8 @@
 //! Bad answers, bad settings and foreign traces: typed errors, and a search that goes on.
 
 use scaletot_search::{
-    Answer, Budget, EntropyInput, Error, Event, Problem, Query, QueryId, RefineConfig, ScoreConfig, Search,
-    StopReason, Strategy, Trace, drive,
+    Answer, Budget, EntropyInput, Error, Event, Problem, Proposals, Query, QueryId, RefineConfig,
+    ScoreConfig, Search, StopReason, Strategy, Trace, drive,
 };
 
 #[derive(Clone, Copy)]
@@ -42,7 +42,9 @@ fn first(search: &Search<Coin>) -> QueryId {
 
 #[test]
 fn malformed_answers_are_refused_and_the_query_stays_open() {
-    let full = |items, covered, entropy| Answer::Proposals { items, covered, entropy, tokens: 0 };
+    let full = |items, covered, entropy| {
+        Answer::from(Proposals::new(items).with_covered(covered).with_entropy(entropy))
+    };
     let mut search = search();
     let id = first(&search);
     let before = search.trace().clone();
@@ -60,7 +62,7 @@ fn malformed_answers_are_refused_and_the_query_stays_open() {
         (full(vec![(0, 1.0)], f64::NAN, EntropyInput::Exact), |e| matches!(e, Error::BadCovered { .. })),
         (full(vec![(0, 1.0)], 1.0, EntropyInput::Given(-0.1)), |e| matches!(e, Error::BadEntropy { .. })),
         (full(vec![(0, 1.0)], 1.0, EntropyInput::Given(f64::NAN)), |e| matches!(e, Error::BadEntropy { .. })),
-        (Answer::Value { value: 0.5, tokens: 0 }, |e| matches!(e, Error::WrongKind { .. })),
+        (Answer::value(0.5), |e| matches!(e, Error::WrongKind { .. })),
     ];
     for (answer, expected) in bad {
         let error = search.answer(id, answer.clone()).unwrap_err();
@@ -78,15 +80,15 @@ fn values_outside_the_unit_interval_are_refused() {
     let mut search = Search::new(Coin { evaluates: true }, refine, Budget::default(), 0).unwrap();
     while matches!(search.open()[0].1, Query::Propose { .. }) {
         let id = first(&search);
-        search.answer(id, toss(&Query::Propose { path: vec![] })).unwrap();
+        search.answer(id, toss(&Query::propose(vec![]))).unwrap();
     }
     let id = first(&search);
     for value in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
-        let error = search.answer(id, Answer::Value { value, tokens: 0 }).unwrap_err();
+        let error = search.answer(id, Answer::value(value)).unwrap_err();
         assert!(matches!(error, Error::BadValue { .. }));
     }
     assert!(matches!(search.answer(id, Answer::exact(vec![(0, 1.0)])), Err(Error::WrongKind { .. })));
-    assert!(search.answer(id, Answer::Value { value: 1.0, tokens: 0 }).is_ok());
+    assert!(search.answer(id, Answer::value(1.0)).is_ok());
 }
 
 #[test]
@@ -94,12 +96,7 @@ fn an_answer_over_its_token_bound_is_refused() {
     let budget = Budget::default().with_tokens(100, 10);
     let mut search = Search::new(PLAIN, Strategy::Greedy, budget, 0).unwrap();
     let id = first(&search);
-    let answer = |tokens| Answer::Proposals {
-        items: vec![(0, 1.0)],
-        covered: 1.0,
-        entropy: EntropyInput::Exact,
-        tokens,
-    };
+    let answer = |tokens| Answer::exact(vec![(0, 1.0)]).with_tokens(tokens);
     let error = search.answer(id, answer(11)).unwrap_err();
     assert_eq!(error, Error::TooManyTokens { id, tokens: 11, bound: 10 });
     assert_eq!(search.usage().tokens, 0);
@@ -111,7 +108,7 @@ fn an_answer_over_its_token_bound_is_refused() {
 fn ids_must_be_open() {
     let foreign: QueryId = serde_json::from_str("99").unwrap();
     let mut search = search();
-    let answer = || toss(&Query::Propose { path: vec![] });
+    let answer = || toss(&Query::propose(vec![]));
     assert_eq!(search.answer(foreign, answer()), Err(Error::UnknownQuery { id: foreign }));
     let id = first(&search);
     search.answer(id, answer()).unwrap();
@@ -155,11 +152,8 @@ fn a_given_entropy_holds_until_a_constraint_acts() {
         }
     }
     let mut search = Search::new(NoOnes, Strategy::Greedy, Budget::default(), 0).unwrap();
-    let outcome = drive(&mut search, |_| Answer::Proposals {
-        items: vec![(0, 0.5), (1, 0.5)],
-        covered: 1.0,
-        entropy: EntropyInput::Given(0.25),
-        tokens: 0,
+    let outcome = drive(&mut search, |_| {
+        Proposals::new(vec![(0, 0.5), (1, 0.5)]).with_entropy(EntropyInput::Given(0.25)).into()
     });
     assert_eq!(outcome.unwrap().final_entropy, vec![0.25, 0.0]);
 }
@@ -180,7 +174,7 @@ fn settings_out_of_range_are_named() {
         (base.with_score(ScoreConfig::default().with_temperature(0.0)), "temperature"),
     ] {
         let error = Search::new(PLAIN, Strategy::Refine(config), Budget::default(), 0).unwrap_err();
-        assert!(matches!(error, Error::InvalidSetting { name: n, .. } if n == name), "{error}");
+        assert!(matches!(error, Error::Config { field, .. } if field == name), "{error}");
         assert!(Strategy::Refine(config).estimate(&PLAIN, &Budget::default()).is_err());
     }
     let mut budget = Budget::default();
@@ -217,7 +211,7 @@ fn a_trace_of_another_search_is_refused() {
     let mut events = trace.events().to_vec();
     for event in &mut events {
         if let Event::Answered { answer, .. } = event {
-            *answer = Answer::Value { value: 0.5, tokens: 0 };
+            *answer = Answer::value(0.5);
         }
     }
     assert!(matches!(replay(0, &events.into()), Err(Error::Replay { .. })));

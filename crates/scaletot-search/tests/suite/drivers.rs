@@ -87,7 +87,7 @@ fn plain() -> Wild {
 #[test]
 fn a_refused_answer_fails_its_own_search_alone() {
     let broken = |search: &Search<Wild>, query: &_| match search.seed() {
-        3 => Answer::Value { value: 7.0, tokens: 0 },
+        3 => Answer::value(7.0),
         _ => search.problem().answer(query),
     };
     let mut failed = Vec::new();

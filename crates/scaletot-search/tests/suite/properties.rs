@@ -29,11 +29,10 @@ fn score_by_hand(problem: &Wild, config: &RefineConfig, path: &ScoredPath<u8>) -
     let (mut log, mut entropy) = (0.0, 0.0);
     for (i, thought) in path.path.iter().enumerate() {
         let prefix = &path.path[..i];
-        let Answer::Proposals { items, entropy: given, .. } =
-            problem.answer(&Query::Propose { path: prefix.to_vec() })
-        else {
+        let Answer::Proposals(proposals) = problem.answer(&Query::propose(prefix.to_vec())) else {
             panic!("an answer without proposals on a scored path");
         };
+        let (items, given) = (proposals.items(), proposals.entropy());
         let open: Vec<_> = items.iter().filter(|(t, m)| *m > 0.0 && problem.admissible(prefix, t)).collect();
         let removed = items.iter().filter(|(_, m)| *m > 0.0).count() - open.len();
         let total: f64 = open.iter().map(|(_, m)| m).sum();
@@ -294,10 +293,10 @@ fn reachable(problem: &Wild, path: &mut Vec<u8>) -> bool {
     if path.len() >= problem.depth {
         return false;
     }
-    let Answer::Proposals { items, .. } = problem.answer(&Query::Propose { path: path.clone() }) else {
+    let Answer::Proposals(proposals) = problem.answer(&Query::propose(path.clone())) else {
         return false;
     };
-    items.into_iter().any(|(thought, mass)| {
+    proposals.into_items().into_iter().any(|(thought, mass)| {
         if mass <= 0.0 || !problem.admissible(path, &thought) {
             return false;
         }

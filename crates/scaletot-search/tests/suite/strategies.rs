@@ -45,11 +45,12 @@ fn solve(table: &Table, strategy: Search_, budget: Budget) -> (Outcome<char>, Ve
     drive(&mut search, |query| {
         let name = |path: &[char]| path.iter().collect::<String>();
         asked.push(match query {
-            Query::Propose { path } => format!("{}?", name(path)),
-            Query::Evaluate { path } => format!("{}!", name(path)),
-            Query::Vote { paths } => {
+            Query::Propose { path, .. } => format!("{}?", name(path)),
+            Query::Evaluate { path, .. } => format!("{}!", name(path)),
+            Query::Vote { paths, .. } => {
                 format!("vote {}", paths.iter().map(|p| name(p)).collect::<Vec<_>>().join(" "))
             }
+            other => format!("{other:?}"),
         });
         table.answer(query)
     })
@@ -249,7 +250,7 @@ fn brute_force(problem: &Wild, path: &mut Vec<u8>, parts: &mut Vec<(f64, f64)>) 
     let mut search =
         Search::new(Rooted(problem, path.clone()), Search_::Greedy, Budget::default(), 0).ok()?;
     let (id, _) = search.open().into_iter().next()?;
-    search.answer(id, problem.answer(&Query::Propose { path: path.clone() })).ok()?;
+    search.answer(id, problem.answer(&Query::propose(path.clone()))).ok()?;
     // The engine's own constrained distribution and entropy at this path.
     let (distribution, entropy) = search.trace().events().iter().find_map(|event| match event {
         Event::Expanded { distribution, entropy, .. } => Some((distribution.clone(), *entropy)),

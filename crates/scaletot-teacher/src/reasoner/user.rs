@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
 use scaletot_profile::ProfileTable;
 use scaletot_search::{
-    Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Query, ScoredPath, Search, StopReason, Trace,
+    Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search, StopReason,
+    Trace,
 };
 
 use super::{Reasoner, rationale};
@@ -120,13 +121,11 @@ impl Reasoner<'_> {
             let mut replies = Vec::with_capacity(open.len());
             for ((id, query), answer) in open.iter().zip(answers) {
                 let reply = match query {
-                    Query::Propose { path } => {
+                    Query::Propose { path, .. } => {
                         answer.and_then(|answer| self.proposals(path, answer, told)).unwrap_or_else(failed)
                     }
                     // The problem wants none, so these are never opened.
-                    Query::Evaluate { .. } | Query::Vote { .. } => {
-                        Answer::Failed { reason: "self-evaluation is not offered".to_owned() }
-                    }
+                    _ => Answer::failed("self-evaluation is not offered"),
                 };
                 replies.push((*id, reply));
             }
@@ -137,7 +136,7 @@ impl Reasoner<'_> {
                 }
                 if let Err(error) = search.answer(id, reply) {
                     // Such as more tokens than the budget lets an answer have: the user fails, the run goes on.
-                    search.answer(id, Answer::Failed { reason: error.to_string() })?;
+                    search.answer(id, Answer::failed(error.to_string()))?;
                 }
             }
         }
@@ -164,7 +163,7 @@ impl Reasoner<'_> {
         let items = (0..).zip(masses).filter(|(value, _)| !answer.missing.contains(&usize::from(*value)));
         let items = items.collect();
         told.insert(path.to_vec(), Remembered { evidence: answer.evidence, samples: answer.samples });
-        Ok(Answer::Proposals { items, covered, entropy, tokens })
+        Ok(Proposals::new(items).with_covered(covered).with_entropy(entropy).with_tokens(tokens).into())
     }
 
     /// What may be missing from an answer without some of the labels, on the scale of calibrated masses that sum to 1.
@@ -291,5 +290,5 @@ fn late(most: Duration) -> Error {
 }
 
 fn failed(error: Error) -> Answer<u16> {
-    Answer::Failed { reason: error.to_string() }
+    Answer::failed(error.to_string())
 }

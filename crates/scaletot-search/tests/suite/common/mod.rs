@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proptest::prelude::*;
 use scaletot_search::{
     Answer, BeamConfig, BestOfNConfig, BfsConfig, Budget, DfsConfig, EntropyEstimator, EntropyInput,
-    Evaluation, Generation, Problem, Query, RefineConfig, ScoreConfig, Search, SelfConsistencyConfig,
-    Strategy as Search_,
+    Evaluation, Generation, Problem, Proposals, Query, RefineConfig, ScoreConfig, Search,
+    SelfConsistencyConfig, Strategy as Search_,
 };
 
 /// A random tree: each path has its own number of thoughts, masses, dead ends and constraints.
@@ -62,20 +62,22 @@ impl Wild {
             Query::Propose { .. } => "propose",
             Query::Evaluate { .. } => "evaluate",
             Query::Vote { .. } => "vote",
+            other => panic!("an unknown query: {other:?}"),
         };
         if self.percent("fails", path, self.failing) {
-            return Answer::Failed { reason: format!("{kind} {path:?}") };
+            return Answer::failed(format!("{kind} {path:?}"));
         }
         let tokens = self.draw(kind, path) % (self.tokens + 1);
         match query {
             Query::Evaluate { .. } => {
                 let value = if self.percent("worthless", path, 10) { 0.0 } else { self.unit("value", path) };
-                Answer::Value { value, tokens }
+                Answer::value(value).with_tokens(tokens)
             }
-            Query::Vote { paths } => {
-                Answer::Votes { shares: paths.iter().map(|p| 0.01 + self.unit("share", p)).collect(), tokens }
+            Query::Vote { paths, .. } => {
+                let shares = paths.iter().map(|p| 0.01 + self.unit("share", p)).collect();
+                Answer::votes(shares).with_tokens(tokens)
             }
-            Query::Propose { .. } => {
+            _ => {
                 let count = if self.percent("empty", path, self.empty) {
                     0
                 } else {
@@ -101,7 +103,8 @@ impl Wild {
                     3 => EntropyInput::Partial { missing: 2, mass: self.unit("missing", path) },
                     _ => EntropyInput::Exact,
                 };
-                Answer::Proposals { items, covered: self.unit("covered", path), entropy, tokens }
+                let covered = self.unit("covered", path);
+                Proposals::new(items).with_covered(covered).with_entropy(entropy).with_tokens(tokens).into()
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Trees of letters that are written out, to be followed by hand.
 
-use scaletot_search::{Answer, EntropyInput, Problem, Query};
+use scaletot_search::{Answer, Problem, Proposals, Query};
 
 /// Two or three steps over letters, with the distributions and evaluations written out.
 pub(crate) struct Table {
@@ -18,28 +18,24 @@ impl Table {
         match query {
             Query::Propose { .. } => {
                 let row = self.propose.iter().find(|(p, _)| *p == path);
-                row.map_or(Answer::Failed { reason: format!("no row for {path:?}") }, |(_, items)| {
-                    Answer::Proposals {
-                        items: items.to_vec(),
-                        covered: 0.9,
-                        entropy: EntropyInput::Exact,
-                        tokens: 10,
-                    }
+                row.map_or(Answer::failed(format!("no row for {path:?}")), |(_, items)| {
+                    Proposals::new(items.to_vec()).with_covered(0.9).with_tokens(10).into()
                 })
             }
             Query::Evaluate { .. } => {
                 let row = self.evaluate.iter().find(|(p, _)| *p == path);
-                row.map_or(Answer::Failed { reason: format!("no evaluation of {path:?}") }, |(_, value)| {
-                    Answer::Value { value: *value, tokens: 1 }
+                row.map_or(Answer::failed(format!("no evaluation of {path:?}")), |(_, value)| {
+                    Answer::value(*value).with_tokens(1)
                 })
             }
-            Query::Vote { paths } => {
+            Query::Vote { paths, .. } => {
                 let share = |path: &Vec<char>| {
                     let path: String = path.iter().collect();
                     self.evaluate.iter().find(|(p, _)| *p == path).map_or(0.0, |(_, value)| *value)
                 };
-                Answer::Votes { shares: paths.iter().map(share).collect(), tokens: 1 }
+                Answer::votes(paths.iter().map(share).collect()).with_tokens(1)
             }
+            other => Answer::failed(format!("an unknown query: {other:?}")),
         }
     }
 }
