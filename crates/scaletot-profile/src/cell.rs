@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::quoted;
 use crate::field::{Domain, Field, FieldKind, Range};
+use crate::table::Value;
 
 /// What a cell of a file holds, whatever the file's format.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +63,7 @@ impl<'a> Raw<'a> {
             Self::Text(text) => Cow::Borrowed(text.trim()),
             Self::Int(int) => Cow::Owned(int.to_string()),
             Self::Float(float) => Cow::Owned((float + 0.0).to_string()),
-            Self::Flag(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Self::Flag(flag) => Cow::Borrowed(flag_text(*flag)),
             Self::List(_) => return None,
         })
     }
@@ -171,6 +172,26 @@ pub(crate) fn in_range(range: Range, number: f64) -> Result<Cell, Mismatch> {
         (None, None) => "a finite number".to_owned(),
     };
     Err(Mismatch::new(expected, number.to_string()))
+}
+
+/// A value as the text that reads back as it.
+pub(crate) fn text<'a>(field: &'a Field, value: Option<Value<'a>>) -> Option<Cow<'a, str>> {
+    match (field.kind(), value?) {
+        (FieldKind::Multi(multi), Value::Codes(codes)) => {
+            let labels: Vec<&str> = codes.iter().filter_map(|&code| multi.domain().label(code)).collect();
+            let list =
+                if labels.is_empty() { multi.separator().to_owned() } else { labels.join(multi.separator()) };
+            Some(Cow::Owned(list))
+        }
+        (kind, Value::Code(code)) => kind.domain()?.label(code).map(Cow::Borrowed),
+        (_, Value::Number(number)) => Some(Cow::Owned(number.to_string())),
+        (_, Value::Flag(flag)) => Some(Cow::Borrowed(flag_text(flag))),
+        (_, Value::Codes(_)) => None,
+    }
+}
+
+pub(crate) fn flag_text(flag: bool) -> &'static str {
+    if flag { "true" } else { "false" }
 }
 
 #[cfg(test)]

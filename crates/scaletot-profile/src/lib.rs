@@ -77,7 +77,7 @@ mod verbaliser;
 
 pub use attributes::Attributes;
 pub use builder::TableBuilder;
-pub use dataset::{Dataset, DatasetBuilder};
+pub use dataset::{ArmSpec, Dataset, DatasetBuilder, DatasetSpec};
 pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
 pub use hash::ProfileKey;

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::field::UNKNOWN;
 use crate::quantiles::Quantiles;
 
+/// Numeric columns with more distinct values than this are cut into tertiles; others are taken as labels.
+const MAX_LABELS: usize = 12;
+
 /// A partition of the rows of a table.
 ///
 /// ```
@@ -75,6 +78,30 @@ impl Segments {
             names.push(UNKNOWN.to_owned());
         }
         Self { names, of }
+    }
+
+    /// The segments of a column of whatever kind, whose cells were read as texts: tertiles (see [`Self::from_quantiles`]) of a number with
+    /// more than 12 distinct values, else one segment per label (see [`Self::from_labels`]).
+    ///
+    /// ```
+    /// use scaletot_profile::Segments;
+    ///
+    /// let spend: Vec<Option<String>> = (0..90).map(|i| Some(format!("{i}.5"))).collect();
+    /// assert_eq!(Segments::from_column(&spend).counts(), [30, 30, 30]);
+    /// let tiers: Vec<Option<String>> = ["1", "2", "1"].map(|tier| Some(tier.to_owned())).to_vec();
+    /// assert_eq!(Segments::from_column(&tiers).names(), ["1", "2"]);
+    /// ```
+    #[must_use]
+    pub fn from_column(cells: &[Option<String>]) -> Self {
+        let number = |cell: &Option<String>| cell.as_ref().map(|text| text.trim().parse::<f64>().ok());
+        // The outer `None` is a missing cell, the inner one a text that is no number.
+        let numbers: Vec<Option<Option<f64>>> = cells.iter().map(number).collect();
+        let distinct: BTreeSet<&String> = cells.iter().flatten().collect();
+        if distinct.len() <= MAX_LABELS || numbers.contains(&Some(None)) {
+            return Self::from_labels(cells);
+        }
+        let numbers: Vec<Option<f64>> = numbers.into_iter().map(Option::flatten).collect();
+        Self::from_quantiles(&numbers, 3).unwrap_or_else(|_| Self::from_labels(cells))
     }
 
     /// At most `n` segments "q1", "q2" … of about equal size by the quantiles of a number (see [`Quantiles`]), and

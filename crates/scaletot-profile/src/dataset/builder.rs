@@ -24,6 +24,10 @@ impl DatasetBuilder {
         Self { table, outcomes: None, segments: None, groups: None, arm: None }
     }
 
+    pub(super) fn table(&self) -> &ProfileTable {
+        &self.table
+    }
+
     /// What came of each user, finite and at least 0; `None` where it is not known. Without outcomes none is known.
     pub fn with_outcomes(mut self, outcomes: Vec<Option<f64>>) -> Self {
         self.outcomes = Some(outcomes);
@@ -80,7 +84,7 @@ impl DatasetBuilder {
 }
 
 /// Refuses an outcome that is negative or not finite; `column` is what the message calls it.
-fn check_outcomes(outcomes: &[Option<f64>], column: &str) -> Result<()> {
+pub(super) fn check_outcomes(outcomes: &[Option<f64>], column: &str) -> Result<()> {
     let bad = |outcome: &Option<f64>| outcome.is_some_and(|value| !value.is_finite() || value < 0.0);
     match outcomes.iter().position(bad) {
         None => Ok(()),

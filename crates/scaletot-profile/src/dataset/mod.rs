@@ -5,11 +5,16 @@
 //! outcome of user 8 trains as well as the right one. A [`Dataset`] is checked once, when it is built, and every subset of it takes all
 //! five along.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod builder;
+mod read;
+mod spec;
 
 use std::sync::Arc;
 
 pub use builder::DatasetBuilder;
+pub use spec::{ArmSpec, DatasetSpec};
 
 use crate::error::{Error, Result};
 use crate::segments::Segments;

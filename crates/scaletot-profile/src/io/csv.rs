@@ -17,13 +17,12 @@ use super::output::Output;
 use super::{Loaded, ReadOptions};
 use crate::atomic::try_write_atomically;
 use crate::attributes::{Attributes, Values};
-use crate::cell::Raw;
+use crate::cell::{self, Raw};
 use crate::error::{Error, Result};
-use crate::field::{Field, FieldKind};
 use crate::id::UserIds;
 use crate::place::Place;
 use crate::schema::ProfileSchema;
-use crate::table::{ProfileTable, Value};
+use crate::table::ProfileTable;
 
 /// Reads profiles from a comma-separated file in UTF-8 with a header line.
 ///
@@ -193,30 +192,10 @@ pub fn write_csv(
 fn texts<'a>(output: &Output<'a>, row: usize) -> impl Iterator<Item = Option<Cow<'a, str>>> {
     let profiles = output.profiles;
     let fields = output.fields().iter().enumerate();
-    let fields = fields.map(move |(index, field)| text(field, profiles?.value(row, index)));
+    let fields = fields.map(move |(index, field)| cell::text(field, profiles?.value(row, index)));
     fields.chain(output.attributes.columns().map(move |(_, values)| match values {
         Values::Number(values) => values[row].map(|number| Cow::Owned(number.to_string())),
         Values::Text(values) => values[row].as_deref().map(Cow::Borrowed),
-        Values::Flag(values) => values[row].map(flag_text),
+        Values::Flag(values) => values[row].map(|flag| Cow::Borrowed(cell::flag_text(flag))),
     }))
-}
-
-/// A value as the text that reads back as it.
-fn text<'a>(field: &'a Field, value: Option<Value<'a>>) -> Option<Cow<'a, str>> {
-    match (field.kind(), value?) {
-        (FieldKind::Multi(multi), Value::Codes(codes)) => {
-            let labels: Vec<&str> = codes.iter().filter_map(|&code| multi.domain().label(code)).collect();
-            let list =
-                if labels.is_empty() { multi.separator().to_owned() } else { labels.join(multi.separator()) };
-            Some(Cow::Owned(list))
-        }
-        (kind, Value::Code(code)) => kind.domain()?.label(code).map(Cow::Borrowed),
-        (_, Value::Number(number)) => Some(Cow::Owned(number.to_string())),
-        (_, Value::Flag(flag)) => Some(flag_text(flag)),
-        (_, Value::Codes(_)) => None,
-    }
-}
-
-fn flag_text(flag: bool) -> Cow<'static, str> {
-    Cow::Borrowed(if flag { "true" } else { "false" })
 }

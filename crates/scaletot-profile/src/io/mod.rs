@@ -17,6 +17,8 @@ use std::path::Path;
 
 pub use options::ReadOptions;
 
+#[cfg(feature = "arrow")]
+pub(crate) use self::arrow::to_record_batch;
 #[cfg(feature = "csv")]
 pub use self::csv::{read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]

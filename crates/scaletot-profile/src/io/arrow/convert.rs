@@ -163,7 +163,8 @@ impl Attributes {
     }
 }
 
-fn to_record_batch(profiles: &ProfileTable, attributes: &Attributes) -> Result<RecordBatch> {
+/// A table, and the attributes behind it.
+pub(crate) fn to_record_batch(profiles: &ProfileTable, attributes: &Attributes) -> Result<RecordBatch> {
     let ids = profiles.ids();
     let output = Output::check(None, profiles.schema().id_column(), ids, Some(profiles), attributes)?;
     let schema = Arc::new(arrow_schema(&output, ids));

@@ -9,6 +9,7 @@ mod source;
 
 #[cfg(feature = "parquet")]
 pub(super) use columns::Columns;
+pub(crate) use convert::to_record_batch;
 #[cfg(feature = "parquet")]
 pub(super) use encode::{arrays, arrow_schema};
 #[cfg(feature = "parquet")]
