@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::error::{Context, Result, bail, ensure};
+use crate::error::{Result, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, read};
+use scaletot_profile::{Dataset, DatasetSpec, ProfileSchema, ProfileTable, Segments};
 
 use crate::options::PipelineOptions;
-use crate::tasks::segments::segments;
 
 /// The loaded table and the split of its users.
 #[derive(Debug)]
@@ -50,36 +49,11 @@ impl Input {
 
         let schema = Arc::new(ProfileSchema::load(&options.profile_schema)?);
         let chain = ChainSchema::load(&options.chain_schema)?;
-        for column in [&options.outcome, &options.segment] {
-            ensure!(
-                schema.field_index(column).is_none(),
-                "column `{column}` is a field of the profile schema, so it cannot be the outcome or the segment as well"
-            );
-        }
-        ensure!(
-            options.outcome != options.segment,
-            "--outcome and --segment name the same column, `{}`",
-            options.outcome
-        );
-        let columns = ReadOptions::new().with_number(&options.outcome).with_text(&options.segment);
-        let loaded = read(&options.data, &schema, &columns)?;
-        let profiles = Arc::new(loaded.profiles);
-        let outcomes =
-            loaded.attributes.number(&options.outcome).context("the outcome column was read")?.to_vec();
-        for (row, outcome) in outcomes.iter().enumerate() {
-            if let Some(value) = outcome
-                && !(value.is_finite() && *value >= 0.0)
-            {
-                bail!(
-                    "{}: row {}, column `{}`: an outcome must be finite and at least 0, got {value}",
-                    options.data.display(),
-                    row + 1,
-                    options.outcome
-                );
-            }
-        }
-        let segments =
-            segments(loaded.attributes.text(&options.segment).context("the segment column was read")?)?;
+        let spec = DatasetSpec::new().with_outcome(&options.outcome).with_segment(&options.segment);
+        let dataset = Dataset::read(&options.data, &schema, &spec)?;
+        let profiles = dataset.shared_table();
+        let outcomes = dataset.outcomes().to_vec();
+        let segments = dataset.segments().clone();
 
         let eligible: Vec<usize> = (0..profiles.len())
             .filter(|&row| profiles.populated(row) >= options.min_populated.max(1))

@@ -8,7 +8,6 @@ use crate::error::{Context, Result, bail, ensure};
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{Attributes, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value};
 
-use super::segments::segments;
 use super::{ExperimentSpec, Keep, Task, TaskFile, Wanted};
 use crate::teachers::Opened;
 
@@ -99,7 +98,7 @@ impl Task {
             chain,
             outcomes: table.outcomes(&self.outcome)?,
             segments: match &self.segment {
-                Some(column) => segments(&table.texts(column)?)?,
+                Some(column) => Segments::from_column(&table.texts(column)?),
                 None => Segments::all(profiles.len()),
             },
             groups: groups.map(|labels| numbered(&labels)),

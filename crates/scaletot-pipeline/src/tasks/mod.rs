@@ -31,7 +31,6 @@ mod file;
 mod files;
 mod load;
 mod raw;
-pub mod segments;
 #[cfg(test)]
 mod tests;
 

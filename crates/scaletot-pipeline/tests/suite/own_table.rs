@@ -227,7 +227,7 @@ fn other_settings_and_leaking_columns_are_refused() {
     let refused = |options: &PipelineOptions| pipeline::run(options, &(), &|_| {}).unwrap_err().to_string();
     let mut leaking = options(dir, "out", &[]);
     leaking.outcome = "income".to_owned();
-    assert!(refused(&leaking).contains("is a field of the profile schema"));
+    assert!(refused(&leaking).starts_with("outcome: expected a column that is no field of the profile"));
     let mut everybody = options(dir, "out", &[]);
     everybody.coverage = 1.5;
     assert!(refused(&everybody).contains("--coverage"));

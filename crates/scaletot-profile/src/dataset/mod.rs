@@ -69,6 +69,12 @@ impl Dataset {
         &self.table
     }
 
+    /// The profiles, shared: for whoever keeps them without the rest, or makes another dataset of them.
+    #[must_use]
+    pub fn shared_table(&self) -> Arc<ProfileTable> {
+        Arc::clone(&self.table)
+    }
+
     /// How many users there are.
     #[must_use]
     pub fn len(&self) -> usize {
