@@ -11,7 +11,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
-mod made_up;
+mod synthetic;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -50,14 +50,14 @@ fn median(mut call: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<(f64, 
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (table, device) = (Arc::new(made_up::users(&made_up::fields()?, USERS)?), Device::default());
+    let (table, device) = (Arc::new(synthetic::users(&synthetic::fields()?, USERS)?), Device::default());
     let name = std::env::var("BURN_DEVICE").unwrap_or_else(|_| "default".to_owned());
     let mut config = DistillConfig::default();
     (config.epochs, config.batch_size, config.validation_share) = (1, TRAINED, 0.0);
     let outcomes = (0..USERS).map(|user| Some((user % 7) as f64)).collect();
     let dataset = Dataset::builder(Arc::clone(&table)).with_outcomes(outcomes).build()?;
     let rows: Vec<usize> = (0..TRAINED).collect();
-    let (sizes, chain) = (made_up::sizes(&[128, 64]), made_up::chain()?);
+    let (sizes, chain) = (synthetic::sizes(&[128, 64]), synthetic::chain()?);
     let data = DistillData::new(&dataset, &chain).with_rows(&rows)?;
     let (trained, _) = Distiller::new(sizes, config)?.fit(&data, 0, &device, &())?;
     let one = trained

@@ -11,7 +11,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
-mod made_up;
+mod synthetic;
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -32,9 +32,9 @@ const SINGLES: usize = 20_001;
 
 /// A network with random weights and hidden layers of these widths.
 fn random(hidden: &[usize]) -> Result<FrozenEncoder, Box<dyn Error>> {
-    let users = made_up::users(&made_up::fields()?, BATCH)?;
+    let users = synthetic::users(&synthetic::fields()?, BATCH)?;
     let heads = Heads::new(true, vec![], 0);
-    let (sizes, chain) = (made_up::sizes(hidden), made_up::chain()?);
+    let (sizes, chain) = (synthetic::sizes(hidden), synthetic::chain()?);
     Ok(FrozenEncoder::with_random_weights(&sizes, &users, &chain, heads, 1)?)
 }
 
@@ -129,7 +129,7 @@ fn dense_layers() -> Result<(), Box<dyn Error>> {
     let seconds = |hidden: &[usize]| -> Result<f64, Box<dyn Error>> {
         let encoder =
             random(hidden)?.with_selection(Selection::OUTCOME)?.with_deduplication(Deduplication::Never);
-        let users = made_up::users(encoder.profile_schema(), BATCH)?;
+        let users = synthetic::users(encoder.profile_schema(), BATCH)?;
         let rows: Vec<usize> = (0..BATCH).collect();
         let features = encoder.featuriser().transform(&users, &rows)?;
         let times = times(REPEATS, || drop(std::hint::black_box(encoder.score_features(&features))));
@@ -154,7 +154,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let directory = Path::new(directory);
     let encoder = encoder.with_min_populated(0).with_selection(Selection::OUTCOME)?;
-    let table = made_up::users(encoder.profile_schema(), BATCH)?;
+    let table = synthetic::users(encoder.profile_schema(), BATCH)?;
     let rows: Vec<usize> = (0..table.len()).collect();
     let features = encoder.featuriser().transform(&table, &rows)?;
 

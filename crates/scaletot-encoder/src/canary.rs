@@ -1,7 +1,7 @@
 //! Canaries: profiles with the outputs that were recorded when the artifact was written.
 //!
-//! Hashes say that files are as they were written; canaries say that *this build on this machine* computes from them
-//! what was computed then. They are made up from the training histograms, field by field, so that no user's profile
+//! Hashes show that files are as they were written; canaries show that *this build on this machine* computes from them
+//! what was computed then. They are synthetic, drawn from the training histograms, field by field, so that no user's profile
 //! travels with the artifact.
 
 use ndarray::ArrayView1;
@@ -10,9 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::featuriser::{Featuriser, FieldEncoding};
+use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
 use crate::network::Outputs;
 use crate::plan::Plan;
@@ -61,7 +62,7 @@ pub(crate) struct Canary {
 pub(crate) struct Canaries(pub(crate) Vec<Canary>);
 
 impl Canaries {
-    /// Makes profiles up and records what the encoder says of them: a blank one, a full one, then draws in which every
+    /// Draws profiles and records the encoder's outputs for them: a blank one, a full one, then draws in which every
     /// field follows its training histogram.
     pub(crate) fn record(
         schema: &ProfileSchema,
@@ -101,7 +102,7 @@ impl Canaries {
         Ok(Self(canaries.collect()))
     }
 
-    /// Records what another value head says of the profiles; the other heads' outputs stay as they were recorded.
+    /// Records another value head's outputs for the profiles; the other heads' outputs stay as they were recorded.
     pub(crate) fn record_values(&mut self, outputs: &Outputs) {
         for (canary, value) in self.0.iter_mut().zip(outputs.value.outer_iter()) {
             canary.value = value.to_vec();
@@ -139,12 +140,12 @@ pub(crate) fn compare(index: usize, expected: [ArrayView1<'_, f32>; 4], found: &
             let what = format!("{head} of canary {index}");
             return Err(Error::shape(what, format!("{} values", found.len()), expected.len()));
         }
-        for (place, (expected, found)) in expected.iter().zip(found).enumerate() {
+        for (at, (expected, found)) in expected.iter().zip(found).enumerate() {
             let (expected, found) = (f64::from(*expected), f64::from(*found));
             let tolerance = TOLERANCE * (1.0 + expected.abs());
             let off = (expected - found).abs();
             if off.is_nan() || off > tolerance {
-                let output = format!("{head}[{place}]");
+                let output = format!("{head}[{at}]");
                 return Err(Error::Canary { index, output, expected, found, tolerance });
             }
         }

@@ -1,7 +1,7 @@
 //! Profiles that repeat are encoded once: sparse profiles of few fields have few forms.
 //!
 //! Exact: an encoder gives equal features equal scores to the bit, wherever they stand in a batch, and features are compared as they are;
-//! hashes only say where to look.
+//! hashes only tell where to look.
 
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ pub(crate) struct Distinct {
     /// The first row of each kind.
     pub(crate) first: Vec<usize>,
     /// Per row, the kind it is of.
-    pub(crate) place: Vec<u32>,
+    pub(crate) kinds: Vec<u32>,
 }
 
 impl Deduplication {
@@ -68,8 +68,8 @@ impl Distinct {
         }
         let mut slots = vec![EMPTY; (2 * rows.len()).next_power_of_two()];
         let mask = slots.len() - 1;
-        let mut found = Self { first: vec![], place: Vec::with_capacity(rows.len()) };
-        let mut kinds: Vec<u64> = vec![];
+        let mut found = Self { first: vec![], kinds: Vec::with_capacity(rows.len()) };
+        let mut kind_hashes: Vec<u64> = vec![];
         for (row, &hash) in rows.zip(&hashes) {
             // The best mixed bits of a product are its highest.
             let start = (hash >> 32) as usize;
@@ -81,14 +81,14 @@ impl Distinct {
                     break;
                 }
                 let other = *slot as usize;
-                if kinds[other] == hash && same(features, found.first[other], row) {
+                if kind_hashes[other] == hash && same(features, found.first[other], row) {
                     kind = Some(*slot);
                     break;
                 }
             }
-            found.place.push(kind.unwrap_or_else(|| {
+            found.kinds.push(kind.unwrap_or_else(|| {
                 found.first.push(row);
-                kinds.push(hash);
+                kind_hashes.push(hash);
                 found.first.len() as u32 - 1
             }));
         }
@@ -155,7 +155,7 @@ mod tests {
         ) {
             let features = features(&rows);
             let found = Distinct::of(&features, 0..rows.len());
-            for (row, &kind) in found.place.iter().enumerate() {
+            for (row, &kind) in found.kinds.iter().enumerate() {
                 prop_assert_eq!(&rows[found.first[kind as usize]], &rows[row]);
             }
             let key = |row: &(u32, f32, Vec<u32>)| (row.0, row.1.to_bits(), row.2.clone());

@@ -116,7 +116,7 @@ fn field(before: &FieldHistogram, now: &FieldHistogram) -> FieldDrift {
     };
     let (a, b) = (cells(before), cells(now));
     let (all_a, all_b) = (a.iter().sum::<f64>(), b.iter().sum::<f64>());
-    // A value that neither has says nothing. Half a profile is added to each of the others, so that one that is new has a finite index.
+    // A value that neither has tells nothing. Half a profile is added to each of the others, so that one that is new has a finite index.
     let seen: Vec<(f64, f64)> =
         a.iter().zip(&b).filter(|(a, b)| **a + **b > 0.0).map(|(a, b)| (a + 0.5, b + 0.5)).collect();
     let half = 0.5 * seen.len() as f64;

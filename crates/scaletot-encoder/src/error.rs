@@ -24,7 +24,7 @@ pub enum Error {
     /// An argument has the wrong size or refers to a row that is not there.
     #[error("{what}: expected {expected}, got {found}")]
     Shape {
-        /// The argument, with its place.
+        /// The argument, with the field or state.
         what: String,
         /// The expected size or range.
         expected: String,
@@ -72,7 +72,7 @@ pub enum Error {
     /// The training device failed.
     #[error("device: {message}")]
     Device {
-        /// What the device said.
+        /// The device's message.
         message: String,
     },
     /// A table or its schema is not usable.
@@ -160,7 +160,7 @@ pub enum Error {
     Canary {
         /// Number of the canary, from 0.
         index: usize,
-        /// The output, with its place.
+        /// The output, with its index.
         output: String,
         /// The recorded value.
         expected: f64,

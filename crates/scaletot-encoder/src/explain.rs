@@ -1,6 +1,6 @@
 //! Why a value: what each field of a profile contributes to it.
 //!
-//! How contributions are computed is told in `integral`.
+//! How contributions are computed: see `integral`.
 
 use std::fmt;
 
@@ -101,8 +101,8 @@ impl fmt::Display for Contribution {
 
 impl fmt::Display for StatePosterior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = self.values.iter().take(2).map(|(value, p)| format!("{value} ({p:.2})"));
-        write!(f, "{}: {}", self.state, said.collect::<Vec<_>>().join(", then "))
+        let values = self.values.iter().take(2).map(|(value, p)| format!("{value} ({p:.2})"));
+        write!(f, "{}: {}", self.state, values.collect::<Vec<_>>().join(", then "))
     }
 }
 
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn words_are_short() {
-        let said = [0.0, 3.1, -52.34, 1234.5, 0.0123, 0.5, 1e-7, 2.5e12].map(short);
-        assert_eq!(said, ["0.00", "3.10", "52.3", "1234", "0.0123", "0.500", "1.00e-7", "2.50e12"]);
+        let found = [0.0, 3.1, -52.34, 1234.5, 0.0123, 0.5, 1e-7, 2.5e12].map(short);
+        assert_eq!(found, ["0.00", "3.10", "52.3", "1234", "0.0123", "0.500", "1.00e-7", "2.50e12"]);
         let contribution = |value: Option<&str>, amount| Contribution {
             field: "income".into(),
             value: value.map(str::to_owned),

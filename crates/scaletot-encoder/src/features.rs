@@ -154,7 +154,7 @@ impl Features {
         if !dropped.is_empty() && dropped.len() != rows.len() * fields {
             return Err(Error::shape("field dropout flags", rows.len() * fields, dropped.len()));
         }
-        let is_dropped = |place: usize, field: usize| dropped.get(place * fields + field).is_some_and(|&d| d);
+        let is_dropped = |i: usize, field: usize| dropped.get(i * fields + field).is_some_and(|&d| d);
         let mut populated = match dropped {
             [] => rows.iter().map(|&row| self.populated[row]).collect(),
             _ => vec![0; rows.len()],
@@ -164,21 +164,21 @@ impl Features {
             let missing = (width - 1) as u32;
             columns.push(match column {
                 Column::Index(index) => {
-                    let take = |(place, &row): (usize, &usize)| {
-                        if is_dropped(place, field) { missing } else { index[row] }
+                    let take = |(i, &row): (usize, &usize)| {
+                        if is_dropped(i, field) { missing } else { index[row] }
                     };
                     Column::Index(rows.iter().enumerate().map(take).collect())
                 }
                 Column::Piecewise(positions) => {
-                    let take = |(place, &row): (usize, &usize)| {
-                        if is_dropped(place, field) { MISSING } else { positions[row] }
+                    let take = |(i, &row): (usize, &usize)| {
+                        if is_dropped(i, field) { MISSING } else { positions[row] }
                     };
                     Column::Piecewise(rows.iter().enumerate().map(take).collect())
                 }
                 Column::Bag { offsets, indices } => {
                     let (mut starts, mut taken) = (vec![0], Vec::new());
-                    for (place, &row) in rows.iter().enumerate() {
-                        if is_dropped(place, field) {
+                    for (i, &row) in rows.iter().enumerate() {
+                        if is_dropped(i, field) {
                             taken.push(missing);
                         } else {
                             taken.extend_from_slice(&indices[offsets[row]..offsets[row + 1]]);
@@ -191,15 +191,15 @@ impl Features {
             if dropped.is_empty() {
                 continue;
             }
-            for (place, &row) in rows.iter().enumerate() {
-                let missing = is_dropped(place, field) || self.is_missing(row, field).unwrap_or(true);
-                populated[place] += u32::from(!missing);
+            for (i, &row) in rows.iter().enumerate() {
+                let missing = is_dropped(i, field) || self.is_missing(row, field).unwrap_or(true);
+                populated[i] += u32::from(!missing);
             }
         }
         let hard_bins = self.hard_bins.iter().enumerate().map(|(field, own)| {
             own.as_ref().map(|HardBins { width, bins }| {
-                let take = |(place, &row): (usize, &usize)| {
-                    if is_dropped(place, field) { (width - 1) as u32 } else { bins[row] }
+                let take = |(i, &row): (usize, &usize)| {
+                    if is_dropped(i, field) { (width - 1) as u32 } else { bins[row] }
                 };
                 HardBins { width: *width, bins: rows.iter().enumerate().map(take).collect() }
             })

@@ -1,6 +1,6 @@
 //! A gate between training and serving: an encoder that does not reproduce its student well enough is not served by mistake.
 //!
-//! The artifact of an encoder that fails is still written, for it is what one needs to find out why, but it says so of itself, and
+//! The artifact of an encoder that fails is still written, for it is what one needs to find out why, but it carries that with it, and
 //! [`FrozenEncoder::load`](crate::FrozenEncoder::load) refuses it. Which limits are right depends on the data and on what the student is
 //! worth; there are no defaults. The gate is this project's own.
 

@@ -199,14 +199,14 @@ fn link(link: &OutcomeLink, output: &[f64]) -> (f64, Vec<f64>) {
     }
 }
 
-/// A value head's value from the states' logits and what else there is of `a + b ŷ`; leaves its derivatives in their places.
+/// A value head's value from the states' logits and what else there is of `a + b ŷ`; leaves its derivatives there.
 fn served(marginals: &[Vec<f64>], cap: f64, output: &mut ArrayViewMut1<'_, f64>) -> f64 {
     let last = output.len() - 1;
     let mut sum = output[last];
     let mut first = 0;
     for weights in marginals {
-        let places = Slice::from(first..first + weights.len());
-        let mut logits = output.slice_axis_mut(Axis(0), places);
+        let range = Slice::from(first..first + weights.len());
+        let mut logits = output.slice_axis_mut(Axis(0), range);
         let p = softmax(&logits.to_vec());
         let mean: f64 = p.iter().zip(weights).map(|(p, weight)| p * weight).sum();
         for ((to, p), weight) in logits.iter_mut().zip(&p).zip(weights) {
@@ -246,10 +246,10 @@ pub(crate) fn embed(network: &Network, features: &Features) -> (Array1<f64>, Arr
     let shape = network.shape();
     let (mut own, mut blank) = (Array1::zeros(shape.embedded()), Array1::zeros(shape.embedded()));
     let columns = features.columns().iter().zip(&shape.widths);
-    let places =
+    let embeddings =
         own.exact_chunks_mut(shape.embed_dim).into_iter().zip(blank.exact_chunks_mut(shape.embed_dim));
     let mut first = 0;
-    for ((column, &width), (mut own, mut blank)) in columns.zip(places) {
+    for ((column, &width), (mut own, mut blank)) in columns.zip(embeddings) {
         let row = |code: usize| network.embedding().row(first + code).mapv(f64::from);
         let mut add = |weight: f64, code: usize| own.scaled_add(weight, &row(code));
         match column {

@@ -17,7 +17,7 @@ pub enum OutcomeHead {
     Ziln,
     /// The mean of a compound Poisson–gamma distribution, by the likelihood of the Tweedie family (Yang, Qian and Zou,
     /// *Insurance Premium Prediction via Gradient Tree-Boosted Tweedie Compound Poisson Models*, JBES 2018; `LightGBM`'s
-    /// objective of that name). One output, the mean's natural logarithm. It says nothing of how probable a positive
+    /// objective of that name). One output, the mean's natural logarithm. It tells nothing of how probable a positive
     /// outcome is: that would need the dispersion, which is not fitted.
     Tweedie {
         /// Exponent `p` of the variance, which is proportional to `meanᵖ`; from 1.01 (many small amounts) to 1.99 (few
@@ -56,12 +56,12 @@ impl OutcomeHead {
         }
     }
 
-    /// Whether it says how probable a positive outcome is.
+    /// Whether it tells how probable a positive outcome is.
     pub(crate) fn has_probability(&self) -> bool {
         !matches!(self, Self::Tweedie { .. })
     }
 
-    /// Whether it says how positive outcomes are distributed.
+    /// Whether it tells how positive outcomes are distributed.
     pub(crate) fn has_distribution(&self) -> bool {
         matches!(self, Self::Ziln)
     }
@@ -148,7 +148,7 @@ impl OutcomeLink {
     }
 
     /// The probability of a positive outcome; `None` for another count of numbers than the head has, and for
-    /// [`OutcomeLink::Tweedie`], which does not say.
+    /// [`OutcomeLink::Tweedie`], which does not tell.
     #[must_use]
     pub fn p_positive(&self, output: &[f32]) -> Option<f64> {
         match (self, output) {

@@ -3,8 +3,9 @@
 use scaletot_profile::{FieldValues, ProfileTable, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
-use crate::featuriser::{Featuriser, FieldEncoding};
+use crate::featuriser::Featuriser;
 
 /// Counts of one field's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,13 +2,13 @@
 //!
 //! Integrated gradients (Sundararajan, Taly and Yan, *Axiomatic Attribution for Deep Networks*, ICML 2017): on the straight way from a
 //! baseline to the profile, every step's change of the value is divided among the inputs by the gradient. The baseline is the blank
-//! profile, every field missing, so that what is explained is what was told. The way is in the embeddings. The first layer is a sum
+//! profile, every field missing, so that what is explained is what is known. The way is in the embeddings. The first layer is a sum
 //! `b + Σ_f E_f W_f` over the fields, and each field's share of it is exact; since it is linear, the way in the embeddings *is* the
 //! straight way between the two outputs of the first layer, and the integral only concerns what comes behind. With cross layers,
 //! which multiply fields, the embeddings are the only place where fields are apart. What the tables of a value head add to the value's logarithm
 //! goes the same straight way, a number per field beside the embeddings.
 //!
-//! Contributions sum to the difference of the two values (completeness). They say what moves the *prediction* and nothing of causes; the
+//! Contributions sum to the difference of the two values (completeness). They tell what moves the *prediction* and nothing of causes; the
 //! value of a field that goes with another may be credited to either.
 
 use ndarray::{Array1, Axis, concatenate};

@@ -1,4 +1,4 @@
-//! The manifest: what an artifact says of itself.
+//! The manifest: the description of an artifact.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -266,18 +266,23 @@ impl Manifest {
 
 /// Where two profile schemas differ, in words: the first few differences.
 pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> String {
-    let mut said = Vec::new();
+    let mut differences = Vec::new();
     for field in expected.fields() {
         let Some(other) = found.field_index(field.name()).and_then(|i| found.fields().get(i)) else {
-            said.push(format!("field `{}` is missing", field.name()));
+            differences.push(format!("field `{}` is missing", field.name()));
             continue;
         };
         let kinds = (field.kind(), other.kind());
         if kinds.0.name() != kinds.1.name() {
-            said.push(format!("field `{}` was {}, is {}", field.name(), kinds.0.name(), kinds.1.name()));
+            differences.push(format!(
+                "field `{}` was {}, is {}",
+                field.name(),
+                kinds.0.name(),
+                kinds.1.name()
+            ));
         } else if let (Some(old), Some(new)) = (kinds.0.domain(), kinds.1.domain()) {
             if old.values() != new.values() {
-                said.push(format!(
+                differences.push(format!(
                     "values of `{}` were {:?}, are {:?}",
                     field.name(),
                     old.values(),
@@ -285,31 +290,31 @@ pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> Str
                 ));
             } else if old.unknown() != new.unknown() {
                 let (old, new) = (old.unknown(), new.unknown());
-                said.push(format!("unknown values of `{}` were {old:?}, are {new:?}", field.name()));
+                differences.push(format!("unknown values of `{}` were {old:?}, are {new:?}", field.name()));
             }
         } else if let (FieldKind::Numeric(old), FieldKind::Numeric(new)) = kinds
             && old != new
         {
-            said.push(format!("range of `{}` was {old:?}, is {new:?}", field.name()));
+            differences.push(format!("range of `{}` was {old:?}, is {new:?}", field.name()));
         }
     }
     let added = found.fields().iter().filter(|field| expected.field_index(field.name()).is_none());
-    said.extend(added.map(|field| format!("field `{}` is new", field.name())));
-    if said.is_empty() {
+    differences.extend(added.map(|field| format!("field `{}` is new", field.name())));
+    if differences.is_empty() {
         let names =
             |schema: &ProfileSchema| schema.fields().iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
-        said.push(if names(expected) == names(found) {
+        differences.push(if names(expected) == names(found) {
             "their fields read alike but are declared differently".into()
         } else {
             format!("the order of the fields was {}, is {}", names(expected), names(found))
         });
     }
-    let more = said.len().saturating_sub(4);
-    said.truncate(4);
+    let more = differences.len().saturating_sub(4);
+    differences.truncate(4);
     if more > 0 {
-        said.push(format!("and {more} more"));
+        differences.push(format!("and {more} more"));
     }
-    said.join("; ")
+    differences.join("; ")
 }
 
 #[cfg(test)]
@@ -326,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_said_in_words() {
+    fn differences_are_put_into_words() {
         let age = || FieldSpec::ordinal("age", ["young", "old"]);
         let old = schema(vec![age(), FieldSpec::numeric("income")]);
         let says = |fields| difference(&old, &schema(fields));

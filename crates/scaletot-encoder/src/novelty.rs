@@ -1,6 +1,6 @@
 //! How far a profile is from the training profiles, and abstention on those that are too far.
 //!
-//! A value that hardly any training profile had has an embedding that was hardly trained, and what the network says of it is a guess. The
+//! A value that hardly any training profile had has an embedding that was hardly trained, and the network's outputs for it are guesses. The
 //! distance is counted from the training histograms that every artifact holds. The *surprise* of a value is
 //! `s = −ln((c + ½) / (N + 1))` for `c` of `N` training profiles that have it (the estimate of Krichevsky and Trofimov 1981 of its share);
 //! in a multi-valued field the mean over the set. With mean `m` and variance `v` of a field's surprise over the training profiles that
@@ -16,12 +16,12 @@
 //! What it does not see:
 //!
 //! - *Unusual combinations of usual values.* Counts of pairs would, for a lookup per pair of fields. But they would have to travel with the
-//!   artifact, grow with the product of two cardinalities, say far more about single users than counts of values do, and in the few
+//!   artifact, grow with the product of two cardinalities, tell far more about single users than counts of values do, and in the few
 //!   thousand profiles that a student has reasoned about most pairs of values are not there at all.
 //! - *Numbers outside of the training range.* Features clamp them, as the network does, so they count as the nearest quantile bin; and
 //!   bins hold about equally many profiles, so numbers matter little. A schema's ranges and [`drift`](crate::FrozenEncoder::drift) are for those.
 //! - *Sets of many values* as well as single ones. `m` and `v` are those of single values, and the mean over a set varies less than `v`
-//!   says, so that such a field makes all distances of its schema smaller. A calibrated limit takes that into account, as a share of users.
+//!   tells, so that such a field makes all distances of its schema smaller. A calibrated limit takes that into account, as a share of users.
 //! - *Missing fields.* They are no surprise however rare: training drops fields on purpose, and whole blocks of them are missing together.
 //!   `min_populated` is for those.
 
@@ -29,9 +29,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::features::{Column, Features};
-use crate::featuriser::{Featuriser, FieldEncoding};
+use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
 use crate::scores::Scores;
 

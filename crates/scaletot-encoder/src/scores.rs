@@ -126,16 +126,16 @@ impl Scores {
         }
     }
 
-    /// The profiles at the named places, in that order; a place may be named many times. Places must exist.
-    pub(crate) fn scatter(&self, places: &[u32]) -> Self {
+    /// The profiles at the named indices, in that order; a index may be named many times. Indices must exist.
+    pub(crate) fn scatter(&self, indices: &[u32]) -> Self {
         let column = |values: &[f32]| match values {
             [] => vec![],
-            values => places.iter().map(|&place| values[place as usize]).collect(),
+            values => indices.iter().map(|&index| values[index as usize]).collect(),
         };
         let rows = |matrix: &Array2<f32>| {
-            let mut scattered = Array2::zeros((places.len(), matrix.ncols()));
-            for (mut to, &place) in scattered.outer_iter_mut().zip(places) {
-                to.assign(&matrix.row(place as usize));
+            let mut scattered = Array2::zeros((indices.len(), matrix.ncols()));
+            for (mut to, &index) in scattered.outer_iter_mut().zip(indices) {
+                to.assign(&matrix.row(index as usize));
             }
             scattered
         };
@@ -146,8 +146,8 @@ impl Scores {
             sigma: column(&self.sigma),
             posteriors: self.posteriors.iter().map(rows).collect(),
             representation: rows(&self.representation),
-            abstained: places.iter().map(|&place| self.abstained[place as usize]).collect(),
-            too_far: places.iter().map(|&place| self.too_far[place as usize]).collect(),
+            abstained: indices.iter().map(|&index| self.abstained[index as usize]).collect(),
+            too_far: indices.iter().map(|&index| self.too_far[index as usize]).collect(),
         }
     }
 

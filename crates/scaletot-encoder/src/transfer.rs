@@ -1,4 +1,4 @@
-//! Transfer report: how much of what the student says the encoder has learned to say.
+//! Transfer report: how much of the student's signals the encoder has learned.
 //!
 //! A degraded transfer still gives scores that look like scores. These four numbers tell before an outcome does, and groups of users tell
 //! where it degrades: a mean over all users hides a segment, and above all the sparse profiles, which the encoder is there for. The
@@ -60,7 +60,7 @@ pub struct TransferGroup {
     pub cosine: f64,
 }
 
-/// What a model says of some users.
+/// A model's signals of some users.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// The marginal of every state, `K × [n, |V_k|]`.
@@ -90,7 +90,7 @@ impl TransferReport {
     /// did harm, above 1 the encoder is better than the student.
     ///
     /// It stays `None` where the student gains nothing over the profile alone (or a number is not finite): there is nothing to keep, and a
-    /// quotient of two small or negative differences would say nothing. The measure is this project's own.
+    /// quotient of two small or negative differences would tell nothing. The measure is this project's own.
     #[must_use]
     pub fn with_retention(mut self, profile_only: f64, student: f64, encoder: f64) -> Self {
         let gain = student - profile_only;
@@ -102,7 +102,7 @@ impl TransferReport {
     /// Share of the users that were abstained on, in `[0, 1]`.
     #[must_use]
     pub fn abstained_share(&self) -> f64 {
-        // Not a sum of integers: a file may say anything.
+        // Not a sum of integers: a file may hold anything.
         let (compared, abstained) = (self.users as f64, self.abstained as f64);
         abstained / (compared + abstained).max(1.0)
     }

@@ -4,8 +4,9 @@ use scaletot_profile::Quantiles;
 use serde::{Deserialize, Serialize};
 
 use crate::config::check;
+use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
-use crate::featuriser::{Featuriser, FieldEncoding};
+use crate::featuriser::Featuriser;
 use crate::shape::NetworkShape;
 
 /// What the values of one profile field add to `ŷ`.
@@ -228,7 +229,7 @@ impl TryFrom<ValueHeadBuilder> for ValueHead {
 }
 
 impl ValueHead {
-    /// A head that says the same of everybody, to be filled in: `exp(intercept)`.
+    /// A head that gives everybody the same, to be filled in: `exp(intercept)`.
     #[must_use]
     pub fn builder(intercept: f64) -> ValueHeadBuilder {
         ValueHeadBuilder {

@@ -29,7 +29,7 @@ impl Weights {
         Self::draw(shape, seed, 0.0)
     }
 
-    /// Weights that were never trained but give every head something to say.
+    /// Weights that were never trained but give every head outputs that vary.
     pub(crate) fn random(shape: &NetworkShape, seed: u64) -> Self {
         Self::draw(shape, seed, 0.5)
     }
@@ -88,8 +88,8 @@ impl Weights {
             }
             let values: Vec<f32> =
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            if let Some(place) = values.iter().position(|v| !v.is_finite()) {
-                return Err(wrong(&name, "finite values".into(), format!("{} at {place}", values[place])));
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                return Err(wrong(&name, "finite values".into(), format!("{} at {at}", values[at])));
             }
             let found = values.len();
             let tensor = ArrayD::from_shape_vec(IxDyn(&dims), values)

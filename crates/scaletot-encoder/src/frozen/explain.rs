@@ -11,10 +11,10 @@ use crate::gradient::{ValueFunction, embed, terms};
 use crate::integral::{integrate, joined};
 
 impl FrozenEncoder {
-    /// Explains the predicted value of a profile, field by field, and says the states' posteriors in words. It computes in 64 bits from the
+    /// Explains the predicted value of a profile, field by field, and gives the states' posteriors in words. It computes in 64 bits from the
     /// layers as they were trained, whichever [`Precision`](crate::Precision) scores, and takes thousands of times as long as a score.
     ///
-    /// A profile that is abstained on is explained all the same, for those who ask why; [`Explanation::abstention`] says that its value is
+    /// A profile that is abstained on is explained all the same, for those who ask why; [`Explanation::abstention`] tells that its value is
     /// not served.
     ///
     /// ```
@@ -75,7 +75,7 @@ impl FrozenEncoder {
             amount,
         });
         let mut contributions: Vec<Contribution> = contributions.collect();
-        // Stable, so that those that say as much stay in the schema's order.
+        // Stable, so that those of one size stay in the schema's order.
         contributions.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
         let logits = self.forward(&features)?.states;
         Ok(Explanation {

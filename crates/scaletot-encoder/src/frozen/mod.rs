@@ -46,7 +46,7 @@ pub struct FrozenEncoder {
     plan: Plan,
     precision: Precision,
     selection: Selection,
-    /// What scores instead of the plan, if it does, and what it says of the canaries without anything that is particular to this processor.
+    /// What scores instead of the plan, if it does, and its outputs for the canaries without anything that is particular to this processor.
     serving: Option<(Serving, Outputs)>,
     canaries: Canaries,
     /// Their profiles, ready to be scored at any time.
@@ -124,7 +124,7 @@ impl FrozenEncoder {
 
     /// Loads an artifact for profiles of a schema.
     ///
-    /// It is refused, with a message that says what differs, when its format is another one, when a file is not the one
+    /// It is refused, with a message that names what differs, when its format is another one, when a file is not the one
     /// the manifest's hashes name, when the encoder [failed its gate](ArtifactInfo::gate), when the profile schema differs, when tensors do
     /// not have the shapes that follow from the manifest, or when a canary profile gives an output that is off by more than
     /// `1e-4 · (1 + |x|)`.
@@ -147,7 +147,7 @@ impl FrozenEncoder {
     }
 
     /// As [`load_with_own_schema`](Self::load_with_own_schema), also for an encoder that failed its gate: to look at what it does, not to
-    /// serve it. [`info`](Self::info) says whether it is ready.
+    /// serve it. [`info`](Self::info) tells whether it is ready.
     ///
     /// # Errors
     /// As there, but never [`Error::NotReady`].

@@ -53,7 +53,7 @@ impl FrozenEncoder {
         score: impl FnOnce(&Features) -> Result<Scores>,
     ) -> Result<Scores> {
         match self.deduplication.of(features) {
-            Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.scatter(&distinct.place)),
+            Some(distinct) => Ok(score(&features.select(&distinct.first)?)?.scatter(&distinct.kinds)),
             None => score(features),
         }
     }

@@ -176,9 +176,9 @@ impl FrozenEncoder {
             Precision::Bf16 => Some(plan(true)?),
             Precision::Int8 => Some(Serving::Int8(Int8::new(&self.network, &numeric, self.selection, head)?)),
         };
-        let said =
+        let expected =
             serving.as_ref().map(|serving| serving.forward_portable(&self.canary_features)).transpose()?;
-        self.serving = serving.zip(said);
+        self.serving = serving.zip(expected);
         self.check_canaries()?;
         Ok(self)
     }

@@ -31,7 +31,7 @@ impl FrozenEncoder {
         }
         let (table, rows) = (dataset.table(), signals.rows());
         let scores = self.score_rows(table, rows)?;
-        let scored: Vec<usize> = (0..rows.len()).filter(|&place| !scores.abstained[place]).collect();
+        let scored: Vec<usize> = (0..rows.len()).filter(|&index| !scores.abstained[index]).collect();
         let representation = scores.representation.select(Axis(0), &scored);
         let encoder = Sample {
             marginals: scores.posteriors.iter().map(|marginal| marginal.select(Axis(0), &scored)).collect(),
@@ -42,22 +42,22 @@ impl FrozenEncoder {
         let student = self.sample(signals, &scored)?;
         let (mut report, users) = TransferReport::compare(states, &student, &encoder)?;
         report.abstained = rows.len() - scored.len();
-        let populated = scored.iter().map(|&place| table.populated(rows[place]));
+        let populated = scored.iter().map(|&index| table.populated(rows[index]));
         report.by_populated = grouped(populated.zip(&users));
         let segments = dataset.segments();
         if segments.len() > 1 {
-            let names = scored.iter().map(|&place| segments.name_of(rows[place]));
+            let names = scored.iter().map(|&index| segments.name_of(rows[index]));
             report.by_segment = grouped(names.zip(&users));
         }
         Ok(report)
     }
 
-    /// What the student says of some of the signals' users, relative to the mean representation of the training users.
-    fn sample(&self, signals: &Signals, places: &[usize]) -> Result<Sample> {
+    /// The student's signals of some of their users, relative to the mean representation of the training users.
+    fn sample(&self, signals: &Signals, indices: &[usize]) -> Result<Sample> {
         let matrix = |values: &[f32], width: usize| {
             let all = Array2::from_shape_vec((signals.len(), width), values.to_vec());
             let all = all.map_err(|error| Error::shape("numbers of the signals", "a matrix", error))?;
-            Ok::<_, Error>(all.select(Axis(0), places))
+            Ok::<_, Error>(all.select(Axis(0), indices))
         };
         let all = matrix(signals.marginal_values(), signals.marginal_width())?;
         let mut first = 0;

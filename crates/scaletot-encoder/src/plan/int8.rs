@@ -2,7 +2,7 @@
 //!
 //! A hidden unit of the first layer lies between 0 and what its bias and the largest row of every field add up to, whatever the profile is. Its
 //! activation is that range in 127 steps, so that no profile is ever cut off and no sample is needed to choose a scale. Its tables are finer,
-//! in 64ths of such a step, as far as no sum can leave 16 bits. The weights of the next layer take up the activations' scales and are
+//! in 64ths of such a step, as far as no sum can leave 16 bits. The weights of the next layer take in the activations' scales and are
 //! rounded to 8 bits, one scale per output; sums are exact. What follows is computed in 32-bit floats.
 
 use std::ops::Range;
@@ -55,7 +55,7 @@ pub(crate) struct Int8 {
 }
 
 impl Int8 {
-    /// Compiles a network. `numeric` says which fields are numbers in bins.
+    /// Compiles a network. `numeric`: which fields are numbers in bins.
     ///
     /// # Errors
     /// [`Error::Config`] for a network with cross layers or without a trunk, whose first layer is not rectified.
@@ -359,8 +359,8 @@ impl<K: Sink> Run<'_, K> {
                 std::mem::swap(&mut x, &mut next);
                 width = layer.outputs();
             }
-            let place = start - self.rows.start;
-            self.sink.put(place..place + n, &x[..n * width], width);
+            let first = start - self.rows.start;
+            self.sink.put(first..first + n, &x[..n * width], width);
             start = rows.end;
         }
     }

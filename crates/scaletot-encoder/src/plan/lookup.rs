@@ -106,25 +106,25 @@ impl Lookup {
 
     #[inline(always)]
     fn sums<S: Simd, T: Numbers>(&self, simd: S, table: T, terms: &Terms, relu: bool, out: &mut [f32]) {
-        let bias = S::as_simd_f32s(&self.bias).0;
         let vectors = self.width / S::F32_LANES;
+        let rows = Sums { table, bias: S::as_simd_f32s(&self.bias).0, vectors, relu };
         for (user, out) in out.chunks_exact_mut(self.width).enumerate() {
             let out = S::as_mut_simd_f32s(out).0;
             let mut at = 0;
             while at + 8 <= vectors {
-                sum::<S, T, 8>(simd, table, vectors, terms, user, at, relu, bias, out);
+                rows.sum::<8>(simd, terms, user, at, out);
                 at += 8;
             }
             if at + 4 <= vectors {
-                sum::<S, T, 4>(simd, table, vectors, terms, user, at, relu, bias, out);
+                rows.sum::<4>(simd, terms, user, at, out);
                 at += 4;
             }
             if at + 2 <= vectors {
-                sum::<S, T, 2>(simd, table, vectors, terms, user, at, relu, bias, out);
+                rows.sum::<2>(simd, terms, user, at, out);
                 at += 2;
             }
             if at < vectors {
-                sum::<S, T, 1>(simd, table, vectors, terms, user, at, relu, bias, out);
+                rows.sum::<1>(simd, terms, user, at, out);
             }
         }
     }
@@ -164,42 +164,43 @@ impl Numbers for HalfRows<'_> {
     }
 }
 
-/// `C` vectors of a user's outputs, from vector `at` of `vectors`.
-#[inline(always)]
-fn sum<S: Simd, T: Numbers, const C: usize>(
-    simd: S,
+/// What a user's outputs are sums of.
+struct Sums<'a, S: Simd, T> {
     table: T,
+    bias: &'a [S::f32s],
+    /// Vectors of a row.
     vectors: usize,
-    terms: &Terms,
-    user: usize,
-    at: usize,
     relu: bool,
-    bias: &[S::f32s],
-    out: &mut [S::f32s],
-) {
-    let mut sum = [simd.splat_f32s(0.0); C];
-    sum.copy_from_slice(&bias[at..at + C]);
-    for &row in terms.plain(user) {
-        let row: [S::f32s; C] = table.read(simd, row as usize * vectors + at);
-        for (sum, value) in sum.iter_mut().zip(row) {
-            *sum = simd.add_f32s(*sum, value);
+}
+
+impl<S: Simd, T: Numbers> Sums<'_, S, T> {
+    /// `C` vectors of a user's outputs, from vector `at`.
+    #[inline(always)]
+    fn sum<const C: usize>(&self, simd: S, terms: &Terms, user: usize, at: usize, out: &mut [S::f32s]) {
+        let mut sum = [simd.splat_f32s(0.0); C];
+        sum.copy_from_slice(&self.bias[at..at + C]);
+        for &row in terms.plain(user) {
+            let row: [S::f32s; C] = self.table.read(simd, row as usize * self.vectors + at);
+            for (sum, value) in sum.iter_mut().zip(row) {
+                *sum = simd.add_f32s(*sum, value);
+            }
         }
-    }
-    for &(row, weight) in terms.weighted(user) {
-        let row: [S::f32s; C] = table.read(simd, row as usize * vectors + at);
-        let weight = simd.splat_f32s(weight);
-        for (sum, value) in sum.iter_mut().zip(row) {
-            *sum = simd.mul_add_f32s(weight, value, *sum);
+        for &(row, weight) in terms.weighted(user) {
+            let row: [S::f32s; C] = self.table.read(simd, row as usize * self.vectors + at);
+            let weight = simd.splat_f32s(weight);
+            for (sum, value) in sum.iter_mut().zip(row) {
+                *sum = simd.mul_add_f32s(weight, value, *sum);
+            }
         }
-    }
-    let zero = simd.splat_f32s(0.0);
-    for (out, sum) in out[at..at + C].iter_mut().zip(sum) {
-        *out = if relu { simd.max_f32s(sum, zero) } else { sum };
+        let zero = simd.splat_f32s(0.0);
+        for (out, sum) in out[at..at + C].iter_mut().zip(sum) {
+            *out = if self.relu { simd.max_f32s(sum, zero) } else { sum };
+        }
     }
 }
 
 /// Every field's table: its embedding rows, `[Σ widths, e]` one field after the other, times its part of `weight`, `[F·e, n]`. That of a
-/// number, as `numeric` says, has two rows for each bin: the sum of the rows before it, and its own; missing is the last bin.
+/// number, as by `numeric`, has two rows for each bin: the sum of the rows before it, and its own; missing is the last bin.
 pub(super) fn fold(
     widths: &[usize],
     numeric: &[bool],

@@ -68,7 +68,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Compiles a network with the selected heads, and a value head if there is one. `numeric` says which fields are numbers in bins, `half`
+    /// Compiles a network with the selected heads, and a value head if there is one. `numeric`: which fields are numbers in bins, `half`:
     /// whether tables are stored in 16 bits.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Plan {
         })
     }
 
-    /// Gives what all heads say of some rows to `sink`, block by block.
+    /// Gives all heads' outputs for some rows to `sink`, block by block.
     ///
     /// # Errors
     /// [`Error::Shape`] for features of another featuriser.
@@ -228,7 +228,7 @@ impl Plan {
 const MAX_TABLE_NUMBERS: usize = 1 << 28;
 
 /// Whether the folded tables of a network can be held: what was read from a file may ask for any size.
-/// `numeric` says which fields are numbers in bins, which have two rows per bin.
+/// `numeric`: which fields are numbers in bins, which have two rows per bin.
 ///
 /// # Errors
 /// [`Error::Config`] where they cannot.
@@ -334,8 +334,8 @@ impl<K: Sink> WithSimd for Run<'_, K> {
                 width = layer.outputs();
             }
             debug_assert_eq!(width, plan.width());
-            let place = start - self.rows.start;
-            self.sink.put(place..place + n, &x[..n * width], width);
+            let first = start - self.rows.start;
+            self.sink.put(first..first + n, &x[..n * width], width);
             start = rows.end;
         }
     }

@@ -156,7 +156,7 @@ impl Sink for Scored<'_> {
             }
         };
         let (outcomes, rest) = columns.split_at_mut(served.outcome * n);
-        // What a value head says is the value; the rest stays the outcome head's.
+        // The value is the value head's; the rest stays the outcome head's.
         let own_value = served.value.is_none();
         match input.link {
             Some(OutcomeLink::Ziln(scale)) => {
@@ -170,11 +170,9 @@ impl Sink for Scored<'_> {
                 keep(&mut scores.mu, mu);
                 keep(&mut scores.sigma, raw);
             }
-            Some(OutcomeLink::Tweedie { cap }) => {
-                if own_value {
-                    links::tweedie(*cap, outcomes);
-                    keep(&mut scores.value, outcomes);
-                }
+            Some(OutcomeLink::Tweedie { cap }) if own_value => {
+                links::tweedie(*cap, outcomes);
+                keep(&mut scores.value, outcomes);
             }
             Some(OutcomeLink::Tiers { .. }) => {
                 links::softmax(outcomes, n, first, second);
@@ -184,7 +182,7 @@ impl Sink for Scored<'_> {
                 }
                 keep(&mut scores.p_positive, second);
             }
-            None => {}
+            Some(OutcomeLink::Tweedie { .. }) | None => {}
         }
         let (mut states, sums) = rest.split_at_mut(rest.len() - served.value_columns() * n);
         if let Some(terms) = &served.value {

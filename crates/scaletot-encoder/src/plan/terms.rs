@@ -39,26 +39,26 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// Takes up a block of users.
+    /// The rows of a block of users.
     pub(super) fn fill(&mut self, layout: &Layout, columns: &[Column], rows: Range<usize>) {
         self.each = columns.iter().filter(|column| !matches!(column, Column::Bag { .. })).count();
-        // Every place is written to below.
+        // Every one is written to below.
         self.plain.resize(self.each * rows.len(), 0);
         self.weighted.clear();
         self.ends.clear();
-        let mut place = 0;
+        let mut field = 0;
         let mut weighted = false;
         for ((column, &first), &bins) in columns.iter().zip(&layout.first).zip(&layout.bins) {
-            let own = self.plain.iter_mut().skip(place).step_by(self.each.max(1));
+            let own = self.plain.iter_mut().skip(field).step_by(self.each.max(1));
             match column {
                 Column::Index(codes) => {
                     own.zip(&codes[rows.clone()]).for_each(|(term, code)| *term = first as u32 + code);
-                    place += 1;
+                    field += 1;
                 }
                 Column::Piecewise(positions) => {
                     let bins = positions[rows.clone()].iter().map(|&position| bin(position, bins).0);
                     own.zip(bins).for_each(|(term, bin)| *term = (first + 2 * bin) as u32);
-                    place += 1;
+                    field += 1;
                     weighted = true;
                 }
                 Column::Bag { .. } => weighted = true,

@@ -65,7 +65,7 @@ impl ValueTerms {
         (binned().map(|field| field.table.len()).collect(), binned().map(found).collect())
     }
 
-    /// Sums the columns of a block of users, `[parts, n]`, into the first of them, and adds what their profiles' fields say.
+    /// Sums the columns of a block of users, `[parts, n]`, into the first of them, and adds the terms of their profiles' fields.
     #[inline(always)]
     pub(super) fn start(&self, features: &Features, rows: Range<usize>, columns: &mut [f32]) {
         let (sums, others) = columns.split_at_mut(rows.len());
@@ -90,7 +90,7 @@ impl ValueTerms {
         }
     }
 
-    /// Adds what the marginal of a state of the block, `[values, n]`, says to the sums of `n` users.
+    /// Adds the terms of the marginal of a state of the block, `[values, n]`, to the sums of `n` users.
     #[inline(always)]
     pub(super) fn add_marginal(&self, state: usize, marginal: &[f32], sums: &mut [f32]) {
         for (weight, column) in self.marginals[state].iter().zip(marginal.chunks_exact(sums.len())) {

@@ -23,18 +23,18 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The named places of the training data, with fields dropped (flags per place and field, or none at all).
+    /// The named indices of the training data, with fields dropped (flags per index and field, or none at all).
     pub(super) fn new(
         data: &TrainingData,
         features: &Features,
         states: &[usize],
-        places: &[usize],
+        indices: &[usize],
         dropped: &[bool],
     ) -> Result<Self> {
-        let outcomes: Vec<Option<f64>> = places.iter().map(|&place| data.outcomes[place]).collect();
-        let users: Vec<Option<usize>> = places.iter().map(|&place| data.places[place]).collect();
+        let outcomes: Vec<Option<f64>> = indices.iter().map(|&index| data.outcomes[index]).collect();
+        let users: Vec<Option<usize>> = indices.iter().map(|&index| data.signal_of[index]).collect();
         Ok(Self {
-            features: features.gather(places, dropped)?,
+            features: features.gather(indices, dropped)?,
             labelled: Labelled::new(&outcomes)?,
             reasoned: Reasoned::new(&data.posteriors, &data.representations, states, &users)?,
         })
@@ -76,21 +76,21 @@ impl Sampler {
         rows * (1 + self.copies)
     }
 
-    /// An epoch's items in a new order: places and whether the item is a copy. Where losses of the places are known, a
+    /// An epoch's items in a new order: indices and whether the item is a copy. Where losses of the indices are known, a
     /// share of the items is replaced by draws from them, copies among them as often as among the others.
     pub(super) fn epoch(
         &mut self,
-        places: &[usize],
+        indices: &[usize],
         losses: Option<&WeightedIndex<f64>>,
     ) -> Vec<(usize, bool)> {
         let mut items: Vec<(usize, bool)> =
-            places.iter().flat_map(|&place| (0..=self.copies).map(move |copy| (place, copy > 0))).collect();
+            indices.iter().flat_map(|&index| (0..=self.copies).map(move |copy| (index, copy > 0))).collect();
         items.shuffle(&mut self.order);
         if let Some(losses) = losses {
             let drawn = (self.hard_users * items.len() as f64).round() as usize;
             for item in items.iter_mut().take(drawn) {
-                let place = places[losses.sample(&mut self.hard)];
-                *item = (place, self.hard.random_range(0..=self.copies) > 0);
+                let index = indices[losses.sample(&mut self.hard)];
+                *item = (index, self.hard.random_range(0..=self.copies) > 0);
             }
             items.shuffle(&mut self.hard);
         }
@@ -101,12 +101,12 @@ impl Sampler {
     pub(super) fn dropped(&mut self, features: &Features, items: &[(usize, bool)]) -> Vec<bool> {
         let fields = features.columns().len();
         let mut flags = vec![false; items.len() * fields];
-        for (&(place, copy), flags) in items.iter().zip(flags.chunks_mut(fields.max(1))) {
+        for (&(index, copy), flags) in items.iter().zip(flags.chunks_mut(fields.max(1))) {
             if !copy {
                 continue;
             }
             let mut populated: Vec<usize> =
-                (0..fields).filter(|&field| features.is_missing(place, field) == Some(false)).collect();
+                (0..fields).filter(|&field| features.is_missing(index, field) == Some(false)).collect();
             // In a random order, so that no field is favoured by the number that has to stay.
             populated.shuffle(&mut self.fields);
             for &field in populated.iter().skip(self.keep) {
@@ -159,10 +159,10 @@ mod tests {
             let items = sampler.epoch(&(0..cells.len()).collect::<Vec<_>>(), None);
             prop_assert_eq!(items.len(), sampler.items(cells.len()));
             let dropped = sampler.dropped(&features, &items);
-            let places: Vec<usize> = items.iter().map(|item| item.0).collect();
-            let taken = features.gather(&places, &dropped).unwrap();
-            for (i, &(place, copy)) in items.iter().enumerate() {
-                let before = features.populated()[place] as usize;
+            let indices: Vec<usize> = items.iter().map(|item| item.0).collect();
+            let taken = features.gather(&indices, &dropped).unwrap();
+            for (i, &(index, copy)) in items.iter().enumerate() {
+                let before = features.populated()[index] as usize;
                 let after = taken.populated()[i] as usize;
                 prop_assert!(after <= before && after >= before.min(keep.max(1)));
                 prop_assert!(copy || after == before);
@@ -177,7 +177,7 @@ mod tests {
             let mut sampler = sampler(0.5, 0.0, 1, seed);
             let mut items = sampler.epoch(&(0..n).collect::<Vec<_>>(), None);
             items.sort_unstable();
-            let expected: Vec<_> = (0..n).flat_map(|place| [(place, false), (place, true), (place, true)]).collect();
+            let expected: Vec<_> = (0..n).flat_map(|index| [(index, false), (index, true), (index, true)]).collect();
             prop_assert_eq!(items, expected);
         }
     }
@@ -186,16 +186,16 @@ mod tests {
     fn hard_users_are_drawn_in_proportion_to_their_losses() {
         let config =
             DistillConfig { hard_users: 0.5, field_dropout: 0.3, copies: 1, ..DistillConfig::default() };
-        // Places are not numbers from 0: the third of them has all the loss of the first two together.
-        let (places, losses) = ([5, 3, 8, 1], WeightedIndex::new([1.0, 1.0, 2.0, 0.0]).unwrap());
+        // Indices are not numbers from 0: the third of them has all the loss of the first two together.
+        let (indices, losses) = ([5, 3, 8, 1], WeightedIndex::new([1.0, 1.0, 2.0, 0.0]).unwrap());
         let mut sampler = Sampler::new(&config, 1, 3);
         let epochs = 2_000;
         let (mut counts, mut copies) = ([0usize; 4], 0);
         for _ in 0..epochs {
-            let items = sampler.epoch(&places, Some(&losses));
+            let items = sampler.epoch(&indices, Some(&losses));
             assert_eq!(items.len(), 8);
-            for (place, copy) in items {
-                counts[places.iter().position(|&p| p == place).unwrap()] += 1;
+            for (index, copy) in items {
+                counts[indices.iter().position(|&p| p == index).unwrap()] += 1;
                 copies += usize::from(copy);
             }
         }
@@ -205,10 +205,10 @@ mod tests {
             assert!((found - expected).abs() < 0.01, "{shares:?}");
         }
         assert!((copies as f64 / (8 * epochs) as f64 - 0.5).abs() < 0.01);
-        let again = |losses| Sampler::new(&config, 1, 3).epoch(&places, losses);
+        let again = |losses| Sampler::new(&config, 1, 3).epoch(&indices, losses);
         assert_eq!(again(Some(&losses)), again(Some(&losses)));
         let none = DistillConfig { hard_users: 0.0, ..config.clone() };
-        assert_eq!(Sampler::new(&none, 1, 3).epoch(&places, None), again(None));
+        assert_eq!(Sampler::new(&none, 1, 3).epoch(&indices, None), again(None));
     }
 
     #[test]

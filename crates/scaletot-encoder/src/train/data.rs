@@ -19,8 +19,8 @@ pub(super) struct TrainingData {
     pub(super) rows: Vec<usize>,
     /// Per row, its outcome if it is known and may be used.
     pub(super) outcomes: Vec<Option<f64>>,
-    /// Per row, its place among the reasoned users.
-    pub(super) places: Vec<Option<usize>>,
+    /// Per row, its index among the reasoned users.
+    pub(super) signal_of: Vec<Option<usize>>,
     /// The reasoned users' posteriors side by side, `[m, Σ V_k]`.
     pub(super) posteriors: Array2<f32>,
     /// The reasoned users' representations, `[m, K·d]`, with their mean taken away, whitened if there is a whitening.
@@ -37,17 +37,17 @@ impl TrainingData {
         let mut found = Self {
             rows: vec![],
             outcomes: vec![],
-            places: vec![],
+            signal_of: vec![],
             posteriors: Array2::zeros((0, 0)),
             representations: Array2::zeros((0, 0)),
             centre: Array1::zeros(0),
             whitening: None,
         };
-        let mut places = vec![None; dataset.len()];
+        let mut indices = vec![None; dataset.len()];
         let wanted = config.lambda_rep.is_used() || config.lambda_state.is_used();
         if let Some(signals) = data.signals().filter(|_| wanted) {
             let rows: Vec<usize> = signals.rows().iter().copied().filter(|&row| trained_on[row]).collect();
-            rows.iter().enumerate().for_each(|(place, &row)| places[row] = Some(place));
+            rows.iter().enumerate().for_each(|(index, &row)| indices[row] = Some(index));
             if !rows.is_empty() {
                 let signals = signals.select(&rows)?;
                 let matrix = |values: &[f32], width: usize| {
@@ -66,12 +66,12 @@ impl TrainingData {
                 }
             }
         }
-        for (row, place) in places.into_iter().enumerate().filter(|&(row, _)| trained_on[row]) {
+        for (row, index) in indices.into_iter().enumerate().filter(|&(row, _)| trained_on[row]) {
             let outcome = dataset.outcome(row).filter(|_| config.lambda_out.is_used());
-            if outcome.is_some() || place.is_some() {
+            if outcome.is_some() || index.is_some() {
                 found.rows.push(row);
                 found.outcomes.push(outcome);
-                found.places.push(place);
+                found.signal_of.push(index);
             }
         }
         if found.rows.is_empty() {
@@ -86,10 +86,10 @@ impl TrainingData {
     }
 
     pub(super) fn reasoned(&self) -> usize {
-        self.places.iter().flatten().count()
+        self.signal_of.iter().flatten().count()
     }
 
-    /// Places within `rows` to fit on and to hold out. Rows with and without an outcome are split in the same
+    /// Indices within `rows` to fit on and to hold out. Rows with and without an outcome are split in the same
     /// proportion; at least one row stays to fit on.
     pub(super) fn split(&self, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
         let mut rng = stream(seed, Stream::Split);
@@ -105,10 +105,10 @@ impl TrainingData {
         if fit.is_empty() { (held_out, fit) } else { (fit, held_out) }
     }
 
-    /// Mean posterior of the reasoned users at the named places, all states side by side; all of them when none of those
+    /// Mean posterior of the reasoned users at the named indices, all states side by side; all of them when none of those
     /// was reasoned about.
-    pub(super) fn mean_posterior(&self, places: &[usize]) -> Vec<f32> {
-        let users: Vec<usize> = places.iter().filter_map(|&place| self.places[place]).collect();
+    pub(super) fn mean_posterior(&self, indices: &[usize]) -> Vec<f32> {
+        let users: Vec<usize> = indices.iter().filter_map(|&index| self.signal_of[index]).collect();
         let mean = match users.as_slice() {
             [] => self.posteriors.mean_axis(Axis(0)),
             users => self.posteriors.select(Axis(0), users).mean_axis(Axis(0)),
@@ -127,7 +127,7 @@ mod tests {
         TrainingData {
             rows: (0..n).collect(),
             outcomes: (0..n).map(|i| (i < labelled).then_some(i as f64)).collect(),
-            places: (0..n).map(|i| i.checked_sub(labelled)).collect(),
+            signal_of: (0..n).map(|i| i.checked_sub(labelled)).collect(),
             posteriors: Array2::from_shape_fn((others, 2), |(i, v)| if i % 2 == v { 1.0 } else { 0.0 }),
             representations: Array2::zeros((others, 1)),
             centre: Array1::zeros(1),

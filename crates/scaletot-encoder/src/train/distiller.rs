@@ -28,7 +28,7 @@ use crate::weights::Weights;
 ///
 /// `AdamW` with PyTorch's β and ε, linear warm-up and cosine decay, clipping by global norm. A share of the rows is held
 /// out; the weights of the epoch with the least held-out loss are kept, with the λ of the last step so that epochs can be
-/// compared: a loss whose weight ends at 0 has no say in it.
+/// compared: a loss whose weight ends at 0 plays no part in it.
 ///
 /// The crate's front page has an example.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ impl Distiller {
         let featuriser = Featuriser::fit_rows(table, &data.rows, self.encoder.bins)?;
         let features = featuriser.transform(table, &data.rows)?;
         let (fit, held_out) = data.split(self.config.validation_share, seed);
-        let known: Vec<f64> = fit.iter().filter_map(|&place| data.outcomes[place]).collect();
+        let known: Vec<f64> = fit.iter().filter_map(|&index| data.outcomes[index]).collect();
         let task = OutcomeTask::new(&self.encoder, &self.config, &known);
         let mut encoder = self.encoder.clone();
         if heads.outcome {

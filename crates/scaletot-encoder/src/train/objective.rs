@@ -146,11 +146,11 @@ mod tests {
     fn batch() -> Batch {
         let posteriors = array![[0.9f32, 0.1], [0.3, 0.7]];
         let representations = array![[1.0f32, 0.2], [-0.5, 2.0]];
-        let places = [Some(0), None, Some(1)];
+        let indices = [Some(0), None, Some(1)];
         Batch {
             features: Features::new(3, vec![], vec![], vec![0; 3]),
             labelled: Labelled::new(&[None, Some(0.0), Some(7.0)]).unwrap(),
-            reasoned: Reasoned::new(&posteriors, &representations, &[2], &places).unwrap(),
+            reasoned: Reasoned::new(&posteriors, &representations, &[2], &indices).unwrap(),
         }
     }
 

@@ -115,8 +115,8 @@ impl Trainer<'_> {
                 return Err(Error::Stopped { epochs: epoch - 1 });
             }
             let dropped = sampler.dropped(self.features, items);
-            let places: Vec<usize> = items.iter().map(|&(place, _)| place).collect();
-            let batch = self.batch(&places, &dropped)?;
+            let indices: Vec<usize> = items.iter().map(|&(index, _)| index).collect();
+            let batch = self.batch(&indices, &dropped)?;
             let masks = sampler.masks(items.len(), &self.encoder.hidden);
             let done = (epoch - 1) * steps + step;
             let share = done as f64 / (steps * self.epochs) as f64;
@@ -149,8 +149,8 @@ impl Trainer<'_> {
         Objective { config: self.config, task: self.task }
     }
 
-    fn batch(&self, places: &[usize], dropped: &[bool]) -> Result<Batch> {
-        Batch::new(self.data, self.features, self.states, places, dropped)
+    fn batch(&self, indices: &[usize], dropped: &[bool]) -> Result<Batch> {
+        Batch::new(self.data, self.features, self.states, indices, dropped)
     }
 
     /// The held-out rows in one batch; where a loss depends on who else is in the batch, in batches as in training.
@@ -159,7 +159,7 @@ impl Trainer<'_> {
             RepresentationLoss::Contrastive { .. } => self.config.batch_size,
             RepresentationLoss::Cosine | RepresentationLoss::WhitenedMse => held_out.len().max(1),
         };
-        held_out.chunks(size).map(|places| self.batch(places, &[])).collect()
+        held_out.chunks(size).map(|indices| self.batch(indices, &[])).collect()
     }
 
     /// The held-out losses, without dropout; `None` when nothing is held out.
@@ -186,8 +186,8 @@ impl Trainer<'_> {
     ) -> Result<Option<WeightedIndex<f64>>> {
         let weights = LossWeights::at(self.config, epoch as f64 / self.epochs as f64);
         let mut rows = Vec::with_capacity(fit.len());
-        for places in fit.chunks(self.config.batch_size) {
-            let batch = self.batch(places, &[])?;
+        for indices in fit.chunks(self.config.batch_size) {
+            let batch = self.batch(indices, &[])?;
             let heads = network.forward(&batch.features, &[]);
             rows.extend(self.objective().rows(&heads, &batch, weights)?);
         }

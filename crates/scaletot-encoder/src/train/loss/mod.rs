@@ -100,7 +100,7 @@ impl Reasoned {
         posteriors: &Array2<f32>,
         representations: &Array2<f32>,
         states: &[usize],
-        places: &[Option<usize>],
+        indices: &[Option<usize>],
     ) -> Result<Self> {
         let users = posteriors.nrows();
         if states.is_empty() && representations.ncols() > 0 {
@@ -119,12 +119,12 @@ impl Reasoned {
             ));
         }
         let (rows, users_of): (Vec<_>, Vec<_>) =
-            places.iter().enumerate().filter_map(|(row, place)| place.map(|user| (row, user))).unzip();
+            indices.iter().enumerate().filter_map(|(row, index)| index.map(|user| (row, user))).unzip();
         if let Some(user) = users_of.iter().find(|&&user| user >= users) {
             return Err(Error::shape("reasoned user of a batch row", format!("less than {users}"), user));
         }
         Ok(Self {
-            batch: places.len(),
+            batch: indices.len(),
             rows,
             states: states.to_vec(),
             posteriors: posteriors.select(Axis(0), &users_of),

@@ -178,8 +178,8 @@ fn contrastive(projected: Tensor<2>, reasoned: &Reasoned, temperature: f64) -> T
     let mut users = reasoned.users.clone();
     users.sort_unstable();
     users.dedup();
-    let place = |user: &usize| users.binary_search(user).unwrap_or_default();
-    let own: Vec<usize> = reasoned.users.iter().map(place).collect();
+    let index = |user: &usize| users.binary_search(user).unwrap_or_default();
+    let own: Vec<usize> = reasoned.users.iter().map(index).collect();
     let mut candidates = Array2::zeros((users.len(), width));
     for (representation, &user) in reasoned.representations.outer_iter().zip(&own) {
         candidates.row_mut(user).assign(&representation);

@@ -1,4 +1,4 @@
-//! Users that are made up, to measure speed with.
+//! Synthetic users to measure speed with.
 
 use std::error::Error;
 
