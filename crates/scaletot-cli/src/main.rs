@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod format;
+mod inspect;
 mod progress;
 mod terminal;
 
@@ -15,6 +16,7 @@ use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
 use crate::commands::evaluate::EvaluateArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::inspect::InspectArgs;
 use crate::commands::plan::PlanArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::score::ScoreArgs;
@@ -44,6 +46,8 @@ enum Command {
     Score(ScoreArgs),
     /// Compare reasoning, its transfer and strong baselines at every number of labels
     Evaluate(Box<EvaluateArgs>),
+    /// Look into what was written: a corpus, an artifact, a student, results, recorded answers, a run
+    Inspect(InspectArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args, terminal),
         Command::Score(args) => commands::score::run(args, terminal),
         Command::Evaluate(args) => commands::evaluate::run(args, terminal),
+        Command::Inspect(args) => commands::inspect::run(args, terminal),
         Command::Completions(args) => {
             commands::completions::run(args);
             Ok(exit::Exit::Done)

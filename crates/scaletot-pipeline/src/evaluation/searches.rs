@@ -1,6 +1,7 @@
 //! A search's trace as a tree to browse.
 
 use crate::error::Result;
+use scaletot_profile::ProfileTable;
 use scaletot_search::{Event, Trace};
 use scaletot_teacher::Reasoner;
 
@@ -17,19 +18,25 @@ pub(super) fn searches(
     rows: &[usize],
     seed: u64,
 ) -> Result<Vec<SearchTree>> {
-    let mut trees = Vec::new();
-    for &row in rows {
-        let (record, trace) = reasoner.reason_traced(&study.profiles, row, seed)?;
-        let Some(trace) = trace else { continue };
-        let mut tree = SearchTree {
+    let trees = rows.iter().map(|&row| SearchTree::of(reasoner, &study.profiles, row, seed));
+    trees.filter_map(Result::transpose).collect()
+}
+
+impl SearchTree {
+    /// Reasons about the user in one row and keeps everything that the search did; `None` of a user who is abstained on before any
+    /// search.
+    ///
+    /// # Errors
+    /// If the row is not in the table.
+    pub fn of(reasoner: &Reasoner<'_>, table: &ProfileTable, row: usize, seed: u64) -> Result<Option<Self>> {
+        let (record, trace) = reasoner.reason_traced(table, row, seed)?;
+        let Some(trace) = trace else { return Ok(None) };
+        let prompter = reasoner.prompter();
+        let states = prompter.chain().states();
+        let mut tree = Self {
             user: record.user.to_string(),
-            profile: reasoner.prompter().profile(&study.profiles, row),
-            states: study
-                .chain
-                .states()
-                .iter()
-                .map(|state| (state.name().to_owned(), state.values().to_vec()))
-                .collect(),
+            profile: prompter.profile(table, row),
+            states: states.iter().map(|state| (state.name().to_owned(), state.values().to_vec())).collect(),
             questions: Vec::new(),
             chains: Vec::new(),
             rounds: Vec::new(),
@@ -40,14 +47,11 @@ pub(super) fn searches(
                 Some(reason) => reason.to_string(),
             },
         };
-        let prompt =
-            |state: usize, path: &[u16]| reasoner.prompter().prompt(&study.profiles, row, state, path);
-        follow(&mut tree, &trace, prompt);
+        follow(&mut tree, &trace, |state, path| prompter.prompt(table, row, state, path));
         let best = record.best.as_ref().map(|best| indices(&best.values()));
         tree.chosen = tree.chains.iter().position(|chain| Some(&chain.values) == best.as_ref());
-        trees.push(tree);
+        Ok(Some(tree))
     }
-    Ok(trees)
 }
 
 /// Reads the events in their order.

@@ -26,7 +26,7 @@ mod words;
 use crate::error::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::results::Results;
+use super::results::{Results, SearchTree};
 use parts::Section;
 use view::View;
 
@@ -70,6 +70,26 @@ pub fn render(results: &Results) -> Result<String> {
         }
     };
     Ok(page.into_string())
+}
+
+/// A page with one search, whole: every question, every chain, every round.
+#[must_use]
+pub fn search_page(search: &SearchTree) -> String {
+    let title = format!("Search about user {}", search.user);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en-GB" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { header { h1 { (title) } } main { (search::user(search, true)) } }
+        }
+    };
+    page.into_string()
 }
 
 fn sections(view: &View<'_>) -> Result<Vec<Section>> {

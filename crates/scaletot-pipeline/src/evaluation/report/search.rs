@@ -20,7 +20,8 @@ pub(super) fn searches(view: &View<'_>) -> Result<Option<Markup>> {
     }))
 }
 
-fn user(search: &SearchTree, open: bool) -> Markup {
+/// One search.
+pub(super) fn user(search: &SearchTree, open: bool) -> Markup {
     html! {
         details.user open[open] {
             summary {
