@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Where a step's entropy comes from: how far to trust it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum EntropySource {
     /// Computed from the step's distribution, which the teacher gave over the whole domain.
@@ -40,6 +40,7 @@ pub enum EntropySource {
 
 /// One step of a chain: the value of one state, and how it was come by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Step {
     /// Code of the value chosen.
@@ -52,7 +53,7 @@ pub struct Step {
     /// Where the entropy comes from.
     pub entropy_source: EntropySource,
     /// Share of the teacher's own probability that fell on the domain's labels, in `[0, 1]`, before anything was
-    /// renormalised. Low: the teacher wanted to say something else.
+    /// renormalised. Low: the teacher's answer lay mostly outside of the domain.
     pub covered_mass: f64,
     /// Names of the profile fields that the step rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -64,7 +65,7 @@ pub struct Step {
 
 impl Step {
     /// A step whose entropy is exact: it is computed from `distribution` here. Its covered mass is 1, its evidence and
-    /// rationale empty; set the fields to say otherwise.
+    /// rationale empty; set the fields for other ones.
     ///
     /// ```
     /// use scaletot_chain::Step;
@@ -122,7 +123,7 @@ impl Step {
         self.distribution.get(usize::from(self.value)).copied().unwrap_or(0.0)
     }
 
-    /// Checks what can be checked without a schema; `name` says which step it is.
+    /// Checks what can be checked without a schema; `name` is that of the step.
     fn check(&self, name: &str) -> Result<()> {
         let what = |part: &str| format!("state `{name}`: {part}");
         if usize::from(self.value) >= self.distribution.len() {
@@ -183,6 +184,7 @@ pub struct Chain {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawChain {
     steps: Vec<Step>,
     score: f64,

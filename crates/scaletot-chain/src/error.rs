@@ -10,28 +10,28 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong with chain schemas, chains and corpus files.
 ///
-/// Messages are complete in themselves: they say what was expected, what came, and where. Positions of states and
+/// A message has what was expected, what was found, and where; its cause, if it has one, is in `source()`. Positions of states and
 /// constraints count from 1, as in the file; line numbers count from 1, the header being line 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused a file operation.
-    #[error("cannot {action} {}: {error}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried: "open", "write" …
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
+        /// The error of the operating system.
+        source: io::Error,
     },
     /// Another error, with the file it was found in.
-    #[error("{}: {error}", path.display())]
+    #[error("cannot use {}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
         /// What is wrong in it.
-        error: Box<Error>,
+        source: Box<Error>,
     },
     /// A schema file's extension names no known format.
     #[error("{}: expected a chain schema file ending in .toml or .json", path.display())]
@@ -40,12 +40,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// The text is not TOML or JSON of the expected shape.
-    #[error("not a chain schema in {format}: {message}")]
+    #[error("not a chain schema in {format}")]
     Syntax {
         /// "TOML" or "JSON".
         format: &'static str,
-        /// What the parser said, with line and column.
-        message: String,
+        /// The parser's error, with line and column.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// A schema has no states.
@@ -281,16 +281,24 @@ pub enum Error {
         /// The row, from 0.
         row: usize,
     },
-    /// A record says that a chain was accepted, and holds none.
+    /// A verdict has a reason exactly if it is not accepted.
+    #[error("reason of the verdict: expected {expected}, found {found}")]
+    VerdictReason {
+        /// What it must have.
+        expected: &'static str,
+        /// What it has.
+        found: &'static str,
+    },
+    /// A record whose verdict is accepted holds no chain.
     #[error("the verdict is accepted, but there is no best chain")]
     AcceptedWithoutChain,
     /// Another error, with the user whose record it is in.
-    #[error("record of user {user}: {error}")]
+    #[error("the record of user {user} is not valid")]
     InRecord {
         /// The user.
         user: String,
         /// What is wrong with the record.
-        error: Box<Error>,
+        source: Box<Error>,
     },
 
     /// A corpus of another chain schema than the one it is to be used with.
@@ -356,6 +364,16 @@ pub enum Error {
         /// One line for each difference: "seed: corpus has 1, this run has 2".
         differences: Vec<String>,
     },
+    /// A corpus line holds a record that is not valid.
+    #[error("{}: line {line} is not valid", path.display())]
+    InLine {
+        /// The file.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong with the record.
+        source: Box<Error>,
+    },
     /// A corpus line is not a record.
     #[error("{}: line {line}: {message}", path.display())]
     CorruptLine {
@@ -399,11 +417,11 @@ pub enum Error {
 impl Error {
     /// The same error, with the file it was found in.
     pub(crate) fn in_file(self, path: &std::path::Path) -> Self {
-        Self::InFile { path: path.to_path_buf(), error: Box::new(self) }
+        Self::InFile { path: path.to_path_buf(), source: Box::new(self) }
     }
 
     /// An input/output error on `path`.
-    pub(crate) fn io(action: &'static str, path: &std::path::Path, error: io::Error) -> Self {
-        Self::Io { action, path: path.to_path_buf(), error }
+    pub(crate) fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_path_buf(), source }
     }
 }

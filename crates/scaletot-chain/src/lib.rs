@@ -5,6 +5,7 @@ mod chain;
 mod check;
 mod constraint;
 mod corpus;
+mod cost;
 mod error;
 mod file;
 mod identity;
@@ -15,18 +16,21 @@ mod signals;
 mod spec;
 mod state;
 mod user_states;
+mod verdict;
 
 pub use builder::ChainSchemaBuilder;
 pub use chain::{Chain, EntropySource, Step};
 pub use check::TOLERANCE;
 pub use constraint::Constraint;
 pub use corpus::{CORPUS_FORMAT, Corpus, CorpusHeader, CorpusWriter, JoinedCorpus, Repaired};
+pub use cost::{SearchCost, SearchStop};
 pub use error::{Error, Result};
 pub use legal::LegalChains;
-pub use record::{ChainRecord, Reason, SearchCost, Verdict};
+pub use record::ChainRecord;
 pub use schema::ChainSchema;
 pub use signals::Signals;
 pub use state::{StateDef, StateKind, StateType};
+pub use verdict::{Reason, Verdict};
 
 /// What the expansion of [`user_states!`] needs; not part of the public interface.
 #[doc(hidden)]

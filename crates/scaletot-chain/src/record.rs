@@ -1,142 +1,100 @@
 //! What the teacher's work on one user leaves behind: verdict, chains, posterior, cost.
 
-use std::fmt;
-
 use scaletot_profile::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::check;
 use crate::error::{Error, Result};
-use crate::{Chain, ChainSchema};
-
-/// Why a user has no accepted chain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// The profile has too few populated fields to reason from.
-    TooFewFields {
-        /// Fields with a value.
-        populated: usize,
-        /// Fields that were required.
-        required: usize,
-    },
-    /// Nothing in the profile bears on the states.
-    NoEvidence,
-    /// The best chain scores under the bar.
-    LowScore {
-        /// Its score.
-        score: f64,
-        /// The bar.
-        bar: f64,
-    },
-    /// Every branch ended at a state with no value left.
-    DeadEnd,
-    /// The search hit a bound before it had one whole chain.
-    OutOfBudget {
-        /// Which bound, in words.
-        bound: String,
-    },
-    /// The teacher gave no usable answer.
-    TeacherFailed {
-        /// What it said.
-        message: String,
-    },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooFewFields { populated, required } => {
-                write!(f, "too few populated profile fields: {populated} of the {required} required")
-            }
-            Self::NoEvidence => f.write_str("nothing in the profile bears on the states"),
-            Self::LowScore { score, bar } => write!(f, "best score {score} is under the bar {bar}"),
-            Self::DeadEnd => f.write_str("every branch ended at a state with no value left"),
-            Self::OutOfBudget { bound } => write!(f, "hit a bound before the first whole chain: {bound}"),
-            Self::TeacherFailed { message } => write!(f, "the teacher failed: {message}"),
-        }
-    }
-}
-
-/// What became of a user.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
-    /// The best chain is good enough to teach a student.
-    Accepted,
-    /// There is a chain, and it is not good enough.
-    Rejected {
-        /// Why.
-        reason: Reason,
-    },
-    /// The user was not reasoned about, on purpose.
-    Abstained {
-        /// Why.
-        reason: Reason,
-    },
-    /// Reasoning was tried and broke.
-    Failed {
-        /// Why.
-        reason: Reason,
-    },
-}
-
-impl Verdict {
-    /// Whether the best chain was accepted.
-    pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Accepted)
-    }
-
-    /// Why not, unless it was.
-    pub fn reason(&self) -> Option<&Reason> {
-        match self {
-            Self::Accepted => None,
-            Self::Rejected { reason } | Self::Abstained { reason } | Self::Failed { reason } => Some(reason),
-        }
-    }
-}
-
-/// What one user's search used.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SearchCost {
-    /// Queries answered by the teacher.
-    pub queries: u64,
-    /// Nodes of the search tree.
-    pub nodes: u64,
-    /// Rounds of refinement.
-    pub rounds: u32,
-    /// Tokens the teacher's answers took.
-    pub tokens: u64,
-    /// What ended the search.
-    pub stop: String,
-}
+use crate::{Chain, ChainSchema, Reason, SearchCost, Verdict};
 
 /// Everything the search found out about one user: a line of the corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RecordLine", into = "RecordLine")]
 #[non_exhaustive]
 pub struct ChainRecord {
     /// The user, under the id it came with.
     pub user: UserId,
     /// What became of the user.
-    #[serde(flatten)]
     pub verdict: Verdict,
     /// The best chain, if there is one; always there when accepted.
-    #[serde(default)]
     pub best: Option<Chain>,
     /// Further chains that were kept, best first.
-    #[serde(default)]
     pub runners_up: Vec<Chain>,
     /// For each state the probability of each of its values over all scored chains; empty if none was scored.
-    #[serde(default)]
     pub posterior: Vec<Vec<f64>>,
     /// For each state the normalised entropy in the first draft, before refinement; empty if there was no draft.
-    #[serde(default)]
     pub entropy_before: Vec<f64>,
     /// What the search used.
-    #[serde(default)]
     pub cost: SearchCost,
+}
+
+/// A record as it stands in a corpus: the verdict and its reason are keys of their own.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordLine {
+    user: UserId,
+    verdict: VerdictName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(default)]
+    best: Option<Chain>,
+    #[serde(default)]
+    runners_up: Vec<Chain>,
+    #[serde(default)]
+    posterior: Vec<Vec<f64>>,
+    #[serde(default)]
+    entropy_before: Vec<f64>,
+    #[serde(default)]
+    cost: SearchCost,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum VerdictName {
+    Accepted,
+    Rejected,
+    Abstained,
+    Failed,
+}
+
+impl TryFrom<RecordLine> for ChainRecord {
+    type Error = Error;
+
+    fn try_from(line: RecordLine) -> Result<Self> {
+        let verdict = match (line.verdict, line.reason) {
+            (VerdictName::Accepted, None) => Verdict::Accepted,
+            (VerdictName::Rejected, Some(reason)) => Verdict::Rejected { reason },
+            (VerdictName::Abstained, Some(reason)) => Verdict::Abstained { reason },
+            (VerdictName::Failed, Some(reason)) => Verdict::Failed { reason },
+            (VerdictName::Accepted, Some(_)) => {
+                return Err(Error::VerdictReason {
+                    expected: "none, as the verdict is accepted",
+                    found: "one",
+                });
+            }
+            (_, None) => {
+                return Err(Error::VerdictReason {
+                    expected: "one, as the verdict is not accepted",
+                    found: "none",
+                });
+            }
+        };
+        let RecordLine { user, best, runners_up, posterior, entropy_before, cost, .. } = line;
+        Ok(Self { user, verdict, best, runners_up, posterior, entropy_before, cost })
+    }
+}
+
+impl From<ChainRecord> for RecordLine {
+    fn from(record: ChainRecord) -> Self {
+        let ChainRecord { user, verdict, best, runners_up, posterior, entropy_before, cost } = record;
+        let (verdict, reason) = match verdict {
+            Verdict::Accepted => (VerdictName::Accepted, None),
+            Verdict::Rejected { reason } => (VerdictName::Rejected, Some(reason)),
+            Verdict::Abstained { reason } => (VerdictName::Abstained, Some(reason)),
+            Verdict::Failed { reason } => (VerdictName::Failed, Some(reason)),
+        };
+        Self { user, verdict, reason, best, runners_up, posterior, entropy_before, cost }
+    }
 }
 
 impl ChainRecord {
@@ -255,7 +213,7 @@ impl ChainRecord {
     }
 
     fn locate(&self, error: Error) -> Error {
-        Error::InRecord { user: self.user.to_string(), error: Box::new(error) }
+        Error::InRecord { user: self.user.to_string(), source: Box::new(error) }
     }
 }
 

@@ -147,7 +147,7 @@ impl ChainSchema {
             && self.broken_rule(values).is_none()
     }
 
-    /// Checks that `values` is a legal chain, and says why if it is not.
+    /// Checks that `values` is a legal chain, with the reason if it is not.
     ///
     /// # Errors
     /// [`Error::ChainLength`], [`Error::ValueOutOfRange`] or [`Error::ForbiddenValue`].
@@ -194,11 +194,11 @@ impl ChainSchema {
 
     /// The values' words, for people: "need = low, spend = high". Codes outside a domain show as numbers.
     pub fn describe(&self, values: &[u16]) -> String {
-        let says = self.states.iter().zip(values).map(|(s, &v)| match s.value(v) {
+        let pairs = self.states.iter().zip(values).map(|(s, &v)| match s.value(v) {
             Some(word) => format!("{} = {word}", s.name),
             None => format!("{} = #{v}", s.name),
         });
-        says.collect::<Vec<_>>().join(", ")
+        pairs.collect::<Vec<_>>().join(", ")
     }
 
     /// All legal chains, in the order of their value codes. Their number may be huge; see
@@ -240,7 +240,7 @@ impl ChainSchema {
     /// [`Error::Syntax`] if the text is no TOML of the right shape, or what is wrong with the schema in it.
     pub fn from_toml(text: &str) -> Result<Self> {
         let def: ChainDef =
-            toml::from_str(text).map_err(|e| Error::Syntax { format: "TOML", message: e.to_string() })?;
+            toml::from_str(text).map_err(|e| Error::Syntax { format: "TOML", source: Box::new(e) })?;
         Self::try_from(def)
     }
 
@@ -249,8 +249,8 @@ impl ChainSchema {
     /// # Errors
     /// [`Error::Syntax`] if the text is no JSON of the right shape, or what is wrong with the schema in it.
     pub fn from_json(text: &str) -> Result<Self> {
-        let def: ChainDef = serde_json::from_str(text)
-            .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() })?;
+        let def: ChainDef =
+            serde_json::from_str(text).map_err(|e| Error::Syntax { format: "JSON", source: Box::new(e) })?;
         Self::try_from(def)
     }
 
@@ -260,7 +260,7 @@ impl ChainSchema {
     /// [`Error::Syntax`] if it cannot be written, which no valid schema should bring about.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(&ChainDef::from(self.clone()))
-            .map_err(|e| Error::Syntax { format: "TOML", message: e.to_string() })
+            .map_err(|e| Error::Syntax { format: "TOML", source: Box::new(e) })
     }
 
     /// Writes the schema as indented JSON.
@@ -269,7 +269,7 @@ impl ChainSchema {
     /// [`Error::Syntax`] if it cannot be written, which no valid schema should bring about.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(&ChainDef::from(self.clone()))
-            .map_err(|e| Error::Syntax { format: "JSON", message: e.to_string() })
+            .map_err(|e| Error::Syntax { format: "JSON", source: Box::new(e) })
     }
 
     /// Reads a schema file, by its extension `.toml` or `.json`.

@@ -14,6 +14,7 @@ pub const CORPUS_FORMAT: u32 = 1;
 
 /// What a corpus was made under; two runs may share a corpus only if their headers are equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CorpusHeader {
     /// Version of the file format: [`CORPUS_FORMAT`].
@@ -71,7 +72,9 @@ impl CorpusHeader {
 
     /// The header line, without its line end.
     pub(crate) fn to_line(&self, path: &Path) -> Result<Vec<u8>> {
-        serde_json::to_vec(&Line { kind: KIND.to_owned(), header: self.clone() })
+        let Self { format, profile_schema, chain_schema, teacher, seed, settings } = self.clone();
+        let kind = KIND.to_owned();
+        serde_json::to_vec(&Line { kind, format, profile_schema, chain_schema, teacher, seed, settings })
             .map_err(|e| Error::io("write the header of", path, e.into()))
     }
 
@@ -87,9 +90,9 @@ impl CorpusHeader {
             return Err(Error::UnknownFormat { path: path.to_path_buf(), found, supported: CORPUS_FORMAT });
         }
         // From the bytes again, not from `value`: the error then names a column.
-        let Line { header, .. } = serde_json::from_slice(line)
-            .map_err(|e| not_a_corpus(format!("one that is incomplete ({e})")))?;
-        Ok(header)
+        let Line { format, profile_schema, chain_schema, teacher, seed, settings, .. } =
+            serde_json::from_slice(line).map_err(|e| not_a_corpus(format!("another one ({e})")))?;
+        Ok(Self { format, profile_schema, chain_schema, teacher, seed, settings })
     }
 
     /// How the header of a corpus differs from that of this run, one line for each difference.
@@ -113,11 +116,18 @@ impl CorpusHeader {
 /// Marks the file as a corpus.
 const KIND: &str = "scaletot-corpus";
 
+/// A header as it stands in a corpus.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     kind: String,
-    #[serde(flatten)]
-    header: CorpusHeader,
+    format: u32,
+    profile_schema: ContentHash,
+    chain_schema: ContentHash,
+    teacher: String,
+    seed: u64,
+    #[serde(default)]
+    settings: Value,
 }
 
 /// The beginning of a line that is not what it should be.

@@ -71,7 +71,7 @@ pub(crate) fn scan(
         } else {
             match serde_json::from_slice::<ChainRecord>(text) {
                 Ok(record) => {
-                    record.check_numbers().map_err(|e| corrupt(path, line, e.to_string()))?;
+                    record.check_numbers().map_err(|e| in_line(path, line, e))?;
                     if let Some(first) = scan.users.insert(record.user.clone(), line) {
                         let (path, user) = (path.to_path_buf(), record.user.to_string());
                         return Err(Error::DuplicateUser { path, user, first, second: line });
@@ -93,7 +93,7 @@ pub(crate) fn scan(
 
 /// Whether `text` did not parse because it stops too early.
 ///
-/// `serde_json` mostly says so itself, but calls "0." at the end of the input an invalid number: so an error at the very
+/// `serde_json` mostly reports so itself, but calls "0." at the end of the input an invalid number: so an error at the very
 /// end counts too.
 fn stops_early(error: &serde_json::Error, text: &[u8]) -> bool {
     error.is_eof() || (error.is_syntax() && error.column() >= text.len())
@@ -104,7 +104,7 @@ fn is_cut(text: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|e| stops_early(&e, text))
 }
 
-/// `serde_json` counts lines within the text it is given, which is always one line: only the column tells something.
+/// `serde_json` counts lines within the text it is given, which is always one line: only the column is of use.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line 1 column ") {
@@ -113,8 +113,12 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
-pub(crate) fn corrupt(path: &Path, line: u64, message: String) -> Error {
+fn corrupt(path: &Path, line: u64, message: String) -> Error {
     Error::CorruptLine { path: path.to_path_buf(), line, message }
+}
+
+pub(crate) fn in_line(path: &Path, line: u64, error: Error) -> Error {
+    Error::InLine { path: path.to_path_buf(), line, source: Box::new(error) }
 }
 
 pub(crate) fn no_header(path: &Path) -> Error {

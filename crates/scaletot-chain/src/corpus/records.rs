@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use super::CorpusHeader;
-use super::read::{corrupt, no_header, scan};
+use super::read::{in_line, no_header, scan};
 use crate::error::{Error, Result};
 use crate::{ChainRecord, ChainSchema};
 
@@ -65,7 +65,7 @@ impl Corpus {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::NotACorpus`], [`Error::UnknownFormat`] or [`Error::OtherChainSchema`] (inside [`Error::InFile`]) for
-    /// the header; [`Error::CorruptLine`], [`Error::CutLine`] or [`Error::DuplicateUser`] for a record, with its line.
+    /// the header; [`Error::CorruptLine`], [`Error::InLine`], [`Error::CutLine`] or [`Error::DuplicateUser`] for a record, with its line.
     pub fn read(path: impl AsRef<Path>, schema: &ChainSchema) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
@@ -77,7 +77,7 @@ impl Corpus {
         }
         let header = scan.header.ok_or_else(|| no_header(path))?;
         for (i, record) in scan.records.iter().enumerate() {
-            record.check(schema).map_err(|e| corrupt(path, i as u64 + 2, e.to_string()))?;
+            record.check(schema).map_err(|e| in_line(path, i as u64 + 2, e))?;
         }
         Ok(Self { header, records: scan.records })
     }

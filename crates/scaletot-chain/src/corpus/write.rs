@@ -80,7 +80,7 @@ impl CorpusWriter {
         let mut line = header.to_line(path)?;
         line.push(b'\n');
         match crate::file::write_atomically(path, &line, false) {
-            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
                 return Err(Error::CorpusExists { path: path.to_path_buf() });
             }
             other => other?,
@@ -103,7 +103,7 @@ impl CorpusWriter {
     /// # Errors
     /// [`Error::Io`] if there is no such file; [`Error::CorpusLocked`]; [`Error::NotACorpus`] or [`Error::UnknownFormat`]
     /// for a file of another kind, which is left as it is; [`Error::HeaderDiffers`] if it was made by another run, with
-    /// what differs; [`Error::CorruptLine`] or [`Error::DuplicateUser`] for a bad record, with its line.
+    /// what differs; [`Error::CorruptLine`], [`Error::InLine`] or [`Error::DuplicateUser`] for a bad record, with its line.
     pub fn resume(
         path: impl AsRef<Path>,
         header: &CorpusHeader,
@@ -136,7 +136,7 @@ impl CorpusWriter {
 
     /// As [`resume`](Self::resume), without the records of users for whom it failed ([`Verdict::Failed`]), so that they are
     /// done again. The file is replaced by one without those lines, whole or not at all; the others keep their order.
-    /// Also says how many were removed.
+    /// Also returns how many were removed.
     ///
     /// # Errors
     /// As [`resume`](Self::resume).
@@ -172,7 +172,7 @@ impl CorpusWriter {
     pub fn open(path: impl AsRef<Path>, header: &CorpusHeader) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
         let path = path.as_ref();
         match Self::resume(path, header) {
-            Err(Error::Io { error, .. }) if error.kind() == ErrorKind::NotFound => {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok((Self::create(path, header)?, Vec::new(), Repaired::default()))
             }
             other => other,

@@ -190,7 +190,7 @@ fn refused(path: &Path, header: &CorpusHeader) -> String {
     let before = fs::read(path).unwrap();
     let error = CorpusWriter::resume(path, header).unwrap_err();
     assert_eq!(fs::read(path).unwrap(), before);
-    error.to_string()
+    common::causes(&error)
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn another_header_is_refused_with_what_differs() {
     other.seed = 3;
     other.teacher = "rules".into();
     other.settings = json!({"tau": 0.2, "budget": {"queries": 40, "tokens": 9}});
-    let says = refused(&folder.path(), &other);
+    let message = refused(&folder.path(), &other);
     let differences = [
         "teacher: the corpus has \"smol \\\"é\\\" model\", this run has \"rules\"",
         "seed: the corpus has 18446744073709551615, this run has 3",
@@ -210,16 +210,19 @@ fn another_header_is_refused_with_what_differs() {
         "settings.tau: the corpus has 0.1, this run has 0.2",
     ];
     assert!(
-        says.ends_with(&format!("this corpus was made by another run: {}", differences.join("; "))),
-        "{says}"
+        message.ends_with(&format!("this corpus was made by another run: {}", differences.join("; "))),
+        "{message}"
     );
 
     let mut other = header();
     (other.profile_schema, other.chain_schema) = (ContentHash::of(b"p"), ContentHash::of(b"c"));
-    let says = refused(&folder.path(), &other);
+    let message = refused(&folder.path(), &other);
     let (there, here) = (schema().hash(), ContentHash::of(b"c"));
-    assert!(says.contains(&format!("chain schema: the corpus has {there}, this run has {here}")), "{says}");
-    assert!(says.contains("profile schema: the corpus has"), "{says}");
+    assert!(
+        message.contains(&format!("chain schema: the corpus has {there}, this run has {here}")),
+        "{message}"
+    );
+    assert!(message.contains("profile schema: the corpus has"), "{message}");
 }
 
 #[test]
@@ -227,10 +230,10 @@ fn another_chain_schema_cannot_read_it() {
     let folder = Folder::new();
     folder.write(2);
     let other = ChainSchema::builder("other").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
-    let says = Corpus::read(folder.path(), &other).unwrap_err().to_string();
+    let message = common::causes(&Corpus::read(folder.path(), &other).unwrap_err());
     let (found, expected) = (schema().hash(), other.hash());
     let differ = format!("the corpus has chain schema {found}, expected `other`, which is {expected}");
-    assert!(says.ends_with(&format!("corpus.jsonl: {differ}")), "{says}");
+    assert!(message.ends_with(&format!("corpus.jsonl: {differ}")), "{message}");
     assert_eq!(Corpus::new(header(), records(2), &other).unwrap_err().to_string(), differ);
 }
 
@@ -240,10 +243,10 @@ fn an_unknown_format_is_refused_whatever_else_it_holds() {
     fs::write(folder.path(), "{\"kind\":\"scaletot-corpus\",\"format\":2,\"users\":[]}\nsomething new\n")
         .unwrap();
     let expected = "line 1: expected corpus format 1, found 2; read it with the version that wrote it";
-    let says = refused(&folder.path(), &header());
-    assert!(says.ends_with(expected), "{says}");
-    let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
-    assert!(says.ends_with(expected), "{says}");
+    let message = refused(&folder.path(), &header());
+    assert!(message.ends_with(expected), "{message}");
+    let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+    assert!(message.ends_with(expected), "{message}");
     let mut future = header();
     future.format = 2;
     let new = folder.path().with_file_name("new.jsonl");
@@ -264,8 +267,8 @@ fn other_files_are_refused_and_left_alone() {
         "[",
     ] {
         fs::write(folder.path(), text).unwrap();
-        let says = refused(&folder.path(), &header());
-        assert!(says.contains("line 1: expected a corpus header, found "), "{says}");
+        let message = refused(&folder.path(), &header());
+        assert!(message.contains("line 1: expected a corpus header, found "), "{message}");
     }
 }
 
@@ -282,17 +285,17 @@ fn a_corrupt_line_is_named() {
         (cut, "not a chain record: EOF while parsing"),
         ("", "not a chain record: EOF while parsing a value at column 0"),
         ("{}", "not a chain record: missing field `user` at column 2"),
-        (&no_user, "not a chain record: missing field `user`"),
+        (&no_user, "not a chain record: unknown field `usr`, expected one of `user`, `verdict`"),
         (&wrong_sum, "not a chain record: state `#1`: distribution: sum of the probabilities: expected 1"),
     ] {
         let mut changed = lines.clone();
         changed[2] = bad;
         fs::write(folder.path(), changed.join("\n") + "\n").unwrap();
         let expected = format!("corpus.jsonl: line 3: {why}");
-        let says = refused(&folder.path(), &header());
-        assert!(says.contains(&expected), "{says}");
-        let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
-        assert!(says.contains(&expected), "{says}");
+        let message = refused(&folder.path(), &header());
+        assert!(message.contains(&expected), "{message}");
+        let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+        assert!(message.contains(&expected), "{message}");
     }
     // The last line, ended but not whole, was not cut by a kill.
     fs::write(folder.path(), [&lines[..4], &[&lines[4][..40]]].concat().join("\n") + "\n").unwrap();
@@ -300,6 +303,26 @@ fn a_corrupt_line_is_named() {
     // Nor was an unended one that is no beginning of a record.
     fs::write(folder.path(), [&lines[..4], &["rubbish"]].concat().join("\n")).unwrap();
     assert!(refused(&folder.path(), &header()).contains("corpus.jsonl: line 5: not a chain record"));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_name() {
+    let folder = Folder::new();
+    let text = String::from_utf8(folder.write(1)).unwrap();
+    for (from, to) in [
+        ("\"seed\":", "\"sede\":1,\"seed\":"),
+        ("\"cost\":{\"queries\":", "\"cost\":{\"calls\":3,\"queries\":"),
+        ("\"posterior\":", "\"prior\":[],\"posterior\":"),
+        ("{\"steps\":", "{\"stesp\":[],\"steps\":"),
+        ("{\"value\":", "{\"vlaue\":0,\"value\":"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        fs::write(folder.path(), changed).unwrap();
+        let key = to.split('"').find(|part| part.len() > 1 && !from.contains(part)).unwrap();
+        let message = refused(&folder.path(), &header());
+        assert!(message.contains(&format!("unknown field `{key}`")), "{message}");
+    }
 }
 
 #[test]
@@ -312,11 +335,22 @@ fn a_record_that_breaks_the_schema_is_named() {
         )
     };
     let steps = format!("{},{}", step(0, "[1.0,0.0]"), step(2, "[0.0,0.0,1.0]"));
+    for (verdict, expected) in [
+        (
+            r#""accepted","reason":{"kind":"dead_end"}"#,
+            "expected none, as the verdict is accepted, found one",
+        ),
+        (r#""rejected""#, "expected one, as the verdict is not accepted, found none"),
+    ] {
+        fs::write(folder.path(), format!("{text}{{\"user\":1,\"verdict\":{verdict}}}\n")).unwrap();
+        let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+        assert!(message.contains(&format!("reason of the verdict: {expected}")), "{message}");
+    }
     let line = format!(r#"{{"user":1,"verdict":"accepted","best":{{"steps":[{steps}],"score":0.0}}}}"#);
     fs::write(folder.path(), format!("{text}{line}\n")).unwrap();
-    let says = Corpus::read(folder.path(), &schema()).unwrap_err().to_string();
-    let expected = "line 2: record of user 1: state `spend`: `high` is forbidden by constraint 1";
-    assert!(says.contains(expected), "{says}");
+    let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+    let expected = "line 2 is not valid: the record of user 1 is not valid: state `spend`: `high` is forbidden by constraint 1";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]
@@ -324,15 +358,18 @@ fn a_user_has_one_record() {
     let folder = Folder::new();
     let whole = folder.write(4);
     let (mut corpus, ..) = CorpusWriter::resume(folder.path(), &header()).unwrap();
-    let says = corpus.append(&records(4)[1]).unwrap_err().to_string();
-    assert!(says.ends_with("corpus.jsonl: user ü1 has a record on line 3 and again on line 6"), "{says}");
+    let message = corpus.append(&records(4)[1]).unwrap_err().to_string();
+    assert!(
+        message.ends_with("corpus.jsonl: user ü1 has a record on line 3 and again on line 6"),
+        "{message}"
+    );
     assert_eq!(fs::read(folder.path()).unwrap(), whole);
     drop(corpus);
     let again = &whole[line_starts(&whole)[2]..line_starts(&whole)[3]];
     fs::write(folder.path(), [&whole, again].concat()).unwrap();
     let expected = "corpus.jsonl: user ü1 has a record on line 3 and again on line 6";
     assert!(refused(&folder.path(), &header()).ends_with(expected));
-    assert!(Corpus::read(folder.path(), &schema()).unwrap_err().to_string().ends_with(expected));
+    assert!(common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err()).ends_with(expected));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, Reason, Verdict};
+use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, Reason, SearchStop, Verdict};
 use scaletot_core::ContentHash;
 use scaletot_pipeline::tasks::{SHIPPED, Task};
 use serde::Serialize;
@@ -150,8 +150,8 @@ impl CorpusSummary {
             if let Some(reason) = record.verdict.reason() {
                 *reasons.entry(reason_kind(reason)).or_insert(0) += 1;
             }
-            if !record.cost.stop.is_empty() {
-                *stops.entry(record.cost.stop.clone()).or_insert(0) += 1;
+            if record.cost.stop != SearchStop::Unrecorded {
+                *stops.entry(record.cost.stop.to_string()).or_insert(0) += 1;
             }
         }
         let states = schema.states().iter().enumerate().map(|(k, state)| {

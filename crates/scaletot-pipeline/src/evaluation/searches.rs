@@ -41,7 +41,7 @@ impl SearchTree {
             chains: Vec::new(),
             rounds: Vec::new(),
             chosen: None,
-            stop: record.cost.stop.clone(),
+            stop: record.cost.stop.to_string(),
             verdict: match record.verdict.reason() {
                 None => "accepted".to_owned(),
                 Some(reason) => reason.to_string(),

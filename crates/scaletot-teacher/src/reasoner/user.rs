@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, Step, Verdict};
+use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, SearchStop, Step, Verdict};
 use scaletot_profile::ProfileTable;
 use scaletot_search::{
     Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search, StopReason,
@@ -195,13 +195,11 @@ impl Reasoner<'_> {
         let chain = |path: &ScoredPath<u16>| self.chain_of(path, &rendered, told);
         let best = outcome.best.as_ref().map(chain).transpose()?;
         let runners_up: Vec<Chain> = outcome.runners_up.iter().map(chain).collect::<Result<_>>()?;
-        let cost = SearchCost {
-            queries: outcome.usage.queries,
-            nodes: outcome.usage.nodes,
-            rounds: outcome.usage.rounds,
-            tokens: outcome.usage.tokens,
-            stop: outcome.stop.to_string(),
-        };
+        let usage = &outcome.usage;
+        let mut cost = SearchCost::default();
+        (cost.queries, cost.nodes) = (usage.queries, usage.nodes);
+        (cost.rounds, cost.tokens) = (usage.rounds, usage.tokens);
+        cost.stop = search_stop(&outcome.stop);
         let verdict = self.verdict(outcome, best.as_ref());
         let record = ChainRecord::new(table.id(row), verdict).with_cost(cost);
         if matches!(record.verdict, Verdict::Abstained { .. }) {
@@ -223,7 +221,7 @@ impl Reasoner<'_> {
         let Some(best) = best else {
             let reason = match &outcome.stop {
                 StopReason::DeadEnd => Reason::DeadEnd,
-                bound => Reason::OutOfBudget { bound: bound.to_string() },
+                bound => Reason::OutOfBudget { bound: search_stop(bound) },
             };
             return Verdict::Rejected { reason };
         };
@@ -281,6 +279,24 @@ impl Reasoner<'_> {
             posterior
         };
         outcome.posterior.iter().enumerate().map(dense).collect()
+    }
+}
+
+/// What ended a search, as a record has it.
+fn search_stop(stop: &StopReason) -> SearchStop {
+    match stop {
+        StopReason::Complete => SearchStop::Complete,
+        StopReason::Accepted => SearchStop::Accepted,
+        StopReason::Settled => SearchStop::Settled,
+        StopReason::Rounds => SearchStop::Rounds,
+        StopReason::Depth => SearchStop::Depth,
+        StopReason::Nodes => SearchStop::Nodes,
+        StopReason::Queries => SearchStop::Queries,
+        StopReason::Tokens => SearchStop::Tokens,
+        StopReason::Time => SearchStop::Time,
+        StopReason::DeadEnd => SearchStop::DeadEnd,
+        StopReason::QueryFailed(reason) => SearchStop::QueryFailed(reason.clone()),
+        other => SearchStop::from(other.to_string()),
     }
 }
 

@@ -1,5 +1,5 @@
 use proptest::prelude::{ProptestConfig, prop, prop_assert, proptest};
-use scaletot_chain::{EntropySource, Reason, Verdict};
+use scaletot_chain::{EntropySource, Reason, SearchStop, Verdict};
 use scaletot_core::numeric::normalised_entropy;
 use scaletot_search::{Budget, RefineConfig, Strategy};
 use scaletot_teacher::{Error, LabelAnswer, Question, Reasoner, Result, Rules, Teacher};
@@ -27,7 +27,9 @@ fn a_record_holds_what_was_asked_and_answered() {
         let best = record.best.as_ref().unwrap();
         assert_eq!(record.entropy_before.len(), 4);
         assert_eq!(record.posterior.len(), 4);
-        assert!(record.cost.queries >= 4 && record.cost.tokens > 0 && !record.cost.stop.is_empty());
+        assert!(
+            record.cost.queries >= 4 && record.cost.tokens > 0 && record.cost.stop != SearchStop::Unrecorded
+        );
         for (k, step) in best.steps().iter().enumerate() {
             // The teacher's own words, recomputed: no calibration here, so only the constraint changes them.
             let path = &best.values()[..k];
@@ -131,10 +133,7 @@ fn verdicts_have_their_reasons() {
     );
     assert!(low.best.is_some(), "a rejected chain is kept for inspection");
     let cut = with(none.with_queries(3), None, 1);
-    assert_eq!(
-        cut.verdict,
-        Verdict::Rejected { reason: Reason::OutOfBudget { bound: "queries".to_owned() } }
-    );
+    assert_eq!(cut.verdict, Verdict::Rejected { reason: Reason::OutOfBudget { bound: SearchStop::Queries } });
     assert_eq!((cut.cost.queries, cut.best), (3, None));
     // A prompt costs more tokens than the budget lets an answer have: that user fails, and says so.
     let costly = with(none.with_tokens(1000, 2), None, 1);
@@ -143,7 +142,7 @@ fn verdicts_have_their_reasons() {
     };
     assert!(message.contains("token"), "{message}");
     let timed = with(none.with_ticks(0), None, 1);
-    assert_eq!(timed.verdict, Verdict::Rejected { reason: Reason::OutOfBudget { bound: "time".to_owned() } });
+    assert_eq!(timed.verdict, Verdict::Rejected { reason: Reason::OutOfBudget { bound: SearchStop::Time } });
 }
 
 /// Gives only the two likeliest labels.

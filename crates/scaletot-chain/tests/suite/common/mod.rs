@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use scaletot_chain::{
-    Chain, ChainRecord, ChainSchema, Constraint, Error, Reason, SearchCost, StateDef, Step, Verdict,
+    Chain, ChainRecord, ChainSchema, Constraint, Error, Reason, SearchCost, SearchStop, StateDef, Step,
+    Verdict,
 };
 use scaletot_profile::UserId;
 
@@ -112,7 +113,9 @@ pub(crate) fn record_from(schema: &ChainSchema, user: UserId, numbers: &[f64]) -
     };
     let posterior = best.steps().iter().map(|s| s.distribution.clone()).collect();
     let entropy_before = second.steps().iter().map(|s| s.entropy).collect();
-    let cost = SearchCost { queries: 17, nodes: 40, rounds: 2, tokens: u64::MAX, stop: "settled".into() };
+    let mut cost = SearchCost::default();
+    (cost.queries, cost.nodes, cost.rounds, cost.tokens) = (17, 40, 2, u64::MAX);
+    cost.stop = SearchStop::Settled;
     ChainRecord::new(user, verdict)
         .with_best(Some(best))
         .with_runners_up(vec![second])
@@ -123,4 +126,15 @@ pub(crate) fn record_from(schema: &ChainSchema, user: UserId, numbers: &[f64]) -
 
 pub(crate) fn numbers() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(0.0..1.0f64, 8..40)
+}
+
+/// An error with its causes, as a program shows it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        message += &format!(": {cause}");
+        next = cause.source();
+    }
+    message
 }
