@@ -66,6 +66,9 @@ pub enum Error {
     /// A profile encoder, its training or its artifact.
     #[error(transparent)]
     Encoder(#[from] scaletot_encoder::Error),
+    /// A value model.
+    #[error(transparent)]
+    Value(#[from] scaletot_ltv::Error),
     /// A metric.
     #[error(transparent)]
     Eval(#[from] scaletot_eval::Error),

@@ -3,18 +3,18 @@
 //! Nothing here is needed to use the library; it shows how its crates fit together. [`pipeline::run`] is the whole of it, stage by stage.
 
 pub mod compare;
-pub mod downstream;
 pub mod draft;
 mod error;
 pub mod evaluation;
-pub mod features;
 pub mod input;
 mod lock;
+pub mod networks;
 pub mod options;
 pub mod pipeline;
 pub mod plan;
 pub mod report;
 pub mod scoring;
+mod signals;
 pub mod staged;
 pub mod stages;
 pub mod tasks;

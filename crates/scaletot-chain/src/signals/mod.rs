@@ -181,6 +181,25 @@ impl Signals {
         })
     }
 
+    /// The same entries, of other rows: such as the rows that their users have in a selection from the table.
+    ///
+    /// ```
+    /// # use scaletot_chain::Signals;
+    /// let signals = Signals::new(vec![2, 4, 7], vec![2], vec![0.9, 0.1, 0.5, 0.5, 0.2, 0.8], [0, 0], vec![])?;
+    /// // Of a table of the users in rows 4 and 7.
+    /// let selected = signals.select(&[4, 7])?.with_rows(vec![0, 1])?;
+    /// assert_eq!(selected.marginal(1, 0), [0.2, 0.8]);
+    /// # Ok::<(), scaletot_chain::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::WrongLength`] unless there is one row per entry, [`Error::DuplicateRow`] for one that is named twice.
+    pub fn with_rows(self, rows: Vec<usize>) -> Result<Self> {
+        check::length("rows of the signals", &[self.rows.len()], rows.len())?;
+        let order = check::order(&rows)?;
+        Ok(Self { rows, order, ..self })
+    }
+
     /// The signals of `self` followed by those of `other`, of further rows of the same table.
     ///
     /// # Errors

@@ -48,6 +48,15 @@ fn selecting_names_rows_of_the_table() {
 }
 
 #[test]
+fn entries_can_be_of_other_rows() {
+    let moved = signals().with_rows(vec![2, 1, 0]).unwrap();
+    assert_eq!([0, 1, 2, 5].map(|row| moved.index_of(row)), [Some(2), Some(1), Some(0), None]);
+    assert_eq!(moved.marginals(0), signals().marginals(0));
+    assert!(matches!(signals().with_rows(vec![0]), Err(Error::WrongLength { expected: 3, found: 1, .. })));
+    assert!(matches!(signals().with_rows(vec![0, 1, 0]), Err(Error::DuplicateRow { row: 0 })));
+}
+
+#[test]
 fn parts_can_be_put_together() {
     let signals = signals();
     let (a, b) = (signals.select(&[5]).unwrap(), signals.select(&[0, 3]).unwrap());

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{Result, ensure};
-use ndarray::Array2;
+use scaletot_chain::Signals;
+use scaletot_ltv::ValueModelConfig;
 use serde::{Deserialize, Serialize};
 
 use super::coverage::CoverageCell;
@@ -15,9 +17,8 @@ use super::peers;
 use super::resample::{Measuring, Replicates, Scores, Size};
 use super::results::{Cell, SearchTree, Transfer};
 use super::searches::searches;
-use super::signals::Signals;
-use crate::downstream::{CrossFitted, LEAST, parts, ridge, stack};
-use crate::features::profile_features;
+use super::signals::accuracy;
+use super::values::DrawFit;
 
 /// The arms in the order of the report, with what they are.
 pub(super) const ARMS: [(&str, &str); 6] = [
@@ -84,16 +85,6 @@ struct Job<'a> {
     learnt: &'a Learnt,
 }
 
-/// What is fitted at one draw whatever the signals.
-pub(super) struct Fitted {
-    /// Outcome per row of the table, 0 where it is not known.
-    outcomes: Vec<f64>,
-    /// The labelled users in parts.
-    parts: Vec<Vec<usize>>,
-    linear: CrossFitted,
-    networks: CrossFitted,
-}
-
 /// An arm's predictions for the test users.
 type Predicted = BTreeMap<&'static str, Vec<f64>>;
 
@@ -103,9 +94,10 @@ impl Work<'_> {
         let study = self.study;
         let labelled: Vec<usize> =
             self.fold.train.iter().copied().filter(|&row| study.outcomes[row].is_some()).collect();
+        let least = ValueModelConfig::default().min_labels();
         ensure!(
-            labelled.len() >= LEAST,
-            "fold {}: expected at least {LEAST} training users with a known outcome, got {}",
+            labelled.len() >= least,
+            "fold {}: expected at least {least} training users with a known outcome, got {}",
             self.fold.fold + 1,
             labelled.len()
         );
@@ -132,22 +124,21 @@ impl Work<'_> {
             .zip(&aligned)
             .map(|(draw, learnt)| Job { draw: draw.clone(), learnt: learnt.as_ref().unwrap_or(&base) })
             .collect();
-        let profile = profile_features(&study.profiles, &self.fold.train)?;
+        let train = Arc::new(study.profiles.select(&self.fold.train)?);
         let what = format!("arms, fold {} of repeat {}", self.fold.fold + 1, self.fold.repeat + 1);
         self.progress.start(&what, jobs.len() as u64);
         let predicted = parallel::map(self.options.workers.get(), &jobs, self.progress, |job| {
-            let fitted = self.fit(&job.draw, &profile)?;
-            Ok((self.predict(job, fitted.as_ref(), &profile, &teacher)?, fitted))
+            let fit = self.fit(&job.draw, &train)?;
+            Ok((self.predict(job, &fit, &teacher)?, fit))
         });
         self.progress.finish();
-        let (predicted, fitted): (Vec<Predicted>, Vec<Option<Fitted>>) = predicted?.into_iter().unzip();
+        let (predicted, fits): (Vec<Predicted>, Vec<DrawFit>) = predicted?.into_iter().unzip();
 
         let outcomes: Vec<f64> = self.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect();
         let sizes = sizes(&draws);
-        let first = jobs.iter().zip(&fitted).filter(|(job, _)| job.draw.draw == 0);
-        let fits: Vec<_> = first.map(|(job, fitted)| (job.draw.labels, fitted.as_ref())).collect();
-        let coverage =
-            self.coverage_curve(&reasoner, reasoned.rows.len(), &base, &profile, &fits, &outcomes, dir)?;
+        let first = jobs.iter().zip(&fits).filter(|(job, _)| job.draw.draw == 0);
+        let fits: Vec<_> = first.map(|(job, fit)| (job.draw.labels, fit)).collect();
+        let coverage = self.coverage_curve(&reasoner, reasoned.rows.len(), &base, &fits, &outcomes, dir)?;
         let with_all: Vec<(String, Vec<f64>)> = predicted
             .last()
             .into_iter()
@@ -198,59 +189,13 @@ impl Work<'_> {
     }
 
     /// Every arm's predictions at one draw. Without labels only the reasoning arms can rank.
-    fn predict(
-        &self,
-        job: &Job<'_>,
-        fitted: Option<&Fitted>,
-        profile: &Array2<f64>,
-        teacher: &Signals,
-    ) -> Result<Predicted> {
+    fn predict(&self, job: &Job<'_>, fit: &DrawFit, teacher: &Signals) -> Result<Predicted> {
         let (student, encoder) = (&job.learnt.student, &job.learnt.encoder);
-        let mut predicted = Predicted::new();
+        let mut predicted: Predicted = self.without_signals(fit)?.into_iter().collect();
         for (arm, signals) in [("scaletot", encoder), ("student", student), ("teacher", teacher)] {
-            predicted.insert(arm, self.with_signals(fitted, profile, signals)?);
-        }
-        if let Some(fitted) = fitted {
-            let (outcomes, parts) = (&fitted.outcomes, &fitted.parts);
-            let stacked = stack(&[&fitted.linear, &fitted.networks], outcomes, parts)?;
-            predicted.insert("stack", stacked.values(outcomes, parts));
-            predicted.insert("ridge", fitted.linear.values(outcomes, parts));
-            predicted.insert("profile", fitted.networks.test.iter().map(|y| y.exp_m1()).collect());
+            predicted.insert(arm, self.with_signals(fit, signals)?);
         }
         Ok(predicted)
-    }
-
-    /// What is fitted on the profile alone at one draw; nothing without labels.
-    fn fit(&self, draw: &Draw, profile: &Array2<f64>) -> Result<Option<Fitted>> {
-        if draw.rows.is_empty() {
-            return Ok(None);
-        }
-        let outcomes: Vec<f64> = self.study.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
-        let parts = parts(&draw.rows, self.study.groups.as_deref(), self.seed(200 + draw.draw as u64))?;
-        let networks = self.profile_networks(draw, &parts)?;
-        let linear = ridge(&[profile], &outcomes, &parts, &self.fold.test)?;
-        Ok(Some(Fitted { outcomes, parts, linear, networks }))
-    }
-
-    /// The model on profile and signals; without labels the level of the last state.
-    pub(super) fn with_signals(
-        &self,
-        fitted: Option<&Fitted>,
-        profile: &Array2<f64>,
-        signals: &Signals,
-    ) -> Result<Vec<f64>> {
-        let test = &self.fold.test;
-        let Some(Fitted { outcomes, parts, linear, networks }) = fitted else {
-            return Ok(signals.level(test));
-        };
-        let informed = ridge(&[profile, &signals.features], outcomes, parts, test)?;
-        // What ranks users without any label stays in the sum, or a few labels would be worse than none. The models without signals are
-        // in it too, so that signals that say nothing can be left out.
-        let level = CrossFitted {
-            out_of_fold: parts.iter().map(|rows| signals.level(rows)).collect(),
-            test: signals.level(test),
-        };
-        Ok(stack(&[&informed, linear, networks, &level], outcomes, parts)?.values(outcomes, parts))
     }
 
     fn accuracy(
@@ -272,9 +217,9 @@ impl Work<'_> {
         }
         vec![
             ("teacher".to_owned(), right / f64::max(all, 1.0)),
-            ("teacher, posterior".to_owned(), teacher.accuracy(test, truth)),
-            ("student".to_owned(), learnt.student.accuracy(test, truth)),
-            ("encoder".to_owned(), learnt.encoder.accuracy(test, truth)),
+            ("teacher, posterior".to_owned(), accuracy(teacher, test, truth)),
+            ("student".to_owned(), accuracy(&learnt.student, test, truth)),
+            ("encoder".to_owned(), accuracy(&learnt.encoder, test, truth)),
         ]
     }
 }

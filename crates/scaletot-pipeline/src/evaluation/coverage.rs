@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Result};
-use ndarray::Array2;
 use scaletot_eval::Metric;
 use scaletot_teacher::Reasoner;
 use serde::{Deserialize, Serialize};
 
-use super::arms::{Fitted, FoldResult};
+use super::arms::FoldResult;
 use super::fold::{Learnt, Work};
 use super::resample::{METRICS, defined};
 use super::results::{CoveragePoint, Labels};
 use super::summarise::mean;
+use super::values::DrawFit;
 
 /// The arm on one fold at one share of reasoned users and one number of labels.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,8 +34,7 @@ impl Work<'_> {
         reasoner: &Reasoner<'_>,
         own: usize,
         base: &Learnt,
-        profile: &Array2<f64>,
-        fits: &[(Labels, Option<&Fitted>)],
+        fits: &[(Labels, &DrawFit)],
         truth: &[f64],
         dir: &Path,
     ) -> Result<Vec<CoverageCell>> {
@@ -43,13 +42,13 @@ impl Work<'_> {
         if self.fold.repeat > 0 || further.is_empty() {
             return Ok(Vec::new());
         }
-        let mut cells = self.cells(self.options.coverage, own, base, profile, fits, truth)?;
+        let mut cells = self.cells(self.options.coverage, own, base, fits, truth)?;
         for &coverage in further {
             let dir = dir.join(format!("coverage-{coverage}"));
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
             let reasoned = self.reason(reasoner, coverage, &dir)?;
             let learnt = self.distil(&self.sft(&reasoned)?, &reasoned)?;
-            cells.extend(self.cells(coverage, reasoned.rows.len(), &learnt, profile, fits, truth)?);
+            cells.extend(self.cells(coverage, reasoned.rows.len(), &learnt, fits, truth)?);
         }
         Ok(cells)
     }
@@ -59,13 +58,12 @@ impl Work<'_> {
         coverage: f64,
         reasoned: usize,
         learnt: &Learnt,
-        profile: &Array2<f64>,
-        fits: &[(Labels, Option<&Fitted>)],
+        fits: &[(Labels, &DrawFit)],
         truth: &[f64],
     ) -> Result<Vec<CoverageCell>> {
         let reasoned = reasoned as f64 / self.study.users as f64;
-        let cell = |&(labels, fitted): &(Labels, Option<&Fitted>)| {
-            let scores = self.with_signals(fitted, profile, &learnt.encoder)?;
+        let cell = |&(labels, fit): &(Labels, &DrawFit)| {
+            let scores = self.with_signals(fit, &learnt.encoder)?;
             let of = |metric: Metric| Some((metric, metric.compute(truth, &scores).ok()?));
             Ok(CoverageCell { coverage, reasoned, labels, metrics: defined(labels).filter_map(of).collect() })
         };

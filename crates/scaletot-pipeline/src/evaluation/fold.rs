@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Context, Result, ensure};
+use crate::error::{Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
-use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus};
+use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus, Signals};
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
 use scaletot_encoder::{DistillConfig, DistillData, Distiller, EncoderConfig};
@@ -18,9 +18,9 @@ use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
 use super::folds::{Draw, Fold};
 use super::options::EvaluateOptions;
 use super::results::{Transfer, TransferGroup};
-use super::signals::{Signals, encoder_signals, student_signals, teacher_signals};
+use super::signals::{encoder_signals, student_signals, teacher_signals};
 use super::study::{Study, budget};
-use crate::downstream::CrossFitted;
+use crate::networks::NetworkLearner;
 
 /// Unlabelled users that the teacher's prior is averaged over.
 const CALIBRATION_USERS: usize = 200;
@@ -184,12 +184,12 @@ impl Work<'_> {
         }
         // No outcome is given: the encoder's signals are the same whatever is labelled.
         let unlabelled = study.dataset(vec![None; study.profiles.len()])?;
-        let known = signals.student(&rows)?;
+        let known = signals.select(&rows)?;
         let data = DistillData::new(&unlabelled, &study.chain).with_signals(&known)?;
         let distiller = Distiller::new(self.encoder_config(), config)?;
         let (trained, _) = distiller.fit(&data, self.seed(6), self.device, self.progress)?;
         let frozen = trained.into_frozen();
-        let report = frozen.transfer_report(&unlabelled, &signals.student(&self.fold.test)?)?;
+        let report = frozen.transfer_report(&unlabelled, &signals.select(&self.fold.test)?)?;
         let groups = |groups: &[scaletot_encoder::TransferGroup]| {
             let group = |group: &scaletot_encoder::TransferGroup| TransferGroup {
                 name: group.name.clone(),
@@ -224,50 +224,15 @@ impl Work<'_> {
         teacher_signals(self.study, rows, self.options.workers.get(), self.progress, reason)
     }
 
-    /// The network on outcomes alone, trained as the encoder is: one without each part of the labelled users, their mean for the test
-    /// users. Such a committee ranks better than one network on all of them, as each stops early by other users.
-    pub(super) fn profile_networks(&self, draw: &Draw, parts: &[Vec<usize>]) -> Result<CrossFitted> {
-        let study = self.study;
+    /// Networks that are trained on outcomes alone as the encoder is.
+    pub(super) fn network_learner(&self) -> Result<NetworkLearner<'_>> {
         let distiller = Distiller::new(self.encoder_config(), DistillConfig::default())?;
-        let dataset = study.dataset(study.outcomes.clone())?;
-        let mut out_of_fold = Vec::with_capacity(parts.len());
-        let mut sums = vec![0.0; self.fold.test.len()];
-        for (at, part) in parts.iter().enumerate() {
-            let mut rows: Vec<usize> = parts
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != at)
-                .flat_map(|(_, rows)| rows.clone())
-                .collect();
-            rows.sort_unstable();
-            let data = DistillData::new(&dataset, &study.chain).with_rows(&rows)?;
-            let seed = self.seed(100 + (draw.draw * parts.len() + at) as u64);
-            let (trained, _) = distiller.fit(&data, seed, self.device, &Quiet(self.progress))?;
-            let values = |rows: &[usize]| -> Result<Vec<f64>> {
-                let scores = trained.frozen().score_rows(&study.profiles, rows)?;
-                scores.values().map(|value| value.context("a user was abstained on")).collect()
-            };
-            out_of_fold.push(values(part)?.into_iter().map(f64::ln_1p).collect());
-            sums.iter_mut().zip(values(&self.fold.test)?).for_each(|(sum, value)| *sum += value);
-        }
-        Ok(CrossFitted {
-            out_of_fold,
-            test: sums.iter().map(|sum| (sum / parts.len() as f64).ln_1p()).collect(),
-        })
+        Ok(NetworkLearner::new(distiller, &self.study.chain, self.device, self.progress))
     }
 
     fn encoder_config(&self) -> EncoderConfig {
         let mut config = EncoderConfig::default();
         config.min_populated = self.options.source.min_populated.max(1);
         config
-    }
-}
-
-/// Hears the wish to stop, and shows nothing: for work that runs on several threads at once.
-struct Quiet<'a>(&'a dyn Progress);
-
-impl Progress for Quiet<'_> {
-    fn stopped(&self) -> bool {
-        self.0.stopped()
     }
 }

@@ -9,7 +9,7 @@
 //! | [`options`] | the command line |
 //! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
 //! | [`mod@folds`] | folds of users and draws of labels |
-//! | `fold`, `arms` | the work on one fold: reason, learn, distil; every arm's predictions |
+//! | `fold`, `values`, `arms` | the work on one fold: reason, learn, distil; value models; every arm's predictions |
 //! | `coverage` | the method at other shares of reasoned users |
 //! | `searches` | traces to browse |
 //! | `experiment` | a simulated randomised test |
@@ -39,6 +39,7 @@ mod searches;
 mod signals;
 pub mod study;
 mod summarise;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs;

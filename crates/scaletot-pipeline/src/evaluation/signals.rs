@@ -1,95 +1,29 @@
-//! What teacher, student and encoder say about users, in one form.
+//! What teacher, student and encoder infer about users, in one form.
 
-use crate::error::{Context, Result};
-use ndarray::{Array2, Axis, concatenate};
-use scaletot_chain::ChainRecord;
+use crate::error::Result;
+use scaletot_chain::{ChainRecord, Signals};
 use scaletot_core::Progress;
-use scaletot_encoder::{FrozenEncoder, Scores};
+use scaletot_encoder::FrozenEncoder;
 use scaletot_student::Student;
 
 use super::parallel;
 use super::study::Study;
-use crate::features::signal_features;
+use crate::signals::of_scores;
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;
 
-/// State posteriors of every row of the table, and what else goes with them. Rows that were not asked about hold uniform posteriors
-/// and zeros.
-pub(super) struct Signals {
-    /// Per state `[N, |V_k|]`.
-    pub(super) posteriors: Vec<Array2<f32>>,
-    /// Columns for the downstream model, `[N, S]`.
-    pub(super) features: Array2<f64>,
-    /// The student's own, of the rows that were asked about; `None` for others.
-    student: Option<scaletot_chain::Signals>,
-}
-
-impl Signals {
-    /// The student's signals of `rows`, which the encoder learns or is compared with.
-    pub(super) fn student(&self, rows: &[usize]) -> Result<scaletot_chain::Signals> {
-        Ok(self.student.as_ref().context("these are no student's signals")?.select(rows)?)
-    }
-
-    /// The expected level of the last state, in [0, 1]: all that ranks users without any label.
-    pub(super) fn level(&self, rows: &[usize]) -> Vec<f64> {
-        let Some(last) = self.posteriors.last() else { return vec![0.0; rows.len()] };
-        let top = (last.ncols().max(2) - 1) as f64;
-        rows.iter()
-            .map(|&row| {
-                last.row(row).iter().enumerate().map(|(v, &p)| v as f64 * f64::from(p)).sum::<f64>() / top
-            })
-            .collect()
-    }
-
-    /// The likeliest value of each state.
-    pub(super) fn likeliest(&self, row: usize) -> Vec<u16> {
-        let best = |posterior: &Array2<f32>| {
-            (0..).zip(posterior.row(row)).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(value, _)| value)
-        };
-        self.posteriors.iter().map(best).collect()
-    }
-
-    /// Share of states of `rows` whose likeliest value is the true one.
-    pub(super) fn accuracy(&self, rows: &[usize], truth: impl Fn(usize) -> Vec<u16>) -> f64 {
-        let (mut right, mut all) = (0.0, 0.0);
-        for &row in rows {
-            for (best, value) in self.likeliest(row).into_iter().zip(truth(row)) {
-                right += f64::from(u8::from(best == value));
-                all += 1.0;
-            }
-        }
-        right / f64::max(all, 1.0)
-    }
-}
-
 /// The student's own chains, posteriors and representations of `rows`.
 pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) -> Result<Signals> {
-    let signals = student.infer(&study.profiles, rows, BATCH)?.into_signals();
-    let (n, [states, dim]) = (rows.len(), signals.representation_shape());
-    let of_state = |(k, &size): (usize, &usize)| {
-        Array2::from_shape_fn((n, size), |(i, value)| signals.marginal(i, k)[value])
-    };
-    let marginals: Vec<Array2<f32>> = signals.domain_sizes().iter().enumerate().map(of_state).collect();
-    let posteriors = spread(study, rows, &marginals);
-    // The last state's representation has seen all earlier ones.
-    let mut last = Array2::zeros((study.profiles.len(), dim));
-    for (i, &row) in rows.iter().enumerate() {
-        let representation = &signals.representation(i)[(states - 1) * dim..];
-        last.row_mut(row).iter_mut().zip(representation).for_each(|(to, &x)| *to = f64::from(x));
-    }
-    let features = beside(&posteriors, Some(&last))?;
-    Ok(Signals { posteriors, features, student: Some(signals) })
+    Ok(student.infer(&study.profiles, rows, BATCH)?.into_signals())
 }
 
 /// What the encoder serves for everybody.
 pub(super) fn encoder_signals(encoder: &FrozenEncoder, study: &Study) -> Result<Signals> {
-    let scores: Scores = encoder.score(&study.profiles)?;
-    let features = signal_features(&scores);
-    Ok(Signals { posteriors: scores.posteriors, features, student: None })
+    of_scores(&encoder.score(&study.profiles)?)
 }
 
-/// The teacher's posteriors of `rows`, and the chosen chains (empty where there is none).
+/// The teacher's posteriors of `rows`, uniform where there is none, and the chosen chains, empty where there is none.
 pub(super) fn teacher_signals(
     study: &Study,
     rows: &[usize],
@@ -104,40 +38,42 @@ pub(super) fn teacher_signals(
         Ok((record.posterior, chain))
     });
     progress.finish();
-    let records = records?;
+    let (posteriors, chains): (Vec<Vec<Vec<f64>>>, Vec<Vec<u16>>) = records?.into_iter().unzip();
     let sizes = study.chain.domain_sizes();
-    let said: Vec<Array2<f32>> = sizes
-        .iter()
-        .enumerate()
-        .map(|(k, &size)| {
-            Array2::from_shape_fn((rows.len(), size), |(i, v)| {
-                records[i].0.get(k).and_then(|p| p.get(v)).map_or(1.0 / size as f32, |&p| p as f32)
-            })
-        })
-        .collect();
-    let posteriors = spread(study, rows, &said);
-    let features = beside(&posteriors, None)?;
-    let chains = records.into_iter().map(|(_, chain)| chain).collect();
-    Ok((Signals { posteriors, features, student: None }, chains))
+    let mut marginals = Vec::with_capacity(rows.len() * sizes.iter().sum::<usize>());
+    for posterior in &posteriors {
+        for (k, &size) in sizes.iter().enumerate() {
+            let known = |v: usize| posterior.get(k).and_then(|p| p.get(v)).map(|&p| p as f32);
+            marginals.extend((0..size).map(|v| known(v).unwrap_or(1.0 / size as f32)));
+        }
+    }
+    Ok((Signals::new(rows.to_vec(), sizes, marginals, [0, 0], Vec::new())?, chains))
 }
 
-/// Rows of `said` at their places in the table, uniform elsewhere.
-fn spread(study: &Study, rows: &[usize], said: &[Array2<f32>]) -> Vec<Array2<f32>> {
-    said.iter()
-        .map(|said| {
-            let size = said.ncols();
-            let mut all = Array2::from_elem((study.profiles.len(), size), 1.0 / size as f32);
-            for (i, &row) in rows.iter().enumerate() {
-                all.row_mut(row).assign(&said.row(i));
-            }
-            all
-        })
-        .collect()
+/// The expected level of the last state of those of `rows` that have signals, from 0 to 1.
+pub(super) fn levels(signals: &Signals, rows: &[usize]) -> Vec<f64> {
+    let Some(last) = signals.domain_sizes().len().checked_sub(1) else { return vec![0.0; rows.len()] };
+    rows.iter().filter_map(|&row| Some(signals.expected_level(signals.index_of(row)?, last))).collect()
 }
 
-fn beside(posteriors: &[Array2<f32>], further: Option<&Array2<f64>>) -> Result<Array2<f64>> {
-    let mut columns: Vec<Array2<f64>> = posteriors.iter().map(|p| p.mapv(f64::from)).collect();
-    columns.extend(further.cloned());
-    let views: Vec<_> = columns.iter().map(|column| column.view()).collect();
-    Ok(concatenate(Axis(1), &views)?)
+/// The most probable value of each state, the highest of equally probable ones; empty without signals.
+pub(super) fn most_probable(signals: &Signals, row: usize) -> Vec<u16> {
+    let Some(entry) = signals.index_of(row) else { return Vec::new() };
+    let best = |k: usize| {
+        let marginal = signals.marginal(entry, k).iter();
+        (0..).zip(marginal).max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(value, _)| value)
+    };
+    (0..signals.domain_sizes().len()).map(best).collect()
+}
+
+/// Share of states of `rows` whose most probable value is the true one.
+pub(super) fn accuracy(signals: &Signals, rows: &[usize], truth: impl Fn(usize) -> Vec<u16>) -> f64 {
+    let (mut right, mut all) = (0.0, 0.0);
+    for &row in rows {
+        for (best, value) in most_probable(signals, row).into_iter().zip(truth(row)) {
+            right += f64::from(u8::from(best == value));
+            all += 1.0;
+        }
+    }
+    right / f64::max(all, 1.0)
 }

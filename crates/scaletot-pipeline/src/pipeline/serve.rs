@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::error::Result;
-use ndarray::Array2;
 use scaletot_chain::Signals;
 use scaletot_encoder::{
     ArtifactInfo, DistillConfig, DistillData, Distiller, EncoderConfig, FrozenEncoder, Readiness, Scores,
@@ -13,9 +12,8 @@ use scaletot_eval::{Bootstrap, Direction, Metric, Verdict};
 use scaletot_profile::{Attributes, Dataset, write};
 
 use super::Run;
-use crate::downstream::{parts, ridge};
-use crate::features::{profile_features, signal_features, student_features};
 use crate::options::PipelineOptions;
+use crate::signals::{of_scores, of_student};
 use crate::stages::{StageReport, write_json};
 
 /// Users whom the student reads at a time.
@@ -63,7 +61,7 @@ impl Run<'_> {
         let signals = self.signals(&train)?;
         let data = DistillData::new(&dataset, &self.input.chain).with_signals(&signals)?.with_rows(&train)?;
         let (trained, log) = self.distiller()?.fit(&data, self.options.seed, &self.device, self.progress)?;
-        let transfer = self.transfer(trained.frozen(), &dataset, &signals)?;
+        let transfer = self.transfer(trained.frozen(), &dataset, signals)?;
         let mut report = StageReport { users: train.len() as u64, ..StageReport::default() };
         report.figures.extend([
             ("held-out state agreement".to_owned(), transfer.mean_agreement()),
@@ -96,24 +94,17 @@ impl Run<'_> {
         &self,
         encoder: &FrozenEncoder,
         dataset: &Dataset,
-        signals: &Signals,
+        signals: Signals,
     ) -> Result<TransferReport> {
         let input = &self.input;
         let held_out = self.signals(&input.test)?;
         let report = encoder.transfer_report(dataset, &held_out)?;
 
-        let student = student_features(input.profiles.len(), &[signals, &held_out]);
-        let encoder = signal_features(&encoder.score(&input.profiles)?);
-        let labelled: Vec<usize> =
-            input.train.iter().copied().filter(|&row| input.outcomes[row].is_some()).collect();
-        let profile = profile_features(&input.profiles, &labelled)?;
-        let outcomes: Vec<f64> = input.outcomes.iter().map(|outcome| outcome.unwrap_or(0.0)).collect();
-        let truth: Vec<f64> = input.test.iter().map(|&row| outcomes[row]).collect();
-        let parts = parts(&labelled, None, self.options.seed)?;
-        let predicted = |blocks: &[&Array2<f64>]| -> Result<Vec<f64>> {
-            Ok(ridge(blocks, &outcomes, &parts, &input.test)?.values(&outcomes, &parts))
-        };
-        let (alone, with_student) = (predicted(&[&profile])?, predicted(&[&profile, &student])?);
+        let student = signals.concat(&held_out)?;
+        let encoder = of_scores(&encoder.score(&input.profiles)?)?;
+        let truth: Vec<f64> = input.test.iter().filter_map(|&row| input.outcomes[row]).collect();
+        let labelled = self.labelled()?;
+        let (alone, with_student) = (labelled.ridge(self, None)?, labelled.ridge(self, Some(&student))?);
         let (bootstrap, seed) = (Bootstrap::default(), self.options.seed);
         let gain = Metric::Spearman.compare(&truth, &with_student, &alone, &bootstrap, seed)?;
         // A share of what chance alone may have made would say nothing.
@@ -121,7 +112,7 @@ impl Run<'_> {
             return Ok(report);
         }
         let spearman = |predicted: &[f64]| Metric::Spearman.compute(&truth, predicted);
-        let with_encoder = predicted(&[&profile, &encoder])?;
+        let with_encoder = labelled.ridge(self, Some(&encoder))?;
         Ok(report.with_retention(spearman(&alone)?, spearman(&with_student)?, spearman(&with_encoder)?))
     }
 

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use crate::error::{Context, Result};
 use scaletot_chain::{ChainRecord, JoinedCorpus};
 use scaletot_eval::Metric;
+use scaletot_ltv::{Component, Representation, ValueModelConfig, ValueTrainer};
 use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
-use scaletot_profile::Segments;
+use scaletot_profile::{Dataset, Segments};
 use scaletot_student::{OsipoConfig, Student};
 use serde::{Deserialize, Serialize};
 
 use super::super::fold::Work;
 use super::super::planted::Planted;
-use super::super::signals::student_signals;
+use super::super::signals::{levels, most_probable, student_signals};
 use super::super::study::Study;
-use crate::downstream::{parts, ridge};
 
 /// A probability counts as at least this, so that no single user makes a mean log-likelihood worthless.
 const LEAST_PROBABILITY: f64 = 1e-9;
@@ -115,9 +115,12 @@ pub(super) struct Yardstick<'a> {
     outcomes: Vec<f64>,
     taught: OutcomeReward,
     truth: OutcomeReward,
-    /// Users whose outcome was known to OSIPO, in parts, and their outcomes by row.
-    parts: Vec<Vec<usize>>,
-    known: Vec<f64>,
+    /// All users, with the outcomes of the reasoned ones whom OSIPO knew.
+    labelled: Dataset,
+    /// Fits ridge regressions on a student's signals to them.
+    on_signals: ValueTrainer<'static>,
+    /// The seed of those.
+    seed: u64,
 }
 
 impl<'a> Yardstick<'a> {
@@ -147,30 +150,44 @@ impl<'a> Yardstick<'a> {
             outcomes: work.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect(),
             taught: reward(&rows, &states, known, segments)?,
             truth: reward(train, &train.iter().map(one_hot).collect::<Vec<_>>(), &study.outcomes, segments)?,
-            parts: parts(&rows, None, work.seed(200))?,
-            known: known.iter().map(|outcome| outcome.unwrap_or(0.0)).collect(),
+            labelled: Dataset::builder(study.profiles.clone())
+                .with_outcomes(known.to_vec())
+                .build()?
+                .with_outcomes_of(&rows)?,
+            seed: work.seed(200),
+            on_signals: ValueTrainer::new(
+                ValueModelConfig::default()
+                    .with_components([Component::Signals])
+                    .with_representation(Representation::Last),
+            )?,
         })
     }
 
     /// All figures of a student.
     pub(super) fn measure(&self, student: &Student) -> Result<BTreeMap<Measure, f64>> {
-        let asked: Vec<usize> = self.test.iter().chain(self.parts.iter().flatten()).copied().collect();
+        let asked: Vec<usize> = self.test.iter().copied().chain(self.labelled.labelled()).collect();
         let signals = student_signals(student, self.study, &asked)?;
         let chains: Vec<(usize, Vec<u16>)> =
-            self.test.iter().map(|&row| (row, signals.likeliest(row))).collect();
+            self.test.iter().map(|&row| (row, most_probable(&signals, row))).collect();
         let (mut likelihood, mut taught, mut truth) = (0.0, 0.0, 0.0);
         for ((row, chain), outcome) in chains.iter().zip(&self.outcomes) {
             let is = self.planted.truth(*row).last().copied().map_or(0, usize::from);
             let said = chain.last().copied().map_or(0, usize::from);
-            let posterior = signals.posteriors.last().context("a student without states")?;
-            likelihood += f64::from(posterior[[*row, is]]).max(LEAST_PROBABILITY).ln();
+            let entry = signals.index_of(*row).context("a test user without signals")?;
+            let last = signals.domain_sizes().len().checked_sub(1).context("a student without states")?;
+            let probability = signals.marginal(entry, last).get(is).copied().unwrap_or_default();
+            likelihood += f64::from(probability).max(LEAST_PROBABILITY).ln();
             let segment = self.segments.of(*row);
             taught += self.taught.reward_unseen(segment, *outcome, said)?;
             truth += self.truth.reward_unseen(segment, *outcome, said)?;
         }
         let right = Recovered::of(self.planted, chains);
-        let level = signals.level(self.test);
-        let fitted = ridge(&[&signals.features], &self.known, &self.parts, self.test)?.test;
+        let level = levels(&signals, self.test);
+        let fitted = self.on_signals.fit(&self.labelled, &signals, self.seed)?.log_values_of_rows(
+            &self.study.profiles,
+            self.test,
+            &signals,
+        )?;
         let users = self.test.len().max(1) as f64;
         let by = |metric: Metric, scores: &[f64]| metric.compute(&self.outcomes, scores);
         Ok(BTreeMap::from([

@@ -12,7 +12,7 @@ use scaletot_student::{Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, Student};
 use super::super::fold::{Reasoned, Work};
 use super::super::planted::Planted;
 use super::super::provenance::commit;
-use super::super::signals::student_signals;
+use super::super::signals::{most_probable, student_signals};
 use super::super::study::Study;
 use super::arms::{Arm, Course, longer, osipo_config};
 use super::measure::{Recovered, Yardstick, known};
@@ -93,8 +93,9 @@ impl<'a> World<'a> {
         let reasoned: Vec<usize> = best.iter().map(|(row, _)| *row).collect();
         let asked: Vec<usize> = test.iter().chain(&reasoned).copied().collect();
         let signals = student_signals(student, work.study, &asked)?;
-        let thought =
-            |rows: &[usize]| Recovered::of(planted, rows.iter().map(|&row| (row, signals.likeliest(row))));
+        let thought = |rows: &[usize]| {
+            Recovered::of(planted, rows.iter().map(|&row| (row, most_probable(&signals, row))))
+        };
         let entry =
             |who: &str, users: &str, right| Recovery { who: who.to_owned(), users: users.to_owned(), right };
         Ok(SeedResult {

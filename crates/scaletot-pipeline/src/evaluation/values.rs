@@ -1,0 +1,97 @@
+//! The value models of one draw of labels, and what they predict of the fold's test users.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use scaletot_chain::Signals;
+use scaletot_ltv::{
+    BaseFit, BaseLearner, BaseModel, Component, LearnerError, Representation, Sample, ValueModelConfig,
+    ValueTrainer,
+};
+use scaletot_profile::{Dataset, ProfileTable};
+
+use super::fold::Work;
+use super::folds::Draw;
+use crate::error::Result;
+use crate::networks::{NETWORK, NetworkLearner};
+
+/// What is fitted on profiles alone at one draw, whatever the signals.
+pub(super) struct DrawFit {
+    base: BaseFit,
+    /// The labelled users' rows of the table, and of the fold's training users.
+    rows: Vec<usize>,
+    train_rows: Vec<usize>,
+}
+
+impl Work<'_> {
+    /// Fits what is on profiles alone; `train` are the profiles of the fold's training users.
+    pub(super) fn fit(&self, draw: &Draw, train: &Arc<ProfileTable>) -> Result<DrawFit> {
+        // The last state's representation has seen all earlier ones.
+        let config = ValueModelConfig::default().with_representation(Representation::Last);
+        let networks = DrawNetworks { learner: self.network_learner()?, work: self, draw: draw.draw };
+        let trainer = ValueTrainer::new(config)?.with_chain(&self.study.chain).with_learner(&networks);
+        let dataset = self.training(train, draw)?;
+        let base = trainer.fit_base(&dataset, self.seed(200 + draw.draw as u64))?;
+        let train_rows: Vec<usize> = dataset.labelled().collect();
+        let rows = train_rows.iter().map(|&row| self.fold.train[row]).collect();
+        Ok(DrawFit { base, rows, train_rows })
+    }
+
+    /// The values of the test users by profile and signals; without labels the level of the last state. What ranks users without any label
+    /// stays in the stack, or a few labels would be worse than none. The models without signals are in it too, so that signals that say
+    /// nothing can be left out.
+    pub(super) fn with_signals(&self, fit: &DrawFit, signals: &Signals) -> Result<Vec<f64>> {
+        let known = signals.select(&fit.rows)?.with_rows(fit.train_rows.clone())?;
+        let model = fit.base.value_model(&ValueModelConfig::default().components, &known)?;
+        Ok(model.predict_rows(&self.study.profiles, &self.fold.test, signals)?)
+    }
+
+    /// The values of the test users by the arms on the profile alone; none without labels.
+    pub(super) fn without_signals(&self, fit: &DrawFit) -> Result<Vec<(&'static str, Vec<f64>)>> {
+        if fit.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (profiles, test) = (&self.study.profiles, self.fold.test.as_slice());
+        let values = |components: &[Component]| -> Result<Vec<f64>> {
+            Ok(fit.base.value_model(components, None)?.predict_rows(profiles, test, None)?)
+        };
+        let networks = fit.base.committee_log_values(NETWORK, profiles, test)?.unwrap_or_default();
+        Ok(vec![
+            ("stack", values(&[Component::Ridge, Component::Learners])?),
+            ("ridge", values(&[Component::Ridge])?),
+            ("profile", networks.into_iter().map(f64::exp_m1).collect()),
+        ])
+    }
+
+    /// The training users with the outcomes of a draw: rows as in the fold's `train`.
+    fn training(&self, profiles: &Arc<ProfileTable>, draw: &Draw) -> Result<Dataset> {
+        let (study, train) = (self.study, &self.fold.train);
+        let known: HashSet<usize> = draw.rows.iter().copied().collect();
+        let outcome = |&row: &usize| study.outcomes[row].filter(|_| known.contains(&row));
+        let dataset =
+            Dataset::builder(Arc::clone(profiles)).with_outcomes(train.iter().map(outcome).collect());
+        Ok(match &study.groups {
+            Some(groups) => dataset.with_groups(train.iter().map(|&row| groups[row]).collect()),
+            None => dataset,
+        }
+        .build()?)
+    }
+}
+
+/// Networks with seeds of the fold and the draw.
+struct DrawNetworks<'a> {
+    learner: NetworkLearner<'a>,
+    work: &'a Work<'a>,
+    draw: usize,
+}
+
+impl BaseLearner for DrawNetworks<'_> {
+    fn name(&self) -> &str {
+        self.learner.name()
+    }
+
+    fn fit(&self, sample: &Sample<'_>, _seed: u64) -> Result<Box<dyn BaseModel>, LearnerError> {
+        let number = self.draw * ValueModelConfig::default().parts + sample.member();
+        self.learner.fit(sample, self.work.seed(100 + number as u64))
+    }
+}
