@@ -1,7 +1,6 @@
 //! The one error type of the crate.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::Component;
 
@@ -119,15 +118,8 @@ pub enum Error {
         found: String,
     },
     /// A file operation failed.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried: "open", "create" …
-        action: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system reported.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Files(#[from] scaletot_core::files::FileError),
     /// A manifest is not JSON of the expected shape.
     #[error("{}: not the manifest of a value model", path.display())]
     Json {
@@ -171,11 +163,6 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
-    }
-
     pub(crate) fn learner(name: &str, action: &'static str) -> impl FnOnce(LearnerError) -> Self {
         let name = name.to_owned();
         move |source| Self::Learner { name, action, source }

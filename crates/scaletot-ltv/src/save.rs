@@ -1,11 +1,12 @@
 //! Value models on disk: one directory with a manifest, and one directory per member of a committee.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::{AtomicDir, FileError, create_dir_all, write_json};
 use scaletot_profile::ProfileSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,43 +74,43 @@ impl ValueModel {
     /// predictions are not written: they are of single users.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be written, [`Error::Learner`] if a learner's model cannot be saved.
+    /// [`Error::Files`] if the directory cannot be written, [`Error::Learner`] if a learner's model cannot be saved.
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
-        replace(directory.as_ref(), |beside| {
-            let parts = self.parts.iter().map(|part| {
-                let model = match &part.model {
-                    Model::Ridge(ridge) => SavedModel::Ridge(ridge.clone()),
-                    Model::Level => SavedModel::Level,
-                    Model::Committee(committee) => {
-                        committee.save(&beside.join(LEARNERS))?;
-                        SavedModel::Committee {
-                            learner: committee.name.clone(),
-                            members: committee.members.len(),
-                        }
+        let beside = AtomicDir::create(directory)?;
+        let parts = self.parts.iter().map(|part| {
+            let model = match &part.model {
+                Model::Ridge(ridge) => SavedModel::Ridge(ridge.clone()),
+                Model::Level => SavedModel::Level,
+                Model::Committee(committee) => {
+                    committee.save(&beside.path().join(LEARNERS))?;
+                    SavedModel::Committee {
+                        learner: committee.name.clone(),
+                        members: committee.members.len(),
                     }
-                };
-                Ok(SavedPart { weight: part.weight, centre: part.centre, model })
-            });
-            let manifest = Manifest {
-                kind: KIND.to_owned(),
-                format: VALUE_MODEL_FORMAT,
-                profile_schema: self.schema.hash(),
-                chain_schema: self.chain_schema,
-                profile: self.recipe.clone(),
-                signals: self.signals.clone(),
-                intercept: self.intercept,
-                models: parts.collect::<Result<_>>()?,
-                link: self.link,
-                largest_outcome: self.largest_outcome,
+                }
             };
-            write_json(&beside.join(MANIFEST), &manifest)
-        })
+            Ok(SavedPart { weight: part.weight, centre: part.centre, model })
+        });
+        let manifest = Manifest {
+            kind: KIND.to_owned(),
+            format: VALUE_MODEL_FORMAT,
+            profile_schema: self.schema.hash(),
+            chain_schema: self.chain_schema,
+            profile: self.recipe.clone(),
+            signals: self.signals.clone(),
+            intercept: self.intercept,
+            models: parts.collect::<Result<_>>()?,
+            link: self.link,
+            largest_outcome: self.largest_outcome,
+        };
+        write_json(&beside.path().join(MANIFEST), &manifest)?;
+        Ok(beside.commit()?)
     }
 
     /// Reads a model for profiles of a schema; `loaders` read what learners' models have written, and may be empty for a model without.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Json`], [`Error::Manifest`] for a manifest that was not written by [`save`](Self::save), [`Error::Format`]
+    /// [`Error::Files`], [`Error::Json`], [`Error::Manifest`] for a manifest that was not written by [`save`](Self::save), [`Error::Format`]
     /// for another version of the format, [`Error::Schema`] for a model of another profile schema, [`Error::NoLoader`] and
     /// [`Error::Learner`] for a learner's models.
     pub fn load(
@@ -157,7 +158,7 @@ impl Committee {
     /// Writes the members as `1`, `2` … under the learner's name in `places`.
     fn save(&self, places: &Path) -> Result<()> {
         let place = places.join(&self.name);
-        fs::create_dir_all(&place).map_err(Error::io("create", &place))?;
+        create_dir_all(&place)?;
         self.members.iter().enumerate().try_for_each(|(member, model)| {
             model.save(&place.join((member + 1).to_string())).map_err(Error::learner(&self.name, "save"))
         })
@@ -181,29 +182,12 @@ impl Committee {
     }
 }
 
-/// Builds a directory beside its place, then puts it there.
-fn replace(directory: &Path, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside = tempfile::tempdir_in(parent).map_err(Error::io("write in", parent))?;
-    let (new, old) = (beside.path().join("new"), beside.path().join("old"));
-    fs::create_dir(&new).map_err(Error::io("create", &new))?;
-    build(&new)?;
-    if directory.exists() {
-        fs::rename(directory, &old).map_err(Error::io("replace", directory))?;
-    }
-    fs::rename(&new, directory).map_err(Error::io("write", directory))
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let json = |source| Error::Json { path: path.to_owned(), source };
-    let text = serde_json::to_string_pretty(value).map_err(json)?;
-    fs::write(path, text).map_err(Error::io("write", path))
-}
-
 fn read(path: &Path) -> Result<Manifest> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    let file = File::open(path).map_err(|source| FileError::new("open", path, source))?;
     let mut text = String::new();
-    file.take(MAX_MANIFEST_BYTES + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
+    file.take(MAX_MANIFEST_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|source| FileError::new("read", path, source))?;
     let wrong = |expected: String, found: String| Error::Manifest { path: path.to_owned(), expected, found };
     if text.len() as u64 > MAX_MANIFEST_BYTES {
         return Err(wrong(format!("at most {MAX_MANIFEST_BYTES} bytes"), "more".to_owned()));

@@ -68,7 +68,7 @@ impl BaseModel for Network {
     }
 
     fn save(&self, directory: &Path) -> Result<(), LearnerError> {
-        Ok(self.0.save(directory, ArtifactInfo::new().note("outcomes alone, no signals"))?)
+        Ok(self.0.save(directory, ArtifactInfo::new().with_note("outcomes alone, no signals"))?)
     }
 }
 

@@ -61,7 +61,7 @@ fn what_is_no_model_of_these_profiles_is_refused() {
     let world = world();
     let temporary = tempfile::tempdir().unwrap();
     let place = temporary.path().join("model");
-    assert!(matches!(load(&place), Error::Io { .. }));
+    assert!(matches!(load(&place), Error::Files(_)));
     let model =
         fitted(&world, &[Component::Informed, Component::Ridge, Component::Learners, Component::Level]);
     model.save(&place).unwrap();
