@@ -13,7 +13,7 @@ use scaletot_profile::{Attributes, Dataset, write};
 
 use super::Run;
 use crate::options::PipelineOptions;
-use crate::signals::{of_scores, of_student};
+use crate::signals::of_scores;
 use crate::stages::{StageReport, write_json};
 
 /// Users whom the student reads at a time.
