@@ -70,7 +70,7 @@ fn per_node(c: &mut Criterion) {
             Strategy::Refine(refine.with_rounds(200).with_branches(30)),
         ),
     ];
-    let all = Generation::Propose { most: None };
+    let all = Generation::Propose { max: None };
     let cases = cases.into_iter().chain([
         // A value for every node is in these figures.
         (

@@ -60,10 +60,10 @@ pub struct Proposals<T> {
 }
 
 impl<T> Proposals<T> {
-    /// Distinct thoughts with their masses: finite, at least 0, in any scale and any order. An empty list says that
+    /// Distinct thoughts with their masses: finite, at least 0, in any scale and any order. An empty list means that
     /// nothing can follow, which is a dead end; a list without any mass is an error.
     ///
-    /// They are taken for the whole domain with exact masses, at no token cost, until told otherwise.
+    /// They are taken for the whole domain with exact masses, at no token cost, unless set otherwise.
     #[must_use]
     pub fn new(items: Vec<(T, f64)>) -> Self {
         Self { items, covered: 1.0, entropy: EntropyInput::Exact, tokens: 0 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, StopReason};
 
 /// Bounds on a search. `None` is unbounded. No bound is ever exceeded: a query or a node is counted before it is
-/// opened, and when it would go over, the search ends with the best chain so far and says which bound it was.
+/// opened, and when it would go over, the search ends with the best chain so far and with the bound as its stop reason.
 ///
 /// ```
 /// use scaletot_search::Budget;

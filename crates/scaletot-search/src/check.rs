@@ -1,4 +1,4 @@
-//! Whether an answer may be taken: what a model or a server says is input, and is checked before anything is counted.
+//! Whether an answer may be taken: what a model or a server answers is input, and is checked before anything is counted.
 
 use std::collections::HashSet;
 

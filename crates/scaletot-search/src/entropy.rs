@@ -33,7 +33,7 @@ impl EntropyEstimator {
     /// ```
     /// use scaletot_search::EntropyEstimator::{Dirichlet, MillerMadow, PlugIn};
     ///
-    /// // Four samples of three thoughts: plug-in says 0.51, and fewer samples would say still less.
+    /// // Four samples of three thoughts: plug-in gives 0.51, and fewer samples would give still less.
     /// let counts = [3.0, 1.0, 0.0];
     /// let plug_in = PlugIn.estimate(&counts, 4, 3, 3);
     /// assert!((plug_in - 0.5119).abs() < 1e-4);
@@ -87,9 +87,9 @@ fn digamma(mut x: f64) -> f64 {
 /// Bounds `(low, high)` of the normalised entropy of a distribution of which only a part is known.
 ///
 /// `known` are the masses of the thoughts that were answered, `missing` the number of thoughts that were not and may
-/// follow, and `most` the greatest mass that those may have together, on the same scale. With `w` the missing thoughts'
+/// follow, and `max_missing` the greatest mass that those may have together, on the same scale. With `w` the missing thoughts'
 /// share, `H = h(w) + (1 − w) H_known + w H_missing`, `h` the binary entropy, `0 ≤ H_missing ≤ ln m` and
-/// `0 ≤ w ≤ most / (most + Σ known)`. It is concave in `w`, so its least value is at one of the ends with
+/// `0 ≤ w ≤ max_missing / (max_missing + Σ known)`. It is concave in `w`, so its least value is at one of the ends with
 /// `H_missing = 0`, and its greatest at `w = m / (m + exp H_known)` or at the upper end. All divided by `ln` of the
 /// `domain`'s size (this project's own formulation).
 ///
@@ -103,14 +103,14 @@ fn digamma(mut x: f64) -> f64 {
 /// assert!(low < truth && truth < high && high - low < 0.3);
 /// ```
 #[must_use]
-pub fn entropy_interval(known: &[f64], missing: usize, most: f64, domain: usize) -> (f64, f64) {
+pub fn entropy_interval(known: &[f64], missing: usize, max_missing: f64, domain: usize) -> (f64, f64) {
     let sum: f64 = known.iter().sum();
     if domain < 2 || sum <= 0.0 {
         return (0.0, if domain < 2 { 0.0 } else { 1.0 });
     }
     let h_known: f64 = known.iter().map(|weight| surprise(weight / sum)).sum();
     // Endless mass is all but certainty, and its share no NaN.
-    let most = most.clamp(0.0, 1e300);
+    let most = max_missing.clamp(0.0, 1e300);
     let upper = if missing == 0 || most.is_nan() { 0.0 } else { most / (most + sum) };
     let at = |w: f64, h_missing: f64| surprise(w) + surprise(1.0 - w) + (1.0 - w) * h_known + w * h_missing;
     let m = missing.max(1) as f64;
@@ -166,7 +166,7 @@ mod tests {
         let expected = harmonic(5) - 0.6 * harmonic(3) - 0.4 * harmonic(2);
         let estimated = EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0, 1.0], 3, 2, 2);
         assert!((estimated - expected / 2f64.ln()).abs() < 1e-12);
-        // Shares say the same as counts.
+        // Shares give the same as counts.
         let shares =
             EntropyEstimator::Dirichlet { concentration: 1.0 }.estimate(&[2.0 / 3.0, 1.0 / 3.0], 3, 2, 2);
         assert!((estimated - shares).abs() < 1e-12);

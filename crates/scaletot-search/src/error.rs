@@ -90,7 +90,7 @@ pub enum Error {
         /// The covered mass that came.
         covered: f64,
     },
-    /// What an answer says about its entropy cannot be.
+    /// The entropy that an answer gives is not possible.
     #[error("query {id}: expected {expected}, found {found}")]
     BadEntropy {
         /// The query.
@@ -128,16 +128,14 @@ pub enum Error {
         /// The bound on one query.
         bound: u64,
     },
-    /// A trace does not follow from the problem and the settings it is replayed with.
-    #[error(
-        "trace event {at}: expected {expected} from this problem and these settings, found {found} in the trace"
-    )]
+    /// A trace does not follow from the problem and the config it is replayed with.
+    #[error("trace event {at}: expected {expected} from this problem and config, found {found} in the trace")]
     TraceMismatch {
         /// Position of the event in the trace, from 0.
         at: usize,
         /// What the replayed search did at that position.
         expected: String,
-        /// What the trace says.
+        /// What the trace holds.
         found: String,
     },
     /// An answer in a trace was refused.

@@ -1,9 +1,9 @@
 //! A bounded, entropy-guided Tree-of-Thought engine without I/O: hard budgets, typed stop reasons and full traces.
 //!
 //! A tree-of-thought search that calls a language model itself is hard to bound, to test and to resume, and it cannot
-//! share a batch with its neighbours. This engine therefore calls nobody. A [`Search`] is a state machine over any
+//! share a batch with its neighbours. This engine therefore makes no calls. A [`Search`] is a state machine over any
 //! [`Problem`]: it hands out the queries it needs answered, takes the answers in any order, and ends with an
-//! [`Outcome`] that says what it found, what stopped it and what it used. It knows no language model and no user
+//! [`Outcome`] that holds what it found, what stopped it and what it used. It knows no language model and no user
 //! profile. Budgets are never exceeded, the same answers give the same outcome, and the [`Trace`] replays it.
 //!
 //! # Example
@@ -63,28 +63,34 @@
 //!   ([`EntropyEstimator`]), or between bounds where answers are partial ([`entropy_interval`]).
 //! - Paths that [`Problem::state`] calls the same are asked about once.
 //! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step.
-//! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] says before the run
+//! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] gives, before the run,
 //!   what it can cost at most. When a bound is hit, the outcome is the best so far, with the bound as [`StopReason`].
 //! - [`drive`] runs one search; [`Pool`], [`Batch`] and `stream` (feature `async`) run many, on threads, in batches or as
 //!   futures.
-//! - [`Search::replay`] re-runs a [`Trace`], or takes a search up again from any prefix of it. A trace serialises, and is
+//! - [`Search::replay`] re-runs a [`Trace`], or resumes a search from any prefix of it. A trace serialises, and is
 //!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
+//!
+//! # In the workspace
+//! [`scaletot-teacher`](https://docs.rs/scaletot-teacher) answers the queries of searches over user-state chains from language
+//! models, recordings and rules, and writes what they find to corpora of
+//! [`scaletot-chain`](https://docs.rs/scaletot-chain). Below it there is only
+//! [`scaletot-core`](https://docs.rs/scaletot-core).
 
 mod answer;
 mod budget;
 mod check;
+mod config;
 mod drive;
 mod engine;
 mod entropy;
 mod error;
 mod export;
-mod finish;
+mod machine;
 mod outcome;
 mod problem;
 mod query;
 mod score;
 mod search;
-mod settings;
 mod stop;
 mod strategy;
 mod trace;

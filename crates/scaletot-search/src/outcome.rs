@@ -84,7 +84,7 @@ pub(crate) fn posterior<T: Clone + Eq + Hash>(
     (0..steps)
         .map(|k| {
             let mut found: Vec<(T, f64)> = Vec::new();
-            let mut place: HashMap<&T, usize> = HashMap::new();
+            let mut slot: HashMap<&T, usize> = HashMap::new();
             // Scaled by the best path that has this step: far shorter paths may all but underflow.
             let here = || paths.iter().zip(&weights).filter_map(|((p, s), w)| p.get(k).map(|t| (t, *s, *w)));
             let top_here = here().map(|(_, s, _)| s).fold(f64::NEG_INFINITY, f64::max);
@@ -93,7 +93,7 @@ pub(crate) fn posterior<T: Clone + Eq + Hash>(
             for (thought, score, weight) in here() {
                 let weight = if rescale { ((score - top_here) / temperature).exp() } else { weight };
                 total += weight;
-                let at = *place.entry(thought).or_insert_with(|| {
+                let at = *slot.entry(thought).or_insert_with(|| {
                     found.push((thought.clone(), 0.0));
                     found.len() - 1
                 });

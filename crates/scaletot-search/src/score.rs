@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::settings::{setters, within};
+use crate::config::{setters, within};
 
 /// Probabilities below this count as this in a score, so that `ln q` stays finite.
 pub const MIN_PROBABILITY: f64 = 1e-12;
@@ -26,7 +26,7 @@ pub struct Score {
     pub evaluation: Option<f64>,
 }
 
-/// How paths are scored and the best of them listed; a part of the settings of every strategy that scores by more than
+/// How paths are scored and the best of them listed; a part of the config of every strategy that scores by more than
 /// probability. The formulation is this project's own:
 ///
 /// `J(c) = α · (1/K) Σ_k ln q_k(v_k) + (1 − α) · logit e(c) − λ · (1/K) Σ_k h_k`
@@ -76,7 +76,7 @@ impl ScoreConfig {
     /// 1e-6 to 1e6, so that no score or posterior overflows.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for the first setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
         let temperature = (1e-6..=1e6).contains(&self.temperature);
         within("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a number in [0, 1]")?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::engine::Core;
-use crate::strategy::{Flow, Machine};
+use crate::machine::{Flow, Machine};
 use crate::{
     Answer, Budget, Error, Estimate, Event, Outcome, Problem, Query, QueryId, Result, StopReason, Strategy,
     Trace, Usage,
@@ -129,7 +129,7 @@ impl<P: Problem> Search<P> {
     /// The most that this search can use; see [`Strategy::estimate`].
     ///
     /// # Errors
-    /// None for a search that was set up, because its settings are valid.
+    /// None for a search that was set up, because its config is valid.
     pub fn estimate(&self) -> Result<Estimate> {
         self.strategy().estimate(self.problem(), self.budget())
     }
@@ -145,7 +145,7 @@ impl<P: Problem> Search<P> {
     ///
     /// # Errors
     /// [`Error::Config`] as for [`new`](Self::new); [`Error::TraceMismatch`] if the trace does not follow from
-    /// this problem and these settings; [`Error::Replay`] if it holds an answer that is not acceptable.
+    /// this problem and config; [`Error::Replay`] if it holds an answer that is not acceptable.
     pub fn replay(
         problem: P,
         strategy: Strategy,

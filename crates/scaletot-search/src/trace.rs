@@ -1,6 +1,6 @@
-//! The record of a search: enough to understand it, to replay it, and to take it up again.
+//! The record of a search: enough to understand it, to replay it, and to resume it.
 //!
-//! A search is a function of its problem, its settings and the answers it was given. The trace holds the answers and
+//! A search is a function of its problem, its config and the answers it was given. The trace holds the answers and
 //! the passing of time in the order in which they came, together with everything that followed from them; a replay
 //! feeds the former and checks the latter.
 
@@ -146,8 +146,8 @@ pub enum Event<T> {
         /// The best gain seen; `None` when no other path was completed.
         gain: Option<f64>,
     },
-    /// Every step of the incumbent is settled, and another complete path is refined next.
-    TakenUp {
+    /// Every step of the incumbent is settled, and the search switches to another complete path.
+    Switched {
         /// The path.
         path: Vec<T>,
     },
@@ -194,7 +194,7 @@ impl<T> Trace<T> {
 }
 
 impl<T: Clone> Trace<T> {
-    /// The first `len` events (all of them if there are fewer): a trace from which the search can be taken up again.
+    /// The first `len` events (all of them if there are fewer): a trace from which the search can be resumed.
     #[must_use]
     pub fn prefix(&self, len: usize) -> Self {
         Trace { events: self.events[..len.min(self.events.len())].to_vec() }

@@ -24,8 +24,7 @@ impl Problem for Wide {
 
 #[test]
 fn a_million_nodes_take_less_than_a_gibibyte() {
-    let config =
-        BfsConfig::default().with_breadth(88_000).with_generation(Generation::Propose { most: None });
+    let config = BfsConfig::default().with_breadth(88_000).with_generation(Generation::Propose { max: None });
     let mut search = Search::new(Wide, Strategy::Bfs(config), Budget::default(), 0).unwrap();
     let outcome = drive(&mut search, |query| match query {
         Query::Propose { .. } => Answer::exact((0..8).map(|v| (v, f64::from(v + 1))).collect()),

@@ -130,7 +130,7 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
         "expected users with at least {} populated fields, found none",
         source.min_populated
     );
-    let all = Generation::Propose { most: None };
+    let all = Generation::Propose { max: None };
     let full = Strategy::Bfs(BfsConfig::default().with_breadth(usize::MAX).with_generation(all));
     let reason = |strategy, bound| found(&study, strategy, bound, &rows, source, bars);
     let greedy = reason(Strategy::Greedy, None)?;

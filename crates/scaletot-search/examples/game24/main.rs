@@ -84,12 +84,12 @@ impl Name {
                     let (breadth, thoughts) = breadth_for(q);
                     (breadth, Some(thoughts))
                 });
-                let generation = Generation::Propose { most };
+                let generation = Generation::Propose { max: most };
                 let config = BfsConfig::default().with_breadth(breadth).with_generation(generation);
                 Strategy::Bfs(config.with_accept(Some(0.5)).with_score(score))
             }
             Name::Dfs => {
-                let config = DfsConfig::default().with_generation(Generation::Propose { most: None });
+                let config = DfsConfig::default().with_generation(Generation::Propose { max: None });
                 Strategy::Dfs(config.with_accept(Some(0.5)).with_threshold(0.1).with_score(score))
             }
             Name::Refine => {

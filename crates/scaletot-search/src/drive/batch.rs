@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 
-use super::{Clock, give};
+use super::clock::{Clock, give};
 use crate::{Answer, Error, Problem, Query, QueryId, Search};
 
 /// Drives many searches side by side and gathers their open queries, so that a model that is faster in batches gets large

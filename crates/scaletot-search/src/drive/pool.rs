@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Clock, give};
+use super::clock::{Clock, give};
 use crate::{Answer, Problem, Query, Search};
 
 /// In which order results are handed over.
@@ -83,7 +83,7 @@ impl<'a> Pool<'a> {
         self
     }
 
-    /// Sets what says that work shall stop. No further item is begun then; those in hand are finished and taken.
+    /// Sets what tells that work shall stop. No further item is begun then; those in hand are finished and taken.
     #[must_use]
     pub fn with_stop<'b>(self, stopped: &'b (dyn Fn() -> bool + Sync)) -> Pool<'b>
     where
@@ -161,7 +161,7 @@ impl<'a> Pool<'a> {
             room: Condvar::new(),
         };
         std::thread::scope(|scope| {
-            // Whatever ends this thread's part, a panic of `take` too, nobody waits for it any more.
+            // Whatever ends this thread's part, a panic of `take` too, no worker waits for it any more.
             let _taking = Taking(&shared);
             for _ in 0..self.workers.get() {
                 let (shared, work) = (&shared, &work);
@@ -270,7 +270,7 @@ impl<I: Iterator, R> Drop for Taking<'_, I, R> {
     }
 }
 
-/// Says that a worker has ended, also when its work panicked.
+/// Notes that a worker has ended, also when its work panicked.
 struct Ended<'a, I: Iterator, R>(&'a Shared<I, R>);
 
 impl<I: Iterator, R> Drop for Ended<'_, I, R> {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_passed_on_and_nobody_waits_for_ever() {
+    fn a_panic_is_passed_on_and_no_thread_waits_for_ever() {
         let work = |number: u64, _: i32| if number == 40 { panic!("broken") } else { number };
         let run = || pool(3).map(0..5_000, work, |_, _| Ok::<(), Infallible>(()));
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());

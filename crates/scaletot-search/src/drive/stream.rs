@@ -6,8 +6,8 @@ use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, iter};
 use tokio::sync::Semaphore;
 
+use super::clock::{Clock, give};
 use super::pool::Order;
-use super::{Clock, give};
 use crate::{Answer, Problem, Query, Search};
 
 /// How much is under way at once in [`stream`].

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Strategy, candidates::Evaluation};
+use super::{Evaluation, Strategy};
 use crate::{Budget, Problem, Result};
 
 /// An upper bound on what a search can use, known before it runs.
@@ -74,7 +74,7 @@ impl Strategy {
                 (config.samples.saturating_mul(each), config.samples.saturating_mul(depth))
             }
             Strategy::Bfs(config) => {
-                let (paths, nodes) = levels(depth, config.breadth as u64, config.generation.most());
+                let (paths, nodes) = levels(depth, config.breadth as u64, config.generation.max());
                 let weighing = match config.evaluation {
                     Evaluation::Value => nodes,
                     Evaluation::Vote => depth,
@@ -83,7 +83,7 @@ impl Strategy {
             }
             Strategy::Beam(config) => levels(depth, config.width as u64, config.width as u64),
             Strategy::Dfs(config) => {
-                let (paths, nodes) = levels(depth, u64::MAX, config.generation.most());
+                let (paths, nodes) = levels(depth, u64::MAX, config.generation.max());
                 let weighing = match config.evaluation {
                     Evaluation::Value => nodes,
                     Evaluation::Vote => paths,

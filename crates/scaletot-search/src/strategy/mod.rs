@@ -1,39 +1,24 @@
-//! Strategies: in which order a tree of thoughts is explored.
-//!
-//! A strategy is a state machine over the shared [`Core`](crate::engine::Core), one file each. It is advanced whenever no
-//! query is open, opens the queries it can use at once, and says when it is done; the core keeps the tree, the budget
-//! and the trace. Because a strategy only runs when all its queries are answered, and reads the answers from the tree,
-//! the order in which they arrive cannot matter.
+//! Strategies: in which order a tree of thoughts is explored, and their configs. The state machines that follow them are in
+//! `machine`.
 
-mod candidates;
-mod completion;
 mod dfs;
-mod draw;
 mod estimate;
 mod frontier;
-mod greedy;
+mod generation;
 mod refine;
 mod sampling;
-mod waiting;
 
 use serde::{Deserialize, Serialize};
 
-pub use candidates::{Evaluation, Generation};
 pub use dfs::DfsConfig;
 pub use estimate::Estimate;
 pub use frontier::{BeamConfig, BfsConfig};
+pub use generation::{Evaluation, Generation};
 pub use refine::RefineConfig;
 pub use sampling::{BestOfNConfig, SelfConsistencyConfig};
 
-use dfs::Dfs;
-use frontier::Frontier;
-use greedy::Greedy;
-use refine::Refine;
-use sampling::Sampling;
-
-use crate::engine::Core;
 use crate::score::{ScoreConfig, Scoring};
-use crate::{Problem, Result, StopReason};
+use crate::{Problem, Result};
 
 /// How a tree of thoughts is explored.
 ///
@@ -55,7 +40,7 @@ pub enum Strategy {
     #[default]
     Greedy,
     /// Draws independent chains and takes the answer that most of them give (Wang et al., ICLR 2023); answers are equal
-    /// where [`Problem::state`] says so, or the paths are the same.
+    /// where [`Problem::state`] gives them one name, or the paths are the same.
     SelfConsistency(SelfConsistencyConfig),
     /// Draws independent chains and takes the one with the best score.
     BestOfN(BestOfNConfig),
@@ -70,10 +55,10 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Checks the settings.
+    /// Checks the config.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a setting out of its range.
+    /// [`Error::Config`](crate::Error::Config) for a field out of its range.
     pub fn validate(&self) -> Result<()> {
         match self {
             Strategy::Greedy => Ok(()),
@@ -108,60 +93,5 @@ impl Strategy {
     /// Whether the best path is the one that most samples came to.
     pub(crate) fn counts_samples(&self) -> bool {
         matches!(self, Strategy::SelfConsistency(_))
-    }
-}
-
-/// What a strategy says after it has been advanced.
-#[derive(Debug)]
-pub(crate) enum Flow {
-    /// Queries are open.
-    Wait,
-    /// The search is over.
-    Stop(StopReason),
-}
-
-/// The state of the strategy that runs.
-#[derive(Debug)]
-pub(crate) enum Machine<T> {
-    Greedy(Greedy<T>),
-    Sampling(Sampling<T>),
-    Frontier(Frontier),
-    Dfs(Dfs),
-    Refine(Box<Refine<T>>),
-}
-
-macro_rules! each {
-    ($machine:expr, $it:ident => $do:expr) => {
-        match $machine {
-            Machine::Greedy($it) => $do,
-            Machine::Sampling($it) => $do,
-            Machine::Frontier($it) => $do,
-            Machine::Dfs($it) => $do,
-            Machine::Refine($it) => $do,
-        }
-    };
-}
-
-impl<T: Clone + Eq + std::hash::Hash + std::fmt::Debug + Send> Machine<T> {
-    pub(crate) fn new(strategy: &Strategy, seed: u64) -> Self {
-        match strategy {
-            Strategy::Greedy => Machine::Greedy(Greedy::new()),
-            Strategy::SelfConsistency(c) => Machine::Sampling(Sampling::new(c.samples, c.temperature, seed)),
-            Strategy::BestOfN(c) => Machine::Sampling(Sampling::new(c.samples, c.temperature, seed)),
-            Strategy::Bfs(config) => Machine::Frontier(Frontier::new(*config, seed)),
-            Strategy::Beam(config) => Machine::Frontier(Frontier::new(config.as_bfs(), seed)),
-            Strategy::Dfs(config) => Machine::Dfs(Dfs::new(*config, seed)),
-            Strategy::Refine(config) => Machine::Refine(Box::new(Refine::new(*config))),
-        }
-    }
-
-    /// Goes on as far as the answers reach.
-    pub(crate) fn advance<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) -> Flow {
-        each!(self, it => it.advance(core))
-    }
-
-    /// The search is being stopped: hands over whatever is complete.
-    pub(crate) fn close<P: Problem<Thought = T>>(&mut self, core: &mut Core<P>) {
-        each!(self, it => it.close(core));
     }
 }

@@ -1,4 +1,4 @@
-//! Bad answers, bad settings and foreign traces: typed errors, and a search that goes on.
+//! Bad answers, bad configs and foreign traces: typed errors, and a search that goes on.
 
 use scaletot_search::{
     Answer, Budget, EntropyInput, Error, Event, Problem, Proposals, Query, QueryId, RefineConfig,

@@ -10,7 +10,7 @@ use scaletot_search::{
 };
 
 fn finished(problem: Wild, strategy: Search_, budget: Budget) -> Search<Wild> {
-    let mut search = Search::new(problem, strategy, budget, 7).expect("valid settings");
+    let mut search = Search::new(problem, strategy, budget, 7).expect("a valid config");
     run(&mut search, |_| 0);
     search
 }
@@ -88,7 +88,7 @@ proptest! {
 
     #[test]
     fn no_bound_is_ever_exceeded(problem in wild(), strategy in strategy(), budget in budget()) {
-        let mut search = Search::new(problem, strategy, budget, 0).expect("valid settings");
+        let mut search = Search::new(problem, strategy, budget, 0).expect("a valid config");
         prop_assert!(within(&search));
         while let Some((id, query)) = search.open().into_iter().next() {
             prop_assert!(budget.depth.is_none_or(|d| query.path().len() <= d));
@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn the_estimate_is_an_upper_bound(problem in wild(), strategy in strategy(), budget in budget()) {
-        let most = strategy.estimate(&problem, &budget).expect("valid settings");
+        let most = strategy.estimate(&problem, &budget).expect("a valid config");
         let search = finished(problem, strategy, budget);
         let used = outcome(&search).usage;
         prop_assert!(used.queries <= most.queries, "{used:?} {most:?}");
@@ -129,7 +129,7 @@ proptest! {
     ) {
         let problem = Wild { failing: failing * 3, ..problem };
         let in_order = finished(problem, strategy, budget);
-        let mut shuffled = Search::new(problem, strategy, budget, 7).expect("valid settings");
+        let mut shuffled = Search::new(problem, strategy, budget, 7).expect("a valid config");
         let mut state = order;
         run(&mut shuffled, |_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -222,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn rounds_keep_to_their_settings(problem in wild(), config in refine(), budget in budget()) {
+    fn rounds_keep_to_their_config(problem in wild(), config in refine(), budget in budget()) {
         let search = finished(problem, Search_::Refine(config), budget);
         let mut complete = false;
         for event in search.trace().events() {
@@ -271,7 +271,7 @@ proptest! {
         problem in wild(), strategy in strategy(), ticks in 0u64..20, each in 1u64..4,
     ) {
         let budget = Budget::default().with_ticks(ticks);
-        let mut search = Search::new(problem, strategy, budget, 0).expect("valid settings");
+        let mut search = Search::new(problem, strategy, budget, 0).expect("a valid config");
         while let Some((id, query)) = search.open().into_iter().next() {
             search.answer(id, problem.answer(&query)).expect("a well-formed answer");
             search.tick(each);
@@ -307,7 +307,7 @@ fn reachable(problem: &Wild, path: &mut Vec<u8>) -> bool {
     })
 }
 
-/// The properties above say little if the random searches are all alike: these meet every ending and every event.
+/// The properties above show little if the random searches are all alike: these meet every ending and every event.
 #[test]
 fn the_random_searches_reach_every_corner() {
     use proptest::strategy::ValueTree;

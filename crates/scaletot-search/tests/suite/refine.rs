@@ -382,5 +382,5 @@ fn a_second_incumbent_leads_out_of_a_local_optimum() {
     assert_eq!((best(&two).as_deref(), &two.stop), (Some("by"), &StopReason::Settled));
     // The first step was tried with the first incumbent, and is not branched again.
     assert_eq!(branched(&events), [(0, "ab".into(), 0), (1, "xy".into(), 0), (1, "xy".into(), 0)]);
-    assert!(events.iter().any(|event| matches!(event, Event::TakenUp { path } if *path == ['b', 'x'])));
+    assert!(events.iter().any(|event| matches!(event, Event::Switched { path } if *path == ['b', 'x'])));
 }

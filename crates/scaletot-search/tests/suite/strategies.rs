@@ -300,7 +300,7 @@ proptest! {
     fn searching_everything_finds_the_best(problem in wild()) {
         let problem = Wild { evaluates: false, depth: problem.depth.min(4), ..problem };
         let score = ScoreConfig::default().with_alpha(1.0).with_lambda(0.5);
-        let generation = Generation::Propose { most: None };
+        let generation = Generation::Propose { max: None };
         let wide = BfsConfig::default().with_breadth(usize::MAX).with_generation(generation).with_score(score);
         let deep = DfsConfig::default().with_generation(generation).with_score(score);
         let expected = brute_force(&problem, &mut Vec::new(), &mut Vec::new());
@@ -324,7 +324,7 @@ proptest! {
         }
     }
 
-    /// Whatever the strategy leaves out, "exhaustive" is only said when it left nothing out.
+    /// Whatever the strategy leaves out, "exhaustive" is only claimed when it left nothing out.
     #[test]
     fn exhaustive_is_a_proof(problem in wild(), bfs in bfs(), dfs in dfs(), budget in budget()) {
         let problem = Wild { evaluates: false, depth: problem.depth.min(4), ..problem };

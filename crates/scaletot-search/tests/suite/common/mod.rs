@@ -187,7 +187,7 @@ fn scores() -> impl Strategy<Value = ScoreConfig> {
 
 fn generation() -> impl Strategy<Value = Generation> {
     prop_oneof![
-        proptest::option::of(1usize..4).prop_map(|most| Generation::Propose { most }),
+        proptest::option::of(1usize..4).prop_map(|max| Generation::Propose { max }),
         (1usize..5, 0.1..5.0).prop_map(|(draws, temperature)| Generation::Sample { draws, temperature }),
     ]
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::engine::{Core, Scored};
+use super::{Core, Scored};
 use crate::outcome::posterior;
 use crate::tree::NodeId;
 use crate::{Event, Outcome, PathStep, Problem, ScoredPath, StopReason};
@@ -48,8 +48,8 @@ impl<P: Problem> Core<P> {
             for (at, path) in scored.iter().enumerate() {
                 *votes.entry(answer(at)).or_default() += path.samples;
             }
-            let said = |at: usize| votes.get(&answer(at)).copied().unwrap_or(0);
-            order.sort_by(|a, b| match said(*b).cmp(&said(*a)) {
+            let samples = |at: usize| votes.get(&answer(at)).copied().unwrap_or(0);
+            order.sort_by(|a, b| match samples(*b).cmp(&samples(*a)) {
                 Ordering::Equal => by_score(*a, *b),
                 more => more,
             });

@@ -1,7 +1,7 @@
 //! `Greedy`: the most probable thought at each step, once through.
 
-use super::Flow;
 use super::completion::{Completion, State};
+use super::flow::Flow;
 use crate::engine::Core;
 use crate::tree::NodeId;
 use crate::{Problem, StopReason};

@@ -3,74 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
-use scaletot_core::seed::numbered;
-use serde::{Deserialize, Serialize};
-
 use super::draw::draw_distinct;
-use super::sampling::temperature_ok;
 use crate::engine::Core;
-use crate::settings::within;
 use crate::tree::NodeId;
-use crate::{DeadReason, Event, Problem, Result, StopReason};
-
-/// Which of the thoughts that may follow a path are tried (the thought generator of Yao et al., `NeurIPS` 2023).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Generation {
-    /// The most probable ones.
-    Propose {
-        /// How many at most, at least 1; all of them if there is no number.
-        most: Option<usize>,
-    },
-    /// Independent draws; a thought drawn twice is tried once.
-    Sample {
-        /// How many draws, at least 1.
-        draws: usize,
-        /// Temperature of the draws, from 1e-3 to 1e3: thoughts are drawn with weights `q^(1/T)`.
-        temperature: f64,
-    },
-}
-
-impl Default for Generation {
-    /// The five most probable.
-    fn default() -> Self {
-        Generation::Propose { most: Some(5) }
-    }
-}
-
-impl Generation {
-    pub(super) fn validate(&self) -> Result<()> {
-        match *self {
-            Generation::Propose { most } => within("most", most.unwrap_or(1), most != Some(0), "at least 1"),
-            Generation::Sample { draws, temperature } => {
-                within("draws", draws, draws >= 1, "at least 1")?;
-                within("temperature", temperature, temperature_ok(temperature), "a number in [1e-3, 1e3]")
-            }
-        }
-    }
-
-    /// The most thoughts that follow one path.
-    pub(super) fn most(&self) -> u64 {
-        match *self {
-            Generation::Propose { most } => most.map_or(u64::MAX, |most| most as u64),
-            Generation::Sample { draws, .. } => draws as u64,
-        }
-    }
-}
-
-/// How candidates are judged (the state evaluator of Yao et al., `NeurIPS` 2023). Where the problem does not
-/// [evaluate](Problem::evaluates), or `α` is 1, by probability alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Evaluation {
-    /// Each path by itself: one query per path.
-    #[default]
-    Value,
-    /// All that stand to be chosen from against each other: one query for all. The shares are the evaluations.
-    Vote,
-}
+use crate::{DeadReason, Evaluation, Event, Generation, Problem, StopReason};
+use scaletot_core::seed::numbered;
 
 /// Steps from an expanded `node` onto its candidates. Those that cannot grow to completion are dead. When a bound comes in
 /// between, the candidates so far are in `into`.
@@ -83,9 +20,7 @@ pub(super) fn generate<P: Problem>(
 ) -> std::result::Result<(), StopReason> {
     let live = core.tree().live(node);
     let choices: Vec<usize> = match generation {
-        Generation::Propose { most } => {
-            live.iter().map(|(c, _)| *c).take(most.unwrap_or(usize::MAX)).collect()
-        }
+        Generation::Propose { max } => live.iter().map(|(c, _)| *c).take(max.unwrap_or(usize::MAX)).collect(),
         Generation::Sample { draws, temperature } => {
             draw_distinct(&mut numbered(seed, node.number()), &live, temperature, draws)
         }
@@ -128,7 +63,7 @@ pub(super) fn ask<P: Problem>(
             }
             Ok(open)
         }
-        // One candidate has nobody to be voted against.
+        // One candidate has no other to be voted against.
         Evaluation::Vote if wanted.len() < 2 => Ok(false),
         Evaluation::Vote => core.ask_vote(&wanted).map(|()| true),
     }
@@ -204,10 +139,4 @@ pub(super) fn select<P: Problem>(core: &mut Core<P>, kept: &[NodeId], dropped: &
         let event = Event::Selected { kept: paths(kept), dropped: paths(dropped) };
         core.record(event);
     }
-}
-
-/// Checks a bar on evaluations.
-pub(super) fn check_bar(name: &'static str, bar: Option<f64>) -> Result<()> {
-    let bar = bar.unwrap_or(0.0);
-    within(name, bar, (0.0..=1.0).contains(&bar), "a number in [0, 1]")
 }

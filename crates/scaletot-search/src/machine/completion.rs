@@ -54,8 +54,8 @@ impl<T: Clone> Completion<T> {
         &self.path
     }
 
-    /// The most that it can still cost, if nothing of it is known yet.
-    pub(crate) fn most<P: Problem<Thought = T>>(&self, core: &Core<P>) -> Cost {
+    /// What it can still cost at most, if nothing of it is known yet.
+    pub(crate) fn remaining<P: Problem<Thought = T>>(&self, core: &Core<P>) -> Cost {
         let left = core.max_depth().saturating_sub(self.path.len()) as u64;
         let evaluation = u64::from(core.scoring().evaluates());
         match self.state {

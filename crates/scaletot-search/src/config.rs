@@ -1,10 +1,10 @@
-//! What the settings of all strategies share: setters and checks of ranges.
+//! What the configs of all strategies share: setters and checks of ranges.
 
 use std::fmt::Display;
 
 use crate::{Error, Result};
 
-/// Setters that take and give the settings by value.
+/// Setters that take and give a config by value.
 macro_rules! setters {
     ($($setter:ident $field:ident: $type:ty;)*) => {$(
         #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
