@@ -93,6 +93,11 @@ impl RawTable {
     pub fn from_csv(source: impl Read) -> Result<Self> {
         let mut reader = csv::Reader::from_reader(source);
         let header = reader.headers().context("the header line")?.clone();
+        if let (1, Some(mark)) =
+            (header.len(), header.get(0).and_then(|name| name.chars().find(is_other_separator)))
+        {
+            bail!("expected commas between cells, got {mark:?}: write the table with commas, or as Parquet");
+        }
         let mut columns: Vec<RawColumn> =
             header.iter().map(|name| RawColumn::new(name, Declared::Text)).collect();
         let mut rows = 0;
@@ -148,6 +153,11 @@ impl RawColumn {
         let cell = cell.trim();
         self.cells.push((!cell.is_empty()).then(|| cell.to_owned()));
     }
+}
+
+/// What other programs put between cells.
+fn is_other_separator(c: &char) -> bool {
+    matches!(c, ';' | '\t' | '|')
 }
 
 fn decode(file: File) -> Result<RawTable> {

@@ -111,6 +111,7 @@ fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     assert!(fields.contains("`town` (constant: every known value is \"Ulm\")"), "{fields}");
     assert!(refused("id,ltv\n", &options).contains("expected a table with rows"));
     assert!(refused("id,a,a\n1,2,3\n", &options).contains("columns 2 and 3 are both called `a`"));
+    assert!(refused("id;ltv\n1;2\n", &options).contains("expected commas between cells, got ';'"));
     assert!(draft_of("id,a\n1,2,3\n", &options).is_err(), "a row with too many cells");
     assert!(refused("id,ltv\n1,2\n", &DraftOptions::new("")).contains("`name`"));
 }

@@ -1,0 +1,6 @@
+//! The program, run as a user runs it.
+
+mod common;
+mod init;
+mod messages;
+mod plan;

@@ -1,0 +1,64 @@
+//! Exit codes, and messages that say what to do.
+
+use crate::common::{scaletot, users};
+
+#[test]
+fn a_command_line_that_is_not_valid_ends_with_2() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    for arguments in [
+        "",
+        "nothing",
+        "run",
+        "plan --task a.toml --outcome b",
+        "inspect",
+        "inspect a --html b --json",
+        "score --artifact a",
+        "evaluate --device quantum",
+        "completions tcsh",
+    ] {
+        let ran = scaletot(dir, arguments);
+        assert_eq!(ran.code, 2, "{arguments}: {}", ran.err);
+    }
+    let ran = scaletot(dir, "run");
+    assert!(ran.err.contains("--data"), "{}", ran.err);
+}
+
+#[test]
+fn help_tells_the_exit_codes_and_completions_complete() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let help = scaletot(dir, "--help").done();
+    for part in ["Exit codes:", "stopped on request", "init", "plan", "inspect"] {
+        assert!(help.contains(part), "{part}\n{help}");
+    }
+    assert!(scaletot(dir, "inspect --help").done().contains("--html"));
+    assert!(scaletot(dir, "completions bash").done().contains("_scaletot()"));
+}
+
+#[test]
+fn errors_name_what_was_expected_and_the_next_step() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    let cases = [
+        ("plan --task nothing", "expected the name of a task (complete-journey, "),
+        ("plan --task nothing.toml", "nothing.toml: cannot read"),
+        ("plan --task hillstrom-visit", "needs a table, passed with `--data`"),
+        ("evaluate --task nothing", "expected the name of a task"),
+        ("inspect nowhere", "cannot find nowhere"),
+        ("inspect users.csv", "this file is none of them"),
+        ("inspect .", "this directory is none of them"),
+        ("score --artifact nowhere --input users.csv --output out", "nowhere"),
+        ("plan --task complete-journey --min-populated 8", "no user of 2469 has 8 populated fields"),
+        (
+            "plan --task complete-journey --coverage 2",
+            "`coverage`: expected a share above 0 and at most 1, got 2",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let error = scaletot(dir, arguments).failed();
+        assert!(error.starts_with("error: ") && error.contains(expected), "{arguments}: {error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{arguments}: {error}");
+    }
+}

@@ -1,0 +1,56 @@
+//! `scaletot plan`.
+
+use std::fs;
+
+use crate::common::{scaletot, users};
+
+#[test]
+fn the_embedded_table_is_counted_without_a_checkout() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let out = scaletot(dir, "plan --task complete-journey --coverage 0.2").done();
+    for part in [
+        "2,469 users, 801 with at least 3 populated fields",
+        "14,186",
+        "0.029 s an answer",
+        "6 min",
+        "100.0 %",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0, "nothing is written");
+
+    fs::write(
+        dir.join("prices.toml"),
+        "currency = \"EUR\"\n[models.small]\nper_million_tokens = 2.0\n[models.large]\nper_call = 0.01\nper_hour = 3.6\n",
+    )
+    .unwrap();
+    let with =
+        "plan --task complete-journey --prices prices.toml --seconds-per-call 0.5 --at-a-time 2 --json";
+    let plan = scaletot(dir, &format!("{with} --model large")).json();
+    assert_eq!((&plan["everybody"]["questions"], &plan["currency"]), (&14_186.into(), &"EUR".into()));
+    assert_eq!(plan["everybody_seconds"].as_f64(), Some(14_186.0 * 0.5 / 2.0));
+    let cost = plan["everybody_cost"].as_f64().unwrap();
+    assert!((cost - (141.86 + 14_186.0 * 0.5 * 0.001)).abs() < 1e-9, "{cost}");
+    let several = scaletot(dir, with).failed();
+    assert!(several.contains("prices of `large`, `small`: choose one with --model"), "{several}");
+    let unknown = scaletot(dir, &format!("{with} --model other")).failed();
+    assert!(unknown.contains("expected a price of `other`"), "{unknown}");
+    let negative = scaletot(dir, "plan --task complete-journey --seconds-per-call=-1").failed();
+    assert!(negative.contains("--seconds-per-call: expected a number of at least 0, got -1"), "{negative}");
+}
+
+#[test]
+fn a_task_is_the_same_in_options() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let by_task = scaletot(dir, "plan --task users.task.toml --json").json();
+    let options = "--data users.csv --profile-schema users.profile.toml --chain-schema users.chain.toml --outcome ltv_30d";
+    let by_options = scaletot(dir, &format!("plan {options} --json")).json();
+    for key in ["users", "eligible", "curve", "everybody", "run", "preview"] {
+        assert_eq!(by_task[key], by_options[key], "{key}");
+    }
+    assert_eq!(by_task["eligible"], 108);
+}
