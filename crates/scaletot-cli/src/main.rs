@@ -18,6 +18,7 @@ use crate::commands::evaluate::EvaluateArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::inspect::InspectArgs;
 use crate::commands::plan::PlanArgs;
+use crate::commands::record::RecordArgs;
 use crate::commands::run::RunArgs;
 use crate::commands::score::ScoreArgs;
 
@@ -40,6 +41,7 @@ enum Command {
     Init(InitArgs),
     /// Count questions, tokens, cost and time before anything is asked
     Plan(Box<PlanArgs>),
+    Record(Box<RecordArgs>),
     /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
     Run(Box<RunArgs>),
     /// Score users with an artifact, from Parquet to Parquet
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(args, terminal),
         Command::Init(args) => commands::init::run(args, terminal),
         Command::Plan(args) => commands::plan::run(args, terminal),
+        Command::Record(args) => commands::record::run(args, terminal),
         Command::Run(args) => commands::run::run(args, terminal),
         Command::Score(args) => commands::score::run(args, terminal),
         Command::Evaluate(args) => commands::evaluate::run(args, terminal),

@@ -50,24 +50,34 @@ pub struct Comparison {
     pub words: String,
 }
 
-/// The metrics that are defined on these outcomes: AUC, for one, needs users with outcome 0.
+/// Users of the smaller kind, with and without a value, below whom the AUC of a positive outcome says nothing.
+const MIN_OF_EACH_KIND: usize = 20;
+
+/// The metrics that are defined on these outcomes, and say something.
 fn defined(outcomes: &[f64]) -> impl Iterator<Item = Metric> {
-    METRICS.into_iter().filter(move |metric| metric.compute(outcomes, outcomes).is_ok())
+    let positive = outcomes.iter().filter(|outcome| **outcome > 0.0).count();
+    let smaller = positive.min(outcomes.len() - positive);
+    METRICS.into_iter().filter(move |metric| {
+        let telling = *metric != Metric::AucOfPositive || smaller >= MIN_OF_EACH_KIND;
+        telling && metric.compute(outcomes, outcomes).is_ok()
+    })
 }
 
-/// Measures every model, and compares the pairs `(model, baseline)` of their indices, all on the same resamples of users.
+/// Measures every model, and compares `ours` by every metric with the strongest of the `baselines` by that metric, all on the same
+/// resamples of users.
 ///
 /// # Errors
 /// If outcomes or scores are not finite or of different lengths.
 pub fn evaluate(
     outcomes: &[f64],
-    models: &[(&str, Vec<f64>)],
-    pairs: &[(usize, usize)],
+    baselines: &[(&str, &[f64])],
+    ours: &[(&str, &[f64])],
     seed: u64,
 ) -> Result<Evaluation> {
     let metrics: Vec<Metric> = defined(outcomes).collect();
+    let models: Vec<(&str, &[f64])> = baselines.iter().chain(ours).copied().collect();
     let mut arms = Arms::new(outcomes)?;
-    for (name, scores) in models {
+    for (name, scores) in &models {
         arms = arms.with_scores(scores).with_context(|| format!("metrics of `{name}`"))?;
     }
     let replicates = Bootstrap::default().measure(&arms, &metrics, seed)?;
@@ -80,10 +90,16 @@ pub fn evaluate(
             .with_context(|| format!("metrics of `{name}`"))?;
         evaluation.arms.push(Arm { name: (*name).to_owned(), metrics });
     }
-    for &(model, baseline) in pairs {
-        for &metric in &metrics {
-            let difference = replicates.difference(model, baseline, metric)?;
-            let [model, baseline] = [models[model].0, models[baseline].0];
+    for (at, &metric) in metrics.iter().enumerate() {
+        let estimate = |arm: &usize| evaluation.arms[*arm].metrics[at].interval.estimate;
+        let better = |a: &usize, b: &usize| {
+            let order = estimate(a).total_cmp(&estimate(b));
+            if metric.higher_is_better() { order } else { order.reverse() }
+        };
+        let Some(strongest) = (0..baselines.len()).max_by(better) else { continue };
+        for model in baselines.len()..models.len() {
+            let difference = replicates.difference(model, strongest, metric)?;
+            let [model, baseline] = [models[model].0, models[strongest].0];
             let words = difference.in_words(&format!("`{model}`"), &format!("`{baseline}`"));
             let (model, baseline) = (model.to_owned(), baseline.to_owned());
             evaluation.comparisons.push(Comparison { model, baseline, difference, words });
@@ -100,13 +116,27 @@ mod tests {
     fn undefined_metrics_are_left_out_and_noise_is_called_noise() {
         let outcomes: Vec<f64> = (1..60).map(f64::from).collect();
         let scores: Vec<f64> = (1..60).map(|i| f64::from((i * 23) % 59)).collect();
-        let models = [("a", scores.clone()), ("b", scores), ("perfect", outcomes.clone())];
-        let found = evaluate(&outcomes, &models, &[(0, 1), (2, 1)], 1).unwrap();
+        let baselines = [("a", scores.as_slice())];
+        let found = evaluate(&outcomes, &baselines, &[("b", &scores), ("perfect", &outcomes)], 1).unwrap();
         assert_eq!(found.arms[0].metrics.len(), 3, "AUC is undefined: no user has outcome 0");
-        let (same, better) = found.comparisons.split_at(3);
-        assert!(same.iter().all(|c| c.words.contains("within noise")));
-        assert!(better[0].words.contains("`perfect` is better than `b`"), "{}", better[0].words);
-        let error = evaluate(&outcomes, &[("short", vec![1.0])], &[], 1).unwrap_err();
+        let of = |model: &str| {
+            found.comparisons.iter().filter(|c| c.model == model).map(|c| c.words.clone()).collect::<Vec<_>>()
+        };
+        assert!(of("b").iter().all(|words| words.contains("within noise")));
+        assert!(of("perfect")[0].contains("`perfect` is better than `a`"), "{:?}", of("perfect"));
+        let error = evaluate(&outcomes, &[("short", &[1.0])], &[], 1).unwrap_err();
         assert_eq!(error.to_string(), "metrics of `short`");
+    }
+
+    #[test]
+    fn ours_is_compared_with_the_strongest_baseline() {
+        let outcomes: Vec<f64> = (0..80).map(f64::from).collect();
+        let weak: Vec<f64> = (0..80).map(|i| f64::from((i * 31) % 80)).collect();
+        let strong: Vec<f64> = (0..80).map(|i| f64::from(i + (i * 7) % 20)).collect();
+        let found =
+            evaluate(&outcomes, &[("weak", &weak), ("strong", &strong)], &[("ours", &outcomes)], 1).unwrap();
+        assert!(found.comparisons.iter().all(|comparison| comparison.baseline == "strong"));
+        // Few users without value: the area under the curve would rest on one.
+        assert!(found.arms[0].metrics.iter().all(|measured| measured.metric != Metric::AucOfPositive));
     }
 }

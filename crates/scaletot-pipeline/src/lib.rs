@@ -6,13 +6,12 @@ pub mod compare;
 pub mod draft;
 mod error;
 pub mod evaluation;
-pub mod input;
+mod fold;
 mod lock;
 pub mod networks;
 pub mod options;
 pub mod pipeline;
 pub mod plan;
-pub mod report;
 pub mod scoring;
 mod signals;
 pub mod staged;
@@ -20,4 +19,8 @@ pub mod stages;
 pub mod tasks;
 pub mod teachers;
 pub use error::{Error, Result, causes};
+pub use pipeline::summary::{StageSummary, Summary};
+pub use pipeline::{
+    AnswerRecording, Artifact, Done, Pipeline, PipelineBuilder, PipelineConfig, Split, Stage,
+};
 pub use scoring::{FileJob, OnError, Output, Quarantined, ScoreSummary, Scorer};

@@ -1,12 +1,10 @@
-//! The options that the examples share.
+//! Teachers and backends by name, as on a command line.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Result, bail};
-use burn::tensor::Device;
-use clap::{Args, ValueEnum};
+pub use burn::tensor::Device;
 
 /// Which teacher answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +94,7 @@ impl std::fmt::Display for TeacherChoice {
 }
 
 /// The backend that trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// CPU in pure Rust.
     Flex,
@@ -146,60 +144,20 @@ impl DeviceChoice {
     }
 }
 
-/// A table, its schemas, a teacher and an output directory.
-#[derive(Debug, Clone, Args)]
-pub struct PipelineOptions {
-    /// Table of users: .parquet or .csv
-    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.parquet"))]
-    pub data: PathBuf,
-    /// Profile schema: .toml or .json
-    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.profile.toml"))]
-    pub profile_schema: PathBuf,
-    /// Chain schema: .toml or .json
-    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.chain.toml"))]
-    pub chain_schema: PathBuf,
-    /// Column with the realised value, >= 0; empty where it is not known
-    #[arg(long, value_name = "COL", default_value = "spend_30d")]
-    pub outcome: String,
-    /// Column with the user segment; a number is cut into three by quantile
-    #[arg(long, value_name = "COL", default_value = "spend_prior_90d")]
-    pub segment: String,
-    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL
-    #[arg(long, value_name = "TEACHER", default_value = concat!("replay:", env!("CARGO_MANIFEST_DIR"), "/data/complete_journey.smollm2.jsonl.gz"))]
-    pub teacher: TeacherChoice,
-    /// Ask the teacher every question that a search over this table may ask, and write the answers here for replay
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
-    /// Share of all users whom the teacher reasons about (the paper: 0.0732 of a huge population; this table is small)
-    #[arg(long, value_name = "F", default_value_t = 0.2)]
-    pub coverage: f64,
-    /// Share of the users with a profile and a known outcome who are held out for evaluation
-    #[arg(long, value_name = "F", default_value_t = 0.3)]
-    pub held_out: f64,
-    /// Profiles with fewer populated fields are abstained on
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub min_populated: usize,
-    /// Least share of held-out users' states on which encoder and student must agree for the encoder to be served
-    #[arg(long, value_name = "F", default_value_t = 0.5)]
-    pub min_agreement: f64,
-    /// Least share of the student's gain on held-out users that the encoder must keep to be served; not asked unless given
-    #[arg(long, value_name = "F")]
-    pub min_retention: Option<f64>,
-    /// Seed of every draw
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Backend that trains
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Flex)]
-    pub device: DeviceChoice,
-    /// Threads that search in parallel
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub workers: NonZeroUsize,
-    /// Output directory; an interrupted run there is taken up
-    #[arg(long, value_name = "DIR", default_value = "target/quickstart")]
-    pub out: PathBuf,
-    /// Throw away what --out holds and start over
-    #[arg(long)]
-    pub fresh: bool,
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Flex, Self::Ndarray, Self::Wgpu, Self::Cuda];
+        let named = all.into_iter().find(|device| device.name() == text);
+        named.ok_or_else(|| format!("expected flex, ndarray, wgpu or cuda, got `{text}`"))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::{Context, Result};
 use scaletot_chain::ChainSchema;
+use scaletot_core::ContentHash;
 use scaletot_profile::ProfileSchema;
 use scaletot_teacher::{Replay, Rules, Teacher};
 
@@ -15,6 +16,8 @@ pub struct Opened {
     pub teacher: Box<dyn Teacher>,
     /// Mean seconds of one answer when it was recorded; `None` for a teacher that answers itself.
     pub seconds_per_answer: Option<f64>,
+    /// Hash of the file that it answers from, if it does: of a server nothing is known but its address.
+    pub version: Option<ContentHash>,
 }
 
 impl std::fmt::Debug for Opened {
@@ -39,7 +42,8 @@ pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema)
         TeacherChoice::Gguf(path) => gguf(path)?,
         TeacherChoice::OpenAi { url, model } => openai(url, model)?,
     };
-    Ok(Opened { teacher, seconds_per_answer })
+    let version = choice.path().map(ContentHash::of_file).transpose()?;
+    Ok(Opened { teacher, seconds_per_answer, version })
 }
 
 #[cfg(feature = "gguf")]

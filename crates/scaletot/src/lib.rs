@@ -41,6 +41,8 @@ pub use scaletot_ltv as ltv;
 #[doc(inline)]
 pub use scaletot_osipo as osipo;
 #[doc(inline)]
+pub use scaletot_pipeline as pipeline;
+#[doc(inline)]
 pub use scaletot_profile as profile;
 #[doc(inline)]
 pub use scaletot_search as search;

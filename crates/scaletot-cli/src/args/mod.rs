@@ -5,8 +5,9 @@ pub(crate) mod source;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use scaletot_pipeline::options::DeviceChoice;
+use scaletot_pipeline::options::{Device, DeviceChoice};
 
 /// The backend that trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,9 +42,9 @@ pub(crate) struct MethodArgs {
     /// Share of the users with a profile and a known outcome who are held out for evaluation
     #[arg(long, value_name = "F", default_value_t = 0.3)]
     pub(crate) held_out: f64,
-    /// Profiles with fewer populated fields are abstained on
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) min_populated: usize,
+    /// Profiles with fewer populated fields are abstained on  [default: 3, or all where there are fewer]
+    #[arg(long, value_name = "N")]
+    min_populated: Option<usize>,
     /// Least share of held-out users' states on which encoder and student must agree for the encoder to be served
     #[arg(long, value_name = "F", default_value_t = 0.5)]
     pub(crate) min_agreement: f64,
@@ -55,10 +56,22 @@ pub(crate) struct MethodArgs {
     pub(crate) seed: u64,
     /// Backend that trains
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
-    pub(crate) device: DeviceArg,
+    device: DeviceArg,
     /// Threads that search in parallel
     #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) workers: NonZeroUsize,
+}
+
+impl MethodArgs {
+    /// The fewest populated fields of a served user.
+    pub(crate) fn min_populated(&self, fields: usize) -> usize {
+        source::min_populated(self.min_populated, fields)
+    }
+
+    /// The backend that trains.
+    pub(crate) fn device(&self) -> Result<Device> {
+        Ok(DeviceChoice::from(self.device).device()?)
+    }
 }
 
 /// Where a run writes.

@@ -1,13 +1,16 @@
 //! `scaletot demo`.
 
 use anyhow::Result;
-use clap::{Args, Parser};
-use scaletot_pipeline::options::PipelineOptions;
+use clap::Args;
+use scaletot_pipeline::tasks::Task;
 
-use super::run::pipeline_of;
+use super::run::{open, run_on};
 use crate::args::{MethodArgs, OutArgs};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
+
+/// The shipped task that the program brings the table of.
+const TASK: &str = "complete-journey";
 
 /// Run the whole method on the table that comes with the program
 ///
@@ -21,26 +24,10 @@ pub(crate) struct DemoArgs {
     out: OutArgs,
 }
 
-/// The pipeline's own defaults are the embedded table.
-#[derive(Parser)]
-struct Defaults {
-    #[command(flatten)]
-    pipeline: PipelineOptions,
-}
-
 /// Runs every stage that is not done yet.
 pub(crate) fn run(args: &DemoArgs, terminal: &Terminal) -> Result<Exit> {
-    let mut options = Defaults::try_parse_from(["demo"])?.pipeline;
-    let method = &args.method;
-    options.coverage = method.coverage;
-    options.held_out = method.held_out;
-    options.min_populated = method.min_populated;
-    options.min_agreement = method.min_agreement;
-    options.min_retention = method.min_retention;
-    options.seed = method.seed;
-    options.device = method.device.into();
-    options.workers = method.workers;
-    options.out.clone_from(&args.out.out);
-    options.fresh = args.out.fresh;
-    pipeline_of(&options, terminal)
+    let task = Task::find(TASK)?;
+    let population = task.load(None)?;
+    let opened = open(None, &population)?;
+    run_on(&task, &population, opened, (&args.method, &args.out), terminal)
 }

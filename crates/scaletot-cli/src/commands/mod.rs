@@ -6,5 +6,6 @@ pub(crate) mod evaluate;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod plan;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod score;

@@ -1,99 +1,97 @@
 //! `scaletot run`.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
-use scaletot_pipeline::options::{PipelineOptions, TeacherChoice};
-use scaletot_pipeline::pipeline;
-use scaletot_pipeline::report::Summary;
+use scaletot_pipeline::options::TeacherChoice;
+use scaletot_pipeline::tasks::{Population, Task};
+use scaletot_pipeline::teachers::{self, Opened};
+use scaletot_pipeline::{Pipeline, PipelineConfig, Stage};
 
+use crate::args::source::SourceArgs;
 use crate::args::{MethodArgs, OutArgs};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
 /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
+///
+/// A stage that was done with the same inputs is not run again; one whose inputs changed is, and everything after it.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Table of users: .parquet or .csv
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// Profile schema: .toml or .json
-    #[arg(long, value_name = "FILE")]
-    profile_schema: PathBuf,
-    /// Chain schema: .toml or .json
-    #[arg(long, value_name = "FILE")]
-    chain_schema: PathBuf,
-    /// Column with the realised value, >= 0; empty where it is not known
-    #[arg(long, value_name = "COL")]
-    outcome: String,
-    /// Column with the user segment; a number is cut into three by quantile
-    #[arg(long, value_name = "COL")]
-    segment: String,
-    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
-    teacher: TeacherChoice,
-    /// Ask the teacher every question that a search over this table may ask, and write the answers here for replay
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    teacher: Option<TeacherChoice>,
     #[command(flatten)]
     method: MethodArgs,
     #[command(flatten)]
     out: OutArgs,
 }
 
-impl RunArgs {
-    fn options(&self) -> PipelineOptions {
-        let method = &self.method;
-        PipelineOptions {
-            data: self.data.clone(),
-            profile_schema: self.profile_schema.clone(),
-            chain_schema: self.chain_schema.clone(),
-            outcome: self.outcome.clone(),
-            segment: self.segment.clone(),
-            teacher: self.teacher.clone(),
-            record: self.record.clone(),
-            coverage: method.coverage,
-            held_out: method.held_out,
-            min_populated: method.min_populated,
-            min_agreement: method.min_agreement,
-            min_retention: method.min_retention,
-            seed: method.seed,
-            device: method.device.into(),
-            workers: method.workers,
-            out: self.out.out.clone(),
-            fresh: self.out.fresh,
-        }
-    }
-}
-
 /// Runs every stage that is not done yet.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit> {
-    pipeline_of(&args.options(), terminal)
+    let (task, population) = args.source.load()?;
+    let opened = open(args.teacher.as_ref(), &population)?;
+    run_on(&task, &population, opened, (&args.method, &args.out), terminal)
 }
 
-/// Runs the pipeline and prints what came out.
-pub(super) fn pipeline_of(options: &PipelineOptions, terminal: &Terminal) -> Result<Exit> {
-    let say = |line: &str| terminal.say(line);
-    let summary = pipeline::run(options, terminal.bars(), &say)?;
-    say(&format!("\n{}", summary.stages_table()));
-    say(&format!(
-        "\nHeld-out users: {}, with 95 % intervals\n{}",
-        summary.users.held_out,
-        summary.metrics_table()
-    ));
-    let files = "corpus.jsonl, student/, artifact/, scores.parquet, summary.json";
-    say(&format!("\nWritten under {}: {files}", options.out.display()));
-    Ok(left_out(&summary))
+/// The teacher that was named, or the task's own.
+pub(super) fn open(choice: Option<&TeacherChoice>, population: &Population) -> Result<Opened> {
+    Ok(match choice {
+        Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
+        None => population.teacher()?,
+    })
 }
 
-/// Users about whom the teacher failed are not in the corpus's chains.
-fn left_out(summary: &Summary) -> Exit {
-    let failed = summary.stages.iter().filter_map(|stage| stage.report.figures.get("failed")).sum::<f64>();
-    if failed > 0.0 {
-        return Exit::LeftOut(format!(
-            "{failed} users about whom the teacher failed; corpus.jsonl names each with the reason"
-        ));
+/// The settings of a run on a task.
+pub(super) fn config(task: &Task, population: &Population, method: &MethodArgs) -> PipelineConfig {
+    let mut config = PipelineConfig::default();
+    config.coverage = method.coverage;
+    config.held_out = method.held_out;
+    config.min_populated = method.min_populated(population.schema.fields().len());
+    config.levels = task.levels;
+    config.gate.min_agreement = Some(method.min_agreement);
+    config.gate.min_retention = method.min_retention;
+    config
+}
+
+/// Runs the method on a task's users, and prints what came out.
+pub(super) fn run_on(
+    task: &Task,
+    population: &Population,
+    opened: Opened,
+    (method, out): (&MethodArgs, &OutArgs),
+    terminal: &Terminal,
+) -> Result<Exit> {
+    let mut builder = Pipeline::builder(population.dataset()?, population.chain.clone())
+        .with_teacher(opened.teacher)
+        .with_config(config(task, population, method))
+        .with_seed(method.seed)
+        .with_device(method.device()?)
+        .with_workers(method.workers)
+        .with_out(&out.out);
+    if let Some(version) = opened.version {
+        builder = builder.with_teacher_version(version);
     }
-    Exit::Done
+    let pipeline = builder.build()?;
+    if out.fresh {
+        pipeline.start_over()?;
+    }
+    let say = |line: &str| terminal.say(line);
+    say(&format!("{}: outcome `{}`", task.name, task.outcome));
+    let summary = pipeline.run(terminal.bars())?;
+    say(&format!("\n{}", summary.users_line()));
+    say(&summary.stages_table());
+    say(&format!("\nHeld-out users, with 95 % intervals:\n{}", summary.metrics_table()));
+    say(&format!("\nAgainst the strongest model of the profile alone:\n{}", summary.headline()));
+    let files = "corpus.jsonl, student/, value-model/, artifact/, scores.parquet, summary.json";
+    say(&format!("\nWritten under {}: {files}", out.out.display()));
+    let failed = |stage: &&scaletot_pipeline::StageSummary| stage.name == Stage::Reason.name();
+    let failed = summary.stages.iter().find(failed).and_then(|stage| stage.report.figures.get("failed"));
+    Ok(match failed {
+        Some(&failed) if failed > 0.0 => Exit::LeftOut(format!(
+            "{failed} users about whom the teacher failed; corpus.jsonl names each with the reason"
+        )),
+        _ => Exit::Done,
+    })
 }

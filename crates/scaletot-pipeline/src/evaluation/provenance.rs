@@ -46,13 +46,13 @@ pub(super) fn fingerprint(
     if let Some(task) = task {
         // The outcome, who is kept, the levels, and all else that the task's file says.
         set("task's settings", ContentHash::of(format!("{task:?}")).short());
-        set("profile-schema", task.profile.hash()?);
-        set("chain-schema", task.chain.hash()?);
+        set("profile-schema", task.profile.content_hash()?.short());
+        set("chain-schema", task.chain.content_hash()?.short());
         for (at, table) in task.tables(options.source.data.as_deref())?.iter().enumerate() {
-            set(&format!("table {}", at + 1), table.hash()?);
+            set(&format!("table {}", at + 1), table.content_hash()?.short());
         }
         if let Some(teacher) = task.answers.as_ref().or(task.rules.as_ref()) {
-            set("task's teacher", teacher.hash()?);
+            set("task's teacher", teacher.content_hash()?.short());
         }
     }
     if let Some(teacher) = &options.source.teacher {

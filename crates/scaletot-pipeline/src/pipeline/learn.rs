@@ -1,72 +1,88 @@
 //! The student: SFT on the corpus, then OSIPO on the outcomes of the reasoned users.
 
-use std::path::PathBuf;
-
-use crate::error::Result;
+use crate::stages::write_json;
 use scaletot_chain::Corpus;
-use scaletot_student::{Checkpoints, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
+use scaletot_core::Progress;
+use scaletot_student::{Checkpoints, Osipo, OsipoLog, Sft, Student};
 
-use super::Run;
-use crate::stages::{StageReport, write_json};
+use super::record::StageReport;
+use super::{Done, Pipeline, Stage, settings};
+use crate::error::Result;
 
-impl Run<'_> {
-    fn sft_path(&self) -> PathBuf {
-        self.path(super::SFT_STUDENT)
-    }
-
-    pub(super) fn student_path(&self) -> PathBuf {
-        self.path(super::STUDENT)
-    }
-
-    pub(super) fn student(&self) -> Result<Student> {
-        Ok(Student::load(self.student_path(), &self.device)?)
-    }
-
-    fn corpus(&self) -> Result<Corpus> {
-        Ok(Corpus::read(self.corpus_path(), &self.input.chain)?)
+impl Pipeline {
+    fn load_student(&self, stage: Stage) -> Result<Student> {
+        Ok(Student::load(self.path(stage.outputs()[0]), &self.device)?)
     }
 
     /// Supervised fine-tuning on the accepted chains.
-    pub(super) fn sft(&mut self) -> Result<StageReport> {
-        let (corpus, dataset) = (self.corpus()?, self.input.training_dataset()?);
-        let joined = corpus.join(&dataset)?;
-        let fit_on = self.input.profiles.select(&self.input.train)?;
-        let seed = self.options.seed;
-        let fresh = Student::new(&StudentConfig::default(), &fit_on, &self.input.chain, seed, &self.device)?;
-        let mut config = SftConfig::default();
-        config.checkpoints = Some(Checkpoints::at(self.path(super::SFT_CHECKPOINT)));
-        let (student, log) = Sft::new(config)?.fit(&fresh, &joined, seed, self.progress)?;
-        student.save(self.sft_path())?;
-        write_json(&self.path(super::SFT_LOG), &log)?;
-        let mut report = StageReport { users: joined.len() as u64, ..StageReport::default() };
-        report.figures.insert("parameters".to_owned(), student.num_params() as f64);
-        report.figures.insert("epochs".to_owned(), log.epochs.len() as f64);
-        Ok(report)
+    ///
+    /// # Errors
+    /// If training fails or a file cannot be written; [`Error::Stopped`](crate::Error::Stopped).
+    pub fn sft(&self, corpus: &Done<Corpus>, progress: &dyn Progress) -> Result<Done<Student>> {
+        let inputs = self.inputs([
+            ("corpus", corpus.hash.short()),
+            ("student", settings(&self.config.student)?),
+            ("sft", settings(&self.config.sft)?),
+            ("device", format!("{:?}", self.device)),
+        ]);
+        let load = || self.load_student(Stage::Sft);
+        self.stage(Stage::Sft, inputs, progress, load, || {
+            let joined = corpus.value.join(&self.training)?;
+            let fit_on = self.dataset.table().select(&self.split.train)?;
+            let fresh = Student::new(&self.config.student, &fit_on, &self.chain, self.seed, &self.device)?;
+            let mut config = self.config.sft.clone();
+            config.checkpoints = Some(Checkpoints::at(self.path("student-sft.checkpoint")));
+            let (student, log) = Sft::new(config)?.fit(&fresh, &joined, self.seed, progress)?;
+            student.save(self.path("student-sft"))?;
+            write_json(&self.path("student-sft.log.json"), &log)?;
+            let mut report = StageReport::of_users(joined.len());
+            report.figures.insert("parameters".to_owned(), student.num_params() as f64);
+            report.figures.insert("epochs".to_owned(), log.epochs.len() as f64);
+            Ok((student, report))
+        })
     }
 
     /// OSIPO on the candidates of the corpus; the SFT student is the reference.
-    pub(super) fn osipo(&mut self) -> Result<StageReport> {
-        let (corpus, dataset) = (self.corpus()?, self.input.training_dataset()?);
-        let joined = corpus.join(&dataset)?;
-        let reference = Student::load(self.sft_path(), &self.device)?;
-        let mut config = OsipoConfig::default();
-        config.checkpoints = Some(Checkpoints::at(self.path(super::OSIPO_CHECKPOINT)));
-        let osipo = Osipo::new(config)?;
-        let (student, log) = osipo.fit(&reference, &joined, self.options.seed, self.progress)?;
-        student.save(self.student_path())?;
-        write_json(&self.path(super::OSIPO_LOG), &log)?;
-        let mut report = StageReport { users: log.users as u64, ..StageReport::default() };
-        // Epoch 0 is the SFT student: the preferences did not carry over to held-out users.
-        report.figures.insert("epoch kept".to_owned(), log.best_epoch as f64);
-        let accuracies = [("before", log.validation_before.as_ref()), ("after", log.validation_after())];
-        for (when, held_out) in accuracies {
-            if let Some(held_out) = held_out {
-                if let Some(accuracy) = held_out.accuracy {
-                    report.figures.insert(format!("held-out implicit-reward accuracy {when}"), accuracy);
-                }
-                report.figures.insert(format!("held-out KL to SFT {when}"), held_out.kl);
-            }
-        }
-        Ok(report)
+    ///
+    /// # Errors
+    /// As [`sft`](Self::sft).
+    pub fn osipo(
+        &self,
+        corpus: &Done<Corpus>,
+        sft: &Done<Student>,
+        progress: &dyn Progress,
+    ) -> Result<Done<Student>> {
+        let inputs = self.inputs([
+            ("corpus", corpus.hash.short()),
+            ("student", sft.hash.short()),
+            ("osipo", settings(&self.config.osipo)?),
+            ("device", format!("{:?}", self.device)),
+        ]);
+        let load = || self.load_student(Stage::Osipo);
+        self.stage(Stage::Osipo, inputs, progress, load, || {
+            let joined = corpus.value.join(&self.training)?;
+            let mut config = self.config.osipo.clone();
+            config.checkpoints = Some(Checkpoints::at(self.path("student-osipo.checkpoint")));
+            let (student, log) = Osipo::new(config)?.fit(&sft.value, &joined, self.seed, progress)?;
+            student.save(self.path("student"))?;
+            write_json(&self.path("student-osipo.log.json"), &log)?;
+            Ok((student, report(&log)))
+        })
     }
+}
+
+fn report(log: &OsipoLog) -> StageReport {
+    let mut report = StageReport::of_users(log.users);
+    // Epoch 0 is the SFT student: the preferences did not carry over to held-out users.
+    report.figures.insert("epoch kept".to_owned(), log.best_epoch as f64);
+    let accuracies = [("before", log.validation_before.as_ref()), ("after", log.validation_after())];
+    for (when, held_out) in accuracies {
+        if let Some(held_out) = held_out {
+            if let Some(accuracy) = held_out.accuracy {
+                report.figures.insert(format!("held-out implicit-reward accuracy {when}"), accuracy);
+            }
+            report.figures.insert(format!("held-out KL to SFT {when}"), held_out.kl);
+        }
+    }
+    report
 }

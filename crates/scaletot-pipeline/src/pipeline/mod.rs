@@ -1,202 +1,333 @@
-//! The stages, in order. Each reads what earlier ones wrote under the output directory, and nothing else of them.
+//! The stages of the method, in order, each a call of its own.
+//!
+//! [`Pipeline::run`] is all of them. Each takes the values of the stages before it, writes its own below the output directory, and gives
+//! it as [`Done`]; a stage whose inputs are those it was done with is loaded, not run again (the module [`record`] says when that is).
 
+mod config;
 mod evaluate;
 mod learn;
 mod reason;
+pub mod record;
+mod recording;
 mod serve;
+mod split;
+pub mod summary;
+mod value;
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::error::{Context, Result, bail};
 use burn::tensor::Device;
-use scaletot_core::{ContentHash, Progress};
+use scaletot_chain::ChainSchema;
+use scaletot_core::ContentHash;
+use scaletot_core::Progress;
+use scaletot_profile::Dataset;
+use scaletot_teacher::Teacher;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::input::Input;
-use crate::options::PipelineOptions;
-use crate::report::Summary;
-use crate::stages::{STAGES, StageReport, Stages, write_json};
-use crate::teachers;
+pub use self::config::{PipelineBuilder, PipelineConfig};
+use self::record::{Inputs, Record, STAGES, StageReport, Standing};
+pub use self::recording::AnswerRecording;
+pub use self::split::Split;
+use self::summary::Summary;
+pub use self::value::Artifact;
+use self::value::SCALETOT;
+use crate::error::{Context, Error, Result, bail};
+use crate::lock::DirectoryLock;
+use crate::stages::write_json;
 
-const CALIBRATION: &str = "calibration.json";
-const CORPUS: &str = "corpus.jsonl";
-const SFT_STUDENT: &str = "student-sft";
-const STUDENT: &str = "student";
-const ARTIFACT: &str = "artifact";
-const PROFILE_ONLY: &str = "profile-only";
-const SCORES: &str = "scores.parquet";
-const EVALUATION: &str = "evaluation.json";
+/// The stages, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The teacher's mean prediction over unlabelled users.
+    Calibrate,
+    /// The search about the covered users.
+    Reason,
+    /// The student's supervised fine-tuning on their chains.
+    Sft,
+    /// The student's policy optimisation by their outcomes.
+    Osipo,
+    /// The encoder's distillation from the student.
+    Distil,
+    /// The value model, fitted and folded into the artifact.
+    Value,
+    /// Every user of the table scored by the artifact.
+    Score,
+    /// Comparison of models on the held-out users.
+    Evaluate,
+}
+
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Calibrate,
+        Self::Reason,
+        Self::Sft,
+        Self::Osipo,
+        Self::Distil,
+        Self::Value,
+        Self::Score,
+        Self::Evaluate,
+    ];
+
+    /// Its name, as in the record of stages and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Calibrate => "calibrate",
+            Self::Reason => "reason",
+            Self::Sft => "student: SFT",
+            Self::Osipo => "student: OSIPO",
+            Self::Distil => "encoder: distil",
+            Self::Value => "value model",
+            Self::Score => "score everybody",
+            Self::Evaluate => "evaluate",
+        }
+    }
+
+    /// The files and directories that it writes, by which it counts as done; names in the output directory.
+    #[must_use]
+    pub fn outputs(self) -> &'static [&'static str] {
+        match self {
+            Self::Calibrate => &["calibration.json"],
+            Self::Reason => &["corpus.jsonl"],
+            Self::Sft => &["student-sft", "student-sft.log.json"],
+            Self::Osipo => &["student", "student-osipo.log.json"],
+            Self::Distil => &["encoder", "transfer.json", "encoder.log.json"],
+            Self::Value => &["value-model", "artifact", "value-model.held-out.json"],
+            Self::Score => &["scores.parquet"],
+            Self::Evaluate => &["evaluation.json"],
+        }
+    }
+
+    /// What it leaves half done when it is stopped, beside its outputs.
+    fn checkpoint(self) -> Option<&'static str> {
+        match self {
+            Self::Sft => Some("student-sft.checkpoint"),
+            Self::Osipo => Some("student-osipo.checkpoint"),
+            _ => None,
+        }
+    }
+}
+
+/// The summary's file.
 const SUMMARY: &str = "summary.json";
-const SFT_CHECKPOINT: &str = "student-sft.checkpoint";
-const OSIPO_CHECKPOINT: &str = "student-osipo.checkpoint";
-const SFT_LOG: &str = "student-sft.log.json";
-const OSIPO_LOG: &str = "student-osipo.log.json";
-const ENCODER_LOG: &str = "encoder.log.json";
-const TRANSFER: &str = "transfer.json";
-/// Everything that a run writes; the record of its stages goes first, so that half a removal is no run any more.
-const WRITTEN: [&str; 16] = [
-    STAGES,
-    CALIBRATION,
-    CORPUS,
-    SFT_STUDENT,
-    STUDENT,
-    ARTIFACT,
-    PROFILE_ONLY,
-    SCORES,
-    EVALUATION,
-    SUMMARY,
-    SFT_CHECKPOINT,
-    OSIPO_CHECKPOINT,
-    SFT_LOG,
-    OSIPO_LOG,
-    ENCODER_LOG,
-    TRANSFER,
-];
 
-/// A run: its options, its input, and where its stages stand.
-struct Run<'a> {
-    options: &'a PipelineOptions,
-    input: Input,
-    stages: Stages,
-    device: Device,
-    progress: &'a dyn Progress,
-    say: &'a dyn Fn(&str),
-    summary: Summary,
+/// What a stage gave: its value, and what the record of stages says of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Done<T> {
+    /// The stage's result.
+    pub value: T,
+    /// What it did and cost, in this run or an earlier one.
+    pub report: StageReport,
+    /// Whether an earlier run had done it.
+    pub resumed: bool,
+    /// Hash of its files, which is an input of the stages after it.
+    hash: ContentHash,
 }
 
-/// Runs every stage that is not done yet, and says what came out.
+/// A run of the whole method on one dataset.
 ///
-/// # Errors
-/// The first error of any stage. What finished before it stays, and the next run goes on from there.
-pub fn run(options: &PipelineOptions, progress: &dyn Progress, say: &dyn Fn(&str)) -> Result<Summary> {
-    let device = options.device.device()?;
-    serve::gate(options).validate()?;
-    let input = Input::load(options)?;
-    let fingerprint = fingerprint(options)?;
-    teachers::open(&options.teacher, &input.schema, &input.chain)?;
-    // Only now that everything could be read: a mistyped option must not cost a finished run.
-    if options.fresh && options.out.exists() {
-        start_over(&options.out)?;
-    }
-    let stages = Stages::open(&options.out, fingerprint)?;
-    let summary = Summary::new(options, &input);
-    say(&summary.input_in_words());
-    let mut run = Run { options, input, stages, device, progress, say, summary };
-    if options.record.is_some() {
-        // Not a stage that is ever done: what is recorded already is not asked again.
-        run.work("record answers", Run::record)?;
-    }
-    run.stage("calibrate", &[CALIBRATION], Run::calibrate)?;
-    run.stage("reason", &[CORPUS], Run::reason)?;
-    run.stage("student: SFT", &[SFT_STUDENT], Run::sft)?;
-    run.stage("student: OSIPO", &[STUDENT], Run::osipo)?;
-    run.stage("encoder: distil", &[ARTIFACT], Run::distil)?;
-    run.stage("encoder: profile only", &[PROFILE_ONLY], Run::profile_only)?;
-    run.stage("score everybody", &[SCORES], Run::score)?;
-    run.stage("evaluate", &[EVALUATION], Run::evaluate)?;
-    run.summary.evaluation = run.evaluation()?;
-    write_json(&run.path(SUMMARY), &run.summary)?;
-    Ok(run.summary)
+/// Stages may be called one by one; [`run`](Self::run) calls them all.
+pub struct Pipeline {
+    dataset: Dataset,
+    /// The users who are trained on.
+    training: Dataset,
+    /// The users whom nothing but the evaluation sees.
+    held_out: Dataset,
+    chain: ChainSchema,
+    teacher: Box<dyn Teacher>,
+    config: PipelineConfig,
+    seed: u64,
+    device: Device,
+    workers: NonZeroUsize,
+    out: PathBuf,
+    split: Split,
+    /// Inputs of every stage.
+    identity: Inputs,
+    record: Mutex<Record>,
+    _lock: DirectoryLock,
 }
 
-impl Run<'_> {
-    /// Runs a stage, unless an earlier run finished it and what it wrote is still there.
-    fn stage(
-        &mut self,
-        name: &str,
-        written: &[&str],
-        work: impl FnOnce(&mut Self) -> Result<StageReport>,
-    ) -> Result<()> {
-        let finished =
-            self.stages.finished(name).filter(|_| written.iter().all(|file| self.path(file).exists()));
-        if let Some(report) = finished.cloned() {
-            (self.say)(&format!("{name}: done by an earlier run, not run again"));
-            self.summary.add_stage(name, report);
-            return Ok(());
-        }
-        let report = self.work(name, work)?;
-        self.stages.finish(name, report)
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("users", &self.dataset.len())
+            .field("chain", &self.chain.name())
+            .field("teacher", &self.teacher.model())
+            .field("out", &self.out)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pipeline {
+    /// Begins to build a run on a dataset and a chain schema.
+    pub fn builder(dataset: Dataset, chain: ChainSchema) -> PipelineBuilder {
+        PipelineBuilder::new(dataset, chain)
     }
 
-    /// Runs a stage and takes its time.
-    fn work(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&mut Self) -> Result<StageReport>,
-    ) -> Result<StageReport> {
-        (self.say)(name);
-        let began = Instant::now();
-        let mut report = work(self).with_context(|| format!("stage `{name}`"))?;
-        report.seconds = began.elapsed().as_secs_f64();
-        if self.progress.stopped() {
-            bail!("stopped on request; run the same command again to go on from here");
+    /// Runs every stage that is not done yet, and writes `summary.json`.
+    ///
+    /// # Errors
+    /// The first error of any stage, as an [`Error::Context`] that names it. What finished before it stays, and the next run resumes from there.
+    pub fn run(&self, progress: &dyn Progress) -> Result<Summary> {
+        let mut summary = Summary::new(self);
+        let calibration = self.calibrate(progress)?;
+        summary.add(Stage::Calibrate, &calibration);
+        let corpus = self.reason(&calibration, progress)?;
+        summary.add(Stage::Reason, &corpus);
+        let sft = self.sft(&corpus, progress)?;
+        summary.add(Stage::Sft, &sft);
+        let student = self.osipo(&corpus, &sft, progress)?;
+        summary.add(Stage::Osipo, &student);
+        let encoder = self.distil(&student, progress)?;
+        summary.add(Stage::Distil, &encoder);
+        let artifact = self.value(&encoder, progress)?;
+        summary.add(Stage::Value, &artifact);
+        let scores = self.score(&artifact, progress)?;
+        summary.add(Stage::Score, &scores);
+        let evaluation = self.evaluate(&artifact, progress)?;
+        summary.add(Stage::Evaluate, &evaluation);
+        summary.evaluation = evaluation.value;
+        write_json(&self.path(SUMMARY), &summary)?;
+        Ok(summary)
+    }
+
+    /// The users, with all outcomes.
+    #[must_use]
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Who is trained on and who is held out.
+    #[must_use]
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The directory that the stages write to.
+    #[must_use]
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// Removes what runs have written to the output directory, and nothing else that may lie there.
+    ///
+    /// # Errors
+    /// If the directory holds no run, but files by the names of one, or something cannot be removed.
+    pub fn start_over(&self) -> Result<()> {
+        if !self.path(STAGES).exists() {
+            let ours = Stage::ALL.iter().flat_map(|stage| stage.outputs());
+            let there = ours.copied().find(|output| self.path(output).exists());
+            return match there {
+                None => Ok(()),
+                Some(name) => bail!(
+                    "{} holds `{name}` but no run (there is no {STAGES}), so it is not started over",
+                    self.out.display()
+                ),
+            };
         }
-        self.summary.add_stage(name, report.clone());
-        Ok(report)
+        // The record goes first: half a removal is no run any more.
+        self.remove(STAGES)?;
+        for stage in Stage::ALL {
+            self.forget(stage)?;
+        }
+        self.remove(SUMMARY)?;
+        *self.record() = Record::open(&self.out)?;
+        Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.options.out.join(name)
+        self.out.join(name)
     }
 
-    fn corpus_path(&self) -> PathBuf {
-        self.path(CORPUS)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Removes what a run wrote, and nothing else that may lie in the directory.
-fn start_over(out: &Path) -> Result<()> {
-    if !out.join(STAGES).exists() {
-        let empty = fs::read_dir(out).map(|mut entries| entries.next().is_none()).unwrap_or(false);
-        if empty {
-            return Ok(());
+    /// The inputs of a stage: the run's identity, and what is its own.
+    fn inputs<const N: usize>(&self, own: [(&str, String); N]) -> Inputs {
+        let mut inputs = self.identity.clone();
+        inputs.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        inputs
+    }
+
+    /// Runs a stage unless it is done with these inputs; what it left half done with other inputs is removed.
+    fn stage<T>(
+        &self,
+        stage: Stage,
+        inputs: Inputs,
+        progress: &dyn Progress,
+        load: impl FnOnce() -> Result<T>,
+        work: impl FnOnce() -> Result<(T, StageReport)>,
+    ) -> Result<Done<T>> {
+        let (name, outputs) = (stage.name(), stage.outputs());
+        let standing = self.record().standing(name, &inputs, outputs)?;
+        match standing {
+            Standing::Done(hash, report) => {
+                progress.note(&format!("{name}: done by an earlier run, not run again"));
+                let value = load().with_context(|| format!("stage `{name}`"))?;
+                return Ok(Done { value, report, resumed: true, hash });
+            }
+            Standing::Stale(why) => {
+                progress.note(&format!("{name}: runs again ({})", why.join("; ")));
+                self.forget(stage)?;
+            }
+            Standing::Begun => progress.note(&format!("{name}: resumed")),
+            Standing::New => {
+                let there = outputs.iter().find(|output| self.path(output).exists());
+                if let Some(output) = there {
+                    bail!(
+                        "{} is there, and {STAGES} does not say what it was made of; use another output directory",
+                        self.path(output).display()
+                    );
+                }
+                progress.note(name);
+            }
         }
-        bail!("{} holds no run (there is no {STAGES}), so --fresh does not touch it", out.display());
+        self.record().begin(name, inputs)?;
+        let began = Instant::now();
+        let (value, mut report) = work().with_context(|| format!("stage `{name}`"))?;
+        if progress.stopped() {
+            return Err(Error::Stopped);
+        }
+        report.seconds = began.elapsed().as_secs_f64();
+        let hash = self.record().finish(name, outputs, report.clone())?;
+        Ok(Done { value, report, resumed: false, hash })
     }
-    for name in WRITTEN {
-        let path = out.join(name);
+
+    /// Removes a stage's files.
+    fn forget(&self, stage: Stage) -> Result<()> {
+        stage.outputs().iter().copied().chain(stage.checkpoint()).try_for_each(|name| self.remove(name))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
         let removed = match fs::symlink_metadata(&path) {
-            Err(_) => continue,
+            Err(_) => return Ok(()),
             Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
             Ok(_) => fs::remove_file(&path),
         };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        removed.with_context(|| format!("cannot remove {}", path.display()))
     }
-    Ok(())
 }
 
-/// Everything that decides the results: the options by value, the files by content.
-fn fingerprint(options: &PipelineOptions) -> Result<BTreeMap<String, String>> {
-    let mut settings = BTreeMap::from([
-        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("outcome".to_owned(), options.outcome.clone()),
-        ("segment".to_owned(), options.segment.clone()),
-        ("coverage".to_owned(), options.coverage.to_string()),
-        ("held-out".to_owned(), options.held_out.to_string()),
-        ("min-populated".to_owned(), options.min_populated.to_string()),
-        ("min-agreement".to_owned(), options.min_agreement.to_string()),
-        (
-            "min-retention".to_owned(),
-            options.min_retention.map_or("none".to_owned(), |kept| kept.to_string()),
-        ),
-        ("seed".to_owned(), options.seed.to_string()),
-        ("device".to_owned(), options.device.name().to_owned()),
-    ]);
-    let files = [
-        ("data", options.data.as_path()),
-        ("profile-schema", &options.profile_schema),
-        ("chain-schema", &options.chain_schema),
-    ];
-    for (name, path) in files {
-        settings.insert(name.to_owned(), ContentHash::of_file(path)?.short());
+/// A config as one of a stage's inputs.
+fn settings(config: &impl Serialize) -> Result<String> {
+    serde_json::to_string(config).context("settings as JSON")
+}
+
+/// Reads what a stage has written as JSON.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    match serde_json::from_str(&text) {
+        Ok(value) => Ok(value),
+        Err(error) => bail!("{}: {error}", path.display()),
     }
-    // Of a server nothing is known but its address.
-    let teacher = options.teacher.path().map_or_else(
-        || Ok(options.teacher.to_string()),
-        |path| ContentHash::of_file(path).map(|hash| hash.short()),
-    )?;
-    settings.insert("teacher".to_owned(), teacher);
-    Ok(settings)
 }

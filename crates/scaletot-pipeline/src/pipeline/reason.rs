@@ -1,186 +1,203 @@
 //! Calibration, the coverage plan and the search: from profiles to a corpus of chains.
 
-use std::path::PathBuf;
-
-use crate::error::{Context, Result, ensure};
+use crate::stages::write_json;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use scaletot_chain::{Corpus, CorpusWriter, Verdict};
-use scaletot_profile::{Segments, Verbaliser};
-use scaletot_search::{Budget, RefineConfig, Strategy};
-use scaletot_teacher::{
-    Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Recorder, Teacher,
-};
+use scaletot_chain::{ChainSchema, Corpus, CorpusWriter, Verdict};
+use scaletot_core::Progress;
+use scaletot_profile::{ProfileTable, Segments, Verbaliser};
+use scaletot_search::Budget;
+use scaletot_teacher::{Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Teacher};
 
-use super::Run;
-use crate::options::TeacherChoice;
-use crate::stages::{StageReport, write_json};
-use crate::teachers;
+use super::record::{Inputs, StageReport};
+use super::{Done, Pipeline, PipelineConfig, Stage, read_json, settings};
+use crate::error::{Error, Result, ensure};
 
-/// Levels that a number is put into words by.
-const LEVELS: usize = 5;
-/// Unlabelled users that the teacher's prior is averaged over.
-const CALIBRATION_USERS: usize = 200;
-/// Hard bound on the questions of one user's search.
-const MAX_QUERIES: u64 = 64;
-
-impl Run<'_> {
-    fn prompter(&self) -> Result<Prompter> {
-        let verbaliser = Verbaliser::fit(&self.input.profiles, LEVELS)?;
-        Ok(Prompter::new(&self.input.schema, self.input.chain.clone(), verbaliser)?)
+impl Pipeline {
+    /// A reasoner over this run's users, uncalibrated: for previews, estimates and single users.
+    ///
+    /// # Errors
+    /// If the schemas do not fit each other.
+    pub fn reasoner(&self) -> Result<Reasoner<'_>> {
+        reasoner(&*self.teacher, self.dataset.table(), &self.chain, &self.config)
     }
 
-    /// Asks whoever was asked for; after a recording, the recorded answers, so that nothing is computed twice.
-    fn reasoner(&self) -> Result<Reasoner<'static>> {
-        let recorded = self.options.record.clone().map(TeacherChoice::Replay);
-        let choice = recorded.as_ref().unwrap_or(&self.options.teacher);
-        self.reasoner_of(teachers::open(choice, &self.input.schema, &self.input.chain)?.teacher)
-    }
-
-    fn reasoner_of<'t>(&self, teacher: impl Teacher + 't) -> Result<Reasoner<'t>> {
-        let reasoner = Reasoner::builder(teacher, self.prompter()?)
-            .with_strategy(Strategy::Refine(RefineConfig::default()))
-            .with_budget(Budget::default().with_queries(MAX_QUERIES))
-            .with_min_populated(self.options.min_populated)
-            .build()?;
-        Ok(reasoner)
-    }
-
-    fn calibration_path(&self) -> PathBuf {
-        self.path(super::CALIBRATION)
-    }
-
-    /// Asks every question that a search about any eligible user may ask and writes the answers for replay.
-    pub(super) fn record(&mut self) -> Result<StageReport> {
-        let path = self.options.record.as_ref().context("no file to record to")?;
-        let teacher = teachers::open(&self.options.teacher, &self.input.schema, &self.input.chain)?.teacher;
-        let recorder = Recorder::open(teacher, path)?;
-        let reasoner = self.reasoner_of(&recorder)?;
-        (self.say)(&format!("  {}", reasoner.count_prompts(&self.input.profiles, &self.input.eligible)?));
-        let summary = reasoner.record_all(
-            &self.input.profiles,
-            &self.input.eligible,
-            &recorder,
-            self.options.workers.get(),
-            self.progress,
-        )?;
-        drop(reasoner);
-        recorder.finish()?;
-        let mut report = StageReport {
-            users: summary.users as u64,
-            calls: summary.asked as u64,
-            ..StageReport::default()
-        };
-        report.figures.insert("distinct prompts".to_owned(), summary.prompts as f64);
-        Ok(report)
+    /// What every answer of the teacher depends on.
+    fn asked(&self) -> Result<Inputs> {
+        Ok(self.inputs([
+            ("teacher", self.teacher.model().to_owned()),
+            ("levels", self.config.levels.to_string()),
+            ("min_populated", self.config.min_populated.to_string()),
+            ("held_out", self.config.held_out.to_string()),
+            ("strategy", settings(&self.config.strategy)?),
+            ("max_queries", self.config.max_queries.to_string()),
+        ]))
     }
 
     /// The teacher's mean prediction per state over unlabelled training users.
-    pub(super) fn calibrate(&mut self) -> Result<StageReport> {
-        let reasoner = self.reasoner()?;
-        let mut rows = self.input.train.clone();
-        rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.options.seed));
-        rows.truncate(CALIBRATION_USERS);
-        rows.sort_unstable();
-        let calibration = reasoner.fit_calibration(&self.input.profiles, &rows, self.progress)?;
-        write_json(&self.calibration_path(), &calibration)?;
-        Ok(with_ledger(rows.len() as u64, &reasoner.ledger().snapshot()))
+    ///
+    /// # Errors
+    /// If the teacher fails, or a file cannot be written; [`Error::Stopped`].
+    pub fn calibrate(&self, progress: &dyn Progress) -> Result<Done<Calibration>> {
+        let mut inputs = self.asked()?;
+        inputs.insert("calibration_users".to_owned(), self.config.calibration_users.to_string());
+        // Before anything of an earlier run is touched.
+        self.check_corpus()?;
+        let path = self.path("calibration.json");
+        let load = || read_json(&path);
+        self.stage(Stage::Calibrate, inputs, progress, load, || {
+            let reasoner = self.reasoner()?;
+            let mut rows = self.split.train.clone();
+            rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+            rows.truncate(self.config.calibration_users);
+            rows.sort_unstable();
+            let calibration = reasoner.fit_calibration(self.dataset.table(), &rows, progress)?;
+            write_json(&path, &calibration)?;
+            Ok((calibration, with_ledger(rows.len(), &reasoner.ledger().snapshot())))
+        })
+    }
+
+    fn reason_inputs(&self) -> Result<Inputs> {
+        let mut inputs = self.asked()?;
+        inputs.insert("coverage".to_owned(), self.config.coverage.to_string());
+        Ok(inputs)
+    }
+
+    /// Refuses to write over a corpus of other inputs: its answers have cost time or money.
+    fn check_corpus(&self) -> Result<()> {
+        let path = self.path("corpus.jsonl");
+        if !path.exists() {
+            return Ok(());
+        }
+        let differing =
+            self.record().differences_but_for(Stage::Reason.name(), &self.reason_inputs()?, "calibration");
+        ensure!(
+            differing.is_empty(),
+            "{} was reasoned with other inputs ({}); use another output directory, delete that file, or start over",
+            path.display(),
+            differing.join("; ")
+        );
+        Ok(())
     }
 
     /// Reasons about the covered users, all of them training users, and appends to the corpus.
-    pub(super) fn reason(&mut self) -> Result<StageReport> {
-        let mut reasoner = self.reasoner()?;
-        let text = std::fs::read_to_string(self.calibration_path()).context("the calibration")?;
-        let calibration: Calibration = serde_json::from_str(&text).context("the calibration")?;
-        reasoner.set_calibration(calibration)?;
-
-        let rows = self.covered()?;
-        let header = reasoner.header(&self.input.profiles, self.options.seed)?;
-        let path = self.corpus_path();
-        let mut writer = if path.exists() {
-            let (writer, done, failed) = CorpusWriter::resume_without_failed(&path, &header)?;
-            (self.say)(&format!("  taken up: {} users are in the corpus already", done.len()));
-            if failed > 0 {
-                (self.say)(&format!("  taken up again: {failed} users about whom the teacher failed"));
+    ///
+    /// Killed, it resumes with the users who are not in the corpus yet.
+    ///
+    /// # Errors
+    /// If the corpus in the output directory was reasoned with other inputs (it is left as it is), no chain is accepted, or a file
+    /// cannot be written; [`Error::Stopped`].
+    pub fn reason(&self, calibration: &Done<Calibration>, progress: &dyn Progress) -> Result<Done<Corpus>> {
+        self.check_corpus()?;
+        let mut inputs = self.reason_inputs()?;
+        inputs.insert("calibration".to_owned(), calibration.hash.short());
+        let path = self.path("corpus.jsonl");
+        let load = || Ok(Corpus::read(&path, &self.chain)?);
+        self.stage(Stage::Reason, inputs, progress, load, || {
+            let mut reasoner = self.reasoner()?;
+            reasoner.set_calibration(calibration.value.clone())?;
+            let rows = self.covered(progress)?;
+            let table = self.dataset.table();
+            let header = reasoner.header(table, self.seed)?;
+            let mut writer = if path.exists() {
+                let (writer, done, failed) = CorpusWriter::resume_without_failed(&path, &header)?;
+                progress.note(&format!(
+                    "  {} users are in the corpus already; {failed} about whom the teacher failed are asked about again",
+                    done.len()
+                ));
+                writer
+            } else {
+                CorpusWriter::create(&path, &header)?
+            };
+            let summary = reasoner.run(table, &rows, &mut writer, self.workers.get(), progress)?;
+            writer.sync()?;
+            if summary.stopped {
+                return Err(Error::Stopped);
             }
-            writer
-        } else {
-            CorpusWriter::create(&path, &header)?
-        };
-        let summary = reasoner.run(
-            &self.input.profiles,
-            &rows,
-            &mut writer,
-            self.options.workers.get(),
-            self.progress,
-        )?;
-        writer.sync()?;
-
-        if summary.stopped {
-            return Ok(StageReport::default());
-        }
-        let corpus = Corpus::read(&path, &self.input.chain)?;
-        let records = corpus.records();
-        // Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
-        let questions: u64 = records.iter().map(|record| record.cost.queries).sum();
-        let mut report = StageReport {
-            users: records.len() as u64,
-            calls: summary.ledger.calls,
-            cache_hits: questions.saturating_sub(summary.ledger.calls),
-            tokens: records.iter().map(|record| record.cost.tokens).sum(),
-            ..StageReport::default()
-        };
-        let count =
-            |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
-        let accepted = records.iter().filter(|record| record.verdict.is_accepted());
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let before: Vec<f64> = accepted.clone().map(|record| mean(&record.entropy_before)).collect();
-        let after: Vec<f64> =
-            accepted.filter_map(|record| record.best.as_ref()).map(|chain| chain.mean_entropy()).collect();
-        report.figures.extend([
-            ("accepted".to_owned(), count(Verdict::is_accepted)),
-            ("rejected".to_owned(), count(|v| matches!(v, Verdict::Rejected { .. }))),
-            ("abstained".to_owned(), count(|v| matches!(v, Verdict::Abstained { .. }))),
-            ("failed".to_owned(), count(|v| matches!(v, Verdict::Failed { .. }))),
-            ("mean entropy of the draft".to_owned(), mean(&before)),
-            ("mean entropy of the chosen chain".to_owned(), mean(&after)),
-            (
-                "queries per user".to_owned(),
-                mean(&records.iter().map(|r| r.cost.queries as f64).collect::<Vec<_>>()),
-            ),
-        ]);
-        ensure!(!after.is_empty(), "no chain was accepted; {} holds each user's reason", path.display());
-        Ok(report)
+            let corpus = Corpus::read(&path, &self.chain)?;
+            let report = report(&corpus, &summary.ledger);
+            ensure!(
+                corpus.records().iter().any(|record| record.verdict.is_accepted()),
+                "no chain was accepted; {} holds each user's reason",
+                path.display()
+            );
+            Ok((corpus, report))
+        })
     }
 
     /// The rows that the teacher reasons about: a share of the population, stratified by segment, no held-out user among them.
-    pub(super) fn covered(&self) -> Result<Vec<usize>> {
-        let input = &self.input;
-        let candidates = input.profiles.select(&input.train)?;
-        let labels: Vec<Option<String>> = input
-            .train
-            .iter()
-            .map(|&row| input.segments.names().get(input.segments.of(row)).cloned())
-            .collect();
-        let wanted = (self.options.coverage * input.profiles.len() as f64).round().max(1.0) as usize;
+    ///
+    /// # Errors
+    /// If the plan cannot be made.
+    pub fn covered(&self, progress: &dyn Progress) -> Result<Vec<usize>> {
+        let train = &self.split.train;
+        let candidates = self.dataset.table().select(train)?;
+        let segments = self.dataset.segments();
+        let labels: Vec<Option<String>> =
+            train.iter().map(|&row| segments.names().get(segments.of(row)).cloned()).collect();
+        let wanted = (self.config.coverage * self.dataset.len() as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted))?
-            .with_min_populated(self.options.min_populated)
-            .stratified(&candidates, &Segments::from_labels(&labels), self.options.seed)?;
+            .with_min_populated(self.config.min_populated)
+            .stratified(&candidates, &Segments::from_labels(&labels), self.seed)?;
         let found = covered.rows().len();
         if found < wanted {
-            (self.say)(&format!("  coverage: {wanted} users wanted, {found} training users have a profile"));
+            progress
+                .note(&format!("  coverage: {wanted} users wanted, {found} training users have a profile"));
         }
-        Ok(covered.rows().iter().map(|&i| input.train[i]).collect())
+        Ok(covered.rows().iter().map(|&i| train[i]).collect())
     }
 }
 
-fn with_ledger(users: u64, ledger: &LedgerSnapshot) -> StageReport {
-    StageReport {
-        users,
-        calls: ledger.calls,
-        cache_hits: ledger.cache_hits,
-        tokens: ledger.tokens + ledger.tokens_saved,
-        ..StageReport::default()
-    }
+/// Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
+fn report(corpus: &Corpus, ledger: &LedgerSnapshot) -> StageReport {
+    let records = corpus.records();
+    let questions: u64 = records.iter().map(|record| record.cost.queries).sum();
+    let mut report = StageReport::of_users(records.len());
+    report.calls = ledger.calls;
+    report.cache_hits = questions.saturating_sub(ledger.calls);
+    report.tokens = records.iter().map(|record| record.cost.tokens).sum();
+    let count =
+        |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
+    let accepted = records.iter().filter(|record| record.verdict.is_accepted());
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let before: Vec<f64> = accepted.clone().map(|record| mean(&record.entropy_before)).collect();
+    let after: Vec<f64> =
+        accepted.filter_map(|record| record.best.as_ref()).map(|chain| chain.mean_entropy()).collect();
+    let queries: Vec<f64> = records.iter().map(|record| record.cost.queries as f64).collect();
+    report.figures.extend([
+        ("accepted".to_owned(), count(Verdict::is_accepted)),
+        ("rejected".to_owned(), count(|v| matches!(v, Verdict::Rejected { .. }))),
+        ("abstained".to_owned(), count(|v| matches!(v, Verdict::Abstained { .. }))),
+        ("failed".to_owned(), count(|v| matches!(v, Verdict::Failed { .. }))),
+        ("mean entropy of the draft".to_owned(), mean(&before)),
+        ("mean entropy of the chosen chain".to_owned(), mean(&after)),
+        ("queries per user".to_owned(), mean(&queries)),
+    ]);
+    report
+}
+
+fn with_ledger(users: usize, ledger: &LedgerSnapshot) -> StageReport {
+    let mut report = StageReport::of_users(users);
+    report.calls = ledger.calls;
+    report.cache_hits = ledger.cache_hits;
+    report.tokens = ledger.tokens + ledger.tokens_saved;
+    report
+}
+
+/// A reasoner over the users of a table, uncalibrated.
+pub(super) fn reasoner<'t>(
+    teacher: impl Teacher + 't,
+    table: &ProfileTable,
+    chain: &ChainSchema,
+    config: &PipelineConfig,
+) -> Result<Reasoner<'t>> {
+    let verbaliser = Verbaliser::fit(table, config.levels)?;
+    let prompter = Prompter::new(table.schema(), chain.clone(), verbaliser)?;
+    let reasoner = Reasoner::builder(teacher, prompter)
+        .with_strategy(config.strategy)
+        .with_budget(Budget::default().with_queries(config.max_queries))
+        .with_min_populated(config.min_populated)
+        .build()?;
+    Ok(reasoner)
 }

@@ -14,8 +14,10 @@ mod work;
 
 use std::path::Path;
 
-use scaletot_core::hash::ContentHash;
+use arrow_array::RecordBatch;
+use scaletot_core::ContentHash;
 use scaletot_encoder::{FrozenEncoder, Precision};
+use scaletot_profile::{ProfileTable, ReadOptions};
 
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
@@ -25,6 +27,17 @@ pub use self::summary::ScoreSummary;
 use crate::error::{Context, Result};
 
 /// An artifact with the outputs that are wanted of it.
+///
+/// ```no_run
+/// use scaletot_pipeline::{Output, Scorer};
+/// # fn batches() -> Vec<arrow_array::RecordBatch> { vec![] }
+///
+/// let scorer = Scorer::open("artifact")?.with_outputs(&[Output::Value, Output::Abstained])?;
+/// for scores in scorer.score_batches(batches()) {
+///     println!("{} users scored", scores?.num_rows());
+/// }
+/// # Ok::<(), scaletot_pipeline::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Scorer {
     encoder: FrozenEncoder,
@@ -80,5 +93,23 @@ impl Scorer {
     #[must_use]
     pub fn encoder(&self) -> &FrozenEncoder {
         &self.encoder
+    }
+
+    /// The scores of a batch of profiles: its id column, then the outputs, row by row.
+    ///
+    /// # Errors
+    /// If a column of the profile schema is missing or does not fit it.
+    pub fn score(&self, profiles: &RecordBatch) -> Result<RecordBatch> {
+        let table =
+            ProfileTable::from_record_batch(profiles, self.encoder.profile_schema(), &ReadOptions::new())?;
+        Ok(self.columns.batch(table.ids(), &self.encoder.score(&table)?)?)
+    }
+
+    /// The scores of a stream of batches, one for each.
+    pub fn score_batches<I>(&self, batches: I) -> impl Iterator<Item = Result<RecordBatch>>
+    where
+        I: IntoIterator<Item = RecordBatch>,
+    {
+        batches.into_iter().map(|batch| self.score(&batch))
     }
 }

@@ -64,16 +64,15 @@ impl TaskFile {
         }
     }
 
-    /// The first 16 hexadecimal digits of its SHA-256.
+    /// The hash of what it holds.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn hash(&self) -> Result<String> {
-        let hash = match self.bytes {
+    pub fn content_hash(&self) -> Result<ContentHash> {
+        Ok(match self.bytes {
             Some(bytes) => ContentHash::of(bytes),
             None => ContentHash::of_file(&self.path)?,
-        };
-        Ok(hash.short())
+        })
     }
 
     /// The profile schema in it.

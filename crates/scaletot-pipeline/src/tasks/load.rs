@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::error::{Context, Result, bail, ensure};
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{Attributes, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value};
+use scaletot_profile::{
+    Attributes, Dataset, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value,
+};
 
 use super::{ExperimentSpec, Keep, Task, TaskFile, Wanted};
 use crate::teachers::Opened;
@@ -35,6 +37,23 @@ pub struct Population {
 }
 
 impl Population {
+    /// The users with their outcomes, segments, groups and arm.
+    ///
+    /// # Errors
+    /// If they are not aligned, which a population that was loaded is.
+    pub fn dataset(&self) -> Result<Dataset> {
+        let mut builder = Dataset::builder(self.profiles.clone())
+            .with_outcomes(self.outcomes.clone())
+            .with_segments(self.segments.clone());
+        if let Some(groups) = &self.groups {
+            builder = builder.with_groups(groups.clone());
+        }
+        if let Some(experiment) = &self.experiment {
+            builder = builder.with_arm(experiment.treated.clone());
+        }
+        Ok(builder.build()?)
+    }
+
     /// The teacher that the task comes with: its recorded answers, or else its rules.
     ///
     /// # Errors
@@ -42,13 +61,18 @@ impl Population {
     pub fn teacher(&self) -> Result<Opened> {
         if let Some(answers) = &self.answers {
             let replay = answers.answers().context("the recorded answers")?;
-            return Ok(Opened { seconds_per_answer: replay.seconds_per_answer(), teacher: Box::new(replay) });
+            return Ok(Opened {
+                seconds_per_answer: replay.seconds_per_answer(),
+                version: Some(answers.content_hash()?),
+                teacher: Box::new(replay),
+            });
         }
         let rules = self.rules.as_ref().context(
             "expected a teacher, and the task names neither recorded answers (`answers`) nor rules (`rules`)",
         )?;
+        let version = Some(rules.content_hash()?);
         let rules = rules.rules(&self.schema, &self.chain).context("the expert rules")?;
-        Ok(Opened { teacher: Box::new(rules), seconds_per_answer: None })
+        Ok(Opened { teacher: Box::new(rules), seconds_per_answer: None, version })
     }
 }
 

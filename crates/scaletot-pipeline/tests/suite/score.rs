@@ -229,6 +229,20 @@ fn every_user_is_scored_once_and_in_order() {
 }
 
 #[test]
+fn batches_in_memory_are_scored_as_files_are() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 50, 20);
+    case.score().unwrap();
+    let scorer = Scorer::open(case.path("artifact")).unwrap();
+    let users = batches(&case.path("users/a.parquet"));
+    let scored: Vec<RecordBatch> = scorer.score_batches(users).map(Result::unwrap).collect();
+    let files = batches(&case.path("scores/a.parquet"));
+    let schema = files[0].schema();
+    let joined = |batches: &[RecordBatch]| arrow_select::concat::concat_batches(&schema, batches).unwrap();
+    assert_eq!(joined(&scored), joined(&files));
+}
+
+#[test]
 fn all_columns_are_those_of_the_encoder() {
     let case = Case::new();
     case.users("a.parquet", 0, 40, 100);

@@ -8,6 +8,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod builder;
+mod hash;
 mod read;
 mod spec;
 

@@ -37,7 +37,7 @@ pub struct OsipoStudyOptions {
     #[arg(long = "arm", value_name = "NAME")]
     pub arms: Vec<String>,
     /// Backend that trains
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Flex)]
+    #[arg(long, default_value_t = DeviceChoice::Flex)]
     pub device: DeviceChoice,
     /// Threads that search
     #[arg(long, value_name = "N", default_value = "2")]

@@ -3,30 +3,26 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::record::StageReport;
+use super::{Done, Pipeline, Stage};
 use crate::compare::{Evaluation, Measured};
-use crate::input::Input;
-use crate::options::PipelineOptions;
-use crate::stages::StageReport;
 
 /// Every figure of a run. All of them but the stages' `seconds` are the same for the same seed, data and backend.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Version of this file's form.
     pub format: u32,
-    /// The table.
-    pub data: String,
-    /// The outcome column.
-    pub outcome: String,
     /// The seed.
     pub seed: u64,
-    /// The teacher, as asked for.
+    /// The teacher's model.
     pub teacher: String,
     /// The backend.
     pub device: String,
     /// Who there is.
     pub users: Users,
-    /// What the stages did and cost.
-    pub stages: Vec<Stage>,
+    /// What the stages did and cost, in order.
+    pub stages: Vec<StageSummary>,
     /// Metrics of each model on the held-out users, and their paired differences.
     #[serde(flatten)]
     pub evaluation: Evaluation,
@@ -34,6 +30,7 @@ pub struct Summary {
 
 /// Numbers of users.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Users {
     /// In the table.
     pub table: usize,
@@ -55,7 +52,8 @@ pub struct Users {
 
 /// One stage.
 #[derive(Debug, Clone, Serialize)]
-pub struct Stage {
+#[non_exhaustive]
+pub struct StageSummary {
     /// Its name.
     pub name: String,
     /// What it did.
@@ -64,27 +62,22 @@ pub struct Stage {
 }
 
 impl Summary {
-    pub(crate) fn new(options: &PipelineOptions, input: &Input) -> Self {
-        let held: Vec<f64> = input.test.iter().filter_map(|&row| input.outcomes[row]).collect();
-        let n = held.len() as f64;
-        let segments = input.segments.names().iter().cloned().zip(input.segments.counts()).collect();
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
+        let (dataset, split) = (&pipeline.dataset, &pipeline.split);
+        let held: Vec<f64> = pipeline.held_out.outcomes().iter().copied().flatten().collect();
+        let n = held.len().max(1) as f64;
+        let segments = dataset.segments().names().iter().cloned().zip(dataset.segments().counts()).collect();
         Self {
-            format: 1,
-            data: options
-                .data
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            outcome: options.outcome.clone(),
-            seed: options.seed,
-            teacher: options.teacher.name(),
-            device: options.device.name().to_owned(),
+            format: 2,
+            seed: pipeline.seed,
+            teacher: pipeline.teacher.model().to_owned(),
+            device: format!("{:?}", pipeline.device),
             users: Users {
-                table: input.profiles.len(),
-                with_profile: input.eligible.len(),
-                abstained: input.profiles.len() - input.eligible.len(),
-                train: input.train.len(),
-                held_out: input.test.len(),
+                table: dataset.len(),
+                with_profile: split.eligible.len(),
+                abstained: dataset.len() - split.eligible.len(),
+                train: split.train.len(),
+                held_out: split.held_out.len(),
                 held_out_zero_share: held.iter().filter(|&&o| o == 0.0).count() as f64 / n,
                 held_out_mean: held.iter().sum::<f64>() / n,
                 segments,
@@ -94,15 +87,16 @@ impl Summary {
         }
     }
 
-    pub(crate) fn add_stage(&mut self, name: &str, report: StageReport) {
-        self.stages.push(Stage { name: name.to_owned(), report });
+    pub(super) fn add<T>(&mut self, stage: Stage, done: &Done<T>) {
+        self.stages.push(StageSummary { name: stage.name().to_owned(), report: done.report.clone() });
     }
 
-    pub(crate) fn input_in_words(&self) -> String {
+    /// Who there is, in a line.
+    #[must_use]
+    pub fn users_line(&self) -> String {
         let users = &self.users;
         format!(
-            "{}: {} users, {} with a profile, {} abstained on; {} to train on, {} held out ({:.0} % with outcome 0)",
-            self.data,
+            "{} users, {} with a profile, {} abstained on; {} to train on, {} held out ({:.0} % with outcome 0)",
             users.table,
             users.with_profile,
             users.abstained,
@@ -118,7 +112,7 @@ impl Summary {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
         table.set_header(["stage", "users", "calls", "cache hits", "tokens", "seconds"]);
-        for Stage { name, report } in &self.stages {
+        for StageSummary { name, report } in &self.stages {
             table.add_row([
                 name.clone(),
                 report.users.to_string(),
@@ -130,8 +124,10 @@ impl Summary {
         }
         align_numbers(&mut table);
         let mut text = table.to_string();
-        text.push_str("\ncalls: answers that a model computed; cache hits: answers from a record or from memory; tokens: of both");
-        for Stage { name, report } in self.stages.iter().filter(|stage| !stage.report.figures.is_empty()) {
+        text.push_str("\ncalls: answers that a model computed; cache hits: answers from a recording or from memory; tokens: of both");
+        for StageSummary { name, report } in
+            self.stages.iter().filter(|stage| !stage.report.figures.is_empty())
+        {
             let figures: Vec<String> =
                 report.figures.iter().map(|(figure, value)| format!("{figure} {}", short(*value))).collect();
             text.push_str(&format!("\n{name}: {}", figures.join(", ")));
@@ -139,7 +135,7 @@ impl Summary {
         text
     }
 
-    /// The metrics of every model and the paired differences, in words.
+    /// The metrics of every model with their intervals.
     #[must_use]
     pub fn metrics_table(&self) -> String {
         let mut table = Table::new();
@@ -156,12 +152,16 @@ impl Summary {
             table.add_row(row);
         }
         align_numbers(&mut table);
-        let mut text = table.to_string();
-        for comparison in &self.evaluation.comparisons {
-            text.push('\n');
-            text.push_str(&comparison.words);
-        }
-        text
+        table.to_string()
+    }
+
+    /// What the value model brings over the strongest model that knows the profile alone, a line per metric.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let ours =
+            self.evaluation.comparisons.iter().filter(|comparison| comparison.model == super::SCALETOT);
+        let lines: Vec<&str> = ours.map(|comparison| comparison.words.as_str()).collect();
+        lines.join("\n")
     }
 }
 

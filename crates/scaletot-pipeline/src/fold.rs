@@ -1,0 +1,161 @@
+//! The value model folded into the encoder that serves it.
+//!
+//! What is linear in one-hot fields, marginals and representation is taken over exactly. The committees of learners are not: each is
+//! distilled by a ridge regression of its predictions on one-hot fields, marginals and the trunk's output, for which every training user
+//! counts, labelled or not.
+
+use scaletot_chain::Signals;
+use scaletot_encoder::{FieldTerms as HeadTerms, FrozenEncoder, ValueHead};
+use scaletot_eval::spearman;
+use scaletot_ltv::{BaseFit, Component, FieldTerms, Link, ValueModel, ValueModelConfig, ValueTrainer};
+use scaletot_profile::Dataset;
+
+use crate::error::{Context, Result, bail};
+
+/// What a value model adds to an encoder's plan. `training` are the users that it was fitted on, and `base` what it stands on.
+///
+/// # Errors
+/// If a committee cannot predict, or its regression cannot be solved.
+pub(crate) fn fold(
+    model: &ValueModel,
+    base: &BaseFit,
+    encoder: &FrozenEncoder,
+    training: &Dataset,
+    seed: u64,
+) -> Result<ValueHead> {
+    let terms = model.linear_terms();
+    let mut sum = Sum {
+        intercept: terms.intercept,
+        fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
+        marginals: terms.marginals,
+        trunk: vec![],
+    };
+    for (learner, weight) in terms.learners.iter().filter(|(_, weight)| *weight != 0.0) {
+        let distilled = distil(learner, base, encoder, training, seed)?;
+        sum.add(*weight, &distilled)?;
+    }
+    let (a, b) = match terms.link {
+        Link::Exponential { a, b } => (a, b),
+        // Without outcomes the value is a level without a unit; the head keeps its order.
+        _ => (0.0, 1.0),
+    };
+    let head = ValueHead::builder(sum.intercept)
+        .with_fields(sum.fields)
+        .with_marginals(sum.marginals)
+        .with_representation(terms.representation)
+        .with_trunk(sum.trunk)
+        .with_link(a, b);
+    Ok(head.build()?)
+}
+
+/// `ŷ` as far as it is a sum.
+struct Sum {
+    intercept: f64,
+    fields: Vec<HeadTerms>,
+    marginals: Vec<Vec<f64>>,
+    trunk: Vec<f64>,
+}
+
+impl Sum {
+    fn add(&mut self, weight: f64, other: &Self) -> Result<()> {
+        self.intercept += weight * other.intercept;
+        for (to, from) in self.fields.iter_mut().zip(&other.fields) {
+            add_terms(to, weight, from)?;
+        }
+        add(&mut self.trunk, weight, &other.trunk);
+        self.marginals.resize(other.marginals.len(), vec![]);
+        self.marginals.iter_mut().zip(&other.marginals).for_each(|(to, from)| add(to, weight, from));
+        Ok(())
+    }
+}
+
+/// A vector that may be empty for zeros, plus a weighted one.
+fn add(to: &mut Vec<f64>, weight: f64, from: &[f64]) {
+    to.resize(from.len().max(to.len()), 0.0);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
+}
+
+/// A committee's predictions as a sum.
+fn distil(
+    learner: &str,
+    base: &BaseFit,
+    encoder: &FrozenEncoder,
+    training: &Dataset,
+    seed: u64,
+) -> Result<Sum> {
+    let table = training.table();
+    let rows: Vec<usize> = (0..table.len()).collect();
+    let predicted = base
+        .committee_log_values(learner, table, &rows)?
+        .with_context(|| format!("no learner `{learner}` was fitted"))?;
+    // The regression is of `ln(1 + outcome)`.
+    let as_outcomes = predicted.iter().map(|log_value| Some(log_value.exp_m1().max(0.0))).collect();
+    let taught = Dataset::builder(table.clone()).with_outcomes(as_outcomes).build()?;
+    let found = encoder.activations(table, &rows)?;
+    let shape = [1, found.trunk.ncols()];
+    let (marginals, _) = found.marginals.into_raw_vec_and_offset();
+    let (trunk, _) = found.trunk.into_raw_vec_and_offset();
+    let signals = Signals::new(rows, encoder.heads().states.clone(), marginals, shape, trunk)?;
+    let config = ValueModelConfig::default().with_components([Component::Informed]);
+    let terms = ValueTrainer::new(config)?.fit(&taught, &signals, seed)?.linear_terms();
+    Ok(Sum {
+        intercept: terms.intercept,
+        fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
+        marginals: terms.marginals,
+        trunk: terms.representation,
+    })
+}
+
+fn head_terms(terms: &FieldTerms) -> Result<HeadTerms> {
+    Ok(match terms {
+        FieldTerms::Codes { codes, missing } => HeadTerms::Codes { codes: codes.clone(), missing: *missing },
+        FieldTerms::Bins { quantiles, bins, missing } => HeadTerms::Numeric {
+            quantiles: quantiles.clone(),
+            bins: bins.clone(),
+            slope: 0.0,
+            missing: *missing,
+        },
+        FieldTerms::Nothing => HeadTerms::Unused,
+        other => bail!("terms of a field that this version cannot fold: {other:?}"),
+    })
+}
+
+/// Both are fitted on the same table, so a field has the same kind and bins in both.
+fn add_terms(to: &mut HeadTerms, weight: f64, from: &HeadTerms) -> Result<()> {
+    match (to, from) {
+        (HeadTerms::Codes { codes, missing }, HeadTerms::Codes { codes: more, missing: other }) => {
+            add(codes, weight, more);
+            *missing += weight * other;
+        }
+        (
+            HeadTerms::Numeric { quantiles, bins, missing, .. },
+            HeadTerms::Numeric { quantiles: same, bins: more, missing: other, .. },
+        ) if quantiles == same => {
+            add(bins, weight, more);
+            *missing += weight * other;
+        }
+        (HeadTerms::Unused, HeadTerms::Unused) => {}
+        (to, from) => bail!("a field with other bins in two regressions of one table: {to:?}, {from:?}"),
+    }
+    Ok(())
+}
+
+/// How far served values are from those of the value model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ServedDifference {
+    /// Rank correlation; 1 for equal ranks, and where one of them is constant.
+    pub(crate) spearman: f64,
+    /// Mean of `|served − fitted| / fitted`.
+    pub(crate) relative_error: f64,
+}
+
+/// Compares served values with the model's, user by user.
+///
+/// # Errors
+/// For other numbers of values.
+pub(crate) fn served_difference(fitted: &[f64], served: &[f64]) -> Result<ServedDifference> {
+    let constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    let spearman = if constant(fitted) || constant(served) { 1.0 } else { spearman(fitted, served)? };
+    let errors = fitted.iter().zip(served).map(|(fitted, served)| (served - fitted).abs() / fitted.max(1e-9));
+    Ok(ServedDifference { spearman, relative_error: errors.sum::<f64>() / fitted.len().max(1) as f64 })
+}

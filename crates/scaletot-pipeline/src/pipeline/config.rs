@@ -1,0 +1,243 @@
+//! The settings of a run, and what it is built from.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use burn::tensor::Device;
+use scaletot_chain::ChainSchema;
+use scaletot_core::ContentHash;
+use scaletot_encoder::{DistillConfig, EncoderConfig, TransferGate};
+use scaletot_ltv::ValueModelConfig;
+use scaletot_profile::Dataset;
+use scaletot_search::{RefineConfig, Strategy};
+use scaletot_student::{OsipoConfig, SftConfig, StudentConfig};
+use scaletot_teacher::Teacher;
+use serde::{Deserialize, Serialize};
+
+use super::Pipeline;
+use super::record::{Inputs, Record};
+use super::split::Split;
+use crate::error::{Error, Result};
+use crate::lock::DirectoryLock;
+
+/// Everything that decides a run's results beside data, schemas, teacher, seed and backend.
+///
+/// ```
+/// use scaletot_pipeline::PipelineConfig;
+///
+/// let config: PipelineConfig = serde_json::from_str(r#"{"coverage": 0.2, "min_populated": 2}"#)?;
+/// assert_eq!((config.coverage, config.held_out), (0.2, 0.3));
+/// assert!(serde_json::from_str::<PipelineConfig>(r#"{"covrage": 0.2}"#).is_err()); // unknown keys are refused
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PipelineConfig {
+    /// Share of all users, in (0, 1], whom the teacher reasons about. The paper's 7.32 % by default, which is meant for a huge population.
+    pub coverage: f64,
+    /// Share of the users with a profile and a known outcome, in (0, 1), who are held out for the evaluation.
+    pub held_out: f64,
+    /// Users with fewer populated fields are abstained on; at least 1.
+    pub min_populated: usize,
+    /// Levels that a number is put into words by, 2 to 5.
+    pub levels: usize,
+    /// Unlabelled users that the teacher's prior is averaged over.
+    pub calibration_users: usize,
+    /// Hard bound on the questions of one user's search.
+    pub max_queries: u64,
+    /// How the teacher's chains are searched for.
+    pub strategy: Strategy,
+    /// The student's size.
+    pub student: StudentConfig,
+    /// Supervised fine-tuning.
+    pub sft: SftConfig,
+    /// Policy optimisation by outcomes.
+    pub osipo: OsipoConfig,
+    /// The encoder's size and heads; its `min_populated` is this config's.
+    pub encoder: EncoderConfig,
+    /// Distillation.
+    pub distil: DistillConfig,
+    /// The value model.
+    pub value: ValueModelConfig,
+    /// What the encoder has to show of the student on the held-out users, or its artifact is written as not ready.
+    pub gate: TransferGate,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        let mut gate = TransferGate::default();
+        gate.min_agreement = Some(0.5);
+        Self {
+            coverage: 0.0732,
+            held_out: 0.3,
+            min_populated: 3,
+            levels: 5,
+            calibration_users: 200,
+            max_queries: 64,
+            strategy: Strategy::Refine(RefineConfig::default()),
+            student: StudentConfig::default(),
+            sft: SftConfig::default(),
+            osipo: OsipoConfig::default(),
+            encoder: EncoderConfig::default(),
+            distil: DistillConfig::default(),
+            value: ValueModelConfig::default(),
+            gate,
+        }
+    }
+}
+
+impl PipelineConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the first that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let config = |field: &str, expected: &str, found: String, ok: bool| match ok {
+            true => Ok(()),
+            false => Err(Error::Config { field: field.to_owned(), expected: expected.to_owned(), found }),
+        };
+        let share = self.coverage > 0.0 && self.coverage <= 1.0;
+        config("coverage", "a share above 0 and at most 1", self.coverage.to_string(), share)?;
+        let share = self.held_out > 0.0 && self.held_out < 1.0;
+        config("held_out", "a share above 0 and below 1", self.held_out.to_string(), share)?;
+        let some = self.min_populated >= 1;
+        config("min_populated", "at least 1", self.min_populated.to_string(), some)?;
+        let some = self.calibration_users >= 1;
+        config("calibration_users", "at least 1", self.calibration_users.to_string(), some)?;
+        config("levels", "2 to 5", self.levels.to_string(), (2..=5).contains(&self.levels))?;
+        self.strategy.validate()?;
+        self.gate.validate()?;
+        self.value.validate()?;
+        Ok(())
+    }
+}
+
+/// Collects what a [`Pipeline`] runs on; from [`Pipeline::builder`].
+#[must_use]
+pub struct PipelineBuilder {
+    dataset: Dataset,
+    chain: ChainSchema,
+    teacher: Option<Box<dyn Teacher>>,
+    out: Option<PathBuf>,
+    config: PipelineConfig,
+    seed: u64,
+    device: Device,
+    workers: NonZeroUsize,
+    versions: Inputs,
+}
+
+impl std::fmt::Debug for PipelineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipelineBuilder")
+            .field("users", &self.dataset.len())
+            .field("chain", &self.chain.name())
+            .field("teacher", &self.teacher.as_ref().map(|teacher| teacher.model().to_owned()))
+            .field("out", &self.out)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PipelineBuilder {
+    pub(super) fn new(dataset: Dataset, chain: ChainSchema) -> Self {
+        Self {
+            dataset,
+            chain,
+            teacher: None,
+            out: None,
+            config: PipelineConfig::default(),
+            seed: 0,
+            device: Device::default(),
+            workers: NonZeroUsize::MIN,
+            versions: Inputs::new(),
+        }
+    }
+
+    /// Who answers the search's questions. Required.
+    pub fn with_teacher(mut self, teacher: impl Teacher + 'static) -> Self {
+        self.teacher = Some(Box::new(teacher));
+        self
+    }
+
+    /// The hash of what the teacher answers from, such as a file of recorded answers or of rules: with another hash the stages that ask
+    /// it run again. Without one the teacher is known by its [`model`](Teacher::model) name alone.
+    pub fn with_teacher_version(mut self, version: ContentHash) -> Self {
+        self.versions.insert("teacher version".to_owned(), version.short());
+        self
+    }
+
+    /// The directory that the stages write to, and resume from. Required.
+    pub fn with_out(mut self, directory: impl AsRef<Path>) -> Self {
+        self.out = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// All settings; [`PipelineConfig::default`] without it.
+    pub fn with_config(mut self, config: PipelineConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The seed of every draw, 0 without it.
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The backend that trains; Burn's default device without it.
+    pub fn with_device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Threads that search in parallel, 1 without it. They do not change results.
+    pub fn with_workers(mut self, workers: NonZeroUsize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Checks everything, splits the users, and takes the output directory's lock.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting out of range, or no teacher or directory; [`Error::Input`] for too few users on either side of
+    /// the split; [`Error::InUse`] if another run is writing to the directory.
+    pub fn build(mut self) -> Result<Pipeline> {
+        let missing = |field: &str, expected: &str| Error::Config {
+            field: field.to_owned(),
+            expected: expected.to_owned(),
+            found: "none".to_owned(),
+        };
+        let teacher = self.teacher.ok_or_else(|| missing("teacher", "a teacher, by `with_teacher`"))?;
+        let out = self.out.ok_or_else(|| missing("out", "a directory, by `with_out`"))?;
+        self.config.validate()?;
+        self.config.encoder.min_populated = self.config.min_populated;
+        let split = Split::new(&self.dataset, &self.config, self.seed)?;
+        let lock = DirectoryLock::acquire(&out)?;
+        let record = Record::open(&out)?;
+        let mut identity = self.versions;
+        identity.extend([
+            ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("dataset".to_owned(), self.dataset.content_hash().short()),
+            ("chain schema".to_owned(), self.chain.hash().short()),
+            ("seed".to_owned(), self.seed.to_string()),
+        ]);
+        Ok(Pipeline {
+            training: self.dataset.select(&split.train)?,
+            held_out: self.dataset.select(&split.held_out)?,
+            dataset: self.dataset,
+            chain: self.chain,
+            teacher,
+            config: self.config,
+            seed: self.seed,
+            device: self.device,
+            workers: self.workers,
+            out,
+            split,
+            identity,
+            record: Mutex::new(record),
+            _lock: lock,
+        })
+    }
+}

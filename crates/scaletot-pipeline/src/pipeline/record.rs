@@ -1,0 +1,271 @@
+//! Which stages of a run are done, with which inputs.
+//!
+//! `stages.json` in the output directory holds, for every stage that was begun, the inputs that decide its result (the data by content
+//! hash, settings by value, earlier stages' outputs by content hash) and, once it is done, the hash of what it wrote and its report. A
+//! stage counts as done only if both still hold: its inputs are the ones it was done with, and its files are those that it wrote. So a
+//! truncated file, another teacher or a changed setting runs the stage and everything after it again, and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::stages::write_json;
+use scaletot_core::{ContentHash, ContentHasher};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Result};
+
+/// The name of the record.
+pub const STAGES: &str = "stages.json";
+
+/// Version of the record's form.
+const FORMAT: u32 = 2;
+
+/// What decides a stage's result, by name: hashes and settings.
+pub type Inputs = BTreeMap<String, String>;
+
+/// What a finished stage reports; a row of the table that the program prints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// Users the stage worked on.
+    pub users: u64,
+    /// Questions that a model computed.
+    pub calls: u64,
+    /// Tokens of all questions, those answered from a cache or a recording among them.
+    pub tokens: u64,
+    /// Questions answered from memory or from recorded answers.
+    pub cache_hits: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Further figures of the stage, by name.
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl StageReport {
+    /// A report about so many users.
+    #[must_use]
+    pub fn of_users(users: usize) -> Self {
+        Self { users: users as u64, ..Self::default() }
+    }
+}
+
+/// One stage in the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    inputs: Inputs,
+    /// Hash of the stage's files and its report; absent while it is not done.
+    done: Option<Finished>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finished {
+    outputs: ContentHash,
+    report: StageReport,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: u32,
+    stages: BTreeMap<String, Entry>,
+}
+
+/// How a stage of an earlier run stands to the inputs of this one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Standing {
+    /// Never begun.
+    New,
+    /// Begun with the same inputs: what it left half done may be resumed.
+    Begun,
+    /// Done with the same inputs, and its files are as it wrote them.
+    Done(ContentHash, StageReport),
+    /// Begun or done with other inputs, or its files are not what it wrote; the reasons in words.
+    Stale(Vec<String>),
+}
+
+/// The stages of one output directory.
+#[derive(Debug)]
+pub(crate) struct Record {
+    directory: PathBuf,
+    file: File,
+}
+
+impl Record {
+    /// Opens the record in a directory, or begins one; nothing is written yet.
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join(STAGES);
+        let file = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let version: Version = serde_json::from_str(&text)
+                    .with_context(|| format!("{} is not a record of stages", path.display()))?;
+                crate::error::ensure!(
+                    version.format == FORMAT,
+                    "{}: expected format {FORMAT}, got {}; use another output directory",
+                    path.display(),
+                    version.format
+                );
+                serde_json::from_str(&text)
+                    .with_context(|| format!("{} is not a record of stages", path.display()))?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                File { format: FORMAT, stages: BTreeMap::new() }
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        Ok(Self { directory: directory.to_owned(), file })
+    }
+
+    /// How a stage that writes `outputs` (names in the directory) stands.
+    pub(crate) fn standing(&self, stage: &str, inputs: &Inputs, outputs: &[&str]) -> Result<Standing> {
+        let Some(entry) = self.file.stages.get(stage) else { return Ok(Standing::New) };
+        let differing = differences(&entry.inputs, inputs);
+        if !differing.is_empty() {
+            return Ok(Standing::Stale(differing));
+        }
+        let Some(done) = &entry.done else { return Ok(Standing::Begun) };
+        Ok(match hash_outputs(&self.directory, outputs)? {
+            Some(found) if found == done.outputs => Standing::Done(found, done.report.clone()),
+            Some(_) => Standing::Stale(vec![format!("{} is not what the stage wrote", outputs.join(", "))]),
+            None => Standing::Stale(vec![format!("{} is not there", outputs.join(", "))]),
+        })
+    }
+
+    /// How these inputs, but for one, differ from those that a stage was begun or done with, in words; nothing if it never was.
+    pub(crate) fn differences_but_for(&self, stage: &str, inputs: &Inputs, left_out: &str) -> Vec<String> {
+        let Some(entry) = self.file.stages.get(stage) else { return vec![] };
+        let mut old = entry.inputs.clone();
+        old.remove(left_out);
+        differences(&old, inputs)
+    }
+
+    /// Notes that a stage begins: what it leaves half done belongs to these inputs.
+    pub(crate) fn begin(&mut self, stage: &str, inputs: Inputs) -> Result<()> {
+        self.file.stages.insert(stage.to_owned(), Entry { inputs, done: None });
+        self.write()
+    }
+
+    /// Notes a stage as done, its files being in place; gives their hash.
+    pub(crate) fn finish(
+        &mut self,
+        stage: &str,
+        outputs: &[&str],
+        report: StageReport,
+    ) -> Result<ContentHash> {
+        let hash = hash_outputs(&self.directory, outputs)?
+            .with_context(|| format!("stage `{stage}` did not write {}", outputs.join(", ")))?;
+        if let Some(entry) = self.file.stages.get_mut(stage) {
+            entry.done = Some(Finished { outputs: hash, report });
+        }
+        self.write()?;
+        Ok(hash)
+    }
+
+    fn write(&self) -> Result<()> {
+        write_json(&self.directory.join(STAGES), &self.file)
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+/// One hash of files and directories by their names and contents; `None` if one is not there.
+fn hash_outputs(directory: &Path, outputs: &[&str]) -> Result<Option<ContentHash>> {
+    let mut hasher = ContentHasher::new();
+    for name in outputs {
+        let path = directory.join(name);
+        let Ok(found) = fs::metadata(&path) else { return Ok(None) };
+        let mut files = vec![];
+        if found.is_dir() {
+            list(&path, &mut files)?
+        } else {
+            files.push(path.clone())
+        }
+        files.sort();
+        for file in files {
+            let name = file.strip_prefix(directory)?.to_string_lossy();
+            hasher.update_part(name.as_bytes());
+            hasher.update_part(ContentHash::of_file(&file)?.as_bytes());
+        }
+    }
+    Ok(Some(hasher.finish()))
+}
+
+fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = || format!("cannot read {}", directory.display());
+    for entry in fs::read_dir(directory).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.is_dir() { list(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+/// What differs between two lists of inputs, in words.
+pub(crate) fn differences(old: &Inputs, new: &Inputs) -> Vec<String> {
+    let none = "none".to_owned();
+    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let value = |inputs: &Inputs, name: &String| inputs.get(name).unwrap_or(&none).clone();
+    names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| format!("{name}: {} there, {} here", value(old, name), value(new, name)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(seed: &str) -> Inputs {
+        Inputs::from([("seed".to_owned(), seed.to_owned())])
+    }
+
+    fn run(directory: &Path) -> Record {
+        let mut record = Record::open(directory).unwrap();
+        record.begin("sft", inputs("1")).unwrap();
+        fs::create_dir_all(directory.join("student")).unwrap();
+        fs::write(directory.join("student/weights"), "0123").unwrap();
+        record.finish("sft", &["student"], StageReport::of_users(3)).unwrap();
+        record
+    }
+
+    #[test]
+    fn a_stage_is_done_with_its_inputs_and_its_files_only() {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path());
+        let standing = |seed| {
+            let record = Record::open(dir.path()).unwrap();
+            record.standing("sft", &inputs(seed), &["student"]).unwrap()
+        };
+        assert!(matches!(standing("1"), Standing::Done(_, report) if report.users == 3));
+        assert_eq!(standing("2"), Standing::Stale(vec!["seed: 1 there, 2 here".to_owned()]));
+        fs::write(dir.path().join("student/weights"), "012").unwrap();
+        assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("not what the stage wrote")));
+        fs::remove_dir_all(dir.path().join("student")).unwrap();
+        assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("is not there")));
+    }
+
+    #[test]
+    fn what_was_begun_may_be_resumed_with_the_same_inputs_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut record = Record::open(dir.path()).unwrap();
+        assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::New);
+        record.begin("sft", inputs("1")).unwrap();
+        let record = Record::open(dir.path()).unwrap();
+        assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Begun);
+        assert!(matches!(record.standing("sft", &inputs("2"), &["student"]).unwrap(), Standing::Stale(_)));
+    }
+
+    #[test]
+    fn records_of_other_formats_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(STAGES), r#"{"fingerprint": {}, "done": {}}"#).unwrap();
+        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("is not a record"));
+        fs::write(dir.path().join(STAGES), r#"{"format": 7, "new": {}}"#).unwrap();
+        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("expected format 2, got 7"));
+    }
+}
