@@ -94,3 +94,61 @@ impl Progress for Quiet<'_> {
         self.0.stopped()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use scaletot_chain::StateDef;
+    use scaletot_encoder::{DistillConfig, EncoderConfig};
+    use scaletot_ltv::{Component, Error, ValueModel, ValueModelConfig, ValueTrainer};
+    use scaletot_profile::{Dataset, FieldSpec, TableBuilder};
+
+    use super::*;
+
+    struct Stop;
+
+    impl Progress for Stop {
+        fn stopped(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_committee_is_saved_with_its_value_model_and_stops_on_request() {
+        let schema = ProfileSchema::builder("shop")
+            .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]))
+            .with_field(FieldSpec::numeric("income"))
+            .build()
+            .unwrap();
+        let mut rows = TableBuilder::new(schema.clone());
+        for id in 0..60i64 {
+            rows.push_text(id, &[["18-34", "35-54", "55+"][id as usize % 3], &(id % 7).to_string()]).unwrap();
+        }
+        let outcomes = (0..60).map(|id| (id % 4 != 0).then(|| f64::from(id % 7))).collect();
+        let dataset = Dataset::builder(rows.finish()).with_outcomes(outcomes).build().unwrap();
+        let chain =
+            ChainSchema::builder("c").with_state(StateDef::ordinal("s", ["low", "high"])).build().unwrap();
+        let device = Device::default();
+        let mut distill = DistillConfig::default();
+        distill.epochs = 3;
+        let distiller = Distiller::new(EncoderConfig::default(), distill).unwrap();
+        let config = ValueModelConfig::default().with_components([Component::Ridge, Component::Learners]);
+
+        let learner = NetworkLearner::new(distiller.clone(), &chain, &device, &());
+        let trainer = ValueTrainer::new(config.clone()).unwrap().with_learner(&learner);
+        let model = trainer.fit(&dataset, None, 3).unwrap();
+        assert_eq!(model.linear_terms().learners.len(), 1);
+        let place = tempfile::tempdir().unwrap();
+        model.save(place.path().join("model")).unwrap();
+        let loaded = ValueModel::load(place.path().join("model"), &schema, &[&NetworkLoader]).unwrap();
+        let values = loaded.predict(dataset.table(), None).unwrap();
+        assert_eq!(values, model.predict(dataset.table(), None).unwrap());
+        // Members have seeds of their own, and a seed gives the same committee again.
+        let again = trainer.fit(&dataset, None, 3).unwrap().predict(dataset.table(), None).unwrap();
+        assert_eq!(values, again);
+
+        let stopped = NetworkLearner::new(distiller, &chain, &device, &Stop);
+        let error =
+            ValueTrainer::new(config).unwrap().with_learner(&stopped).fit(&dataset, None, 3).unwrap_err();
+        assert!(matches!(error, Error::Learner { action: "fit", .. }), "{error}");
+    }
+}

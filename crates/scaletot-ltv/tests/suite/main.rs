@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod explained;
+mod invariants;
 mod learner;
 mod reference;
 mod refused;

@@ -39,6 +39,19 @@ fn a_saved_model_is_the_same_model() {
 }
 
 #[test]
+fn a_directory_of_something_else_is_not_replaced() {
+    let model = fitted(&world(), &[Component::Ridge]);
+    let temporary = tempfile::tempdir().unwrap();
+    model.save(temporary.path().join("model")).unwrap();
+    let error = model.save(temporary.path()).unwrap_err();
+    assert!(matches!(error, Error::Occupied { .. }), "{error}");
+    fs::write(temporary.path().join("file"), "x").unwrap();
+    assert!(matches!(model.save(temporary.path().join("file")), Err(Error::Occupied { .. })));
+    fs::create_dir(temporary.path().join("empty")).unwrap();
+    model.save(temporary.path().join("empty")).unwrap();
+}
+
+#[test]
 fn models_without_outcomes_are_saved_too() {
     let world = world();
     let temporary = tempfile::tempdir().unwrap();
