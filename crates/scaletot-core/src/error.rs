@@ -19,3 +19,28 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+/// An error and its causes in one line, but for causes whose message the line has already. Errors of this workspace name
+/// their causes in `source()` alone; this is for where only a text can go, such as a terminal or a record.
+///
+/// ```
+/// use scaletot_core::causes;
+/// use scaletot_core::files::FileError;
+///
+/// let full = std::io::Error::other("disk full");
+/// assert_eq!(causes(&FileError::new("write", "a.json", full)), "cannot write a.json: disk full");
+/// ```
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if !line.contains(&message) {
+            line.push_str(": ");
+            line.push_str(&message);
+        }
+        next = cause.source();
+    }
+    line
+}

@@ -45,7 +45,7 @@ pub mod numeric;
 pub mod progress;
 pub mod seed;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, causes};
 pub use hash::{ContentHash, ContentHasher};
 pub use progress::{Lines, Progress};
 

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+pub use scaletot_core::causes;
+
 use scaletot_core::files::FileError;
 
 /// Errors of this crate. A message says what was expected, what came and where; its cause is in `source()`, and
@@ -108,22 +110,6 @@ impl<E: StdError + Send + Sync + 'static> From<plotters::drawing::DrawingAreaErr
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// An error and its causes in one line, but for causes that the message before them tells already.
-#[must_use]
-pub fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let message = cause.to_string();
-        if !line.contains(&message) {
-            line.push_str(": ");
-            line.push_str(&message);
-        }
-        next = cause.source();
-    }
-    line
-}
 
 /// Says what was done when an error came.
 pub(crate) trait Context<T> {

@@ -166,8 +166,8 @@ impl Calibration {
     pub fn apply(&self, state: usize, path: &[u16], distribution: &mut [f64]) -> Result<()> {
         if self.prior(state).is_none_or(|prior| prior.len() != distribution.len()) {
             let (values, prior) = (distribution.len(), self.prior(state));
-            let message = format!("expected a prior over {values} values for state {state}, got {prior:?}");
-            return Err(Error::config("calibration", message));
+            let expected = format!("a prior over {values} values for state {state}");
+            return Err(Error::config("calibration", expected, format!("{prior:?}")));
         }
         if self.raw.strength == 0.0 {
             return Ok(());
@@ -192,21 +192,16 @@ impl Calibration {
     /// [`Error::Config`] if the schema's hash or the shape of the priors is another.
     pub fn check(&self, schema: &ChainSchema) -> Result<()> {
         if self.raw.chain_schema != schema.hash() {
-            return Err(Error::config(
-                "calibration",
-                format!(
-                    "expected priors for chain schema {}, got ones for {}",
-                    schema.hash(),
-                    self.raw.chain_schema
-                ),
-            ));
+            let expected = format!("priors for chain schema {}", schema.hash());
+            return Err(Error::config("calibration", expected, self.raw.chain_schema));
         }
         let shape: Vec<usize> = (0..schema.len()).map(|k| schema.domain_size(k)).collect();
         let given: Vec<usize> = self.raw.priors.iter().map(Vec::len).collect();
         if shape != given {
             return Err(Error::config(
                 "calibration",
-                format!("expected priors over {shape:?} values, got {given:?}"),
+                format!("priors over {shape:?} values"),
+                format!("{given:?}"),
             ));
         }
         let foreign = |prior: &&ParentPrior| {
@@ -216,14 +211,13 @@ impl Calibration {
                 || state.is_none_or(|state| state.depends_on() != parents.as_slice())
         };
         if let Some(prior) = self.raw.by_parents.iter().find(foreign) {
-            let message = format!(
-                "expected priors per value of the states that state {} depends on, over {:?} values, got {:?} over {}",
+            let expected = format!(
+                "priors per value of the states that state {} depends on, over {:?} values",
                 prior.state,
                 shape.get(prior.state),
-                prior.parents,
-                prior.prior.len()
             );
-            return Err(Error::config("calibration", message));
+            let found = format!("{:?} over {}", prior.parents, prior.prior.len());
+            return Err(Error::config("calibration", expected, found));
         }
         Ok(())
     }
@@ -234,29 +228,19 @@ impl TryFrom<Raw> for Calibration {
 
     fn try_from(raw: Raw) -> Result<Self> {
         if raw.version != Self::VERSIONS[usize::from(!raw.by_parents.is_empty())] {
-            let message = format!(
-                "expected version 1, or 2 with priors per parent value, got {} with {} of these",
-                raw.version,
-                raw.by_parents.len()
-            );
-            return Err(Error::config("calibration", message));
+            let expected = "version 1, or 2 with priors per parent value";
+            let found = format!("{} with {} of these", raw.version, raw.by_parents.len());
+            return Err(Error::config("version", expected, found));
         }
         if !(0.0..=1.0).contains(&raw.strength) {
-            return Err(Error::config(
-                "calibration strength",
-                format!("expected a number in [0, 1], got {}", raw.strength),
-            ));
+            return Err(Error::config("strength", "a number in [0, 1]", raw.strength));
         }
         let by_parents = raw.by_parents.iter().map(|own| (own.state, &own.prior));
         for (state, prior) in raw.priors.iter().enumerate().chain(by_parents) {
             let sum: f64 = prior.iter().sum();
             if prior.iter().any(|p| !p.is_finite() || *p < 0.0) || (sum - 1.0).abs() > 1e-6 {
-                return Err(Error::config(
-                    "calibration",
-                    format!(
-                        "expected probabilities that sum to 1 as the prior of state {state}, got {prior:?}"
-                    ),
-                ));
+                let expected = format!("probabilities that sum to 1 as the prior of state {state}");
+                return Err(Error::config("calibration", expected, format!("{prior:?}")));
             }
         }
         Ok(Self { raw })

@@ -148,11 +148,11 @@ impl Ensemble {
     /// [`Error::Config`] without a teacher, or if a weight is not finite and above 0.
     pub fn new(members: Vec<(Box<dyn Teacher>, f64)>) -> Result<Self> {
         if members.is_empty() {
-            return Err(Error::config("ensemble", "expected at least one teacher, got none"));
+            return Err(Error::config("members", "at least one teacher", "none"));
         }
         if let Some((teacher, weight)) = members.iter().find(|(_, w)| !(w.is_finite() && *w > 0.0)) {
-            let message = format!("expected a finite weight above 0 for `{}`, got {weight}", teacher.model());
-            return Err(Error::config("ensemble", message));
+            let expected = format!("a finite weight above 0 for `{}`", teacher.model());
+            return Err(Error::config("members", expected, weight));
         }
         let total: f64 = members.iter().map(|(_, weight)| weight).sum();
         let members: Vec<Member> = members

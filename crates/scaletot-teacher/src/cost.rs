@@ -52,15 +52,18 @@ impl Prices {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the text is no price table, or a price is negative or not finite.
+    /// [`Error::Syntax`] if the text is no price table; [`Error::Config`] if a price is negative or not finite.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let prices: Self =
-            toml::from_str(text).map_err(|error| Error::config("prices", error.to_string()))?;
+        Self::parse(text, "prices")
+    }
+
+    fn parse(text: &str, what: &str) -> Result<Self> {
+        let prices: Self = toml::from_str(text)
+            .map_err(|error| Error::Syntax { what: what.to_owned(), source: Box::new(error) })?;
         for (model, price) in &prices.models {
             let all = [price.per_million_tokens, price.per_call, price.per_hour];
             if let Some(wrong) = all.iter().find(|price| !(price.is_finite() && **price >= 0.0)) {
-                let message = format!("expected prices of at least 0, got {wrong}");
-                return Err(Error::config(format!("prices of `{model}`"), message));
+                return Err(Error::config(format!("prices of {model}"), "prices of at least 0", wrong));
             }
         }
         Ok(prices)
@@ -73,7 +76,8 @@ impl Prices {
     /// [`Error::Io`], and as [`from_toml`](Self::from_toml).
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_toml(&std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?)
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        Self::parse(&text, &format!("prices {}", path.display()))
     }
 
     /// The price of a model.
@@ -95,8 +99,11 @@ impl Prices {
                 None if spent.calls == 0 => 0.0,
                 None => {
                     let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
-                    let message = format!("expected a price of `{model}`, got prices of {known:?}");
-                    return Err(Error::config("prices", message));
+                    return Err(Error::config(
+                        "prices",
+                        format!("a price of `{model}`"),
+                        format!("prices of {known:?}"),
+                    ));
                 }
             };
             models.insert(model.clone(), price);
@@ -155,7 +162,10 @@ mod tests {
         let mut prices = Prices::default();
         prices.models.insert("m".to_owned(), price);
         let unknown = prices.cost(&summary, 1_000).unwrap_err();
-        assert!(unknown.to_string().contains("expected a price of `n`, got prices of [\"m\"]"), "{unknown}");
+        assert!(
+            unknown.to_string().contains("expected a price of `n`, found prices of [\"m\"]"),
+            "{unknown}"
+        );
         prices.models.insert("n".to_owned(), Price { per_call: 0.02, ..Price::default() });
         let cost = prices.cost(&summary, 1_000).unwrap();
         assert_eq!((cost.run, cost.per_accepted, cost.population), (5.0, Some(5.0 / 8.0), Some(500.0)));
@@ -167,7 +177,7 @@ mod tests {
     #[test]
     fn prices_are_checked() {
         let negative = Prices::from_toml("currency = \"EUR\"\n[models.m]\nper_call = -1.0\n").unwrap_err();
-        assert!(negative.to_string().contains("prices of `m`: expected prices of at least 0, got -1"));
+        assert!(negative.to_string().contains("`prices of m`: expected prices of at least 0, found -1"));
         assert!(Prices::from_toml("currency = \"EUR\"\n[models.m]\nper_token = 1.0\n").is_err());
     }
 }

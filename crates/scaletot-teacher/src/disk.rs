@@ -46,12 +46,14 @@ struct State {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
     format: String,
     version: u32,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     key: String,
     log_probs: Vec<Option<f64>>,
@@ -70,7 +72,7 @@ impl<T: Teacher> DiskCached<T> {
     /// [`Error::Io`]; [`Error::Format`] if the file is of another kind or version.
     pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let io = |source| Error::io(&path, source);
+        let io = |source| Error::io("open", &path, source);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
@@ -108,7 +110,7 @@ impl<T: Teacher> DiskCached<T> {
         if let Some(answer) = state.answers.get(key.bytes()) {
             return Ok(Some(answer.clone()));
         }
-        let io = |source| Error::io(&self.path, source);
+        let io = |source| Error::io("use", &self.path, source);
         state.file.lock_shared().map_err(io)?;
         let read = state.catch_up(&self.path);
         let unlocked = state.file.unlock().map_err(io);
@@ -118,7 +120,7 @@ impl<T: Teacher> DiskCached<T> {
 
     fn keep(&self, key: &PromptKey, answer: &LabelAnswer) -> Result<()> {
         let mut state = self.lock();
-        let io = |source| Error::io(&self.path, source);
+        let io = |source| Error::io("use", &self.path, source);
         state.file.lock().map_err(io)?;
         let kept = state.catch_up(&self.path).and_then(|()| state.append(&self.path, key, answer));
         let unlocked = state.file.unlock().map_err(io);
@@ -129,7 +131,7 @@ impl<T: Teacher> DiskCached<T> {
 impl State {
     /// Writes the header of an empty file, checks that of another, and reads the rest.
     fn begin(&mut self, path: &Path) -> Result<()> {
-        let io = |source| Error::io(path, source);
+        let io = |source| Error::io("use", path, source);
         if self.file.metadata().map_err(io)?.len() == 0 {
             let mut line = serde_json::to_vec(&Header { format: FORMAT.to_owned(), version: VERSION })
                 .map_err(|error| io(error.into()))?;
@@ -142,8 +144,8 @@ impl State {
         let header = serde_json::from_slice::<Header>(first).ok();
         if header.as_ref().is_none_or(|header| header.format != FORMAT || header.version != VERSION) {
             let found: String = String::from_utf8_lossy(first).trim().chars().take(80).collect();
-            let message = format!("expected the header of {FORMAT} version {VERSION}, got `{found}`");
-            return Err(Error::Format { path: path.to_owned(), line: 1, message });
+            let message = format!("expected the header of {FORMAT} version {VERSION}, found `{found}`");
+            return Err(Error::format(path, 1, message));
         }
         self.offset = first.len() as u64;
         self.take(&bytes[first.len()..]);
@@ -152,7 +154,7 @@ impl State {
 
     /// Reads what was added.
     fn catch_up(&mut self, path: &Path) -> Result<()> {
-        let io = |source| Error::io(path, source);
+        let io = |source| Error::io("use", path, source);
         let mut bytes = Vec::new();
         self.file
             .seek(SeekFrom::Start(self.offset))
@@ -186,7 +188,7 @@ impl State {
         if self.answers.contains_key(key.bytes()) {
             return Ok(());
         }
-        let io = |source| Error::io(path, source);
+        let io = |source| Error::io("use", path, source);
         let line = Line {
             key: key.to_string(),
             log_probs: answer.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),

@@ -1,10 +1,14 @@
 //! The crate's one error type.
 
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
+
+use scaletot_core::files::FileError;
 
 use crate::fault::Fault;
 
-/// What can go wrong in this crate. Messages say what was expected, what came and where.
+/// What can go wrong in this crate. A message has what was expected, what was found and where; its cause, if it has one, is in
+/// `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -29,13 +33,8 @@ pub enum Error {
     },
 
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
 
     /// A file is not what it should be.
     #[error("{path}, line {line}: {message}")]
@@ -44,8 +43,19 @@ pub enum Error {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What was expected and what came.
+        /// What was expected and what was found.
         message: String,
+        /// What the parser found, if it failed.
+        source: Option<serde_json::Error>,
+    },
+
+    /// A text is no TOML of the expected form.
+    #[error("{what}: expected TOML of another form")]
+    Syntax {
+        /// What it should be, and its file.
+        what: String,
+        /// The parser's error, with line and column.
+        source: Box<dyn StdError + Send + Sync>,
     },
 
     /// A model could not be loaded or could not answer.
@@ -58,16 +68,17 @@ pub enum Error {
     },
 
     /// A model's server gave no usable answer.
-    #[error("model `{model}`: {fault}")]
+    #[error("model `{model}`: its server gave no usable answer")]
     Server {
         /// The model's name.
         model: String,
         /// Why.
+        #[source]
         fault: Fault,
     },
 
     /// A server gave no usable answer, however often it was asked.
-    #[error("gave up after {attempts} attempts in {seconds:.1} s: {source}")]
+    #[error("gave up after {attempts} attempts in {seconds:.1} s")]
     GaveUp {
         /// Attempts made.
         attempts: u32,
@@ -84,7 +95,7 @@ pub enum Error {
         model: String,
         /// The state that was asked.
         state: String,
-        /// What was expected and what came.
+        /// What was expected and what was found.
         message: String,
     },
 
@@ -93,17 +104,37 @@ pub enum Error {
     Rules {
         /// The file, rule and key.
         location: String,
-        /// What was expected and what came.
+        /// What was expected and what was found.
         message: String,
     },
 
-    /// A setting is out of its range, or settings do not fit each other.
-    #[error("{what}: {message}")]
+    /// A field of a config or an argument is out of its range, or does not fit the others.
+    #[error("config `{field}`: expected {expected}, found {found}")]
     Config {
-        /// The setting.
-        what: String,
-        /// What was expected and what came.
-        message: String,
+        /// The field or argument.
+        field: String,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    /// A search under way ended without an outcome, or a teacher gave fewer answers than it was asked.
+    #[error("{what}: expected {expected}, found {found}")]
+    Incomplete {
+        /// What is incomplete.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+
+    /// Nobody waits any longer for the chain of a user.
+    #[error("expected a chain of the user within {limit:?}, found none")]
+    Late {
+        /// The time that a user may take.
+        limit: std::time::Duration,
     },
 
     /// From the profile crate.
@@ -121,18 +152,28 @@ pub enum Error {
 
 impl Error {
     /// An [`Error::Io`] at `path`.
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io(FileError::new(action, path, source))
+    }
+
+    /// An [`Error::Format`] that no parser found.
+    pub(crate) fn format(path: &Path, line: usize, message: impl Into<String>) -> Self {
+        Self::Format { path: path.to_owned(), line, message: message.into(), source: None }
     }
 
     /// A teacher gave fewer answers than it was asked.
     pub(crate) fn too_few_answers(expected: usize) -> Self {
-        Self::config("answer_batch", format!("expected {expected} answers, one per question, got fewer"))
+        let expected = format!("{expected} answers, one per question");
+        Self::Incomplete { what: "answer_batch", expected, found: "fewer".to_owned() }
     }
 
     /// An [`Error::Config`].
-    pub(crate) fn config(what: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Config { what: what.into(), message: message.into() }
+    pub(crate) fn config(
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self::Config { field: field.into(), expected: expected.into(), found: found.to_string() }
     }
 }
 

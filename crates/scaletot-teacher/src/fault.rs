@@ -9,13 +9,13 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Fault {
     /// Too many requests (429).
-    #[error("expected an answer, got status 429, too many requests{}", wait(.retry_after))]
+    #[error("expected an answer, found status 429, too many requests{}", wait(.retry_after))]
     RateLimited {
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
     },
     /// The server failed (5xx).
-    #[error("expected an answer, got status {status}{}: {message}", wait(.retry_after))]
+    #[error("expected an answer, found status {status}{}: {message}", wait(.retry_after))]
     Failed {
         /// The status.
         status: u16,
@@ -25,19 +25,19 @@ pub enum Fault {
         message: String,
     },
     /// No answer came in time.
-    #[error("expected an answer within the time limit, got none ({message})")]
+    #[error("expected an answer within the time limit, found none ({message})")]
     Timeout {
         /// Which limit.
         message: String,
     },
     /// The connection could not be made, or broke.
-    #[error("expected a connection, got: {message}")]
+    #[error("expected a connection, found: {message}")]
     Connection {
         /// What the system said.
         message: String,
     },
     /// The answer is not whole JSON: cut short, a page in HTML, a bare `NaN`.
-    #[error("expected an answer in JSON, got {message}")]
+    #[error("expected an answer in JSON, found {message}")]
     Malformed {
         /// What came.
         message: String,
@@ -49,7 +49,7 @@ pub enum Fault {
         message: String,
     },
     /// The server does not know the model.
-    #[error("expected the server to know the model, got status {status}: {message}")]
+    #[error("expected the server to know the model, found status {status}: {message}")]
     UnknownModel {
         /// The status.
         status: u16,
@@ -57,7 +57,7 @@ pub enum Fault {
         message: String,
     },
     /// The server refused the request (4xx): a wrong key, a parameter that it does not take.
-    #[error("expected the request to be taken, got status {status}: {message}")]
+    #[error("expected the request to be taken, found status {status}: {message}")]
     Refused {
         /// The status.
         status: u16,
@@ -65,7 +65,7 @@ pub enum Fault {
         message: String,
     },
     /// Nobody waits for the answer any more ([`Question::deadline`](crate::Question::deadline)); it says nothing about the server.
-    #[error("expected an answer within the time for this user, got none")]
+    #[error("expected an answer within the time for this user, found none")]
     Late,
     /// The circuit breaker is open: the server failed too often in a row, and was not asked.
     #[error(

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn threads_lose_no_count_and_stages_subtract() {
         let ledger = Ledger::default();
-        ledger.count(&Err(Error::config("a", "b")));
+        ledger.count(&Err(Error::config("a", "b", "c")));
         let before = ledger.snapshot();
         assert_eq!((before.questions, before.calls, before.failures), (1, 1, 1));
         std::thread::scope(|scope| {

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn failures_and_panics_leave_the_key_free() {
         let map: OnceMap<u8, u8> = OnceMap::new(HashMap::new(), usize::MAX);
-        let failed = map.get_or_compute(&[1], |_| vec![Err(Error::config("x", "y"))]);
+        let failed = map.get_or_compute(&[1], |_| vec![Err(Error::config("x", "y", "z"))]);
         assert!(failed[0].is_err());
         assert!(
             map.get_or_compute(&[1], |_| Vec::new())[0].is_err(),

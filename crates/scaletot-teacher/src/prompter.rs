@@ -42,13 +42,8 @@ impl Prompter {
     pub fn new(profile: &ProfileSchema, chain: ChainSchema, verbaliser: Verbaliser) -> Result<Self> {
         let profile_schema = profile.hash();
         if verbaliser.schema_hash() != profile_schema {
-            return Err(Error::config(
-                "verbaliser",
-                format!(
-                    "expected one fitted on profile schema {profile_schema}, got {}",
-                    verbaliser.schema_hash()
-                ),
-            ));
+            let expected = format!("one fitted on profile schema {profile_schema}");
+            return Err(Error::config("verbaliser", expected, verbaliser.schema_hash()));
         }
         Ok(Self { profile_schema, chain: Arc::new(chain), verbaliser })
     }
@@ -81,10 +76,7 @@ impl Prompter {
         if found == self.profile_schema {
             return Ok(());
         }
-        Err(Error::config(
-            "profile table",
-            format!("expected one with profile schema {}, got {found}", self.profile_schema),
-        ))
+        Err(Error::config("table", format!("one with profile schema {}", self.profile_schema), found))
     }
 
     /// The profile of one user in words, on one line, without a full stop.

@@ -24,7 +24,7 @@ pub struct RetryPolicy {
     /// The wait before the second attempt is drawn between 0 and this; it doubles with every further attempt ("full jitter").
     pub base: Duration,
     /// The longest wait that is drawn. What a server asks for with `Retry-After` is honoured beyond it.
-    pub most: Duration,
+    pub max_wait: Duration,
     /// Most time for one question, waits included, at most seven days; an attempt under way is not broken off by it. No question
     /// is asked again after its own [deadline](crate::Question::deadline) either, which bounds the time for a user.
     pub deadline: Duration,
@@ -45,7 +45,7 @@ impl Default for RetryPolicy {
         Self {
             attempts: 6,
             base: Duration::from_millis(250),
-            most: Duration::from_secs(30),
+            max_wait: Duration::from_secs(30),
             deadline: Duration::from_secs(300),
             ratio: 0.2,
             reserve: 100,
@@ -56,19 +56,73 @@ impl Default for RetryPolicy {
 }
 
 /// No wait is longer, so that moments in time can be computed.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl RetryPolicy {
+    /// Sets [`attempts`](Self::attempts).
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets [`base`](Self::base).
+    #[must_use]
+    pub fn with_base(mut self, base: Duration) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Sets [`max_wait`](Self::max_wait).
+    #[must_use]
+    pub fn with_max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Sets [`deadline`](Self::deadline).
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets [`ratio`](Self::ratio).
+    #[must_use]
+    pub fn with_ratio(mut self, ratio: f64) -> Self {
+        self.ratio = ratio;
+        self
+    }
+
+    /// Sets [`reserve`](Self::reserve).
+    #[must_use]
+    pub fn with_reserve(mut self, reserve: u32) -> Self {
+        self.reserve = reserve;
+        self
+    }
+
+    /// Sets [`breaker_failures`](Self::breaker_failures).
+    #[must_use]
+    pub fn with_breaker_failures(mut self, breaker_failures: u32) -> Self {
+        self.breaker_failures = breaker_failures;
+        self
+    }
+
+    /// Sets [`breaker_pause`](Self::breaker_pause).
+    #[must_use]
+    pub fn with_breaker_pause(mut self, breaker_pause: Duration) -> Self {
+        self.breaker_pause = breaker_pause;
+        self
+    }
+
     fn validate(&self) -> Result<()> {
-        let wrong = |what: &str, expected: &str, found: String| {
-            Err(Error::config(format!("retry policy, {what}"), format!("expected {expected}, got {found}")))
-        };
+        let wrong = |field: &str, expected: &str, found: String| Err(Error::config(field, expected, found));
         match self {
             Self { attempts: 0, .. } => wrong("attempts", "at least 1", "0".to_owned()),
             Self { breaker_failures: 0, .. } => wrong("breaker_failures", "at least 1", "0".to_owned()),
-            Self { deadline, breaker_pause, .. } if *deadline.max(breaker_pause) > LONGEST => {
+            Self { deadline, breaker_pause, .. } if *deadline.max(breaker_pause) > MAX_WAIT => {
                 let longest = format!("{:?}", deadline.max(breaker_pause));
-                wrong("deadline and breaker_pause", "at most seven days", longest)
+                wrong("deadline, breaker_pause", "at most seven days", longest)
             }
             Self { ratio, .. } if !(ratio.is_finite() && *ratio >= 0.0) => {
                 wrong("ratio", "a finite number of at least 0", ratio.to_string())
@@ -173,9 +227,9 @@ impl<T: Teacher> Retry<T> {
         }
         let most = self.policy.base.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
         let unit = (state.jitter.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        let drawn = most.min(self.policy.most).mul_f64(unit);
+        let drawn = most.min(self.policy.max_wait).mul_f64(unit);
         let wait = fault.retry_after().map_or(drawn, |asked| {
-            let asked = asked.min(LONGEST);
+            let asked = asked.min(MAX_WAIT);
             asked + drawn.min(asked / 4)
         });
         // A retry that is not made costs nothing.

@@ -142,7 +142,7 @@ impl LabelAnswer {
         };
         if self.log_probs.len() != question.labels.len() {
             return fail(format!(
-                "expected {} log-probabilities, one per label, got {}",
+                "expected {} log-probabilities, one per label, found {}",
                 question.labels.len(),
                 self.log_probs.len()
             ));
@@ -150,12 +150,12 @@ impl LabelAnswer {
         for (label, &lp) in question.labels.iter().zip(&self.log_probs) {
             if lp.is_nan() || lp > 1e-3 {
                 return fail(format!(
-                    "expected a log-probability of at most 0 for label `{label}`, got {lp}"
+                    "expected a log-probability of at most 0 for label `{label}`, found {lp}"
                 ));
             }
         }
         if self.log_probs.iter().all(|lp| *lp == f64::NEG_INFINITY) {
-            return fail("expected a log-probability for at least one label, got none".to_owned());
+            return fail("expected a log-probability for at least one label, found none".to_owned());
         }
         Ok(())
     }

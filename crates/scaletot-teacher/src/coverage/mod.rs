@@ -86,12 +86,13 @@ impl CoveragePlan {
     }
 
     fn validate(&self) -> Result<()> {
-        let message = match self.coverage {
-            Coverage::Share(f) if !(f > 0.0 && f <= 1.0) => format!("expected a share in (0, 1], got {f}"),
-            Coverage::Count(0) => "expected at least 1 user, got 0".to_owned(),
-            _ => return Ok(()),
-        };
-        Err(Error::config("coverage", message))
+        match self.coverage {
+            Coverage::Share(f) if !(f > 0.0 && f <= 1.0) => {
+                Err(Error::config("coverage", "a share in (0, 1]", f))
+            }
+            Coverage::Count(0) => Err(Error::config("coverage", "at least 1 user", 0)),
+            _ => Ok(()),
+        }
     }
 
     /// The number of users wanted of a population.
@@ -121,10 +122,8 @@ impl CoveragePlan {
     pub fn stratified(&self, table: &ProfileTable, segments: &Segments, seed: u64) -> Result<CoveredUsers> {
         let covered = segments.rows();
         if covered != table.len() {
-            return Err(Error::config(
-                "coverage segments",
-                format!("expected a segment for each of {} users, got {covered}", table.len()),
-            ));
+            let expected = format!("a segment for each of {} users", table.len());
+            return Err(Error::config("segments", expected, covered));
         }
         self.pick(table, seed, segments.len(), |row| segments.of(row), |s| segments.names()[s].clone())
     }

@@ -53,9 +53,9 @@ impl<R: Read + Seek> GgufFile<R> {
         match version {
             2 | 3 => {}
             version if matches!(version.swap_bytes(), 1..=3) => {
-                return Err("expected a little-endian GGUF file, got a big-endian one".to_owned());
+                return Err("expected a little-endian GGUF file, found a big-endian one".to_owned());
             }
-            version => return Err(format!("expected GGUF version 2 or 3, got {version}")),
+            version => return Err(format!("expected GGUF version 2 or 3, found {version}")),
         }
         let tensor_count = source.u64("the number of tensors")?;
         let entry_count = source.u64("the number of metadata entries")?;
@@ -74,7 +74,7 @@ impl<R: Read + Seek> GgufFile<R> {
             let what = format!("the entry of tensor `{name}`");
             let n_dims = source.u32(&what)?;
             if n_dims > MAX_DIMS {
-                return Err(format!("{what}: expected at most {MAX_DIMS} dimensions, got {n_dims}"));
+                return Err(format!("{what}: expected at most {MAX_DIMS} dimensions, found {n_dims}"));
             }
             let mut dims = (0..n_dims).map(|_| source.u64(&what)).collect::<Result<Vec<_>, _>>()?;
             dims.reverse();
@@ -86,7 +86,7 @@ impl<R: Read + Seek> GgufFile<R> {
             None => DEFAULT_ALIGNMENT,
             Some(Value::Int(a)) if (1..=1 << 20).contains(a) => *a as u64,
             Some(other) => {
-                return Err(format!("metadata `general.alignment`: expected 1 to 1048576, got {other}"));
+                return Err(format!("metadata `general.alignment`: expected 1 to 1048576, found {other}"));
             }
         };
         let data = source.at.div_ceil(alignment) * alignment;
@@ -97,7 +97,7 @@ impl<R: Read + Seek> GgufFile<R> {
     pub(super) fn tensor(&mut self, name: &str, dims: &[usize]) -> Result<Vec<f32>, String> {
         let info = self.tensors.get(name).ok_or_else(|| format!("tensor `{name}` is missing"))?;
         if !info.dims.iter().copied().eq(dims.iter().map(|&d| d as u64)) {
-            return Err(format!("tensor `{name}`: expected dimensions {dims:?}, got {:?}", info.dims));
+            return Err(format!("tensor `{name}`: expected dimensions {dims:?}, found {:?}", info.dims));
         }
         let dtype = block_type(info.kind).ok_or_else(|| {
             format!("tensor `{name}`: its type (number {}) is not one that can be decoded", info.kind)
@@ -123,14 +123,14 @@ impl<R: Read + Seek> GgufFile<R> {
         match values.iter().position(|v| !v.is_finite()) {
             None => Ok(values),
             Some(at) => {
-                Err(format!("tensor `{name}`: expected finite numbers, got {} at element {at}", values[at]))
+                Err(format!("tensor `{name}`: expected finite numbers, found {} at element {at}", values[at]))
             }
         }
     }
 }
 
 fn not_gguf(found: &str) -> String {
-    format!("not a GGUF file: expected it to begin with \"GGUF\", got {found}")
+    format!("not a GGUF file: expected it to begin with \"GGUF\", found {found}")
 }
 
 /// The codes of <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md> that candle can decode.

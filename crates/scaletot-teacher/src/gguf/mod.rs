@@ -130,7 +130,7 @@ impl Gguf {
     fn job(&self, prompt: &str, labels: &[String]) -> Result<Job, String> {
         let tokens = self.tokenizer.encode_prompt(prompt)?;
         if tokens.is_empty() {
-            return Err(format!("expected a prompt of at least one token, got none from {prompt:?}"));
+            return Err(format!("expected a prompt of at least one token, found none from {prompt:?}"));
         }
         let mut sequences = Vec::with_capacity(labels.len());
         for label in labels {
@@ -142,7 +142,7 @@ impl Gguf {
             let len = tokens.len() + sequence.len();
             if len > self.shape.context {
                 return Err(format!(
-                    "expected a prompt and label of at most {} tokens (the model's context), got {} + {} for label \
+                    "expected a prompt and label of at most {} tokens (the model's context), found {} + {} for label \
                      `{label}`",
                     self.shape.context,
                     tokens.len(),
@@ -167,7 +167,7 @@ impl Teacher for Gguf {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let none = || self.failed("expected one answer, got none".to_owned());
+        let none = || self.failed("expected one answer, found none".to_owned());
         self.answer_batch(std::slice::from_ref(question)).pop().unwrap_or_else(|| Err(none()))
     }
 

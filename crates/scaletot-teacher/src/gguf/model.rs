@@ -186,9 +186,8 @@ impl Llama {
                 finite
             })?;
             if !finite {
-                return Err(
-                    "expected finite log-probabilities, got an overflow: are the weights damaged?".to_owned()
-                );
+                return Err("expected finite log-probabilities, found an overflow: are the weights damaged?"
+                    .to_owned());
             }
         }
         Ok(jobs.iter().zip(&results).map(|(job, steps)| job.labels.add_up(steps)).collect())

@@ -29,8 +29,8 @@ impl Gguf {
     pub fn open(path: impl AsRef<Path>, options: GgufOptions) -> Result<Self> {
         let path = path.as_ref();
         options.validate()?;
-        let mut reader = File::open(path).map(BufReader::new).map_err(|e| Error::io(path, e))?;
-        let hash = hash_of(&mut reader).map_err(|e| Error::io(path, e))?;
+        let mut reader = File::open(path).map(BufReader::new).map_err(|e| Error::io("read", path, e))?;
+        let hash = hash_of(&mut reader).map_err(|e| Error::io("read", path, e))?;
         read(reader, options)
             .map(|(tokenizer, shape, worker)| Self { model: name(path, hash), tokenizer, shape, worker })
             .map_err(|message| Error::Model { model: path.display().to_string(), message })

@@ -1,8 +1,8 @@
-//! Settings of the in-process teacher.
+//! Config of the in-process teacher.
 
 use crate::error::{Error, Result};
 
-/// How a [`Gguf`](super::Gguf) runs. None of the settings changes an answer: they trade memory for time.
+/// How a [`Gguf`](super::Gguf) runs. None of the fields changes an answer: they trade memory for time.
 ///
 /// ```
 /// use scaletot_teacher::gguf::GgufOptions;
@@ -62,7 +62,7 @@ impl GgufOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the setting: `threads` must be 1 to 1024, `batch_tokens` 1 to 65536,
+    /// [`Error::Config`] naming the field: `threads` must be 1 to 1024, `batch_tokens` 1 to 65536,
     /// `cache_tokens` at most 16,777,216.
     pub fn validate(&self) -> Result<()> {
         let checks = [
@@ -72,10 +72,7 @@ impl GgufOptions {
         ];
         for (name, value, low, high) in checks {
             if !(low..=high).contains(&value) {
-                return Err(Error::config(
-                    format!("GgufOptions.{name}"),
-                    format!("expected {low} to {high}, got {value}"),
-                ));
+                return Err(Error::config(name, format!("{low} to {high}"), value));
             }
         }
         Ok(())

@@ -66,24 +66,24 @@ impl Shape {
             || (metadata.get("llama.attention.key_length").is_none() && heads * head_dim != width)
         {
             return Err(format!(
-                "expected a width that divides into the heads, got width {width}, {heads} heads"
+                "expected a width that divides into the heads, found width {width}, {heads} heads"
             ));
         }
         if !heads.is_multiple_of(kv_heads) {
             return Err(format!(
-                "expected {heads} heads to share the keys' heads evenly, got {kv_heads} of those"
+                "expected {heads} heads to share the keys' heads evenly, found {kv_heads} of those"
             ));
         }
         if !head_dim.is_multiple_of(2) {
             return Err(format!(
-                "expected an even number of dimensions per head (they turn in pairs), got {head_dim}"
+                "expected an even number of dimensions per head (they turn in pairs), found {head_dim}"
             ));
         }
         for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
             let found = metadata.count_or(key, head_dim)?;
             if found != head_dim {
                 return Err(format!(
-                    "metadata `{key}`: only {head_dim}, the dimensions per head, is supported, got {found}"
+                    "metadata `{key}`: only {head_dim}, the dimensions per head, is supported, found {found}"
                 ));
             }
         }
@@ -97,7 +97,7 @@ impl Shape {
             None => Ok(()),
             Some(Value::Text(kind)) if kind == "none" => Ok(()),
             Some(kind) => {
-                Err(format!("metadata `llama.rope.scaling.type`: only \"none\" is supported, got {kind}"))
+                Err(format!("metadata `llama.rope.scaling.type`: only \"none\" is supported, found {kind}"))
             }
         }
     }
@@ -184,7 +184,7 @@ mod tests {
         assert!(refused("llama.attention.head_count", Some(Value::Ints(vec![9; 30]))).contains("array"));
         assert!(refused("llama.attention.head_count_kv", Some(Value::Int(2))).contains("2 of those"));
         assert!(refused("llama.attention.head_count", Some(Value::Int(1_000))).contains("1000 heads"));
-        assert!(refused("llama.rope.dimension_count", Some(Value::Int(32))).contains("got 32"));
+        assert!(refused("llama.rope.dimension_count", Some(Value::Int(32))).contains("found 32"));
         assert!(refused("llama.expert_count", Some(Value::Int(8))).contains("experts"));
         assert!(refused("llama.rope.scaling.type", Some(Value::Text("yarn".to_owned()))).contains("yarn"));
         assert!(refused("llama.rope.freq_base", Some(Value::Float(f64::NAN))).contains("above 0"));

@@ -54,7 +54,7 @@ impl TextTokenizer {
         let vocab: Vocab = tokens.iter().cloned().zip(0..).collect();
         if vocab.len() != tokens.len() {
             return Err(format!(
-                "metadata `tokenizer.ggml.tokens`: expected {} different tokens, got {}",
+                "metadata `tokenizer.ggml.tokens`: expected {} different tokens, found {}",
                 tokens.len(),
                 vocab.len()
             ));
@@ -62,7 +62,7 @@ impl TextTokenizer {
         let pair = |merge: &String| {
             let parts = merge.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned()));
             parts.ok_or_else(|| {
-                format!("metadata `tokenizer.ggml.merges`: expected two tokens, got {merge:?}")
+                format!("metadata `tokenizer.ggml.merges`: expected two tokens, found {merge:?}")
             })
         };
         let merges =
@@ -79,7 +79,7 @@ impl TextTokenizer {
                 Some(Value::Int(id)) if (0..tokens.len() as i128).contains(id) => Some(*id as u32),
                 other => {
                     return Err(format!(
-                        "metadata `tokenizer.ggml.bos_token_id`: expected a token below {}, got {}",
+                        "metadata `tokenizer.ggml.bos_token_id`: expected a token below {}, found {}",
                         tokens.len(),
                         other.map_or_else(|| "nothing".to_owned(), ToString::to_string)
                     ));
@@ -132,7 +132,7 @@ fn check_types(metadata: Metadata<'_>, tokens: &[String]) -> Result<(), String> 
         Some(Value::Ints(types)) if types.len() == tokens.len() => types,
         Some(other) => {
             return Err(format!(
-                "metadata `tokenizer.ggml.token_type`: expected an array of {} integers, got {other}",
+                "metadata `tokenizer.ggml.token_type`: expected an array of {} integers, found {other}",
                 tokens.len()
             ));
         }
@@ -141,7 +141,7 @@ fn check_types(metadata: Metadata<'_>, tokens: &[String]) -> Result<(), String> 
         None => Ok(()),
         Some((kind, token)) => Err(format!(
             "metadata `tokenizer.ggml.token_type`: expected {NORMAL} (normal), {CONTROL} (control) or {UNUSED} \
-             (unused), got {kind} for token {token:?}"
+             (unused), found {kind} for token {token:?}"
         )),
     }
 }

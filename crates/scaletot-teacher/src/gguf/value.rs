@@ -38,7 +38,9 @@ impl Kind {
             Kind::I64,
             Kind::F64,
         ];
-        ALL.get(code as usize).copied().ok_or_else(|| format!("expected a value type of 0 to 12, got {code}"))
+        ALL.get(code as usize)
+            .copied()
+            .ok_or_else(|| format!("expected a value type of 0 to 12, found {code}"))
     }
 
     /// Bytes of one value; 0 for those whose length is in the file.
@@ -113,7 +115,7 @@ pub(super) struct Metadata<'a>(pub(super) &'a BTreeMap<String, Value>);
 impl<'a> Metadata<'a> {
     fn wrong<T>(key: &str, expected: &str, got: Option<&Value>) -> Result<T, String> {
         let got = got.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        Err(format!("metadata `{key}`: expected {expected}, got {got}"))
+        Err(format!("metadata `{key}`: expected {expected}, found {got}"))
     }
 
     pub(super) fn get(self, key: &str) -> Option<&'a Value> {
@@ -188,10 +190,10 @@ mod tests {
         let metadata = Metadata(&map);
         assert_eq!(
             metadata.count("a").unwrap_err(),
-            "metadata `a`: expected an integer of at least 1, got 0"
+            "metadata `a`: expected an integer of at least 1, found 0"
         );
         assert!(metadata.text("b").unwrap_err().contains("an array of 1 strings"));
-        assert!(metadata.positive("c").unwrap_err().contains("got nothing"));
+        assert!(metadata.positive("c").unwrap_err().contains("found nothing"));
         assert_eq!(metadata.count_or("c", 7), Ok(7));
         assert_eq!(metadata.flag("c"), Ok(false));
     }

@@ -159,23 +159,23 @@ impl OpenAiBuilder {
     pub fn build(self) -> Result<OpenAi> {
         let url = self.url.trim_end_matches('/').to_owned();
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Error::config("server", format!("expected an http or https address, got `{url}`")));
+            return Err(Error::config("url", "an http or https address", format!("`{url}`")));
         }
         let wanted = match self.scoring {
             Some(Scoring::TopTokens { top }) => ("top", top),
             Some(Scoring::Sample { samples, .. }) => ("samples", samples),
-            _ => ("top and samples", self.top.min(self.samples)),
+            _ => ("top, samples", self.top.min(self.samples)),
         };
         if wanted.1 == 0 {
-            return Err(Error::config(wanted.0, "expected at least 1, got 0"));
+            return Err(Error::config(wanted.0, "at least 1", 0));
         }
         if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
-            return Err(Error::config("scoring", "expected one that a chat endpoint has, got echo"));
+            return Err(Error::config("scoring", "one that a chat endpoint has", "echo"));
         }
         let key = std::env::var(&self.key_variable).ok().filter(|key| !key.is_empty());
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let message = "expected an API key of printable ASCII without spaces, got something else";
-            return Err(Error::config(self.key_variable, message));
+            let expected = "an API key of printable ASCII without spaces";
+            return Err(Error::config(self.key_variable, expected, "something else"));
         }
         let path = match self.endpoint {
             Endpoint::Completions => "completions",
@@ -308,7 +308,7 @@ impl OpenAi {
             Scored::Answer(answer) => Ok(answer),
             Scored::Undecided(spent) => self.otherwise(question, spent),
             Scored::Unsupported => {
-                let message = format!("expected log-probabilities for {scoring:?}, got none");
+                let message = format!("expected log-probabilities for {scoring:?}, found none");
                 Err(Fault::Unusable { message })
             }
         }
@@ -380,7 +380,7 @@ impl OpenAi {
             }
         }
         if counts.iter().all(|count| *count == 0) {
-            let message = format!("expected one of the labels among {samples} sampled answers, got none");
+            let message = format!("expected one of the labels among {samples} sampled answers, found none");
             return Err(Fault::Unusable { message });
         }
         let log_probs = counts.iter().map(|count| (f64::from(*count) / f64::from(samples)).ln()).collect();

@@ -84,11 +84,11 @@ impl Reply {
         let unusable = |message: String| Fault::Unusable { message };
         if let Some(error) = body.error {
             let said: String = error.to_string().chars().take(200).collect();
-            return Err(unusable(format!("expected an answer, got the error {said}")));
+            return Err(unusable(format!("expected an answer, found the error {said}")));
         }
         let tokens = body.usage.map_or(0, |usage| usage.prompt_tokens + usage.completion_tokens);
         let Some(first) = body.choices.first() else {
-            return Err(unusable("expected at least one choice, got none".to_owned()));
+            return Err(unusable("expected at least one choice, found none".to_owned()));
         };
         let (mut top, mut given) = (None, Vec::new());
         if let Some(found) = &first.logprobs {
@@ -121,7 +121,7 @@ impl Reply {
             // Rounding may leave a certain token a little above 0.
             if lp.is_nan() || lp > 1e-3 {
                 return Err(unusable(format!(
-                    "expected log-probabilities of at most 0, got {lp} for `{token}`"
+                    "expected log-probabilities of at most 0, found {lp} for `{token}`"
                 )));
             }
         }
@@ -180,14 +180,14 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let fault = |text: &str| Reply::parse(text).unwrap_err().to_string();
-        assert!(fault("<html>Bad gateway").contains("got a page: `<html>Bad gateway`"));
+        assert!(fault("<html>Bad gateway").contains("found a page: `<html>Bad gateway`"));
         assert!(fault(r#"{"choices":[{"te"#).contains("EOF while parsing"));
         assert!(fault(r#"{"choices":[]}"#).contains("at least one choice"));
         assert!(fault(r#"{"error":{"message":"boom"}}"#).contains("boom"));
         let nan = r#"{"choices":[{"text":"","logprobs":{"content":[{"token":"a","logprob":NaN}]}}]}"#;
         assert!(fault(nan).contains("in JSON"), "{}", fault(nan));
         let positive = r#"{"choices":[{"text":"","logprobs":{"content":[{"token":"a","logprob":0.5}]}}]}"#;
-        assert!(fault(positive).contains("at most 0, got 0.5 for `a`"));
+        assert!(fault(positive).contains("at most 0, found 0.5 for `a`"));
     }
 
     #[test]

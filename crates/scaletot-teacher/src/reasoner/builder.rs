@@ -97,7 +97,7 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
-    /// Checks the settings.
+    /// Checks the config.
     ///
     /// # Errors
     ///
@@ -105,7 +105,8 @@ impl<'t> ReasonerBuilder<'t> {
     /// [`Error::Search`] if the strategy or the budget is out of its range.
     pub fn build(self) -> Result<Reasoner<'t>> {
         if self.score_bar.is_some_and(|bar| !bar.is_finite()) {
-            return Err(Error::config("score bar", format!("expected a number, got {:?}", self.score_bar)));
+            let found = self.score_bar.unwrap_or_default();
+            return Err(Error::config("score_bar", "a finite number", found));
         }
         self.strategy.validate()?;
         self.budget.validate()?;
@@ -132,8 +133,8 @@ impl<'t> ReasonerBuilder<'t> {
 pub(super) fn check_calibration(calibration: &Calibration, model: &str, chain: &ChainSchema) -> Result<()> {
     calibration.check(chain)?;
     if calibration.model() != model {
-        let message = format!("expected priors of model `{model}`, got ones of `{}`", calibration.model());
-        return Err(Error::config("calibration", message));
+        let found = format!("`{}`", calibration.model());
+        return Err(Error::config("calibration", format!("priors of model `{model}`"), found));
     }
     Ok(())
 }

@@ -61,12 +61,8 @@ impl Reasoner<'_> {
         let eligible = rows.iter().copied().filter(|&row| table.populated(row) >= self.min_populated);
         let users: Vec<User> = eligible.map(|row| self.unasked(table, row)).collect();
         if users.is_empty() {
-            let message = format!(
-                "expected a user with at least {} populated fields to fit on, got none among {}",
-                self.min_populated,
-                rows.len()
-            );
-            return Err(Error::config("calibration", message));
+            let expected = format!("a user with at least {} populated fields to fit on", self.min_populated);
+            return Err(Error::config("rows", expected, format!("none among {}", rows.len())));
         }
         Ok(users)
     }
@@ -141,8 +137,11 @@ impl Reasoner<'_> {
                 progress.advance(batch.len() as u64);
             }
             if mean.count() == 0 {
-                let nothing =
-                    || Error::config("calibration", "expected an answer about at least one user, got none");
+                let nothing = || Error::Incomplete {
+                    what: "calibration",
+                    expected: "an answer about at least one user".to_owned(),
+                    found: "none".to_owned(),
+                };
                 return Err(failure.unwrap_or_else(nothing));
             }
             priors[state] = mean.mean();

@@ -141,11 +141,11 @@ impl<'t> Reasoner<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the table has another schema, or the settings cannot be written.
+    /// [`Error::Config`] if the table has another schema, or the config cannot be written.
     pub fn header(&self, table: &ProfileTable, seed: u64) -> Result<CorpusHeader> {
         self.prompter.check(table)?;
         let value = |name: &str, value: serde_json::Result<serde_json::Value>| {
-            value.map_err(|error| Error::config(name, error.to_string()))
+            value.map_err(|error| Error::config(name, "a value that JSON can hold", error))
         };
         let settings = serde_json::json!({
             "prompt_format": PROMPT_FORMAT,
@@ -164,9 +164,7 @@ impl<'t> Reasoner<'t> {
     fn check(&self, table: &ProfileTable, rows: &[usize]) -> Result<()> {
         self.prompter.check(table)?;
         match rows.iter().find(|&&row| row >= table.len()) {
-            Some(row) => {
-                Err(Error::config("row", format!("expected one of {} users, got row {row}", table.len())))
-            }
+            Some(row) => Err(Error::config("row", format!("a row of {} users, from 0", table.len()), row)),
             None => Ok(()),
         }
     }

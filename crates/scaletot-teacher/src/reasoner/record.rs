@@ -14,7 +14,7 @@ use crate::replay::{RecordSummary, Recorder};
 use crate::teacher::{Question, Teacher};
 
 /// Beyond this many distinct situations before one state, recording everything is not what is wanted.
-const MOST_SITUATIONS: usize = 100_000;
+const MAX_SITUATIONS: usize = 100_000;
 
 /// One state with values of the states before it: the first legal path with those values of its dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,10 +135,9 @@ fn legal_asks(schema: &ChainSchema) -> Result<Vec<Ask>> {
                 next.entry(situation).or_insert(longer);
             }
         }
-        if next.len() > MOST_SITUATIONS {
-            let message =
-                format!("expected at most {MOST_SITUATIONS} situations to ask about, got {}", next.len());
-            return Err(Error::config("chain schema", message));
+        if next.len() > MAX_SITUATIONS {
+            let expected = format!("at most {MAX_SITUATIONS} situations to ask about");
+            return Err(Error::config("chain", expected, next.len()));
         }
         prefixes = next.into_values().collect();
     }

@@ -39,7 +39,7 @@ impl Reasoner<'_> {
         self.check(table, rows)?;
         let mut once = HashSet::with_capacity(rows.len());
         if let Some(row) = rows.iter().find(|row| !once.insert(**row)) {
-            return Err(Error::config("rows", format!("expected each row once, got row {row} again")));
+            return Err(Error::config("rows", "each row once", format!("row {row} again")));
         }
         let seed = corpus.header().seed;
         let started = Instant::now();
@@ -116,7 +116,7 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    /// Users who got a record in this run.
+    /// Users whose record was written in this run.
     #[must_use]
     pub fn users(&self) -> u64 {
         self.accepted + self.rejected + self.abstained + self.failed

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, SearchStop, Step, Verdict};
+use scaletot_core::causes;
 use scaletot_profile::ProfileTable;
 use scaletot_search::{
     Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search, StopReason,
@@ -114,7 +115,7 @@ impl Reasoner<'_> {
                 .collect();
             let answers = match deadline {
                 Some((most, at)) if Instant::now() >= at => {
-                    questions.iter().map(|_| Err(late(most))).collect()
+                    questions.iter().map(|_| Err(Error::Late { limit: most })).collect()
                 }
                 _ => self.teacher.answer_batch(&questions),
             };
@@ -136,12 +137,16 @@ impl Reasoner<'_> {
                 }
                 if let Err(error) = search.answer(id, reply) {
                     // Such as more tokens than the budget lets an answer have: the user fails, the run goes on.
-                    search.answer(id, Answer::failed(error.to_string()))?;
+                    search.answer(id, Answer::failed(causes(&error)))?;
                 }
             }
         }
         let (outcome, trace) = search.into_parts();
-        let neither = || Error::config("search", "expected an open query or an outcome, got neither");
+        let neither = || Error::Incomplete {
+            what: "search",
+            expected: "an open query or an outcome".to_owned(),
+            found: "neither".to_owned(),
+        };
         Ok((outcome.ok_or_else(neither)?, trace))
     }
 
@@ -151,7 +156,7 @@ impl Reasoner<'_> {
         let mut masses = answer.distribution().ok_or_else(|| Error::Answer {
             model: self.teacher.model().to_owned(),
             state: self.chain().states().get(state).map_or("?", |state| state.name()).to_owned(),
-            message: "expected a log-probability for at least one label, got none".to_owned(),
+            message: "expected a log-probability for at least one label, found none".to_owned(),
         })?;
         self.calibration.apply(state, path, &mut masses)?;
         let entropy = match (answer.samples, answer.missing.is_empty()) {
@@ -300,11 +305,6 @@ fn search_stop(stop: &StopReason) -> SearchStop {
     }
 }
 
-/// A user took too long.
-fn late(most: Duration) -> Error {
-    Error::config("time for a user", format!("expected a chain within {most:?}, got none"))
-}
-
 fn failed(error: Error) -> Answer<u16> {
-    Answer::failed(error.to_string())
+    Answer::failed(causes(&error))
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use scaletot_core::files::AtomicFile;
 use serde::{Deserialize, Serialize};
 
 use super::REPLAY_VERSION;
@@ -53,6 +54,7 @@ impl Entry {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
     format: String,
     version: u32,
@@ -65,6 +67,7 @@ struct Header {
 
 /// How long the model took, over all sittings of a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Timing {
     /// Answers whose time was taken.
     pub(super) answers: u64,
@@ -88,6 +91,7 @@ pub(super) struct Recording {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Line {
     k: String,
     p: Vec<Option<f64>>,
@@ -113,15 +117,14 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
     } else if name.ends_with(".jsonl") {
         Ok(false)
     } else {
-        let message = format!("expected a name ending in .jsonl or .jsonl.gz, got {}", path.display());
-        Err(Error::config("replay file", message))
+        Err(Error::config("path", "a name ending in .jsonl or .jsonl.gz", path.display()))
     }
 }
 
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Recording> {
     compressed(path)?;
-    read_from(File::open(path).map_err(|source| Error::io(path, source))?, path)
+    read_from(File::open(path).map_err(|source| Error::io("read", path, source))?, path)
 }
 
 /// Reads all of `source`, whose name is `path`.
@@ -129,18 +132,22 @@ pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
     let reader: Box<dyn Read + '_> =
         if compressed(path)? { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
     let mut lines = BufReader::new(reader).lines().enumerate();
-    let at =
-        |index: usize, message: String| Error::Format { path: path.to_owned(), line: index + 1, message };
+    let at = |index: usize, message: String| Error::format(path, index + 1, message);
+    let unparsed = |index: usize, expected: &str, error: serde_json::Error| {
+        let message = format!("expected {expected}");
+        Error::Format { path: path.to_owned(), line: index + 1, message, source: Some(error) }
+    };
 
-    let (_, first) = lines.next().ok_or_else(|| at(0, "expected a header, got an empty file".to_owned()))?;
-    let first = first.map_err(|source| Error::io(path, source))?;
+    let (_, first) =
+        lines.next().ok_or_else(|| at(0, "expected a header, found an empty file".to_owned()))?;
+    let first = first.map_err(|source| Error::io("read", path, source))?;
     let header: Header =
-        serde_json::from_str(&first).map_err(|error| at(0, format!("expected a replay header: {error}")))?;
+        serde_json::from_str(&first).map_err(|error| unparsed(0, "a replay header", error))?;
     if header.format != FORMAT || header.version == 0 || header.version > REPLAY_VERSION {
         let (format, version) = (header.format, header.version);
         return Err(at(
             0,
-            format!("expected {FORMAT} up to version {REPLAY_VERSION}, got {format} version {version}"),
+            format!("expected {FORMAT} up to version {REPLAY_VERSION}, found {format} version {version}"),
         ));
     }
     if header.prompt_format != PROMPT_FORMAT {
@@ -148,66 +155,53 @@ pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
         return Err(at(
             0,
             format!(
-                "expected answers to prompts of format {PROMPT_FORMAT}, got format {found}: record again"
+                "expected answers to prompts of format {PROMPT_FORMAT}, found format {found}: record again"
             ),
         ));
     }
 
     let mut entries = BTreeMap::new();
     for (index, line) in lines {
-        let line = line.map_err(|source| Error::io(path, source))?;
+        let line = line.map_err(|source| Error::io("read", path, source))?;
         let Line { k, p, t, e, n } =
-            serde_json::from_str(&line).map_err(|error| at(index, format!("expected an answer: {error}")))?;
+            serde_json::from_str(&line).map_err(|error| unparsed(index, "an answer", error))?;
         let key = parse_key(&k).ok_or_else(|| {
-            at(index, format!("expected a key of {} hexadecimal digits, got `{k}`", 2 * PromptKey::SHORT))
+            at(index, format!("expected a key of {} hexadecimal digits, found `{k}`", 2 * PromptKey::SHORT))
         })?;
         let log_probs: Vec<f64> = p.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
         if let Some(lp) = log_probs.iter().find(|lp| **lp > 1e-3) {
-            return Err(at(index, format!("expected log-probabilities of at most 0, got {lp}")));
+            return Err(at(index, format!("expected log-probabilities of at most 0, found {lp}")));
         }
         if entries.insert(key, Entry { log_probs, tokens: t, evidence: e, samples: n }).is_some() {
             return Err(at(
                 index,
-                format!("expected each key once, got {k} again: two prompts clash, or the file was edited"),
+                format!("expected each key once, found {k} again: two prompts clash, or the file was edited"),
             ));
         }
     }
     if entries.len() != header.answers {
         let (want, got) = (header.answers, entries.len());
-        return Err(at(
-            got,
-            format!("expected {want} answers, as the header says, got {got}: the file is cut"),
-        ));
+        return Err(at(got, format!("expected {want} answers, by its header, found {got}: the file is cut")));
     }
     Ok(Recording { model: header.model, timing: header.timing.unwrap_or_default(), entries })
 }
 
-/// Writes beside the file, then renames, so that a reader never sees half a file.
+/// Writes the file as a whole, so that a reader never sees half of one.
 pub(super) fn write(path: &Path, recording: &Recording) -> Result<()> {
     let gz = compressed(path)?;
-    let io = |source| Error::io(path, source);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".replay");
-    #[cfg(unix)]
-    {
-        // Temporary files are private by default; this one becomes an ordinary file.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    let io = |source| Error::io("write", path, source);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
     }
-    let file = builder.tempfile_in(folder).map_err(io)?;
+    let mut file = BufWriter::new(AtomicFile::create(path)?);
     if gz {
-        let mut encoder = GzEncoder::new(BufWriter::new(&file), Compression::best());
+        let mut encoder = GzEncoder::new(&mut file, Compression::best());
         write_lines(&mut encoder, recording).map_err(io)?;
-        encoder.finish().and_then(|mut writer| writer.flush()).map_err(io)?;
+        encoder.finish().map_err(io)?;
     } else {
-        let mut writer = BufWriter::new(&file);
-        write_lines(&mut writer, recording).map_err(io)?;
-        writer.flush().map_err(io)?;
+        write_lines(&mut file, recording).map_err(io)?;
     }
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
+    file.into_inner().map_err(|error| io(error.into_error()))?.commit()?;
     Ok(())
 }
 

@@ -71,8 +71,9 @@ impl<T: Teacher> Recorder<T> {
         let recording = file::read(path)?;
         let model = &recording.model;
         if model != inner.model() {
-            let message = format!("expected answers of model `{}`, got answers of `{model}`", inner.model());
-            return Err(Error::Format { path: path.to_owned(), line: 1, message });
+            let message =
+                format!("expected answers of model `{}`, found answers of `{model}`", inner.model());
+            return Err(Error::format(path, 1, message));
         }
         Ok(Self::with(inner, path, recording))
     }

@@ -36,7 +36,7 @@ pub(super) fn compile(
     if raw.name.trim().is_empty() {
         return Err(Error::Rules {
             location: format!("{source}, name"),
-            message: "expected a name, got an empty one".to_owned(),
+            message: "expected a name, found an empty one".to_owned(),
         });
     }
     raw.rules
@@ -80,7 +80,7 @@ fn compile_rule(raw: &RawRule, at: &At<'_>, profile: &ProfileSchema, chain: &Cha
     }
 
     if raw.add.is_empty() {
-        return Err(at.error("add", "expected log-odds for at least one value, got none"));
+        return Err(at.error("add", "expected log-odds for at least one value, found none"));
     }
     let mut add = vec![0.0; asked.values().len()];
     for (value, &log_odds) in &raw.add {
@@ -88,7 +88,7 @@ fn compile_rule(raw: &RawRule, at: &At<'_>, profile: &ProfileSchema, chain: &Cha
         let code =
             code(asked, value).ok_or_else(|| at.error(&key, unknown("value", value, asked.values())))?;
         if log_odds.is_nan() || log_odds.abs() > MAX_LOG_ODDS {
-            return Err(at.error(&key, format!("expected log-odds within ±{MAX_LOG_ODDS}, got {log_odds}")));
+            return Err(at.error(&key, format!("expected log-odds within ±{MAX_LOG_ODDS}, found {log_odds}")));
         }
         add[usize::from(code)] = log_odds;
     }
@@ -104,19 +104,19 @@ fn compile_condition(raw: &RawCondition, field: &Field, key: &str, at: &At<'_>) 
     match (raw, field.kind()) {
         (RawCondition::Table(table), _) if table.missing => {
             if table.at_least.is_some() || table.below.is_some() {
-                return Err(at.error(key, "expected a range or `missing`, got both"));
+                return Err(at.error(key, "expected a range or `missing`, found both"));
             }
             Ok(Condition::Missing)
         }
         (RawCondition::Table(table), FieldKind::Numeric(_)) => {
             if table.at_least.is_none() && table.below.is_none() {
-                return Err(at.error(key, "expected `at_least`, `below` or both, got neither"));
+                return Err(at.error(key, "expected `at_least`, `below` or both, found neither"));
             }
             let at_least = table.at_least.unwrap_or(f64::NEG_INFINITY);
             let below = table.below.unwrap_or(f64::INFINITY);
             if at_least.is_nan() || below.is_nan() || at_least >= below {
                 return Err(
-                    at.error(key, format!("expected `at_least` under `below`, got {at_least} and {below}"))
+                    at.error(key, format!("expected `at_least` under `below`, found {at_least} and {below}"))
                 );
             }
             Ok(Condition::Range { at_least, below })
@@ -145,7 +145,7 @@ fn compile_condition(raw: &RawCondition, field: &Field, key: &str, at: &At<'_>) 
                 RawCondition::Values(_) => "values",
                 RawCondition::Table(_) => "a range",
             };
-            Err(at.error(key, format!("expected {expected} for this field, got {got}")))
+            Err(at.error(key, format!("expected {expected} for this field, found {got}")))
         }
     }
 }
@@ -156,12 +156,12 @@ fn code(state: &StateType, value: &str) -> Option<u16> {
 
 fn some<'a>(values: &'a OneOrMany, key: &str, at: &At<'_>) -> Result<&'a [String]> {
     match values.as_slice() {
-        [] => Err(at.error(key, "expected at least one value, got none")),
+        [] => Err(at.error(key, "expected at least one value, found none")),
         values => Ok(values),
     }
 }
 
 fn unknown<S: AsRef<str>>(what: &str, got: &str, known: impl IntoIterator<Item = S>) -> String {
     let known: Vec<String> = known.into_iter().map(|name| name.as_ref().to_owned()).collect();
-    format!("expected a {what} among [{}], got `{got}`", known.join(", "))
+    format!("expected a {what} among [{}], found `{got}`", known.join(", "))
 }

@@ -99,7 +99,7 @@ impl Rules {
     /// [`Error::Io`] if the file cannot be read; otherwise as [`from_toml`](Self::from_toml), with the file named.
     pub fn load(path: impl AsRef<Path>, profile: &ProfileSchema, chain: &ChainSchema) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
         Self::parse(&text, &path.display().to_string(), profile, chain)
     }
 
@@ -107,7 +107,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// [`Error::Rules`], with the line or the rule and key, if the text is not TOML of this form; a field, state or
+    /// [`Error::Syntax`] if the text is not TOML of this form; [`Error::Rules`], with the rule and key, if a field, state or
     /// value is unknown; a condition does not fit its field's kind; `after` names a state that the rule's state does
     /// not depend on (its prompt would not tell it); a range is empty; a list is empty; or a log-odds is not within
     /// ±30.
@@ -117,7 +117,7 @@ impl Rules {
 
     fn parse(text: &str, source: &str, profile: &ProfileSchema, chain: &ChainSchema) -> Result<Self> {
         let raw: raw::RawRules = toml::from_str(text)
-            .map_err(|error| Error::Rules { location: source.to_owned(), message: error.to_string() })?;
+            .map_err(|error| Error::Syntax { what: format!("rules {source}"), source: Box::new(error) })?;
         let rules = compile::compile(&raw, source, profile, chain)?;
         // Other rules are another model, even under the same name.
         let hash = ContentHash::of(text);

@@ -36,7 +36,7 @@ fn files_that_are_not_gguf() {
         (&b""[..], "fewer than 4 bytes"),
         (b"PK\x03\x04 a zip file", "not a GGUF file"),
         (b"GGUF\x03\x00\x00", "truncated: the version"),
-        (b"GGUF\x01\x00\x00\x00", "version 2 or 3, got 1"),
+        (b"GGUF\x01\x00\x00\x00", "version 2 or 3, found 1"),
         (b"GGUF\x00\x00\x00\x03", "big-endian"),
         (
             b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -70,7 +70,7 @@ fn models_that_are_not_supported() {
         (with("llama.block_count", Some(Value::U32(1))), "tensor `blk.1."),
         (
             with("llama.feed_forward_length", Some(Value::U32(95))),
-            "expected dimensions [95, 64], got [96, 64]",
+            "expected dimensions [95, 64], found [96, 64]",
         ),
         (with("llama.expert_count", Some(Value::U32(8))), "experts"),
         (with("tokenizer.ggml.model", text("llama")), "tokenizer `llama`"),
@@ -143,7 +143,7 @@ fn numbers_that_are_not_finite_are_refused() {
     let end = whole.len();
     whole[end - 64..end - 60].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(&path, &whole).unwrap();
-    assert!(refusal(&path).contains("expected finite numbers, got NaN"));
+    assert!(refusal(&path).contains("expected finite numbers, found NaN"));
 }
 
 #[test]

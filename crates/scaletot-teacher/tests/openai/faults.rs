@@ -29,7 +29,7 @@ fn ask_until(teacher: &dyn Teacher, prompt: &str, deadline: Option<Instant>) -> 
 
 fn quick() -> RetryPolicy {
     let mut policy = RetryPolicy::default();
-    (policy.base, policy.most) = (Duration::from_millis(4), Duration::from_millis(20));
+    (policy.base, policy.max_wait) = (Duration::from_millis(4), Duration::from_millis(20));
     policy.deadline = Duration::from_secs(5);
     policy
 }
@@ -40,7 +40,7 @@ fn fault_of(reaction: Reaction) -> Fault {
         OpenAi::builder(server.url(), "m").with_timeout(Duration::from_millis(300)).build().unwrap();
     match ask(&teacher, "He is").unwrap_err() {
         Error::Server { fault, .. } => fault,
-        other => panic!("expected a server's fault, got {other}"),
+        other => panic!("expected a server's fault, found {other}"),
     }
 }
 

@@ -35,7 +35,7 @@ fn faulty(asked: &Asked) -> Reaction {
 
 fn run(url: &str, users: usize, path: &Path, attempts: u32, workers: usize) -> RunSummary {
     let mut policy = RetryPolicy::default();
-    (policy.base, policy.most) = (Duration::from_millis(2), Duration::from_millis(20));
+    (policy.base, policy.max_wait) = (Duration::from_millis(2), Duration::from_millis(20));
     (policy.attempts, policy.reserve, policy.ratio) = (attempts, 10_000, 1.0);
     policy.breaker_pause = Duration::from_millis(50);
     let model = OpenAi::builder(url, "m")

@@ -98,9 +98,9 @@ fn no_fault_loses_a_user() {
             let says = match kind {
                 Fault::Error => "the line is dead",
                 Fault::NotANumber => "at most 0 for label",
-                Fault::Positive => "got 0.5",
-                Fault::NothingAnswered => "got none",
-                Fault::TooFewLabels => "one per label, got 1",
+                Fault::Positive => "found 0.5",
+                Fault::NothingAnswered => "found none",
+                Fault::TooFewLabels => "one per label, found 1",
                 Fault::Panic => "it panicked: out of cheese",
             };
             assert!(message.contains(says), "row {row}: {message}");
@@ -137,7 +137,7 @@ fn an_answer_that_never_comes_is_a_failure() {
     let reasoner = Reasoner::builder(Forgetful, prompter(&table)).build().unwrap();
     let record = reasoner.reason(&table, 0, 1).unwrap();
     let reason = record.verdict.reason().unwrap().to_string();
-    assert!(reason.contains("got fewer"), "{reason}");
+    assert!(reason.contains("found fewer"), "{reason}");
 }
 
 /// A teacher that is down for some: the calibration is fitted on the others, and says nothing if there are none.

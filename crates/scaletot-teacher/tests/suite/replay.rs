@@ -213,7 +213,7 @@ fn bad_files_are_refused_with_their_place() {
     for (text, place, message) in [
         (String::new(), 1, "empty file"),
         ("{}\n".to_owned(), 1, "replay header"),
-        (header.replace("scaletot-replay", "other"), 1, "got other version 1"),
+        (header.replace("scaletot-replay", "other"), 1, "found other version 1"),
         (header.replace("\"version\":1", "\"version\":2"), 1, "version 2"),
         (header.replace("\"prompt_format\":1", "\"prompt_format\":9"), 1, "record again"),
         (format!("{header}\n"), 1, "the file is cut"),
@@ -252,7 +252,7 @@ fn another_models_file_is_not_extended() {
     Recorder::create(Arbitrary::default(), &path).unwrap().finish().unwrap();
     let error = Recorder::open(Partial, &path).unwrap_err();
     assert!(
-        error.to_string().contains("expected answers of model `partial`, got answers of `arbitrary`"),
+        error.to_string().contains("expected answers of model `partial`, found answers of `arbitrary`"),
         "{error}"
     );
     assert!(Recorder::open(Arbitrary::default(), &path).unwrap().is_empty());

@@ -41,7 +41,7 @@ impl Teacher for Moody {
 
 fn policy() -> RetryPolicy {
     let mut policy = RetryPolicy::default();
-    (policy.attempts, policy.base, policy.most) = (3, Duration::from_millis(1), Duration::from_millis(2));
+    (policy.attempts, policy.base, policy.max_wait) = (3, Duration::from_millis(1), Duration::from_millis(2));
     policy
 }
 
