@@ -18,7 +18,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use scaletot_encoder::{ArtifactInfo, Deduplication, Features, FrozenEncoder, Heads, Precision, Selection};
+use scaletot_encoder::{
+    ArtifactInfo, Deduplication, Features, FieldEncoding, FieldTerms, FrozenEncoder, Heads, Precision,
+    Selection, ValueHead,
+};
 use scaletot_profile::ProfileTable;
 use serde_json::json;
 
@@ -29,6 +32,8 @@ const FURTHER: usize = 7;
 const BATCH: usize = 8_192;
 const REPEATS: usize = 201;
 const SINGLES: usize = 20_001;
+const PRECISIONS: [(Precision, &str); 3] =
+    [(Precision::Full, "f32"), (Precision::Bf16, "bf16"), (Precision::Int8, "int8")];
 
 /// A network with random weights and hidden layers of these widths.
 fn random(hidden: &[usize]) -> Result<FrozenEncoder, Box<dyn Error>> {
@@ -107,6 +112,76 @@ fn repeated(encoder: &FrozenEncoder, features: &Features) -> Result<(), Box<dyn 
     Ok(())
 }
 
+/// The encoder with a value head that has all parts there can be, its weights small and drawn by a fixed rule.
+fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Error>> {
+    let mut state = 1_u64;
+    let mut weights = |count: usize| -> Vec<f64> {
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
+        };
+        (0..count).map(|_| 0.2 * draw()).collect()
+    };
+    let fields = encoder.featuriser().fields().iter().map(|field| match field.encoding {
+        FieldEncoding::Index { cardinality } | FieldEncoding::Bag { cardinality } => {
+            FieldTerms::Codes { codes: weights(cardinality), missing: 0.1 }
+        }
+        _ => FieldTerms::Unused,
+    });
+    let fields = fields.collect();
+    let states = &encoder.heads().states;
+    let marginals = states.iter().map(|&size| weights(size)).collect();
+    let representation = if states.is_empty() { vec![] } else { weights(encoder.config().rep_dim) };
+    let trunk = weights(encoder.config().hidden.last().copied().unwrap_or_default());
+    let head = ValueHead::builder(1.0)
+        .with_fields(fields)
+        .with_marginals(marginals)
+        .with_representation(representation)
+        .with_trunk(trunk)
+        .with_cap(1e6);
+    Ok(encoder.clone().with_value_head(head.build()?)?)
+}
+
+/// What a value head takes, with all states' marginals and with none, in turn with the encoder without one.
+fn value_head(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
+    let with = with_value_head(encoder)?;
+    let head = with.value_head().ok_or("a value head")?.clone().into_builder();
+    let without_states = encoder.clone().with_value_head(head.with_marginals(vec![]).build()?)?;
+    for (precision, name) in PRECISIONS {
+        let encoders = [encoder, &without_states, &with];
+        let rows: Vec<usize> = (0..table.len()).collect();
+        let mut times = vec![vec![]; encoders.len()];
+        let encoders = encoders.map(|encoder| {
+            encoder.clone().with_precision(precision).map(|e| e.with_deduplication(Deduplication::Never))
+        });
+        for round in 0..REPEATS + 10 {
+            for (encoder, times) in encoders.iter().zip(&mut times) {
+                let encoder = encoder.as_ref().map_err(|error| error.to_string())?;
+                let features = encoder.featuriser().transform(table, &rows)?;
+                let start = Instant::now();
+                drop(std::hint::black_box(encoder.score_features(&features)));
+                if round >= 10 {
+                    times.push(start.elapsed().as_secs_f64());
+                }
+            }
+        }
+        let medians: Vec<f64> = times
+            .into_iter()
+            .map(|mut times| {
+                times.sort_by(f64::total_cmp);
+                times[REPEATS / 2]
+            })
+            .collect();
+        println!(
+            "{}",
+            json!({ "library": "scaletot", "what": format!("{name}, value head"), "threads": 1,
+                    "users_per_second_without": rows.len() as f64 / medians[0],
+                    "share_with_linear_terms": medians[0] / medians[1], "share_with_states_too": medians[0] / medians[2] })
+        );
+    }
+    Ok(())
+}
+
 /// What it takes to look whether a batch is like the training profiles, and whether this machine computes what was trained.
 fn checks(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
     let rows: Vec<usize> = (0..table.len()).collect();
@@ -173,8 +248,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(directory.join("users.json"), written.to_string())?;
 
     let exact = encoder.score_features(&features)?.value;
-    for (precision, name) in [(Precision::Full, "f32"), (Precision::Bf16, "bf16"), (Precision::Int8, "int8")]
-    {
+    for (precision, name) in PRECISIONS {
         let encoder = encoder.clone().with_precision(precision)?.with_deduplication(Deduplication::Never);
         let found = encoder.score_features(&features)?.value;
         let worst = exact.iter().zip(&found).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
@@ -187,6 +261,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         report(&encoder, &features, name)?;
     }
     repeated(&encoder, &features)?;
+    value_head(&encoder, &table)?;
     checks(&encoder, &table)?;
     dense_layers()
 }

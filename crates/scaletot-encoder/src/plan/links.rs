@@ -127,6 +127,59 @@ pub(super) fn softmax(columns: &mut [f32], n: usize, most: &mut [f32], sum: &mut
     }
 }
 
+/// Adds the mean of weights over a state's values to each of `n` sums. `logits` is `[values - 1, n]`: those of all but the last value, less
+/// that of the last, so that the mean is `w_V + Σ_v (w_v − w_V) e^{x_v} / (1 + Σ_v e^{x_v})`.
+#[inline(always)]
+pub(super) fn mean(weights: &[f32], logits: &[f32], sums: &mut [f32]) {
+    match weights.len() {
+        2 => means::<1>(weights, logits, sums),
+        3 => means::<2>(weights, logits, sums),
+        4 => means::<3>(weights, logits, sums),
+        5 => means::<4>(weights, logits, sums),
+        6 => means::<5>(weights, logits, sums),
+        _ => {
+            let n = sums.len();
+            for (user, sum) in sums.iter_mut().enumerate() {
+                let logits = || logits.iter().skip(user).step_by(n);
+                let largest = logits().fold(0.0, |largest: f32, x| largest.max(*x));
+                let last = exp(-largest);
+                let (mut odds, mut weighed) = (last, weights.last().map_or(0.0, |weight| weight * last));
+                for (x, weight) in logits().zip(weights) {
+                    let e = exp(x - largest);
+                    odds += e;
+                    weighed += weight * e;
+                }
+                *sum += weighed / odds;
+            }
+        }
+    }
+}
+
+/// As [`mean`], of states of `V + 1` values: a loop over users, which become vectors, with a known number of values in it.
+#[inline(always)]
+fn means<const V: usize>(weights: &[f32], logits: &[f32], sums: &mut [f32]) {
+    let n = sums.len();
+    let mut columns: [&[f32]; V] = [&[]; V];
+    for (v, column) in columns.iter_mut().enumerate() {
+        *column = &logits[v * n..][..n];
+    }
+    let (weights, last) = (&weights[..V], weights[V]);
+    for user in 0..n {
+        let mut largest = 0.0f32;
+        for column in &columns {
+            largest = largest.max(column[user]);
+        }
+        let e = exp(-largest);
+        let (mut odds, mut weighed) = (e, last * e);
+        for v in 0..V {
+            let e = exp(columns[v][user] - largest);
+            odds += e;
+            weighed += weights[v] * e;
+        }
+        sums[user] += weighed / odds;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +268,22 @@ mod tests {
             for (user, output) in [x, [x[3], x[2], x[1], x[0]]].iter().enumerate() {
                 prop_assert!(close(value[user], link.value(output).unwrap()), "{:?} {:?}", value, link.value(output));
                 prop_assert!(close(p[user], link.p_positive(output).unwrap()), "{:?}", p);
+            }
+        }
+
+        #[test]
+        fn means_are_those_of_the_softmax(
+            rows in prop::collection::vec(prop::array::uniform8(-1e3f32..1e3), 1..40), values in 1usize..9, weights in prop::array::uniform8(-9f32..9.0),
+        ) {
+            let n = rows.len();
+            let logits: Vec<f32> = (0..values - 1).flat_map(|v| rows.iter().map(move |row| row[v])).collect();
+            let mut sums = vec![0.5; n];
+            mean(&weights[..values], &logits, &mut sums);
+            for (row, found) in rows.iter().zip(sums) {
+                let logits: Vec<f64> = row[..values - 1].iter().map(|&x| x.into()).chain([0.0]).collect();
+                let p = scaletot_core::numeric::softmax(&logits);
+                let expected = 0.5 + p.iter().zip(weights).map(|(p, weight)| p * f64::from(weight)).sum::<f64>();
+                prop_assert!((f64::from(found) - expected).abs() < 1e-5, "{} {}", found, expected);
             }
         }
 

@@ -16,9 +16,12 @@ use crate::value_head::ValueHead;
 pub(super) struct Served {
     /// Width of the outcome head.
     pub(super) outcome: usize,
-    /// Sizes of the states: of all of them if they are selected, else of those that the value head needs.
+    /// Columns of the states: of all of them if they are selected, else of those that the value head needs. A state's are the logits of its
+    /// values or, where `relative`, of all but the last value less that of the last.
     pub(super) states: Vec<usize>,
     pub(super) states_selected: bool,
+    /// One logit less per state: of two states of three values they are four columns instead of six.
+    pub(super) relative: bool,
     pub(super) value: Option<ValueTerms>,
     /// Width of the representation.
     pub(super) representation: usize,
@@ -39,11 +42,14 @@ impl Served {
         let sizes = &network.shape().heads.states;
         let needed = |state: &usize| selection.states || head.is_some_and(|head| head.uses_state(*state));
         let kept: Vec<usize> = (0..sizes.len()).filter(needed).collect();
+        // Rounded differences would not give the probabilities that rounded logits give.
+        let relative = !selection.states && parts == 1;
         let width = |layer: Option<&Layer>, wanted: bool| layer.filter(|_| wanted).map_or(0, Layer::outputs);
         let served = Self {
             outcome: width(outcome, selection.outcome),
-            states: kept.iter().map(|&state| sizes[state]).collect(),
+            states: kept.iter().map(|&state| sizes[state] - usize::from(relative)).collect(),
             states_selected: selection.states,
+            relative,
             value: head.map(|head| ValueTerms::new(head, &kept, parts)),
             representation: width(representation, selection.representation),
         };
@@ -61,7 +67,12 @@ impl Served {
         if let Some(states) = states {
             for state in kept {
                 let first: usize = sizes[..state].iter().sum();
-                joined.add(states, first..first + sizes[state]);
+                let logits = first..first + sizes[state];
+                if relative {
+                    joined.add(&differences(states, logits), 0..sizes[state] - 1);
+                } else {
+                    joined.add(states, logits);
+                }
             }
         }
         if let Some(head) = head {
@@ -76,7 +87,14 @@ impl Served {
 
     /// A representation of some width and nothing else.
     pub(super) fn representation(width: usize) -> Self {
-        Self { outcome: 0, states: vec![], states_selected: false, value: None, representation: width }
+        Self {
+            outcome: 0,
+            states: vec![],
+            states_selected: false,
+            relative: false,
+            value: None,
+            representation: width,
+        }
     }
 
     /// Columns that link functions are for: all but the representation's.
@@ -137,6 +155,16 @@ impl Joined {
         self.layer.weight.slice_axis_mut(Axis(1), to).assign(&from.weight.slice_axis(Axis(1), from_outputs));
         self.layer.bias.slice_axis_mut(Axis(0), to).assign(&from.bias.slice_axis(Axis(0), from_outputs));
     }
+}
+
+/// These outputs of a layer less the last of them, which is left out.
+fn differences(layer: &Layer, outputs: Range<usize>) -> Layer {
+    let last = outputs.end.saturating_sub(1);
+    let others = Slice::from(outputs.start..last);
+    let weight = layer.weight.mapv(f64::from);
+    let difference = &weight.slice_axis(Axis(1), others) - &weight.column(last).insert_axis(Axis(1));
+    let bias = layer.bias.slice_axis(Axis(0), others).mapv(|bias| bias - layer.bias[last]);
+    Layer { weight: difference.mapv(|weight| weight as f32), bias }
 }
 
 /// What a value head takes from the trunk's output, times `b` and with `a`: `u` and the representation's weights are one vector, since the

@@ -97,8 +97,12 @@ impl Sink for Raw<'_> {
             let mut rest = states;
             for (state, &size) in served.states.iter().enumerate() {
                 let (own, after) = rest.split_at_mut(size * n);
-                links::softmax(own, n, most, sum);
-                terms.add_marginal(state, own, &mut sums[..n]);
+                if served.relative {
+                    terms.add_relative(state, own, &mut sums[..n]);
+                } else {
+                    links::softmax(own, n, most, sum);
+                    terms.add_marginal(state, own, &mut sums[..n]);
+                }
                 rest = after;
             }
             outputs
@@ -190,6 +194,11 @@ impl Sink for Scored<'_> {
         }
         for (state, &size) in served.states.iter().enumerate() {
             let (own, after) = states.split_at_mut(size * n);
+            states = after;
+            if let Some(terms) = served.value.as_ref().filter(|_| served.relative) {
+                terms.add_relative(state, own, &mut sums[..n]);
+                continue;
+            }
             links::softmax(own, n, first, second);
             if let Some(terms) = &served.value {
                 terms.add_marginal(state, own, &mut sums[..n]);
@@ -202,7 +211,6 @@ impl Sink for Scored<'_> {
                     }
                 }
             }
-            states = after;
         }
         if let Some(terms) = &served.value {
             terms.link(&mut sums[..n]);

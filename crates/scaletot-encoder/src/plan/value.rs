@@ -72,21 +72,38 @@ impl ValueTerms {
         for other in others.chunks_exact(rows.len()) {
             sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
         }
+        // Several fields at a time: the sums are read and written once for all of them.
+        let mut group: [Lookups<'_>; 4] = [(&[], &[]); 4];
+        let mut count = 0;
         for FieldTable { field, table, .. } in &self.fields {
-            let bins = features.hard_bins(*field);
-            match (&features.columns()[*field], bins) {
-                (Column::Index(codes), _) => add(table, &codes[rows.clone()], sums),
-                (Column::Piecewise(_), Some(hard)) => add(table, &hard.bins[rows.clone()], sums),
+            let codes = match (&features.columns()[*field], features.hard_bins(*field)) {
+                (Column::Index(codes), _) => codes,
+                (Column::Piecewise(_), Some(hard)) => &hard.bins,
                 // Features without bins were refused.
-                (Column::Piecewise(_), None) => {}
+                (Column::Piecewise(_), None) => continue,
                 (Column::Bag { offsets, indices }, _) => {
                     let sets = offsets[rows.start..=rows.end].windows(2);
                     for (sum, ends) in sums.iter_mut().zip(sets) {
-                        let set = &indices[ends[0]..ends[1]];
-                        *sum += set.iter().map(|&code| table[code as usize]).sum::<f32>();
+                        for &code in &indices[ends[0]..ends[1]] {
+                            *sum += table[code as usize];
+                        }
                     }
+                    continue;
                 }
+            };
+            group[count] = (table, &codes[rows.clone()]);
+            count += 1;
+            if count == group.len() {
+                add(group, sums);
+                count = 0;
             }
+        }
+        let [first, second, third, _] = group;
+        match count {
+            1 => add([first], sums),
+            2 => add([first, second], sums),
+            3 => add([first, second, third], sums),
+            _ => {}
         }
     }
 
@@ -98,6 +115,12 @@ impl ValueTerms {
         }
     }
 
+    /// As [`add_marginal`](Self::add_marginal), from the state's logits less that of its last value, `[values - 1, n]`.
+    #[inline(always)]
+    pub(super) fn add_relative(&self, state: usize, logits: &[f32], sums: &mut [f32]) {
+        links::mean(&self.marginals[state], logits, sums);
+    }
+
     /// From `a + b ŷ` to values, in place.
     #[inline(always)]
     pub(super) fn link(&self, sums: &mut [f32]) {
@@ -105,7 +128,16 @@ impl ValueTerms {
     }
 }
 
+/// A table and what is looked up in it.
+type Lookups<'a> = (&'a [f32], &'a [u32]);
+
+/// Adds what is looked up in `F` tables.
 #[inline(always)]
-fn add(table: &[f32], codes: &[u32], sums: &mut [f32]) {
-    sums.iter_mut().zip(codes).for_each(|(sum, &code)| *sum += table[code as usize]);
+fn add<const F: usize>(fields: [Lookups<'_>; F], sums: &mut [f32]) {
+    let fields = fields.map(|(table, codes)| (table, &codes[..sums.len()]));
+    for (user, sum) in sums.iter_mut().enumerate() {
+        for (table, codes) in &fields {
+            *sum += table[codes[user] as usize];
+        }
+    }
 }
