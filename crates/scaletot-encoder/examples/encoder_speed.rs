@@ -142,42 +142,47 @@ fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Err
     Ok(encoder.clone().with_value_head(head.build()?)?)
 }
 
-/// What a value head takes, with all states' marginals and with none, in turn with the encoder without one.
+/// What values take with a value head, in turn with the encoder without one, from features that are there: shares of the rate of value and
+/// distribution without a value head.
 fn value_head(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
     let with = with_value_head(encoder)?;
     let head = with.value_head().ok_or("a value head")?.clone().into_builder();
-    let without_states = encoder.clone().with_value_head(head.with_marginals(vec![]).build()?)?;
+    let linear = encoder.clone().with_value_head(head.with_marginals(vec![]).build()?)?;
+    let rows: Vec<usize> = (0..table.len()).collect();
     for (precision, name) in PRECISIONS {
-        let encoders = [encoder, &without_states, &with];
-        let rows: Vec<usize> = (0..table.len()).collect();
-        let mut times = vec![vec![]; encoders.len()];
-        let encoders = encoders.map(|encoder| {
-            encoder.clone().with_precision(precision).map(|e| e.with_deduplication(Deduplication::Never))
-        });
-        for round in 0..REPEATS + 10 {
-            for (encoder, times) in encoders.iter().zip(&mut times) {
-                let encoder = encoder.as_ref().map_err(|error| error.to_string())?;
-                let features = encoder.featuriser().transform(table, &rows)?;
+        let variants = [
+            ("value and distribution", encoder, Selection::OUTCOME),
+            ("value", encoder, Selection::VALUE),
+            ("value, value head without states", &linear, Selection::VALUE),
+            ("value, value head", &with, Selection::VALUE),
+            ("value and distribution, value head", &with, Selection::OUTCOME),
+        ];
+        let mut encoders = vec![];
+        for (what, encoder, selection) in variants {
+            let encoder =
+                encoder.clone().with_deduplication(Deduplication::Never).with_precision(precision)?;
+            let encoder = encoder.with_selection(selection)?;
+            let features = encoder.featuriser().transform(table, &rows)?;
+            encoders.push((what, encoder, features, vec![]));
+        }
+        for _ in 0..REPEATS {
+            for (_, encoder, features, seconds) in &mut encoders {
                 let start = Instant::now();
-                drop(std::hint::black_box(encoder.score_features(&features)));
-                if round >= 10 {
-                    times.push(start.elapsed().as_secs_f64());
-                }
+                drop(std::hint::black_box(encoder.score_features(features)));
+                seconds.push(start.elapsed().as_secs_f64());
             }
         }
-        let medians: Vec<f64> = times
-            .into_iter()
-            .map(|mut times| {
-                times.sort_by(f64::total_cmp);
-                times[REPEATS / 2]
-            })
-            .collect();
-        println!(
-            "{}",
-            json!({ "library": "scaletot", "what": format!("{name}, value head"), "threads": 1,
-                    "users_per_second_without": rows.len() as f64 / medians[0],
-                    "share_with_linear_terms": medians[0] / medians[1], "share_with_states_too": medians[0] / medians[2] })
-        );
+        let mut first = None;
+        for (what, _, _, mut seconds) in encoders {
+            seconds.sort_by(f64::total_cmp);
+            let rate = rows.len() as f64 / seconds[REPEATS / 2];
+            let share = rate / *first.get_or_insert(rate);
+            let what = format!("{name}, {what}");
+            println!(
+                "{}",
+                json!({ "library": "scaletot", "what": what, "threads": 1, "users_per_second": rate, "share": share })
+            );
+        }
     }
     Ok(())
 }

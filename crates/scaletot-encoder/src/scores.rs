@@ -12,15 +12,17 @@ use crate::outcome::Ziln;
 ///
 /// ```
 /// use scaletot_encoder::Selection;
-/// let signals = Selection::ALL.with_outcome(false);
-/// assert!(signals.states && signals.representation && Selection::default() == Selection::ALL);
-/// assert_eq!(signals, Selection::NONE.with_states(true).with_representation(true));
+/// let signals = Selection::NONE.with_states(true).with_representation(true);
+/// assert!(!signals.value && !signals.distribution);
+/// assert_eq!(signals, Selection::ALL.with_value(false).with_distribution(false));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
-    /// The outcome's value and distribution. A value head's states and representation are computed where it needs them, selected or not.
-    pub outcome: bool,
+    /// The expected outcome. States and representation are computed where a value head needs them, selected or not.
+    pub value: bool,
+    /// What else the outcome head has: probability of a positive outcome, μ and σ.
+    pub distribution: bool,
     /// The states' posteriors.
     pub states: bool,
     /// The representation.
@@ -29,16 +31,25 @@ pub struct Selection {
 
 impl Selection {
     /// Every output of the encoder.
-    pub const ALL: Self = Self { outcome: true, states: true, representation: true };
-    /// The outcome alone.
-    pub const OUTCOME: Self = Self { outcome: true, states: false, representation: false };
+    pub const ALL: Self = Self { value: true, distribution: true, states: true, representation: true };
+    /// The outcome alone, with its distribution.
+    pub const OUTCOME: Self = Self { states: false, representation: false, ..Self::ALL };
+    /// The expected outcome alone: with a value head less is to be computed than for [`OUTCOME`](Self::OUTCOME).
+    pub const VALUE: Self = Self { distribution: false, ..Self::OUTCOME };
     /// Nothing but who is abstained on.
-    pub const NONE: Self = Self { outcome: false, states: false, representation: false };
+    pub const NONE: Self = Self { value: false, ..Self::VALUE };
 
-    /// With the outcome's value and distribution, or without.
+    /// With the expected outcome, or without.
     #[must_use]
-    pub const fn with_outcome(mut self, wanted: bool) -> Self {
-        self.outcome = wanted;
+    pub const fn with_value(mut self, wanted: bool) -> Self {
+        self.value = wanted;
+        self
+    }
+
+    /// With probability of a positive outcome, μ and σ, or without.
+    #[must_use]
+    pub const fn with_distribution(mut self, wanted: bool) -> Self {
+        self.distribution = wanted;
         self
     }
 
@@ -83,12 +94,13 @@ pub enum Abstention {
 #[non_exhaustive]
 pub struct Scores {
     /// Expected outcome, in the outcome's unit: finite and at least 0, NaN where abstained; empty without outcome and value head, or where
-    /// outcomes are not selected. It is the [value head's](crate::ValueHead) if there is one, else the outcome head's; all other numbers about
+    /// values are not selected. It is the [value head's](crate::ValueHead) if there is one, else the outcome head's; all other numbers about
     /// the outcome, and the quantiles that follow from them, are the outcome head's in any case.
     pub value: Vec<f32>,
-    /// Probability of a positive outcome; as `value`, and empty without an outcome head and with [`OutcomeHead::Tweedie`](crate::OutcomeHead).
+    /// Probability of a positive outcome: NaN where abstained; empty without an outcome head, where the distribution is not selected, and with
+    /// [`OutcomeHead::Tweedie`](crate::OutcomeHead).
     pub p_positive: Vec<f32>,
-    /// Mean of the positive outcome's natural logarithm; as `value`, and empty with any other head than
+    /// Mean of the positive outcome's natural logarithm; as `p_positive`, and empty with any other head than
     /// [`OutcomeHead::Ziln`](crate::OutcomeHead).
     pub mu: Vec<f32>,
     /// Standard deviation of the positive outcome's natural logarithm; as `mu`.
@@ -109,13 +121,13 @@ impl Scores {
     pub(crate) fn blank(n: usize, description: &Description, selection: Selection) -> Self {
         let Description { heads, config, value_head, .. } = description;
         let head = config.outcome_head;
-        let column = |has: bool| vec![f32::NAN; if selection.outcome && has { n } else { 0 }];
-        let outcome = |has: bool| column(heads.outcome && has);
+        let column = |has: bool| vec![f32::NAN; if has { n } else { 0 }];
+        let outcome = |has: bool| column(selection.distribution && heads.outcome && has);
         let uniform = |&size: &usize| Array2::from_elem((n, size), 1.0 / size as f32);
         let width = if heads.signals() && selection.representation { config.rep_dim } else { 0 };
         let states = if selection.states { heads.states.as_slice() } else { &[] };
         Self {
-            value: column(heads.outcome || value_head.is_some()),
+            value: column(selection.value && (heads.outcome || value_head.is_some())),
             p_positive: outcome(head.has_probability()),
             mu: outcome(head.has_distribution()),
             sigma: outcome(head.has_distribution()),
@@ -233,8 +245,7 @@ impl Scores {
     /// with any other head than [`OutcomeHead::Ziln`](crate::OutcomeHead).
     #[must_use]
     pub fn distribution_of(&self, row: usize) -> Option<Ziln> {
-        self.value_of(row)?;
-        let at = |column: &[f32]| column.get(row).map(|x| f64::from(*x));
+        let at = |column: &[f32]| column.get(row).filter(|x| !x.is_nan()).map(|x| f64::from(*x));
         Some(Ziln { p_positive: at(&self.p_positive)?, mu: at(&self.mu)?, sigma: at(&self.sigma)? })
     }
 

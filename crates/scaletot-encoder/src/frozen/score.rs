@@ -69,7 +69,7 @@ impl FrozenEncoder {
             features,
             rows: rows.clone(),
             min_populated: self.description.config.min_populated,
-            link: self.description.outcome.as_ref().filter(|_| self.selection.outcome),
+            link: self.description.outcome.as_ref(),
         };
         match &self.serving {
             Some((Serving::Int8(plan), _)) => plan.score(input, scratch, &mut scores)?,

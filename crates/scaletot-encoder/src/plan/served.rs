@@ -16,6 +16,10 @@ use crate::value_head::ValueHead;
 pub(super) struct Served {
     /// Width of the outcome head.
     pub(super) outcome: usize,
+    /// Whether its expected outcome is the value.
+    pub(super) by_outcome_head: bool,
+    /// Whether more than the expected outcome is selected.
+    pub(super) distribution: bool,
     /// Columns of the states: of all of them if they are selected, else of those that the value head needs. A state's are the logits of its
     /// values or, where `relative`, of all but the last value less that of the last.
     pub(super) states: Vec<usize>,
@@ -38,7 +42,7 @@ impl Served {
         parts: usize,
     ) -> (Layer, Self) {
         let [outcome, states, representation] = network.heads();
-        let head = head.filter(|_| selection.outcome);
+        let head = head.filter(|_| selection.value);
         let sizes = &network.shape().heads.states;
         let needed = |state: &usize| selection.states || head.is_some_and(|head| head.uses_state(*state));
         let kept: Vec<usize> = (0..sizes.len()).filter(needed).collect();
@@ -46,7 +50,9 @@ impl Served {
         let relative = !selection.states && parts == 1;
         let width = |layer: Option<&Layer>, wanted: bool| layer.filter(|_| wanted).map_or(0, Layer::outputs);
         let served = Self {
-            outcome: width(outcome, selection.outcome),
+            outcome: width(outcome, selection.distribution || selection.value && head.is_none()),
+            by_outcome_head: selection.value && head.is_none(),
+            distribution: selection.distribution,
             states: kept.iter().map(|&state| sizes[state] - usize::from(relative)).collect(),
             states_selected: selection.states,
             relative,
@@ -89,6 +95,8 @@ impl Served {
     pub(super) fn representation(width: usize) -> Self {
         Self {
             outcome: 0,
+            by_outcome_head: false,
+            distribution: false,
             states: vec![],
             states_selected: false,
             relative: false,

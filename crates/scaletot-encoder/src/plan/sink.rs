@@ -161,30 +161,34 @@ impl Sink for Scored<'_> {
         };
         let (outcomes, rest) = columns.split_at_mut(served.outcome * n);
         // The value is the value head's; the rest stays the outcome head's.
-        let own_value = served.value.is_none();
-        match input.link {
+        let (value, distribution) = (served.by_outcome_head, served.distribution);
+        match input.link.filter(|_| served.outcome > 0) {
             Some(OutcomeLink::Ziln(scale)) => {
                 let (logit, after) = outcomes.split_at_mut(n);
                 let (mu, raw) = after.split_at_mut(n);
                 links::outcome(scale, logit, mu, raw, first);
-                if own_value {
+                if value {
                     keep(&mut scores.value, first);
                 }
-                keep(&mut scores.p_positive, logit);
-                keep(&mut scores.mu, mu);
-                keep(&mut scores.sigma, raw);
+                if distribution {
+                    keep(&mut scores.p_positive, logit);
+                    keep(&mut scores.mu, mu);
+                    keep(&mut scores.sigma, raw);
+                }
             }
-            Some(OutcomeLink::Tweedie { cap }) if own_value => {
+            Some(OutcomeLink::Tweedie { cap }) if value => {
                 links::tweedie(*cap, outcomes);
                 keep(&mut scores.value, outcomes);
             }
             Some(OutcomeLink::Tiers { .. }) => {
                 links::softmax(outcomes, n, first, second);
                 links::tiers(means, &outcomes[n..], first, second);
-                if own_value {
+                if value {
                     keep(&mut scores.value, first);
                 }
-                keep(&mut scores.p_positive, second);
+                if distribution {
+                    keep(&mut scores.p_positive, second);
+                }
             }
             Some(OutcomeLink::Tweedie { .. }) | None => {}
         }

@@ -298,10 +298,10 @@ proptest! {
 
     #[test]
     fn the_value_head_is_what_its_formula_says(
-        (shape, head, features) in with_head(40), seed in 0u64..1000, half: bool, states: bool, representation: bool,
+        (shape, head, features) in with_head(40), seed in 0u64..1000, half: bool, distribution: bool, states: bool, representation: bool,
     ) {
         let (network, numeric) = (network(shape, seed), [false, true, false]);
-        let selection = Selection { outcome: true, states, representation };
+        let selection = Selection { value: true, distribution, states, representation };
         let plan = |selection| Plan::new(&network, &numeric, selection, Some(&head), half).unwrap();
         let all = plan(Selection::ALL).forward(&features).unwrap();
         // Tables that are rounded give other units of the first layer, but no other values of these units; where the heads are
@@ -321,8 +321,8 @@ proptest! {
         if let Some(v3) = pulp::x86::V3::try_new() {
             same_values(&expected, &plan_with(&plan, v3, &features))?;
         }
-        // Without outcomes there is no value.
-        let none = Plan::new(&network, &numeric, Selection { outcome: false, ..selection }, Some(&head), half).unwrap();
+        // Without values there is none.
+        let none = Plan::new(&network, &numeric, selection.with_value(false), Some(&head), half).unwrap();
         prop_assert_eq!(none.forward(&features).unwrap().value.ncols(), 0);
     }
 
@@ -333,7 +333,7 @@ proptest! {
         let shape = NetworkShape { cross_layers: 0, ..shape };
         prop_assume!(!shape.hidden.is_empty());
         let (network, numeric) = (network(shape, seed), [false, true, false]);
-        let selection = Selection { outcome: true, states, representation: true };
+        let selection = Selection::ALL.with_states(states);
         let plan = |selection| Int8::new(&network, &numeric, selection, Some(&head)).unwrap();
         let all = plan(Selection::ALL).forward(&features).unwrap();
         let width = network.shape().trunk_width();

@@ -72,19 +72,22 @@ proptest! {
 
     #[test]
     fn what_is_selected_is_what_all_outputs_say(
-        rows in rows(60), seed in 0u64..99, outcome in any::<bool>(), states in any::<bool>(), representation in any::<bool>(),
+        rows in rows(60), seed in 0u64..99, [value, distribution, states, representation] in any::<[bool; 4]>(),
     ) {
         let table = table(&rows);
         let encoder = encoder(&table, seed);
         let all = encoder.score(&table).unwrap();
-        let selection = Selection::NONE.with_outcome(outcome).with_states(states).with_representation(representation);
+        let selection = Selection::NONE.with_value(value).with_distribution(distribution);
+        let selection = selection.with_states(states).with_representation(representation);
         let some = encoder.with_selection(selection).unwrap().score(&table).unwrap();
         prop_assert_eq!(&some.abstained, &all.abstained);
         let columns = |scores: &Scores| [scores.value.clone(), scores.p_positive.clone(), scores.mu.clone(), scores.sigma.clone()];
-        for (some, all) in columns(&some).iter().zip(columns(&all)) {
-            let expected: &[f32] = if outcome { &all } else { &[] };
+        let selected = [value, distribution, distribution, distribution];
+        for ((some, all), selected) in columns(&some).iter().zip(columns(&all)).zip(selected) {
+            let expected: &[f32] = if selected { &all } else { &[] };
             prop_assert!(close(some, expected));
         }
+        prop_assert_eq!(some.distribution_of(0).is_some(), distribution && !some.abstained[0]);
         prop_assert_eq!(some.posteriors.len(), if states { 2 } else { 0 });
         for (some, all) in some.posteriors.iter().zip(&all.posteriors) {
             prop_assert!(close(&some.iter().copied().collect::<Vec<_>>(), &all.iter().copied().collect::<Vec<_>>()));

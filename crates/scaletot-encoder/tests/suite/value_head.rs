@@ -80,7 +80,7 @@ proptest! {
         let head = value_head(trunk, seed);
         let before = encoder.clone().with_min_populated(0);
         let served = before.clone().with_value_head(head.clone()).unwrap();
-        let selection = Selection::OUTCOME.with_states(states).with_representation(representation);
+        let selection = Selection::VALUE.with_states(states).with_representation(representation);
         let some = served.clone().with_selection(selection).unwrap();
         for table in [&world.table, &edges(&encoder, &head)] {
             let rows: Vec<usize> = (0..table.len()).rev().collect();

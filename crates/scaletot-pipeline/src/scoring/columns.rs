@@ -76,12 +76,13 @@ impl fmt::Display for Output {
 /// What the encoder has to compute for some outputs.
 pub(super) fn selection(outputs: &[Output]) -> Selection {
     let any = |wanted: &[Output]| outputs.iter().any(|output| wanted.contains(output));
-    let outcome = any(&[Output::Value, Output::PPositive, Output::Mu, Output::Sigma])
+    let distribution = any(&[Output::PPositive, Output::Mu, Output::Sigma])
         || outputs.iter().any(|output| matches!(output, Output::Quantile(_)));
     let representation =
         any(&[Output::Representation, Output::RepresentationF16, Output::RepresentationInt8]);
     Selection::NONE
-        .with_outcome(outcome)
+        .with_value(any(&[Output::Value]))
+        .with_distribution(distribution)
         .with_states(any(&[Output::States]))
         .with_representation(representation)
 }
@@ -101,8 +102,8 @@ impl Columns {
     pub(super) fn new(encoder: &FrozenEncoder, outputs: &[Output]) -> Result<Self> {
         for (i, output) in outputs.iter().enumerate() {
             let wanted = selection(&[*output]);
-            let value_head = encoder.value_head().is_some() && *output == Output::Value;
-            if wanted.outcome && !encoder.heads().outcome && !value_head {
+            let of_outcome_head = wanted.distribution || wanted.value && encoder.value_head().is_none();
+            if of_outcome_head && !encoder.heads().outcome {
                 bail!(
                     "--columns {output}: this encoder was trained without outcomes and has no outcome head"
                 );
