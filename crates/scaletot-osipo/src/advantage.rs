@@ -1,6 +1,6 @@
-//! Advantages: rewards judged against the user's own segment. Host side, in f64.
+//! Advantages: rewards relative to the user's own segment. Host side, in f64.
 //!
-//! An active user and a dormant one are not worth the same to begin with, so a chain is judged against others
+//! An active user and a dormant one are not worth the same to begin with, so a chain is compared with others
 //! of the same *user segment* (activity tier, channel …). (This project's own.) With `n_g` rewards in segment `g`
 //! of mean `μ_g` and variance `σ²_g` (divided by `n_g`), and `μ`, `σ²` those of all `n` rewards:
 //!
@@ -11,28 +11,39 @@
 //! ```
 //!
 //! κ ≥ 0 counts how many pseudo-rewards of the whole population each segment is given: a segment of one is close
-//! to the global moments, a segment of thousands is its own judge. Where `σ'_g` is 0 (all its rewards are equal, up
+//! to the global moments, a segment of thousands has its own. Where `σ'_g` is 0 (all its rewards are equal, up
 //! to rounding), `A = 0`: there is nothing to prefer.
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::at_least_zero;
+use crate::check::at_least_zero;
 use crate::error::check_segments;
 use crate::{Error, Result};
+
+/// The reward of a candidate, and the segment of its user.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentReward {
+    /// The user segment.
+    pub segment: usize,
+    /// The reward, finite; `None` where the outcome was not observed.
+    pub reward: Option<f64>,
+}
 
 /// Shrunken moments of the rewards per user segment.
 ///
 /// ```
-/// use scaletot_osipo::advantage::SegmentMoments;
+/// use scaletot_osipo::advantage::{SegmentMoments, SegmentReward};
 ///
 /// // Two segments on different levels; the last user's outcome is unknown.
-/// let rewards = [Some(1.0), Some(3.0), Some(10.0), Some(14.0), None];
-/// let moments = SegmentMoments::fit(&rewards, &[0, 0, 1, 1, 1], 0.0)?;
+/// let rewards = [(0, Some(1.0)), (0, Some(3.0)), (1, Some(10.0)), (1, Some(14.0)), (1, None)];
+/// let rewards = rewards.map(|(segment, reward)| SegmentReward { segment, reward });
+/// let moments = SegmentMoments::fit(&rewards, 0.0)?;
 /// assert_eq!(moments.advantage(3.0, 0), 1.0);
 /// assert_eq!(moments.advantage(14.0, 1), 1.0);
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SegmentMoments {
     kappa: f64,
     global: Moments,
@@ -41,6 +52,8 @@ pub struct SegmentMoments {
 
 /// Mean, standard deviation and number of the rewards of one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Moments {
     /// Number of rewards that were seen (before shrinkage).
     pub count: usize,
@@ -57,29 +70,26 @@ impl SegmentMoments {
     /// global moments.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are more or fewer segments than rewards, [`Error::NoLabelled`] if no reward is
-    /// known, [`Error::InvalidValue`] for one that is not finite, [`Error::InvalidSetting`] for κ < 0.
-    pub fn fit(rewards: &[Option<f64>], segments: &[usize], kappa: f64) -> Result<Self> {
+    /// [`Error::NoLabelled`] if no reward is
+    /// known, [`Error::InvalidValue`] for one that is not finite, [`Error::Config`] for κ < 0.
+    pub fn fit(rewards: &[SegmentReward], kappa: f64) -> Result<Self> {
         at_least_zero("kappa", kappa)?;
-        if rewards.len() != segments.len() {
-            let (expected, found) = (rewards.len().to_string(), segments.len().to_string());
-            return Err(Error::Shape { what: "user segments of the rewards", expected, found });
-        }
-        for (row, reward) in rewards.iter().enumerate() {
+        for (row, SegmentReward { reward, .. }) in rewards.iter().enumerate() {
             if let Some(found) = reward.filter(|reward| !reward.is_finite()) {
                 let (what, expected) = ("reward", "a finite number");
                 return Err(Error::InvalidValue { what, row, expected, found });
             }
         }
-        check_segments(segments)?;
-        let all: Vec<f64> = rewards.iter().copied().flatten().collect();
+        check_segments(rewards.iter().map(|reward| reward.segment))?;
+        let all: Vec<f64> = rewards.iter().filter_map(|reward| reward.reward).collect();
         if all.is_empty() {
             return Err(Error::NoLabelled { what: "advantages", rows: rewards.len() });
         }
         let global = moments(&all);
-        let mut of_segment = vec![Vec::new(); segments.iter().max().map_or(0, |&last| last + 1)];
-        for (reward, &segment) in rewards.iter().zip(segments) {
-            of_segment[segment].extend(*reward);
+        let count = rewards.iter().map(|reward| reward.segment + 1).max().unwrap_or(0);
+        let mut of_segment = vec![Vec::new(); count];
+        for SegmentReward { segment, reward } in rewards {
+            of_segment[*segment].extend(*reward);
         }
         let segments = of_segment.iter().map(|values| shrink(&moments(values), &global, kappa)).collect();
         Ok(Self { kappa, global, segments })
@@ -127,19 +137,21 @@ impl SegmentMoments {
 /// reward is.
 ///
 /// ```
-/// use scaletot_osipo::advantage::standardise;
+/// use scaletot_osipo::advantage::{SegmentReward, standardise};
 ///
-/// let advantages = standardise(&[Some(2.0), Some(2.0), None], &[0, 0, 0], 5.0)?;
+/// let rewards = [Some(2.0), Some(2.0), None].map(|reward| SegmentReward { segment: 0, reward });
+/// let advantages = standardise(&rewards, 5.0)?;
 /// assert_eq!(advantages, [Some(0.0), Some(0.0), None]); // equal rewards: nothing to prefer
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`SegmentMoments::fit`].
-pub fn standardise(rewards: &[Option<f64>], segments: &[usize], kappa: f64) -> Result<Vec<Option<f64>>> {
-    let moments = SegmentMoments::fit(rewards, segments, kappa)?;
-    let pairs = rewards.iter().zip(segments);
-    Ok(pairs.map(|(reward, &segment)| reward.map(|reward| moments.advantage(reward, segment))).collect())
+pub fn standardise(rewards: &[SegmentReward], kappa: f64) -> Result<Vec<Option<f64>>> {
+    let moments = SegmentMoments::fit(rewards, kappa)?;
+    let advantage =
+        |reward: &SegmentReward| reward.reward.map(|found| moments.advantage(found, reward.segment));
+    Ok(rewards.iter().map(advantage).collect())
 }
 
 fn moments(values: &[f64]) -> Moments {

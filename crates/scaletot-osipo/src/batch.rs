@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::pairs::{Pairs, best_by_advantage, by_user};
-use crate::{ChainSegments, Error, Result, TokenMask};
+use crate::{Candidate, ChainSegments, Error, Result, TokenMask};
 
 /// Candidate chains of one or more users.
 ///
@@ -32,8 +32,7 @@ pub struct CandidateBatch {
     reference: Tensor<2>,
     mask: TokenMask,
     segments: ChainSegments,
-    users: Vec<usize>,
-    advantages: Vec<Option<f64>>,
+    candidates: Vec<Candidate>,
     pairs: Pairs,
     best: Vec<(usize, f64)>,
     entropies: Option<Vec<f64>>,
@@ -47,7 +46,7 @@ impl CandidateBatch {
     /// A batch of n candidates.
     ///
     /// The SFT term's best chain of a user is the one with the largest advantage (shared equally where
-    /// several have it), unless [`CandidateBatch::with_best`] says otherwise.
+    /// several have it), unless [`CandidateBatch::with_best`] names others.
     ///
     /// # Errors
     /// [`Error::Shape`] if the inputs differ in n or t, [`Error::InvalidValue`] for an advantage that is not
@@ -57,16 +56,14 @@ impl CandidateBatch {
         reference_log_probs: Tensor<2>,
         mask: TokenMask,
         segments: ChainSegments,
-        users: Vec<usize>,
-        advantages: Vec<Option<f64>>,
+        candidates: Vec<Candidate>,
     ) -> Result<Self> {
         let grid = [mask.candidates(), mask.tokens()];
         check_shape("policy log-probabilities", &grid, &policy_log_probs.dims())?;
         check_shape("reference log-probabilities", &grid, &reference_log_probs.dims())?;
         check_shape("chain segments", &grid, &[segments.candidates(), segments.tokens()])?;
-        check_shape("users", &grid[..1], &[users.len()])?;
-        check_shape("advantages", &grid[..1], &[advantages.len()])?;
-        for (candidate, advantage) in advantages.iter().enumerate() {
+        check_shape("candidates", &grid[..1], &[candidates.len()])?;
+        for (candidate, Candidate { advantage, .. }) in candidates.iter().enumerate() {
             let Some(found) = *advantage else { continue };
             if !found.is_finite() {
                 let (what, expected) = ("advantage", "a finite number");
@@ -87,8 +84,8 @@ impl CandidateBatch {
         }
         let device = policy_log_probs.device().without_autodiff();
         Ok(Self {
-            pairs: Pairs::find(&users, &advantages),
-            best: best_by_advantage(&users, &advantages),
+            pairs: Pairs::find(&candidates),
+            best: best_by_advantage(&candidates),
             reference: reference_log_probs
                 .without_autodiff()
                 .to_device(&device)
@@ -96,8 +93,7 @@ impl CandidateBatch {
             policy: policy_log_probs,
             mask,
             segments,
-            users,
-            advantages,
+            candidates,
             entropies: None,
             user_segments: None,
             sampling: None,
@@ -111,7 +107,7 @@ impl CandidateBatch {
     /// # Errors
     /// [`Error::Shape`], or [`Error::InvalidValue`] for one outside its range (rounding of 1e-6 is forgiven).
     pub fn with_entropies(mut self, entropies: Vec<f64>) -> Result<Self> {
-        let expected = self.candidates() * self.segments.count();
+        let expected = self.len() * self.segments.count();
         check_shape("entropies (n × K)", &[expected], &[entropies.len()])?;
         let range = -1e-6..=1.0 + 1e-6;
         if let Some(at) = entropies.iter().position(|h| !range.contains(h)) {
@@ -131,7 +127,7 @@ impl CandidateBatch {
     /// # Errors
     /// [`Error::Shape`], or [`Error::OutOfRange`] for a segment of `count` or more.
     pub fn with_user_segments(mut self, segments: Vec<usize>, count: usize) -> Result<Self> {
-        check_shape("user segments", &[self.candidates()], &[segments.len()])?;
+        check_shape("user segments", &[self.len()], &[segments.len()])?;
         check_range("user segment", &segments, count)?;
         self.user_segments = Some((segments, count));
         Ok(self)
@@ -144,14 +140,14 @@ impl CandidateBatch {
     /// [`Error::OutOfRange`] for a candidate that is not in the batch, [`Error::NoTokens`] for one without a
     /// kept token.
     pub fn with_best(mut self, mut candidates: Vec<usize>) -> Result<Self> {
-        check_range("best chain", &candidates, self.candidates())?;
+        check_range("best chain", &candidates, self.len())?;
         candidates.sort_unstable();
         candidates.dedup();
         if let Some(&candidate) = candidates.iter().find(|&&c| self.mask.kept(c) == 0) {
             return Err(Error::NoTokens { candidate });
         }
-        let users: Vec<usize> = candidates.iter().map(|&c| self.users[c]).collect();
-        self.best = by_user(&users)
+        let chosen: Vec<Candidate> = candidates.iter().map(|&c| self.candidates[c]).collect();
+        self.best = by_user(&chosen)
             .into_values()
             .flat_map(|rows| {
                 let share = 1.0 / rows.len() as f64;
@@ -183,7 +179,7 @@ impl CandidateBatch {
     /// # Errors
     /// [`Error::Shape`].
     pub fn with_process_rewards(mut self, rewards: Tensor<2>) -> Result<Self> {
-        check_shape("process rewards", &[self.candidates(), self.segments.count()], &rewards.dims())?;
+        check_shape("process rewards", &[self.len(), self.segments.count()], &rewards.dims())?;
         self.process =
             Some(rewards.without_autodiff().to_device(&self.host_device()).cast(self.policy.dtype()));
         Ok(self)
@@ -202,8 +198,20 @@ impl CandidateBatch {
 
     /// Number of candidates, n.
     #[must_use]
-    pub fn candidates(&self) -> usize {
-        self.mask.candidates()
+    pub fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// The candidates, in the order of the log-probabilities' rows.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
     }
 
     /// The mask.
@@ -216,12 +224,6 @@ impl CandidateBatch {
     #[must_use]
     pub fn segments(&self) -> &ChainSegments {
         &self.segments
-    }
-
-    /// Advantage of each candidate.
-    #[must_use]
-    pub fn advantages(&self) -> &[Option<f64>] {
-        &self.advantages
     }
 
     /// Number of preference pairs: same user, different advantages.
@@ -239,13 +241,13 @@ impl CandidateBatch {
     /// Number of candidates that have an advantage.
     #[must_use]
     pub fn labelled_count(&self) -> usize {
-        self.advantages.iter().flatten().count()
+        self.candidates.iter().filter(|candidate| candidate.advantage.is_some()).count()
     }
 
     /// Number of different users.
     #[must_use]
     pub fn user_count(&self) -> usize {
-        by_user(&self.users).len()
+        by_user(&self.candidates).len()
     }
 
     /// The device of the policy's log-probabilities.
@@ -278,10 +280,6 @@ impl CandidateBatch {
         &self.reference
     }
 
-    pub(crate) fn users(&self) -> &[usize] {
-        &self.users
-    }
-
     /// Log-probabilities under the policy that sampled, without a graph.
     pub(crate) fn sampling(&self) -> Tensor<2> {
         self.sampling.clone().unwrap_or_else(|| self.policy.clone().detach())
@@ -298,8 +296,8 @@ impl CandidateBatch {
     /// Whether a candidate has a kept token in a chain segment, row-major `[n, K]`.
     pub(crate) fn present_segments(&self) -> Vec<bool> {
         let k = self.segments.count();
-        let mut present = vec![false; self.candidates() * k];
-        for candidate in 0..self.candidates() {
+        let mut present = vec![false; self.len() * k];
+        for candidate in 0..self.len() {
             for token in (0..self.mask.tokens()).filter(|&token| self.mask.is_kept(candidate, token)) {
                 if let Some(segment) = self.segments.segment(candidate, token) {
                     present[candidate * k + segment] = true;

@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// Two inputs that describe the same candidates, tokens, users or states differ in size.
-    #[error("{what}: expected {expected}, got {found}")]
+    #[error("{what}: expected {expected}, found {found}")]
     Shape {
         /// The input that does not fit.
         what: &'static str,
@@ -17,13 +17,13 @@ pub enum Error {
         found: String,
     },
     /// There is nothing to compute on.
-    #[error("{what}: expected at least one, got none")]
+    #[error("{what}: expected at least one, found none")]
     Empty {
         /// What is missing.
         what: &'static str,
     },
     /// An index points past its range.
-    #[error("{what} of row {row}: expected an index below {bound}, got {index}")]
+    #[error("{what} of row {row}: expected an index below {bound}, found {index}")]
     OutOfRange {
         /// What the index counts.
         what: &'static str,
@@ -36,7 +36,7 @@ pub enum Error {
     },
     /// A kept token belongs to no chain segment of the batch.
     #[error(
-        "chain segment of candidate {candidate}, token {token}: expected below {segments}, got {segment}"
+        "chain segment of candidate {candidate}, token {token}: expected below {segments}, found {segment}"
     )]
     SegmentOutOfRange {
         /// Candidate (row).
@@ -79,7 +79,7 @@ pub enum Error {
     },
     /// A kept log-probability is NaN or infinite; found on the host, so the place is known.
     #[error(
-        "{which} log-probability of candidate {candidate}, token {token}: expected a finite number, got {value}"
+        "{which} log-probability of candidate {candidate}, token {token}: expected a finite number, found {value}"
     )]
     NonFiniteLogProb {
         /// `policy` or `reference`.
@@ -101,7 +101,7 @@ pub enum Error {
         count: u64,
     },
     /// A number on the host is NaN, infinite or outside its range.
-    #[error("{what} of row {row}: expected {expected}, got {found}")]
+    #[error("{what} of row {row}: expected {expected}, found {found}")]
     InvalidValue {
         /// What the number is.
         what: &'static str,
@@ -113,18 +113,18 @@ pub enum Error {
         found: f64,
     },
     /// A setting is outside its range.
-    #[error("{name}: expected {expected}, got {found}")]
-    InvalidSetting {
-        /// Name of the setting.
-        name: &'static str,
+    #[error("`{field}`: expected {expected}, found {found}")]
+    Config {
+        /// The setting.
+        field: &'static str,
         /// The legal range, in words.
         expected: &'static str,
         /// The value.
-        found: f64,
+        found: String,
     },
     /// Weights of the chain segments are learned, but the batch carries no logits.
     #[error(
-        "learned chain-segment weights: expected {segments} logits in the batch, got none; add them with `with_weight_logits`"
+        "learned chain-segment weights: expected {segments} logits in the batch, found none; add them with `with_weight_logits`"
     )]
     MissingWeightLogits {
         /// Number of chain segments, K.
@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// Entropy weights were asked for, but the batch was built without entropies.
     #[error(
-        "chain-segment weights by entropy: expected {candidates} rows of entropies, got none; \
+        "chain-segment weights by entropy: expected {candidates} rows of entropies, found none; \
          call `CandidateBatch::with_entropies`"
     )]
     MissingEntropies {
@@ -156,9 +156,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) const MAX_USER_SEGMENTS: usize = 1 << 20;
 
 /// Refuses user segments that no table could be kept for.
-pub(crate) fn check_segments(segments: &[usize]) -> Result<()> {
-    match segments.iter().enumerate().find(|(_, segment)| **segment >= MAX_USER_SEGMENTS) {
-        Some((row, &index)) => {
+pub(crate) fn check_segments(segments: impl IntoIterator<Item = usize>) -> Result<()> {
+    match segments.into_iter().enumerate().find(|(_, segment)| *segment >= MAX_USER_SEGMENTS) {
+        Some((row, index)) => {
             Err(Error::OutOfRange { what: "user segment", row, index, bound: MAX_USER_SEGMENTS })
         }
         None => Ok(()),
@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn an_id_is_no_segment() {
-        assert!(check_segments(&[0, 7]).is_ok());
-        let message = check_segments(&[0, usize::MAX]).unwrap_err().to_string();
+        assert!(check_segments([0, 7]).is_ok());
+        let message = check_segments([0, usize::MAX]).unwrap_err().to_string();
         assert!(message.contains("user segment"), "{message}");
     }
 }

@@ -1,28 +1,32 @@
 //! The OSIPO loss: outcome-driven, segment-aware implicit reward policy optimisation on Burn tensors.
 //!
-//! A student that was fine-tuned on a teacher's chains of user states says what the teacher would say. Whether
+//! A student that was fine-tuned on a teacher's chains of user states repeats the teacher. Whether
 //! those states explain what users turn out to be worth is another question, and the realised outcomes can answer
-//! it: this crate turns them into a loss that makes chains which explain the outcome of a user likelier than
+//! it: this crate turns them into a loss that makes chains which explain the outcome of a user more probable than
 //! chains which do not, without a reward model and without a label per step. It knows tensors, masks and numbers; no
-//! schema, no tokenizer, no model.
+//! schema, no tokenizer, no model. [`scaletot-student`](https://docs.rs/scaletot-student) trains its student with it.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use scaletot_osipo::advantage::standardise;
+//! use scaletot_osipo::advantage::{SegmentReward, standardise};
 //! use scaletot_osipo::reward::{Tiers, TierAgreement};
-//! use scaletot_osipo::{CandidateBatch, ChainSegments, Objective, OsipoLossConfig, TokenMask};
+//! use scaletot_osipo::{Candidate, CandidateBatch, ChainSegments, Objective, OsipoLossConfig, TokenMask};
 //!
 //! // Two users, two candidate chains each. A chain has two steps; the second is linked to the outcome.
 //! let outcomes = [Some(0.0), Some(80.0)];
-//! let users = vec![0, 0, 1, 1];
+//! let users = [0, 0, 1, 1];
 //! let last_state = [0, 2, 2, 1]; // values of the outcome-linked state, of 3
 //!
 //! // Host: outcome → reward → advantage within the user's segment.
 //! let reward = TierAgreement::new(Tiers::fit(&outcomes, 2)?, 3)?;
-//! let rewards: Vec<Option<f64>> = (0..4)
-//!     .map(|c| outcomes[users[c]].map(|o| reward.reward(o, last_state[c])).transpose())
-//!     .collect::<Result<_, _>>()?;
-//! let advantages = standardise(&rewards, &[0, 0, 0, 0], 5.0)?;
+//! let rewards: Vec<SegmentReward> = (0..4)
+//!     .map(|c| {
+//!         let reward = outcomes[users[c]].map(|o| reward.reward(o, last_state[c])).transpose()?;
+//!         Ok(SegmentReward { segment: 0, reward })
+//!     })
+//!     .collect::<scaletot_osipo::Result<_>>()?;
+//! let advantages = standardise(&rewards, 5.0)?;
+//! let candidates = users.iter().zip(advantages).map(|(&user, advantage)| Candidate { user, advantage });
 //!
 //! // Device: log-probabilities of the chains' tokens, [4, 3]; the last position is padding.
 //! let device = Device::default().autodiff();
@@ -36,7 +40,7 @@
 //! let segments = ChainSegments::from_rows(&[[0, 1], [0, 1], [0, 1], [0, 1]], 2, &mask)?;
 //!
 //! let loss = OsipoLossConfig::default().with_objective(Objective::preference(0.1)).init()?;
-//! let batch = CandidateBatch::new(policy.clone(), reference, mask, segments, users, advantages)?;
+//! let batch = CandidateBatch::new(policy.clone(), reference, mask, segments, candidates.collect())?;
 //! let step = loss.forward(&batch)?;
 //! let gradients = step.loss.backward();
 //! assert!(policy.grad(&gradients).is_some());
@@ -50,7 +54,7 @@
 //! Known of the `ScaleToT` paper (arXiv 2606.24605) are the *name*, "Outcome-Driven Segment-Aware Implicit Reward
 //! Policy Optimization", that it follows supervised fine-tuning on teacher-curated chains, and that it trains the
 //! student on static profiles. Its formulas are not known here. Everything below is **this project's own
-//! formulation**, built so that each part of the name has one place in it, and so that it *is* a published loss when
+//! formulation**, built so that each part of the name stands for one part of it, and so that it *is* a published loss when
 //! its own parts are switched off. Those reductions are tested for value and gradient.
 //!
 //! # The formulas
@@ -70,7 +74,7 @@
 //! **Outcome-driven.** [`reward`] turns the realised outcome into a reward for a chain of that user,
 //! `R = ln p̂(o | c, g) − ln p̂(o | g)`, or simply the agreement of the outcome's tier with the chain's last state.
 //!
-//! **Segment-aware, users.** [`advantage`] judges a reward against the user's own segment, with shrinkage to the
+//! **Segment-aware, users.** [`advantage`] compares a reward with the user's own segment, with shrinkage to the
 //! whole population: `A = (R − μ'_g) / σ'_g`.
 //!
 //! **Implicit reward.** For a policy that maximises `E[reward] − β KL(π ‖ π_ref)` the reward is, up to a constant of
@@ -129,7 +133,7 @@
 //! - *Masked positions never count.* Log-probabilities there may be NaN or infinite: they are replaced before
 //!   anything is summed, and their gradient is exactly 0.
 //! - *No host round trip.* Building a batch and computing a loss only uploads index and weight vectors.
-//! - *No panic on input.* What does not fit is an [`Error`] that says what was expected, what came and where. The
+//! - *No panic on input.* What does not fit is an [`Error`] with what was expected, what was found and where. The
 //!   one thing that cannot be checked without a round trip, non-finite log-probabilities at kept positions, is
 //!   reported by [`OsipoStats::read`] and located by [`CandidateBatch::check_finite`].
 //! - *Invariance* of loss and gradient to padding and to the order of candidates, users and segments (but for `Given` weights, which
@@ -150,6 +154,8 @@
 
 pub mod advantage;
 mod batch;
+mod candidate;
+mod check;
 mod config;
 mod error;
 mod loss;
@@ -161,11 +167,13 @@ mod stats;
 mod weights;
 
 pub use batch::{CandidateBatch, log_probs_from_host};
-pub use config::{Objective, OsipoLossConfig, PairLoss, Reduction};
+pub use candidate::Candidate;
+pub use config::{
+    GroupBaseline, Objective, OsipoLossConfig, PairLoss, PolicyConfig, RatioOf, Reduction, TokenMean,
+};
 pub use error::{Error, Result};
 pub use loss::{ImplicitRewards, OsipoLoss, OsipoOutput};
 pub use mask::{ChainSegments, TokenMask};
-pub use policy::{GroupBaseline, PolicyConfig, RatioOf, TokenMean};
 pub use stats::{OsipoReport, OsipoStats};
 pub use weights::{ENTROPY_FLOOR, SegmentWeights};
 

@@ -39,8 +39,18 @@ pub struct ImplicitRewards {
     pub total: Tensor<1>,
 }
 
+impl OsipoLossConfig {
+    /// The loss.
+    ///
+    /// # Errors
+    /// As [`OsipoLossConfig::validate`].
+    pub fn init(&self) -> Result<OsipoLoss> {
+        OsipoLoss::new(self.clone())
+    }
+}
+
 impl OsipoLoss {
-    pub(crate) fn new(config: OsipoLossConfig) -> Result<Self> {
+    fn new(config: OsipoLossConfig) -> Result<Self> {
         config.validate()?;
         Ok(Self { config })
     }
@@ -75,7 +85,7 @@ impl OsipoLoss {
 
     /// Weights of the chain segments, `[n, K]`.
     fn weights(&self, batch: &CandidateBatch) -> Result<Tensor<2>> {
-        let [n, k] = [batch.candidates(), batch.segments().count()];
+        let [n, k] = [batch.len(), batch.segments().count()];
         if self.config.weights != SegmentWeights::Learned {
             return Ok(batch.upload(self.config.weights.resolve(n, k, batch.entropies())?, [n, k]));
         }
@@ -101,7 +111,7 @@ impl OsipoLoss {
             }
             (Objective::Preference { .. }, None) => {
                 return Err(Error::NoPairs {
-                    candidates: batch.candidates(),
+                    candidates: batch.len(),
                     users: batch.user_count(),
                     labelled: batch.labelled_count(),
                     ties: batch.tie_count(),
@@ -195,14 +205,15 @@ fn preference(
 /// `−[y ln σ(r) + (1 − y) ln σ(−r)]` per labelled candidate.
 fn pointwise(batch: &CandidateBatch, total: &Tensor<1>, temperature: Option<f64>) -> Result<Tensor<1>> {
     let (rows, targets): (Vec<usize>, Vec<f64>) = batch
-        .advantages()
+        .candidates()
         .iter()
+        .map(|candidate| candidate.advantage)
         .enumerate()
         .filter_map(|(row, advantage)| advantage.map(|a| (row, target(a, temperature))))
         .unzip();
     let count = rows.len();
     if count == 0 {
-        return Err(Error::NoLabelled { what: "pointwise objective", rows: batch.candidates() });
+        return Err(Error::NoLabelled { what: "pointwise objective", rows: batch.len() });
     }
     let r = total.clone().select(0, batch.upload_rows(rows.into_iter()));
     let rest = batch.upload(targets.iter().map(|y| 1.0 - y).collect(), [count]);

@@ -241,9 +241,9 @@ mod tests {
         assert_eq!(TokenMask::new(vec![], 0, 3).unwrap_err(), Error::Empty { what: "candidates" });
         assert_eq!(TokenMask::from_rows(&[vec![]]).unwrap_err(), Error::Empty { what: "tokens" });
         let error = TokenMask::new(vec![true; 5], 2, 3).unwrap_err();
-        assert_eq!(error.to_string(), "token mask: expected 2 × 3 values, got 5 values");
+        assert_eq!(error.to_string(), "token mask: expected 2 × 3 values, found 5 values");
         let error = TokenMask::from_lengths(&[1, 4], 3).unwrap_err();
-        assert_eq!(error.to_string(), "length of row 1: expected an index below 4, got 4");
+        assert_eq!(error.to_string(), "length of row 1: expected an index below 4, found 4");
     }
 
     #[test]

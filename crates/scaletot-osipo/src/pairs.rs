@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Candidate;
+
 /// All pairs `(c⁺, c⁻)` of the same user with `A⁺ > A⁻`; candidates without an advantage are in none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Pairs {
@@ -16,11 +18,11 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    pub(crate) fn find(users: &[usize], advantages: &[Option<f64>]) -> Self {
+    pub(crate) fn find(candidates: &[Candidate]) -> Self {
         let mut pairs = Self::default();
-        for rows in by_user(users).values() {
+        for rows in by_user(candidates).values() {
             let labelled: Vec<(usize, f64)> =
-                rows.iter().filter_map(|&row| advantages[row].map(|a| (row, a))).collect();
+                rows.iter().filter_map(|&row| candidates[row].advantage.map(|a| (row, a))).collect();
             for (i, &(first, a)) in labelled.iter().enumerate() {
                 for &(second, b) in &labelled[i + 1..] {
                     if a == b {
@@ -44,21 +46,24 @@ impl Pairs {
 
 /// The candidates that the SFT term holds on to, with weights that sum to 1 per user: those with the user's
 /// largest advantage, equally where several share it, so that the order of candidates does not matter.
-pub(crate) fn best_by_advantage(users: &[usize], advantages: &[Option<f64>]) -> Vec<(usize, f64)> {
+pub(crate) fn best_by_advantage(candidates: &[Candidate]) -> Vec<(usize, f64)> {
     let mut best = Vec::new();
-    for rows in by_user(users).values() {
-        let Some(top) = rows.iter().filter_map(|&row| advantages[row]).reduce(f64::max) else { continue };
-        let tied: Vec<usize> = rows.iter().copied().filter(|&row| advantages[row] == Some(top)).collect();
+    for rows in by_user(candidates).values() {
+        let Some(top) = rows.iter().filter_map(|&row| candidates[row].advantage).reduce(f64::max) else {
+            continue;
+        };
+        let tied: Vec<usize> =
+            rows.iter().copied().filter(|&row| candidates[row].advantage == Some(top)).collect();
         best.extend(tied.iter().map(|&row| (row, 1.0 / tied.len() as f64)));
     }
     best
 }
 
 /// Candidate rows of each user.
-pub(crate) fn by_user(users: &[usize]) -> BTreeMap<usize, Vec<usize>> {
+pub(crate) fn by_user(candidates: &[Candidate]) -> BTreeMap<usize, Vec<usize>> {
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (row, &user) in users.iter().enumerate() {
-        groups.entry(user).or_default().push(row);
+    for (row, Candidate { user, .. }) in candidates.iter().enumerate() {
+        groups.entry(*user).or_default().push(row);
     }
     groups
 }
@@ -69,16 +74,17 @@ mod tests {
 
     #[test]
     fn pairs_stay_within_a_user_and_ties_are_counted() {
-        let users = [7, 7, 3, 7, 3, 9];
-        let advantages = [Some(1.0), Some(-1.0), Some(0.5), Some(1.0), None, Some(4.0)];
-        let pairs = Pairs::find(&users, &advantages);
+        let candidates =
+            [(7, Some(1.0)), (7, Some(-1.0)), (3, Some(0.5)), (7, Some(1.0)), (3, None), (9, Some(4.0))];
+        let pairs = Pairs::find(&candidates.map(|(user, advantage)| Candidate { user, advantage }));
         assert_eq!((pairs.winners, pairs.losers), (vec![0, 3], vec![1, 1]));
         assert_eq!((pairs.gaps, pairs.ties), (vec![2.0, 2.0], 1));
     }
 
     #[test]
     fn tied_best_chains_share() {
-        let best = best_by_advantage(&[0, 0, 1, 1, 2], &[Some(2.0), Some(2.0), Some(0.0), Some(-1.0), None]);
+        let candidates = [(0, Some(2.0)), (0, Some(2.0)), (1, Some(0.0)), (1, Some(-1.0)), (2, None)];
+        let best = best_by_advantage(&candidates.map(|(user, advantage)| Candidate { user, advantage }));
         assert_eq!(best, [(0, 0.5), (1, 0.5), (2, 1.0)]);
     }
 }

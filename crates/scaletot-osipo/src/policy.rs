@@ -1,172 +1,23 @@
 //! The policy-gradient objective: its advantages per chain segment, clipped ratios and KL penalty. The crate docs have the formulas.
 
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
-use crate::config::{Reduction, at_least_zero};
 use crate::pairs::by_user;
-use crate::{CandidateBatch, Error, Result};
+use crate::{
+    Candidate, CandidateBatch, Error, GroupBaseline, PolicyConfig, RatioOf, Reduction, Result, TokenMean,
+};
 
 /// Log-ratios count as at most this, so that no ratio of a chain that was all but impossible is infinite.
 pub(crate) fn most_log_ratio(dtype: DType) -> f64 {
     if dtype == DType::F16 { 10.0 } else { 60.0 }
 }
 
-/// Settings of [`Objective::Policy`](crate::Objective::Policy), whose formulas are in the crate docs.
-///
-/// ```
-/// use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig};
-///
-/// let grpo = PolicyConfig::default().with_baseline(GroupBaseline::Standardised).with_process(0.0).with_kl(0.04);
-/// assert!(OsipoLossConfig::default().with_objective(Objective::Policy(grpo)).init().is_ok());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct PolicyConfig {
-    /// What a chain's advantage is judged against; leave-one-out by default.
-    pub baseline: GroupBaseline,
-    /// Weight `λ_p` ≥ 0 of the process rewards; 1 by default, 0 leaves them out.
-    pub process: f64,
-    /// Discount δ in `[0, 1]` of later segments' process rewards; 1 by default.
-    pub discount: f64,
-    /// Whose ratio is clipped; that of tokens by default.
-    pub ratio: RatioOf,
-    /// `ε_low` in `[0, 1)`; 0.2 by default.
-    pub clip_low: f64,
-    /// `ε_high` ≥ 0; 0.2 by default.
-    pub clip_high: f64,
-    /// Weight `β_kl` ≥ 0 of the KL penalty to the reference, per token; 0 by default.
-    pub kl: f64,
-    /// What a mean is taken over; of each chain first by default.
-    pub mean: TokenMean,
-}
-
-/// What the advantage of a chain is judged against: the other labelled chains of the same user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum GroupBaseline {
-    /// `A_i − mean of the others` (RLOO); 0 for a chain that is alone.
-    #[default]
-    LeaveOneOut,
-    /// `(A_i − mean) / (standard deviation + 1e-4)`, the deviation with `G − 1` in the denominator (GRPO, as TRL has it); 0 for
-    /// a chain that is alone.
-    Standardised,
-    /// `A_i` as it is: standardised within user segments, for instance.
-    None,
-}
-
-/// Whose probabilities a ratio is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RatioOf {
-    /// Of each token, with the advantage of its chain segment.
-    #[default]
-    Token,
-    /// Of the whole chain, with the advantage of its first segment, which is that of the chain.
-    Chain,
-}
-
-/// What [`Reduction::Mean`] is a mean of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum TokenMean {
-    /// Over the tokens of each chain, then over the chains (GRPO as published).
-    #[default]
-    Chain,
-    /// Over all tokens of the batch: long chains count more (TRL's `bnpo`).
-    Batch,
-}
-
-impl Default for PolicyConfig {
-    fn default() -> Self {
-        Self {
-            baseline: GroupBaseline::default(),
-            process: 1.0,
-            discount: 1.0,
-            ratio: RatioOf::default(),
-            clip_low: 0.2,
-            clip_high: 0.2,
-            kl: 0.0,
-            mean: TokenMean::default(),
-        }
-    }
-}
-
-impl PolicyConfig {
-    /// Sets the baseline.
-    #[must_use]
-    pub fn with_baseline(mut self, baseline: GroupBaseline) -> Self {
-        self.baseline = baseline;
-        self
-    }
-
-    /// Sets `λ_p`.
-    #[must_use]
-    pub fn with_process(mut self, process: f64) -> Self {
-        self.process = process;
-        self
-    }
-
-    /// Sets δ.
-    #[must_use]
-    pub fn with_discount(mut self, discount: f64) -> Self {
-        self.discount = discount;
-        self
-    }
-
-    /// Sets whose ratio is clipped.
-    #[must_use]
-    pub fn with_ratio(mut self, ratio: RatioOf) -> Self {
-        self.ratio = ratio;
-        self
-    }
-
-    /// Sets `ε_low` and `ε_high`.
-    #[must_use]
-    pub fn with_clip(mut self, low: f64, high: f64) -> Self {
-        (self.clip_low, self.clip_high) = (low, high);
-        self
-    }
-
-    /// Sets `β_kl`.
-    #[must_use]
-    pub fn with_kl(mut self, kl: f64) -> Self {
-        self.kl = kl;
-        self
-    }
-
-    /// Sets what a mean is taken over.
-    #[must_use]
-    pub fn with_mean(mut self, mean: TokenMean) -> Self {
-        self.mean = mean;
-        self
-    }
-
-    pub(crate) fn validate(&self) -> Result<()> {
-        at_least_zero("process", self.process)?;
-        at_least_zero("clip_high", self.clip_high)?;
-        at_least_zero("kl", self.kl)?;
-        let wrong = |name, expected, found| Err(Error::InvalidSetting { name, expected, found });
-        if !(0.0..=1.0).contains(&self.discount) {
-            return wrong("discount", "a number from 0 to 1", self.discount);
-        }
-        if !(0.0..1.0).contains(&self.clip_low) {
-            return wrong("clip_low", "a number of at least 0 and below 1", self.clip_low);
-        }
-        Ok(())
-    }
-}
-
 /// Advantages of the candidates within their groups; candidates without one, and groups of one, have 0.
-fn within_groups(baseline: GroupBaseline, users: &[usize], advantages: &[Option<f64>]) -> Vec<f64> {
-    let mut out = vec![0.0; users.len()];
-    for rows in by_user(users).values() {
+fn within_groups(baseline: GroupBaseline, candidates: &[Candidate]) -> Vec<f64> {
+    let mut out = vec![0.0; candidates.len()];
+    for rows in by_user(candidates).values() {
         let group: Vec<(usize, f64)> =
-            rows.iter().filter_map(|&row| advantages[row].map(|a| (row, a))).collect();
+            rows.iter().filter_map(|&row| candidates[row].advantage.map(|a| (row, a))).collect();
         let n = group.len() as f64;
         let mean = group.iter().map(|(_, a)| a).sum::<f64>() / n;
         let alone = group.len() < 2;
@@ -198,11 +49,11 @@ pub(crate) fn policy(
     config: &PolicyConfig,
     reduction: Reduction,
 ) -> Result<PolicyLoss> {
-    let n = batch.candidates();
+    let n = batch.len();
     if batch.labelled_count() == 0 {
         return Err(Error::NoLabelled { what: "policy objective", rows: n });
     }
-    let outcome = within_groups(config.baseline, batch.users(), batch.advantages());
+    let outcome = within_groups(config.baseline, batch.candidates());
     let mut advantage = batch.upload(outcome, [n, 1]).expand([n, batch.segments().count()]);
     if config.process > 0.0 {
         advantage = advantage + returns(batch, process, config.discount).mul_scalar(config.process);
@@ -242,9 +93,9 @@ pub(crate) fn policy(
 
 /// `true` in the rows of chains without an advantage.
 fn unlabelled(batch: &CandidateBatch) -> Tensor<2, Bool> {
-    let [n, t] = [batch.candidates(), batch.mask().tokens()];
+    let [n, t] = [batch.len(), batch.mask().tokens()];
     let flags: Vec<bool> =
-        batch.advantages().iter().flat_map(|a| std::iter::repeat_n(a.is_none(), t)).collect();
+        batch.candidates().iter().flat_map(|c| std::iter::repeat_n(c.advantage.is_none(), t)).collect();
     Tensor::from_data(TensorData::new(flags, [n, t]), &batch.device().without_autodiff())
 }
 
@@ -268,13 +119,13 @@ fn returns(batch: &CandidateBatch, process: Tensor<2>, discount: f64) -> Tensor<
         (0..k).filter(|&s| segments[s]).for_each(|s| average[row * k + s] = 1.0 / count);
     }
     // Mean over the others of the user, of those that have an advantage; none for a chain that is alone.
-    let users = by_user(batch.users());
+    let users = by_user(batch.candidates());
     let (mut user_of, mut per_other) = (vec![0; n], vec![0.0; n]);
     let mut in_group = vec![0.0; n * k];
     for (user, rows) in users.values().enumerate() {
         rows.iter().for_each(|&row| user_of[row] = user);
         let group: Vec<usize> =
-            rows.iter().copied().filter(|&row| batch.advantages()[row].is_some()).collect();
+            rows.iter().copied().filter(|&row| batch.candidates()[row].advantage.is_some()).collect();
         for &i in group.iter().filter(|_| group.len() > 1) {
             per_other[i] = 1.0 / (group.len() - 1) as f64;
             (0..k).filter(|&s| present[i * k + s]).for_each(|s| in_group[i * k + s] = 1.0);
@@ -312,7 +163,8 @@ struct Weights {
 impl Weights {
     fn new(batch: &CandidateBatch, config: &PolicyConfig, reduction: Reduction) -> Self {
         let mask = batch.mask();
-        let labelled: Vec<bool> = batch.advantages().iter().map(Option::is_some).collect();
+        let labelled: Vec<bool> =
+            batch.candidates().iter().map(|candidate| candidate.advantage.is_some()).collect();
         let chains = labelled.iter().filter(|labelled| **labelled).count().max(1) as f64;
         let kept = |row: usize| mask.kept(row) as f64;
         let all: f64 = (0..labelled.len()).filter(|&row| labelled[row]).map(kept).sum();
@@ -338,10 +190,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_judged_against_themselves() {
-        let users = [4, 4, 4, 2, 4, 7];
-        let advantages = [Some(1.0), Some(2.0), Some(6.0), Some(5.0), None, None];
-        let by = |baseline| within_groups(baseline, &users, &advantages);
+    fn groups_are_compared_with_themselves() {
+        let candidates =
+            [(4, Some(1.0)), (4, Some(2.0)), (4, Some(6.0)), (2, Some(5.0)), (4, None), (7, None)]
+                .map(|(user, advantage)| Candidate { user, advantage });
+        let by = |baseline| within_groups(baseline, &candidates);
         assert_eq!(by(GroupBaseline::None), [1.0, 2.0, 6.0, 5.0, 0.0, 0.0]);
         assert_eq!(by(GroupBaseline::LeaveOneOut), [-3.0, -1.5, 4.5, 0.0, 0.0, 0.0]);
         let std = 7.0_f64.sqrt() + 1e-4;

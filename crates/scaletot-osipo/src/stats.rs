@@ -96,7 +96,7 @@ impl OsipoStats {
         let policy = batch.policy().clone().without_autodiff();
         let reference = batch.reference().clone();
         // Only candidates with tokens count; padding rows have r = 0 and must not dilute a mean.
-        let real: Vec<bool> = (0..batch.candidates()).map(|row| batch.mask().kept(row) > 0).collect();
+        let real: Vec<bool> = (0..batch.len()).map(|row| batch.mask().kept(row) > 0).collect();
         let candidates = real.iter().filter(|&&real| real).count();
         let per_candidate = candidates.max(1) as f64;
 

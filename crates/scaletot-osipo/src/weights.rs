@@ -36,7 +36,7 @@ impl SegmentWeights {
     ///
     /// # Errors
     /// [`Error::Empty`] for no weight, [`Error::InvalidValue`] for one that is negative or not finite,
-    /// [`Error::InvalidSetting`] if they sum to 0 or overflow.
+    /// [`Error::Config`] if they sum to 0 or overflow.
     pub fn validate(&self) -> Result<()> {
         let Self::Given(given) = self else { return Ok(()) };
         if given.is_empty() {
@@ -50,8 +50,8 @@ impl SegmentWeights {
         }
         let found: f64 = given.iter().sum();
         if !(found > 0.0 && found.is_finite()) {
-            let (name, expected) = ("sum of the given chain-segment weights", "a finite number above 0");
-            return Err(Error::InvalidSetting { name, expected, found });
+            let (field, expected) = ("weights", "a finite number above 0 as their sum");
+            return Err(Error::Config { field, expected, found: found.to_string() });
         }
         Ok(())
     }

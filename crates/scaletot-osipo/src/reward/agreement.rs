@@ -20,6 +20,7 @@ use crate::{Error, Result};
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TierAgreement {
     tiers: Tiers,
     values: usize,
@@ -29,11 +30,11 @@ impl TierAgreement {
     /// Compares `tiers` with an ordinal state of `values` values.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for fewer than 2 values.
+    /// [`Error::Config`] for fewer than 2 values.
     pub fn new(tiers: Tiers, values: usize) -> Result<Self> {
         if values < 2 {
-            let (name, expected) = ("number of values of the outcome-linked state", "at least 2");
-            return Err(Error::InvalidSetting { name, expected, found: values as f64 });
+            let expected = "at least 2";
+            return Err(Error::Config { field: "values", expected, found: values.to_string() });
         }
         Ok(Self { tiers, values })
     }
@@ -44,7 +45,7 @@ impl TierAgreement {
     /// [`Error::InvalidValue`] for an outcome that is negative or not finite, [`Error::OutOfRange`] for a value
     /// that the state does not have (the row in both is 0).
     pub fn reward(&self, outcome: f64, value: usize) -> Result<f64> {
-        super::tiers::check_outcomes(&[Some(outcome)])?;
+        super::tiers::check_outcomes([Some(outcome)])?;
         if value >= self.values {
             let what = "value of the outcome-linked state";
             return Err(Error::OutOfRange { what, row: 0, index: value, bound: self.values });

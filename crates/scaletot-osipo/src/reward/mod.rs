@@ -10,5 +10,5 @@ mod outcome;
 mod tiers;
 
 pub use agreement::TierAgreement;
-pub use outcome::{OutcomeReward, OutcomeRewardConfig};
+pub use outcome::{OutcomeReward, OutcomeRewardConfig, UserOutcome};
 pub use tiers::Tiers;

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Tiers;
 use super::tiers::check_outcomes;
-use crate::config::positive;
+use crate::check::positive;
 use crate::error::check_segments;
 use crate::{Error, Result};
 
 /// Settings of [`OutcomeReward`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OutcomeRewardConfig {
     /// Strength a > 0 of the prior of each segment's histogram, in pseudo-users. Default 5.
@@ -43,7 +43,7 @@ impl OutcomeRewardConfig {
     /// Checks both strengths.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for one that is not above 0.
+    /// [`Error::Config`] for one that is not above 0.
     pub fn validate(&self) -> Result<()> {
         positive("segment_strength", self.segment_strength)?;
         positive("state_strength", self.state_strength)
@@ -69,18 +69,20 @@ impl OutcomeRewardConfig {
 /// The tiers are cut on all outcomes, the user's own included; only the histograms leave it out.
 ///
 /// ```
-/// use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
+/// use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers, UserOutcome};
 ///
 /// // Ten users of one segment: state 1 spends, state 0 does not.
-/// let outcomes: Vec<Option<f64>> = (0..10).map(|u| Some(if u % 2 == 0 { 0.0 } else { 20.0 })).collect();
-/// let states: Vec<[f64; 2]> = (0..10).map(|u| if u % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
-/// let tiers = Tiers::fit(&outcomes, 2)?;
-/// let reward = OutcomeReward::fit(tiers, &outcomes, &[0; 10], &states, &OutcomeRewardConfig::default())?;
+/// let low = UserOutcome { outcome: Some(0.0), segment: 0, state: &[1.0, 0.0] };
+/// let high = UserOutcome { outcome: Some(20.0), segment: 0, state: &[0.0, 1.0] };
+/// let users: Vec<UserOutcome<'_>> = (0..10).map(|u| if u % 2 == 0 { low } else { high }).collect();
+/// let tiers = Tiers::fit(&users.iter().map(|user| user.outcome).collect::<Vec<_>>(), 2)?;
+/// let reward = OutcomeReward::fit(tiers, &users, &OutcomeRewardConfig::default())?;
 /// let (right, wrong) = (reward.reward(1, 1)?.unwrap(), reward.reward(1, 0)?.unwrap());
 /// assert!(right > 0.0 && wrong < 0.0);
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OutcomeReward {
     config: OutcomeRewardConfig,
     tiers: Tiers,
@@ -93,42 +95,42 @@ pub struct OutcomeReward {
 
 /// What a labelled user brought into the counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Member {
     segment: usize,
     tier: usize,
     weights: Vec<f64>,
 }
 
+/// A user whom an [`OutcomeReward`] is fitted to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UserOutcome<'a> {
+    /// What came of the user, finite and at least 0; `None` if it was not observed.
+    pub outcome: Option<f64>,
+    /// The user segment.
+    pub segment: usize,
+    /// Weights over the values of the outcome-linked state: the posterior of the search, or 1 for the value of the best chain.
+    /// They are scaled to the sum 1.
+    pub state: &'a [f64],
+}
+
 impl OutcomeReward {
-    /// Counts the labelled users. `states[u]` are the weights of user `u` over the values of the outcome-linked
-    /// state: its posterior from the search, or 1 for the value of its best chain. They are scaled to the sum 1.
+    /// Counts the labelled users.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] from the config, [`Error::Shape`] if the inputs differ in length or the states
-    /// in width, [`Error::InvalidValue`] for a bad outcome, or weights that are negative or sum to 0,
+    /// [`Error::Config`] from the config, [`Error::Shape`] if the states differ in width,
+    /// [`Error::InvalidValue`] for a bad outcome, or weights that are negative or sum to 0,
     /// [`Error::NoLabelled`] if no outcome is observed.
-    pub fn fit<S: AsRef<[f64]>>(
-        tiers: Tiers,
-        outcomes: &[Option<f64>],
-        segments: &[usize],
-        states: &[S],
-        config: &OutcomeRewardConfig,
-    ) -> Result<Self> {
+    pub fn fit(tiers: Tiers, users: &[UserOutcome<'_>], config: &OutcomeRewardConfig) -> Result<Self> {
         config.validate()?;
-        check_outcomes(outcomes)?;
-        let rows = outcomes.len();
-        for (what, found) in [("user segments", segments.len()), ("state weights", states.len())] {
-            if found != rows {
-                let (expected, found) = (format!("{rows} (one per outcome)"), found.to_string());
-                return Err(Error::Shape { what, expected, found });
-            }
-        }
-        if outcomes.iter().all(Option::is_none) {
+        let rows = users.len();
+        check_outcomes(users.iter().map(|user| user.outcome))?;
+        if users.iter().all(|user| user.outcome.is_none()) {
             return Err(Error::NoLabelled { what: "outcome reward", rows });
         }
-        check_segments(segments)?;
-        let values = states.first().map_or(0, |weights| weights.as_ref().len());
-        let count = segments.iter().max().map_or(0, |&last| last + 1);
+        check_segments(users.iter().map(|user| user.segment))?;
+        let values = users.first().map_or(0, |user| user.state.len());
+        let count = users.iter().map(|user| user.segment + 1).max().unwrap_or(0);
         let mut fitted = Self {
             config: config.clone(),
             segments: count,
@@ -137,10 +139,10 @@ impl OutcomeReward {
             users: Vec::with_capacity(rows),
             tiers,
         };
-        for (row, outcome) in outcomes.iter().enumerate() {
-            let weights = normalised(row, states[row].as_ref(), values)?;
-            let member = outcome.map(|outcome| Member {
-                segment: segments[row],
+        for (row, user) in users.iter().enumerate() {
+            let weights = normalised(row, user.state, values)?;
+            let member = user.outcome.map(|outcome| Member {
+                segment: user.segment,
                 tier: fitted.tiers.tier(outcome),
                 weights,
             });
@@ -181,7 +183,7 @@ impl OutcomeReward {
     /// [`Error::InvalidValue`] for an outcome that is negative or not finite, [`Error::OutOfRange`] for a value
     /// that was not in the fit (the row in both is 0).
     pub fn reward_unseen(&self, segment: usize, outcome: f64, value: usize) -> Result<f64> {
-        check_outcomes(&[Some(outcome)])?;
+        check_outcomes([Some(outcome)])?;
         self.check_value(0, value)?;
         Ok(self.log_ratio(segment, self.tiers.tier(outcome), value, None))
     }

@@ -17,6 +17,7 @@ use crate::{Error, Result};
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tiers {
     /// Ascending lower bounds of the tiers 2, 3, …
     cuts: Vec<f64>,
@@ -28,14 +29,14 @@ impl Tiers {
     /// Equal cuts collapse, so that no tier is empty by construction.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for fewer than 2 tiers, [`Error::InvalidValue`] for an outcome that is negative or
+    /// [`Error::Config`] for fewer than 2 tiers, [`Error::InvalidValue`] for an outcome that is negative or
     /// not finite, [`Error::NoLabelled`] if none is observed, [`Error::Empty`] if none is positive.
     pub fn fit(outcomes: &[Option<f64>], count: usize) -> Result<Self> {
         if count < 2 {
-            let (name, expected) = ("number of outcome tiers", "at least 2 (zero and positive)");
-            return Err(Error::InvalidSetting { name, expected, found: count as f64 });
+            let expected = "at least 2 (zero and positive)";
+            return Err(Error::Config { field: "tiers", expected, found: count.to_string() });
         }
-        check_outcomes(outcomes)?;
+        check_outcomes(outcomes.iter().copied())?;
         let mut positive: Vec<f64> = outcomes.iter().copied().flatten().filter(|&o| o > 0.0).collect();
         if outcomes.iter().all(Option::is_none) {
             return Err(Error::NoLabelled { what: "outcome tiers", rows: outcomes.len() });
@@ -74,8 +75,8 @@ impl Tiers {
 }
 
 /// Observed outcomes must be finite and at least 0.
-pub(super) fn check_outcomes(outcomes: &[Option<f64>]) -> Result<()> {
-    for (row, outcome) in outcomes.iter().enumerate() {
+pub(super) fn check_outcomes(outcomes: impl IntoIterator<Item = Option<f64>>) -> Result<()> {
+    for (row, outcome) in outcomes.into_iter().enumerate() {
         if let Some(found) = outcome.filter(|&o| !(o.is_finite() && o >= 0.0)) {
             let (what, expected) = ("outcome", "a finite number of at least 0");
             return Err(Error::InvalidValue { what, row, expected, found });

@@ -3,8 +3,8 @@
 use crate::common::{Batch, host, to_tensor};
 use burn::tensor::{DType, Device, Tensor};
 use scaletot_osipo::{
-    CandidateBatch, ChainSegments, Error, GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, RatioOf,
-    SegmentWeights, TokenMask, log_probs_from_host,
+    Candidate, CandidateBatch, ChainSegments, Error, GroupBaseline, Objective, OsipoLossConfig, PolicyConfig,
+    RatioOf, SegmentWeights, TokenMask, log_probs_from_host,
 };
 
 fn batch() -> Batch {
@@ -158,8 +158,8 @@ fn learned_weights_need_logits() {
 fn shapes_must_fit() {
     let fits = batch();
     for (name, broken) in [
-        ("users", Batch { users: vec![0, 0], ..fits.clone() }),
-        ("advantages", Batch { advantages: vec![None; 4], ..fits.clone() }),
+        ("candidates", Batch { users: vec![0, 0], ..fits.clone() }),
+        ("candidates", Batch { users: vec![0; 4], advantages: vec![None; 4], ..fits.clone() }),
         ("reference log-probabilities", Batch { reference: vec![vec![0.0; 3]; 3], ..fits.clone() }),
         ("policy log-probabilities", Batch { policy: vec![vec![0.0; 2]; 4], ..fits.clone() }),
         ("entropies (n × K)", Batch { entropies: Some(vec![vec![0.1; 3]; 3]), ..fits.clone() }),
@@ -184,8 +184,14 @@ fn segments_of_another_mask_are_caught() {
     let narrow = TokenMask::from_rows(&[[true, false]]).unwrap();
     let wide = TokenMask::from_rows(&[[true, true]]).unwrap();
     let segments = ChainSegments::whole(&narrow);
-    let error =
-        CandidateBatch::new(log_probs(), log_probs(), wide, segments, vec![0], vec![None]).unwrap_err();
+    let error = CandidateBatch::new(
+        log_probs(),
+        log_probs(),
+        wide,
+        segments,
+        vec![Candidate { user: 0, advantage: None }],
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::SegmentOutOfRange { candidate: 0, token: 1, .. }), "{error}");
 }
 
@@ -207,7 +213,7 @@ fn advantages_and_entropies_must_be_numbers() {
     assert!(matches!(error, Error::InvalidValue { what: "advantage", row: 1, .. }), "{error}");
     let bad = Batch { entropies: Some(vec![vec![0.0, 1.0], vec![0.5, 1.5], vec![0.0, 0.0]]), ..batch() };
     let error = bad.step(&hard(), DType::F32).unwrap_err();
-    assert_eq!(error.to_string(), "normalised entropy of row 1: expected a number from 0 to 1, got 1.5");
+    assert_eq!(error.to_string(), "normalised entropy of row 1: expected a number from 0 to 1, found 1.5");
 }
 
 #[test]

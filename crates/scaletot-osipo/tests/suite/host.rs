@@ -3,8 +3,8 @@
 use approx::assert_relative_eq;
 use proptest::prelude::*;
 use scaletot_osipo::Error;
-use scaletot_osipo::advantage::{SegmentMoments, standardise};
-use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, TierAgreement, Tiers};
+use scaletot_osipo::advantage::{SegmentMoments, SegmentReward, standardise};
+use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, TierAgreement, Tiers, UserOutcome};
 
 fn outcomes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Option<f64>>> {
     let outcome = prop_oneof![3 => Just(0.0), 2 => (1_i32..20).prop_map(f64::from), 2 => 0.01..1e4_f64];
@@ -12,6 +12,24 @@ fn outcomes(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Option<f64
         outcomes[0] = Some(3.0);
         outcomes
     })
+}
+
+fn of(rewards: &[Option<f64>], segments: &[usize]) -> Vec<SegmentReward> {
+    let pairs = rewards.iter().zip(segments);
+    pairs.map(|(&reward, &segment)| SegmentReward { segment, reward }).collect()
+}
+
+fn users<'a, S: AsRef<[f64]>>(
+    outcomes: &[Option<f64>],
+    segments: &[usize],
+    states: &'a [S],
+) -> Vec<UserOutcome<'a>> {
+    let user = |((&outcome, &segment), state): ((_, _), &'a S)| UserOutcome {
+        outcome,
+        segment,
+        state: state.as_ref(),
+    };
+    outcomes.iter().zip(segments).zip(states).map(user).collect()
 }
 
 proptest! {
@@ -24,7 +42,7 @@ proptest! {
     ) {
         let segments: Vec<usize> = rows.iter().map(|row| row.0).collect();
         let rewards: Vec<Option<f64>> = rows.iter().map(|row| Some(row.1)).collect();
-        let advantages = standardise(&rewards, &segments, 0.0).unwrap();
+        let advantages = standardise(&of(&rewards, &segments), 0.0).unwrap();
         for segment in 0..4 {
             let own: Vec<f64> =
                 (0..rows.len()).filter(|&i| segments[i] == segment).map(|i| advantages[i].unwrap()).collect();
@@ -49,7 +67,7 @@ proptest! {
         let rewards: Vec<Option<f64>> = rows.iter().map(|row| Some(row.1)).collect();
         let mut last = [f64::INFINITY; 3];
         for kappa in [0.0, 1.0, 10.0, 1e3, 1e12] {
-            let moments = SegmentMoments::fit(&rewards, &segments, kappa).unwrap();
+            let moments = SegmentMoments::fit(&of(&rewards, &segments), kappa).unwrap();
             for (segment, last) in last.iter_mut().enumerate() {
                 let away = (moments.of(segment).mean - moments.global().mean).abs();
                 prop_assert!(away <= *last + 1e-12);
@@ -74,12 +92,12 @@ proptest! {
         prop_assume!(rows.iter().any(|row| row.1.is_some()));
         let segments: Vec<usize> = rows.iter().map(|row| row.0).collect();
         let rewards: Vec<Option<f64>> = rows.iter().map(|row| row.1.map(f64::from)).collect();
-        let before = standardise(&rewards, &segments, kappa).unwrap();
+        let before = standardise(&of(&rewards, &segments), kappa).unwrap();
         let moved: Vec<_> = rewards.iter().map(|r| r.map(|r| r * scale + offset)).collect();
-        let after = standardise(&moved, &segments, kappa).unwrap();
+        let after = standardise(&of(&moved, &segments), kappa).unwrap();
         let flip = |values: &[Option<f64>]| values.iter().rev().copied().collect::<Vec<_>>();
         let back: Vec<usize> = segments.iter().rev().copied().collect();
-        let reversed = flip(&standardise(&flip(&rewards), &back, kappa).unwrap());
+        let reversed = flip(&standardise(&of(&flip(&rewards), &back), kappa).unwrap());
         for (i, (a, b)) in before.iter().zip(&after).enumerate() {
             prop_assert_eq!(a.is_some(), rewards[i].is_some());
             if let (Some(a), Some(b), Some(c)) = (a, b, reversed[i]) {
@@ -96,7 +114,7 @@ proptest! {
     ) {
         let segments: Vec<usize> = rows.iter().map(|row| row.0).collect();
         let rewards: Vec<Option<f64>> = rows.iter().map(|row| Some(f64::from(row.1) / 3.0)).collect();
-        let advantages = standardise(&rewards, &segments, kappa).unwrap();
+        let advantages = standardise(&of(&rewards, &segments), kappa).unwrap();
         for i in 0..rows.len() {
             for j in 0..rows.len() {
                 if segments[i] == segments[j] {
@@ -133,7 +151,7 @@ proptest! {
         let tiers = Tiers::fit(&outcomes, 4).unwrap();
         let config = OutcomeRewardConfig::default();
         let fit = |o: &[Option<f64>], g: &[usize], s: &[[f64; 3]]| {
-            OutcomeReward::fit(tiers.clone(), o, g, s, &config).unwrap()
+            OutcomeReward::fit(tiers.clone(), &users(o, g, s), &config).unwrap()
         };
         let reward = fit(&outcomes, &segments, &states);
         let rev = |u: usize| n - 1 - u;
@@ -153,7 +171,7 @@ proptest! {
         }
     }
 
-    /// Leave-one-out is what it says: the reward of a user equals that of a stranger under a fit without the user.
+    /// Leave-one-out is literal: the reward of a user equals that of a stranger under a fit without the user.
     #[test]
     fn leave_one_out_equals_a_fit_without_the_user(
         outcomes in outcomes(3..20),
@@ -168,10 +186,10 @@ proptest! {
         let states: Vec<[f64; 2]> = (0..n).map(|u| [seed[u].1, 1.0 - seed[u].1]).collect();
         let tiers = Tiers::fit(&outcomes, 3).unwrap();
         let config = OutcomeRewardConfig::default().with_segment_strength(2.0).with_state_strength(3.0);
-        let full = OutcomeReward::fit(tiers.clone(), &outcomes, &segments, &states, &config).unwrap();
+        let full = OutcomeReward::fit(tiers.clone(), &users(&outcomes, &segments, &states), &config).unwrap();
         let mut without = outcomes.clone();
         without[user] = None;
-        let without = OutcomeReward::fit(tiers, &without, &segments, &states, &config).unwrap();
+        let without = OutcomeReward::fit(tiers, &users(&without, &segments, &states), &config).unwrap();
         for value in 0..2 {
             let left_out = full.reward(user, value).unwrap().unwrap();
             let stranger = without.reward_unseen(segments[user], outcomes[user].unwrap(), value).unwrap();
@@ -190,7 +208,7 @@ proptest! {
         let tiers = Tiers::fit(&outcomes, 3).unwrap();
         let a = 4.0;
         let config = OutcomeRewardConfig::default().with_segment_strength(a);
-        let reward = OutcomeReward::fit(tiers.clone(), &outcomes, &vec![0; n], &states, &config).unwrap();
+        let reward = OutcomeReward::fit(tiers.clone(), &users(&outcomes, &vec![0; n], &states), &config).unwrap();
         let labelled: Vec<f64> = outcomes.iter().copied().flatten().collect();
         let t = tiers.count();
         // p̂(t | g) by hand: one segment, so its prior is itself shrunken to uniform.
@@ -218,7 +236,7 @@ proptest! {
 #[test]
 fn moments_are_shrunken_as_documented() {
     let rewards = [Some(0.0), Some(2.0), Some(10.0)];
-    let moments = SegmentMoments::fit(&rewards, &[0, 0, 1], 2.0).unwrap();
+    let moments = SegmentMoments::fit(&of(&rewards, &[0, 0, 1]), 2.0).unwrap();
     let (mean, variance) = (4.0, (16.0 + 4.0 + 36.0) / 3.0);
     assert_relative_eq!(moments.global().mean, mean);
     assert_relative_eq!(moments.global().std, f64::sqrt(variance), epsilon = 1e-12);
@@ -226,30 +244,32 @@ fn moments_are_shrunken_as_documented() {
     assert_relative_eq!(moments.of(0).std.powi(2), (2.0 * 1.0 + 2.0 * variance) / 4.0, epsilon = 1e-12);
     assert_relative_eq!(moments.of(1).mean, (10.0 + 2.0 * mean) / 3.0);
     assert_relative_eq!(moments.of(1).std.powi(2), 2.0 * variance / 3.0, epsilon = 1e-12);
-    assert_eq!(moments.of(99), moments.global(), "an unknown segment is judged by the population");
+    assert_eq!(moments.of(99), moments.global(), "an unknown segment has the population's");
 }
 
 #[test]
 fn degenerate_rewards_are_defined_or_typed_errors() {
     // a segment of one, all equal, no labelled user
-    assert_eq!(standardise(&[Some(5.0)], &[0], 0.0).unwrap(), [Some(0.0)]);
-    assert_eq!(standardise(&[Some(0.1); 3], &[0, 1, 1], 3.0).unwrap(), [Some(0.0); 3]);
+    assert_eq!(standardise(&of(&[Some(5.0)], &[0]), 0.0).unwrap(), [Some(0.0)]);
+    assert_eq!(standardise(&of(&[Some(0.1); 3], &[0, 1, 1]), 3.0).unwrap(), [Some(0.0); 3]);
     assert_eq!(
-        standardise(&[None, None], &[0, 1], 1.0).unwrap_err(),
+        standardise(&of(&[None, None], &[0, 1]), 1.0).unwrap_err(),
         Error::NoLabelled { what: "advantages", rows: 2 }
     );
-    assert!(standardise(&[], &[], 1.0).is_err());
-    assert!(matches!(standardise(&[Some(1.0)], &[0, 1], 1.0), Err(Error::Shape { .. })));
-    assert!(matches!(standardise(&[Some(f64::NAN)], &[0], 1.0), Err(Error::InvalidValue { row: 0, .. })));
-    assert!(matches!(standardise(&[Some(1.0)], &[0], -1.0), Err(Error::InvalidSetting { .. })));
-    // A segment that has only unlabelled users is judged by the population.
-    let moments = SegmentMoments::fit(&[Some(1.0), Some(3.0), None], &[0, 0, 1], 0.0).unwrap();
+    assert!(standardise(&of(&[], &[]), 1.0).is_err());
+    assert!(matches!(
+        standardise(&of(&[Some(f64::NAN)], &[0]), 1.0),
+        Err(Error::InvalidValue { row: 0, .. })
+    ));
+    assert!(matches!(standardise(&of(&[Some(1.0)], &[0]), -1.0), Err(Error::Config { .. })));
+    // A segment that has only unlabelled users has the population's moments.
+    let moments = SegmentMoments::fit(&of(&[Some(1.0), Some(3.0), None], &[0, 0, 1]), 0.0).unwrap();
     assert_eq!(moments.of(1).mean, 2.0);
 }
 
 #[test]
 fn tiers_reject_what_is_no_outcome() {
-    assert!(matches!(Tiers::fit(&[Some(1.0)], 1), Err(Error::InvalidSetting { .. })));
+    assert!(matches!(Tiers::fit(&[Some(1.0)], 1), Err(Error::Config { .. })));
     assert!(matches!(Tiers::fit(&[Some(-1.0)], 3), Err(Error::InvalidValue { row: 0, .. })));
     assert!(matches!(Tiers::fit(&[Some(1.0), Some(f64::NAN)], 3), Err(Error::InvalidValue { row: 1, .. })));
     assert!(matches!(Tiers::fit(&[None], 3), Err(Error::NoLabelled { .. })));
@@ -280,8 +300,9 @@ fn outcome_rewards_reject_what_does_not_fit() {
     let outcomes = [Some(1.0), None];
     let tiers = Tiers::fit(&outcomes, 2).unwrap();
     let config = OutcomeRewardConfig::default();
-    let fit =
-        |o: &[Option<f64>], g: &[usize], s: &[Vec<f64>]| OutcomeReward::fit(tiers.clone(), o, g, s, &config);
+    let fit = |o: &[Option<f64>], g: &[usize], s: &[Vec<f64>]| {
+        OutcomeReward::fit(tiers.clone(), &users(o, g, s), &config)
+    };
     let states = [vec![1.0, 0.0], vec![0.5, 0.5]];
     let reward = fit(&outcomes, &[0, 0], &states).unwrap();
     assert_eq!(reward.reward(1, 0).unwrap(), None);
@@ -291,8 +312,6 @@ fn outcome_rewards_reject_what_does_not_fit() {
     assert!(matches!(reward.reward(0, 2), Err(Error::OutOfRange { .. })));
     assert!(reward.reward_unseen(0, f64::NAN, 0).is_err());
     assert!(reward.reward_unseen(7, 1.0, 0).unwrap().is_finite());
-    assert!(matches!(fit(&outcomes, &[0], &states), Err(Error::Shape { .. })));
-    assert!(matches!(fit(&outcomes, &[0, 0], &states[..1]), Err(Error::Shape { .. })));
     assert!(matches!(fit(&outcomes, &[0, 0], &[vec![1.0, 0.0], vec![1.0]]), Err(Error::Shape { .. })));
     assert!(matches!(
         fit(&outcomes, &[0, 0], &[vec![0.0, 0.0], vec![1.0, 0.0]]),
@@ -300,7 +319,7 @@ fn outcome_rewards_reject_what_does_not_fit() {
     ));
     assert!(matches!(fit(&[None, None], &[0, 0], &states), Err(Error::NoLabelled { .. })));
     let config = OutcomeRewardConfig::default().with_state_strength(0.0);
-    assert!(OutcomeReward::fit(tiers.clone(), &outcomes, &[0, 0], &states, &config).is_err());
+    assert!(OutcomeReward::fit(tiers.clone(), &users(&outcomes, &[0, 0], &states), &config).is_err());
 }
 
 #[test]
@@ -323,7 +342,8 @@ fn outcome_rewards_recover_a_planted_effect() {
     }
     let tiers = Tiers::fit(&outcomes, 4).unwrap();
     let reward =
-        OutcomeReward::fit(tiers, &outcomes, &segments, &states, &OutcomeRewardConfig::default()).unwrap();
+        OutcomeReward::fit(tiers, &users(&outcomes, &segments, &states), &OutcomeRewardConfig::default())
+            .unwrap();
     let top = reward.reward_unseen(0, 100.0, 2).unwrap();
     assert!(top > 0.5, "{top}");
     assert!(reward.reward_unseen(0, 100.0, 0).unwrap() < -1.0);

@@ -2,7 +2,9 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
-use scaletot_osipo::{CandidateBatch, ChainSegments, OsipoLossConfig, OsipoReport, Result, TokenMask};
+use scaletot_osipo::{
+    Candidate, CandidateBatch, ChainSegments, OsipoLossConfig, OsipoReport, Result, TokenMask,
+};
 use serde::Deserialize;
 
 /// A batch on the host.
@@ -45,7 +47,9 @@ impl Batch {
         let reference = to_tensor(&self.reference, policy.dtype(), &device);
         let (users, advantages) = (self.users.clone(), self.advantages.clone());
         let dtype = policy.dtype();
-        let mut batch = CandidateBatch::new(policy, reference, mask, segments, users, advantages)?;
+        let candidates = users.into_iter().zip(advantages);
+        let candidates = candidates.map(|(user, advantage)| Candidate { user, advantage }).collect();
+        let mut batch = CandidateBatch::new(policy, reference, mask, segments, candidates)?;
         if let Some(entropies) = &self.entropies {
             batch = batch.with_entropies(entropies.concat())?;
         }

@@ -6,7 +6,7 @@ use crate::error::{Context, Result};
 use scaletot_chain::{ChainRecord, JoinedCorpus};
 use scaletot_eval::Metric;
 use scaletot_ltv::{Component, Representation, ValueModelConfig, ValueTrainer};
-use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers};
+use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers, UserOutcome};
 use scaletot_profile::{Dataset, Segments};
 use scaletot_student::{OsipoConfig, Student};
 use serde::{Deserialize, Serialize};
@@ -212,10 +212,15 @@ fn reward(
     outcomes: &[Option<f64>],
     segments: &Segments,
 ) -> Result<OutcomeReward> {
-    let outcomes: Vec<Option<f64>> = rows.iter().map(|&row| outcomes[row]).collect();
-    let segments: Vec<usize> = rows.iter().map(|&row| segments.of(row)).collect();
+    let users = rows.iter().zip(states).map(|(&row, state)| UserOutcome {
+        outcome: outcomes[row],
+        segment: segments.of(row),
+        state,
+    });
+    let users: Vec<UserOutcome<'_>> = users.collect();
+    let outcomes: Vec<Option<f64>> = users.iter().map(|user| user.outcome).collect();
     let tiers = Tiers::fit(&outcomes, OsipoConfig::default().tiers)?;
-    Ok(OutcomeReward::fit(tiers, &outcomes, &segments, states, &OutcomeRewardConfig::default())?)
+    Ok(OutcomeReward::fit(tiers, &users, &OutcomeRewardConfig::default())?)
 }
 
 /// The search's posterior of the last state.

@@ -1,7 +1,7 @@
 //! Rewards and advantages of candidate chains.
 
-use scaletot_osipo::advantage::SegmentMoments;
-use scaletot_osipo::reward::{OutcomeReward, TierAgreement, Tiers};
+use scaletot_osipo::advantage::{SegmentMoments, SegmentReward};
+use scaletot_osipo::reward::{OutcomeReward, TierAgreement, Tiers, UserOutcome};
 
 use super::candidates::CandidateSet;
 use super::config::{ChainReward, OsipoConfig};
@@ -35,18 +35,23 @@ impl RewardModel {
         let tiers = Tiers::fit(&outcomes, config.tiers)?;
         let reward = match &config.reward {
             ChainReward::Outcome(reward) => {
-                let segments: Vec<usize> = train.iter().map(|c| c.user_segment).collect();
-                let states: Vec<&[f64]> = train.iter().map(|c| c.outcome_state.as_slice()).collect();
-                FittedReward::Outcome(OutcomeReward::fit(tiers, &outcomes, &segments, &states, reward)?)
+                let users = train.iter().map(|set| UserOutcome {
+                    outcome: Some(set.outcome),
+                    segment: set.user_segment,
+                    state: &set.outcome_state,
+                });
+                let users: Vec<UserOutcome<'_>> = users.collect();
+                FittedReward::Outcome(OutcomeReward::fit(tiers, &users, reward)?)
             }
             ChainReward::TierAgreement => FittedReward::Agreement(TierAgreement::new(tiers, values)?),
         };
         train.iter_mut().enumerate().for_each(|(user, set)| set.fitted_as = Some(user));
-        let rewards: Result<Vec<Vec<f64>>> = train.iter().map(|c| reward.of_all(c, last)).collect();
-        let segments = train.iter().flat_map(|c| std::iter::repeat_n(c.user_segment, c.chains.len()));
-        let segments: Vec<usize> = segments.collect();
-        let all: Vec<Option<f64>> = rewards?.into_iter().flatten().map(Some).collect();
-        let moments = SegmentMoments::fit(&all, &segments, config.kappa)?;
+        let mut rewards = Vec::new();
+        for set in train.iter() {
+            let of = |reward| SegmentReward { segment: set.user_segment, reward: Some(reward) };
+            rewards.extend(reward.of_all(set, last)?.into_iter().map(of));
+        }
+        let moments = SegmentMoments::fit(&rewards, config.kappa)?;
         let model = Self { reward, moments, last };
         train.iter_mut().chain(held_out).try_for_each(|set| model.score(set))?;
         Ok(model)

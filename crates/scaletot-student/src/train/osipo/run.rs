@@ -6,8 +6,8 @@ use burn::tensor::activation::softmax;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use scaletot_osipo::{
-    CandidateBatch, ChainSegments, Objective, OsipoLoss, OsipoReport, Reduction, SegmentWeights, TokenMask,
-    log_probs_from_host,
+    Candidate, CandidateBatch, ChainSegments, Objective, OsipoLoss, OsipoReport, Reduction, SegmentWeights,
+    TokenMask, log_probs_from_host,
 };
 use scaletot_profile::{ProfileTable, Segments};
 
@@ -191,10 +191,12 @@ impl Run<'_> {
         let reference = users.iter().flat_map(|c| c.reference.iter().copied()).collect();
         let reference = log_probs_from_host(reference, &mask, self.student.device())?;
         let chain_segments = ChainSegments::new((0..n).flat_map(|_| 0..states).collect(), states, &mask)?;
-        let advantages = users.iter().flat_map(|c| c.advantages.iter().copied().map(Some)).collect();
+        let candidates = users.iter().flat_map(|set| {
+            let of = |&advantage| Candidate { user: set.row, advantage: Some(advantage) };
+            set.advantages.iter().map(of)
+        });
         let entropies = users.iter().flat_map(|c| c.entropies.repeat(c.chains.len())).collect();
-        let batch =
-            CandidateBatch::new(policy, reference, mask, chain_segments, per_chain(|c| c.row), advantages)?;
+        let batch = CandidateBatch::new(policy, reference, mask, chain_segments, candidates.collect())?;
         let batch = batch
             .with_entropies(entropies)?
             .with_user_segments(per_chain(|c| c.user_segment), self.segments.len())?;

@@ -1,14 +1,17 @@
 //! The settings of the loss.
 
+mod policy;
+
 use serde::{Deserialize, Serialize};
 
-use crate::policy::PolicyConfig;
-use crate::{Error, OsipoLoss, Result, SegmentWeights};
+pub use self::policy::{GroupBaseline, PolicyConfig, RatioOf, TokenMean};
+use crate::check::{at_least_zero, positive};
+use crate::{Error, Result, SegmentWeights};
 
 /// What the implicit rewards `r` of the candidates are trained towards, given their advantages `A`.
 /// (Both forms are this project's own; they reduce to published losses, see the crate docs.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Objective {
     /// Over all pairs of the same user with `A⁺ > A⁻`, a loss of `m = r⁺ − r⁻ − γ (A⁺ − A⁻)`, by default `−ln σ(m)`.
@@ -48,7 +51,7 @@ impl Default for Objective {
 
 /// The loss of a preference pair with margin `m = r⁺ − r⁻ − γ (A⁺ − A⁻)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum PairLoss {
     /// `−(1 − ε) ln σ(m) − ε ln σ(−m)`: DPO (Rafailov et al. 2023, eq. 7) for ε = 0, conservative DPO (Mitchell 2023) else.
@@ -81,7 +84,7 @@ pub enum Reduction {
     Sum,
 }
 
-/// Settings of [`OsipoLoss`], unchecked until [`OsipoLossConfig::init`].
+/// Settings of [`OsipoLoss`](crate::OsipoLoss), unchecked until [`OsipoLossConfig::init`].
 ///
 /// ```
 /// use scaletot_osipo::{Objective, OsipoLossConfig, SegmentWeights};
@@ -95,7 +98,7 @@ pub enum Reduction {
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoLossConfig {
     /// Objective; by default preferences without a margin.
@@ -162,7 +165,7 @@ impl OsipoLossConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] for a number outside its range, and the errors of
+    /// [`Error::Config`] for a number outside its range, and the errors of
     /// [`SegmentWeights::validate`].
     pub fn validate(&self) -> Result<()> {
         positive("beta", self.beta)?;
@@ -174,7 +177,11 @@ impl OsipoLossConfig {
                     && !(0.0..0.5).contains(&found)
                 {
                     let expected = "a number of at least 0 and below 0.5";
-                    return Err(Error::InvalidSetting { name: "label_smoothing", expected, found });
+                    return Err(Error::Config {
+                        field: "label_smoothing",
+                        expected,
+                        found: found.to_string(),
+                    });
                 }
             }
             Objective::Policy(policy) => policy.validate()?,
@@ -183,28 +190,6 @@ impl OsipoLossConfig {
         }
         self.weights.validate()
     }
-
-    /// The loss.
-    ///
-    /// # Errors
-    /// As [`OsipoLossConfig::validate`].
-    pub fn init(&self) -> Result<OsipoLoss> {
-        OsipoLoss::new(self.clone())
-    }
-}
-
-pub(crate) fn positive(name: &'static str, found: f64) -> Result<()> {
-    if found > 0.0 && found.is_finite() {
-        return Ok(());
-    }
-    Err(Error::InvalidSetting { name, expected: "a finite number above 0", found })
-}
-
-pub(crate) fn at_least_zero(name: &'static str, found: f64) -> Result<()> {
-    if found >= 0.0 && found.is_finite() {
-        return Ok(());
-    }
-    Err(Error::InvalidSetting { name, expected: "a finite number of at least 0", found })
 }
 
 #[cfg(test)]
@@ -233,7 +218,7 @@ mod tests {
             ),
             (config().with_objective(Objective::Pointwise { temperature: Some(0.0) }), "temperature"),
         ] {
-            assert!(matches!(bad.init(), Err(Error::InvalidSetting { name: n, .. }) if n == name), "{bad:?}");
+            assert!(matches!(bad.init(), Err(Error::Config { field, .. }) if field == name), "{bad:?}");
         }
         assert!(config().with_weights(SegmentWeights::Given(vec![])).init().is_err());
     }
@@ -248,5 +233,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<OsipoLossConfig>(&json).unwrap(), config);
         let partial: OsipoLossConfig = serde_json::from_str(r#"{"beta": 0.5}"#).unwrap();
         assert_eq!(partial, OsipoLossConfig::default().with_beta(0.5));
+        for (json, key) in [
+            (r#"{"bta": 0.5}"#, "bta"),
+            (r#"{"objective": {"preference": {"gamma": 0.0, "margin": 1.0}}}"#, "margin"),
+            (r#"{"objective": {"policy": {"kl_weight": 0.1}}}"#, "kl_weight"),
+        ] {
+            let error = serde_json::from_str::<OsipoLossConfig>(json).unwrap_err().to_string();
+            assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
+        }
     }
 }

@@ -1,0 +1,10 @@
+//! One chain of a batch.
+
+/// Whose chain a candidate is, and how good it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// The user: any number, equal for the same user.
+    pub user: usize,
+    /// The advantage, finite, larger is better; `None` if the user's outcome is not observed.
+    pub advantage: Option<f64>,
+}
