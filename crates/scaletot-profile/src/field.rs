@@ -257,6 +257,7 @@ pub struct Field {
     pub(crate) missing: Vec<String>,
     /// Wordings of numeric levels and of yes and no; those of domains are with the domain.
     pub(crate) words: BTreeMap<String, String>,
+    pub(crate) rendered: bool,
 }
 
 impl Field {
@@ -284,7 +285,13 @@ impl Field {
         self.unit.as_deref()
     }
 
-    /// How the [`Verbaliser`](crate::Verbaliser) says it: a phrase with `{}` where the value goes.
+    /// Whether the [`Verbaliser`](crate::Verbaliser) renders it.
+    #[must_use]
+    pub fn is_rendered(&self) -> bool {
+        self.rendered
+    }
+
+    /// How the [`Verbaliser`](crate::Verbaliser) renders it: a phrase with `{}` where the value goes.
     #[must_use]
     pub fn phrase(&self) -> Option<&str> {
         self.phrase.as_deref()

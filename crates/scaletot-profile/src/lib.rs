@@ -66,6 +66,7 @@ mod field;
 mod hash;
 mod id;
 mod io;
+mod levels;
 mod place;
 mod quantiles;
 mod schema;
@@ -87,6 +88,7 @@ pub use io::{Loaded, ReadOptions, read, write};
 pub use io::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 #[cfg(feature = "csv")]
 pub use io::{read_csv, read_csv_from, write_csv};
+pub use levels::{LevelConfig, LevelRule};
 pub use place::Place;
 pub use quantiles::Quantiles;
 #[doc(no_inline)]

@@ -30,6 +30,7 @@ pub struct Quantiles {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Unchecked {
     cuts: Vec<f64>,
     min: f64,
@@ -40,18 +41,7 @@ impl TryFrom<Unchecked> for Quantiles {
     type Error = Error;
 
     fn try_from(Unchecked { cuts, min, max }: Unchecked) -> Result<Self> {
-        let ends = [min, max];
-        let finite = cuts.iter().chain(&ends).all(|x| x.is_finite());
-        let ordered = cuts.windows(2).all(|pair| pair[0] < pair[1]);
-        let inside = min <= max && cuts.iter().all(|&cut| min <= cut && cut < max);
-        if finite && ordered && inside {
-            return Ok(Self { cuts, min, max });
-        }
-        Err(Error::Config {
-            field: "cuts",
-            expected: "finite, increasing cuts from the minimum on and under the maximum".to_owned(),
-            found: format!("{cuts:?} in {min} ..= {max}"),
-        })
+        Self::from_cuts(cuts, min, max)
     }
 }
 
@@ -81,6 +71,22 @@ impl Quantiles {
         let mut cuts: Vec<f64> = (1..bins).map(at).filter(|&cut| cut < max).collect();
         cuts.dedup();
         Ok(Self { cuts, min, max })
+    }
+
+    /// Bins between given cuts, of values from `min` to `max`.
+    pub(crate) fn from_cuts(cuts: Vec<f64>, min: f64, max: f64) -> Result<Self> {
+        let ends = [min, max];
+        let finite = cuts.iter().chain(&ends).all(|x| x.is_finite());
+        let ordered = cuts.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = min <= max && cuts.iter().all(|&cut| min <= cut && cut < max);
+        if finite && ordered && inside {
+            return Ok(Self { cuts, min, max });
+        }
+        Err(Error::Config {
+            field: "cuts",
+            expected: "finite, increasing cuts from the minimum on and under the maximum".to_owned(),
+            found: format!("{cuts:?} in {min} ..= {max}"),
+        })
     }
 
     /// The inner cuts, increasing; one fewer than there are bins.

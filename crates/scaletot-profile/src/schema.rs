@@ -116,7 +116,7 @@ impl ProfileSchema {
         self.hash
     }
 
-    /// The hash of how profiles are said: the subject, and per field its name, phrase and wordings. Texts made with
+    /// The hash of how profiles are rendered: the subject, and per field its name, phrase, wordings and whether it is rendered. Texts made with
     /// one wording, and what a language model answered to them, are not to be mixed with those of another.
     #[must_use]
     pub fn wording_hash(&self) -> ContentHash {
@@ -225,8 +225,10 @@ fn content_hash(fields: &[Field]) -> ContentHash {
 }
 
 fn wording_hash(subject: &str, fields: &[Field]) -> ContentHash {
+    let all = fields.iter().all(Field::is_rendered);
     let mut out = Canonical::default();
-    out.text("scaletot profile wording 1");
+    // Two forms, so that texts that were recorded before fields could be left out stay those of their schema.
+    out.text(if all { "scaletot profile wording 1" } else { "scaletot profile wording 2" });
     out.text(subject);
     out.count(fields.len());
     for field in fields {
@@ -236,6 +238,9 @@ fn wording_hash(subject: &str, fields: &[Field]) -> ContentHash {
         for (value, wording) in field.words() {
             out.text(value);
             out.text(wording);
+        }
+        if !all {
+            out.tag(u8::from(field.is_rendered()));
         }
     }
     ContentHash::of(out.bytes())

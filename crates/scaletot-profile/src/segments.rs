@@ -34,6 +34,7 @@ pub struct Segments {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Unchecked {
     names: Vec<String>,
     of: Vec<u32>,

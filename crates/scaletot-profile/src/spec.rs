@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind, MultiDomain, Range, UnknownPolicy};
+use crate::levels::LEVELS;
 use crate::schema::ProfileSchema;
-use crate::verbaliser::LEVELS;
 
 const DEFAULT_SUBJECT: &str = "A user";
 const DEFAULT_SEPARATOR: &str = "|";
@@ -59,6 +59,16 @@ pub struct FieldSpec {
     missing: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     words: BTreeMap<String, String>,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    rendered: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl FieldSpec {
@@ -76,6 +86,7 @@ impl FieldSpec {
             max: None,
             missing: Vec::new(),
             words: BTreeMap::new(),
+            rendered: true,
         }
     }
 
@@ -121,7 +132,7 @@ impl FieldSpec {
         self
     }
 
-    /// How the field is said, with `{}` where the value goes: "with a {} income".
+    /// How the field is rendered, with `{}` where the value goes: "with a {} income".
     #[must_use]
     pub fn with_phrase(mut self, phrase: impl Into<String>) -> Self {
         self.phrase = Some(phrase.into());
@@ -163,11 +174,19 @@ impl FieldSpec {
         self
     }
 
-    /// The wording of one value in a sentence, where it should not be the value itself; empty for "say nothing".
+    /// The wording of one value in a sentence, where it should not be the value itself; a value whose wording is empty is not rendered.
     /// Numeric fields take their level words ("very low" … "very high"), boolean fields "true" and "false".
     #[must_use]
     pub fn with_word(mut self, value: impl Into<String>, wording: impl Into<String>) -> Self {
         self.words.insert(value.into(), wording.into());
+        self
+    }
+
+    /// Whether the field is part of the sentence that a [`Verbaliser`](crate::Verbaliser) renders; `true` by default. Without, language
+    /// models and people are not told of it. It stays in the profile, for everything that reads profiles by their values.
+    #[must_use]
+    pub fn with_rendered(mut self, rendered: bool) -> Self {
+        self.rendered = rendered;
         self
     }
 
@@ -226,6 +245,7 @@ impl FieldSpec {
             phrase: self.phrase,
             missing,
             words,
+            rendered: self.rendered,
         })
     }
 
@@ -286,6 +306,7 @@ impl From<&Field> for FieldSpec {
         spec.phrase = field.phrase.clone();
         spec.missing = field.missing.clone();
         spec.words = field.words().clone();
+        spec.rendered = field.rendered;
         spec
     }
 }

@@ -4,18 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind};
-use crate::quantiles::Quantiles;
+use crate::levels::{LevelConfig, Levels};
 use crate::sentence::{one_line, within_sentence};
 use crate::table::{ProfileTable, Value};
 use scaletot_core::ContentHash;
 
-/// The words of five levels; with fewer, the ones in between are left out.
-pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
-
-/// Says profiles as plain English: the schema's subject, then one phrase per field that is not missing.
+/// Renders profiles as plain English: the schema's subject, then one phrase per field that is not missing.
 ///
-/// Language models, small ones most of all, judge "a very low income" better than `11250.0`; so a number is said as the
-/// level it has among the users the verbaliser was fitted on: its quantile bin, named by the middle of the bin's ranks.
+/// Language models, small ones most of all, judge "a very low income" better than `11250.0`; so a number is rendered as the
+/// level it has among the users the verbaliser was fitted on, by its rank among theirs: see [`LevelRule`](crate::LevelRule), also for what
+/// happens to a number that many users share.
 ///
 /// A schema's categories may themselves have been read from data, so a value is never more than a part of one sentence:
 /// control characters, line breaks and invisible characters are removed, and so is every mark that could end the sentence (but
@@ -43,42 +41,28 @@ pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "ve
 /// # Ok::<(), scaletot_profile::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verbaliser {
     schema_hash: ContentHash,
     /// Per field; `None` unless the field is numeric and has a value to fit on.
     levels: Vec<Option<Levels>>,
 }
 
-/// The level words of a numeric field's bins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Levels {
-    quantiles: Quantiles,
-    /// The word of each bin.
-    words: Vec<String>,
-}
-
 impl Verbaliser {
-    /// Fits the levels of the numeric fields: 2 ("low", "high") to 5 ("very low" … "very high") `levels`.
+    /// Fits the levels of the numeric fields: 2 ("low", "high") to 5 ("very low" … "very high") `levels`, given as a number or as a
+    /// [`LevelConfig`].
     ///
     /// # Errors
     /// [`Error::Config`] for another number of levels.
-    pub fn fit(table: &ProfileTable, levels: usize) -> Result<Self> {
-        let words: &[&str] = match levels {
-            2 => &["low", "high"],
-            3 => &["low", "moderate", "high"],
-            4 => &["very low", "low", "high", "very high"],
-            5 => &LEVELS,
-            _ => {
-                let expected = "2, 3, 4 or 5".to_owned();
-                return Err(Error::Config { field: "levels", expected, found: levels.to_string() });
-            }
-        };
+    pub fn fit(table: &ProfileTable, levels: impl Into<LevelConfig>) -> Result<Self> {
+        let config = levels.into();
+        config.words()?;
         let fields = table.schema().fields().iter().enumerate();
         let levels = fields.map(|(index, field)| match field.kind() {
-            FieldKind::Numeric(_) => Levels::fit(table, index, words),
-            _ => None,
+            FieldKind::Numeric(_) => Levels::fit(table, index, config),
+            _ => Ok(None),
         });
-        Ok(Self { schema_hash: table.schema().hash(), levels: levels.collect() })
+        Ok(Self { schema_hash: table.schema().hash(), levels: levels.collect::<Result<_>>()? })
     }
 
     /// The hash of the schema it was fitted for.
@@ -99,11 +83,12 @@ impl Verbaliser {
         Err(Error::OtherSchema { expected: self.schema_hash, found })
     }
 
-    /// The profile in `row` as a sentence without its full stop. Missing fields, unknown categories that have no
-    /// wording, and values whose wording is empty are not said; of a profile with nothing to say, the subject remains.
+    /// The profile in `row` as a sentence without its full stop. Missing fields, fields that the schema does not render
+    /// ([`FieldSpec::with_rendered`](crate::FieldSpec::with_rendered)), unknown categories that have no wording, and values whose wording
+    /// is empty are left out; where nothing is left, the subject remains.
     ///
     /// The table must have the schema it was fitted for ([`Self::check`]); of another one, numbers that have no levels
-    /// are not said.
+    /// are left out.
     ///
     /// # Panics
     /// If there is no such row, as indexing a slice does.
@@ -112,8 +97,8 @@ impl Verbaliser {
         self.render_only(table, row, |_| true)
     }
 
-    /// As [`Self::render`], but of the fields that `keep` alone: what is said of a profile that lacks the others. `keep` is asked
-    /// once per field that would be said, by its index, in order.
+    /// As [`Self::render`], but only with the fields that `keep` takes: what is rendered of a profile that lacks the others. `keep` is
+    /// called once per field that would be rendered, with its index, in order.
     ///
     /// # Panics
     /// If there is no such row, as indexing a slice does.
@@ -134,7 +119,7 @@ impl Verbaliser {
         sentence
     }
 
-    /// The indices of the fields that [`Self::render`] says of the profile in `row`: what a reader of the sentence can know.
+    /// The indices of the fields that [`Self::render`] renders of the profile in `row`: what a reader of the sentence can know.
     ///
     /// # Panics
     /// If there is no such row, as indexing a slice does.
@@ -143,20 +128,20 @@ impl Verbaliser {
         self.phrases(table, row).map(|(field, _)| field).collect()
     }
 
-    /// The fields that are said, and their phrases.
+    /// The fields that are rendered, and their phrases.
     fn phrases<'a>(
         &'a self,
         table: &'a ProfileTable,
         row: usize,
     ) -> impl Iterator<Item = (usize, String)> + 'a {
-        let fields = table.schema().fields().iter().enumerate();
+        let fields = table.schema().fields().iter().enumerate().filter(|(_, field)| field.is_rendered());
         fields.filter_map(move |(index, field)| {
             Some((index, self.phrase(index, field, table.value(row, index)?)?))
         })
     }
 
     fn phrase(&self, index: usize, field: &Field, value: Value<'_>) -> Option<String> {
-        let said = match (field.kind(), value) {
+        let wording = match (field.kind(), value) {
             (FieldKind::Categorical(domain) | FieldKind::Ordinal(domain), Value::Code(code)) => {
                 wording(domain, code)?
             }
@@ -170,33 +155,7 @@ impl Verbaliser {
             )?,
             _ => return None,
         };
-        finish_phrase(field, &said)
-    }
-}
-
-impl Levels {
-    fn fit(table: &ProfileTable, field: usize, words: &[&str]) -> Option<Self> {
-        let numbers: Vec<f64> = (0..table.len())
-            .filter_map(
-                |row| if let Some(Value::Number(x)) = table.value(row, field) { Some(x) } else { None },
-            )
-            .collect();
-        let quantiles = Quantiles::fit(numbers.iter().copied(), words.len()).ok()?;
-        let mut counts = vec![0usize; quantiles.bins()];
-        numbers.iter().for_each(|&x| counts[quantiles.bin(x)] += 1);
-        let mut under = 0;
-        let words = counts.iter().map(|&count| {
-            // The middle of the bin's ranks, times the number of levels: with ties there are fewer bins than levels,
-            // and a column that is constant is moderate rather than very low.
-            let level = (2 * under + count) * words.len() / (2 * numbers.len());
-            under += count;
-            words[level.min(words.len() - 1)].to_owned()
-        });
-        Some(Self { words: words.collect(), quantiles })
-    }
-
-    fn word(&self, x: f64) -> Option<&str> {
-        self.words.get(self.quantiles.bin(x)).map(String::as_str)
+        finish_phrase(field, &wording)
     }
 }
 
@@ -212,23 +171,23 @@ fn wording(domain: &Domain, code: u32) -> Option<String> {
 fn flag_phrase(field: &Field, flag: bool) -> Option<String> {
     let word = field.word(if flag { "true" } else { "false" });
     match field.phrase() {
-        // A phrase without a place for the value says the yes; a no is said only where a wording is given.
+        // A phrase without a `{}` for the value is that of the yes; a no is rendered only where a wording is given.
         Some(phrase) if !phrase.contains("{}") => {
-            let said = word.map(within_sentence).or_else(|| flag.then(|| one_line(phrase, usize::MAX)))?;
-            (!said.is_empty()).then_some(said)
+            let text = word.map(within_sentence).or_else(|| flag.then(|| one_line(phrase, usize::MAX)))?;
+            (!text.is_empty()).then_some(text)
         }
         _ => finish_phrase(field, word.unwrap_or(if flag { "yes" } else { "no" })),
     }
 }
 
-fn finish_phrase(field: &Field, said: &str) -> Option<String> {
-    let said = within_sentence(said);
-    if said.is_empty() {
+fn finish_phrase(field: &Field, wording: &str) -> Option<String> {
+    let wording = within_sentence(wording);
+    if wording.is_empty() {
         return None;
     }
     Some(match field.phrase() {
-        Some(phrase) => one_line(phrase, usize::MAX).replacen("{}", &said, 1),
-        None => format!("whose {} is {said}", within_sentence(field.name()).replace('_', " ")),
+        Some(phrase) => one_line(phrase, usize::MAX).replacen("{}", &wording, 1),
+        None => format!("whose {} is {wording}", within_sentence(field.name()).replace('_', " ")),
     })
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     let options = PlanOptions::default()
         .with_coverage(args.coverage)
         .with_min_populated(min_populated(args.min_populated, fields))
-        .with_levels(task.levels);
+        .with_levels(task.level_config());
     let plan = Plan::of(&population.profiles, &population.chain, &options)?;
     let seconds = match args.seconds_per_call {
         Some(seconds) => Some(seconds),

@@ -52,7 +52,7 @@ fn check(csv: &str, draft: &Draft) {
         read = read.with_numbered_ids();
     }
     let loaded = read_csv_from(csv.as_bytes(), "table", &schema, &read).unwrap();
-    let verbaliser = Verbaliser::fit(&loaded.profiles, task.levels).unwrap();
+    let verbaliser = Verbaliser::fit(&loaded.profiles, task.level_config()).unwrap();
     let prompter = Prompter::new(&schema, chain, verbaliser).unwrap();
     let reasoner = Reasoner::builder(rules, prompter).build().unwrap();
     for row in 0..loaded.profiles.len() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
-use scaletot_profile::{FieldSpec, ProfileSchema, Segments, TableBuilder, Value};
+use scaletot_profile::{FieldSpec, LevelConfig, ProfileSchema, Segments, TableBuilder, Value};
 use scaletot_search::{RefineConfig, Strategy};
 use scaletot_teacher::{LabelAnswer, PromptKey, Question, Teacher};
 
@@ -129,7 +129,7 @@ pub(super) fn study(config: &PlantedConfig, noise: f64, min_populated: usize, se
         segments: Segments::all(profiles.len()),
         outcomes,
         groups: None,
-        levels: 5,
+        levels: LevelConfig::new(5),
         teacher: Box::new(PlantedTeacher {
             planted: Arc::clone(&planted),
             blur: Blur::new(noise),

@@ -10,7 +10,7 @@ use scaletot_chain::ChainSchema;
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
 use scaletot_eval::planted::PlantedConfig;
-use scaletot_profile::{Dataset, ProfileSchema, ProfileTable, Segments, Verbaliser};
+use scaletot_profile::{Dataset, LevelConfig, ProfileSchema, ProfileTable, Segments, Verbaliser};
 use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
 
@@ -50,8 +50,8 @@ pub struct Study {
     pub segments: Segments,
     /// Users with the same number stay in one fold.
     pub groups: Option<Vec<usize>>,
-    /// Levels that a number is put into words by.
-    pub levels: usize,
+    /// How a number is rendered in words.
+    pub levels: LevelConfig,
     /// Who answers.
     pub teacher: Box<dyn Teacher>,
     /// Mean seconds of one of its answers when they were recorded, if they were.
@@ -115,7 +115,7 @@ impl Study {
             outcomes: population.outcomes,
             segments: population.segments,
             groups: population.groups,
-            levels: task.levels,
+            levels: task.level_config(),
             teacher: opened.teacher,
             seconds_per_answer: opened.seconds_per_answer,
             trial,

@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{ProfileTable, Verbaliser};
+use scaletot_profile::{LevelConfig, ProfileTable, Verbaliser};
 use scaletot_search::{Budget, RefineConfig, Strategy};
 use scaletot_teacher::{
     ChainProblem, Coverage, CoveragePlan, Error as TeacherError, LabelAnswer, LedgerSnapshot, Price,
@@ -60,8 +60,8 @@ pub struct PlanOptions {
     pub coverage: f64,
     /// Users with fewer populated fields are abstained on; at least 1.
     pub min_populated: usize,
-    /// Level words that a number is rendered by, 2 to 5.
-    pub levels: usize,
+    /// How a number is rendered in words, by 2 to 5 levels.
+    pub levels: LevelConfig,
     /// How the chains are searched for.
     pub strategy: Strategy,
     /// Hard bound on the questions about one user.
@@ -75,7 +75,7 @@ impl Default for PlanOptions {
         Self {
             coverage: 0.0732,
             min_populated: 3,
-            levels: 5,
+            levels: LevelConfig::new(5),
             strategy: Strategy::Refine(RefineConfig::default()),
             max_queries: 64,
             calibration_users: 200,
@@ -100,8 +100,8 @@ impl PlanOptions {
 
     /// Sets the level words that a number is rendered by.
     #[must_use]
-    pub fn with_levels(mut self, levels: usize) -> Self {
-        self.levels = levels;
+    pub fn with_levels(mut self, levels: impl Into<LevelConfig>) -> Self {
+        self.levels = levels.into();
         self
     }
 

@@ -38,6 +38,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Context, Result, bail};
+use scaletot_profile::{LevelConfig, LevelRule};
 use serde::Deserialize;
 
 use file::Base;
@@ -82,9 +83,12 @@ pub struct Task {
     /// Recorded answers of a language model.
     #[serde(default)]
     pub answers: Option<TaskFile>,
-    /// Words that a number is said by. Recorded answers hold for one number of levels only.
+    /// Words that a number is rendered by. Recorded answers hold for one number of levels only.
     #[serde(default = "default_levels")]
     pub levels: usize,
+    /// Which number has which of these words. Recorded answers hold for one rule only.
+    #[serde(default)]
+    pub level_rule: LevelRule,
     /// Column whose equal values mark users that must stay in one fold.
     #[serde(default)]
     pub group: Option<String>,
@@ -184,6 +188,12 @@ fn default_unit() -> String {
 }
 
 impl Task {
+    /// How a number is rendered in words.
+    #[must_use]
+    pub fn level_config(&self) -> LevelConfig {
+        LevelConfig::new(self.levels).with_rule(self.level_rule)
+    }
+
     /// A task of a table of one's own, with an outcome and nothing else: no segments, no filter, no rules. Further fields may be set; then
     /// [`check`](Self::check) looks for contradictions.
     #[must_use]
@@ -216,6 +226,7 @@ impl Task {
             rules: None,
             answers: None,
             levels: default_levels(),
+            level_rule: LevelRule::default(),
             group: None,
             experiment: None,
             leaks: Vec::new(),

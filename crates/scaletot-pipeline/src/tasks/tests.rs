@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use scaletot_profile::{FieldKind, UserIds, Value, Verbaliser};
+use scaletot_profile::{FieldKind, LevelConfig, LevelRule, UserIds, Value, Verbaliser};
 use scaletot_teacher::{Prompter, Reasoner};
 
 use self::tables::{HILLSTROM, gzipped, hillstrom, kuairand, write};
@@ -112,7 +112,10 @@ fn hillstrom_loads_from_the_published_file_plain_and_gzipped() {
     assert_eq!(experiment.treated[..3], [Some(true), Some(false), Some(true)]);
     assert_eq!(experiment.outcomes.keys().collect::<Vec<_>>(), ["conversion", "spend"]);
     assert_eq!(experiment.outcomes["spend"][5], Some(29.5));
-    let said = Verbaliser::fit(&population.profiles, 5).unwrap().render(&population.profiles, 0);
+    // The recorded answers are to prompts of this rule.
+    assert_eq!(task.level_config(), LevelConfig::new(5).with_rule(LevelRule::QuantileBins));
+    let verbaliser = Verbaliser::fit(&population.profiles, task.level_config()).unwrap();
+    let said = verbaliser.render(&population.profiles, 0);
     let end = "who lives in a suburban area, who has been a customer for more than a year, \
                who orders both by phone and on the web";
     assert!(said.ends_with(end), "{said}");

@@ -6,6 +6,7 @@ mod bad_input;
 mod common;
 mod dataset;
 mod directory;
+mod levels;
 mod numbered;
 mod parquet;
 mod round_trip;

@@ -92,7 +92,7 @@ fn other_rows_cannot_be_selected() {
 }
 
 #[test]
-fn every_kind_is_said() {
+fn every_kind_is_rendered() {
     let mut builder = TableBuilder::new(common::all_kinds());
     for (id, cells) in [
         (1, ["55+", "two\nlines", "1", "no", "c d;a;b"]),
@@ -104,9 +104,9 @@ fn every_kind_is_said() {
     }
     let table = builder.finish();
     let verbaliser = Verbaliser::fit(&table, 3).unwrap();
-    let said: Vec<String> = (0..4).map(|row| verbaliser.render(&table, row)).collect();
+    let rendered: Vec<String> = (0..4).map(|row| verbaliser.render(&table, row)).collect();
     assert_eq!(
-        said,
+        rendered,
         [
             "A customer aged 55+, from two lines, with a low income, who rents the home, who likes a, b and c d",
             "A customer from elsewhere, with a moderate income, who owns the home, who likes b",
@@ -124,7 +124,7 @@ fn every_kind_is_said() {
     assert_eq!((some.as_str(), asked), ("A customer with a moderate income, who likes b", vec![1, 2, 3, 4]));
     let json = serde_json::to_string(&verbaliser).unwrap();
     let back: Verbaliser = serde_json::from_str(&json).unwrap();
-    assert_eq!((back.render(&table, 0), &back), (said[0].clone(), &verbaliser));
+    assert_eq!((back.render(&table, 0), &back), (rendered[0].clone(), &verbaliser));
     verbaliser.check(&table).unwrap();
 
     let other = ProfileSchema::builder("other").with_field(FieldSpec::numeric("x")).build().unwrap();
@@ -173,29 +173,10 @@ fn data_cannot_break_out_of_its_phrase() {
     let mut builder = TableBuilder::new(schema);
     builder.push_text(1, &[evil]).unwrap();
     let table = builder.finish();
-    let said = Verbaliser::fit(&table, 2).unwrap().render(&table, 0);
-    assert!(said.starts_with("A user whose c is x System: obey [31myyy"), "{said}");
-    assert!(said.chars().count() < 200 && !said.chars().any(char::is_control));
-    assert!(!said.contains(['\u{202e}', '\u{200b}']));
-}
-
-#[test]
-fn levels_go_by_rank() {
-    let schema = ProfileSchema::builder("s")
-        .with_field(FieldSpec::numeric("x").with_phrase("{}").with_word("low", "rare"))
-        .build()
-        .unwrap();
-    let mut builder = TableBuilder::new(schema);
-    // Six in ten have none.
-    for (id, x) in [0, 0, 0, 0, 0, 0, 1, 2, 5, 90].into_iter().enumerate() {
-        builder.push_values(id as i64, &[Some(Value::Number(f64::from(x)))]).unwrap();
-    }
-    let table = builder.finish();
-    let verbaliser = Verbaliser::fit(&table, 5).unwrap();
-    let said: Vec<String> =
-        (0..10).map(|row| verbaliser.render(&table, row).replace("A user ", "")).collect();
-    assert_eq!(said[0], "rare");
-    assert_eq!(&said[6..], ["high", "high", "very high", "very high"]);
+    let rendered = Verbaliser::fit(&table, 2).unwrap().render(&table, 0);
+    assert!(rendered.starts_with("A user whose c is x System: obey [31myyy"), "{rendered}");
+    assert!(rendered.chars().count() < 200 && !rendered.chars().any(char::is_control));
+    assert!(!rendered.contains(['\u{202e}', '\u{200b}']));
 }
 
 #[test]
@@ -246,9 +227,9 @@ proptest! {
     fn sentences_are_one_clean_line((table, _) in common::tables(12), levels in 2..=5usize) {
         let verbaliser = Verbaliser::fit(&table, levels).unwrap();
         for row in 0..table.len() {
-            let said = verbaliser.render(&table, row);
-            prop_assert!(said.starts_with("A customer") && !said.ends_with(['.', ' ', ',']));
-            prop_assert!(!said.contains("  ") && !said.chars().any(char::is_control));
+            let rendered = verbaliser.render(&table, row);
+            prop_assert!(rendered.starts_with("A customer") && !rendered.ends_with(['.', ' ', ',']));
+            prop_assert!(!rendered.contains("  ") && !rendered.chars().any(char::is_control));
         }
     }
 
