@@ -89,7 +89,7 @@ mod tests {
             .unwrap();
         let mut builder = TableBuilder::new(schema);
         builder.push_text("a", &cells).unwrap();
-        builder.push_text("b", &["1", "x", "true", "p;q"]).unwrap();
+        builder.push_text("b", &["1", "x", "true", "p|q"]).unwrap();
         Dataset::from(builder.finish())
     }
 
