@@ -1,8 +1,8 @@
 //! Metrics for lifetime-value scores that do not flatter: ties have one defined meaning, undefined cases are errors, and
 //! every comparison comes with an interval and a verdict in words.
 //!
-//! Outcomes are mostly 0 and scores from small vocabularies tie all the time, so how a metric treats ties decides what
-//! it says. Here, always: *the order of rows never matters*. Rank metrics use mid-ranks; value metrics let tied users
+//! Outcomes are mostly 0 and scores from small vocabularies tie all the time, so how a metric treats ties decides its
+//! value. Here, always: *the order of rows never matters*. Rank metrics use mid-ranks; value metrics let tied users
 //! share their value equally. A constant score therefore gets exactly what knowing nothing is worth: ρ = 0, Gini = 0,
 //! AUC = 0.5, a top-decile share of 0.1.
 //!
@@ -21,7 +21,7 @@
 //! for metric in metrics {
 //!     let difference = replicates.difference(0, 1, metric)?;
 //!     assert!(difference.first > difference.second);
-//!     // Ten users show little, and the sentence says so.
+//!     // Ten users show little, and the sentence has it.
 //!     println!("{}", difference.in_words("profile + signals", "profile only"));
 //! }
 //! # Ok::<(), scaletot_eval::Error>(())
@@ -45,7 +45,7 @@
 //! choices.
 //!
 //! Two modules go with them. [`uplift`] evaluates a targeting policy on the data of a randomised experiment.
-//! [`planted`] is a synthetic world whose hidden states, and all that a profile says about them, are known exactly.
+//! [`planted`] is a synthetic world whose hidden states, and all that a profile tells about them, are known exactly.
 #![forbid(unsafe_code)]
 
 mod arms;

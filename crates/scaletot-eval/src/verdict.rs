@@ -1,4 +1,4 @@
-//! What a comparison shows, in words from which nobody reads more than there is.
+//! What a comparison shows, in words that claim no more than there is.
 
 use std::fmt;
 

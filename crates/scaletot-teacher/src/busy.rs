@@ -1,4 +1,4 @@
-//! How long a model was busy, whoever waited for it.
+//! How long a model was busy, however many callers waited for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, only};
 
 /// Keeps a teacher's answers in memory and counts them in a [`Ledger`].
 ///
-/// Only the states that a state depends on are told in its prompt, so the branches of one search, and users with
+/// Only the states that a state depends on are given in its prompt, so the branches of one search, and users with
 /// equal profiles, ask equal prompts. Workers that ask the same prompt at the same time wait for one answer.
 /// Answers are [checked](LabelAnswer::check) before they are kept; failures are not kept.
 pub struct Cached<T> {
@@ -22,7 +22,7 @@ pub struct Cached<T> {
 }
 
 impl<T: Teacher> Cached<T> {
-    /// Answers kept unless [`with_capacity`](Self::with_capacity) says otherwise: about 200 MB.
+    /// Answers kept unless [`with_capacity`](Self::with_capacity) sets another number: about 200 MB.
     pub const CAPACITY: usize = 1_000_000;
 
     /// Wraps `inner`, with a ledger of its own.

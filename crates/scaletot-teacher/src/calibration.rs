@@ -1,6 +1,6 @@
 //! Batch calibration: takes a teacher's label bias out of its answers.
 //!
-//! A small language model prefers some labels whatever the prompt says, so its raw entropy is mostly that
+//! A small language model prefers some labels whatever the prompt, so its raw entropy is mostly that
 //! preference, and a search guided by it would refine the wrong steps. Batch calibration needs no crafted prompt:
 //! the prior of a state is the teacher's mean prediction over a batch of unlabelled users, and every answer is
 //! divided by it.

@@ -96,7 +96,7 @@ fn ask_counted<T: Teacher + ?Sized>(
     answers
 }
 
-/// What a member says of the models behind it, or that it is one and was asked so much.
+/// What the models behind a member were asked; a member that is one model was asked what its ledger has.
 fn spent<T: Teacher + ?Sized>(teacher: &T, ledger: &Ledger) -> BTreeMap<String, LedgerSnapshot> {
     let several = teacher.spent_by_model();
     if several.is_empty() {
@@ -182,7 +182,7 @@ impl Ensemble {
         answer.check(&self.model, question)?;
         evidence.sort_unstable();
         evidence.dedup();
-        // Whoever read the whole prompt rests on all that it says.
+        // A member that read the whole prompt rests on all fields in it.
         answer.evidence = (!whole).then_some(evidence);
         Ok(answer)
     }

@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// Keeps a teacher's answers in a file that any number of processes may use at once.
 ///
-/// An answer is found again by the hash of model, prompt and labels ([`PromptKey`]), so the model's name must say whatever its
+/// An answer is found again by the hash of model, prompt and labels ([`PromptKey`]), so the model's name must contain whatever its
 /// answers depend on. The file grows by one line an answer, written under a lock; processes read what the others added before
 /// they ask. A line that was cut by a kill is skipped, and its question asked again. For an archive to be shared, use a
 /// [`Recorder`](crate::Recorder), whose file is compressed and sorted.

@@ -130,7 +130,7 @@ pub enum Error {
         found: String,
     },
 
-    /// Nobody waits any longer for the chain of a user.
+    /// The time for a user is over.
     #[error("expected a chain of the user within {limit:?}, found none")]
     Late {
         /// The time that a user may take.

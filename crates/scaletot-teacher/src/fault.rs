@@ -21,7 +21,7 @@ pub enum Fault {
         status: u16,
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
-        /// What it said, cut short.
+        /// Its message, cut short.
         message: String,
     },
     /// No answer came in time.
@@ -33,7 +33,7 @@ pub enum Fault {
     /// The connection could not be made, or broke.
     #[error("expected a connection, found: {message}")]
     Connection {
-        /// What the system said.
+        /// The system's message.
         message: String,
     },
     /// The answer is not whole JSON: cut short, a page in HTML, a bare `NaN`.
@@ -53,7 +53,7 @@ pub enum Fault {
     UnknownModel {
         /// The status.
         status: u16,
-        /// What it said, cut short.
+        /// Its message, cut short.
         message: String,
     },
     /// The server refused the request (4xx): a wrong key, a parameter that it does not take.
@@ -61,10 +61,10 @@ pub enum Fault {
     Refused {
         /// The status.
         status: u16,
-        /// What it said, cut short.
+        /// Its message, cut short.
         message: String,
     },
-    /// Nobody waits for the answer any more ([`Question::deadline`](crate::Question::deadline)); it says nothing about the server.
+    /// The question's time is over ([`Question::deadline`](crate::Question::deadline)); it tells nothing about the server.
     #[error("expected an answer within the time for this user, found none")]
     Late,
     /// The circuit breaker is open: the server failed too often in a row, and was not asked.

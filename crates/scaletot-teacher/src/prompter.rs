@@ -22,7 +22,7 @@ pub const PROMPT_FORMAT: u32 = 1;
 ///
 /// (one line, without a space at its end). The label continues it, so that a small base model only has to complete
 /// a plain sentence; letters, digits and chat templates as answers were measured to be worse. Only the states in
-/// `depends_on` are told, so that equal prompts come up again and are asked once.
+/// `depends_on` are given, so that equal prompts come up again and are asked once.
 ///
 /// Profile text is data: control characters and line breaks become spaces, so a field's value cannot start a new
 /// line or turn of a conversation. Equal profiles and paths give equal prompts.
@@ -123,9 +123,9 @@ impl Prompter {
         prompt.push('.');
         let Some(asked) = self.chain.states().get(state) else { return prompt };
         for &parent in asked.depends_on() {
-            let told = self.chain.states().get(parent).zip(path.get(parent));
+            let given = self.chain.states().get(parent).zip(path.get(parent));
             let Some((cue, value)) =
-                told.and_then(|(told, &code)| Some((told.cue(), told.values().get(code as usize)?)))
+                given.and_then(|(state, &code)| Some((state.cue(), state.values().get(code as usize)?)))
             else {
                 continue;
             };

@@ -136,7 +136,7 @@ impl RetryPolicy {
 /// threads, so that a server in trouble is not asked many times over, and a circuit breaker that leaves it alone for a
 /// while.
 ///
-/// The questions of a batch are asked one after the other, as each has its own waits, and what a server says of one holds for the
+/// The questions of a batch are asked one after the other, as each has its own waits, and how a server takes one holds for the
 /// next: put it directly around the teacher that asks a server, and what gathers batches around it.
 ///
 /// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
@@ -209,7 +209,7 @@ impl<T: Teacher> Retry<T> {
         }
     }
 
-    /// Takes note of how an attempt ended; says how long to wait before the next, or that there is none.
+    /// Takes note of how an attempt ended; returns how long to wait before the next, if there is to be one.
     fn after(&self, fault: Option<&Fault>, attempt: u32, deadline: Instant) -> Option<Duration> {
         let mut state = self.lock();
         let Some(fault) = fault.filter(|fault| fault.is_transient()) else {

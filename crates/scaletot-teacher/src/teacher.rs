@@ -1,6 +1,6 @@
 //! The trait that every teacher implements, the question it is asked and the answer it gives.
 //!
-//! A teacher does one thing: given a prompt and a state's labels, it says how likely each label is as the
+//! A teacher does one thing: given a prompt and a state's labels, it answers how probable each label is as the
 //! prompt's continuation. Everything else (which state to ask, what to make of the answer, when to stop) is the
 //! search's and the [`Reasoner`](crate::Reasoner)'s business, so a language model, a file of recorded answers and
 //! a table of expert rules are interchangeable. The question carries the typed profile as well as the prompt,
@@ -37,7 +37,7 @@ pub struct Question<'a> {
     pub state: usize,
     /// The values of the states before it, as codes; at least as long as [`state`](Self::state).
     pub path: &'a [u16],
-    /// When nobody waits for the answer any more; `None` if somebody always does. No answer depends on it, but that one may
+    /// When the caller stops waiting for the answer; `None` if it always waits. No answer depends on it, but that one may
     /// not come: a teacher that waits for a server, or tries again, gives up then.
     pub deadline: Option<Instant>,
 }
@@ -204,7 +204,7 @@ pub trait Teacher: Send + Sync {
 
     /// The key under which an answer to `question` may be kept and given again, or `None` if equal prompts may
     /// have different answers. The default is [`prompt_key`]; [`Rules`](crate::Rules) read the typed profile
-    /// rather than the prompt, and say `None`.
+    /// rather than the prompt, and return `None`.
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         Some(question.key(self.model()))
     }
@@ -218,7 +218,7 @@ pub trait Teacher: Send + Sync {
 
     /// What each model behind this teacher was asked so far, by its name, if the teacher is made of several, as a
     /// [`Fallback`](crate::Fallback) and an [`Ensemble`](crate::Ensemble) are. The default is none: a teacher that is one model is
-    /// counted by who asks it. Wrappers pass on what the wrapped teacher says.
+    /// counted by its caller. Wrappers pass on what the wrapped teacher returns.
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
         BTreeMap::new()
     }

@@ -2,8 +2,8 @@
 //! from them too, and exact inference from a profile back to the states.
 //!
 //! What reasoning about a user is worth, and what a model makes of it, can only be measured where somebody knows the
-//! answer. Here, [`PlantedWorld::marginals`] is the best anyone can say about the states from a profile,
-//! [`PlantedWorld::expected_score`] the best anyone can say about the value, and [`PlantedWorld::blurred`] is a teacher
+//! answer. Here, [`PlantedWorld::marginals`] is the best possible knowledge of the states from a profile,
+//! [`PlantedWorld::expected_score`] the best possible prediction of the value, and [`PlantedWorld::blurred`] is a teacher
 //! of a chosen quality.
 //!
 //! With `K` states of `V` values, `F` fields of `C` codes, all drawn from one seed:
@@ -37,7 +37,7 @@
 //!     path.extend(best);
 //! }
 //! let right = path.iter().zip(world.states(0)?).filter(|(a, b)| a == b).count();
-//! println!("{right} of {} states; nobody expects more than {:.2}", config.states, world.bayes_accuracy());
+//! println!("{right} of {} states; no one can expect more than {:.2}", config.states, world.bayes_accuracy());
 //! # Ok::<(), scaletot_eval::Error>(())
 //! ```
 
@@ -266,7 +266,7 @@ impl PlantedWorld {
     }
 
     /// Share of states, over all users, in which the most probable value by [`marginals`](Self::marginals) is the true
-    /// one, in [0, 1]: what nobody beats, on average over worlds and users, from the profile.
+    /// one, in [0, 1]: what no method beats, on average over worlds and users, from the profile.
     #[must_use]
     pub fn bayes_accuracy(&self) -> f64 {
         let right = |user| {

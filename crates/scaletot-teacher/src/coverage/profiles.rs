@@ -62,7 +62,7 @@ impl CoveragePlan {
     }
 }
 
-/// How well covered users stand for the profiles of all, whoever picked them.
+/// How well covered users stand for the profiles of all, however they were picked.
 ///
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
@@ -246,8 +246,8 @@ impl Distinct {
         sum / self.spans.len().max(1) as f64
     }
 
-    /// The first `most` profiles of the greedy choice.
-    fn choose(&self, demand: &[(usize, f64)], most: usize) -> Vec<usize> {
+    /// The first `count` profiles of the greedy choice.
+    fn choose(&self, demand: &[(usize, f64)], count: usize) -> Vec<usize> {
         let mut best = vec![0.0; demand.len()];
         let gain = |profile: usize, best: &[f64]| -> f64 {
             let gains = demand
@@ -264,8 +264,8 @@ impl Distinct {
                 chosen: 0,
             })
             .collect();
-        let mut chosen = Vec::with_capacity(most.min(self.codes.len()));
-        while chosen.len() < most
+        let mut chosen = Vec::with_capacity(count.min(self.codes.len()));
+        while chosen.len() < count
             && let Some(mut top) = heap.pop()
         {
             // Gains only shrink: one that was taken since the last choice and is still on top is the greatest.

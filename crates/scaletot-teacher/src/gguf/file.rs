@@ -1,7 +1,7 @@
 //! Reads GGUF files: the header, the metadata and single tensors as `f32`.
 //!
 //! candle reads GGUF too, but divides by the file's own `general.alignment` and multiplies its dimensions
-//! unchecked, so a damaged file could panic; and its errors do not say where the file ends. The header is simple,
+//! unchecked, so a damaged file could panic; and its errors do not name where the file ends. The header is simple,
 //! so it is read here, with every length checked against the file before memory is taken for it, and candle
 //! decodes the quantised blocks. The format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>,
 //! versions 2 and 3, little-endian.

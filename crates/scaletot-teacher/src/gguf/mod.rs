@@ -8,7 +8,7 @@
 //! share the profile, labels that begin alike share their first tokens, and all the tokens that are new, of
 //! however many prompts, go through the model in one pass whose matrix products are large enough to use the whole
 //! width of the processor. Each token attends to its own ancestors in the tree, so the numbers are those of a
-//! plain, uncached evaluation, bit by bit, and no setting of [`GgufOptions`] changes an answer.
+//! plain, uncached evaluation, bit by bit, and no field of [`GgufOptions`] changes an answer.
 //!
 //! The answer is exact: `ln p(label | prompt) = Σ ln p(token | prompt, tokens before)` over the whole vocabulary,
 //! where the label continues the prompt after a space. If one label is the beginning of another (`high` and `high
@@ -17,7 +17,7 @@
 //! # What it reads
 //!
 //! Files of the architecture `llama` (`SmolLM`, `SmolLM2`, `LLaMA`) with a byte-level BPE tokenizer whose
-//! `tokenizer.ggml.pre` is `smollm` or `gpt-2`. Anything else is an error that says so, rather than a model that
+//! `tokenizer.ggml.pre` is `smollm` or `gpt-2`. Anything else is an error that names it, rather than a model that
 //! runs and is wrong. All weights are decoded to `f32` when the file is opened: 540 MB and about a second for
 //! SmolLM2-135M.
 //!
@@ -135,7 +135,7 @@ impl Gguf {
         let mut sequences = Vec::with_capacity(labels.len());
         for label in labels {
             let sequence = self.tokenizer.encode(&format!(" {label}"))?;
-            // The space alone is a token, and says nothing of the label.
+            // The space alone is a token, and tells nothing of the label.
             if sequence.is_empty() || label.trim().is_empty() {
                 return Err(format!("expected every label to have tokens, label {label:?} has none"));
             }

@@ -110,13 +110,13 @@ impl Llama {
         Ok(scores)
     }
 
-    /// Puts a job's tokens into the tree; returns the nodes of the label trie's places.
+    /// Puts a job's tokens into the tree; returns the nodes of the label trie's slots.
     fn insert(&mut self, job: &Job, fresh: &mut Vec<u32>) -> Vec<u32> {
-        let mut places = vec![self.tree.insert(ROOT, &job.prompt, fresh)];
-        for &(place, token) in job.labels.inner() {
-            places.push(self.tree.insert(places[place], &[token], fresh));
+        let mut slots = vec![self.tree.insert(ROOT, &job.prompt, fresh)];
+        for &(slot, token) in job.labels.inner() {
+            slots.push(self.tree.insert(slots[slot], &[token], fresh));
         }
-        places
+        slots
     }
 
     /// Runs the model on nodes whose ancestors are computed or come before them in `nodes`.
@@ -151,7 +151,7 @@ impl Llama {
         Ok(())
     }
 
-    /// The labels' log-probabilities, from the hidden states of the places in `ends`.
+    /// The labels' log-probabilities, from the hidden states of the slots in `ends`.
     fn read_out(&self, jobs: &[&Job], ends: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, String> {
         let (width, vocab) = (self.shape.width, self.shape.vocab);
         let mut nodes: Vec<u32> = ends.iter().flatten().copied().collect();
@@ -160,9 +160,9 @@ impl Llama {
         // Which tokens are asked for after each node.
         let mut asked = vec![Vec::new(); nodes.len()];
         let mut results: Vec<Vec<f64>> = jobs.iter().map(|job| vec![0.0; job.labels.steps().len()]).collect();
-        for (job, places) in ends.iter().enumerate() {
-            for (step, &(place, token)) in jobs[job].labels.steps().iter().enumerate() {
-                if let Ok(row) = nodes.binary_search(&places[place]) {
+        for (job, slots) in ends.iter().enumerate() {
+            for (step, &(slot, token)) in jobs[job].labels.steps().iter().enumerate() {
+                if let Ok(row) = nodes.binary_search(&slots[slot]) {
                     asked[row].push((job, step, token as usize));
                 }
             }

@@ -18,7 +18,7 @@ pub struct GgufOptions {
     /// busy with other work, two threads that wait for each other were measured to be slower than one. The pool
     /// belongs to this model alone, so that other users of `rayon` in the program neither slow it nor are slowed.
     /// Matrix products use no more threads than the processor has cores, or than the environment variable
-    /// `RAYON_NUM_THREADS` says, if it is set.
+    /// `RAYON_NUM_THREADS`, if it is set.
     pub threads: usize,
     /// The most tokens in one pass through the model; at least 1. Default 1024. Large passes use the processor
     /// better (every pass reads all weights once); activations take about

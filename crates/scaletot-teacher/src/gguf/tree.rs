@@ -16,7 +16,7 @@ struct Node {
     parent: u32,
     /// The token's position in its sequence, from 0.
     depth: u32,
-    /// When it was last asked for. Whoever asks for a node asks for its ancestors, so no node is used later than
+    /// When it was last asked for. A caller that asks for a node asks for its ancestors, so no node is used later than
     /// its parent.
     used: u64,
 }

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 /// Labels as token sequences, ready to be scored after a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LabelTrie {
-    /// The tokens that the model is run on: `(place, token)`, parents first. Place 0 is the prompt's last token,
-    /// place `i + 1` is `inner[i]`.
+    /// The tokens that the model is run on: `(slot, token)`, parents first. Slot 0 is the prompt's last token,
+    /// slot `i + 1` is `inner[i]`.
     inner: Vec<(usize, u32)>,
-    /// The distinct probabilities that are needed: of `token` after `place`.
+    /// The distinct probabilities that are needed: of `token` after `slot`.
     steps: Vec<(usize, u32)>,
     /// For each label the steps whose log-probabilities add up to its own.
     labels: Vec<Vec<usize>>,
@@ -21,18 +21,18 @@ impl LabelTrie {
     /// Builds the trie of one token sequence per label.
     pub(super) fn new<'a>(labels: impl IntoIterator<Item = &'a [u32]>) -> Self {
         let mut trie = Self { inner: Vec::new(), steps: Vec::new(), labels: Vec::new() };
-        let (mut places, mut known) = (HashMap::new(), HashMap::new());
+        let (mut slots, mut known) = (HashMap::new(), HashMap::new());
         for tokens in labels {
             let mut label = Vec::with_capacity(tokens.len());
-            let mut place = 0;
+            let mut slot = 0;
             for (i, &token) in tokens.iter().enumerate() {
-                label.push(*known.entry((place, token)).or_insert_with(|| {
-                    trie.steps.push((place, token));
+                label.push(*known.entry((slot, token)).or_insert_with(|| {
+                    trie.steps.push((slot, token));
                     trie.steps.len() - 1
                 }));
                 if i + 1 < tokens.len() {
-                    place = *places.entry((place, token)).or_insert_with(|| {
-                        trie.inner.push((place, token));
+                    slot = *slots.entry((slot, token)).or_insert_with(|| {
+                        trie.inner.push((slot, token));
                         trie.inner.len()
                     });
                 }
@@ -47,7 +47,7 @@ impl LabelTrie {
         &self.inner
     }
 
-    /// The `(place, token)` whose log-probability is needed.
+    /// The `(slot, token)` whose log-probability is needed.
     pub(super) fn steps(&self) -> &[(usize, u32)] {
         &self.steps
     }
@@ -78,23 +78,23 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Walking a label's steps spells the label, after the places that its tokens lead to.
+        /// Walking a label's steps spells the label, after the slots that its tokens lead to.
         #[test]
         fn steps_spell_the_labels(labels in prop::collection::vec(prop::collection::vec(0_u32..3, 1..5), 1..8)) {
             let trie = LabelTrie::new(labels.iter().map(Vec::as_slice));
             for (label, steps) in labels.iter().zip(&trie.labels) {
                 let spelled: Vec<u32> = steps.iter().map(|&s| trie.steps[s].1).collect();
                 prop_assert_eq!(&spelled, label);
-                let mut place = 0;
+                let mut slot = 0;
                 for &step in steps {
-                    prop_assert_eq!(trie.steps[step].0, place);
+                    prop_assert_eq!(trie.steps[step].0, slot);
                     let child = trie.inner.iter().position(|&inner| inner == trie.steps[step]);
-                    place = child.map_or(usize::MAX, |i| i + 1);
+                    slot = child.map_or(usize::MAX, |i| i + 1);
                 }
             }
             let tokens: usize = labels.iter().map(Vec::len).sum();
             prop_assert!(trie.inner().len() <= tokens - labels.len());
-            prop_assert!(trie.inner().iter().enumerate().all(|(i, &(place, _))| place <= i));
+            prop_assert!(trie.inner().iter().enumerate().all(|(i, &(slot, _))| slot <= i));
         }
     }
 }

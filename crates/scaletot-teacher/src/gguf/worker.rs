@@ -1,7 +1,7 @@
 //! The thread that owns the model.
 //!
 //! Callers hand their jobs over a channel and wait. So the model and its cache need no lock, the number of threads
-//! that compute is a setting and not the number of callers, and jobs that several callers ask for while a pass is
+//! that compute is configured and not the number of callers, and jobs that several callers ask for while a pass is
 //! running go into the next one together. A lock held around a `rayon` pool would also deadlock if the callers
 //! themselves were `rayon` tasks: a task that waits for a pool runs other tasks meanwhile, which would want the
 //! lock.
@@ -14,7 +14,7 @@ use rayon::ThreadPool;
 
 use super::model::{Job, Llama, Work};
 
-/// The most jobs that waiting requests are joined to; a single larger request is still one batch.
+/// The largest number of jobs that waiting requests are joined to; a single larger request is still one batch.
 const JOINED_JOBS: usize = 4_096;
 
 struct Request {

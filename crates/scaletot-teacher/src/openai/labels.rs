@@ -7,28 +7,28 @@ use super::Endpoint;
 pub(super) enum Matched {
     /// One label.
     One(usize),
-    /// Any of several that begin alike: what was said with the token, and the labels.
+    /// Any of several that begin alike: the generated text with the token, and the labels.
     Several(String, Vec<usize>),
     None,
 }
 
-/// The labels, of those `among`, that a text which goes on from `said` with `token` can become. A completion goes on with a
+/// The labels, of those `among`, that a text which goes on from `generated` with `token` can become. A completion goes on with a
 /// space; a reply in a chat need not, and may be capitalised.
 pub(super) fn matched(
     endpoint: Endpoint,
     labels: &[String],
     among: &[usize],
-    said: &str,
+    generated: &str,
     token: &str,
 ) -> Matched {
     if token.is_empty() {
         // The end of the text, as some servers print it.
-        let ended = |label: &usize| text_of(endpoint, &labels[*label]) == said;
+        let ended = |label: &usize| text_of(endpoint, &labels[*label]) == generated;
         return among.iter().copied().find(ended).map_or(Matched::None, Matched::One);
     }
     // Vocabularies mark spaces in ways of their own.
     let token = token.replace(['Ġ', '▁'], " ");
-    let text = format!("{said}{token}");
+    let text = format!("{generated}{token}");
     let fold = |text: &str| match endpoint {
         Endpoint::Completions => text.to_owned(),
         Endpoint::Chat => text.trim_start().to_lowercase(),
@@ -40,7 +40,7 @@ pub(super) fn matched(
         return if open { Matched::None } else { Matched::Several(text, among.to_vec()) };
     }
     let whole = |label: usize| text_of(endpoint, &labels[label]);
-    // Said in full, and perhaps more; the longest such label.
+    // Named in full, and perhaps more; the longest such label.
     let full = among.iter().copied().filter(|&label| is_said(&text, &whole(label)));
     let full = full.max_by_key(|&label| labels[label].len());
     let mut open: Vec<usize> =
@@ -64,7 +64,7 @@ fn text_of(endpoint: Endpoint, label: &str) -> String {
 }
 
 /// The label that an answer begins with; the longest, where one begins another. Case and space around it do not count.
-pub(super) fn said(labels: &[String], text: &str) -> Option<usize> {
+pub(super) fn named(labels: &[String], text: &str) -> Option<usize> {
     let text = text.trim_start().to_lowercase();
     let begins = |label: &usize| is_said(&text, &labels[*label].to_lowercase());
     (0..labels.len()).filter(begins).max_by_key(|label| labels[*label].len())
@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn tokens_are_told_apart_or_left_open() {
         let all: Vec<usize> = (0..5).collect();
-        let on = |said: &str, token: &str| matched(Endpoint::Completions, &labels(), &all, said, token);
+        let on =
+            |generated: &str, token: &str| matched(Endpoint::Completions, &labels(), &all, generated, token);
         assert_eq!(on("", " low"), Matched::One(0));
         assert_eq!(on("", "Ġlow"), Matched::One(0));
         assert_eq!(on("", " lo"), Matched::One(0));
@@ -107,11 +108,11 @@ mod tests {
 
     #[test]
     fn answers_begin_with_a_label() {
-        let said = |text: &str| said(&labels(), text);
-        assert_eq!(said(" Very low."), Some(1));
-        assert_eq!(said("highest"), Some(4));
-        assert_eq!(said("high, I think"), Some(3));
-        assert_eq!(said("lower"), None);
-        assert_eq!(said("I say low"), None);
+        let found = |text: &str| named(&labels(), text);
+        assert_eq!(found(" Very low."), Some(1));
+        assert_eq!(found("highest"), Some(4));
+        assert_eq!(found("high, I think"), Some(3));
+        assert_eq!(found("lower"), None);
+        assert_eq!(found("I say low"), None);
     }
 }

@@ -29,7 +29,7 @@ pub enum Endpoint {
     /// `/completions`: the model continues the prompt, as base models and small ones do best.
     #[default]
     Completions,
-    /// `/chat/completions`: the model is told to complete the sentence with one of the labels.
+    /// `/chat/completions`: the model is asked to complete the sentence with one of the labels.
     Chat,
 }
 
@@ -37,7 +37,7 @@ pub enum Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scoring {
-    /// One token with the log-probabilities of the most probable ones. Labels are told apart by their first tokens; where
+    /// One token with the log-probabilities of the most probable ones. Labels are distinguished by their first tokens; where
     /// two begin alike, the question is asked on from there (completions) or sampled (chat). Labels that are not among the
     /// tokens are missing from the answer.
     TopTokens {
@@ -50,14 +50,14 @@ pub enum Scoring {
     Sample {
         /// How many.
         samples: u32,
-        /// Whether the server is told to answer with one of the labels (`structured_outputs`, as vLLM has it).
+        /// Whether the server is asked to answer with one of the labels (`structured_outputs`, as vLLM has it).
         guided: bool,
     },
 }
 
 /// A model behind an OpenAI-compatible server.
 ///
-/// It asks once and says what went wrong; wrap it in [`Retry`](crate::Retry) for another try, and in
+/// It asks once and returns what went wrong; wrap it in [`Retry`](crate::Retry) for another try, and in
 /// [`Cached`](crate::Cached) or a [`Recorder`](crate::Recorder) to ask equal prompts once. The API key is read from the
 /// environment, sent to the server and nowhere else: it is not in `Debug`, errors, logs or traces.
 ///
@@ -254,13 +254,13 @@ impl OpenAi {
                     self.settle(Scoring::TopTokens { top });
                     return Ok(answer);
                 }
-                // The server can; these labels cannot be told apart, or none was among the tokens.
+                // The server can; these labels cannot be distinguished, or none was among the tokens.
                 Ok(Scored::Undecided(spent)) => {
                     self.settle(Scoring::TopTokens { top });
                     return self.otherwise(question, spent);
                 }
                 Ok(Scored::Unsupported) => break,
-                // Some servers take 5 at most, and say so.
+                // Some servers take 5 at most, and refuse with that reason.
                 Err(Fault::Refused { message, .. }) if message.contains("logprobs") => {}
                 Err(fault) => return Err(fault),
             }
@@ -318,24 +318,24 @@ impl OpenAi {
     fn top_tokens(&self, question: &Question<'_>, top: u32) -> Result<Scored, Fault> {
         let mut probabilities = vec![0.0; question.labels.len()];
         let mut tokens = 0;
-        // What was said beyond the prompt, its probability, and the labels that it may become.
+        // Text generated beyond the prompt, its probability, and the labels that it may become.
         let all = (0..question.labels.len()).collect::<Vec<_>>();
         let mut open = vec![(String::new(), 1.0, all)];
-        while let Some((said, mass, among)) = open.pop() {
-            let body = request::next_token(self.endpoint, &self.served, question, &said, top);
+        while let Some((generated, mass, among)) = open.pop() {
+            let body = request::next_token(self.endpoint, &self.served, question, &generated, top);
             let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
             tokens += reply.tokens;
             let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
             for (token, log_prob) in next {
                 let p = mass * log_prob.exp();
-                match labels::matched(self.endpoint, question.labels, &among, &said, &token) {
+                match labels::matched(self.endpoint, question.labels, &among, &generated, &token) {
                     Matched::One(label) => probabilities[label] += p,
                     // A thousandth of the mass is not worth a question.
                     Matched::Several(..) if p <= 1e-3 => {}
                     Matched::Several(..) if self.endpoint == Endpoint::Chat => {
                         return Ok(Scored::Undecided(tokens));
                     }
-                    Matched::Several(said, among) => open.push((said, p, among)),
+                    Matched::Several(longer, among) => open.push((longer, p, among)),
                     Matched::None => {}
                 }
             }
@@ -374,7 +374,7 @@ impl OpenAi {
             // Some servers give one choice whatever is asked for.
             for text in reply.texts.iter().take((samples - drawn) as usize) {
                 drawn += 1;
-                if let Some(label) = labels::said(question.labels, text) {
+                if let Some(label) = labels::named(question.labels, text) {
                     counts[label] += 1;
                 }
             }

@@ -15,7 +15,7 @@ pub(super) struct Reply {
     pub(super) top: Option<Vec<(String, f64)>>,
     /// Every token of the first choice with its log-probability, where it has one.
     given: Vec<(String, Option<f64>)>,
-    /// Tokens of the prompt and of what was said.
+    /// Tokens of the prompt and of the reply.
     pub(super) tokens: u64,
 }
 
@@ -83,8 +83,8 @@ impl Reply {
         })?;
         let unusable = |message: String| Fault::Unusable { message };
         if let Some(error) = body.error {
-            let said: String = error.to_string().chars().take(200).collect();
-            return Err(unusable(format!("expected an answer, found the error {said}")));
+            let text: String = error.to_string().chars().take(200).collect();
+            return Err(unusable(format!("expected an answer, found the error {text}")));
         }
         let tokens = body.usage.map_or(0, |usage| usage.prompt_tokens + usage.completion_tokens);
         let Some(first) = body.choices.first() else {
@@ -147,7 +147,7 @@ impl Reply {
             if at >= prompt.len() {
                 sum += (*log_prob)?;
             } else if end > prompt.len() {
-                // A token across the border: the label cannot be told from the prompt.
+                // A token across the border: the label cannot be separated from the prompt.
                 return None;
             }
             at = end;

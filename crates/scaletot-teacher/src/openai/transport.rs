@@ -8,7 +8,7 @@ use ureq::Agent;
 use crate::fault::Fault;
 
 /// Answers are far smaller; a server that sends more is not what it should be.
-const MOST_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Sends requests to one address. Connections are kept and shared between threads.
 pub(super) struct Transport {
@@ -30,7 +30,7 @@ impl Transport {
         Self { agent: config.into(), url, key, timeout }
     }
 
-    /// The body of a good answer; anything else is a fault. Nobody waits beyond the `deadline`.
+    /// The body of a good answer; anything else is a fault. No request lasts beyond the `deadline`.
     pub(super) fn post(&self, body: &Value, deadline: Option<Instant>) -> Result<String, Fault> {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -51,7 +51,7 @@ impl Transport {
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()).and_then(wait);
-        let text = response.body_mut().with_config().limit(MOST_BYTES).read_to_string().map_err(broken)?;
+        let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(broken)?;
         if (200..300).contains(&status) {
             return Ok(text);
         }
@@ -66,13 +66,13 @@ impl Transport {
     }
 }
 
-/// Whether a refusal says that there is no such model.
+/// Whether a refusal means that there is no such model.
 fn is_about_the_model(status: u16, message: &str) -> bool {
     let message = message.to_lowercase();
     let unknown = ["not found", "does not exist", "not_found", "unknown", "no such", "invalid model"];
     (status == 404 || status == 400)
         && message.contains("model")
-        && unknown.iter().any(|said| message.contains(said))
+        && unknown.iter().any(|text| message.contains(text))
 }
 
 fn broken(error: ureq::Error) -> Fault {

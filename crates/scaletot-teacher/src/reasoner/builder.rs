@@ -42,7 +42,7 @@ impl<'t> ReasonerBuilder<'t> {
         }
     }
 
-    /// Sets how to search; by default [`Strategy::Refine`] with its default settings.
+    /// Sets how to search; by default [`Strategy::Refine`] with its defaults.
     #[must_use]
     pub fn with_strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
@@ -86,14 +86,14 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
-    /// Sets the most wall time for one user, waits and further attempts included; none by default. It is looked at before each wave of
+    /// Sets the longest wall time for one user, waits and further attempts included; none by default. It is looked at before each wave of
     /// questions; a request to a server is broken off by it, and nothing is asked again after it, while a model in this process
     /// finishes the wave that it is at. A user who is not done by then [failed](scaletot_chain::Verdict::Failed), and is asked about again by a run that
     /// [resumes without the failed](scaletot_chain::CorpusWriter::resume_without_failed). A budget of
     /// [ticks](Budget) ends the search with what it has instead, but looks at the time between answers only.
     #[must_use]
-    pub fn with_user_deadline(mut self, most: Duration) -> Self {
-        self.user_deadline = Some(most);
+    pub fn with_user_deadline(mut self, limit: Duration) -> Self {
+        self.user_deadline = Some(limit);
         self
     }
 

@@ -36,8 +36,8 @@ impl Reasoner<'_> {
     }
 
     /// As [`fit_calibration`](Self::fit_calibration), with a prior for each combination of values that the states which a state
-    /// depends on had in the batch, too. It asks nothing more. Such a prior also takes out what a told value does to the answer
-    /// whoever the user is: a small model that repeats the level it was just told, but also a dependence that the teacher knows
+    /// depends on had in the batch, too. It asks nothing more. Such a prior also takes out what a given value does to the answer
+    /// about any user: a small model that repeats the level it was just given, but also a dependence that the teacher knows
     /// of. Where that is wanted, take the priors per state.
     ///
     /// A prior rests on the users with these values and is drawn towards the state's, which counts as
@@ -146,8 +146,8 @@ impl Reasoner<'_> {
             }
             priors[state] = mean.mean();
             if by_parents && !def.depends_on().is_empty() {
-                let told = users.iter().zip(&predictions);
-                parent_priors.extend(after_parents(state, def.depends_on(), told, &priors[state]));
+                let answered = users.iter().zip(&predictions);
+                parent_priors.extend(after_parents(state, def.depends_on(), answered, &priors[state]));
             }
             let so_far = Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors.clone())?
                 .with_parents(parent_priors.clone())?;
@@ -183,11 +183,11 @@ struct User {
 fn after_parents<'a>(
     state: usize,
     parents: &[usize],
-    told: impl Iterator<Item = (&'a User, &'a Option<Vec<f64>>)>,
+    answered: impl Iterator<Item = (&'a User, &'a Option<Vec<f64>>)>,
     prior: &[f64],
 ) -> Vec<ParentPrior> {
     let mut means: BTreeMap<Vec<(usize, u16)>, MeanPrediction> = BTreeMap::new();
-    for (user, prediction) in told {
+    for (user, prediction) in answered {
         let values = parents.iter().filter_map(|&parent| Some((parent, *user.path.get(parent)?))).collect();
         if let Some(prediction) = prediction {
             means.entry(values).or_insert_with(|| MeanPrediction::new(prior.len())).add(prediction);

@@ -18,8 +18,9 @@ pub(super) fn sentence(
     let Some(asked) = schema.states().get(state) else { return String::new() };
     let mut given = evidence.to_vec();
     for &parent in asked.depends_on() {
-        let told = schema.states().get(parent).zip(before.get(parent));
-        if let Some((name, value)) = told.and_then(|(told, &code)| Some((told.name(), told.value(code)?))) {
+        let known = schema.states().get(parent).zip(before.get(parent));
+        if let Some((name, value)) = known.and_then(|(state, &code)| Some((state.name(), state.value(code)?)))
+        {
             given.push(format!("{name} = {value}"));
         }
     }
@@ -31,7 +32,7 @@ pub(super) fn sentence(
         format!("Given {}, ", listed(&given))
     };
     text.push_str(&format!("{} is {chosen} at {}", asked.name(), percent(share)));
-    // The likeliest of the others; of equal ones the first.
+    // The most probable of the others; of equal ones the first.
     let other = (0..).zip(&step.distribution).filter(|(value, _)| *value != step.value).fold(
         None,
         |best: Option<(u16, f64)>, (value, &p)| {

@@ -57,7 +57,7 @@ impl Reasoner<'_> {
     /// Records the answer to every question that a search about any of these users may ask, and writes the file.
     ///
     /// Answers that are recorded already are not asked again, so an interrupted recording goes on where it was. Users
-    /// with too few populated fields are left out. When `progress` says to stop, the users in hand are finished.
+    /// with too few populated fields are left out. When `progress` asks to stop, the users in hand are finished.
     ///
     /// The recorder's teacher is asked, not this reasoner's (which may be the same: `Reasoner::builder(&recorder, …)`).
     ///
@@ -119,9 +119,9 @@ fn legal_asks(schema: &ChainSchema) -> Result<Vec<Ask>> {
     let mut asks = Vec::new();
     let mut prefixes: Vec<Vec<u16>> = vec![Vec::new()];
     for state in 0..schema.len() {
-        let mut told = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for prefix in &prefixes {
-            if told.insert(schema.parent_values(state, prefix)) {
+            if seen.insert(schema.parent_values(state, prefix)) {
                 asks.push(Ask { state, path: prefix.clone() });
             }
         }

@@ -21,7 +21,7 @@ impl Reasoner<'_> {
     /// Records are appended in the order of `rows`, so that the corpus has the same bytes whatever the number of
     /// workers. The seed of the searches is the one in the corpus's [header](Self::header). Users who have a record
     /// already are skipped: a corpus that was resumed goes on where it stopped. When
-    /// `progress` says to stop, no further user is begun, and those in hand are finished and written. A teacher that
+    /// `progress` asks to stop, no further user is begun, and those in hand are finished and written. A teacher that
     /// fails, answers what cannot be used, or panics makes a failed record for the user it was asked about.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ pub struct RunSummary {
     pub failed: u64,
     /// Users who had a record before this run.
     pub skipped: u64,
-    /// Whether it was told to stop before the last user.
+    /// Whether it was asked to stop before the last user.
     pub stopped: bool,
     /// What the teacher's work cost in this run.
     pub ledger: LedgerSnapshot,

@@ -19,10 +19,10 @@ use crate::problem::ChainProblem;
 use crate::teacher::{LabelAnswer, Question, Teacher};
 
 /// What is remembered of the answer after each path besides what the search keeps.
-type Told = HashMap<Vec<u16>, Remembered>;
+type AnswerNotes = HashMap<Vec<u16>, AnswerNote>;
 
-struct Remembered {
-    /// The fields that it rests on, if the teacher said so.
+struct AnswerNote {
+    /// The fields that it rests on, if the teacher named any.
     evidence: Option<Vec<String>>,
     /// How many samples it counts, if it does.
     samples: Option<u32>,
@@ -63,9 +63,9 @@ impl Reasoner<'_> {
         // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
         let reasoned = AssertUnwindSafe(|| self.reason_checked(table, row, seed).map(|(record, _)| record));
         catch_unwind(reasoned).unwrap_or_else(|panic| {
-            let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let reason = Reason::TeacherFailed { message: format!("it panicked: {said}") };
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let reason = Reason::TeacherFailed { message: format!("it panicked: {text}") };
             Ok(ChainRecord::new(table.id(row), Verdict::Failed { reason }))
         })
     }
@@ -81,9 +81,9 @@ impl Reasoner<'_> {
             let reason = Reason::TooFewFields { populated, required: self.min_populated };
             return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
-        let mut told = Told::new();
-        let (outcome, trace) = self.search(table, row, seed, &mut told)?;
-        Ok((self.curate(table, row, &outcome, &told)?, Some(trace)))
+        let mut notes = AnswerNotes::new();
+        let (outcome, trace) = self.search(table, row, seed, &mut notes)?;
+        Ok((self.curate(table, row, &outcome, &notes)?, Some(trace)))
     }
 
     /// Runs the search, answering its queries from the teacher.
@@ -92,13 +92,13 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         seed: u64,
-        told: &mut Told,
+        notes: &mut AnswerNotes,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
         let problem = ChainProblem::new(Arc::clone(self.chain()));
         let mut search = Search::new(problem, self.strategy, self.budget, seed)?;
         let mut clock = Clock::for_search(&search);
-        let deadline = self.user_deadline.and_then(|most| Some((most, Instant::now().checked_add(most)?)));
+        let deadline = self.user_deadline.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?)));
         loop {
             clock.tick(&mut search);
             let open = search.open();
@@ -114,8 +114,8 @@ impl Reasoner<'_> {
                 })
                 .collect();
             let answers = match deadline {
-                Some((most, at)) if Instant::now() >= at => {
-                    questions.iter().map(|_| Err(Error::Late { limit: most })).collect()
+                Some((limit, at)) if Instant::now() >= at => {
+                    questions.iter().map(|_| Err(Error::Late { limit })).collect()
                 }
                 _ => self.teacher.answer_batch(&questions),
             };
@@ -123,7 +123,7 @@ impl Reasoner<'_> {
             for ((id, query), answer) in open.iter().zip(answers) {
                 let reply = match query {
                     Query::Propose { path, .. } => {
-                        answer.and_then(|answer| self.proposals(path, answer, told)).unwrap_or_else(failed)
+                        answer.and_then(|answer| self.proposals(path, answer, notes)).unwrap_or_else(failed)
                     }
                     // The problem wants none, so these are never opened.
                     _ => Answer::failed("self-evaluation is not offered"),
@@ -150,8 +150,8 @@ impl Reasoner<'_> {
         Ok((outcome.ok_or_else(neither)?, trace))
     }
 
-    /// A teacher's answer as the search takes it: calibrated, with what the step will say remembered.
-    fn proposals(&self, path: &[u16], answer: LabelAnswer, told: &mut Told) -> Result<Answer<u16>> {
+    /// A teacher's answer as the search takes it: calibrated, with notes of what the step will name.
+    fn proposals(&self, path: &[u16], answer: LabelAnswer, notes: &mut AnswerNotes) -> Result<Answer<u16>> {
         let state = path.len();
         let mut masses = answer.distribution().ok_or_else(|| Error::Answer {
             model: self.teacher.model().to_owned(),
@@ -167,7 +167,7 @@ impl Reasoner<'_> {
         let (covered, tokens) = (answer.covered_mass(), answer.tokens);
         let items = (0..).zip(masses).filter(|(value, _)| !answer.missing.contains(&usize::from(*value)));
         let items = items.collect();
-        told.insert(path.to_vec(), Remembered { evidence: answer.evidence, samples: answer.samples });
+        notes.insert(path.to_vec(), AnswerNote { evidence: answer.evidence, samples: answer.samples });
         Ok(Proposals::new(items).with_covered(covered).with_entropy(entropy).with_tokens(tokens).into())
     }
 
@@ -194,10 +194,10 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         outcome: &Outcome<u16>,
-        told: &Told,
+        notes: &AnswerNotes,
     ) -> Result<ChainRecord> {
         let rendered = self.prompter.rendered(table, row);
-        let chain = |path: &ScoredPath<u16>| self.chain_of(path, &rendered, told);
+        let chain = |path: &ScoredPath<u16>| self.chain_of(path, &rendered, notes);
         let best = outcome.best.as_ref().map(chain).transpose()?;
         let runners_up: Vec<Chain> = outcome.runners_up.iter().map(chain).collect::<Result<_>>()?;
         let usage = &outcome.usage;
@@ -241,7 +241,7 @@ impl Reasoner<'_> {
         }
     }
 
-    fn chain_of(&self, path: &ScoredPath<u16>, rendered: &[String], told: &Told) -> Result<Chain> {
+    fn chain_of(&self, path: &ScoredPath<u16>, rendered: &[String], notes: &AnswerNotes) -> Result<Chain> {
         let mut steps = Vec::with_capacity(path.steps.len());
         for (k, found) in path.steps.iter().enumerate() {
             let mut distribution = vec![0.0; self.chain().domain_size(k)];
@@ -251,10 +251,10 @@ impl Reasoner<'_> {
                 }
             }
             let before = &path.path[..k];
-            let told = told.get(before);
-            let evidence = told.and_then(|told| told.evidence.clone()).unwrap_or_else(|| rendered.to_vec());
+            let note = notes.get(before);
+            let evidence = note.and_then(|note| note.evidence.clone()).unwrap_or_else(|| rendered.to_vec());
             let mut step = Step::exact(found.thought, distribution);
-            if let Some(samples) = told.and_then(|told| told.samples) {
+            if let Some(samples) = note.and_then(|note| note.samples) {
                 step.entropy = found.entropy;
                 step.entropy_source = EntropySource::MillerMadow { samples };
             } else if let Some((low, high)) = found.interval {

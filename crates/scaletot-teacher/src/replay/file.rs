@@ -65,7 +65,7 @@ struct Header {
     timing: Option<Timing>,
 }
 
-/// How long the model took, over all sittings of a recording.
+/// How long the model took, over all recordings to a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Timing {

@@ -11,7 +11,7 @@ use crate::teacher::{LabelAnswer, Question, Teacher};
 /// A teacher that answers from a file of recorded answers, under the recorded model's name.
 ///
 /// A question that was not recorded is an [`Error::Miss`], never a guess; it names the prompt, the labels, the
-/// model and the file, and says how to record it.
+/// model and the file, and how to record it.
 pub struct Replay {
     path: PathBuf,
     recording: Recording,

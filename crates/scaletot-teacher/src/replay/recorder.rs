@@ -28,9 +28,9 @@ pub struct Recorder<T> {
     answers: OnceMap<ShortKey, Recorded>,
     every: usize,
     unsaved: AtomicUsize,
-    /// Of earlier sittings.
+    /// Of earlier recordings to this file.
     timing: Timing,
-    /// Answers of this sitting that the teacher computed, and how long that took.
+    /// Answers of this recording that the teacher computed, and how long that took.
     computed: AtomicU64,
     busy: BusyClock,
     /// Held while writing, so that an older state never replaces a newer one.
@@ -161,7 +161,7 @@ impl<T: Teacher> Recorder<T> {
         Timing { answers, seconds: self.timing.seconds + self.busy.total().as_secs_f64() }
     }
 
-    /// Mean seconds that the model is busy for one answer, of this sitting and of those before; `None` before the first answer. See
+    /// Mean seconds that the model is busy for one answer, of this recording and of earlier ones to its file; `None` before the first answer. See
     /// [`Replay::seconds_per_answer`](crate::Replay::seconds_per_answer).
     pub fn seconds_per_answer(&self) -> Option<f64> {
         self.timing().per_answer()
@@ -289,6 +289,6 @@ pub struct RecordSummary {
     pub prompts: usize,
     /// Prompts asked now; the others were recorded before.
     pub asked: usize,
-    /// Whether it was told to stop before the end.
+    /// Whether it was asked to stop before the end.
     pub stopped: bool,
 }

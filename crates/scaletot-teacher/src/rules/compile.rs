@@ -127,9 +127,9 @@ fn compile_condition(raw: &RawCondition, field: &Field, key: &str, at: &At<'_>) 
             let codes = some(wanted, key, at)?
                 .iter()
                 .map(|value| {
-                    let place =
+                    let index =
                         domain.iter().position(|known| known == value).and_then(|i| u32::try_from(i).ok());
-                    place.ok_or_else(|| at.error(key, unknown("value", value, domain)))
+                    index.ok_or_else(|| at.error(key, unknown("value", value, domain)))
                 })
                 .collect::<Result<_>>()?;
             Ok(Condition::AnyOf(codes))

@@ -1,6 +1,6 @@
 //! Expert rules: the transparent baseline that every other teacher is compared with.
 //!
-//! A rules file says, in TOML, how known facts shift the log-odds of a state's values. Nothing is learned and nothing
+//! A rules file describes, in TOML, how known facts shift the log-odds of a state's values. Nothing is learned and nothing
 //! is hidden: the score of a value is the sum of what the rules that hold add to it, and the answer is the softmax.
 //!
 //! ```toml
@@ -82,8 +82,8 @@ enum Condition {
 /// A rule that held for a question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Held<'a> {
-    /// The rule's place in its file, from 1.
+pub struct MatchedRule<'a> {
+    /// The rule's number in its file, from 1.
     pub rule: usize,
     /// What it adds to the log-odds of each value of the state.
     pub add: &'a [f64],
@@ -149,12 +149,12 @@ impl Rules {
         row: usize,
         state: usize,
         path: &'a [u16],
-    ) -> impl Iterator<Item = Held<'a>> {
+    ) -> impl Iterator<Item = MatchedRule<'a>> {
         self.rules
             .iter()
             .enumerate()
             .filter(move |(_, rule)| rule.state == state && rule.holds(table, row, path))
-            .map(|(i, rule)| Held { rule: i + 1, add: &rule.add, note: rule.note.as_deref() })
+            .map(|(i, rule)| MatchedRule { rule: i + 1, add: &rule.add, note: rule.note.as_deref() })
     }
 }
 
@@ -199,9 +199,9 @@ impl Teacher for Rules {
         }
         let mut scores = vec![0.0; question.labels.len()];
         let mut used = vec![false; self.fields.len()];
-        for held in self.explain(question.table, question.row, question.state, question.path) {
-            scores.iter_mut().zip(held.add).for_each(|(score, add)| *score += add);
-            for (field, condition) in &self.rules[held.rule - 1].when {
+        for matched in self.explain(question.table, question.row, question.state, question.path) {
+            scores.iter_mut().zip(matched.add).for_each(|(score, add)| *score += add);
+            for (field, condition) in &self.rules[matched.rule - 1].when {
                 used[*field] |= *condition != Condition::Missing;
             }
         }

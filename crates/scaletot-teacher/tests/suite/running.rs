@@ -66,12 +66,12 @@ fn a_stopped_run_resumes_to_the_same_bytes() {
 #[test]
 fn progress_is_told_of_every_user() {
     #[derive(Default)]
-    struct Told {
+    struct Recorded {
         total: AtomicU64,
         done: AtomicU64,
         ended: AtomicU64,
     }
-    impl Progress for Told {
+    impl Progress for Recorded {
         fn start(&self, _: &str, total: u64) {
             self.total.fetch_add(total, Ordering::Relaxed);
         }
@@ -86,7 +86,7 @@ fn progress_is_told_of_every_user() {
     let table = table(30);
     let path = folder.path().join("corpus.jsonl");
     run(&table, &path, 2, &StopAfter::new(10));
-    let told = Told::default();
+    let told = Recorded::default();
     run(&table, &path, 2, &told);
     let [total, done, ended] = [told.total, told.done, told.ended].map(AtomicU64::into_inner);
     assert_eq!((total, done, ended), (30, 30, 1), "those that were there are told, too");
