@@ -21,11 +21,12 @@ use super::signals::accuracy;
 use super::values::DrawFit;
 
 /// The arms in the order of the report, with what they are.
-pub(super) const ARMS: [(&str, &str); 6] = [
+pub(super) const ARMS: [(&str, &str); 7] = [
     (
         "scaletot",
         "ridge on the profile and the encoder's signals, stacked with `ridge`, `profile` and the expected level of the last state; no teacher call for any test user",
     ),
+    ("served", "what an artifact serves of `scaletot`: the encoder alone, with the value model folded in"),
     ("profile", "the encoder network trained on outcomes alone, the mean of five"),
     ("ridge", "ridge regression on the profile, one column per value"),
     ("stack", "`ridge` stacked with `profile`: the model of `scaletot` without the signals"),
@@ -195,6 +196,7 @@ impl Work<'_> {
         for (arm, signals) in [("scaletot", encoder), ("student", student), ("teacher", teacher)] {
             predicted.insert(arm, self.with_signals(fit, signals)?);
         }
+        predicted.insert("served", self.served(fit, job.learnt)?);
         Ok(predicted)
     }
 

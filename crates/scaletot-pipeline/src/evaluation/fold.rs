@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus, Signals};
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
-use scaletot_encoder::{DistillConfig, DistillData, Distiller, EncoderConfig};
+use scaletot_encoder::{DistillConfig, DistillData, Distiller, EncoderConfig, FrozenEncoder};
 use scaletot_profile::{Dataset, Segments};
 use scaletot_student::{Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
 use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
@@ -59,6 +59,8 @@ impl Reasoned {
 pub(super) struct Learnt {
     pub(super) student: Signals,
     pub(super) encoder: Signals,
+    /// The encoder itself.
+    pub(super) frozen: FrozenEncoder,
     pub(super) transfer: Transfer,
     /// Seconds in which the encoder scored the whole table.
     pub(super) encoder_seconds: f64,
@@ -211,7 +213,7 @@ impl Work<'_> {
         let began = Instant::now();
         let encoder = encoder_signals(&frozen, study)?;
         let encoder_seconds = began.elapsed().as_secs_f64();
-        Ok(Learnt { student: signals, encoder, transfer, encoder_seconds })
+        Ok(Learnt { student: signals, encoder, frozen, transfer, encoder_seconds })
     }
 
     /// Teacher's own chains for the rows of the fold's labelled and test users.

@@ -27,6 +27,7 @@ mod experiment;
 mod fold;
 pub mod folds;
 pub mod options;
+#[cfg(feature = "study")]
 pub mod osipo;
 mod parallel;
 mod peers;

@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use scaletot_chain::Signals;
 use scaletot_ltv::{
-    BaseFit, BaseLearner, BaseModel, Component, LearnerError, Representation, Sample, ValueModelConfig,
-    ValueTrainer,
+    BaseFit, BaseLearner, BaseModel, Component, LearnerError, Representation, Sample, ValueModel,
+    ValueModelConfig, ValueTrainer,
 };
 use scaletot_profile::{Dataset, ProfileTable};
 
-use super::fold::Work;
+use super::fold::{Learnt, Work};
 use super::folds::Draw;
-use crate::error::Result;
+use crate::error::{Context, Result};
+use crate::fold::fold;
 use crate::networks::{NETWORK, NetworkLearner};
 
 /// What is fitted on profiles alone at one draw, whatever the signals.
 pub(super) struct DrawFit {
     base: BaseFit,
+    /// The fold's training users with the outcomes of the draw.
+    training: Dataset,
     /// The labelled users' rows of the table, and of the fold's training users.
     rows: Vec<usize>,
     train_rows: Vec<usize>,
@@ -34,16 +37,25 @@ impl Work<'_> {
         let base = trainer.fit_base(&dataset, self.seed(200 + draw.draw as u64))?;
         let train_rows: Vec<usize> = dataset.labelled().collect();
         let rows = train_rows.iter().map(|&row| self.fold.train[row]).collect();
-        Ok(DrawFit { base, rows, train_rows })
+        Ok(DrawFit { base, training: dataset, rows, train_rows })
     }
 
     /// The values of the test users by profile and signals; without labels the level of the last state. What ranks users without any label
     /// stays in the stack, or a few labels would be worse than none. The models without signals are in it too, so that signals that say
     /// nothing can be left out.
     pub(super) fn with_signals(&self, fit: &DrawFit, signals: &Signals) -> Result<Vec<f64>> {
-        let known = signals.select(&fit.rows)?.with_rows(fit.train_rows.clone())?;
-        let model = fit.base.value_model(&ValueModelConfig::default().components, &known)?;
+        let model = value_model(fit, signals)?;
         Ok(model.predict_rows(&self.study.profiles, &self.fold.test, signals)?)
+    }
+
+    /// The values of the test users by the encoder alone, with the value model folded in as an artifact has it; without labels numbers that
+    /// rank as the level of the last state.
+    pub(super) fn served(&self, fit: &DrawFit, learnt: &Learnt) -> Result<Vec<f64>> {
+        let model = value_model(fit, &learnt.encoder)?;
+        let head = fold(&model, &fit.base, &learnt.frozen, &fit.training, self.seed(8))?;
+        let serving = learnt.frozen.clone().with_value_head(head)?;
+        let scores = serving.score_rows(&self.study.profiles, &self.fold.test)?;
+        scores.values().collect::<Option<_>>().context("a test user was abstained on")
     }
 
     /// The values of the test users by the arms on the profile alone; none without labels.
@@ -76,6 +88,12 @@ impl Work<'_> {
         }
         .build()?)
     }
+}
+
+/// The value model on profile and signals.
+fn value_model(fit: &DrawFit, signals: &Signals) -> Result<ValueModel> {
+    let known = signals.select(&fit.rows)?.with_rows(fit.train_rows.clone())?;
+    Ok(fit.base.value_model(&ValueModelConfig::default().components, &known)?)
 }
 
 /// Networks with seeds of the fold and the draw.

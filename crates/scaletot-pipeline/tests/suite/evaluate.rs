@@ -64,9 +64,12 @@ fn a_task_is_evaluated_and_taken_up_again() {
         let of = results.cells.iter().filter(|cell| cell.labels == labels && cell.fold == 0);
         of.map(|cell| cell.arm.as_str()).collect()
     };
-    assert_eq!(arms(Labels::Count(0)), ["scaletot", "student", "teacher"]);
-    assert_eq!(arms(Labels::Count(200)), ["profile", "ridge", "scaletot", "stack", "student", "teacher"]);
-    assert_eq!(arms(Labels::All).len(), 6);
+    assert_eq!(arms(Labels::Count(0)), ["scaletot", "served", "student", "teacher"]);
+    assert_eq!(
+        arms(Labels::Count(200)),
+        ["profile", "ridge", "scaletot", "served", "stack", "student", "teacher"]
+    );
+    assert_eq!(arms(Labels::All).len(), 7);
     // The further share of reasoned users beside the run's own, at every number of labels.
     let shares: Vec<(f64, Labels)> =
         results.coverage.iter().map(|point| ((point.coverage * 1e3).round() / 1e3, point.labels)).collect();

@@ -2,6 +2,5 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod evaluate;
-mod osipo_study;
 mod own_table;
 mod score;

@@ -1,4 +1,4 @@
-//! What each part of OSIPO brings, where the truth is known: the example `osipo_study` and the results in `docs/osipo.md`.
+//! What each part of OSIPO brings, where the truth is known: the program `osipo_study` and the results in `docs/osipo.md`.
 //!
 //! Planted worlds, one per seed, are those of `evaluate --task planted`: the same users, chains and student after SFT. From that student
 //! every [arm](ARMS) goes on, and is measured on users whom neither the teacher nor the trainers have seen.

@@ -1,6 +1,6 @@
 //! What each part of OSIPO brings on planted worlds, whose truth is known.
 //!
-//! `cargo run --release --example osipo_study -- --help` lists the options; `docs/osipo.md` says what is asked.
+//! `cargo run --release -p scaletot-studies --bin osipo_study -- --help` lists the options; `docs/osipo.md` says what is asked.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
 //! `osipo_study` on two tiny worlds.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 use std::cell::RefCell;
 use std::fs;
