@@ -110,7 +110,7 @@ impl ValueModel {
             link: self.link,
             largest_outcome: self.largest_outcome,
         };
-        write_json(&beside.path().join(MANIFEST), &manifest)?;
+        write_json(beside.path().join(MANIFEST), &manifest)?;
         Ok(beside.commit()?)
     }
 

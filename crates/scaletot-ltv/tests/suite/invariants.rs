@@ -57,11 +57,11 @@ proptest! {
         };
         let values = model.predict(dataset.table(), &signals).unwrap();
         prop_assert!(values.iter().all(|value| value.is_finite() && *value >= 0.0));
-        for row in 0..dataset.len() {
+        for (row, &value) in values.iter().enumerate() {
             let why = model.explain(dataset.table(), row, &signals).unwrap();
             let size = 1.0 + why.log_value.abs() + why.mean.abs() + why.representation.abs();
             prop_assert!((why.base() + why.signals() - why.log_value).abs() < 1e-9 * size);
-            prop_assert_eq!(why.value, values[row]);
+            prop_assert_eq!(why.value, value);
         }
         if let Some(out_of_fold) = model.out_of_fold() {
             let fitted: f64 = out_of_fold.log_values().iter().map(|&y| model.link().value(y)).sum();
