@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::FileError;
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -412,6 +413,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { action, path, source, .. }: FileError) -> Self {
+        Self::Io { action, path, source }
+    }
 }
 
 impl Error {

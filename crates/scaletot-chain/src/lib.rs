@@ -7,7 +7,6 @@ mod constraint;
 mod corpus;
 mod cost;
 mod error;
-mod file;
 mod identity;
 mod legal;
 mod record;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::write_bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::builder::{ChainDef, ChainSchemaBuilder};
@@ -297,7 +298,7 @@ impl ChainSchema {
             Format::Toml => self.to_toml()?,
             Format::Json => self.to_json()?,
         };
-        crate::file::write_atomically(path, text.as_bytes(), true)
+        Ok(write_bytes(path, text)?)
     }
 }
 

@@ -8,10 +8,10 @@
 //! | `SHA256SUMS` | hashes of the three, so that `sha256sum -c SHA256SUMS` checks a copy without this crate |
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::{AtomicDir, create_dir_all};
 
 use crate::canary::Canaries;
 use crate::error::{Error, Result};
@@ -39,47 +39,24 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
-    /// Writes the directory beside its place and renames it there. An artifact that is there already is moved aside
-    /// first and removed after, so that at every moment a whole one exists under one of the two names.
+    /// Writes the directory beside its place and exchanges it for an artifact that is there already.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let parent = match directory.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let staging =
-            tempfile::Builder::new().prefix(".artifact-").tempdir_in(parent).map_err(Error::io(parent))?;
-        self.write_files(staging.path())?;
-        if !directory.exists() {
-            fs::rename(staging.path(), directory).map_err(Error::io(directory))?;
-        } else {
-            if !directory.join(MANIFEST).is_file()
-                && fs::read_dir(directory).map_err(Error::io(directory))?.next().is_some()
-            {
-                return Err(Error::Artifact {
-                    path: directory.into(),
-                    what: "directory to write to".into(),
-                    expected: "a new, an empty or an artifact's directory".into(),
-                    found: "a directory with other files".into(),
-                });
-            }
-            let aside = tempfile::Builder::new()
-                .prefix(".replaced-")
-                .tempdir_in(parent)
-                .map_err(Error::io(parent))?;
-            let old = aside.path().join("artifact");
-            fs::rename(directory, &old).map_err(Error::io(directory))?;
-            if let Err(error) = fs::rename(staging.path(), directory) {
-                // Put the old one back; if that fails too, its place is in the kept directory.
-                if fs::rename(&old, directory).is_err() {
-                    let _kept = aside.keep();
-                }
-                return Err(Error::io(directory)(error));
-            }
+        let parent = directory.parent().unwrap_or(Path::new(""));
+        create_dir_all(parent)?;
+        if directory.exists()
+            && !directory.join(MANIFEST).is_file()
+            && fs::read_dir(directory).map_err(Error::io(directory))?.next().is_some()
+        {
+            return Err(Error::Artifact {
+                path: directory.into(),
+                what: "directory to write to".into(),
+                expected: "a new, an empty or an artifact's directory".into(),
+                found: "a directory with other files".into(),
+            });
         }
-        // The staging directory has gone to its place: there is nothing left to remove.
-        let _moved = staging.keep();
-        Ok(())
+        let staged = AtomicDir::create(directory)?;
+        self.write_files(staged.path())?;
+        Ok(staged.commit()?)
     }
 
     fn write_files(&self, directory: &Path) -> Result<()> {
@@ -101,9 +78,9 @@ impl Artifact {
         let mut sums = String::new();
         for (name, bytes) in [(MANIFEST, &manifest), (WEIGHTS, &weights), (CANARIES, &canaries)] {
             sums.push_str(&format!("{}  {name}\n", ContentHash::of(bytes)));
-            write_synced(&directory.join(name), bytes)?;
+            write(&directory.join(name), bytes)?;
         }
-        write_synced(&directory.join(SUMS), sums.as_bytes())
+        write(&directory.join(SUMS), sums.as_bytes())
     }
 
     /// As [`read`](Self::read), but refused if the encoder failed its gate.
@@ -171,7 +148,6 @@ fn verified(path: PathBuf, expected: ContentHash) -> Result<Vec<u8>> {
     Err(Error::Checksum { path, expected: expected.to_string(), found: found.to_string() })
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = fs::File::create(path).map_err(Error::io(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(Error::io(path))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::FileError;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -169,6 +170,12 @@ pub enum Error {
         /// The allowed difference.
         tolerance: f64,
     },
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { path, source, .. }: FileError) -> Self {
+        Self::Io { path, source }
+    }
 }
 
 impl Error {

@@ -82,7 +82,6 @@ pub mod pipeline;
 pub mod plan;
 pub mod scoring;
 mod signals;
-pub mod staged;
 pub mod stages;
 pub mod tasks;
 pub mod teachers;

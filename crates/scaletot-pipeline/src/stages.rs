@@ -6,13 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result, bail};
+use scaletot_core::files::write_json;
 use serde::{Deserialize, Serialize};
-
-use crate::staged::Staged;
 
 /// The name of the record.
 pub const STAGES: &str = "stages.json";
@@ -91,7 +89,7 @@ impl Stages {
     /// If the record cannot be written.
     pub fn finish(&mut self, stage: &str, report: StageReport) -> Result<()> {
         self.state.done.insert(stage.to_owned(), report);
-        write_json(&self.path, &self.state)
+        Ok(write_json(&self.path, &self.state)?)
     }
 }
 
@@ -112,26 +110,6 @@ pub(crate) fn differences(old: &BTreeMap<String, String>, new: &BTreeMap<String,
             )
         })
         .collect()
-}
-
-/// Writes a value as indented JSON, replacing the file in one step.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)?;
-    text.push('\n');
-    write_text(path, &text)
-}
-
-/// Writes a text, replacing the file in one step.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    let (staged, mut file) = Staged::create(path)?;
-    file.write_all(text.as_bytes()).with_context(|| staged.failed())?;
-    staged.place(&file)
 }
 
 #[cfg(test)]

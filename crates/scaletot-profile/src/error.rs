@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use crate::id::UserId;
 use crate::place::Place;
 use scaletot_core::ContentHash;
+use scaletot_core::files::FileError;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -182,6 +183,12 @@ pub enum Error {
         /// Hash of the schema that came.
         found: ContentHash,
     },
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { action, path, source, .. }: FileError) -> Self {
+        Self::Io { path, action, source }
+    }
 }
 
 fn in_field(field: &Option<String>) -> String {

@@ -55,7 +55,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod atomic;
 mod attributes;
 mod builder;
 mod cell;

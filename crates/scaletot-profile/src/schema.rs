@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::write_atomically;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldKind};
 use scaletot_core::ContentHash;
+use scaletot_core::files::write_bytes;
 
 use crate::hash::Canonical;
 use crate::spec::SchemaBuilder;
@@ -187,7 +187,7 @@ impl ProfileSchema {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = if format_of(path)? == "TOML" { self.to_toml()? } else { self.to_json()? };
-        write_atomically(path, |file| std::io::Write::write_all(file, text.as_bytes()))
+        Ok(write_bytes(path, text)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
+use scaletot_core::files::FileError;
 
 /// Result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -195,6 +196,12 @@ pub enum Error {
 /// Says where a checkpoint is, if there is one.
 fn left(what: &str, checkpoint: Option<&PathBuf>) -> String {
     checkpoint.map_or_else(String::new, |path| format!("{what} {}", path.display()))
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { path, source, .. }: FileError) -> Self {
+        Self::Io { path, source }
+    }
 }
 
 impl Error {

@@ -1,52 +1,28 @@
-//! Files that are replaced as a whole or not at all.
+//! Reading files, and writing several that belong together.
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+
+use scaletot_core::files::{AtomicFile, create_dir_all};
 
 use crate::error::{Error, Result};
 
-/// Writes `path` through a temporary file beside it.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    Pending::write(path, bytes)?.commit()
-}
-
-/// A file that is written but not yet in its place; dropping it removes it.
-pub(crate) struct Pending {
-    path: PathBuf,
-    temporary: PathBuf,
-    committed: bool,
-}
-
-impl Pending {
-    /// Writes and syncs the content under a name nobody else uses.
-    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()));
-        let pending = Self { path: path.to_path_buf(), temporary, committed: false };
-        let mut file = fs::File::create(&pending.temporary).map_err(|e| Error::io(&pending.temporary, e))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| Error::io(&pending.temporary, e))?;
-        Ok(pending)
-    }
-
-    /// Puts the file in its place.
-    pub(crate) fn commit(mut self) -> Result<()> {
-        fs::rename(&self.temporary, &self.path).map_err(|e| Error::io(&self.path, e))?;
-        self.committed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Nothing more can be done about a temporary file that cannot be removed.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
+/// Writes files to a directory, which is created if it is not there. All are whole beside their places before the first takes
+/// its name, and they take their names in their order.
+pub(crate) fn write_together<'a>(
+    dir: &Path,
+    contents: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Result<()> {
+    create_dir_all(dir)?;
+    let write = |(name, bytes): (&str, &[u8])| -> Result<AtomicFile> {
+        let mut file = AtomicFile::create(dir.join(name))?;
+        file.write_all(bytes).map_err(|e| file.error(e))?;
+        file.sync()?;
+        Ok(file)
+    };
+    let written = contents.into_iter().map(write).collect::<Result<Vec<_>>>()?;
+    written.into_iter().try_for_each(|file| Ok(file.commit()?))
 }
 
 /// Reads a whole file.

@@ -16,7 +16,6 @@
 //! directory are not touched.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::config::StudentConfig;
 use crate::error::{Error, Result};
-use crate::files::{self, Pending};
+use crate::files;
 use crate::pretrained::{CONFIG, Pretrained, STUDENT, TOKENIZER, WEIGHTS};
 use crate::student::{Origin, Student};
 use crate::tokenizer::ProfileTokenizer;
@@ -120,9 +119,7 @@ impl Student {
             }
         };
         contents.push((CONFIG, config));
-        fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let pending = contents.iter().map(|(name, bytes)| Pending::write(&dir.join(name), bytes));
-        pending.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(Pending::commit)
+        files::write_together(dir, contents.iter().map(|(name, bytes)| (*name, bytes.as_slice())))
     }
 
     /// Reads a student of either kind from a directory that [`save`](Self::save) wrote, onto `device`.

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use scaletot_core::files::{AtomicFile, FileError, write_bytes};
 use scaletot_profile::UserId;
 
 use super::CorpusHeader;
@@ -79,8 +80,10 @@ impl CorpusWriter {
         check_format(path, header)?;
         let mut line = header.to_line(path)?;
         line.push(b'\n');
-        match crate::file::write_atomically(path, &line, false) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+        let mut begun = AtomicFile::create(path)?;
+        begun.write_all(&line).map_err(|e| begun.error(e))?;
+        match begun.commit_new() {
+            Err(FileError { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
                 return Err(Error::CorpusExists { path: path.to_path_buf() });
             }
             other => other?,
@@ -158,7 +161,7 @@ impl CorpusWriter {
         let good = lines.zip(&records).filter(|(_, record)| !failed(record)).map(|(line, _)| line);
         good.for_each(|line| kept.extend_from_slice(line));
         // The old file stays locked until the new one is in its place.
-        crate::file::write_atomically(path, &kept, true)?;
+        write_bytes(path, kept)?;
         drop(writer);
         let (writer, records, _) = Self::resume(path, header)?;
         tracing::info!(path = %path.display(), removed, "failed records are done again");

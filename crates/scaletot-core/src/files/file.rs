@@ -42,6 +42,18 @@ impl AtomicFile {
         FileError::new("write", self.path(), source)
     }
 
+    /// Forces the content to disk, so that a [`commit`](Self::commit) that follows is quick: for several files that are to
+    /// take their names close together.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn sync(&mut self) -> Result<(), FileError> {
+        self.writer
+            .flush()
+            .and_then(|()| self.slot.file.sync_all())
+            .map_err(FileError::at("write", &self.slot.target))
+    }
+
     /// Forces the content to disk and gives the file its name, replacing what was there.
     ///
     /// # Errors
@@ -63,11 +75,8 @@ impl AtomicFile {
         action: &'static str,
         rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
     ) -> Result<(), FileError> {
+        self.sync()?;
         let path = self.slot.target.clone();
-        self.writer
-            .flush()
-            .and_then(|()| self.slot.file.sync_all())
-            .map_err(FileError::at("write", &path))?;
         rename(&self.slot.path, &path).map_err(FileError::at(action, &path))?;
         self.slot.placed = true;
         sync_parent(&path).map_err(FileError::at("sync", &path))

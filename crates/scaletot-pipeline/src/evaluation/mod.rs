@@ -50,6 +50,7 @@ use std::time::Instant;
 use crate::error::{Context, Result, ensure};
 use burn::tensor::Device;
 use scaletot_core::Progress;
+use scaletot_core::files::{write_bytes, write_json};
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_eval::{Metric, normalised_gini, spearman};
 
@@ -62,7 +63,7 @@ use resample::Measuring;
 use results::{ArmInfo, FORMAT, Labels, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
 use study::Study;
 
-use crate::stages::{StageReport, Stages, write_json, write_text};
+use crate::stages::{StageReport, Stages};
 use crate::tasks::Task;
 
 /// Folds of a planted world: one is run, on a third of the users; repeats are worlds of their own.
@@ -137,7 +138,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
     };
     let results = run.results(&study, task.as_ref())?;
     write_json(&out.join(RESULTS), &results)?;
-    write_text(&out.join(REPORT), &report::render(&results)?)?;
+    write_bytes(&out.join(REPORT), &report::render(&results)?)?;
     Ok(results)
 }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::error::{Context, Result, ensure};
 use scaletot_core::ContentHash;
+use scaletot_core::files::write_json;
 use scaletot_profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,6 @@ use super::folds::{Draw, Fold};
 use super::resample::{Scores, Size};
 use super::results::Labels;
 use super::study::Study;
-use crate::stages::write_json;
 
 const USERS: &str = "users.parquet";
 const DRAWS: &str = "draws.json";
@@ -75,7 +75,7 @@ pub(super) fn export(study: &Study, fold: &Fold, draws: &[Draw], dir: &Path) -> 
         .filter(|draw| !draw.rows.is_empty())
         .map(|draw| ExportedDraw { labels: draw.labels, draw: draw.draw, train: &draw.rows })
         .collect();
-    write_json(&dir.join(DRAWS), &Exported { test: &fold.test, draws })
+    Ok(write_json(dir.join(DRAWS), &Exported { test: &fold.test, draws })?)
 }
 
 /// The peers' predictions for a fold with `users` test users, if there are any.

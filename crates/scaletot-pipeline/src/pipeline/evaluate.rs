@@ -1,6 +1,7 @@
 //! What the value model is worth on the held-out users, beside the strongest model of the profile alone.
 
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 
 use super::record::StageReport;
 use super::serve::outcomes;
@@ -8,7 +9,6 @@ use super::value::{Artifact, PROFILE_ONLY, SCALETOT, SERVED};
 use super::{Done, Pipeline, Stage, read_json};
 use crate::compare::{Evaluation, evaluate};
 use crate::error::Result;
-use crate::stages::write_json;
 
 impl Pipeline {
     /// Measures every model on the held-out users, and compares the value model, and what is served of it, with the strongest of those

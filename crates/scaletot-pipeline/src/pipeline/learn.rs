@@ -1,8 +1,8 @@
 //! The student: SFT on the corpus, then OSIPO on the outcomes of the reasoned users.
 
-use crate::stages::write_json;
 use scaletot_chain::Corpus;
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_student::{Checkpoints, Osipo, OsipoLog, Sft, Student};
 
 use super::record::StageReport;

@@ -24,6 +24,7 @@ use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
 use serde::Serialize;
@@ -38,7 +39,6 @@ pub use self::value::Artifact;
 use self::value::SCALETOT;
 use crate::error::{Context, Error, Result, bail};
 use crate::lock::DirectoryLock;
-use crate::stages::write_json;
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

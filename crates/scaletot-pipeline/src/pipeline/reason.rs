@@ -1,11 +1,11 @@
 //! Calibration, the coverage plan and the search: from profiles to a corpus of chains.
 
-use crate::stages::write_json;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, Corpus, CorpusWriter, Verdict};
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_profile::{ProfileTable, Segments, Verbaliser};
 use scaletot_search::Budget;
 use scaletot_teacher::{Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Teacher};

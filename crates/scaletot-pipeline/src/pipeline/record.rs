@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::stages::write_json;
+use scaletot_core::files::write_json;
 use scaletot_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,7 @@ impl Record {
     }
 
     fn write(&self) -> Result<()> {
-        write_json(&self.directory.join(STAGES), &self.file)
+        Ok(write_json(self.directory.join(STAGES), &self.file)?)
     }
 }
 

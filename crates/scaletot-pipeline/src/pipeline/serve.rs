@@ -2,6 +2,7 @@
 
 use scaletot_chain::{ChainSchema, Signals};
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_encoder::{
     ArtifactInfo, DistillData, Distiller, FrozenEncoder, Readiness, Scores, TransferReport,
 };
@@ -13,7 +14,6 @@ use scaletot_student::Student;
 use super::record::StageReport;
 use super::{Artifact, Done, Pipeline, Stage, settings};
 use crate::error::Result;
-use crate::stages::write_json;
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;

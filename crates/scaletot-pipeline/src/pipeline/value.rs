@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_encoder::{Distiller, FrozenEncoder};
 use scaletot_ltv::{Component, ValueModel, ValueTrainer};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,6 @@ use super::{Done, Pipeline, Stage, read_json, settings};
 use crate::error::{Context, Result};
 use crate::fold::{fold, served_difference};
 use crate::networks::{NetworkLearner, NetworkLoader};
-use crate::stages::write_json;
 
 /// What predicts from the profile alone, with the components of the value model that it is made of.
 pub(crate) const PROFILE_ONLY: [(&str, &[Component]); 3] = [

@@ -3,7 +3,6 @@
 //! Each says in its metadata what it was made of, so that a later run knows whether it still holds.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,9 +14,8 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use scaletot_core::files::{AtomicFile, create_dir_all};
 use serde::{Deserialize, Serialize};
-
-use crate::staged::Staged;
 
 /// Rows of an output row group, which are in memory until they are written.
 const GROUP_ROWS: usize = 1 << 20;
@@ -54,14 +52,14 @@ pub struct Quarantined {
 
 /// Writes the scores of one row group.
 pub(super) struct PartWriter {
-    staged: Staged,
-    writer: ArrowWriter<BufWriter<File>>,
+    path: PathBuf,
+    writer: ArrowWriter<AtomicFile>,
 }
 
 impl PartWriter {
     /// A writer of batches with the schema of `first`.
     pub(super) fn create(path: &Path, first: &arrow_array::RecordBatch, origin: &Origin) -> Result<Self> {
-        let (staged, file) = Staged::create(path)?;
+        let file = begin(path)?;
         let id = ColumnPath::from(first.schema_ref().field(0).name().as_str());
         let properties = properties(origin)?
             .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -74,21 +72,29 @@ impl PartWriter {
             true => properties.set_column_encoding(id, Encoding::DELTA_BINARY_PACKED),
             false => properties,
         };
-        let writer = ArrowWriter::try_new(BufWriter::new(file), first.schema(), Some(properties.build()))
-            .with_context(|| staged.failed())?;
-        Ok(Self { staged, writer })
+        let writer = ArrowWriter::try_new(file, first.schema(), Some(properties.build()))
+            .with_context(|| failed(path))?;
+        Ok(Self { path: path.to_owned(), writer })
     }
 
     pub(super) fn write(&mut self, batch: &arrow_array::RecordBatch) -> Result<()> {
-        self.writer.write(batch).with_context(|| self.staged.failed())
+        self.writer.write(batch).with_context(|| failed(&self.path))
     }
 
     pub(super) fn finish(self) -> Result<()> {
-        let file = self.writer.into_inner().with_context(|| self.staged.failed())?;
-        let file =
-            file.into_inner().map_err(|error| error.into_error()).with_context(|| self.staged.failed())?;
-        self.staged.place(&file)
+        let file = self.writer.into_inner().with_context(|| failed(&self.path))?;
+        Ok(file.commit()?)
     }
+}
+
+/// A file to be, in a directory that is made if there is none.
+fn begin(path: &Path) -> Result<AtomicFile> {
+    create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+    Ok(AtomicFile::create(path)?)
+}
+
+fn failed(path: &Path) -> String {
+    format!("cannot write {}", path.display())
 }
 
 fn properties(origin: &Origin) -> Result<parquet::file::properties::WriterPropertiesBuilder> {
@@ -113,7 +119,7 @@ fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
 
 /// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are.
 pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<usize> {
-    let (staged, file) = Staged::create(path)?;
+    let file = begin(path)?;
     let Some(first) = parts.first() else {
         crate::error::bail!("{}: nothing to put together", path.display())
     };
@@ -126,8 +132,8 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
     let properties: WriterPropertiesPtr =
         Arc::new(WriterProperties::builder().set_key_value_metadata(Some(entries)).build());
     let schema = first.file_metadata().schema_descr().root_schema_ptr();
-    let write = || -> Result<(File, usize)> {
-        let mut writer = SerializedFileWriter::new(BufWriter::new(file), schema, properties)?;
+    let write = || -> Result<(AtomicFile, usize)> {
+        let mut writer = SerializedFileWriter::new(file, schema, properties)?;
         let mut rows = 0;
         // One after the other: a file may have more row groups than a process may have files.
         for part in parts {
@@ -149,11 +155,9 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
                 rows += usize::try_from(group.num_rows())?;
             }
         }
-        let mut file = writer.into_inner()?;
-        file.flush()?;
-        Ok((file.into_inner().map_err(|error| error.into_error())?, rows))
+        Ok((writer.into_inner()?, rows))
     };
-    let (file, rows) = write().with_context(|| staged.failed())?;
-    staged.place(&file)?;
+    let (file, rows) = write().with_context(|| failed(path))?;
+    file.commit()?;
     Ok(rows)
 }

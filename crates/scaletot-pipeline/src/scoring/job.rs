@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
 use scaletot_core::Progress;
+use scaletot_core::files::write_json;
 use scaletot_profile::Error as ProfileError;
 
 use super::Scorer;
@@ -16,7 +17,7 @@ use super::summary::ScoreSummary;
 use super::work::Work;
 use crate::error::{Context, Error, Result, bail, causes};
 use crate::lock::DirectoryLock;
-use crate::stages::{differences, write_json};
+use crate::stages::differences;
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
 const SETTINGS: &str = "score.json";

@@ -5,7 +5,7 @@ mod lines;
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
@@ -15,7 +15,8 @@ use self::lines::Lines;
 use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
-use crate::atomic::try_write_atomically;
+use scaletot_core::files::{AtomicFile, FileError};
+
 use crate::attributes::{Attributes, Values};
 use crate::cell::{self, Raw};
 use crate::error::{Error, Result};
@@ -169,23 +170,21 @@ pub fn write_csv(
 ) -> Result<()> {
     let path = path.as_ref();
     let output = Output::check(Some(path), id_column, ids, profiles, attributes)?;
-    try_write_atomically(path, |file| {
-        let failed = |error: ::csv::Error| Error::Io {
-            path: path.to_owned(),
-            action: "write",
-            source: io::Error::from(error),
-        };
-        let mut writer = WriterBuilder::new().from_writer(file);
-        writer.write_record(output.names()).map_err(failed)?;
+    let mut file = AtomicFile::create(path)?;
+    let mut write = || -> ::csv::Result<()> {
+        let mut writer = WriterBuilder::new().from_writer(&mut file);
+        writer.write_record(output.names())?;
         for row in 0..ids.len() {
-            writer.write_field(ids.get(row).to_string()).map_err(failed)?;
+            writer.write_field(ids.get(row).to_string())?;
             for text in texts(&output, row) {
-                writer.write_field(text.as_deref().unwrap_or_default()).map_err(failed)?;
+                writer.write_field(text.as_deref().unwrap_or_default())?;
             }
-            writer.write_record(None::<&[u8]>).map_err(failed)?;
+            writer.write_record(None::<&[u8]>)?;
         }
-        writer.flush().map_err(|source| Error::Io { path: path.to_owned(), action: "write", source })
-    })
+        Ok(writer.flush()?)
+    };
+    write().map_err(|error| FileError::new("write", path, error.into()))?;
+    Ok(file.commit()?)
 }
 
 /// The cells of a row without its id, as text; `None` where missing.

@@ -1,7 +1,6 @@
 //! Adapters in the files of `peft`: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::Pretrained;
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
-use crate::files::{self, Pending};
+use crate::files;
 use crate::host::to_host;
 use crate::lora::{Factors, LoraConfig, LoraTarget};
 
@@ -91,9 +90,7 @@ impl Pretrained {
         });
         let said = serde_json::to_vec_pretty(&said).map_err(|e| Error::corrupt(&path, e))?;
         let weights = write_factors(&self.model, &dir.join(WEIGHTS))?;
-        fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-        let pending = [Pending::write(&dir.join(WEIGHTS), &weights)?, Pending::write(&path, &said)?];
-        pending.into_iter().try_for_each(Pending::commit)
+        files::write_together(dir, [(WEIGHTS, weights.as_slice()), (CONFIG, said.as_slice())])
     }
 }
 

@@ -4,7 +4,6 @@ mod adapter;
 mod config;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -16,7 +15,7 @@ use tokenizers::Tokenizer;
 
 use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::{Error, Result};
-use crate::files::{self, Pending};
+use crate::files;
 use crate::lora::LoraConfig;
 use crate::tokenizer::Vocabulary;
 use crate::weights;
@@ -116,18 +115,14 @@ impl Pretrained {
     /// [`Error::Io`] with the file that could not be written; what was there before then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
-        fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
         let path = dir.join(CONFIG);
         let config =
             serde_json::to_vec_pretty(&self.published_as_saved()).map_err(|e| Error::corrupt(&path, e))?;
         let path = dir.join(TOKENIZER);
         let tokenizer = self.tokenizer.to_string(true).map_err(|e| Error::corrupt(&path, e))?.into_bytes();
         let weights = weights::to_bytes(&self.model, &dir.join(WEIGHTS))?;
-        let mut pending = Vec::with_capacity(3);
-        for (name, bytes) in [(WEIGHTS, weights), (TOKENIZER, tokenizer), (CONFIG, config)] {
-            pending.push(Pending::write(&dir.join(name), &bytes)?);
-        }
-        pending.into_iter().try_for_each(Pending::commit)
+        let contents = [(WEIGHTS, &weights), (TOKENIZER, &tokenizer), (CONFIG, &config)];
+        files::write_together(dir, contents.map(|(name, bytes)| (name, bytes.as_slice())))
     }
 
     /// `config.json` of the same checkpoint in 32-bit floats.

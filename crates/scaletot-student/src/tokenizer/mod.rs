@@ -260,7 +260,7 @@ impl ProfileTokenizer {
     /// # Errors
     /// [`Error::Io`] or [`Error::Tokenizer`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::files::write(path.as_ref(), self.to_json()?.as_bytes())
+        Ok(scaletot_core::files::write_bytes(path, self.to_json()?)?)
     }
 
     /// The content of `tokenizer.json`.

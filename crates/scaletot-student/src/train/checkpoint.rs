@@ -1,7 +1,6 @@
 //! Checkpoints of a training run: all that it needs to go on as if nothing had happened.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -12,6 +11,7 @@ use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use scaletot_chain::JoinedCorpus;
 use scaletot_core::ContentHash;
+use scaletot_core::files::{create_dir_all, write_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::objective::Objective;
@@ -102,9 +102,9 @@ impl Checkpoints {
         let none: Option<HashMap<String, String>> = None;
         let bytes = serialize(views, none).map_err(|e| fail(&e))?;
         if let Some(dir) = self.path.parent() {
-            fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+            create_dir_all(dir)?;
         }
-        files::write(&self.path, &bytes)
+        Ok(write_bytes(&self.path, bytes)?)
     }
 
     /// The checkpoint, if there is one; `blank` says what the model is like.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use scaletot_core::files::AtomicFile;
+use scaletot_core::files::{AtomicFile, create_dir_all};
 use serde::{Deserialize, Serialize};
 
 use super::REPLAY_VERSION;
@@ -186,23 +186,19 @@ pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
     Ok(Recording { model: header.model, timing: header.timing.unwrap_or_default(), entries })
 }
 
-/// Writes the file as a whole, so that a reader never sees half of one.
+/// Replaces the file as a whole, so that a reader never sees half of it.
 pub(super) fn write(path: &Path, recording: &Recording) -> Result<()> {
     let gz = compressed(path)?;
-    let io = |source| Error::io("write", path, source);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
-    }
-    let mut file = BufWriter::new(AtomicFile::create(path)?);
-    if gz {
+    create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+    let mut file = AtomicFile::create(path)?;
+    let written = if gz {
         let mut encoder = GzEncoder::new(&mut file, Compression::best());
-        write_lines(&mut encoder, recording).map_err(io)?;
-        encoder.finish().map_err(io)?;
+        write_lines(&mut encoder, recording).and_then(|()| encoder.finish().map(|_| ()))
     } else {
-        write_lines(&mut file, recording).map_err(io)?;
-    }
-    file.into_inner().map_err(|error| io(error.into_error()))?.commit()?;
-    Ok(())
+        write_lines(&mut file, recording)
+    };
+    written.map_err(|error| file.error(error))?;
+    Ok(file.commit()?)
 }
 
 fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Result};
+use scaletot_core::files::write_bytes;
 use scaletot_eval::{Direction, Verdict};
 
 use super::arms::{ARMS, Arm, OSIPO, SFT, SFT_LONGER};
@@ -11,7 +12,6 @@ use super::measure::{Measure, Recovered};
 use super::paired::Mean;
 use super::results::{Budget, SeedResult, StudyResults};
 use super::world::{REASONED, STUDENT_AFTER_SFT, TEACHER, TEST};
-use crate::stages::write_text;
 
 const BEGIN: &str = "<!-- results -->";
 const END: &str = "<!-- /results -->";
@@ -23,7 +23,7 @@ const WHAT: &str = "what it is";
 /// # Errors
 /// If the page cannot be read or written, or lacks a mark.
 pub fn insert(page: &Path, results: &StudyResults) -> Result<()> {
-    write_text(page, &with(page, &render(results))?)
+    Ok(write_bytes(page, with(page, &render(results))?)?)
 }
 
 /// Whether results could be written into a page: known before a run, and not hours after its start.

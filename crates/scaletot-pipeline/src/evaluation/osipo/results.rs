@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Result, ensure};
+use scaletot_core::files::write_json;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Recovered};
-use crate::stages::{differences, write_json};
+use crate::stages::differences;
 
 /// Version of the form of `study.json`.
 pub const FORMAT: u32 = 1;
@@ -137,7 +138,7 @@ impl StudyResults {
 
     /// Replaces the file in one step.
     pub(super) fn write(&self, out: &Path) -> Result<()> {
-        write_json(&out.join(FILE), self)
+        Ok(write_json(out.join(FILE), self)?)
     }
 
     /// The world of a seed.

@@ -10,9 +10,10 @@ use parquet::file::properties::WriterProperties;
 use super::super::arrow::{arrays, arrow_schema};
 use super::super::output::Output;
 use super::BATCH_ROWS;
-use crate::atomic::try_write_atomically;
+use scaletot_core::files::{AtomicFile, FileError};
+
 use crate::attributes::Attributes;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::UserIds;
 use crate::table::ProfileTable;
 
@@ -35,22 +36,17 @@ pub fn write_parquet(
     let path = path.as_ref();
     let output = Output::check(Some(path), id_column, ids, profiles, attributes)?;
     let schema = Arc::new(arrow_schema(&output, ids));
-    try_write_atomically(path, |file| {
-        let written = || -> Result<(), ParquetError> {
-            let properties =
-                WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-            let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
-            for start in (0..ids.len()).step_by(BATCH_ROWS) {
-                let rows = start..ids.len().min(start + BATCH_ROWS);
-                writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays(&output, ids, rows)?)?)?;
-            }
-            writer.close()?;
-            Ok(())
-        };
-        written().map_err(|error| Error::Io {
-            path: path.to_owned(),
-            action: "write",
-            source: std::io::Error::other(error),
-        })
-    })
+    let file = AtomicFile::create(path)?;
+    let write = || -> Result<AtomicFile, ParquetError> {
+        let properties =
+            WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
+        for start in (0..ids.len()).step_by(BATCH_ROWS) {
+            let rows = start..ids.len().min(start + BATCH_ROWS);
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), arrays(&output, ids, rows)?)?)?;
+        }
+        writer.into_inner()
+    };
+    let file = write().map_err(|error| FileError::new("write", path, std::io::Error::other(error)))?;
+    Ok(file.commit()?)
 }
