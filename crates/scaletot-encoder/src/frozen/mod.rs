@@ -125,7 +125,7 @@ impl FrozenEncoder {
     /// Loads an artifact for profiles of a schema.
     ///
     /// It is refused, with a message that names what differs, when its format is another one, when a file is not the one
-    /// the manifest's hashes name, when the encoder [failed its gate](ArtifactInfo::gate), when the profile schema differs, when tensors do
+    /// the manifest's hashes name, when the encoder [failed its gate](ArtifactInfo::with_gate), when the profile schema differs, when tensors do
     /// not have the shapes that follow from the manifest, or when a canary profile gives an output that is off by more than
     /// `1e-4 · (1 + |x|)`.
     ///
@@ -168,7 +168,7 @@ impl FrozenEncoder {
     }
 
     /// Writes an artifact directory, atomically: it appears whole or not at all. One that is there is replaced; a
-    /// directory with other files is refused. With a [gate](ArtifactInfo::gate) that the encoder failed it is written as not ready.
+    /// directory with other files is refused. With a [gate](ArtifactInfo::with_gate) that the encoder failed it is written as not ready.
     ///
     /// # Errors
     /// [`Error::Config`] for a metric that is not finite, [`Error::Io`], [`Error::Artifact`].

@@ -40,7 +40,7 @@ impl FrozenEncoder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Schema`] for a table of another schema, [`Error::Shape`] when there is no such row.
+    /// [`Error::Schema`](crate::Error::Schema) for a table of another schema, [`Error::Shape`](crate::Error::Shape) when there is no such row.
     pub fn distances(&self, table: &ProfileTable, rows: &[usize]) -> Result<Vec<f32>> {
         let features = self.featuriser().transform(table, rows)?;
         Ok(Surprise::new(self.featuriser(), self.histograms()).distances(&features, 0..features.len()))
@@ -54,7 +54,7 @@ impl FrozenEncoder {
     /// artifact, and [`distance_limit`](Self::distance_limit) tells it.
     ///
     /// # Errors
-    /// As [`distances`](Self::distances); [`Error::Config`] for a share outside of `[0, 1)`, [`Error::Shape`] without held-out users.
+    /// As [`distances`](Self::distances); [`Error::Config`](crate::Error::Config) for a share outside of `[0, 1)`, [`Error::Shape`](crate::Error::Shape) without held-out users.
     pub fn calibrate_abstention(
         mut self,
         table: &ProfileTable,
