@@ -28,6 +28,7 @@ use crate::reasoner::RunSummary;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Prices {
     /// The unit of all prices, for display.
     pub currency: String,
@@ -38,6 +39,7 @@ pub struct Prices {
 /// What a model costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Price {
     /// Of a million tokens of prompts and answers.
     pub per_million_tokens: f64,
@@ -48,6 +50,19 @@ pub struct Price {
 }
 
 impl Prices {
+    /// No prices yet, in that currency.
+    #[must_use]
+    pub fn new(currency: impl Into<String>) -> Self {
+        Self { currency: currency.into(), models: BTreeMap::new() }
+    }
+
+    /// Adds the price of a model.
+    #[must_use]
+    pub fn with_model(mut self, model: impl Into<String>, price: Price) -> Self {
+        self.models.insert(model.into(), price);
+        self
+    }
+
     /// Reads prices.
     ///
     /// # Errors
@@ -121,6 +136,27 @@ impl Prices {
 }
 
 impl Price {
+    /// Sets the price of a million tokens.
+    #[must_use]
+    pub fn with_per_million_tokens(mut self, price: f64) -> Self {
+        self.per_million_tokens = price;
+        self
+    }
+
+    /// Sets the price of a call.
+    #[must_use]
+    pub fn with_per_call(mut self, price: f64) -> Self {
+        self.per_call = price;
+        self
+    }
+
+    /// Sets the price of an hour in which the model is busy.
+    #[must_use]
+    pub fn with_per_hour(mut self, price: f64) -> Self {
+        self.per_hour = price;
+        self
+    }
+
     /// The price of what a model was asked.
     #[must_use]
     pub fn of(&self, spent: &LedgerSnapshot) -> f64 {

@@ -104,8 +104,37 @@ impl Prompter {
         self.continue_profile(&self.profile(table, row), state, path)
     }
 
-    /// The question about `state`, with a profile that [`profile`](Self::profile) put into words before.
-    pub(crate) fn question<'a>(
+    /// The question about `state` for one user, given the values of the states before it, with its prompt.
+    ///
+    /// ```
+    /// use scaletot_chain::{ChainSchema, StateDef};
+    /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
+    /// use scaletot_teacher::Prompter;
+    ///
+    /// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::boolean("owner")).build()?;
+    /// let mut users = TableBuilder::new(schema);
+    /// users.push_text(1, &["yes"])?;
+    /// let table = users.finish();
+    /// let chain = ChainSchema::builder("shopper").with_state(StateDef::ordinal("need", ["low", "high"])).build()?;
+    /// let prompter = Prompter::new(table.schema(), chain, Verbaliser::fit(&table, 5)?)?;
+    /// let question = prompter.question(&table, 0, 0, &[]);
+    /// assert_eq!(question.labels, ["low", "high"]);
+    /// assert!(question.prompt.ends_with("Overall, this user's need is"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn question<'a>(
+        &'a self,
+        table: &'a ProfileTable,
+        row: usize,
+        state: usize,
+        path: &'a [u16],
+    ) -> Question<'a> {
+        self.question_of(&self.profile(table, row), table, row, state, path)
+    }
+
+    /// As [`question`](Self::question), with a profile that [`profile`](Self::profile) rendered before.
+    pub(crate) fn question_of<'a>(
         &'a self,
         profile: &str,
         table: &'a ProfileTable,
@@ -114,8 +143,7 @@ impl Prompter {
         path: &'a [u16],
     ) -> Question<'a> {
         let prompt = self.continue_profile(profile, state, path);
-        let labels = self.chain.states().get(state).map_or(&[][..], |state| state.values());
-        Question { prompt, labels, table, row, schema: &self.chain, state, path, deadline: None }
+        Question::new(&self.chain, state, path, table, row).with_prompt(prompt)
     }
 
     fn continue_profile(&self, profile: &str, state: usize, path: &[u16]) -> String {

@@ -21,6 +21,7 @@ use crate::ledger::LedgerSnapshot;
 
 /// One question to a teacher: which of `labels` continues `prompt`?
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Question<'a> {
     /// The text, ending right before the label and without a space at its end; the continuation that is scored is
     /// a space and the label (`" low"`).
@@ -42,7 +43,42 @@ pub struct Question<'a> {
     pub deadline: Option<Instant>,
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// A question about `state` for the user in `row`, given the values of the states before it: with the state's labels, no
+    /// prompt yet and no deadline. [`Prompter::question`](crate::Prompter::question) makes one with its prompt.
+    #[must_use]
+    pub fn new(
+        schema: &'a ChainSchema,
+        state: usize,
+        path: &'a [u16],
+        table: &'a ProfileTable,
+        row: usize,
+    ) -> Self {
+        let labels = schema.states().get(state).map_or(&[][..], |state| state.values());
+        Self { prompt: String::new(), labels, table, row, schema, state, path, deadline: None }
+    }
+
+    /// Sets the prompt.
+    #[must_use]
+    pub fn with_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = prompt.into();
+        self
+    }
+
+    /// Sets the labels; by default the values of the state.
+    #[must_use]
+    pub fn with_labels(mut self, labels: &'a [String]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// Sets when the caller stops waiting; by default it always waits.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
     /// The name of the state that is asked.
     #[must_use]
     pub fn state_name(&self) -> &str {
@@ -71,6 +107,7 @@ impl fmt::Debug for Question<'_> {
 
 /// A teacher's answer: how likely each label is as the prompt's continuation.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LabelAnswer {
     /// `ln p(label | prompt)` per label, over the teacher's whole vocabulary (so they need not sum to 1);
     /// [`f64::NEG_INFINITY`] where the teacher gave none.
@@ -104,6 +141,20 @@ impl LabelAnswer {
     pub fn new(log_probs: Vec<f64>, tokens: u64) -> Self {
         let missing = missing_of(&log_probs);
         Self { log_probs, missing, tokens, cached: false, evidence: None, samples: None }
+    }
+
+    /// Sets the names of the profile fields that the answer rests on.
+    #[must_use]
+    pub fn with_evidence(mut self, fields: Vec<String>) -> Self {
+        self.evidence = Some(fields);
+        self
+    }
+
+    /// Sets how many samples the probabilities are shares of.
+    #[must_use]
+    pub fn with_samples(mut self, samples: u32) -> Self {
+        self.samples = Some(samples);
+        self
     }
 
     /// The same answer, marked as read from a file or a cache.

@@ -9,6 +9,7 @@ use crate::{Answer, Problem, Query, Search};
 
 /// In which order results are handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Order {
     /// In the order of the inputs.
     #[default]

@@ -384,9 +384,7 @@ impl OpenAi {
             return Err(Fault::Unusable { message });
         }
         let log_probs = counts.iter().map(|count| (f64::from(*count) / f64::from(samples)).ln()).collect();
-        let mut answer = LabelAnswer::new(log_probs, tokens);
-        answer.samples = Some(counts.iter().sum());
-        Ok(answer)
+        Ok(LabelAnswer::new(log_probs, tokens).with_samples(counts.iter().sum()))
     }
 }
 

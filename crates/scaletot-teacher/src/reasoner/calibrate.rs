@@ -118,7 +118,7 @@ impl Reasoner<'_> {
             for batch in users.chunks(BATCH) {
                 let questions: Vec<Question<'_>> = batch
                     .iter()
-                    .map(|user| self.prompter.question(&user.profile, table, user.row, state, &user.path))
+                    .map(|user| self.prompter.question_of(&user.profile, table, user.row, state, &user.path))
                     .collect();
                 for answer in self.teacher.answer_batch(&questions) {
                     let prediction = match answer {

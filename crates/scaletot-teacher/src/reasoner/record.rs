@@ -43,7 +43,7 @@ impl Reasoner<'_> {
         row: usize,
     ) -> Vec<Question<'a>> {
         let profile = self.prompter.profile(table, row);
-        asks.iter().map(|ask| self.prompter.question(&profile, table, row, ask.state, &ask.path)).collect()
+        asks.iter().map(|ask| self.prompter.question_of(&profile, table, row, ask.state, &ask.path)).collect()
     }
 
     pub(super) fn asks(&self) -> Result<&[Ask]> {

@@ -109,8 +109,8 @@ impl Reasoner<'_> {
                 .iter()
                 .map(|(_, query)| {
                     let path = query.path();
-                    let question = self.prompter.question(&profile, table, row, path.len(), path);
-                    Question { deadline: deadline.map(|(_, at)| at), ..question }
+                    let question = self.prompter.question_of(&profile, table, row, path.len(), path);
+                    question.with_deadline(deadline.map(|(_, at)| at))
                 })
                 .collect();
             let answers = match deadline {

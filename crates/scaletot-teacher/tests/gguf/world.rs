@@ -26,16 +26,7 @@ impl World {
     }
 
     pub(crate) fn question<'a>(&'a self, prompt: &str, labels: &'a [String]) -> Question<'a> {
-        Question {
-            prompt: prompt.to_owned(),
-            labels,
-            table: &self.table,
-            row: 0,
-            schema: &self.chain,
-            state: 0,
-            path: &[],
-            deadline: None,
-        }
+        Question::new(&self.chain, 0, &[], &self.table, 0).with_prompt(prompt).with_labels(labels)
     }
 }
 

@@ -13,18 +13,7 @@ fn ask(teacher: &dyn Teacher, prompt: &str) -> Result<LabelAnswer> {
 
 fn ask_until(teacher: &dyn Teacher, prompt: &str, deadline: Option<Instant>) -> Result<LabelAnswer> {
     let (table, chain) = (table(1), chain_schema());
-    let labels = chain.states()[0].values();
-    let prompt = prompt.to_owned();
-    teacher.answer(&Question {
-        prompt,
-        labels,
-        table: &table,
-        row: 0,
-        schema: &chain,
-        state: 0,
-        path: &[],
-        deadline,
-    })
+    teacher.answer(&Question::new(&chain, 0, &[], &table, 0).with_prompt(prompt).with_deadline(deadline))
 }
 
 fn quick() -> RetryPolicy {

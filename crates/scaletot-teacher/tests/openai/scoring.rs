@@ -7,17 +7,7 @@ use crate::common::{chain_schema, prompter, table};
 use crate::server::{Ability, Reaction, Server, answer, probability};
 
 fn question<'a>(table: &'a ProfileTable, chain: &'a ChainSchema, prompt: &str) -> Question<'a> {
-    let labels = chain.states()[0].values();
-    Question {
-        prompt: prompt.to_owned(),
-        labels,
-        table,
-        row: 0,
-        schema: chain,
-        state: 0,
-        path: &[],
-        deadline: None,
-    }
+    Question::new(chain, 0, &[], table, 0).with_prompt(prompt)
 }
 
 /// Asks a server of some ability about one user; says what was asked, too.

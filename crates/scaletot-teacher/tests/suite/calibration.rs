@@ -175,17 +175,7 @@ fn a_blank_profile_calibrates_without_users() {
     let chain = chain_schema();
     let prompt = reasoner.prompter().prompt(&table, 0, 0, &[]);
     let blank = prompt.replacen(&reasoner.prompter().profile(&table, 0), "A customer", 1);
-    let labels = chain.states()[0].values();
-    let asked = Question {
-        prompt: blank,
-        labels,
-        table: &table,
-        row: 0,
-        schema: &chain,
-        state: 0,
-        path: &[],
-        deadline: None,
-    };
+    let asked = Question::new(&chain, 0, &[], &table, 0).with_prompt(blank);
     let said = teacher.answer(&asked).unwrap().distribution().unwrap();
     assert!(calibration.prior(0).unwrap().iter().zip(&said).all(|(a, b)| (a - b).abs() < 1e-12));
     reasoner.set_calibration(calibration).unwrap();

@@ -26,17 +26,7 @@ impl Teacher for Fixed {
 
 fn with_question<R>(ask: impl FnOnce(&Question<'_>) -> R) -> R {
     let (table, chain): (ProfileTable, ChainSchema) = (table(1), chain_schema());
-    let labels = chain.states()[0].values();
-    ask(&Question {
-        prompt: "He is".into(),
-        labels,
-        table: &table,
-        row: 0,
-        schema: &chain,
-        state: 0,
-        path: &[],
-        deadline: None,
-    })
+    ask(&Question::new(&chain, 0, &[], &table, 0).with_prompt("He is"))
 }
 
 #[test]

@@ -33,16 +33,7 @@ fn a_record_holds_what_was_asked_and_answered() {
         for (k, step) in best.steps().iter().enumerate() {
             // The teacher's own words, recomputed: no calibration here, so only the constraint changes them.
             let path = &best.values()[..k];
-            let question = Question {
-                prompt: reasoner.prompter().prompt(&table, row, k, path),
-                labels: chain.states()[k].values(),
-                table: &table,
-                row,
-                schema: &chain,
-                state: k,
-                path,
-                deadline: None,
-            };
+            let question = reasoner.prompter().question(&table, row, k, path);
             let mut expected = Arbitrary::default().answer(&question).unwrap().distribution().unwrap();
             expected.iter_mut().zip(chain.allowed(k, path)).for_each(|(p, ok)| *p *= f64::from(u8::from(ok)));
             let sum: f64 = expected.iter().sum();
@@ -175,8 +166,8 @@ fn missing_labels_give_bounds_that_hold_the_whole_answers_entropy() {
         assert!(low <= first.entropy && first.entropy <= high);
         // `need` depends on nothing, so the whole answer is to the same prompt.
         let question = partial.all_questions(&table, row).unwrap().swap_remove(0);
-        let whole = Arbitrary::default()
-            .answer(&Question { labels: chain_schema().states()[0].values(), ..question.clone() });
+        let whole =
+            Arbitrary::default().answer(&question.clone().with_labels(chain_schema().states()[0].values()));
         let entropy = normalised_entropy(&whole.unwrap().distribution().unwrap(), 0);
         assert!(low - 1e-9 <= entropy && entropy <= high + 1e-9, "{low} {entropy} {high}");
         // The channel has two values only: nothing is missing.

@@ -9,7 +9,7 @@ use scaletot_teacher::{
     RetryPolicy, Teacher,
 };
 
-use crate::common::{Arbitrary, chain_schema, prompter, table};
+use crate::common::{Arbitrary, prompter, table};
 
 /// Fails the rows whose number ends in 3 once, those that end in 7 for ever, and refuses those that end in 9.
 #[derive(Default)]
@@ -47,20 +47,10 @@ fn policy() -> RetryPolicy {
 
 /// Asks the first state of the first `users` users.
 fn ask(teacher: &dyn Teacher, users: usize, deadline: Option<Instant>) -> Vec<Result<LabelAnswer>> {
-    let (table, schema) = (table(users), chain_schema());
+    let table = table(users);
     let prompter = prompter(&table);
-    let questions: Vec<Question<'_>> = (0..users)
-        .map(|row| Question {
-            prompt: prompter.prompt(&table, row, 0, &[]),
-            labels: schema.states()[0].values(),
-            table: &table,
-            row,
-            schema: &schema,
-            state: 0,
-            path: &[],
-            deadline,
-        })
-        .collect();
+    let questions: Vec<Question<'_>> =
+        (0..users).map(|row| prompter.question(&table, row, 0, &[]).with_deadline(deadline)).collect();
     teacher.answer_batch(&questions)
 }
 

@@ -46,17 +46,8 @@ fn ask(rules: &Rules, cells: [&str; 4], state: usize, path: &[u16]) -> (Vec<f64>
     let mut users = scaletot_profile::TableBuilder::new(profile_schema());
     users.push_text(1, &cells).unwrap();
     let table = users.finish();
-    let schema = chain_schema();
-    let question = Question {
-        prompt: prompter(&table).prompt(&table, 0, state, path),
-        labels: schema.states()[state].values(),
-        table: &table,
-        row: 0,
-        schema: &schema,
-        state,
-        path,
-        deadline: None,
-    };
+    let prompter = prompter(&table);
+    let question = prompter.question(&table, 0, state, path);
     let answer = rules.answer(&question).unwrap();
     assert!((answer.covered_mass() - 1.0).abs() < 1e-12);
     (answer.log_probs, answer.evidence.unwrap())
@@ -113,18 +104,7 @@ fn refuses_questions_of_other_schemas() {
         .with_state(scaletot_chain::StateDef::ordinal("need", ["low", "high"]))
         .build()
         .unwrap();
-    let labels = other.states()[0].values();
-    let prompt = String::new();
-    let question = Question {
-        prompt,
-        labels,
-        table: &table,
-        row: 0,
-        schema: &other,
-        state: 0,
-        path: &[],
-        deadline: None,
-    };
+    let question = Question::new(&other, 0, &[], &table, 0);
     assert!(matches!(rules.answer(&question), Err(Error::Answer { .. })));
 }
 
