@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A second argument is the artifact of a trained encoder, to be measured instead of that network; all of its fields must be categorical,
-//! ordinal or boolean. The first prints lines of JSON and writes the weights, the users and their scores; the second gives these weights to ONNX Runtime, checks
+//! ordinal or boolean. The first prints lines of JSON and writes the weights (once more with a value head), the users and their scores; the second gives these weights to ONNX Runtime, checks
 //! that it finds the same values, and prints the same lines for it and for LightGBM.
 
 #![allow(clippy::print_stdout, reason = "a program that prints its results")]
@@ -238,7 +238,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows: Vec<usize> = (0..table.len()).collect();
     let features = encoder.featuriser().transform(&table, &rows)?;
 
-    encoder.save(directory.join("artifact"), ArtifactInfo::new().with_note("for a measurement of speed"))?;
+    let info = ArtifactInfo::new().with_note("for a measurement of speed");
+    encoder.save(directory.join("artifact"), info.clone())?;
+    with_value_head(&encoder)?.save(directory.join("artifact-value-head"), info)?;
     let codes: Vec<&Vec<u32>> = features
         .columns()
         .iter()
