@@ -27,8 +27,10 @@
 //! # Ok::<(), scaletot_eval::Error>(())
 //! ```
 //!
-//! Scores come from whatever model is evaluated: in this workspace from the value models and encoders of
-//! `scaletot-ltv` and `scaletot-encoder`. The pipeline (`scaletot-pipeline`) runs these metrics on folds of users.
+//! Scores come from whatever model is evaluated: in this workspace from the value models of
+//! [`scaletot-ltv`](https://docs.rs/scaletot-ltv) and the encoders of
+//! [`scaletot-encoder`](https://docs.rs/scaletot-encoder).
+//! [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline) runs these metrics on folds of users.
 //!
 //! | metric | range | perfect order | constant score | ties | undefined (an [`Error`]) |
 //! | --- | --- | --- | --- | --- | --- |

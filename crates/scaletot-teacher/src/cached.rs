@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::answer::LabelAnswer;
 use crate::error::Result;
 use crate::key::PromptKey;
 use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::once::OnceMap;
-use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, only};
+use crate::question::Question;
+use crate::teacher::{Teacher, ask_checked, only};
 
 /// Keeps a teacher's answers in memory and counts them in a [`Ledger`].
 ///

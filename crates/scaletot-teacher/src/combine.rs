@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::{Ledger, LedgerSnapshot};
-use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, only};
+use crate::question::Question;
+use crate::teacher::{Teacher, ask_checked, only};
 
 /// Asks a second teacher what the first cannot answer.
 ///

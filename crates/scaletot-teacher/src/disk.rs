@@ -9,10 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{LabelAnswer, missing_of};
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
-use crate::teacher::{LabelAnswer, Question, Teacher, ask_checked, missing_of, only};
+use crate::question::Question;
+use crate::teacher::{Teacher, ask_checked, only};
 
 const FORMAT: &str = "scaletot-answers";
 /// The version of the file format. A reader refuses a version that it does not know.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::answer::LabelAnswer;
 use crate::busy::{BusyCall, BusyClock};
 use crate::error::Result;
-use crate::teacher::LabelAnswer;
 
 /// Counts questions, calls, tokens and time, from any number of threads.
 ///

@@ -76,6 +76,16 @@
 //! - [`Reasoner`] drives one search per user ([`ChainProblem`] binds chain and search), judges what comes out, and runs
 //!   over many users with a worker pool, resumably and with the same bytes for any number of workers.
 //! - [`Ledger`] counts what it all costs, and [`Prices`] put it into money.
+//! - Before anything is asked, [`Reasoner::preview`] shows a user's profile and prompts, and [`Reasoner::count_prompts`] how many
+//!   of them there are.
+//!
+//! # In the workspace
+//!
+//! | before | after |
+//! | --- | --- |
+//! | [`scaletot_profile`]: profiles and their words ([`Verbaliser`](scaletot_profile::Verbaliser)) | [`scaletot-student`](https://docs.rs/scaletot-student): learns to reason from the corpus |
+//! | [`scaletot_chain`]: states, schemas and corpora ([`Corpus`](scaletot_chain::Corpus)) | [`scaletot-encoder`](https://docs.rs/scaletot-encoder): serves the states of a whole population |
+//! | [`scaletot_search`]: the search that decides what is asked | [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline): all stages, with resume |
 //!
 //! # Features
 //!
@@ -84,6 +94,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
 mod busy;
 mod cached;
 mod calibration;
@@ -104,12 +115,14 @@ mod once;
 pub mod openai;
 mod problem;
 mod prompter;
+mod question;
 mod reasoner;
 pub mod replay;
 mod retry;
 pub mod rules;
-pub mod teacher;
+mod teacher;
 
+pub use answer::LabelAnswer;
 pub use cached::Cached;
 pub use calibration::Calibration;
 pub use combine::{Ensemble, Fallback};
@@ -122,14 +135,14 @@ pub use key::{PromptKey, prompt_key};
 pub use ledger::{Ledger, LedgerSnapshot};
 pub use problem::ChainProblem;
 pub use prompter::{PROMPT_FORMAT, Prompter};
+pub use question::Question;
 pub use reasoner::{Preview, PromptCount, PromptPreview, Reasoner, ReasonerBuilder, RunSummary};
 #[doc(no_inline)]
 pub use replay::{RecordSummary, Recorder, Replay};
 pub use retry::{Retry, RetryPolicy};
 #[doc(no_inline)]
 pub use rules::Rules;
-#[doc(no_inline)]
-pub use teacher::{LabelAnswer, Question, Teacher};
+pub use teacher::Teacher;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use scaletot_core::ContentHash;
 use scaletot_profile::{ProfileSchema, ProfileTable, Verbaliser};
 
 use crate::error::{Error, Result};
-use crate::teacher::Question;
+use crate::question::Question;
 
 /// The version of the prompt's wording. Recorded answers name it: another wording is another question.
 pub const PROMPT_FORMAT: u32 = 1;

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// How [`Retry`] tries again.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -66,8 +66,10 @@ use self::shape::Shape;
 use self::tokenizer::TextTokenizer;
 use self::trie::LabelTrie;
 use self::worker::Worker;
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// A teacher that runs a GGUF model in this process; see the [module](self).
 pub struct Gguf {

@@ -1,6 +1,6 @@
 //! Which label a token or a text stands for.
 
-use super::Endpoint;
+use super::scoring::Endpoint;
 
 /// What a token may become.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,56 +4,29 @@
 //! the first question: the most probable next tokens; the log-probabilities of the given labels, where the server echoes
 //! prompts with theirs; or the shares of sampled answers, guided to the labels where the server can.
 
+mod builder;
 mod labels;
 mod reply;
 mod request;
+mod scoring;
 mod transport;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
+
+pub use builder::OpenAiBuilder;
+pub use scoring::{Endpoint, Scoring};
 
 use labels::Matched;
 use reply::Reply;
 use transport::Transport;
-
-/// Which of a server's endpoints is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Endpoint {
-    /// `/completions`: the model continues the prompt, as base models and small ones do best.
-    #[default]
-    Completions,
-    /// `/chat/completions`: the model is asked to complete the sentence with one of the labels.
-    Chat,
-}
-
-/// How a distribution over labels is obtained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Scoring {
-    /// One token with the log-probabilities of the most probable ones. Labels are distinguished by their first tokens; where
-    /// two begin alike, the question is asked on from there (completions) or sampled (chat). Labels that are not among the
-    /// tokens are missing from the answer.
-    TopTokens {
-        /// How many tokens to ask for.
-        top: u32,
-    },
-    /// The prompt with each label appended, echoed with log-probabilities: one request per label, nothing is missing.
-    Echo,
-    /// Sampled answers, counted.
-    Sample {
-        /// How many.
-        samples: u32,
-        /// Whether the server is asked to answer with one of the labels (`structured_outputs`, as vLLM has it).
-        guided: bool,
-    },
-}
 
 /// A model behind an OpenAI-compatible server.
 ///
@@ -85,126 +58,6 @@ pub struct OpenAi {
     unguided: AtomicBool,
 }
 
-/// Sets up an [`OpenAi`].
-#[derive(Debug, Clone)]
-pub struct OpenAiBuilder {
-    url: String,
-    model: String,
-    name: Option<String>,
-    endpoint: Endpoint,
-    scoring: Option<Scoring>,
-    top: u32,
-    samples: u32,
-    timeout: Duration,
-    key_variable: String,
-}
-
-impl OpenAiBuilder {
-    /// Sets the name in prompt keys, replay files and corpus headers; by default the model, the endpoint, the server's
-    /// address and how distributions are obtained.
-    #[must_use]
-    pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Sets the endpoint; by default completions.
-    #[must_use]
-    pub fn with_endpoint(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = endpoint;
-        self
-    }
-
-    /// Sets how distributions are obtained; by default whatever the server can do, in the order of [`Scoring`].
-    #[must_use]
-    pub fn with_scoring(mut self, scoring: Scoring) -> Self {
-        self.scoring = Some(scoring);
-        self
-    }
-
-    /// Sets the number of most probable tokens to ask for, at least 1; by default 20. Where a server refuses so many, 5 are asked for.
-    #[must_use]
-    pub fn with_top(mut self, top: u32) -> Self {
-        self.top = top;
-        self
-    }
-
-    /// Sets the number of samples where nothing else can be had, at least 1; by default 20.
-    #[must_use]
-    pub fn with_samples(mut self, samples: u32) -> Self {
-        self.samples = samples;
-        self
-    }
-
-    /// Sets the time limit of one request; by default 60 s.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets the environment variable that holds the API key, if there is one; by default `OPENAI_API_KEY`.
-    #[must_use]
-    pub fn with_key_variable(mut self, variable: impl Into<String>) -> Self {
-        self.key_variable = variable.into();
-        self
-    }
-
-    /// The teacher. Nothing is asked yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] if the address is no `http` or `https` one, a number is 0, the key is not printable ASCII, or echo is
-    /// wanted of a chat endpoint.
-    pub fn build(self) -> Result<OpenAi> {
-        let url = self.url.trim_end_matches('/').to_owned();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Error::config("url", "an http or https address", format!("`{url}`")));
-        }
-        let wanted = match self.scoring {
-            Some(Scoring::TopTokens { top }) => ("top", top),
-            Some(Scoring::Sample { samples, .. }) => ("samples", samples),
-            _ => ("top, samples", self.top.min(self.samples)),
-        };
-        if wanted.1 == 0 {
-            return Err(Error::config(wanted.0, "at least 1", 0));
-        }
-        if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
-            return Err(Error::config("scoring", "one that a chat endpoint has", "echo"));
-        }
-        let key = std::env::var(&self.key_variable).ok().filter(|key| !key.is_empty());
-        if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let expected = "an API key of printable ASCII without spaces";
-            return Err(Error::config(self.key_variable, expected, "something else"));
-        }
-        let path = match self.endpoint {
-            Endpoint::Completions => "completions",
-            Endpoint::Chat => "chat/completions",
-        };
-        // Whatever answers depend on is in the name, under which they are kept.
-        let (top, samples) = (self.top, self.samples);
-        let how = match self.scoring {
-            None => format!("top {top} or {samples} samples"),
-            Some(Scoring::TopTokens { top }) => format!("top {top}"),
-            Some(Scoring::Echo) => "echo".to_owned(),
-            Some(Scoring::Sample { samples, guided: true }) => format!("{samples} guided samples"),
-            Some(Scoring::Sample { samples, guided: false }) => format!("{samples} samples"),
-        };
-        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {url}, {how}", self.model));
-        Ok(OpenAi {
-            transport: Transport::new(format!("{url}/{path}"), key, self.timeout),
-            model: name,
-            served: self.model,
-            endpoint: self.endpoint,
-            top: self.top,
-            samples: self.samples,
-            scoring: Mutex::new(self.scoring),
-            no_echo: AtomicBool::new(false),
-            unguided: AtomicBool::new(false),
-        })
-    }
-}
-
 /// What came of one way of scoring.
 enum Scored {
     Answer(LabelAnswer),
@@ -215,22 +68,6 @@ enum Scored {
 }
 
 impl OpenAi {
-    /// A model behind the server at `url`, the address that ends in `/v1` for most.
-    #[must_use]
-    pub fn builder(url: impl Into<String>, model: impl Into<String>) -> OpenAiBuilder {
-        OpenAiBuilder {
-            url: url.into(),
-            model: model.into(),
-            name: None,
-            endpoint: Endpoint::default(),
-            scoring: None,
-            top: 20,
-            samples: 20,
-            timeout: Duration::from_secs(60),
-            key_variable: "OPENAI_API_KEY".to_owned(),
-        }
-    }
-
     /// How distributions are obtained; `None` until the first question has found out.
     #[must_use]
     pub fn scoring(&self) -> Option<Scoring> {

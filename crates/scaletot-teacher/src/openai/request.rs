@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Endpoint;
-use crate::teacher::Question;
+use super::scoring::Endpoint;
+use crate::question::Question;
 
 /// One more token after the prompt and what was `generated`, with the log-probabilities of the `top` ones.
 pub(super) fn next_token(

@@ -8,7 +8,8 @@ use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 use super::Reasoner;
 use crate::calibration::{Calibration, MeanPrediction, ParentPrior, normalise};
 use crate::error::{Error, Result};
-use crate::teacher::{Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// Questions asked in one call of the teacher.
 const BATCH: usize = 64;

@@ -1,5 +1,6 @@
 //! Reasons about users: asks a teacher under the search's guidance, calibrates, and writes down the chain.
 
+mod asks;
 mod builder;
 mod calibrate;
 mod preview;
@@ -27,7 +28,7 @@ pub use builder::ReasonerBuilder;
 pub use preview::{Preview, PromptCount, PromptPreview};
 pub use run::RunSummary;
 
-use record::Ask;
+use asks::Ask;
 
 /// Turns profiles into typed user-state chains.
 ///

@@ -14,9 +14,11 @@ use scaletot_search::{
 };
 
 use super::{Reasoner, rationale};
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::problem::ChainProblem;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// What is remembered of the answer after each path besides what the search keeps.
 type AnswerNotes = HashMap<Vec<u16>, AnswerNote>;

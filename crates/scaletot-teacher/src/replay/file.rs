@@ -12,10 +12,10 @@ use scaletot_core::files::{AtomicFile, create_dir_all};
 use serde::{Deserialize, Serialize};
 
 use super::REPLAY_VERSION;
+use crate::answer::{LabelAnswer, missing_of};
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::prompter::PROMPT_FORMAT;
-use crate::teacher::{LabelAnswer, missing_of};
 
 const FORMAT: &str = "scaletot-replay";
 

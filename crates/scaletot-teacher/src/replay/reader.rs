@@ -5,8 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Recording};
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// A teacher that answers from a file of recorded answers, under the recorded model's name.
 ///

@@ -9,12 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::file::{self, Entry, Recording, ShortKey, Timing};
+use crate::answer::LabelAnswer;
 use crate::busy::BusyClock;
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
 use crate::once::OnceMap;
-use crate::teacher::{LabelAnswer, Question, Teacher, only};
+use crate::question::Question;
+use crate::teacher::{Teacher, only};
 
 /// Wraps a teacher and writes every answer to a file that [`Replay`](crate::Replay) reads.
 ///

@@ -38,9 +38,11 @@ use scaletot_core::ContentHash;
 use scaletot_core::numeric::log_sum_exp;
 use scaletot_profile::{ProfileSchema, ProfileTable, Value};
 
+use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::key::PromptKey;
-use crate::teacher::{LabelAnswer, Question, Teacher};
+use crate::question::Question;
+use crate::teacher::Teacher;
 
 /// Additive log-odds rules over profile fields and earlier states.
 ///
