@@ -2,6 +2,8 @@
 //!
 //! Run again, it resumes what is there. `-- --out DIR` writes elsewhere, `-- --seed N` splits otherwise.
 
+#![allow(clippy::print_stdout, reason = "a program's output")]
+
 use std::path::Path;
 
 use scaletot::chain::ChainSchema;

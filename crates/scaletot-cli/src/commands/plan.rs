@@ -38,7 +38,7 @@ pub(crate) struct PlanArgs {
     /// Answers that are under way at a time: requests to a server; threads of a model in this process share its processors
     #[arg(long, value_name = "N", default_value = "1")]
     at_a_time: NonZeroUsize,
-    /// Prices file, TOML: `currency`, and for each model `[models.NAME]` with per_million_tokens, per_call, per_hour
+    /// Prices file, TOML: `currency`, and for each model `[models.NAME]` with `per_million_tokens`, `per_call`, `per_hour`
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     /// Model of the prices file; not needed if it has one

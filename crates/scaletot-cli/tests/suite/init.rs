@@ -79,7 +79,7 @@ fn a_parquet_table_with_lists_dates_and_numbers_loads() {
         }
     }
     let column = |name, array: ArrayRef| (name, array, true);
-    let size = |i: usize| (i % 5 != 0).then_some((i % 3 + 1) as f64);
+    let size = |i: usize| (!i.is_multiple_of(5)).then_some((i % 3 + 1) as f64);
     let batch = RecordBatch::try_from_iter_with_nullable([
         column("id", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
         column("tags", Arc::new(tags.finish())),

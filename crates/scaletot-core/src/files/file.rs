@@ -32,6 +32,10 @@ impl AtomicFile {
 
     /// The path that it will have.
     #[must_use]
+    #[allow(
+        clippy::misnamed_getters,
+        reason = "the slot's own path is hidden, and none of a caller's business"
+    )]
     pub fn path(&self) -> &Path {
         &self.slot.target
     }

@@ -137,8 +137,8 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress, say: &dyn Fn(&str
         None => run.worlds()?,
     };
     let results = run.results(&study, task.as_ref())?;
-    write_json(&out.join(RESULTS), &results)?;
-    write_bytes(&out.join(REPORT), &report::render(&results)?)?;
+    write_json(out.join(RESULTS), &results)?;
+    write_bytes(out.join(REPORT), &report::render(&results)?)?;
     Ok(results)
 }
 

@@ -89,7 +89,7 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let peers: Peers = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-    let found = ContentHash::of_file(&dir.join(DRAWS))?.short();
+    let found = ContentHash::of_file(dir.join(DRAWS))?.short();
     ensure!(
         peers.draws == found,
         "{}: expected predictions for the draws {found}, got some for {}; run benches/peers/peers.py again",

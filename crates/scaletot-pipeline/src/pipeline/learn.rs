@@ -34,7 +34,7 @@ impl Pipeline {
             config.checkpoints = Some(Checkpoints::at(self.path("student-sft.checkpoint")));
             let (student, log) = Sft::new(config)?.fit(&fresh, &joined, self.seed, progress)?;
             student.save(self.path("student-sft"))?;
-            write_json(&self.path("student-sft.log.json"), &log)?;
+            write_json(self.path("student-sft.log.json"), &log)?;
             let mut report = StageReport::of_users(joined.len());
             report.figures.insert("parameters".to_owned(), student.num_params() as f64);
             report.figures.insert("epochs".to_owned(), log.epochs.len() as f64);
@@ -65,7 +65,7 @@ impl Pipeline {
             config.checkpoints = Some(Checkpoints::at(self.path("student-osipo.checkpoint")));
             let (student, log) = Osipo::new(config)?.fit(&sft.value, &joined, self.seed, progress)?;
             student.save(self.path("student"))?;
-            write_json(&self.path("student-osipo.log.json"), &log)?;
+            write_json(self.path("student-osipo.log.json"), &log)?;
             Ok((student, report(&log)))
         })
     }

@@ -195,7 +195,7 @@ impl Pipeline {
         let evaluation = self.evaluate(&artifact, progress)?;
         summary.add(Stage::Evaluate, &evaluation);
         summary.evaluation = evaluation.value;
-        write_json(&self.path(SUMMARY), &summary)?;
+        write_json(self.path(SUMMARY), &summary)?;
         Ok(summary)
     }
 

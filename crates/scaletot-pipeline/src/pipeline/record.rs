@@ -181,9 +181,9 @@ fn hash_outputs(directory: &Path, outputs: &[&str]) -> Result<Option<ContentHash
         let Ok(found) = fs::metadata(&path) else { return Ok(None) };
         let mut files = vec![];
         if found.is_dir() {
-            list(&path, &mut files)?
+            list(&path, &mut files)?;
         } else {
-            files.push(path.clone())
+            files.push(path.clone());
         }
         files.sort();
         for file in files {

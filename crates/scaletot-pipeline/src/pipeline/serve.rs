@@ -74,8 +74,8 @@ impl Pipeline {
                 progress.note(&format!("  the encoder is not ready to serve: {}", reasons.join("; ")));
             }
             trained.save(self.path("encoder"), info)?;
-            write_json(&self.path("transfer.json"), &transfer)?;
-            write_json(&self.path("encoder.log.json"), &log)?;
+            write_json(self.path("transfer.json"), &transfer)?;
+            write_json(self.path("encoder.log.json"), &log)?;
             Ok((FrozenEncoder::load_for_inspection(self.path("encoder"))?, report))
         })
     }

@@ -102,7 +102,7 @@ impl Pipeline {
                 }
                 model.save(self.path("value-model"))?;
                 served.save(self.path("artifact"), info)?;
-                write_json(&self.path("value-model.held-out.json"), &HeldOut { predictions: held_out })?;
+                write_json(self.path("value-model.held-out.json"), &HeldOut { predictions: held_out })?;
                 Ok((self.load_artifact()?, report))
             },
         )

@@ -172,14 +172,8 @@ fn options_out_of_range_are_named() {
         evaluation::run(&options(temporary.path(), change), &(), &|_| {}).unwrap_err().to_string()
     };
     assert!(refused(|o| o.source.task = "nothing".to_owned()).contains("complete-journey"));
-    let cases: [(&str, fn(&mut EvaluateOptions)); 4] = [
-        ("coverage", |o| o.coverage = 1.5),
-        ("folds", |o| o.folds = 1),
-        ("repeats", |o| o.repeats = 0),
-        ("labels", |o| o.labels = vec![7]),
-    ];
-    for (name, change) in cases {
-        let error = refused(change);
-        assert!(error.contains(name), "{error}");
-    }
+    assert!(refused(|o| o.coverage = 1.5).contains("coverage"));
+    assert!(refused(|o| o.folds = 1).contains("folds"));
+    assert!(refused(|o| o.repeats = 0).contains("repeats"));
+    assert!(refused(|o| o.labels = vec![7]).contains("labels"));
 }
