@@ -1,6 +1,7 @@
 //! The final bootstrap of a run: four models, four metrics, 2,000 replicates, every interval and two paired differences per metric.
 //!
 //! Time must grow with the users as they do: the second size is four times the first.
+#![allow(clippy::expect_used, reason = "a benchmark has nobody to return an error to")]
 
 use std::hint::black_box;
 
