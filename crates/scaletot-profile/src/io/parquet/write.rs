@@ -24,8 +24,8 @@ use crate::table::ProfileTable;
 /// one of the reader's missing tokens, or empty, read back as missing.
 ///
 /// # Errors
-/// [`Error::Length`] if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`] if two
-/// columns would have one name, [`Error::Io`] if the file cannot be written.
+/// [`Error::Length`](crate::Error::Length) if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`](crate::Error::DuplicateColumn) if two
+/// columns would have one name, [`Error::Io`](crate::Error::Io) if the file cannot be written.
 pub fn write_parquet(
     path: impl AsRef<Path>,
     id_column: &str,
