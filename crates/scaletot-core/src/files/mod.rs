@@ -4,7 +4,7 @@
 //! is written beside its place, forced to disk, moved there in one step, and the directory that holds the name is forced to
 //! disk too: before that, a renamed file is not persistent.
 //!
-//! - [`AtomicFile`] is a [`Write`](std::io::Write)r of one file; [`write_bytes`] and [`write_json`] are short for it.
+//! - [`AtomicFile`] is a writer of one file; [`write_bytes`] and [`write_json`] are short for it.
 //! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
 //!   reader finds the old one or the new one at every moment.
 //!

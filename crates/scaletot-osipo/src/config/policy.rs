@@ -62,7 +62,7 @@ pub enum RatioOf {
     Chain,
 }
 
-/// What [`Reduction::Mean`] is a mean of.
+/// What [`Reduction::Mean`](crate::Reduction::Mean) is a mean of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
