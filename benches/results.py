@@ -14,7 +14,7 @@ from pathlib import Path
 
 FORMAT = 1
 OURS = "scaletot"
-REASONING = ("scaletot", "student", "teacher")
+REASONING = ("scaletot", "served", "student", "teacher")
 METRICS = (("spearman", "Spearman"), ("normalised_gini", "Normalised Gini"))
 
 
