@@ -16,7 +16,7 @@ pub enum Error {
     #[error(
         "no recorded answer in {path} for model `{model}`, prompt \"{prompt}\", labels [{}] (key {key}): \
          record it by running the same job once with the model itself wrapped in a `Recorder` that extends this \
-         file (the quickstart example: `--teacher gguf:PATH --record {path}`)",
+         file (the program: `scaletot record … --teacher gguf:PATH --to {path}`)",
         labels.join(", ")
     )]
     Miss {

@@ -54,7 +54,7 @@ fn a_miss_says_everything() {
     let replay = Replay::open(&path).unwrap();
     assert!(!replay.contains(&question));
     let message = replay.answer(&question).unwrap_err().to_string();
-    for part in [&question.prompt, "low, moderate, high", "arbitrary", "answers.jsonl", "--record"] {
+    for part in [&question.prompt, "low, moderate, high", "arbitrary", "answers.jsonl", "scaletot record"] {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
     assert!(message.contains(&question.key("arbitrary").short()));
