@@ -1,6 +1,6 @@
 //! Weights of a decoder as safetensors, under the names and in the layout of the published checkpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -9,6 +9,9 @@ use burn::store::{
     SafetensorsStore,
 };
 use burn::tensor::{DType, Tensor};
+use safetensors::SafeTensors;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
@@ -25,6 +28,43 @@ pub(crate) fn to_bytes(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
         .save_into(&mut store)
         .and_then(|()| store.get_bytes())
         .map_err(|e| Error::corrupt(path, e))
+        .and_then(|bytes| with_sorted_header(&bytes).map_err(|e| Error::corrupt(path, e)))
+}
+
+/// The same file with the keys of its header in order. Burn writes the metadata in the order of a hash map, which differs from run to run, and
+/// equal weights must be equal files: later stages know them by their hash.
+fn with_sorted_header(bytes: &[u8]) -> std::result::Result<Vec<u8>, safetensors::SafeTensorError> {
+    let (length, _) = SafeTensors::read_metadata(bytes)?;
+    let data = &bytes[HEADER_LENGTH + length..];
+    let header: BTreeMap<String, Value> =
+        serde_json::from_slice(&bytes[HEADER_LENGTH..HEADER_LENGTH + length])
+            .map_err(safetensors::SafeTensorError::InvalidHeaderDeserialization)?;
+    let sorted: BTreeMap<&String, Ordered<'_>> = header
+        .iter()
+        .map(|(name, value)| match value {
+            Value::Object(fields) => (name, Ordered::Object(fields.iter().collect())),
+            other => (name, Ordered::Other(other)),
+        })
+        .collect();
+    let mut header =
+        serde_json::to_vec(&sorted).map_err(safetensors::SafeTensorError::InvalidHeaderDeserialization)?;
+    // The format's alignment.
+    header.resize(header.len().next_multiple_of(HEADER_LENGTH), b' ');
+    let mut sorted = (header.len() as u64).to_le_bytes().to_vec();
+    sorted.extend_from_slice(&header);
+    sorted.extend_from_slice(data);
+    Ok(sorted)
+}
+
+/// Bytes in which a file says how long its header is; headers are padded to a multiple of as many.
+const HEADER_LENGTH: usize = 8;
+
+/// A value of the header with its keys in order.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Ordered<'a> {
+    Object(BTreeMap<&'a String, &'a Value>),
+    Other(&'a Value),
 }
 
 /// Reads the weights of `model` from one file or several that hold a part each; 16-bit floats become 32-bit ones. `read` gets a
@@ -103,5 +143,29 @@ impl ModuleVisitor for FiniteCheck {
             Ok(false) => Ok(Some(self.path.join("."))),
             Err(e) => Err(Error::device("weights", e)),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::config::StudentConfig;
+    use crate::decoder::DecoderConfig;
+
+    #[test]
+    fn equal_weights_are_equal_files() {
+        let shape = DecoderConfig::of_student(&StudentConfig::default(), 12);
+        let model = CausalLm::new(&shape, 1, &Device::default()).unwrap();
+        let path = Path::new("model.safetensors");
+        let first = to_bytes(&model, path).unwrap();
+        // Three keys of a hash map keep their order by chance in one of six writes.
+        for _ in 0..12 {
+            assert_eq!(to_bytes(&model, path).unwrap(), first);
+        }
+        let (length, metadata) = SafeTensors::read_metadata(&first).unwrap();
+        assert!(length.is_multiple_of(HEADER_LENGTH) && !metadata.tensors().is_empty());
+        assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
     }
 }
