@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use crate::id::UserId;
-use crate::place::Place;
 use scaletot_core::ContentHash;
 use scaletot_core::files::FileError;
+
+use crate::id::UserId;
+use crate::place::Place;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -12,6 +12,7 @@ pub const UNKNOWN: &str = "unknown";
 /// What happens to a category that a field's domain does not list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum UnknownPolicy {
     /// Reading fails and says where.
     #[default]

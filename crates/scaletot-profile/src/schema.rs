@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
+use scaletot_core::ContentHash;
+use scaletot_core::files::write_bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldKind};
-use scaletot_core::ContentHash;
-use scaletot_core::files::write_bytes;
-
 use crate::hash::Canonical;
 use crate::spec::SchemaBuilder;
 

@@ -9,14 +9,13 @@ use std::io::Read;
 use std::path::Path;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
+use scaletot_core::files::{AtomicFile, FileError};
 
 use self::collector::Collector;
 use self::lines::Lines;
 use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
-use scaletot_core::files::{AtomicFile, FileError};
-
 use crate::attributes::{Attributes, Values};
 use crate::cell::{self, Raw};
 use crate::error::{Error, Result};

@@ -1,7 +1,9 @@
 //! Datasets keep what belongs together together.
 
 use proptest::prelude::*;
-use scaletot_profile::{Dataset, Error, Segments};
+use scaletot_profile::{ArmSpec, Dataset, DatasetSpec, Error, Segments};
+#[cfg(feature = "csv")]
+use scaletot_profile::{FieldSpec, ProfileSchema};
 
 use crate::common::tables;
 
@@ -112,152 +114,146 @@ fn datasets_are_shared_between_threads() {
     check::<Dataset>();
 }
 
-#[cfg(any(feature = "csv", feature = "arrow"))]
-mod read {
-    use proptest::prelude::*;
-    use scaletot_profile::{ArmSpec, Dataset, DatasetSpec, FieldSpec, ProfileSchema};
+#[cfg(feature = "csv")]
+fn schema() -> ProfileSchema {
+    ProfileSchema::builder("shop")
+        .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_missing(["NA"]))
+        .with_field(FieldSpec::boolean("owner"))
+        .build()
+        .unwrap()
+}
 
-    fn schema() -> ProfileSchema {
-        ProfileSchema::builder("shop")
-            .with_field(FieldSpec::ordinal("age", ["18-34", "35-54", "55+"]).with_missing(["NA"]))
-            .with_field(FieldSpec::boolean("owner"))
-            .build()
-            .unwrap()
+fn all() -> DatasetSpec {
+    DatasetSpec::new()
+        .with_outcome("spend")
+        .with_segment("tier")
+        .with_group("household")
+        .with_arm(ArmSpec::new("mail", "none").with_treated(["women"]))
+}
+
+#[cfg(feature = "csv")]
+fn read(table: &str, spec: &DatasetSpec) -> scaletot_profile::Result<Dataset> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.csv");
+    std::fs::write(&path, table).unwrap();
+    Dataset::read(&path, &schema(), spec)
+}
+
+#[cfg(feature = "csv")]
+const TABLE: &str = "id,age,owner,spend,tier,household,mail\n\
+    1,55+,yes,2.5,gold,h7,women\n2,NA,no,,basic,,men\n3,,no,0,,h7,none\n4,18-34,,1,gold,h2,\n";
+
+#[cfg(feature = "csv")]
+#[test]
+fn every_column_finds_its_place() {
+    let dataset = read(TABLE, &all()).unwrap();
+    assert_eq!(dataset.outcomes(), [Some(2.5), None, Some(0.0), Some(1.0)]);
+    assert_eq!(dataset.segments().names(), ["basic", "gold", "unknown"]);
+    assert_eq!((0..4).map(|row| dataset.segments().of(row)).collect::<Vec<_>>(), [1, 0, 2, 1]);
+    assert_eq!(dataset.groups().unwrap(), [0, 1, 0, 2]);
+    assert_eq!(dataset.arm().unwrap(), [Some(true), None, Some(false), None]);
+    assert_eq!(dataset.table().populated(0), 2);
+
+    let bare = read(TABLE, &DatasetSpec::new()).unwrap();
+    assert_eq!(bare, Dataset::from(dataset.table().clone()));
+    let numbered = read(TABLE, &DatasetSpec::new().with_numbered_ids()).unwrap();
+    assert_eq!(numbered.table().ids().len(), 4);
+}
+
+/// By the values that the profile has, so that its tokens for missing count.
+#[cfg(feature = "csv")]
+#[test]
+fn a_segment_may_be_a_field() {
+    let ages = read(TABLE, &DatasetSpec::new().with_segment("age")).unwrap();
+    assert_eq!(ages.segments().names(), ["18-34", "55+", "unknown"]);
+    assert_eq!(ages.segments().counts(), [1, 1, 2]);
+    let owners = read(TABLE, &DatasetSpec::new().with_segment("owner")).unwrap();
+    assert_eq!(owners.segments().names(), ["false", "true", "unknown"]);
+}
+
+#[cfg(feature = "csv")]
+#[test]
+fn columns_in_a_wrong_role_are_refused() {
+    let message = |spec: &DatasetSpec| read(TABLE, spec).unwrap_err().to_string();
+    let no_field = "expected a column that is no field of the profile, got the field \"age\"";
+    assert_eq!(message(&DatasetSpec::new().with_outcome("age")), format!("outcome: {no_field}"));
+    assert_eq!(message(&DatasetSpec::new().with_group("age")), format!("group: {no_field}"));
+    assert_eq!(
+        message(&DatasetSpec::new().with_arm(ArmSpec::new("age", "55+"))),
+        format!("arm.column: {no_field}")
+    );
+    assert_eq!(
+        message(&all().with_segment("spend")),
+        r#"segment: expected another column than the outcome's, got "spend""#
+    );
+    let arm = |arm| message(&DatasetSpec::new().with_arm(arm));
+    assert_eq!(
+        arm(ArmSpec::new("mail", "none").with_treated(["men", "none"])),
+        r#"arm.treated: expected other arms than the control, got "none""#
+    );
+    assert_eq!(
+        arm(ArmSpec::new("mail", "no")),
+        r#"arm.control: expected "no" in column "mail", got "men", "none", "women""#
+    );
+    assert_eq!(
+        arm(ArmSpec::new("mail", "none").with_treated(["all"])),
+        r#"arm.treated: expected "all" in column "mail", got "men", "none", "women""#
+    );
+    assert!(
+        message(&DatasetSpec::new().with_outcome("spent"))
+            .contains(r#"shop.csv: no column "spent", which is wanted as a number"#)
+    );
+    let error = read(&TABLE.replace("2.5", "-2.5"), &all()).unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            r#"shop.csv, row 1, column "spend": expected a finite number of at least 0, got -2.5"#
+        ),
+        "{error}"
+    );
+}
+
+#[cfg(feature = "csv")]
+#[test]
+fn a_table_read_for_something_else_is_refused() {
+    let loaded = scaletot_profile::read_csv_from(
+        TABLE.as_bytes(),
+        "shop",
+        &schema(),
+        &scaletot_profile::ReadOptions::new().with_text("spend"),
+    );
+    let error = Dataset::from_loaded(loaded.unwrap(), &all()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        r#"loaded: expected a table read with the specification's options, which has "spend" as numbers, got "spend""#
+    );
+}
+
+#[test]
+fn a_specification_is_data_and_unknown_keys_are_refused() {
+    let text = "outcome = \"spend\"\nsegment = \"tier\"\ngroup = \"household\"\n\n[arm]\ncolumn = \"mail\"\n\
+                control = \"none\"\ntreated = [\"women\"]\n";
+    assert_eq!(toml::from_str::<DatasetSpec>(text).unwrap(), all());
+    assert_eq!(toml::to_string(&all()).unwrap(), text);
+    for bad in ["outcomes = \"spend\"", "[arm]\ncolumn = \"mail\"\ncontrol = \"none\"\ntreatment = \"women\""]
+    {
+        assert!(toml::from_str::<DatasetSpec>(bad).unwrap_err().to_string().contains("unknown field"));
     }
+}
 
-    fn all() -> DatasetSpec {
-        DatasetSpec::new()
-            .with_outcome("spend")
-            .with_segment("tier")
-            .with_group("household")
-            .with_arm(ArmSpec::new("mail", "none").with_treated(["women"]))
-    }
+#[cfg(feature = "arrow")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
-    #[cfg(feature = "csv")]
-    fn read(table: &str, spec: &DatasetSpec) -> scaletot_profile::Result<Dataset> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("shop.csv");
-        std::fs::write(&path, table).unwrap();
-        Dataset::read(&path, &schema(), spec)
-    }
-
-    #[cfg(feature = "csv")]
-    const TABLE: &str = "id,age,owner,spend,tier,household,mail\n\
-        1,55+,yes,2.5,gold,h7,women\n2,NA,no,,basic,,men\n3,,no,0,,h7,none\n4,18-34,,1,gold,h2,\n";
-
-    #[cfg(feature = "csv")]
     #[test]
-    fn every_column_finds_its_place() {
-        let dataset = read(TABLE, &all()).unwrap();
-        assert_eq!(dataset.outcomes(), [Some(2.5), None, Some(0.0), Some(1.0)]);
-        assert_eq!(dataset.segments().names(), ["basic", "gold", "unknown"]);
-        assert_eq!((0..4).map(|row| dataset.segments().of(row)).collect::<Vec<_>>(), [1, 0, 2, 1]);
-        assert_eq!(dataset.groups().unwrap(), [0, 1, 0, 2]);
-        assert_eq!(dataset.arm().unwrap(), [Some(true), None, Some(false), None]);
-        assert_eq!(dataset.table().populated(0), 2);
-
-        let bare = read(TABLE, &DatasetSpec::new()).unwrap();
-        assert_eq!(bare, Dataset::from(dataset.table().clone()));
-        let numbered = read(TABLE, &DatasetSpec::new().with_numbered_ids()).unwrap();
-        assert_eq!(numbered.table().ids().len(), 4);
-    }
-
-    /// By the values that the profile has, so that its tokens for missing count.
-    #[cfg(feature = "csv")]
-    #[test]
-    fn a_segment_may_be_a_field() {
-        let ages = read(TABLE, &DatasetSpec::new().with_segment("age")).unwrap();
-        assert_eq!(ages.segments().names(), ["18-34", "55+", "unknown"]);
-        assert_eq!(ages.segments().counts(), [1, 1, 2]);
-        let owners = read(TABLE, &DatasetSpec::new().with_segment("owner")).unwrap();
-        assert_eq!(owners.segments().names(), ["false", "true", "unknown"]);
-    }
-
-    #[cfg(feature = "csv")]
-    #[test]
-    fn columns_in_a_wrong_role_are_refused() {
-        let message = |spec: &DatasetSpec| read(TABLE, spec).unwrap_err().to_string();
-        let no_field = "expected a column that is no field of the profile, got the field \"age\"";
-        assert_eq!(message(&DatasetSpec::new().with_outcome("age")), format!("outcome: {no_field}"));
-        assert_eq!(message(&DatasetSpec::new().with_group("age")), format!("group: {no_field}"));
-        assert_eq!(
-            message(&DatasetSpec::new().with_arm(ArmSpec::new("age", "55+"))),
-            format!("arm.column: {no_field}")
-        );
-        assert_eq!(
-            message(&all().with_segment("spend")),
-            r#"segment: expected another column than the outcome's, got "spend""#
-        );
-        let arm = |arm| message(&DatasetSpec::new().with_arm(arm));
-        assert_eq!(
-            arm(ArmSpec::new("mail", "none").with_treated(["men", "none"])),
-            r#"arm.treated: expected other arms than the control, got "none""#
-        );
-        assert_eq!(
-            arm(ArmSpec::new("mail", "no")),
-            r#"arm.control: expected "no" in column "mail", got "men", "none", "women""#
-        );
-        assert_eq!(
-            arm(ArmSpec::new("mail", "none").with_treated(["all"])),
-            r#"arm.treated: expected "all" in column "mail", got "men", "none", "women""#
-        );
-        assert!(
-            message(&DatasetSpec::new().with_outcome("spent"))
-                .contains(r#"shop.csv: no column "spent", which is wanted as a number"#)
-        );
-        let error = read(&TABLE.replace("2.5", "-2.5"), &all()).unwrap_err().to_string();
-        assert!(
-            error.ends_with(
-                r#"shop.csv, row 1, column "spend": expected a finite number of at least 0, got -2.5"#
-            ),
-            "{error}"
-        );
-    }
-
-    #[cfg(feature = "csv")]
-    #[test]
-    fn a_table_read_for_something_else_is_refused() {
-        let loaded = scaletot_profile::read_csv_from(
-            TABLE.as_bytes(),
-            "shop",
-            &schema(),
-            &scaletot_profile::ReadOptions::new().with_text("spend"),
-        );
-        let error = Dataset::from_loaded(loaded.unwrap(), &all()).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            r#"loaded: expected a table read with the specification's options, which has "spend" as numbers, got "spend""#
-        );
-    }
-
-    #[test]
-    fn a_specification_is_data_and_unknown_keys_are_refused() {
-        let text = "outcome = \"spend\"\nsegment = \"tier\"\ngroup = \"household\"\n\n[arm]\ncolumn = \"mail\"\n\
-                    control = \"none\"\ntreated = [\"women\"]\n";
-        assert_eq!(toml::from_str::<DatasetSpec>(text).unwrap(), all());
-        assert_eq!(toml::to_string(&all()).unwrap(), text);
-        for bad in
-            ["outcomes = \"spend\"", "[arm]\ncolumn = \"mail\"\ncontrol = \"none\"\ntreatment = \"women\""]
-        {
-            assert!(toml::from_str::<DatasetSpec>(bad).unwrap_err().to_string().contains("unknown field"));
-        }
-    }
-
-    #[cfg(feature = "arrow")]
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn batches_read_back((table, _) in crate::common::tables(12)) {
-            let dataset = super::full(table);
-            let batch = dataset.to_record_batch(&all()).unwrap();
-            let back = Dataset::from_record_batches([Ok(batch)], dataset.table().schema(), &all());
-            // The arms of one or two users are not both.
-            if dataset.len() == 1 {
-                prop_assert!(back.unwrap_err().to_string().starts_with("arm.control"));
-            } else {
-                prop_assert_eq!(back.unwrap(), dataset);
-            }
+    fn batches_read_back((table, _) in crate::common::tables(12)) {
+        let dataset = full(table);
+        let batch = dataset.to_record_batch(&all()).unwrap();
+        let back = Dataset::from_record_batches([Ok(batch)], dataset.table().schema(), &all());
+        // The arms of one or two users are not both.
+        if dataset.len() == 1 {
+            prop_assert!(back.unwrap_err().to_string().starts_with("arm.control"));
+        } else {
+            prop_assert_eq!(back.unwrap(), dataset);
         }
     }
 }

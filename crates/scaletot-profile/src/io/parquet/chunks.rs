@@ -6,27 +6,27 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-/// A file for the decoder, in which nobody reads on behind the end, and whose trouble with the system is told from damage.
+/// A file for the decoder, in which reading past the end is an error, and errors of the system are told from damage.
 ///
-/// A page's header may have fields that the decoder (59.3) passes over. If one is a list of 2³¹ numbers, it passes over as many, though the
+/// A page's header may have fields that the decoder (59.3) skips. If one is a list of 2³¹ numbers, it skips as many, though the
 /// file has ended, with a call to the system for each: half an hour for a file of a kilobyte.
 #[derive(Debug)]
 pub(super) struct Chunks {
     file: File,
-    trouble: Trouble,
+    io_error: IoErrorSlot,
 }
 
-/// What the system said when it could not read. The decoder makes text of it, like of all that is wrong with a file.
+/// The system's error when it could not read. The decoder makes a text of it, as of everything that is wrong with a file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Trouble(Arc<Mutex<Option<io::Error>>>);
+pub(super) struct IoErrorSlot(Arc<Mutex<Option<io::Error>>>);
 
-impl Trouble {
-    /// What was said last, once.
+impl IoErrorSlot {
+    /// The last error, once.
     pub(super) fn take(&self) -> Option<io::Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Keeps what the system says, unless it asks to try again.
+    /// Keeps the system's error, unless it asks to try again.
     fn keep(&self, error: io::Error) -> io::Error {
         let kind = error.kind();
         if kind == io::ErrorKind::Interrupted {
@@ -39,12 +39,12 @@ impl Trouble {
 
 impl Chunks {
     pub(super) fn new(file: File) -> Self {
-        Self { file, trouble: Trouble::default() }
+        Self { file, io_error: IoErrorSlot::default() }
     }
 
-    /// Where trouble is noted.
-    pub(super) fn trouble(&self) -> Trouble {
-        self.trouble.clone()
+    /// Where the system's errors are kept.
+    pub(super) fn io_error(&self) -> IoErrorSlot {
+        self.io_error.clone()
     }
 }
 
@@ -59,8 +59,8 @@ impl ChunkReader for Chunks {
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let at = |mut file: File| file.seek(SeekFrom::Start(start)).map(|_| file);
-        let file = self.file.try_clone().and_then(at).map_err(|error| self.trouble.keep(error))?;
-        Ok(Ending { reader: BufReader::new(file), trouble: self.trouble() })
+        let file = self.file.try_clone().and_then(at).map_err(|error| self.io_error.keep(error))?;
+        Ok(Ending { reader: BufReader::new(file), io_error: self.io_error() })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -79,12 +79,12 @@ impl ChunkReader for Chunks {
 #[derive(Debug)]
 pub(super) struct Ending<R> {
     reader: R,
-    trouble: Trouble,
+    io_error: IoErrorSlot,
 }
 
 impl<R: Read> Read for Ending<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.reader.read(buffer).map_err(|error| self.trouble.keep(error))? {
+        match self.reader.read(buffer).map_err(|error| self.io_error.keep(error))? {
             0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
         }
@@ -96,12 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_an_error_and_no_trouble() {
-        let mut reader = Ending { reader: &b"abc"[..], trouble: Trouble::default() };
+    fn the_end_is_an_error_of_the_file() {
+        let mut reader = Ending { reader: &b"abc"[..], io_error: IoErrorSlot::default() };
         assert_eq!(io::copy(&mut Read::by_ref(&mut reader).take(3), &mut io::sink()).unwrap(), 3);
         assert_eq!(reader.read(&mut []).unwrap(), 0);
         assert_eq!(reader.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(reader.trouble.take().is_none());
+        assert!(reader.io_error.take().is_none());
     }
 
     /// First asked to try again, then cut off.
@@ -118,20 +118,20 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_says_is_kept() {
-        let trouble = Trouble::default();
-        let mut reader = Ending { reader: Unsteady(0), trouble: trouble.clone() };
+    fn errors_of_the_system_are_kept() {
+        let io_error = IoErrorSlot::default();
+        let mut reader = Ending { reader: Unsteady(0), io_error: io_error.clone() };
         assert_eq!(reader.read_exact(&mut [0]).unwrap_err().kind(), io::ErrorKind::Other);
-        assert_eq!(trouble.take().unwrap().to_string(), "the cable is out");
-        assert!(trouble.take().is_none());
+        assert_eq!(io_error.take().unwrap().to_string(), "the cable is out");
+        assert!(io_error.take().is_none());
     }
 
     #[test]
-    fn a_directory_in_place_of_a_file_is_trouble() {
+    fn a_directory_in_place_of_a_file_is_an_io_error() {
         let dir = tempfile::tempdir().unwrap();
         let Ok(file) = File::open(dir.path()) else { return };
         let chunks = Chunks::new(file);
         assert!(chunks.get_bytes(0, 1).is_err());
-        assert!(chunks.trouble().take().is_some());
+        assert!(chunks.io_error().take().is_some());
     }
 }

@@ -122,7 +122,7 @@ impl Walk<'_> {
     fn value(&mut self, kind: u8, depth: u8) -> Result<(), Stop> {
         let depth = depth.checked_sub(1).ok_or(Stop::Lost)?;
         match kind {
-            // A flag is in its field's header. The decoder passes over flags in a list as if they took no bytes either.
+            // A flag is in its field's header. The decoder skips flags in a list as if they took no bytes either.
             1 | 2 => Ok(()),
             3 => self.skip(1),
             4..=6 => self.number().map(|_| ()),

@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::super::arrow::Columns;
 use super::super::{Loaded, ReadOptions};
 use super::BATCH_ROWS;
-use super::chunks::{Chunks, Trouble};
+use super::chunks::{Chunks, IoErrorSlot};
 use super::directory;
 use super::guard::guarded;
 use crate::error::{Error, Result};
@@ -71,7 +71,7 @@ impl ParquetProfiles {
         let file = Chunks::new(file);
         let plain = guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
             .and_then(|metadata| check_rows(metadata.metadata()).map(|()| metadata))
-            .map_err(|message| unreadable(path, &file.trouble(), None, message))?;
+            .map_err(|message| unreadable(path, &file.io_error(), None, message))?;
         let there = plain.schema().clone();
         let path: Arc<Path> = path.into();
         let mut columns = Columns::find(Some(Arc::clone(&path)), &there, &Arc::new(schema.clone()), options)?;
@@ -129,15 +129,16 @@ impl ParquetProfiles {
             return Err(Error::Row { index: group, rows: self.row_groups() });
         }
         let file = Chunks::new(open(&self.path)?);
-        let trouble = file.trouble();
+        let io_error = file.io_error();
         let before = (0..group).filter_map(|group| self.rows_of(group)).sum();
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), self.wanted.iter().copied());
         let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS).with_row_groups(vec![group]);
-        let reader = guarded(|| builder.build())
-            .map_err(|message| unreadable(&self.path, &trouble, Some(self.columns.place(before)), message))?;
+        let reader = guarded(|| builder.build()).map_err(|message| {
+            unreadable(&self.path, &io_error, Some(self.columns.place(before)), message)
+        })?;
         let end = before + self.rows_of(group).unwrap_or(0);
-        Ok(RowGroup { file: self, reader, trouble, row: before, end, ended: false })
+        Ok(RowGroup { file: self, reader, io_error, row: before, end, ended: false })
     }
 
     /// A batch whose first row has that index. A batch that Arrow cannot convert, or over which it panics, is a damaged file's.
@@ -157,7 +158,7 @@ impl ParquetProfiles {
 pub struct RowGroup<'a> {
     file: &'a ParquetProfiles,
     reader: ParquetRecordBatchReader,
-    trouble: Trouble,
+    io_error: IoErrorSlot,
     /// Index of the next row in the file.
     row: usize,
     /// Index behind its last row, by the file's directory.
@@ -175,7 +176,7 @@ impl Iterator for RowGroup<'_> {
         let file = self.file;
         let next = guarded(|| self.reader.next().transpose())
             .map_err(|message| {
-                unreadable(&file.path, &self.trouble, Some(file.columns.place(self.row)), message)
+                unreadable(&file.path, &self.io_error, Some(file.columns.place(self.row)), message)
             })
             .and_then(|batch| batch.map(|batch| self.load(&batch)).transpose());
         match &next {
@@ -230,8 +231,8 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<(), String> {
 }
 
 /// What is wrong when the decoder fails: the system, if that could not read, else the file.
-fn unreadable(path: &Path, trouble: &Trouble, place: Option<Place>, message: String) -> Error {
-    match trouble.take() {
+fn unreadable(path: &Path, io_error: &IoErrorSlot, place: Option<Place>, message: String) -> Error {
+    match io_error.take() {
         Some(source) => Error::Io { path: path.to_owned(), action: "read", source },
         None => damaged(path, place, message),
     }

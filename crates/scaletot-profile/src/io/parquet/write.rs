@@ -6,12 +6,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use scaletot_core::files::{AtomicFile, FileError};
 
 use super::super::arrow::{arrays, arrow_schema};
 use super::super::output::Output;
 use super::BATCH_ROWS;
-use scaletot_core::files::{AtomicFile, FileError};
-
 use crate::attributes::Attributes;
 use crate::error::Result;
 use crate::id::UserIds;
