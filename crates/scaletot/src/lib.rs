@@ -60,7 +60,7 @@ pub mod prelude {
     pub use scaletot_encoder::{EncoderConfig, FrozenEncoder, Scores};
     pub use scaletot_ltv::{ValueModel, ValueModelConfig, ValueTrainer};
     pub use scaletot_profile::{
-        Dataset, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
+        Dataset, DatasetSpec, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
     pub use scaletot_student::{Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
