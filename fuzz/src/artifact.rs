@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads};
+use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads, ValueHead};
 use scaletot_core::ContentHash;
 
 /// The files of an artifact that can be changed; a case's first byte says which it is.
 pub const NAMES: [&str; 3] = ["manifest.json", "weights.safetensors", "canaries.json"];
 
-/// The files of a sound artifact: a tiny network with all heads and a distance limit.
+/// The files of a sound artifact: a tiny network with all heads, a value head and a distance limit.
 #[must_use]
 pub fn files() -> [Vec<u8>; 3] {
     let table = super::profiles::table();
@@ -17,8 +17,15 @@ pub fn files() -> [Vec<u8>; 3] {
     (config.embed_dim, config.hidden, config.rep_dim, config.bins) = (2, vec![3], 2, 2);
     config.cross_layers = 1;
     let heads = Heads::new(true, vec![2, 3], 2);
+    let value_head = ValueHead::builder(0.5)
+        .with_marginals(vec![vec![0.1, -0.1], vec![0.0, 0.2, 0.4]])
+        .with_representation(vec![0.3, -0.2])
+        .with_trunk(vec![0.1, 0.2, -0.3])
+        .build()
+        .expect("finite weights");
     let encoder = FrozenEncoder::with_random_weights(&config, &table, &super::schema(), heads, 1)
         .and_then(|encoder| encoder.calibrate_abstention(&table, &rows, 0.1))
+        .and_then(|encoder| encoder.with_value_head(value_head))
         .expect("valid sizes");
     let place = tempfile::tempdir().expect("a directory");
     let info = ArtifactInfo::new().with_metric("spearman", 0.25).with_note("weekly");
