@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use scaletot_pipeline::draft::{ColumnUse, Draft, DraftOptions, FieldKind, RawTable};
 use scaletot_pipeline::plan::{Plan, PlanOptions, Preview};
@@ -81,7 +81,12 @@ struct PrintedColumn<'a> {
 /// Writes the files and shows what they make of the table.
 pub(crate) fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
     let table = RawTable::read(&args.table)?;
-    let draft = Draft::of(&table, &options(args)?).with_context(|| hint(args))?;
+    let draft = Draft::of(&table, &options(args)?).map_err(|error| {
+        let table = args.table.display();
+        anyhow!(
+            "{table}: {error} (--id COL, --outcome COL and --exclude COL,COL say what a table does not tell)"
+        )
+    })?;
     let files = write(args, &draft)?;
     let task_file = files.last().context("the task was written")?;
     let look = |failed: &str| {
@@ -137,14 +142,6 @@ fn options(args: &InitArgs) -> Result<DraftOptions> {
         (args.id.clone(), args.outcome.clone(), args.segment.clone());
     options.excluded.clone_from(&args.exclude);
     Ok(options)
-}
-
-/// What to do where a table cannot be drafted for.
-fn hint(args: &InitArgs) -> String {
-    format!(
-        "{}: --id COL, --outcome COL and --exclude COL,COL say what cannot be told from it",
-        args.table.display()
-    )
 }
 
 /// The table's path as a file in `out` names it: relative where the table lies in or below it.

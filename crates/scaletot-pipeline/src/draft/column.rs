@@ -116,7 +116,7 @@ pub(super) fn classify(column: &RawColumn) -> ColumnUse {
                 "behaviour by its name, and no static profile: add it as a field if it is known of every user to be served",
             );
         }
-        Hint::Value | Hint::ValueWithin | Hint::Target => {
+        Hint::Loss | Hint::Event | Hint::Value | Hint::ValueWithin | Hint::Target => {
             let reason = "an outcome by its name".to_owned();
             return ColumnUse::LeftOut { reason, is_leak: true };
         }

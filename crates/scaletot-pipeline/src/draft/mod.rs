@@ -303,7 +303,7 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
     let mut best: Option<(&RawColumn, Hint)> = None;
     for column in table.columns.iter().filter(fits) {
         let found = hint(column);
-        if found > best.map_or(Hint::Past, |(_, best)| best) {
+        if found > best.map_or(Hint::Loss, |(_, best)| best) {
             best = Some((column, found));
         }
     }

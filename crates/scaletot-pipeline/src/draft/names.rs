@@ -105,20 +105,19 @@ const VALUES: [&str; 13] = [
     "payments",
     "donations",
 ];
-const TARGETS: [&str; 13] = [
-    "ltv",
-    "clv",
-    "cltv",
-    "lifetime",
-    "target",
-    "label",
-    "outcome",
-    "churn",
-    "churned",
+const TARGETS: [&str; 7] = ["ltv", "clv", "cltv", "lifetime", "target", "label", "outcome"];
+/// Words of what a user does or does not do, which is no value but can be predicted like one.
+const EVENTS: [&str; 10] = [
     "converted",
     "conversion",
     "response",
     "responded",
+    "visit",
+    "visited",
+    "clicked",
+    "bought",
+    "purchased",
+    "redeemed",
 ];
 /// Names of a target that mean something else within a longer name.
 const WHOLE_NAMES: [&str; 2] = ["y", "value"];
@@ -132,6 +131,10 @@ pub(super) enum Hint {
     None,
     /// What a user has brought before: behaviour, and no static profile.
     Past,
+    /// What a user does not do any more, which is the contrary of a value.
+    Loss,
+    /// What a user does or does not do.
+    Event,
     /// What a user brings, at no stated time.
     Value,
     /// What a user brings within a time.
@@ -145,14 +148,15 @@ pub(super) fn hint(words: &[String]) -> Hint {
     let within =
         words.iter().any(|word| is_horizon(word)) || has(words, &["next", "future", "after", "post"]);
     let is_whole = words.len() == 1 && has(words, &WHOLE_NAMES);
-    let (target, value) = (is_whole || has(words, &TARGETS), has(words, &VALUES));
-    match (target, value, has(words, &PAST)) {
-        (false, false, _) => Hint::None,
-        (_, _, true) => Hint::Past,
-        (true, ..) => Hint::Target,
-        _ if within => Hint::ValueWithin,
-        _ => Hint::Value,
-    }
+    let found = match () {
+        () if is_whole || has(words, &TARGETS) => Hint::Target,
+        () if has(words, &VALUES) && within => Hint::ValueWithin,
+        () if has(words, &VALUES) => Hint::Value,
+        () if has(words, &["churn", "churned"]) => Hint::Loss,
+        () if has(words, &EVENTS) => Hint::Event,
+        () => Hint::None,
+    };
+    if found != Hint::None && has(words, &PAST) { Hint::Past } else { found }
 }
 
 #[cfg(test)]
@@ -193,6 +197,8 @@ mod tests {
             ("device_type", Hint::None),
             ("home_value", Hint::None),
             ("y", Hint::Target),
+            ("conversion", Hint::Event),
+            ("churned", Hint::Loss),
         ] {
             assert_eq!(hint(&words(name)), expected, "{name}");
         }

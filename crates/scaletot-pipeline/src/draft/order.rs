@@ -137,7 +137,7 @@ fn by_number_in_front(values: &[String]) -> Option<Vec<String>> {
 }
 
 /// `2) high` or `2. high` or `2 - high`: the number, and the rest.
-fn enumerated(value: &str) -> Option<(u32, &str)> {
+pub(super) fn enumerated(value: &str) -> Option<(u32, &str)> {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = value[digits..].trim_start();
     let rest = rest.strip_prefix([')', '.', ':']).or_else(|| rest.strip_prefix("- "))?;

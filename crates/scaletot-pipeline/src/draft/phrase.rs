@@ -1,7 +1,7 @@
 //! How a field is rendered: the phrase that its value stands in, and the words of single values.
 
 use super::names::{essence, has, spoken};
-use super::order::Span;
+use super::order::{Span, enumerated};
 
 /// What a field's phrase depends on besides its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +154,9 @@ fn words(values: &[String], essence: &[String], is_age: bool) -> Vec<(String, St
 
 /// A value in words, where they are better.
 fn word(value: &str, is_age: bool) -> Option<String> {
+    if let Some((_, rest)) = enumerated(value) {
+        return Some(word(rest, is_age).unwrap_or_else(|| rest.to_owned()));
+    }
     if let Some(Span { low, high }) = Span::parse(value) {
         let more = if is_age { "older" } else { "more" };
         return match (low.is_finite(), high.is_finite()) {
@@ -212,6 +215,7 @@ mod tests {
         assert_eq!(word("kids", "3+").as_deref(), Some("3 or more"));
         assert_eq!(word("age", "<25").as_deref(), Some("under 25"));
         assert_eq!(word("age", "18-24"), None);
+        assert_eq!(word("spend_class", "2) $100 - $200").as_deref(), Some("$100 - $200"));
         assert_eq!(word("job", "full_time").as_deref(), Some("full time"));
         assert_eq!(phrase("sex", Shape::Value, &["M", "F"]).1[1].1, "female");
         assert_eq!(phrase("sex", Shape::Value, &["M", "other"]).1, []);
