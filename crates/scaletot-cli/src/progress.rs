@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use scaletot_core::{Lines, Progress};
 
-use crate::terminal::{note, say};
+use crate::terminal::note;
 
 /// A bar per job where standard error is a terminal; [lines](Lines) on standard error where it is none, so that a log of a run of hours
 /// tells where it is.
@@ -92,7 +92,11 @@ impl Progress for Bars {
     }
 
     fn note(&self, line: &str) {
-        say(line);
+        self.with_job(|job| match job {
+            // Above the bar, which would be written over.
+            Some(job) => job.bar.println(line),
+            None => note(line),
+        });
     }
 
     fn finish(&self) {

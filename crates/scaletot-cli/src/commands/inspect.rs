@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::inspect::{self, Inspected, Kind};
 use crate::terminal::Terminal;
 
-/// Look into what was written: a corpus, an artifact, a student, results, recorded answers, a run
+/// Look into what was written: a corpus, an artifact, a student, a value model, results, recorded answers, a run
 ///
 /// What it is is told by its content. Of a corpus: verdicts by reason, entropy per state before and after refinement, example chains; with
 /// --user one user's chain, and with --task the search about the user as a tree. Of an artifact: schemas, heads, gate and readiness, the
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<Exit> {
         Kind::Corpus(path) => corpus(args, path, &mut page)?,
         Kind::Artifact(path) => inspect::artifact(path)?,
         Kind::Student(path) => inspect::student(path)?,
+        Kind::ValueModel(path) => inspect::value_model(path)?,
         Kind::Results(path) => inspect::results(path)?,
         Kind::Evaluation(path) => inspect::evaluation(path)?,
         Kind::Recording(path) => inspect::recording(path)?,

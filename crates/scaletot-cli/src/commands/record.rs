@@ -3,20 +3,23 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::{AnswerRecording, PipelineConfig, teachers};
-use scaletot_teacher::Recorder;
+use scaletot_teacher::{Recorder, Teacher};
+use serde::Serialize;
 
-use crate::args::source::{SourceArgs, min_populated};
+use crate::args::source::{SourceArgs, min_populated, shell_word};
 use crate::exit::Exit;
+use crate::format::count;
 use crate::terminal::Terminal;
 
 /// Write down a teacher's answers, so that runs need no model
 ///
 /// Asks every question that any search about the table's users may ask, once; `scaletot plan` says how many there are. What the file holds
-/// already is not asked again, so a recording that was stopped is resumed by the same command. Use it with --teacher replay:FILE.
+/// already is not asked again, so a recording that was stopped is resumed by the same command. Use it with --teacher replay:FILE, whatever
+/// the run's strategy, seed and coverage.
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
     #[command(flatten)]
@@ -33,10 +36,30 @@ pub(crate) struct RecordArgs {
     /// Questions that are under way at a time: requests to a server; threads of a model in this process share its processors
     #[arg(long, value_name = "N", default_value = "1")]
     workers: NonZeroUsize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed {
+    file: String,
+    model: String,
+    users: usize,
+    skipped: usize,
+    prompts: usize,
+    asked: usize,
+    seconds_per_answer: Option<f64>,
 }
 
 /// Asks what is not recorded yet.
 pub(crate) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit> {
+    if let TeacherChoice::Rules(_) = args.teacher {
+        bail!(
+            "--teacher: rules read the profile and not the prompt, and cost nothing to ask: expected gguf:FILE or openai:URL#MODEL"
+        );
+    }
     let (task, population) = args.source.load()?;
     let teacher = teachers::open(&args.teacher, &population.schema, &population.chain)?.teacher;
     let recorder = Recorder::open(teacher, &args.to)?;
@@ -46,14 +69,30 @@ pub(crate) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit> {
     config.min_populated = min_populated(args.min_populated, population.schema.fields().len());
     let recording =
         AnswerRecording::new(&dataset, &population.chain).with_config(config).with_workers(args.workers);
-    let summary = recording.run(&recorder, terminal.bars())?;
+    let summary = recording.run(&recorder, terminal.bars()).with_context(|| {
+        format!("{} keeps the {} answers that there are", args.to.display(), count(recorder.len() as u64))
+    })?;
+    let printed = Printed {
+        file: args.to.display().to_string(),
+        model: recorder.inner().model().to_owned(),
+        users: summary.users,
+        skipped: population.profiles.len() - summary.users,
+        prompts: summary.prompts,
+        asked: summary.asked,
+        seconds_per_answer: recorder.seconds_per_answer(),
+    };
     recorder.finish()?;
+    if args.json {
+        return terminal.json(&printed);
+    }
     terminal.say(&format!(
-        "{}: {} of {} prompts asked about {} users, the others were recorded already; use it with --teacher replay:{0}",
-        args.to.display(),
-        summary.asked,
-        summary.prompts,
-        summary.users
+        "{}: {} of {} prompts asked about {} users, the others were recorded already\nTo use it:\n  scaletot run {} --teacher replay:{}",
+        printed.file,
+        count(printed.asked as u64),
+        count(printed.prompts as u64),
+        count(printed.users as u64),
+        args.source.as_given(),
+        shell_word(&printed.file)
     ));
     Ok(Exit::Done)
 }

@@ -1,13 +1,15 @@
 //! A corpus of chains.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, Reason, SearchStop, Verdict};
 use scaletot_core::ContentHash;
 use scaletot_pipeline::tasks::{SHIPPED, Task};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 use super::{Inspected, fixed, read_json};
@@ -81,9 +83,15 @@ pub(crate) fn chain_schema(path: &Path, named: Option<ChainSchema>) -> Result<Ch
 
 /// The hash of a corpus's chain schema.
 fn header_hash(path: &Path) -> Result<ContentHash> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let header: CorpusHeader = serde_json::from_slice(line)
+    /// What is asked of a header.
+    #[derive(Deserialize)]
+    struct Header {
+        chain_schema: ContentHash,
+    }
+    let mut line = String::new();
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    BufReader::new(file).read_line(&mut line).with_context(|| format!("cannot read {}", path.display()))?;
+    let header: Header = serde_json::from_str(&line)
         .with_context(|| format!("{}: its first line is no header", path.display()))?;
     Ok(header.chain_schema)
 }

@@ -8,6 +8,7 @@ mod results;
 mod run;
 mod student;
 mod tree;
+mod value_model;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -24,6 +25,7 @@ pub(crate) use results::{evaluation, recording, results};
 pub(crate) use run::run;
 pub(crate) use student::student;
 pub(crate) use tree::tree;
+pub(crate) use value_model::value_model;
 
 /// What is told of a thing, for people and for programs.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) enum Kind {
     Artifact(PathBuf),
     /// A student.
     Student(PathBuf),
+    /// A value model.
+    ValueModel(PathBuf),
     /// `results.json` of an evaluation over folds.
     Results(PathBuf),
     /// `summary.json` or `evaluation.json` of a run.
@@ -56,7 +60,7 @@ pub(crate) enum Kind {
 /// # Errors
 /// If there is nothing at the path, or nothing that this program writes.
 pub(crate) fn recognise(path: &Path) -> Result<Kind> {
-    let unknown = "expected a corpus, an artifact, a student, results.json, summary.json, evaluation.json, recorded answers, or the \
+    let unknown = "expected a corpus, an artifact, a student, a value model, results.json, summary.json, evaluation.json, recorded answers, or the \
                    output directory of a run or an evaluation";
     let there = std::fs::metadata(path).with_context(|| format!("cannot find {}", path.display()))?;
     if there.is_dir() {
@@ -105,6 +109,8 @@ fn directory(path: &Path) -> Option<Kind> {
         Some(Kind::Artifact(path.to_owned()))
     } else if has("config.json") && has("chain_schema.json") {
         Some(Kind::Student(path.to_owned()))
+    } else if has("value-model.json") {
+        Some(Kind::ValueModel(path.to_owned()))
     } else if has("results.json") {
         Some(Kind::Results(at("results.json")))
     } else if has("stages.json") || has("corpus.jsonl") {

@@ -10,12 +10,13 @@ use super::results::evaluation;
 use super::{Inspected, read_json};
 
 /// What a run writes, and what each is.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("corpus.jsonl", "what the teacher found out, user by user"),
     ("student-sft", "the student after supervised fine-tuning"),
     ("student", "the student"),
-    ("artifact", "the encoder, to be served"),
-    ("profile-only", "the same network on outcomes alone"),
+    ("encoder", "the encoder as it was distilled"),
+    ("value-model", "the value model"),
+    ("artifact", "the encoder with the value model folded in, to be served"),
     ("scores.parquet", "every user's scores"),
     ("transfer.json", "how much of the student the encoder has learned"),
     ("evaluation.json", "models on the held-out users"),

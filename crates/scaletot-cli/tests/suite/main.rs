@@ -8,5 +8,7 @@
 
 mod common;
 mod init;
+mod inspect;
 mod messages;
 mod plan;
+mod run;

@@ -14,12 +14,19 @@ fn a_command_line_that_is_not_valid_ends_with_2() {
         "inspect",
         "inspect a --html b --json",
         "score --artifact a",
+        "run --task a.toml --teacher smollm",
         "evaluate --device quantum",
         "completions tcsh",
     ] {
         let ran = scaletot(dir, arguments);
         assert_eq!(ran.code, 2, "{arguments}: {}", ran.err);
     }
+    let ran = scaletot(dir, "run --task a.toml --teacher smollm");
+    assert!(
+        ran.err.contains("expected replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL"),
+        "{}",
+        ran.err
+    );
     let ran = scaletot(dir, "run");
     assert!(ran.err.contains("--data"), "{}", ran.err);
 }

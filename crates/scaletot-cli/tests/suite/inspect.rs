@@ -1,0 +1,66 @@
+//! `scaletot inspect` on everything that a run writes.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::scaletot;
+
+/// Looks into everything in a directory where a drafted task was run.
+pub(crate) fn looks_into_a_run(dir: &Path) {
+    let look = |arguments: &str| scaletot(dir, &format!("inspect {arguments}")).done();
+    for (path, parts) in [
+        ("out", &["Stages", "Models on the held-out users", "out/corpus.jsonl"][..]),
+        ("out/corpus.jsonl", &["a corpus of 48 users", "accepted", "outcome_level", "Example chains"]),
+        (
+            "out/artifact",
+            &["age_band   ordinal", "canaries: this machine computes", "From student to encoder", "KiB"],
+        ),
+        ("out/value-model", &["a value model", "ridge", "weight"]),
+        ("out/student", &["parameters", "outcome_level"]),
+        ("out/summary.json", &["Comparisons"]),
+        ("out/evaluation.json", &["Comparisons"]),
+    ] {
+        let found = look(path);
+        for part in parts {
+            assert!(found.contains(part), "{path}: {part}\n{found}");
+        }
+        let json = scaletot(dir, &format!("inspect {path} --json")).json();
+        assert!(json["kind"].is_string(), "{path}");
+    }
+    let corpus = scaletot(dir, "inspect out/corpus.jsonl --json").json();
+    assert_eq!((&corpus["users"], corpus["states"].as_array().unwrap().len()), (&48.into(), 5));
+
+    // One user, by the run's directory or the corpus.
+    let user = corpus["examples"][0]["user"].as_str().unwrap().to_owned();
+    let record = look(&format!("out --user {user}"));
+    assert!(record.contains("Chosen chain") && record.contains("Posterior"), "{record}");
+    assert_eq!(record, look(&format!("out/corpus.jsonl --user {user}")));
+    let nobody = scaletot(dir, "inspect out --user nobody").failed();
+    assert!(nobody.contains("user nobody is not among its 48 users; the first one is "), "{nobody}");
+
+    // The search as a tree, with the task's rules, in the terminal and as a page.
+    let tree = look(&format!("out --user {user} --task users.task.toml"));
+    for part in ["engagement (h ", "├─ ", "└─ ", " *", "J -", "Rounds"] {
+        assert!(tree.contains(part), "{part}\n{tree}");
+    }
+    look(&format!("out --user {user} --task users.task.toml --html tree.html"));
+    let page = fs::read_to_string(dir.join("tree.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Chosen chain"), "{page}");
+    look("out/corpus.jsonl --html corpus.html");
+    assert!(fs::read_to_string(dir.join("corpus.html")).unwrap().contains("<td>accepted</td>"));
+
+    // A corpus by itself names no states; the task does.
+    fs::create_dir(dir.join("alone")).unwrap();
+    fs::copy(dir.join("out/corpus.jsonl"), dir.join("alone/x.jsonl")).unwrap();
+    let alone = scaletot(dir, "inspect alone/x.jsonl").failed();
+    assert!(alone.contains("name it with --task TASK or --chain-schema FILE"), "{alone}");
+    look("alone/x.jsonl --task users.task.toml");
+    look("alone/x.jsonl --chain-schema users.chain.toml");
+
+    // Another teacher would draw another tree.
+    let rules = fs::read_to_string(dir.join("users.rules.toml")).unwrap();
+    fs::write(dir.join("other.rules.toml"), rules + "# another\n").unwrap();
+    let other = format!("inspect out --user {user} --task users.task.toml --teacher rules:other.rules.toml");
+    let error = scaletot(dir, &other).failed();
+    assert!(error.contains("name the other with --teacher"), "{error}");
+}

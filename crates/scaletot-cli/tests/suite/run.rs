@@ -1,0 +1,96 @@
+//! From a table to scores, and what becomes of a run that is stopped.
+
+use std::fs;
+
+use scaletot_profile::{ProfileSchema, ReadOptions, read, write};
+
+use crate::common::{Ran, USERS, program, scaletot, users};
+use crate::inspect::looks_into_a_run;
+
+#[test]
+fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let run = "run --task users.task.toml --coverage 0.4 --out out";
+    let out = scaletot(dir, run).done();
+    assert!(out.contains("Written under out: corpus.jsonl, "), "{out}");
+    for name in ["corpus.jsonl", "student", "artifact", "scores.parquet", "summary.json"] {
+        assert!(dir.join("out").join(name).exists(), "{name}");
+    }
+
+    // A run that is done is not run again.
+    let again = scaletot(dir, run);
+    assert!(again.err.contains("not run again"), "{}", again.err);
+    assert!(again.done().contains("Written under out: corpus.jsonl, "));
+    looks_into_a_run(dir);
+
+    // The artifact scores users from Parquet files; a file that is none is left out and said so.
+    let schema = ProfileSchema::load(dir.join("users.profile.toml")).unwrap();
+    let loaded = read(dir.join("users.csv"), &schema, &ReadOptions::new()).unwrap();
+    fs::create_dir(dir.join("users")).unwrap();
+    let file = dir.join("users/a.parquet");
+    write(&file, "user", loaded.profiles.ids(), Some(&loaded.profiles), &Default::default()).unwrap();
+    let score = "score --artifact out/artifact --input users/*.parquet";
+    let out = scaletot(dir, &format!("{score} --output scores")).done();
+    assert!(out.contains(&format!("{USERS} users in 1 files are scored")), "{out}");
+    fs::write(dir.join("users/b.parquet"), "no table").unwrap();
+    let stopped = scaletot(dir, &format!("{score} --output others"));
+    assert_eq!(stopped.code, 1, "{}", stopped.err);
+    let left_out = scaletot(dir, &format!("{score} --output others --on-error quarantine"));
+    assert_eq!(left_out.code, 4, "{}\n{}", left_out.out, left_out.err);
+    let last = left_out.out.lines().last().unwrap();
+    assert!(last.starts_with("left out: 1 ") && last.contains("quarantine.json"), "{last}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_says_how_to_resume() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let child = program(dir)
+        .args(["demo", "--out", "out"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    // The corpus is there as soon as the teacher is asked about the first user.
+    while !dir.join("out/corpus.jsonl").exists() && began.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 3, "{}\n{}", ran.out, ran.err);
+    assert!(ran.err.contains("run the same command again to resume"), "{}", ran.err);
+    assert!(!dir.join("out/summary.json").exists());
+    let found = scaletot(dir, "inspect out").done();
+    assert!(found.starts_with("out: a run that is not finished"), "{found}");
+}
+
+#[test]
+fn answers_are_recorded_once_and_replayed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let answers =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../scaletot-pipeline/data/complete_journey.smollm2.jsonl.gz");
+    let record = format!("record --task complete-journey --teacher replay:{answers} --to copy.jsonl --json");
+    let first = scaletot(dir, &record).json();
+    assert_eq!(
+        (&first["prompts"], &first["asked"], &first["users"]),
+        (&14_186.into(), &14_186.into(), &801.into())
+    );
+    assert_eq!(scaletot(dir, &record).json()["asked"], 0, "what is recorded is not asked again");
+    let found = scaletot(dir, "inspect copy.jsonl").done();
+    assert!(found.contains("14,186 answers of SmolLM2-135M"), "{found}");
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let rules =
+        scaletot(dir, "record --task users.task.toml --teacher rules:users.rules.toml --to r.jsonl").failed();
+    assert!(rules.contains("expected gguf:FILE or openai:URL#MODEL"), "{rules}");
+}
