@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -14,6 +15,8 @@ use crate::progress::Bars;
 #[derive(Debug)]
 pub(crate) struct Terminal {
     bars: Arc<Bars>,
+    /// Whether JSON was printed, which nothing else may stand beside.
+    json: AtomicBool,
 }
 
 impl Terminal {
@@ -29,6 +32,7 @@ impl Terminal {
 
     /// Prints a value as JSON, which is then all that the command prints.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<Exit> {
+        self.json.store(true, Ordering::Relaxed);
         say(&serde_json::to_string_pretty(value).context("cannot write JSON")?);
         Ok(Exit::Done)
     }
@@ -36,7 +40,7 @@ impl Terminal {
 
 /// Runs a command with progress bars that hear Ctrl-C, and prints what was left out or its error, if any.
 pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
-    let terminal = Terminal { bars: Arc::new(Bars::new()) };
+    let terminal = Terminal { bars: Arc::new(Bars::new()), json: AtomicBool::new(false) };
     let on_interrupt = Arc::clone(&terminal.bars);
     let result = ctrlc::set_handler(move || on_interrupt.stop())
         .context("cannot listen for Ctrl-C")
@@ -44,7 +48,8 @@ pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
     match result {
         Ok(exit) => {
             if let Exit::LeftOut(what) = &exit {
-                say(&format!("left out: {what}"));
+                let line = format!("left out: {what}");
+                if terminal.json.load(Ordering::Relaxed) { note(&line) } else { say(&line) }
             }
             ExitCode::from(&exit)
         }

@@ -83,4 +83,7 @@ pub(crate) struct OutArgs {
     /// Throw away what --out holds and start over
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }

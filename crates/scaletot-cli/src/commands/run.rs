@@ -5,12 +5,12 @@ use clap::Args;
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::tasks::{Population, Task};
 use scaletot_pipeline::teachers::{self, Opened};
-use scaletot_pipeline::{Pipeline, PipelineConfig, Stage};
+use scaletot_pipeline::{Pipeline, PipelineConfig, Stage, Summary};
 
 use crate::args::source::SourceArgs;
 use crate::args::{MethodArgs, OutArgs};
 use crate::exit::Exit;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, note};
 
 /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
 ///
@@ -78,20 +78,29 @@ pub(super) fn run_on(
         pipeline.start_over()?;
     }
     let say = |line: &str| terminal.say(line);
-    say(&format!("{}: outcome `{}`", task.name, task.outcome));
+    note(&format!("{}: outcome `{}`", task.name, task.outcome));
     let summary = pipeline.run(terminal.bars())?;
-    say(&format!("\n{}", summary.users_line()));
+    let exit = left_out(&summary);
+    if out.json {
+        terminal.json(&summary)?;
+        return Ok(exit);
+    }
+    say(&summary.users_line());
     say(&summary.stages_table());
     say(&format!("\nHeld-out users, with 95 % intervals:\n{}", summary.metrics_table()));
     say(&format!("\nAgainst the strongest model of the profile alone:\n{}", summary.headline()));
     let files = "corpus.jsonl, student/, value-model/, artifact/, scores.parquet, summary.json";
     say(&format!("\nWritten under {}: {files}", out.out.display()));
-    let failed = |stage: &&scaletot_pipeline::StageSummary| stage.name == Stage::Reason.name();
-    let failed = summary.stages.iter().find(failed).and_then(|stage| stage.report.figures.get("failed"));
-    Ok(match failed {
+    Ok(exit)
+}
+
+/// Users about whom the teacher failed are in no chain.
+fn left_out(summary: &Summary) -> Exit {
+    let reason = summary.stages.iter().find(|stage| stage.name == Stage::Reason.name());
+    match reason.and_then(|stage| stage.report.figures.get("failed")) {
         Some(&failed) if failed > 0.0 => Exit::LeftOut(format!(
             "{failed} users about whom the teacher failed; corpus.jsonl names each with the reason"
         )),
         _ => Exit::Done,
-    })
+    }
 }

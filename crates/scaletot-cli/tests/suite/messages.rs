@@ -40,6 +40,9 @@ fn help_tells_the_exit_codes_and_completions_complete() {
         assert!(help.contains(part), "{part}\n{help}");
     }
     assert!(scaletot(dir, "inspect --help").done().contains("--html"));
+    let run = scaletot(dir, "run --help").done();
+    let (users, others) = (run.find("Users:").unwrap(), run.find("--coverage").unwrap());
+    assert!(others < users && run.find("--profile-schema").unwrap() > users, "{run}");
     assert!(scaletot(dir, "completions bash").done().contains("_scaletot()"));
 }
 

@@ -24,6 +24,8 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
     let again = scaletot(dir, run);
     assert!(again.err.contains("not run again"), "{}", again.err);
     assert!(again.done().contains("Written under out: corpus.jsonl, "));
+    let summary = scaletot(dir, &format!("{run} --json")).json();
+    assert_eq!((&summary["users"]["table"], &summary["seed"]), (&USERS.into(), &1.into()));
     looks_into_a_run(dir);
 
     // The artifact scores users from Parquet files; a file that is none is left out and said so.

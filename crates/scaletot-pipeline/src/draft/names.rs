@@ -156,7 +156,9 @@ pub(super) fn hint(words: &[String]) -> Hint {
         () if has(words, &EVENTS) => Hint::Event,
         () => Hint::None,
     };
-    if found != Hint::None && has(words, &PAST) { Hint::Past } else { found }
+    // Whatever was counted over a span of time before is behaviour: `baskets_prior_90d`.
+    let spans = words.iter().any(|word| is_horizon(word));
+    if has(words, &PAST) && (found != Hint::None || spans) { Hint::Past } else { found }
 }
 
 #[cfg(test)]
@@ -192,6 +194,8 @@ mod tests {
             ("total_spend", Hint::Value),
             ("spend_prior_90d", Hint::Past),
             ("last_purchase_amount", Hint::Past),
+            ("baskets_prior_90d", Hint::Past),
+            ("last_name", Hint::None),
             ("income", Hint::None),
             ("30d_box", Hint::None),
             ("device_type", Hint::None),
