@@ -65,7 +65,7 @@ pub(crate) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit> {
     let recorder = Recorder::open(teacher, &args.to)?;
     let dataset = population.dataset()?;
     let mut config = PipelineConfig::default();
-    config.levels = task.levels;
+    (config.levels, config.level_rule) = (task.levels, task.level_rule);
     config.min_populated = min_populated(args.min_populated, population.schema.fields().len());
     let recording =
         AnswerRecording::new(&dataset, &population.chain).with_config(config).with_workers(args.workers);

@@ -49,7 +49,7 @@ pub(super) fn config(task: &Task, population: &Population, method: &MethodArgs) 
     config.coverage = method.coverage;
     config.held_out = method.held_out;
     config.min_populated = method.min_populated(population.schema.fields().len());
-    config.levels = task.levels;
+    (config.levels, config.level_rule) = (task.levels, task.level_rule);
     config.gate.min_agreement = Some(method.min_agreement);
     config.gate.min_retention = method.min_retention;
     config

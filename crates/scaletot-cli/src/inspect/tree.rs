@@ -46,7 +46,8 @@ pub(crate) fn tree(
         .find(|&row| profiles.id(row).to_string() == user)
         .with_context(|| format!("user {user} is not among the users of task `{}`", task.name))?;
     let settings = &header.settings;
-    let prompter = Prompter::new(profiles.schema(), schema.clone(), Verbaliser::fit(profiles, task.levels)?)?;
+    let prompter =
+        Prompter::new(profiles.schema(), schema.clone(), Verbaliser::fit(profiles, task.level_config())?)?;
     let mut reasoner = Reasoner::builder(teacher, prompter)
         .with_strategy(setting::<Strategy>(settings, "strategy")?)
         .with_budget(setting::<Budget>(settings, "budget")?)

@@ -51,6 +51,7 @@ pub(super) fn teacher_signals(
 }
 
 /// The expected level of the last state of those of `rows` that have signals, from 0 to 1.
+#[cfg(feature = "study")]
 pub(super) fn levels(signals: &Signals, rows: &[usize]) -> Vec<f64> {
     let Some(last) = signals.domain_sizes().len().checked_sub(1) else { return vec![0.0; rows.len()] };
     rows.iter().filter_map(|&row| Some(signals.expected_level(signals.index_of(row)?, last))).collect()

@@ -9,7 +9,7 @@ use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
 use scaletot_encoder::{DistillConfig, EncoderConfig, TransferGate};
 use scaletot_ltv::ValueModelConfig;
-use scaletot_profile::Dataset;
+use scaletot_profile::{Dataset, LevelConfig, LevelRule};
 use scaletot_search::{RefineConfig, Strategy};
 use scaletot_student::{OsipoConfig, SftConfig, StudentConfig};
 use scaletot_teacher::Teacher;
@@ -43,6 +43,8 @@ pub struct PipelineConfig {
     pub min_populated: usize,
     /// Levels that a number is put into words by, 2 to 5.
     pub levels: usize,
+    /// Which level a number has. Recorded answers hold for one rule only.
+    pub level_rule: LevelRule,
     /// Unlabelled users that the teacher's prior is averaged over.
     pub calibration_users: usize,
     /// Hard bound on the questions of one user's search.
@@ -74,6 +76,7 @@ impl Default for PipelineConfig {
             held_out: 0.3,
             min_populated: 3,
             levels: 5,
+            level_rule: LevelRule::default(),
             calibration_users: 200,
             max_queries: 64,
             strategy: Strategy::Refine(RefineConfig::default()),
@@ -89,6 +92,12 @@ impl Default for PipelineConfig {
 }
 
 impl PipelineConfig {
+    /// How a number is rendered in words: [`levels`](Self::levels) by the [`level_rule`](Self::level_rule).
+    #[must_use]
+    pub fn level_config(&self) -> LevelConfig {
+        LevelConfig::new(self.levels).with_rule(self.level_rule)
+    }
+
     /// Checks every setting.
     ///
     /// # Errors

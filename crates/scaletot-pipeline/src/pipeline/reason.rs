@@ -27,7 +27,7 @@ impl Pipeline {
     fn asked(&self) -> Result<Inputs> {
         Ok(self.inputs([
             ("teacher", self.teacher.model().to_owned()),
-            ("levels", self.config.levels.to_string()),
+            ("levels", settings(&self.config.level_config())?),
             ("min_populated", self.config.min_populated.to_string()),
             ("held_out", self.config.held_out.to_string()),
             ("strategy", settings(&self.config.strategy)?),
@@ -192,7 +192,7 @@ pub(super) fn reasoner<'t>(
     chain: &ChainSchema,
     config: &PipelineConfig,
 ) -> Result<Reasoner<'t>> {
-    let verbaliser = Verbaliser::fit(table, config.levels)?;
+    let verbaliser = Verbaliser::fit(table, config.level_config())?;
     let prompter = Prompter::new(table.schema(), chain.clone(), verbaliser)?;
     let reasoner = Reasoner::builder(teacher, prompter)
         .with_strategy(config.strategy)
