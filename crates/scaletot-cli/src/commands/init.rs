@@ -202,6 +202,10 @@ fn tell(terminal: &Terminal, args: &InitArgs, table: &RawTable, draft: &Draft) {
         })
         .collect();
     terminal.say(&columns(&rows, false));
+    if draft.has_many_fields() {
+        terminal
+            .say(&format!("{} fields make long prompts: keep those that bear on the outcome.", rows.len()));
+    }
     let left_out: Vec<Vec<String>> = draft
         .columns()
         .iter()

@@ -32,6 +32,8 @@ const MARKS_OF_NUMBERS: [&str; 6] = ["none", "inf", "-inf", "infinity", "+inf", 
 /// Numbers that mean "missing" where they lie apart from all others.
 const SENTINELS: [f64; 6] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0];
 const LARGE_SENTINELS: [f64; 4] = [999.0, 9_999.0, 99_999.0, 999_999.0];
+/// A negative number of at most this that is alone among numbers of at least 0 is no measurement.
+const FAR_BELOW: f64 = -9.0;
 /// By how much a large sentinel lies above every other number.
 const APART: f64 = 3.0;
 
@@ -72,6 +74,16 @@ fn sentinels(numbers: &[(f64, &str)], counts: &BTreeMap<&str, usize>) -> Vec<Str
             numbers.iter().filter(|(number, _)| negative(*number)).map(|(_, text)| (*text).to_owned()),
         );
     }
+    // The one negative number, and far below: -124 beside 0 and 1.
+    let below: Vec<&(f64, &str)> = numbers.iter().filter(|(number, _)| *number < 0.0).collect();
+    if let [(number, text)] = below.as_slice()
+        && *number <= FAR_BELOW
+        && numbers.len() > 2
+        && counts.get(text).is_some_and(|&count| count > 1)
+        && !found.iter().any(|mark| mark == text)
+    {
+        found.push((*text).to_owned());
+    }
     let large = |number: f64| LARGE_SENTINELS.contains(&number);
     let rest = others(&large);
     let top = rest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -111,6 +123,8 @@ mod tests {
         assert_eq!(found(&["9999", "9999", "31", "62"]), ["9999"]);
         assert_eq!(found(&["9999", "31", "62"]), [""; 0], "once is not a mark");
         assert_eq!(found(&["9999", "9999", "8000", "62"]), [""; 0]);
+        assert_eq!(found(&["-124", "-124", "0", "1"]), ["-124"]);
+        assert_eq!(found(&["-124", "0", "1"]), [""; 0], "once is not a mark");
         assert_eq!(found(&["-999", "-999"]), [""; 0], "there is nothing else");
     }
 }

@@ -161,7 +161,15 @@ impl Draft {
                     name if *name == outcome => ColumnUse::Outcome,
                     name if Some(name) == id.as_ref() => ColumnUse::Id,
                     name if options.excluded.contains(name) => ColumnUse::left_out("excluded on request"),
-                    _ => classify(column),
+                    _ => match classify(column) {
+                        ColumnUse::Field(_)
+                            if names::share_span(&names::words(&column.name), &names::words(&outcome)) =>
+                        {
+                            let reason = "measured over the outcome's span, by its name: add it if it is known beforehand";
+                            ColumnUse::LeftOut { reason: reason.to_owned(), is_leak: true }
+                        }
+                        found => found,
+                    },
                 };
                 (name, found)
             })
@@ -210,6 +218,12 @@ impl Draft {
             .filter_map(|(_, found)| if let ColumnUse::Field(field) = found { Some(field) } else { None })
     }
 
+    /// Whether there are so many fields that prompts are long.
+    #[must_use]
+    pub fn has_many_fields(&self) -> bool {
+        self.fields().count() > profile::MANY_FIELDS
+    }
+
     /// The column of the user ids; `None` if the rows are numbered.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
@@ -249,7 +263,13 @@ impl Draft {
 
 /// Names of columns, to choose from.
 fn names_of<'a>(columns: impl IntoIterator<Item = &'a RawColumn>) -> String {
-    let names: Vec<String> = columns.into_iter().map(|column| format!("`{}`", column.name)).collect();
+    const MOST: usize = 20;
+    let mut names: Vec<String> = columns.into_iter().map(|column| format!("`{}`", column.name)).collect();
+    if names.len() > MOST {
+        let more = names.len() - MOST;
+        names.truncate(MOST);
+        names.push(format!("and {more} more"));
+    }
     text::list(&names, "none")
 }
 

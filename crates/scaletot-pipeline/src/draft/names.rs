@@ -143,6 +143,14 @@ pub(super) enum Hint {
     Target,
 }
 
+/// Whether two names have a word with a digit in common, such as `30d` or `lt14`, which most often is a span of time.
+pub(super) fn share_span(a: &[String], b: &[String]) -> bool {
+    let is_span = |word: &&String| {
+        word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_alphabetic())
+    };
+    a.iter().filter(is_span).any(|word| b.contains(word))
+}
+
 /// What the name says.
 pub(super) fn hint(words: &[String]) -> Hint {
     let within =
@@ -183,6 +191,15 @@ mod tests {
         assert_eq!(spoken(&words("casino_no")), "casino no");
         assert_eq!(essence(&words("age_band")), ["age"]);
         assert_eq!(essence(&words("type")), ["type"]);
+    }
+
+    #[test]
+    fn spans_are_shared_by_names() {
+        let share = |a, b| share_span(&words(a), &words(b));
+        assert!(share("lt14_views", "lt14_days") && share("visits_30d", "spend_30d"));
+        assert!(
+            !share("lt7_days", "lt14_days") && !share("code_2", "value_2") && !share("days", "lt14_days")
+        );
     }
 
     #[test]

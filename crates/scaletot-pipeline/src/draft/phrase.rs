@@ -41,7 +41,7 @@ const PHRASES: [(&[&str], &str); 18] = [
     (&["plan", "subscription", "package"], "on the plan {}"),
     (&["tier", "membership"], "in the tier {}"),
     (&["channel", "source", "campaign", "referrer", "medium"], "who came through {}"),
-    (&["education", "edu", "degree"], "with the education {}"),
+    (&["education", "edu"], "with the education {}"),
     (&["occupation", "job", "profession", "occ"], "with the occupation {}"),
     (
         &["interest", "interests", "hobby", "hobbies", "genre", "genres", "topics", "tags", "likes"],

@@ -8,7 +8,7 @@ use super::table::{LIST_SEPARATOR, RawTable};
 use super::text::{comment, key, quoted, strings};
 
 /// More fields than this make long prompts.
-const MANY_FIELDS: usize = 20;
+pub(super) const MANY_FIELDS: usize = 20;
 
 /// The schema's text.
 pub(super) fn render(

@@ -21,7 +21,7 @@ const GUESSES: [Guess; 10] = [
         true,
         "income is what can be spent",
     ),
-    (&["education", "edu", "degree"], "spending_capacity", true, "education tends to go with income"),
+    (&["education", "edu"], "spending_capacity", true, "education tends to go with income"),
     (
         &["discount", "discounts", "coupon", "coupons", "promo", "promotions"],
         "price_sensitivity",

@@ -98,6 +98,16 @@ fn a_table_without_ids_is_numbered() {
 }
 
 #[test]
+fn what_is_measured_with_the_outcome_is_a_leak() {
+    let mut csv = "id,town,visits_30d,spend_30d\n".to_owned();
+    (0..30).for_each(|i| writeln!(csv, "u{i},{},{},{}", ["Ulm", "Bath"][i % 2], i % 12, i % 3).unwrap());
+    let draft = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
+    check(&csv, &draft);
+    assert_eq!(draft.outcome(), "spend_30d");
+    assert!(draft.task().contains("leaks = [\"visits_30d\"]"), "{}", draft.task());
+}
+
+#[test]
 fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     let refused = |csv: &str, options: &DraftOptions| draft_of(csv, options).unwrap_err().to_string();
     let options = DraftOptions::new("shop");

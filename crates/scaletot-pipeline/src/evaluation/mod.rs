@@ -280,7 +280,7 @@ impl Run<'_> {
                 ablations: options.ablations.names(),
             },
             task: TaskInfo {
-                name: options.source.task.clone(),
+                name: task.map_or_else(|| options.source.task.clone(), |task| task.name.clone()),
                 title: task.map_or_else(
                     || "A planted world: hidden states, profiles with holes, mostly no value".to_owned(),
                     |task| task.title.clone(),

@@ -80,7 +80,7 @@ pub struct RunInfo {
 /// The task and its users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskInfo {
-    /// Name, as given to `--task`.
+    /// The task's name.
     pub name: String,
     /// One line that says what is predicted for whom.
     pub title: String,
