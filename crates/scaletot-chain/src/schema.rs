@@ -6,8 +6,8 @@ use scaletot_core::ContentHash;
 use scaletot_core::files::write_bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::builder::{ChainDef, ChainSchemaBuilder};
 use crate::constraint::Rule;
+use crate::def::ChainDef;
 use crate::error::{Error, Result};
 use crate::legal::{self, LegalChains, Survey};
 use crate::{Constraint, StateType};
@@ -67,16 +67,6 @@ pub struct ChainSchema {
 // A schema has at least one state, so `is_empty` would always be false.
 #[expect(clippy::len_without_is_empty, reason = "a schema is never empty")]
 impl ChainSchema {
-    /// Starts a schema in code.
-    pub fn builder(name: impl Into<String>) -> ChainSchemaBuilder {
-        ChainSchemaBuilder::new(name.into())
-    }
-
-    /// Takes the schema apart again, to add to it or change it.
-    pub fn into_builder(self) -> ChainSchemaBuilder {
-        ChainSchemaBuilder::from(ChainDef::from(self))
-    }
-
     /// Name of the schema.
     pub fn name(&self) -> &str {
         &self.name

@@ -3,8 +3,8 @@
 //! The checks repeat those of the builder, over slices instead of vectors, since a constant can allocate nothing. A
 //! property test holds the two against each other.
 
-use crate::builder::{self, list};
 use crate::constraint::Rule;
+use crate::def::{MAX_VALUES, list};
 use crate::state::StateKind;
 use crate::{ChainSchema, Constraint, Error, Result, StateType};
 
@@ -208,7 +208,7 @@ fn state_type(spec: &StateSpec) -> StateType {
 
 const fn check_state(state: &StateSpec, k: usize) {
     assert!(!state.values.is_empty(), "a state needs at least one value");
-    assert!(state.values.len() <= builder::MAX_VALUES, "a state has more values than codes can number");
+    assert!(state.values.len() <= MAX_VALUES, "a state has more values than codes can number");
     assert!(
         state.description.is_empty() || is_clean(state.description),
         "a state's description has white space around it, or control characters"

@@ -1,8 +1,10 @@
 //! Checks of signals that come from outside.
 
-use super::Signals;
 use crate::check::finite;
 use crate::error::{Error, Result};
+
+/// How far the sum of a marginal may be from 1.
+pub(super) const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Where each domain begins in a user's marginals, and where the last one ends.
 pub(super) fn offsets(domain_sizes: &[usize]) -> Result<Vec<usize>> {
@@ -65,8 +67,8 @@ pub(super) fn marginals(rows: &[usize], offsets: &[usize], marginals: &[f32]) ->
                 return Err(Error::BadNumber { what: what(), expected, found: p.into() });
             }
             let sum: f64 = marginal.iter().map(|&p| f64::from(p)).sum();
-            if (sum - 1.0).abs() > Signals::SUM_TOLERANCE {
-                let expected = format!("probabilities whose sum is 1 within {}", Signals::SUM_TOLERANCE);
+            if (sum - 1.0).abs() > SUM_TOLERANCE {
+                let expected = format!("probabilities whose sum is 1 within {}", SUM_TOLERANCE);
                 return Err(Error::BadNumber { what: what(), expected, found: sum });
             }
         }

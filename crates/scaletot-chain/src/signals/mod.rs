@@ -49,7 +49,7 @@ pub struct Signals {
 
 impl Signals {
     /// How far the sum of a marginal may be from 1: `f32` softmaxes over large domains round.
-    pub const SUM_TOLERANCE: f64 = 1e-3;
+    pub const SUM_TOLERANCE: f64 = check::SUM_TOLERANCE;
 
     /// Checks the signals of the users in `rows` of a table: any order, each row once.
     ///

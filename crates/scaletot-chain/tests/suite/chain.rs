@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use scaletot_chain::{
     Chain, ChainRecord, ChainSchema, Constraint, EntropySource, Reason, StateDef, Step, Verdict,
 };
+use scaletot_core::causes;
 use scaletot_core::numeric::normalised_entropy;
 use scaletot_profile::UserId;
 
@@ -143,7 +144,7 @@ fn bad_records_are_refused_with_their_user() {
     let good = ChainRecord::new(UserId::Int(7), Verdict::Accepted).with_best(Some(chain));
     good.check(&schema()).unwrap();
     let refused = |record: ChainRecord| {
-        let message = common::causes(&record.check(&schema()).unwrap_err());
+        let message = causes(&record.check(&schema()).unwrap_err());
         message.strip_prefix("the record of user 7 is not valid: ").unwrap().to_owned()
     };
     let mut bad = good.clone();

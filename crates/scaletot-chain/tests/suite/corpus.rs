@@ -10,6 +10,7 @@ use scaletot_chain::{
     StateDef, Verdict,
 };
 use scaletot_core::ContentHash;
+use scaletot_core::causes;
 use scaletot_profile::UserId;
 use serde_json::json;
 
@@ -190,7 +191,7 @@ fn refused(path: &Path, header: &CorpusHeader) -> String {
     let before = fs::read(path).unwrap();
     let error = CorpusWriter::resume(path, header).unwrap_err();
     assert_eq!(fs::read(path).unwrap(), before);
-    common::causes(&error)
+    causes(&error)
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn another_chain_schema_cannot_read_it() {
     let folder = Folder::new();
     folder.write(2);
     let other = ChainSchema::builder("other").with_state(StateDef::ordinal("a", ["x", "y"])).build().unwrap();
-    let message = common::causes(&Corpus::read(folder.path(), &other).unwrap_err());
+    let message = causes(&Corpus::read(folder.path(), &other).unwrap_err());
     let (found, expected) = (schema().hash(), other.hash());
     let differ = format!("the corpus has chain schema {found}, expected `other`, which is {expected}");
     assert!(message.ends_with(&format!("corpus.jsonl: {differ}")), "{message}");
@@ -245,7 +246,7 @@ fn an_unknown_format_is_refused_whatever_else_it_holds() {
     let expected = "line 1: expected corpus format 1, found 2; read it with the version that wrote it";
     let message = refused(&folder.path(), &header());
     assert!(message.ends_with(expected), "{message}");
-    let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+    let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
     assert!(message.ends_with(expected), "{message}");
     let mut future = header();
     future.format = 2;
@@ -294,7 +295,7 @@ fn a_corrupt_line_is_named() {
         let expected = format!("corpus.jsonl: line 3: {why}");
         let message = refused(&folder.path(), &header());
         assert!(message.contains(&expected), "{message}");
-        let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+        let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
         assert!(message.contains(&expected), "{message}");
     }
     // The last line, ended but not whole, was not cut by a kill.
@@ -343,12 +344,12 @@ fn a_record_that_breaks_the_schema_is_named() {
         (r#""rejected""#, "expected one, as the verdict is not accepted, found none"),
     ] {
         fs::write(folder.path(), format!("{text}{{\"user\":1,\"verdict\":{verdict}}}\n")).unwrap();
-        let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+        let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
         assert!(message.contains(&format!("reason of the verdict: {expected}")), "{message}");
     }
     let line = format!(r#"{{"user":1,"verdict":"accepted","best":{{"steps":[{steps}],"score":0.0}}}}"#);
     fs::write(folder.path(), format!("{text}{line}\n")).unwrap();
-    let message = common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+    let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
     let expected = "line 2 is not valid: the record of user 1 is not valid: state `spend`: `high` is forbidden by constraint 1";
     assert!(message.contains(expected), "{message}");
 }
@@ -369,7 +370,7 @@ fn a_user_has_one_record() {
     fs::write(folder.path(), [&whole, again].concat()).unwrap();
     let expected = "corpus.jsonl: user ü1 has a record on line 3 and again on line 6";
     assert!(refused(&folder.path(), &header()).ends_with(expected));
-    assert!(common::causes(&Corpus::read(folder.path(), &schema()).unwrap_err()).ends_with(expected));
+    assert!(causes(&Corpus::read(folder.path(), &schema()).unwrap_err()).ends_with(expected));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::common;
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, Constraint, Error, StateDef, StateKind};
+use scaletot_core::causes;
 
 const SHOPPER: &str = r#"
 name = "shopper"
@@ -43,7 +44,7 @@ fn shopper() -> ChainSchema {
 /// The message for `SHOPPER` with one text in it replaced.
 fn refusal(from: &str, to: &str) -> String {
     assert_eq!(SHOPPER.matches(from).count(), 1, "{from}");
-    common::causes(&ChainSchema::from_toml(&SHOPPER.replace(from, to)).unwrap_err())
+    causes(&ChainSchema::from_toml(&SHOPPER.replace(from, to)).unwrap_err())
 }
 
 #[test]
@@ -194,7 +195,7 @@ fn unknown_keys_and_wrong_shapes_are_refused_with_their_place() {
     assert!(message.contains("unknown field `depend_on`"), "{message}");
     let message = refusal("kind = \"categorical\"", "kind = \"nominal\"");
     assert!(message.contains("line 6") && message.contains("`categorical`"), "{message}");
-    let message = common::causes(&ChainSchema::from_json("{\"name\": \"s\",\n \"state\": 3}").unwrap_err());
+    let message = causes(&ChainSchema::from_json("{\"name\": \"s\",\n \"state\": 3}").unwrap_err());
     assert!(message.starts_with("not a chain schema in JSON: ") && message.contains("line 2"), "{message}");
 }
 
@@ -296,7 +297,7 @@ fn files_are_saved_and_loaded_by_extension() {
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, SHOPPER.replace("\"web\"]", "\"shop\"]")).unwrap();
     let error = ChainSchema::load(&bad).unwrap_err();
-    let message = common::causes(&error);
+    let message = causes(&error);
     assert!(message.ends_with("bad.toml: state `channel`: value `shop` is listed twice"), "{message}");
     assert!(shopper().save(folder.path().join("no/such/folder.toml")).is_err());
 }

@@ -127,14 +127,3 @@ pub(crate) fn record_from(schema: &ChainSchema, user: UserId, numbers: &[f64]) -
 pub(crate) fn numbers() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(0.0..1.0f64, 8..40)
 }
-
-/// An error with its causes, as a program shows it.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        message += &format!(": {cause}");
-        next = cause.source();
-    }
-    message
-}
