@@ -290,6 +290,34 @@ pub enum Error {
         /// What it has.
         found: &'static str,
     },
+    /// A row that the profile table does not have.
+    #[error("row {row} of a table of {rows} rows")]
+    RowNotInTable {
+        /// The row, from 0.
+        row: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// A column of a record batch is missing or not what it should be.
+    #[cfg(feature = "arrow")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "arrow")))]
+    #[error("column `{column}`: expected {expected}, found {found}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What it must hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// Arrow refused a record batch.
+    #[cfg(feature = "arrow")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "arrow")))]
+    #[error("the record batch cannot be made")]
+    Arrow {
+        /// Why.
+        source: arrow_schema::ArrowError,
+    },
     /// A record whose verdict is accepted holds no chain.
     #[error("the verdict is accepted, but there is no best chain")]
     AcceptedWithoutChain,
@@ -318,8 +346,8 @@ pub enum Error {
         /// The user.
         user: String,
     },
-    /// A record's user is not among those of the dataset.
-    #[error("user {user} of the corpus is not among the {users} users of the dataset")]
+    /// A user of a corpus or of signals is not among those of the dataset.
+    #[error("user {user} is not among the {users} users of the dataset")]
     UserNotInDataset {
         /// The user.
         user: String,

@@ -58,6 +58,10 @@
 //! | [`scaletot_profile`]: profiles, outcomes, segments | [`scaletot-teacher`](https://docs.rs/scaletot-teacher): searches ([`scaletot-search`](https://docs.rs/scaletot-search)) that make chains and write the corpus |
 //! | | [`scaletot-student`](https://docs.rs/scaletot-student): learns from a [`JoinedCorpus`], gives [`Signals`] |
 //! | | [`scaletot-encoder`](https://docs.rs/scaletot-encoder), [`scaletot-ltv`](https://docs.rs/scaletot-ltv): learn from [`Signals`] |
+//!
+//! # Features
+//! `arrow`: [`Signals`] to and from record batches.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
 mod chain;

@@ -3,6 +3,8 @@
 //! Signals are the joint between the models that make them and whatever reads them (distillation, value models, a user's own
 //! ranker), which need not know which model it was, nor its tensor library: so they are plain row-major vectors.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod check;
 
 use crate::ChainSchema;

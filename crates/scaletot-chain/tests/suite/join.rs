@@ -62,7 +62,7 @@ fn a_user_who_is_not_there_is_named() {
         let (corpus, dataset) = (corpus(std::slice::from_ref(&user)), dataset(&ids));
         let error = corpus.join(&dataset).unwrap_err().to_string();
         let users = ids.len();
-        assert_eq!(error, format!("user {user} of the corpus is not among the {users} users of the dataset"));
+        assert_eq!(error, format!("user {user} is not among the {users} users of the dataset"));
     }
 }
 
