@@ -42,11 +42,13 @@ mod error;
 pub mod files;
 pub mod hash;
 pub mod numeric;
+pub mod pool;
 pub mod progress;
 pub mod seed;
 
 pub use error::{Error, Result, causes};
 pub use hash::{ContentHash, ContentHasher};
+pub use pool::{Order, Pool};
 pub use progress::{Lines, Progress};
 
 /// The README's example must compile.

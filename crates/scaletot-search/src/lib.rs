@@ -65,7 +65,7 @@
 //! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step.
 //! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] gives, before the run,
 //!   what it can cost at most. When a bound is hit, the outcome is the best so far, with the bound as [`StopReason`].
-//! - [`drive`] runs one search; [`Pool`], [`Batch`] and `stream` (feature `async`) run many, on threads, in batches or as
+//! - [`drive`] runs one search; [`drive_all`], [`Batch`] and `stream` (feature `async`) run many, on threads, in batches or as
 //!   futures.
 //! - [`Search::replay`] re-runs a [`Trace`], or resumes a search from any prefix of it. A trace serialises, and is
 //!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
@@ -98,7 +98,7 @@ mod tree;
 
 pub use answer::{Answer, EntropyInput, Proposals};
 pub use budget::{Budget, Usage};
-pub use drive::{Batch, Clock, Order, Pool, drive};
+pub use drive::{Batch, Clock, drive, drive_all};
 #[cfg(feature = "async")]
 pub use drive::{Concurrency, stream};
 pub use entropy::{EntropyEstimator, entropy_interval};
@@ -106,6 +106,8 @@ pub use error::{Error, Result};
 pub use outcome::{Outcome, PathStep, ScoredPath};
 pub use problem::Problem;
 pub use query::{Query, QueryId};
+#[doc(no_inline)]
+pub use scaletot_core::{Order, Pool};
 pub use score::{MIN_EVALUATION, MIN_PROBABILITY, Score, ScoreConfig};
 pub use search::Search;
 pub use stop::{DeadReason, StopReason};

@@ -1,60 +1,44 @@
 //! Independent jobs on a few threads, their results in order.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroUsize;
 
-use crate::error::{Result, bail};
-use scaletot_core::Progress;
+use scaletot_core::{Pool, Progress};
+
+use crate::error::{Error, Result};
 
 /// Runs `work` on every job; the first error, or a wish to stop, ends it early.
 ///
 /// # Errors
-/// The error of the earliest job that failed; "stopped on request" if `progress` asks to stop.
+/// The error of the earliest job that failed; [`Error::Stopped`] if `progress` asks to stop.
 pub(super) fn map<J: Sync, T: Send>(
     workers: usize,
     jobs: &[J],
     progress: &dyn Progress,
     work: impl Fn(&J) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Result<T>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
-    let failed = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..workers.min(jobs.len()).max(1) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(at) else { return };
-                    if failed.load(Ordering::Relaxed) > 0 || progress.stopped() {
-                        return;
-                    }
-                    let result = work(job);
-                    failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
-                    let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    done[at] = Some(result);
-                    progress.advance(1);
-                }
-            });
-        }
-    });
-    let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let workers = NonZeroUsize::new(workers.min(jobs.len())).unwrap_or(NonZeroUsize::MIN);
+    let stopped = || progress.stopped();
     let mut results = Vec::with_capacity(jobs.len());
-    let mut missing = 0;
-    for slot in done {
-        match slot {
-            Some(result) => results.push(result?),
-            None => missing += 1,
-        }
-    }
-    if missing > 0 {
-        bail!("stopped on request; run the same command again to go on from here");
-    }
-    Ok(results)
+    // All results are kept, so that none need wait for a slow one before it.
+    Pool::new(workers).with_lookahead(jobs.len()).with_stop(&stopped).map(
+        jobs.iter(),
+        |_, job| {
+            let result = work(job);
+            progress.advance(1);
+            result
+        },
+        |_, result| {
+            results.push(result?);
+            Ok::<(), Error>(())
+        },
+    )?;
+    if results.len() < jobs.len() { Err(Error::Stopped) } else { Ok(results) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::bail;
 
     #[test]
     fn results_keep_their_order() {

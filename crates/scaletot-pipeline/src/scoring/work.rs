@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result, bail, causes};
-use scaletot_core::Progress;
+use scaletot_core::{Order, Pool, Progress};
 use scaletot_encoder::{Drift, FieldHistogram};
 use scaletot_profile::{Error as ProfileError, ParquetProfiles, ReadOptions};
 
@@ -52,6 +51,49 @@ struct Pending {
     quarantined: Vec<Quarantined>,
 }
 
+/// What was found so far.
+struct Found<'a> {
+    work: &'a Work<'a>,
+    pending: BTreeMap<usize, Pending>,
+    summary: ScoreSummary,
+    histograms: Option<Vec<FieldHistogram>>,
+}
+
+impl Found<'_> {
+    /// Takes what became of a row group, and puts its file together if it is the last one.
+    fn take(&mut self, file: usize, group: Group, progress: &dyn Progress) -> Result<()> {
+        let state = self.pending.entry(file).or_default();
+        state.groups += 1;
+        match group {
+            Group::Scored { users, abstained, too_far, histograms } => {
+                self.summary.scored += users;
+                self.summary.abstained += abstained;
+                self.summary.too_far += too_far;
+                match &mut self.histograms {
+                    Some(all) => FieldHistogram::merge(all, &histograms)?,
+                    none => *none = Some(histograms),
+                }
+            }
+            Group::Kept => {}
+            Group::Bad(bad) if self.work.job.on_error == OnError::Quarantine => {
+                progress.note(&format!("left out: {}", bad.error));
+                state.quarantined.push(bad);
+            }
+            Group::Bad(bad) => {
+                let advice =
+                    "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
+                return Err(Error::Input(bad.error)).context(advice);
+            }
+        }
+        if state.groups == self.work.inputs[file].groups.len() {
+            let quarantined = std::mem::take(&mut state.quarantined);
+            self.pending.remove(&file);
+            self.work.place(file, quarantined, &mut self.summary)?;
+        }
+        Ok(())
+    }
+}
+
 impl<'a> Work<'a> {
     pub(super) fn new(scorer: &'a Scorer, inputs: &'a [Input], job: &'a FileJob, settings: String) -> Self {
         Self { scorer, inputs, job, settings, open: Mutex::new(None) }
@@ -88,33 +130,35 @@ impl<'a> Work<'a> {
         let (kept, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|&(file, group)| self.kept(file, group));
         let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
-        let next = AtomicUsize::new(0);
-        let stop = AtomicBool::new(false);
-        let stopped = || stop.load(Ordering::Relaxed) || progress.stopped();
+        let failed = AtomicBool::new(false);
+        let stopped = || failed.load(Ordering::Relaxed) || progress.stopped();
         let began = Instant::now();
         progress.start("users scored", total as u64);
-        let mut histograms: Option<Vec<FieldHistogram>> = None;
-        let result = std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel();
-            for (file, _) in kept {
-                // The receiver is there.
-                let _ = sender.send((file, Ok(Group::Kept)));
-            }
-            for _ in 0..threads.get() {
-                let sender = sender.clone();
-                scope.spawn(|| self.score_items(&items, &next, &stopped, sender, progress));
-            }
-            drop(sender);
-            let result = self.collect(&receiver, &mut summary, &mut histograms, progress);
-            // The others need not go on after an error.
-            stop.store(result.is_err(), Ordering::Relaxed);
-            result
-        });
+        let mut found = Found { work: self, pending: BTreeMap::new(), summary, histograms: None };
+        let result = kept
+            .into_iter()
+            .try_for_each(|(file, _)| found.take(file, Group::Kept, progress))
+            .and_then(|()| {
+                Pool::new(threads).with_order(Order::Done).with_stop(&stopped).map(
+                    items.into_iter(),
+                    |_, (file, group)| (file, self.score(file, group, &stopped, progress)),
+                    |_, (file, group)| {
+                        // Nothing is found when the run is stopped on the way.
+                        let taken = group.and_then(|group| {
+                            group.map_or(Ok(()), |group| found.take(file, group, progress))
+                        });
+                        // The others need not finish their row groups after an error.
+                        failed.fetch_or(taken.is_err(), Ordering::Relaxed);
+                        taken
+                    },
+                )
+            });
         progress.finish();
         result?;
         if progress.stopped() {
             return Err(Error::Stopped);
         }
+        let Found { mut summary, histograms, .. } = found;
         summary.elapsed = began.elapsed();
         if let Some(incoming) = histograms.filter(|_| summary.scored > 0) {
             summary.drift = Some(Drift::between(self.scorer.encoder.histograms(), &incoming)?);
@@ -122,48 +166,6 @@ impl<'a> Work<'a> {
         // Empty by now.
         let _ = fs::remove_dir_all(self.job.output.join(PARTS));
         Ok(summary)
-    }
-
-    /// Receives what becomes of row groups until there are no more, and puts the files together that are complete.
-    fn collect(
-        &self,
-        receiver: &Receiver<(usize, Result<Group>)>,
-        summary: &mut ScoreSummary,
-        histograms: &mut Option<Vec<FieldHistogram>>,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let mut pending: BTreeMap<usize, Pending> = BTreeMap::new();
-        for (file, group) in receiver {
-            let group = group?;
-            let state = pending.entry(file).or_default();
-            state.groups += 1;
-            match group {
-                Group::Scored { users, abstained, too_far, histograms: own } => {
-                    summary.scored += users;
-                    summary.abstained += abstained;
-                    summary.too_far += too_far;
-                    match histograms {
-                        Some(all) => FieldHistogram::merge(all, &own)?,
-                        None => *histograms = Some(own),
-                    }
-                }
-                Group::Kept => {}
-                Group::Bad(bad) if self.job.on_error == OnError::Quarantine => {
-                    progress.note(&format!("left out: {}", bad.error));
-                    state.quarantined.push(bad);
-                }
-                Group::Bad(bad) => {
-                    let advice = "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
-                    return Err(Error::Input(bad.error)).context(advice);
-                }
-            }
-            if state.groups == self.inputs[file].groups.len() {
-                let quarantined = std::mem::take(&mut state.quarantined);
-                pending.remove(&file);
-                self.place(file, quarantined, summary)?;
-            }
-        }
-        Ok(())
     }
 
     fn output(&self, file: usize) -> PathBuf {
@@ -187,26 +189,6 @@ impl<'a> Work<'a> {
         whole
             && *origin == self.origin(file, origin.quarantined.clone())
             && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
-    }
-
-    /// Takes one item after the other until there is none, one cannot be written, or the run is stopped.
-    fn score_items(
-        &self,
-        items: &[(usize, usize)],
-        next: &AtomicUsize,
-        stopped: &(dyn Fn() -> bool + Sync),
-        sender: Sender<(usize, Result<Group>)>,
-        progress: &dyn Progress,
-    ) {
-        while !stopped() {
-            let Some(&(file, group)) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            // Nothing is found when the run is stopped on the way.
-            let Some(found) = self.score(file, group, stopped, progress).transpose() else { return };
-            // Nobody listens any more after an error.
-            if sender.send((file, found)).is_err() {
-                return;
-            }
-        }
     }
 
     /// Whether an earlier run has scored a row group, or there is nobody in it.

@@ -3,7 +3,7 @@
 //! | Driver | For |
 //! | --- | --- |
 //! | [`drive`] | one search, one query after the other |
-//! | [`Pool`] | many searches on threads, where an answer is a call that blocks |
+//! | [`drive_all`] | many searches on the threads of a [`Pool`](scaletot_core::Pool), where an answer is a call that blocks |
 //! | [`Batch`] | many searches, where many queries are answered by one call |
 //! | `stream` (feature `async`) | many searches, where an answer is a future |
 //!
@@ -18,7 +18,7 @@ mod stream;
 
 pub use batch::Batch;
 pub use clock::Clock;
-pub use pool::{Order, Pool};
+pub use pool::drive_all;
 #[cfg(feature = "async")]
 pub use stream::{Concurrency, stream};
 

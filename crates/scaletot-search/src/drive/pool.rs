@@ -1,31 +1,20 @@
-//! A pool of threads with bounded concurrency and back-pressure.
+//! Many searches on the threads of a pool.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use scaletot_core::Pool;
 
 use super::clock::{Clock, give};
 use crate::{Answer, Problem, Query, Search};
 
-/// In which order results are handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Order {
-    /// In the order of the inputs.
-    #[default]
-    Input,
-    /// As they are done.
-    Done,
-}
-
-/// A pool of threads that works on items, or drives searches, and hands the results over on the calling thread.
+/// Drives searches to their ends on the threads of a pool, where an answer is a call that blocks. `answer` is called with a
+/// search and one of its open queries, from any of the threads; `take` gets each search that is done, with its number in the
+/// input, on the calling thread. Returns how many were taken.
 ///
-/// At most `workers` items are in hand, and workers never run more than `lookahead` results ahead of what was taken: a slow
-/// consumer, or one slow item whose result is due first, holds them up rather than filling memory.
+/// The pool says how many searches are in hand, in which order they are taken and what stops the work. A budget of ticks
+/// counts milliseconds of real time.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
-/// use scaletot_search::{Answer, Budget, Pool, Problem, Search, Strategy};
+/// use scaletot_search::{Answer, Budget, Pool, Problem, Search, Strategy, drive_all};
 ///
 /// /// Spells a user's id in bits.
 /// struct Bits(u32);
@@ -36,9 +25,9 @@ pub enum Order {
 /// }
 ///
 /// let searches = (0..100).map(|user| Search::new(Bits(user), Strategy::Greedy, Budget::default(), 0).unwrap());
-/// let pool = Pool::new(NonZeroUsize::new(4).unwrap());
 /// let mut found = Vec::new();
-/// let taken = pool.drive(
+/// let taken = drive_all(
+///     &Pool::new(NonZeroUsize::new(4).unwrap()),
 ///     searches,
 ///     // Here a server would be asked; the call may block.
 ///     |search, query| {
@@ -53,333 +42,36 @@ pub enum Order {
 /// assert_eq!((taken, found), (100, vec![true; 100]));
 /// # Ok::<(), std::convert::Infallible>(())
 /// ```
-#[derive(Clone, Copy)]
-pub struct Pool<'a> {
-    workers: NonZeroUsize,
-    lookahead: usize,
-    order: Order,
-    stopped: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Pool<'_> {
-    /// A pool of that many threads, which gives results in the order of the inputs and may run 16 items per thread ahead.
-    #[must_use]
-    pub fn new(workers: NonZeroUsize) -> Self {
-        Pool { workers, lookahead: workers.get().saturating_mul(16), order: Order::Input, stopped: &|| false }
-    }
-}
-
-impl<'a> Pool<'a> {
-    /// Sets the order of results.
-    #[must_use]
-    pub fn with_order(mut self, order: Order) -> Self {
-        self.order = order;
-        self
-    }
-
-    /// Sets how many items may be begun whose results were not taken; at least as many as there are threads.
-    #[must_use]
-    pub fn with_lookahead(mut self, lookahead: usize) -> Self {
-        self.lookahead = lookahead.max(self.workers.get());
-        self
-    }
-
-    /// Sets what tells that work shall stop. No further item is begun then; those in hand are finished and taken.
-    #[must_use]
-    pub fn with_stop<'b>(self, stopped: &'b (dyn Fn() -> bool + Sync)) -> Pool<'b>
-    where
-        'a: 'b,
-    {
-        Pool { stopped, ..self }
-    }
-
-    /// Drives searches to their ends. `answer` is called with a search and one of its open queries, from any of the threads;
-    /// `take` gets each search that is done, with its number in the input, on the calling thread. Returns how many were
-    /// taken.
-    ///
-    /// A budget of ticks counts milliseconds of real time.
-    ///
-    /// # Errors
-    /// The first error of `take`; everything else is dropped then.
-    ///
-    /// # Panics
-    /// Passes on a panic of `answer` or `take`, after the other threads have come to rest.
-    pub fn drive<P, I, A, T, E>(&self, searches: I, answer: A, take: T) -> Result<u64, E>
-    where
-        P: Problem + Send,
-        I: Iterator<Item = Search<P>> + Send,
-        A: Fn(&Search<P>, &Query<P::Thought>) -> Answer<P::Thought> + Sync,
-        T: FnMut(u64, Search<P>) -> Result<(), E>,
-    {
-        let work = |_, mut search: Search<P>| {
-            let mut clock = Clock::for_search(&search);
-            while !search.is_done() {
-                let wave = search.open();
-                if wave.is_empty() {
-                    break; // never, with the strategies of this crate; better an unfinished search than none
+///
+/// # Errors
+/// The first error of `take`; everything else is dropped then.
+///
+/// # Panics
+/// Passes on a panic of `answer` or `take`, after the other threads have come to rest.
+pub fn drive_all<P, I, A, T, E>(pool: &Pool<'_>, searches: I, answer: A, take: T) -> Result<u64, E>
+where
+    P: Problem + Send,
+    I: Iterator<Item = Search<P>> + Send,
+    A: Fn(&Search<P>, &Query<P::Thought>) -> Answer<P::Thought> + Sync,
+    T: FnMut(u64, Search<P>) -> Result<(), E>,
+{
+    let work = |_, mut search: Search<P>| {
+        let mut clock = Clock::for_search(&search);
+        while !search.is_done() {
+            let wave = search.open();
+            if wave.is_empty() {
+                break; // never, with the strategies of this crate; better an unfinished search than none
+            }
+            for (id, query) in wave {
+                if search.is_done() {
+                    break;
                 }
-                for (id, query) in wave {
-                    if search.is_done() {
-                        break;
-                    }
-                    let answer = answer(&search, &query);
-                    give(&mut search, id, answer);
-                    clock.tick(&mut search);
-                }
+                let answer = answer(&search, &query);
+                give(&mut search, id, answer);
+                clock.tick(&mut search);
             }
-            search
-        };
-        self.map(searches, work, take)
-    }
-
-    /// Does `work` on each item, with its number in the input, and hands the results to `take` on the calling thread. Returns
-    /// how many were taken.
-    ///
-    /// # Errors
-    /// The first error of `take`; everything else is dropped then.
-    ///
-    /// # Panics
-    /// Passes on a panic of `work`, `take` or the iterator, after the other threads have come to rest.
-    pub fn map<I, W, R, T, E>(&self, items: I, work: W, mut take: T) -> Result<u64, E>
-    where
-        I: Iterator + Send,
-        I::Item: Send,
-        W: Fn(u64, I::Item) -> R + Sync,
-        R: Send,
-        T: FnMut(u64, R) -> Result<(), E>,
-    {
-        let shared = Shared {
-            state: Mutex::new(State {
-                items: items.fuse(),
-                next: 0,
-                ended: 0,
-                taken: 0,
-                done: BTreeMap::new(),
-                running: self.workers.get(),
-                abort: false,
-            }),
-            result: Condvar::new(),
-            room: Condvar::new(),
-        };
-        std::thread::scope(|scope| {
-            // Whatever ends this thread's part, a panic of `take` too, no worker waits for it any more.
-            let _taking = Taking(&shared);
-            for _ in 0..self.workers.get() {
-                let (shared, work) = (&shared, &work);
-                let ended = Ended(shared);
-                scope.spawn(move || {
-                    let _ended = ended;
-                    self.run(shared, work);
-                });
-            }
-            let mut state = shared.lock();
-            loop {
-                let due = state.taken;
-                if let Some((number, result)) = state.done.remove(&due) {
-                    drop(state);
-                    let outcome = take(number, result);
-                    state = shared.lock();
-                    state.taken += 1;
-                    state.abort |= outcome.is_err();
-                    shared.room.notify_all();
-                    outcome?;
-                } else if state.running == 0 {
-                    return Ok(state.taken);
-                } else {
-                    state = shared.result.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        })
-    }
-
-    fn run<I: Iterator, R>(&self, shared: &Shared<I, R>, work: &impl Fn(u64, I::Item) -> R) {
-        loop {
-            if (self.stopped)() {
-                return;
-            }
-            let mut state = shared.lock();
-            while !state.abort && state.next >= state.taken + self.lookahead as u64 {
-                state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            if state.abort {
-                return;
-            }
-            let Some(item) = state.items.next() else { return };
-            let number = state.next;
-            state.next += 1;
-            drop(state);
-            let result = work(number, item);
-            let mut state = shared.lock();
-            let turn = match self.order {
-                Order::Input => number,
-                Order::Done => state.ended,
-            };
-            state.ended += 1;
-            state.done.insert(turn, (number, result));
-            drop(state);
-            shared.result.notify_all();
         }
-    }
-}
-
-impl std::fmt::Debug for Pool<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("workers", &self.workers)
-            .field("lookahead", &self.lookahead)
-            .field("order", &self.order)
-            .finish_non_exhaustive()
-    }
-}
-
-struct State<I: Iterator, R> {
-    items: std::iter::Fuse<I>,
-    /// Number of the next item.
-    next: u64,
-    /// Results that were taken.
-    taken: u64,
-    /// Items that were worked on.
-    ended: u64,
-    /// Results that wait for their turn, with the number of their item.
-    done: BTreeMap<u64, (u64, R)>,
-    /// Workers that have not ended.
-    running: usize,
-    abort: bool,
-}
-
-struct Shared<I: Iterator, R> {
-    state: Mutex<State<I, R>>,
-    /// A result is there, or a worker has ended.
-    result: Condvar,
-    /// There is room to work ahead, or no more work.
-    room: Condvar,
-}
-
-impl<I: Iterator, R> Shared<I, R> {
-    fn lock(&self) -> MutexGuard<'_, State<I, R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Lets the workers go when results are no longer taken.
-struct Taking<'a, I: Iterator, R>(&'a Shared<I, R>);
-
-impl<I: Iterator, R> Drop for Taking<'_, I, R> {
-    fn drop(&mut self) {
-        self.0.lock().abort = true;
-        self.0.room.notify_all();
-    }
-}
-
-/// Notes that a worker has ended, also when its work panicked.
-struct Ended<'a, I: Iterator, R>(&'a Shared<I, R>);
-
-impl<I: Iterator, R> Drop for Ended<'_, I, R> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.running -= 1;
-        // The item in hand will never be done, and the others would wait for it.
-        state.abort |= std::thread::panicking();
-        drop(state);
-        self.0.result.notify_all();
-        self.0.room.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use super::*;
-
-    fn pool(workers: usize) -> Pool<'static> {
-        Pool::new(NonZeroUsize::new(workers).unwrap())
-    }
-
-    #[test]
-    fn results_come_in_order_and_workers_do_not_run_far_ahead() {
-        let begun = AtomicUsize::new(0);
-        let mut taken = Vec::new();
-        let n = pool(3).map(
-            0..300_u64,
-            |number, item| {
-                begun.fetch_add(1, Ordering::SeqCst);
-                if item == 0 {
-                    std::thread::sleep(Duration::from_millis(50));
-                    assert!(begun.load(Ordering::SeqCst) <= 3 * 16, "the first holds the others up");
-                }
-                (number, item)
-            },
-            |number, result| {
-                assert_eq!((number, number), result);
-                taken.push(number);
-                Ok::<(), Infallible>(())
-            },
-        );
-        assert_eq!(n, Ok(300));
-        assert_eq!(taken, (0..300).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn results_may_come_as_they_are_done() {
-        let gate = AtomicUsize::new(0);
-        let mut taken = Vec::new();
-        let n = pool(2).with_order(Order::Done).map(
-            0..20_u64,
-            |_, item| {
-                // The first is done when all others are.
-                while item == 0 && gate.load(Ordering::SeqCst) < 19 {
-                    std::thread::yield_now();
-                }
-                gate.fetch_add(1, Ordering::SeqCst);
-            },
-            |number, ()| {
-                taken.push(number);
-                Ok::<(), Infallible>(())
-            },
-        );
-        assert_eq!(n, Ok(20));
-        // One other may be in hand when the first is done.
-        assert!(taken.iter().position(|number| *number == 0) >= Some(18), "{taken:?}");
-    }
-
-    #[test]
-    fn an_error_ends_the_work() {
-        let begun = AtomicUsize::new(0);
-        let result = pool(2).map(
-            0..10_000,
-            |_, _: i32| begun.fetch_add(1, Ordering::SeqCst),
-            |number, _| if number == 5 { Err("disk full") } else { Ok(()) },
-        );
-        assert_eq!(result, Err("disk full"));
-        assert!(begun.into_inner() <= 6 + 2 * 16);
-        assert_eq!(pool(4).map(0..0, |_, _: i32| (), |_, ()| Ok::<(), Infallible>(())), Ok(0));
-    }
-
-    #[test]
-    fn a_stop_finishes_what_is_in_hand() {
-        let begun = AtomicUsize::new(0);
-        let stopped = || begun.load(Ordering::SeqCst) >= 10;
-        let taken = pool(3).with_stop(&stopped).map(
-            0..,
-            |_, _: u64| begun.fetch_add(1, Ordering::SeqCst),
-            |_, _| Ok::<(), Infallible>(()),
-        );
-        assert_eq!(taken, Ok(begun.load(Ordering::SeqCst) as u64));
-        assert!(begun.into_inner() < 14);
-    }
-
-    #[test]
-    fn a_panic_is_passed_on_and_no_thread_waits_for_ever() {
-        let work = |number: u64, _: i32| if number == 40 { panic!("broken") } else { number };
-        let run = || pool(3).map(0..5_000, work, |_, _| Ok::<(), Infallible>(()));
-        assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
-        let take = || {
-            pool(3).map(0..5_000, |_, item: i32| item, |_, _| -> Result<(), Infallible> { panic!("full") })
-        };
-        assert!(catch_unwind(AssertUnwindSafe(take)).is_err());
-    }
+        search
+    };
+    pool.map(searches, work, take)
 }

@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 
 use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, iter};
+use scaletot_core::Order;
 use tokio::sync::Semaphore;
 
 use super::clock::{Clock, give};
-use super::pool::Order;
 use crate::{Answer, Problem, Query, Search};
 
 /// How much is under way at once in [`stream`].
@@ -98,8 +98,8 @@ where
         }
     });
     match concurrency.order {
-        Order::Input => Either::Left(searches.buffered(concurrency.searches.get())),
         Order::Done => Either::Right(searches.buffer_unordered(concurrency.searches.get())),
+        _ => Either::Left(searches.buffered(concurrency.searches.get())),
     }
 }
 
@@ -118,7 +118,7 @@ where
         });
         let mut wave: FuturesUnordered<_> = asked.collect();
         if wave.is_empty() {
-            break; // as in `Pool`
+            break; // as in `drive_all`
         }
         while let Some((id, answer)) = wave.next().await {
             give(&mut search, id, answer);

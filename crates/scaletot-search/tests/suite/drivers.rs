@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use crate::common::{self, Wild, budget, strategy, wild};
 use proptest::prelude::*;
 use scaletot_search::{
-    Answer, Batch, Budget, Error, Order, Outcome, Pool, Search, StopReason, Strategy as Search_,
+    Answer, Batch, Budget, Error, Order, Outcome, Pool, Search, StopReason, Strategy as Search_, drive_all,
 };
 
 fn n(n: usize) -> NonZeroUsize {
@@ -39,7 +39,8 @@ proptest! {
     ) {
         let expected = alone(problem, strategy, budget);
         let mut found = Vec::new();
-        let taken = Pool::new(n(width)).drive(
+        let taken = drive_all(
+            &Pool::new(n(width)),
             searches(problem, strategy, budget),
             |search, query| search.problem().answer(query),
             |_, search| {
@@ -91,15 +92,14 @@ fn a_refused_answer_fails_its_own_search_alone() {
         _ => search.problem().answer(query),
     };
     let mut failed = Vec::new();
-    Pool::new(n(3))
-        .with_order(Order::Done)
-        .drive(searches(plain(), Search_::Greedy, Budget::default()), broken, |_, search| {
-            if let StopReason::QueryFailed(reason) = &search.outcome().unwrap().stop {
-                failed.push((search.seed(), reason.clone()));
-            }
-            Ok::<(), Infallible>(())
-        })
-        .unwrap();
+    let pool = Pool::new(n(3)).with_order(Order::Done);
+    drive_all(&pool, searches(plain(), Search_::Greedy, Budget::default()), broken, |_, search| {
+        if let StopReason::QueryFailed(reason) = &search.outcome().unwrap().stop {
+            failed.push((search.seed(), reason.clone()));
+        }
+        Ok::<(), Infallible>(())
+    })
+    .unwrap();
     assert_eq!(failed.len(), 1, "{failed:?}");
     assert_eq!(failed[0].0, 3);
     assert!(failed[0].1.contains("expected proposals, found a value"), "{failed:?}");

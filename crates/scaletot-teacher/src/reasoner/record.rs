@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use scaletot_core::Progress;
+use scaletot_core::{Pool, Progress};
 use scaletot_profile::ProfileTable;
-use scaletot_search::Pool;
 
 use super::Reasoner;
 use super::asks::{Ask, legal_asks};

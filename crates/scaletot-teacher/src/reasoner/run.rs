@@ -5,9 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use scaletot_chain::{CorpusWriter, Verdict};
-use scaletot_core::Progress;
+use scaletot_core::{Pool, Progress};
 use scaletot_profile::ProfileTable;
-use scaletot_search::Pool;
 use serde::{Deserialize, Serialize};
 
 use super::Reasoner;
