@@ -25,10 +25,10 @@ use clap::{Parser, ValueEnum};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use rand::RngExt;
 use rand::seq::index::sample;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
+use scaletot_core::seed::numbered;
 use scaletot_encoder::FrozenEncoder;
 use scaletot_profile::FieldKind;
 
@@ -120,8 +120,7 @@ impl Population {
 
     /// The users of some numbers.
     fn batch(&self, first: usize, users: usize) -> Result<RecordBatch> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream((first / BATCH) as u64);
+        let mut rng = numbered(self.seed, (first / BATCH) as u64);
         let values = |field: usize| arrow_array::Array::len(&*self.fields[field].1);
         let laws = (0..self.fields.len()).map(|field| Zipf::new(values(field) as f64, 1.0));
         let laws = laws.collect::<Result<Vec<_>, _>>()?;

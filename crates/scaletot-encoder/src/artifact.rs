@@ -25,6 +25,9 @@ const WEIGHTS: &str = "weights.safetensors";
 const CANARIES: &str = "canaries.json";
 const SUMS: &str = "SHA256SUMS";
 
+/// A directory that is replaced while it is read is read at most this often.
+const MAX_READS: usize = 20;
+
 /// Fewer canaries than this and an artifact is refused.
 const MIN_CANARIES: usize = 16;
 
@@ -94,8 +97,21 @@ impl Artifact {
         }
     }
 
-    /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors.
+    /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors. One that is replaced meanwhile, so that
+    /// files of two artifacts were read, is read again.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let sums = || fs::read(directory.join(SUMS)).ok();
+        for _ in 1..MAX_READS {
+            let before = sums();
+            match Self::read_once(directory) {
+                Err(_) if sums() != before => {}
+                read => return read,
+            }
+        }
+        Self::read_once(directory)
+    }
+
+    fn read_once(directory: &Path) -> Result<Self> {
         let path = |name: &str| directory.join(name);
         let bytes = read(&path(MANIFEST))?;
         let manifest = Manifest::parse(&bytes, &path(MANIFEST))?;

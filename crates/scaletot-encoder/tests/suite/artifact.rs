@@ -64,6 +64,27 @@ fn a_manifest_from_before_other_outcome_heads_is_a_zero_inflated_log_normal_ones
 }
 
 #[test]
+fn an_artifact_loads_at_every_moment_while_it_is_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("encoder");
+    let both = [encoder(3), encoder(4)];
+    let table = world(5, 9).table;
+    let served = both.each_ref().map(|encoder| encoder.score(&table).unwrap());
+    both[0].save(&directory, ArtifactInfo::new()).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            both.iter().cycle().take(60).for_each(|next| next.save(&directory, ArtifactInfo::new()).unwrap());
+        });
+        let mut loads = 0;
+        while !writer.is_finished() || loads == 0 {
+            let loaded = FrozenEncoder::load(&directory, &schema()).unwrap();
+            assert!(served.contains(&loaded.score(&table).unwrap()), "neither of the two");
+            loads += 1;
+        }
+    });
+}
+
+#[test]
 fn an_artifact_is_replaced_and_other_directories_are_not() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("encoder");
