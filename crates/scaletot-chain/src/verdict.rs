@@ -79,6 +79,18 @@ pub enum Verdict {
     },
 }
 
+/// One word, and the reason behind it: `abstained: too few populated profile fields: 1 of the 3 required`.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("accepted"),
+            Self::Rejected { reason } => write!(f, "rejected: {reason}"),
+            Self::Abstained { reason } => write!(f, "abstained: {reason}"),
+            Self::Failed { reason } => write!(f, "failed: {reason}"),
+        }
+    }
+}
+
 impl Verdict {
     /// Whether the best chain was accepted.
     pub fn is_accepted(&self) -> bool {
