@@ -1,4 +1,3 @@
-//! What the studies share: progress bars and the end of a program.
+//! What the programs of the studies share.
 
-pub mod progress;
 pub mod terminal;

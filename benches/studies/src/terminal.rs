@@ -5,20 +5,22 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::progress::Bars;
+use scaletot_core::progress::Bars;
 
 /// Runs a program with progress bars that hear Ctrl-C, and prints its error, if any.
 #[allow(clippy::print_stderr, reason = "a program's output")]
 pub fn main<E: Into<Box<dyn Error + Send + Sync>>>(run: impl FnOnce(&Bars) -> Result<(), E>) -> ExitCode {
     let bars = Arc::new(Bars::new());
     let on_interrupt = Arc::clone(&bars);
-    let result = ctrlc::set_handler(move || on_interrupt.stop())
-        .map_err(Into::into)
-        .and_then(|()| run(&bars).map_err(Into::into));
+    let result = ctrlc::set_handler(move || {
+        on_interrupt.stop();
+    })
+    .map_err(Into::into)
+    .and_then(|()| run(&bars).map_err(Into::into));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", scaletot_pipeline::causes(&*error));
+            eprintln!("error: {}", scaletot_core::causes(&*error));
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,6 @@ mod commands;
 mod exit;
 mod format;
 mod inspect;
-mod progress;
 mod terminal;
 
 use std::process::ExitCode;

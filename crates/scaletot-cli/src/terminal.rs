@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
+use scaletot_core::Progress;
+use scaletot_core::progress::Bars;
 use serde::Serialize;
 
 use crate::exit::{Exit, STOPPED};
-use crate::progress::Bars;
 
 /// Where a command prints, and whether it was asked to stop.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Terminal {
 pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
     let terminal = Terminal { bars: Arc::new(Bars::new()), json: AtomicBool::new(false) };
     let on_interrupt = Arc::clone(&terminal.bars);
-    let result = ctrlc::set_handler(move || on_interrupt.stop())
+    let result = ctrlc::set_handler(move || interrupt(&on_interrupt))
         .context("cannot listen for Ctrl-C")
         .and_then(|()| run(&terminal));
     match result {
@@ -55,9 +56,18 @@ pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
         }
         Err(error) => {
             note(&format!("error: {}", causes(&error)));
-            if terminal.bars.was_stopped() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
+            if terminal.bars.stopped() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Stops the work under way; asked a second time, ends the program at once.
+fn interrupt(bars: &Bars) {
+    if bars.stop() {
+        // What stands under its final name is whole, so nothing is lost but the work in hand.
+        std::process::exit(130);
+    }
+    note("stopping at the next safe point; press Ctrl-C again to stop at once");
 }
 
 /// Prints a line. A reader that has gone away, such as `| head`, must not end the run.

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use scaletot_core::progress::Bars;
 use scaletot_pipeline::evaluation::osipo::options::OsipoStudyOptions;
 use scaletot_pipeline::evaluation::osipo::results::FILE;
 use scaletot_pipeline::evaluation::osipo::{self, page};
-use scaletot_studies::progress::Bars;
 use scaletot_studies::terminal::{self, say};
 
 /// Compare OSIPO, its parts and longer SFT on planted worlds

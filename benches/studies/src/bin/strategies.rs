@@ -16,6 +16,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
+use scaletot_core::progress::Bars;
 use scaletot_pipeline::evaluation::PLANTED;
 use scaletot_pipeline::evaluation::options::SourceOptions;
 use scaletot_pipeline::evaluation::study::Study;
@@ -24,7 +25,6 @@ use scaletot_pipeline::tasks::Task;
 use scaletot_search::{
     BeamConfig, BestOfNConfig, BfsConfig, Budget, Generation, RefineConfig, SelfConsistencyConfig, Strategy,
 };
-use scaletot_studies::progress::Bars;
 use scaletot_studies::terminal::{self, say};
 use serde::Serialize;
 

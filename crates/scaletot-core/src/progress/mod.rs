@@ -33,8 +33,12 @@
 //! work(&()); // nothing is shown
 //! ```
 
+#[cfg(feature = "indicatif")]
+mod bars;
 mod lines;
 
+#[cfg(feature = "indicatif")]
+pub use bars::Bars;
 pub use lines::{Lines, duration};
 
 /// A listener to the progress of one piece of work. Every method has a default that does nothing, and all may

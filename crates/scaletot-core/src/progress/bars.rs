@@ -1,19 +1,29 @@
-//! Progress: connects the libraries' [`Progress`] trait to `indicatif` at a terminal, and to lines where there is none.
+//! Progress as bars at a terminal, and as lines where there is none.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use scaletot_core::{Lines, Progress};
 
-use crate::terminal::note;
+use super::{Lines, Progress};
 
 /// A bar per job where standard error is a terminal; [lines](Lines) on standard error where it is none, so that a log of a run of hours
-/// tells where it is.
+/// tells where it is. For programs: a library takes a `&dyn Progress` and leaves it to its caller what is shown.
+///
+/// ```
+/// use std::sync::Arc;
+/// use scaletot_core::progress::{Bars, Progress};
+///
+/// let bars = Arc::new(Bars::new());
+/// // What a handler of Ctrl-C does: work that shows its progress on these bars ends at its next safe point.
+/// let on_interrupt = Arc::clone(&bars);
+/// std::thread::spawn(move || on_interrupt.stop()).join().unwrap_or_default();
+/// assert!(bars.stopped());
+/// ```
 #[derive(Debug)]
-pub(crate) struct Bars {
+pub struct Bars {
     current: Mutex<Option<Job>>,
     lines: Option<Lines>,
     stop: AtomicBool,
@@ -25,25 +35,24 @@ struct Job {
     what: String,
 }
 
-impl Bars {
-    /// A sink with no job under way.
-    pub(crate) fn new() -> Self {
-        let lines = (!io::stderr().is_terminal()).then(|| Lines::new(|line| note(&format!("  {line}"))));
+impl Default for Bars {
+    fn default() -> Self {
+        let lines = (!io::stderr().is_terminal()).then(|| Lines::new(|line| write(&format!("  {line}"))));
         Self { current: Mutex::new(None), lines, stop: AtomicBool::new(false) }
     }
+}
 
-    /// Asks the job under way to stop at its next safe point; asked a second time, ends the program at once.
-    pub(crate) fn stop(&self) {
-        if self.stop.swap(true, Ordering::Relaxed) {
-            // What stands under its final name is whole, so nothing is lost but the work in hand.
-            std::process::exit(130);
-        }
-        note("stopping at the next safe point; press Ctrl-C again to stop at once");
+impl Bars {
+    /// A sink with no job under way.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Whether it was asked to stop.
-    pub(crate) fn was_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    /// Asks the job under way, and all that follow, to stop at the next safe point. Returns whether that had been asked before: somebody who
+    /// asks twice does not want to wait for it.
+    pub fn stop(&self) -> bool {
+        self.stop.swap(true, Ordering::Relaxed)
     }
 
     fn with_job(&self, act: impl FnOnce(&mut Option<Job>)) {
@@ -95,7 +104,7 @@ impl Progress for Bars {
         self.with_job(|job| match job {
             // Above the bar, which would be written over.
             Some(job) => job.bar.println(line),
-            None => note(line),
+            None => write(line),
         });
     }
 
@@ -111,6 +120,11 @@ impl Progress for Bars {
     }
 
     fn stopped(&self) -> bool {
-        self.was_stopped()
+        self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// Writes a line to standard error. A reader that has gone away must not end the run.
+fn write(line: &str) {
+    writeln!(io::stderr(), "{line}").unwrap_or_default();
 }
