@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use scaletot_pipeline::evaluation::osipo::options::OsipoStudyOptions;
-use scaletot_pipeline::evaluation::osipo::results::{FILE, StudyResults};
-use scaletot_pipeline::evaluation::osipo::{self, Measure, OSIPO, SFT, SFT_LONGER, page};
+use scaletot_studies::osipo::options::OsipoStudyOptions;
+use scaletot_studies::osipo::results::{FILE, StudyResults};
+use scaletot_studies::osipo::{self, Measure, OSIPO, SFT, SFT_LONGER, page};
 
 #[derive(Debug, Parser)]
 struct Arguments {

@@ -62,9 +62,6 @@ pub enum Error {
     /// A student or its training.
     #[error(transparent)]
     Student(#[from] scaletot_student::Error),
-    /// An objective of OSIPO.
-    #[error(transparent)]
-    Osipo(#[from] scaletot_osipo::Error),
     /// A profile encoder, its training or its artifact.
     #[error(transparent)]
     Encoder(#[from] scaletot_encoder::Error),

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use scaletot_core::progress::Bars;
-use scaletot_pipeline::evaluation::osipo::options::OsipoStudyOptions;
-use scaletot_pipeline::evaluation::osipo::results::FILE;
-use scaletot_pipeline::evaluation::osipo::{self, page};
+use scaletot_studies::osipo::options::OsipoStudyOptions;
+use scaletot_studies::osipo::results::FILE;
+use scaletot_studies::osipo::{self, page};
 use scaletot_studies::terminal::{self, say};
 
 /// Compare OSIPO, its parts and longer SFT on planted worlds

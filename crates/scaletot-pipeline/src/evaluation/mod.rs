@@ -15,7 +15,6 @@
 //! | `experiment` | a simulated randomised test |
 //! | `peers` | models of other libraries on the same folds |
 //! | `provenance` | what a run was made with |
-//! | [`osipo`] | what each part of OSIPO brings |
 //! | `resample` | metrics and their bootstrap |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
@@ -27,8 +26,6 @@ mod experiment;
 mod fold;
 pub mod folds;
 pub mod options;
-#[cfg(feature = "study")]
-pub mod osipo;
 mod parallel;
 mod peers;
 pub mod planted;

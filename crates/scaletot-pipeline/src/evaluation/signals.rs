@@ -50,13 +50,6 @@ pub(super) fn teacher_signals(
     Ok((Signals::new(rows.to_vec(), sizes, marginals, [0, 0], Vec::new())?, chains))
 }
 
-/// The expected level of the last state of those of `rows` that have signals, from 0 to 1.
-#[cfg(feature = "study")]
-pub(super) fn levels(signals: &Signals, rows: &[usize]) -> Vec<f64> {
-    let Some(last) = signals.domain_sizes().len().checked_sub(1) else { return vec![0.0; rows.len()] };
-    rows.iter().filter_map(|&row| Some(signals.expected_level(signals.index_of(row)?, last))).collect()
-}
-
 /// The most probable value of each state, the highest of equally probable ones; empty without signals.
 pub(super) fn most_probable(signals: &Signals, row: usize) -> Vec<u16> {
     let Some(entry) = signals.index_of(row) else { return Vec::new() };

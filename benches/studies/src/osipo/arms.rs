@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::error::{Context, Result};
+use anyhow::{Context, Result};
 use scaletot_osipo::{Objective, PairLoss, PolicyConfig, SegmentWeights};
 use scaletot_student::{ChainReward, OsipoConfig, SftConfig};
 
@@ -28,16 +28,16 @@ pub struct Arm {
     /// The arm that it differs from in one part.
     pub beside: Option<&'static str>,
     /// How it is trained.
-    pub(super) course: Course,
+    pub(super) training: Training,
 }
 
 /// How an arm is trained.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Course {
+pub(super) enum Training {
     /// Not at all.
-    Stay,
+    None,
     /// By SFT.
-    Longer,
+    Sft,
     /// By OSIPO, its defaults changed, within the users' segments or all users in one.
     Osipo { segments: bool, change: fn(&mut OsipoConfig) },
 }
@@ -49,7 +49,7 @@ const fn osipo(
     what: &'static str,
     change: fn(&mut OsipoConfig),
 ) -> Arm {
-    Arm { name, what, beside, course: Course::Osipo { segments: true, change } }
+    Arm { name, what, beside, training: Training::Osipo { segments: true, change } }
 }
 
 /// The same with all users in one segment.
@@ -59,18 +59,23 @@ const fn unsegmented(
     what: &'static str,
     change: fn(&mut OsipoConfig),
 ) -> Arm {
-    Arm { name, what, beside, course: Course::Osipo { segments: false, change } }
+    Arm { name, what, beside, training: Training::Osipo { segments: false, change } }
 }
 
 /// All arms, in the order of the page. `sft-longer` comes after `osipo`, whose steps it takes.
 pub const ARMS: [Arm; 20] = [
-    Arm { name: SFT, what: "the student after SFT, not trained further", beside: None, course: Course::Stay },
+    Arm {
+        name: SFT,
+        what: "the student after SFT, not trained further",
+        beside: None,
+        training: Training::None,
+    },
     osipo(OSIPO, None, "OSIPO by its defaults: preference, outcome reward, uniform weights, γ = 0", |_| {}),
     Arm {
         name: SFT_LONGER,
         what: "SFT gone on with for as many steps as `osipo` took, at OSIPO's learning rate, nobody held out",
         beside: Some(SFT),
-        course: Course::Longer,
+        training: Training::Sft,
     },
     osipo(
         "reward=tier-agreement",
@@ -158,10 +163,10 @@ fn policy(config: &mut OsipoConfig) {
 impl Arm {
     /// Everything that decides the arm's training on a world, beyond the study's settings.
     pub(super) fn settings(&self, epochs: Option<NonZeroUsize>, world: &SeedResult) -> Result<String> {
-        Ok(match self.course {
-            Course::Stay => String::new(),
-            Course::Longer => serde_json::to_string(&longer(world)?)?,
-            Course::Osipo { segments, change } => {
+        Ok(match self.training {
+            Training::None => String::new(),
+            Training::Sft => serde_json::to_string(&longer(world)?)?,
+            Training::Osipo { segments, change } => {
                 let config = serde_json::to_string(&osipo_config(change, epochs))?;
                 format!("{} {config}", if segments { "segmented" } else { "unsegmented" })
             }
@@ -200,7 +205,7 @@ mod tests {
             assert!(ARMS[..place].iter().all(|other| other.name != arm.name), "{}", arm.name);
             let known = |name| ARMS[..place].iter().any(|other| other.name == name);
             assert!(arm.beside.is_none_or(known), "{}", arm.name);
-            if let Course::Osipo { change, .. } = arm.course {
+            if let Training::Osipo { change, .. } = arm.training {
                 let mut config = OsipoConfig::default();
                 change(&mut config);
                 config.validate().unwrap();

@@ -8,7 +8,7 @@ const T: [f64; 20] = [
     2.120, 2.110, 2.101, 2.093, 2.086,
 ];
 /// Worlds that there is a point of t for.
-pub(super) const MOST: usize = T.len() + 1;
+pub(super) const MAX_WORLDS: usize = T.len() + 1;
 
 /// A mean over worlds and, of two or more, half the length of its 95 % interval: `t s / √n` with `s` the standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +62,6 @@ mod tests {
         assert_eq!(Mean::of(&[0.0; 3]).unwrap().verdict(), Verdict::NoDifferenceShown);
         let loss = Mean::of(&[-0.2, -0.2, -0.2]).unwrap();
         assert_eq!(loss.verdict(), Verdict::Shown(Direction::Worse));
-        assert!(Mean::of(&[0.1; MOST]).unwrap().half.is_some());
+        assert!(Mean::of(&[0.1; MAX_WORLDS]).unwrap().half.is_some());
     }
 }

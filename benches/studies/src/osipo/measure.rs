@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::error::{Context, Result};
+use anyhow::{Context, Result};
 use scaletot_chain::{ChainRecord, JoinedCorpus};
 use scaletot_eval::Metric;
 use scaletot_ltv::{Component, Representation, ValueModelConfig, ValueTrainer};
 use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers, UserOutcome};
+use scaletot_pipeline::evaluation::planted::Planted;
+use scaletot_pipeline::evaluation::study::Study;
 use scaletot_profile::{Dataset, Segments};
 use scaletot_student::{OsipoConfig, Student};
 use serde::{Deserialize, Serialize};
 
-use super::super::fold::Work;
-use super::super::planted::Planted;
-use super::super::signals::{levels, most_probable, student_signals};
-use super::super::study::Study;
+use super::fold::{WorldFold, levels, most_probable};
 
 /// A probability counts as at least this, so that no single user makes a mean log-likelihood worthless.
-const LEAST_PROBABILITY: f64 = 1e-9;
+const MIN_PROBABILITY: f64 = 1e-9;
 
 /// A figure of a student on test users. More is better for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,7 +89,7 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Of the chains of some rows; rows without a chain are passed over.
+    /// Of the chains of some rows; rows without a chain are skipped.
     pub(super) fn of(planted: &Planted, chains: impl IntoIterator<Item = (usize, Vec<u16>)>) -> Self {
         let (mut users, mut states, mut right, mut last) = (0, 0, 0, 0);
         for (row, chain) in chains.into_iter().filter(|(_, chain)| !chain.is_empty()) {
@@ -106,11 +105,10 @@ impl Recovered {
 }
 
 /// What all arms of a world are measured by.
-pub(super) struct Yardstick<'a> {
-    study: &'a Study,
+pub(super) struct Evaluator<'a> {
+    world: &'a WorldFold<'a>,
     planted: &'a Planted,
     segments: &'a Segments,
-    test: &'a [usize],
     /// Of the test users.
     outcomes: Vec<f64>,
     taught: OutcomeReward,
@@ -123,38 +121,38 @@ pub(super) struct Yardstick<'a> {
     seed: u64,
 }
 
-impl<'a> Yardstick<'a> {
-    /// For the test users of `work`. `known` are outcomes by row, as far as OSIPO knows them.
+impl<'a> Evaluator<'a> {
+    /// For the test users of `world`. `known` are outcomes by row, as far as OSIPO knows them.
     pub(super) fn new(
-        work: &'a Work<'_>,
+        world: &'a WorldFold<'_>,
         planted: &'a Planted,
         segments: &'a Segments,
         corpus: &JoinedCorpus<'_>,
         known: &[Option<f64>],
     ) -> Result<Self> {
-        let study = work.study;
+        let study = world.study;
         let accepted = corpus.accepted().filter(|(row, _)| known[*row].is_some());
-        let (rows, states): (Vec<usize>, Vec<Vec<f64>>) =
+        let taught: Vec<(usize, Vec<f64>)> =
             accepted.map(|(row, record)| Ok((row, last_state(record)?))).collect::<Result<_>>()?;
+        let rows: Vec<usize> = taught.iter().map(|(row, _)| *row).collect();
         let values = study.chain.domain_sizes().last().copied().context("a chain without states")?;
-        let one_hot = |row: &usize| {
-            let last = planted.truth(*row).last().copied();
-            (0..).take(values).map(|value| f64::from(u8::from(last == Some(value)))).collect::<Vec<_>>()
+        let one_hot = |&row: &usize| {
+            let last = planted.truth(row).last().copied();
+            (row, (0..).take(values).map(|value| f64::from(u8::from(last == Some(value)))).collect())
         };
-        let train = &work.fold.train;
+        let truth: Vec<(usize, Vec<f64>)> = world.train().iter().map(one_hot).collect();
         Ok(Self {
-            study,
+            world,
             planted,
             segments,
-            test: &work.fold.test,
-            outcomes: work.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect(),
-            taught: reward(&rows, &states, known, segments)?,
-            truth: reward(train, &train.iter().map(one_hot).collect::<Vec<_>>(), &study.outcomes, segments)?,
+            outcomes: world.test().iter().filter_map(|&row| study.outcomes[row]).collect(),
+            taught: reward(&taught, known, segments)?,
+            truth: reward(&truth, &study.outcomes, segments)?,
             labelled: Dataset::builder(study.profiles.clone())
                 .with_outcomes(known.to_vec())
                 .build()?
                 .with_outcomes_of(&rows)?,
-            seed: work.seed(200),
+            seed: world.seed(200),
             on_signals: ValueTrainer::new(
                 ValueModelConfig::default()
                     .with_components([Component::Signals])
@@ -165,10 +163,11 @@ impl<'a> Yardstick<'a> {
 
     /// All figures of a student.
     pub(super) fn measure(&self, student: &Student) -> Result<BTreeMap<Measure, f64>> {
-        let asked: Vec<usize> = self.test.iter().copied().chain(self.labelled.labelled()).collect();
-        let signals = student_signals(student, self.study, &asked)?;
+        let test = self.world.test();
+        let asked: Vec<usize> = test.iter().copied().chain(self.labelled.labelled()).collect();
+        let signals = self.world.signals(student, &asked)?;
         let chains: Vec<(usize, Vec<u16>)> =
-            self.test.iter().map(|&row| (row, most_probable(&signals, row))).collect();
+            test.iter().map(|&row| (row, most_probable(&signals, row))).collect();
         let (mut likelihood, mut taught, mut truth) = (0.0, 0.0, 0.0);
         for ((row, chain), outcome) in chains.iter().zip(&self.outcomes) {
             let is = self.planted.truth(*row).last().copied().map_or(0, usize::from);
@@ -176,19 +175,19 @@ impl<'a> Yardstick<'a> {
             let entry = signals.index_of(*row).context("a test user without signals")?;
             let last = signals.domain_sizes().len().checked_sub(1).context("a student without states")?;
             let probability = signals.marginal(entry, last).get(is).copied().unwrap_or_default();
-            likelihood += f64::from(probability).max(LEAST_PROBABILITY).ln();
+            likelihood += f64::from(probability).max(MIN_PROBABILITY).ln();
             let segment = self.segments.of(*row);
             taught += self.taught.reward_unseen(segment, *outcome, said)?;
             truth += self.truth.reward_unseen(segment, *outcome, said)?;
         }
         let right = Recovered::of(self.planted, chains);
-        let level = levels(&signals, self.test);
+        let level = levels(&signals, test);
         let fitted = self.on_signals.fit(&self.labelled, &signals, self.seed)?.log_values_of_rows(
-            &self.study.profiles,
-            self.test,
+            &self.world.study.profiles,
+            test,
             &signals,
         )?;
-        let users = self.test.len().max(1) as f64;
+        let users = test.len().max(1) as f64;
         let by = |metric: Metric, scores: &[f64]| metric.compute(&self.outcomes, scores);
         Ok(BTreeMap::from([
             (Measure::States, right.states),
@@ -205,16 +204,15 @@ impl<'a> Yardstick<'a> {
     }
 }
 
-/// The outcome reward by its defaults, fitted to the users of `rows` and their weights over the values of the last state.
+/// The outcome reward by its defaults, fitted to users by row, each with weights over the values of the last state.
 fn reward(
-    rows: &[usize],
-    states: &[Vec<f64>],
+    users: &[(usize, Vec<f64>)],
     outcomes: &[Option<f64>],
     segments: &Segments,
 ) -> Result<OutcomeReward> {
-    let users = rows.iter().zip(states).map(|(&row, state)| UserOutcome {
-        outcome: outcomes[row],
-        segment: segments.of(row),
+    let users = users.iter().map(|(row, state)| UserOutcome {
+        outcome: outcomes[*row],
+        segment: segments.of(*row),
         state,
     });
     let users: Vec<UserOutcome<'_>> = users.collect();

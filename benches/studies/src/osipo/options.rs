@@ -3,17 +3,18 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::error::{Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
+use scaletot_pipeline::evaluation::PLANTED;
+use scaletot_pipeline::evaluation::options::EvaluateOptions;
+use scaletot_pipeline::options::DeviceChoice;
 
-use super::super::options::EvaluateOptions;
-use super::super::{PLANTED, PLANTED_FOLDS};
 use super::arms::{ARMS, Arm, OSIPO, SFT, SFT_LONGER};
-use super::paired::MOST;
-use crate::options::DeviceChoice;
+use super::fold::FOLDS;
+use super::paired::MAX_WORLDS;
 
 /// Reasoned users with a known outcome without whom OSIPO is not worth a figure.
-const LEAST_LABELS: usize = 50;
+const MIN_LABELS: usize = 50;
 
 /// Worlds, arms, and where the figures go.
 #[derive(Debug, Clone, Args)]
@@ -42,7 +43,7 @@ pub struct OsipoStudyOptions {
     /// Threads that search
     #[arg(long, value_name = "N", default_value = "2")]
     pub workers: NonZeroUsize,
-    /// Output directory; an interrupted run there is taken up, and arms that it holds are not run again
+    /// Output directory; an interrupted run there is resumed, and arms that it holds are not run again
     #[arg(long, value_name = "DIR", default_value = "target/osipo_study")]
     pub out: PathBuf,
     /// Throw away what --out holds and start over
@@ -67,11 +68,11 @@ impl OsipoStudyOptions {
             self.users = self.users.min(6_000);
             self.epochs = self.epochs.or(NonZeroUsize::new(2));
         }
-        let seeds = 1..=MOST as u64;
-        ensure!(seeds.contains(&self.seeds), "--seeds must be 1 to {MOST}, got {}", self.seeds);
+        let seeds = 1..=MAX_WORLDS as u64;
+        ensure!(seeds.contains(&self.seeds), "--seeds must be 1 to {MAX_WORLDS}, got {}", self.seeds);
         ensure!(self.users >= 1_000, "--users must be at least 1000, got {}", self.users);
         if let Some(labels) = self.labels {
-            ensure!(labels >= LEAST_LABELS, "--labels must be at least {LEAST_LABELS}, got {labels}");
+            ensure!(labels >= MIN_LABELS, "--labels must be at least {MIN_LABELS}, got {labels}");
         }
         for name in &self.arms {
             let known = ARMS.map(|arm| format!("`{}`", arm.name)).join(", ");
@@ -94,7 +95,7 @@ impl OsipoStudyOptions {
         let mut options = EvaluateOptions::default();
         options.source.task = PLANTED.to_owned();
         (options.source.seed, options.source.noise) = (seed, self.noise);
-        (options.folds, options.device, options.workers) = (PLANTED_FOLDS, self.device, self.workers);
+        (options.folds, options.device, options.workers) = (FOLDS, self.device, self.workers);
         options
     }
 }

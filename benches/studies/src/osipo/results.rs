@@ -1,15 +1,14 @@
 //! What the study found: `study.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::error::{Context, Result, ensure};
+use anyhow::{Context, Result, ensure};
 use scaletot_core::files::write_json;
 use serde::{Deserialize, Serialize};
 
 use super::measure::{Measure, Recovered};
-use crate::stages::differences;
 
 /// Version of the form of `study.json`.
 pub const FORMAT: u32 = 1;
@@ -46,7 +45,7 @@ pub struct SeedResult {
     pub accepted: usize,
     /// Of those, users whose outcome was known to OSIPO.
     pub labelled: usize,
-    /// Share of states that the likeliest value given the profile is right about: nobody can do better.
+    /// Share of states that the most probable value given the profile is right about: nobody can do better.
     pub bayes: f64,
     /// Who was right about how many states.
     pub recovery: Vec<Recovery>,
@@ -165,6 +164,16 @@ impl StudyResults {
     pub fn values(&self, arm: &str, measure: Measure) -> Vec<f64> {
         self.seeds.iter().filter_map(|seed| seed.measure(arm, measure)).collect()
     }
+}
+
+/// The settings that differ, in words.
+fn differences(there: &BTreeMap<String, String>, here: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<&String> = there.keys().chain(here.keys()).collect();
+    let value = |of: &BTreeMap<String, String>, name| of.get(name).map_or("none", String::as_str).to_owned();
+    let differing = names.into_iter().filter(|&name| there.get(name) != here.get(name));
+    differing
+        .map(|name| format!("{name}: {} there, {} here", value(there, name), value(here, name)))
+        .collect()
 }
 
 impl SeedResult {

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`options`] | the command line |
 //! | `arms` | what is done to the student |
+//! | `fold` | the evaluation's steps on a world: reason, SFT |
 //! | `world` | users, chains, student, and the arms' training |
 //! | `measure` | the figures |
 //! | `paired` | means and differences over worlds, with intervals |
@@ -14,6 +15,7 @@
 //! | [`page`] | the results in Markdown |
 
 mod arms;
+mod fold;
 mod measure;
 pub mod options;
 pub mod page;
@@ -26,22 +28,20 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Context, Result, bail, ensure};
-use burn::tensor::Device;
+use anyhow::{Context, Result, bail, ensure};
 use scaletot_core::{ContentHash, Progress};
+use scaletot_pipeline::evaluation::study::Study;
+use scaletot_pipeline::options::Device;
 use scaletot_student::{SftConfig, StudentConfig};
 
+use crate::provenance::machine;
+
 pub use arms::{ARMS, Arm, OSIPO, SFT, SFT_LONGER};
+use fold::WorldFold;
 pub use measure::{Measure, Recovered};
 use options::OsipoStudyOptions;
 use results::{FILE, StudyResults};
 use world::World;
-
-use super::PLANTED_FOLDS;
-use super::fold::Work;
-use super::folds::folds;
-use super::provenance::machine;
-use super::study::Study;
 
 /// Runs every arm on every world that is not done yet, and writes `study.json` after each.
 ///
@@ -88,16 +88,9 @@ impl Run<'_> {
         let dir = self.options.out.join(format!("seed-{seed}"));
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let study = Study::planted(&evaluation.source, self.options.users)?;
-        let fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, seed).remove(0);
         let device = self.device.clone();
-        let work = Work {
-            study: &study,
-            options: &evaluation,
-            device: &device,
-            progress: self.progress,
-            fold: &fold,
-        };
-        let world = World::new(&work, self.options, &dir)?;
+        let fold = WorldFold::new(&study, &evaluation, &device, self.progress);
+        let world = World::new(&fold, self.options, &dir)?;
         let student = world.student(&dir, self.results.seed(seed).is_some())?;
         if self.results.seed(seed).is_none() {
             let mut described = world.described(&student, 0.0)?;
@@ -106,7 +99,7 @@ impl Run<'_> {
             self.results.seeds.push(described);
             self.write()?;
         }
-        let yardstick = world.yardstick()?;
+        let evaluator = world.evaluator()?;
         for arm in self.options.chosen() {
             ensure!(!self.progress.stopped(), "stopped on request");
             let done = self.results.seed_mut(seed)?;
@@ -114,7 +107,7 @@ impl Run<'_> {
                 (self.say)(&format!("seed {seed}: {}: done by an earlier run, not run again", arm.name));
                 continue;
             }
-            let result = world.run(arm, &student, &yardstick, done).with_context(|| arm.name)?;
+            let result = world.run(arm, &student, &evaluator, done).with_context(|| arm.name)?;
             (self.say)(&format!(
                 "seed {seed}: {} ({} steps, {:.0} s)",
                 arm.name, result.budget.steps, result.seconds

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::error::{Context, Result};
+use anyhow::{Context, Result};
 use scaletot_core::files::write_bytes;
 use scaletot_eval::{Direction, Verdict};
 
@@ -395,6 +395,6 @@ mod tests {
 
     #[test]
     fn the_page_has_its_marks() {
-        assert!(replaced(include_str!("../../../../../docs/osipo.md"), "").is_some());
+        assert!(replaced(include_str!("../../../../docs/osipo.md"), "").is_some());
     }
 }

@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Context, Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_core::seed::stream;
+use scaletot_pipeline::evaluation::planted::Planted;
+use scaletot_pipeline::evaluation::study::Study;
 use scaletot_profile::{Segments, Value};
 use scaletot_student::{Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, Student};
 
-use super::super::fold::{Reasoned, Work};
-use super::super::planted::Planted;
-use super::super::provenance::commit;
-use super::super::signals::{most_probable, student_signals};
-use super::super::study::Study;
-use super::arms::{Arm, Course, longer, osipo_config};
-use super::measure::{Recovered, Yardstick, known};
+use crate::provenance::commit;
+
+use super::arms::{Arm, Training, longer, osipo_config};
+use super::fold::{Reasoned, WorldFold, most_probable};
+use super::measure::{Evaluator, Recovered, known};
 use super::options::OsipoStudyOptions;
 use super::results::{ArmResult, Budget, Recovery, SeedResult};
 
@@ -32,7 +32,7 @@ const SEGMENT_FIELD: usize = 0;
 
 /// A world whose chains are known.
 pub(super) struct World<'a> {
-    work: &'a Work<'a>,
+    fold: &'a WorldFold<'a>,
     planted: &'a Planted,
     options: &'a OsipoStudyOptions,
     reasoned: Reasoned,
@@ -45,10 +45,10 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     /// Reasons about the world's users, or reads what was found out about them.
-    pub(super) fn new(work: &'a Work<'a>, options: &'a OsipoStudyOptions, dir: &Path) -> Result<Self> {
-        let study = work.study;
+    pub(super) fn new(fold: &'a WorldFold<'a>, options: &'a OsipoStudyOptions, dir: &Path) -> Result<Self> {
+        let study = fold.study;
         let planted = study.planted.as_deref().context("not a planted world")?;
-        let reasoned = work.reason(&work.reasoner()?, work.options.coverage, dir)?;
+        let reasoned = fold.reason(dir)?;
         let mut rows: Vec<usize> = reasoned.joined()?.accepted().map(|(row, _)| row).collect();
         if let Some(labels) = options.labels {
             ensure!(
@@ -56,35 +56,35 @@ impl<'a> World<'a> {
                 "--labels {labels}: only {} users have an accepted chain",
                 rows.len()
             );
-            rows.shuffle(&mut stream(work.seed(7), &[]));
+            rows.shuffle(&mut stream(fold.seed(7), &[]));
             rows.truncate(labels);
         }
         let outcomes = known(study, &rows);
         let whole = Segments::all(study.profiles.len());
-        Ok(Self { work, planted, options, reasoned, segments: by_field(study), whole, outcomes })
+        Ok(Self { fold, planted, options, reasoned, segments: by_field(study), whole, outcomes })
     }
 
     /// The student after SFT, from `dir` if it was `trained` before.
     pub(super) fn student(&self, dir: &Path, trained: bool) -> Result<Student> {
         let dir = dir.join(STUDENT);
         if trained {
-            return Ok(Student::load(&dir, self.work.device)?);
+            return Ok(Student::load(&dir, self.fold.device)?);
         }
-        let student = self.work.sft(&self.reasoned)?;
+        let student = self.fold.sft(&self.reasoned)?;
         student.save(&dir)?;
         Ok(student)
     }
 
     /// What the arms of this world are measured by.
-    pub(super) fn yardstick(&self) -> Result<Yardstick<'_>> {
-        Yardstick::new(self.work, self.planted, &self.segments, &self.reasoned.joined()?, &self.outcomes)
+    pub(super) fn evaluator(&self) -> Result<Evaluator<'_>> {
+        Evaluator::new(self.fold, self.planted, &self.segments, &self.reasoned.joined()?, &self.outcomes)
     }
 
     /// The world without any arm: its users, and who recovers their states.
     pub(super) fn described(&self, student: &Student, seconds: f64) -> Result<SeedResult> {
-        let (work, planted) = (self.work, self.planted);
-        let test = &work.fold.test;
-        let (_, chains) = work.teacher(&work.reasoner()?, test)?;
+        let planted = self.planted;
+        let test = self.fold.test();
+        let chains = self.fold.teacher()?;
         let joined = self.reasoned.joined()?;
         let best: Vec<(usize, Vec<u16>)> = joined
             .accepted()
@@ -92,16 +92,16 @@ impl<'a> World<'a> {
             .collect();
         let reasoned: Vec<usize> = best.iter().map(|(row, _)| *row).collect();
         let asked: Vec<usize> = test.iter().chain(&reasoned).copied().collect();
-        let signals = student_signals(student, work.study, &asked)?;
+        let signals = self.fold.signals(student, &asked)?;
         let thought = |rows: &[usize]| {
             Recovered::of(planted, rows.iter().map(|&row| (row, most_probable(&signals, row))))
         };
         let entry =
             |who: &str, users: &str, right| Recovery { who: who.to_owned(), users: users.to_owned(), right };
         Ok(SeedResult {
-            seed: work.options.source.seed,
+            seed: self.fold.options.source.seed,
             test: test.len(),
-            reasoned: self.reasoned.rows.len(),
+            reasoned: self.reasoned.users,
             accepted: reasoned.len(),
             labelled: self.outcomes.iter().flatten().count(),
             bayes: planted.world().bayes_accuracy(),
@@ -121,14 +121,14 @@ impl<'a> World<'a> {
         &self,
         arm: &Arm,
         student: &Student,
-        yardstick: &Yardstick<'_>,
+        evaluator: &Evaluator<'_>,
         done: &SeedResult,
     ) -> Result<ArmResult> {
         let began = Instant::now();
-        let (trained, budget) = match arm.course {
-            Course::Stay => (student.clone(), Budget::default()),
-            Course::Longer => self.sft(student, longer(done)?)?,
-            Course::Osipo { segments, change } => {
+        let (trained, budget) = match arm.training {
+            Training::None => (student.clone(), Budget::default()),
+            Training::Sft => self.sft(student, longer(done)?)?,
+            Training::Osipo { segments, change } => {
                 let segments = if segments { &self.segments } else { &self.whole };
                 self.osipo(student, segments, osipo_config(change, self.options.epochs))?
             }
@@ -137,7 +137,7 @@ impl<'a> World<'a> {
             arm: arm.name.to_owned(),
             settings: arm.settings(self.options.epochs, done)?,
             budget,
-            measures: yardstick.measure(&trained)?,
+            measures: evaluator.measure(&trained)?,
             seconds: began.elapsed().as_secs_f64(),
             commit: commit(),
         })
@@ -146,7 +146,7 @@ impl<'a> World<'a> {
     fn sft(&self, student: &Student, config: SftConfig) -> Result<(Student, Budget)> {
         let sft = Sft::new(config)?;
         let (trained, log) =
-            sft.fit(student, &self.reasoned.joined()?, self.work.seed(4), self.work.progress)?;
+            sft.fit(student, &self.reasoned.joined()?, self.fold.seed(4), self.fold.progress)?;
         let epochs = log.epochs.len();
         let steps = epochs * log.users.div_ceil(sft.config().batch_size);
         Ok((trained, Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains: log.users }))
@@ -158,10 +158,10 @@ impl<'a> World<'a> {
         segments: &Segments,
         config: OsipoConfig,
     ) -> Result<(Student, Budget)> {
-        let dataset = self.work.study.segmented(self.outcomes.clone(), segments.clone())?;
+        let dataset = self.fold.study.segmented(self.outcomes.clone(), segments.clone())?;
         let joined = self.reasoned.corpus.join(&dataset)?;
         let osipo = Osipo::new(config)?;
-        let (trained, log) = osipo.fit(student, &joined, self.work.seed(4), self.work.progress)?;
+        let (trained, log) = osipo.fit(student, &joined, self.fold.seed(4), self.fold.progress)?;
         Ok((trained, spent(&log, osipo.config())))
     }
 }
