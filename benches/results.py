@@ -91,6 +91,26 @@ def difference_table(results, metric, title):
     return table([f"Labels ({title})", "strongest baseline", f"{OURS} minus it", "paired error", "95 %", "shown"], rows)
 
 
+def served_table(results):
+    """What an artifact serves beside the model it was made from; their paired error, and for scale that against the strongest baseline."""
+    metric, title = METRICS[0]
+    at, rows = points(results, metric), []
+    for n in sizes(results):
+        ours, served = at.get((OURS, n)), at.get(("served", n))
+        if ours is None or served is None:
+            continue
+        paired = next(p for p in ours["against"] if p["baseline"] == "served")
+        best = strongest(results, metric, n)
+        rows.append([
+            name_of(n), f"{ours['mean']:.4f}", f"{served['mean']:.4f}", f"{-paired['difference']:+.4f}", f"{paired['error']:.4f}",
+            f"{best[1]['error']:.4f}" if best else "–",
+        ])
+    if not rows:
+        return ""
+    header = [f"Labels ({title})", OURS, "served", f"served minus {OURS}", "paired error", f"paired error of {OURS} minus the strongest baseline"]
+    return table(header, rows)
+
+
 def command(run):
     """The command without where it wrote, and files by their names: where they lay says nothing."""
     words, kept = run["command"].split(" "), []
@@ -108,7 +128,7 @@ def provenance(results):
     run = results["run"]
     folds = f"{run['folds']} folds × {run['repeats']}" if results["planted"] is None else "one split"
     return (
-        f"`evaluate {command(run)}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
+        f"`scaletot {command(run)}`\n\n{run['date']}, commit {run['commit'] or 'unknown'}, {run['machine']}; {run['seconds'] / 60:.0f} min; "
         f"{folds}; teacher {run['teacher']}, {run['coverage']:.2%} of users reasoned about.\n"
     )
 
@@ -186,7 +206,7 @@ def coverage(results):
         [f"{share:.2%}", *(f"{at[share, n].get('spearman', float('nan')):.3f}" for n in columns)]
         for share in sorted({share for share, _ in at})
     ]
-    return f"Share of users reasoned about (no OSIPO, first draw of labels, Spearman), `evaluate {command(results['run'])}`:\n\n" + table(["Coverage", *map(name_of, columns)], rows)
+    return f"Share of users reasoned about (no OSIPO, first draw of labels, Spearman), `scaletot {command(results['run'])}`:\n\n" + table(["Coverage", *map(name_of, columns)], rows)
 
 
 def seeds(runs, metric, title):
@@ -236,7 +256,7 @@ def section(name, runs):
     main = [r for _, r in sorted({r["run"]["seed"]: r for r in whole}.items())]
     unseen = [r for r in whole if r not in main and not r["coverage"]]
     if unseen:
-        sys.exit(f"{name}: expected one run per seed, found another: evaluate {command(unseen[0]['run'])}")
+        sys.exit(f"{name}: expected one run per seed, found another: scaletot {command(unseen[0]['run'])}")
     others = [r for r in runs if variant(r)]
     if not main:
         sys.exit(f"{name}: expected a run of the whole method beside those with something taken out")
@@ -258,7 +278,7 @@ def section(name, runs):
         text += [f"Seed {first['run']['seed']} in full:\n"]
     for metric, title in METRICS:
         text += [curve_table(first, metric, title), difference_table(first, metric, title)]
-    text += [signals(first), *map(coverage, whole), planted(first), experiment(first)]
+    text += [served_table(first), signals(first), *map(coverage, whole), planted(first), experiment(first)]
     if others:
         text += [ablations(main, others)]
     text += ["\n".join(f"- {note}" for note in first["notes"]) + "\n" if first["notes"] else ""]
