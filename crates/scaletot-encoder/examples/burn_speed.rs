@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outcomes = (0..USERS).map(|user| Some((user % 7) as f64)).collect();
     let dataset = Dataset::builder(Arc::clone(&table)).with_outcomes(outcomes).build()?;
     let rows: Vec<usize> = (0..TRAINED).collect();
-    let (sizes, chain) = (synthetic::sizes(&[128, 64]), synthetic::chain()?);
+    let (sizes, chain) = (synthetic::sizes(&[128, 64]), synthetic::chain(1)?);
     let data = DistillData::new(&dataset, &chain).with_rows(&rows)?;
     let (trained, _) = Distiller::new(sizes, config)?.fit(&data, 0, &device, &())?;
     let one = trained

@@ -39,7 +39,7 @@ const PRECISIONS: [(Precision, &str); 3] =
 fn random(hidden: &[usize]) -> Result<FrozenEncoder, Box<dyn Error>> {
     let users = synthetic::users(&synthetic::fields()?, BATCH)?;
     let heads = Heads::new(true, vec![], 0);
-    let (sizes, chain) = (synthetic::sizes(hidden), synthetic::chain()?);
+    let (sizes, chain) = (synthetic::sizes(hidden), synthetic::chain(1)?);
     Ok(FrozenEncoder::with_random_weights(&sizes, &users, &chain, heads, 1)?)
 }
 

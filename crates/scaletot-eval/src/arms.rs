@@ -7,7 +7,7 @@
 use crate::gain::descending;
 use crate::metric::Metric;
 use crate::rank::tied_groups;
-use crate::{Result, check};
+use crate::{Error, Result, check};
 
 /// The outcomes of users and the scores that several models (arms) give them, for
 /// [`Bootstrap::measure`](crate::Bootstrap::measure). Arms are numbered from 0 in the order in which they are added.
@@ -30,6 +30,48 @@ struct Arm {
     order: Vec<(usize, usize)>,
     /// Ends of the groups of equal scores in `order`.
     ends: Vec<usize>,
+}
+
+/// Measures arms on resamples of their users, made by [`Arms::resampler`]. Each thread takes its own.
+///
+/// ```
+/// use scaletot_eval::{Arms, Metric};
+///
+/// let arms = Arms::new(&[0.0, 1.0, 5.0, 9.0])?.with_scores(&[0.1, 0.3, 0.2, 0.9])?;
+/// // The first user twice, the third not at all.
+/// let values = arms.resampler().measure(&[2, 1, 0, 1], &[0], &[Metric::Spearman])?;
+/// assert_eq!(values, [1.0]);
+/// # Ok::<(), scaletot_eval::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Resampler<'a> {
+    arms: &'a Arms,
+    scratch: Scratch,
+}
+
+impl Resampler<'_> {
+    /// Metrics of some arms on the users drawn `counts` times each, `[arms, metrics]`, in time linear in users and arms. NaN where a
+    /// metric is undefined on the resample. A user who is drawn twice counts as two who tie.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] for another number of counts than users, [`Error::NegativeOutcome`] for a metric of value,
+    /// [`Error::NotMeasured`] for an arm that is not there.
+    pub fn measure(&mut self, counts: &[u32], arms: &[usize], metrics: &[Metric]) -> Result<Vec<f64>> {
+        let all = self.arms;
+        check::lengths("counts", all.users(), counts.len())?;
+        if metrics.iter().any(|metric| !matches!(metric, Metric::Spearman | Metric::AucOfPositive)) {
+            all.not_negative()?;
+        }
+        let drawn = all.drawn(&mut self.scratch, counts);
+        let width = metrics.len();
+        let mut values = vec![f64::NAN; arms.len() * width];
+        for (&arm, values) in arms.iter().zip(values.chunks_exact_mut(width.max(1))) {
+            let metric = metrics.first().map_or("none", |metric| metric.name());
+            let missing = Error::NotMeasured { arm, arms: all.len(), metric };
+            all.arms.get(arm).ok_or(missing)?.measure(&drawn, counts, metrics, values);
+        }
+        Ok(values)
+    }
 }
 
 /// What a thread needs for its resamples: one entry per distinct outcome.
@@ -137,6 +179,12 @@ impl Arms {
         self.arms.is_empty()
     }
 
+    /// Measures the arms on resamples that the caller draws: other bootstraps than [`Bootstrap`](crate::Bootstrap)'s.
+    #[must_use]
+    pub fn resampler(&self) -> Resampler<'_> {
+        Resampler { arms: self, scratch: Scratch::default() }
+    }
+
     /// A metric of an arm on the users as they are.
     pub(crate) fn compute(&self, arm: usize, metric: Metric) -> Result<f64> {
         let scores = self.arms.get(arm).map_or(&[][..], |arm| &arm.scores);
@@ -154,17 +202,18 @@ impl Arms {
     ) {
         let drawn = self.drawn(scratch, counts);
         for (arm, values) in self.arms.iter().zip(values.chunks_exact_mut(metrics.len().max(1))) {
-            let sums = arm.sums(&drawn, counts);
-            for (value, metric) in values.iter_mut().zip(metrics) {
-                *value = match metric {
-                    Metric::Spearman => drawn.spearman(&sums),
-                    Metric::NormalisedGini => drawn.normalised_gini(&sums),
-                    Metric::AucOfPositive => drawn.auc(&sums),
-                    Metric::TopDecileShare => drawn.top_share(&sums),
-                    Metric::TopDecileLift => drawn.top_share(&sums) / TOP,
-                    Metric::CalibrationError => arm.calibration_error(&drawn, counts),
-                };
+            arm.measure(&drawn, counts, metrics, values);
+        }
+    }
+
+    fn not_negative(&self) -> Result<()> {
+        // The levels ascend.
+        match self.levels.first() {
+            Some(&least) if least < 0.0 => {
+                let row = self.level_of.iter().position(|&level| level == 0).unwrap_or(0);
+                Err(Error::NegativeOutcome { row, value: self.outcomes[row] })
             }
+            _ => Ok(()),
         }
     }
 
@@ -198,6 +247,20 @@ impl Arm {
     fn groups(&self) -> impl Iterator<Item = &[(usize, usize)]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| &self.order[start..end])
+    }
+
+    fn measure(&self, drawn: &Drawn<'_>, counts: &[u32], metrics: &[Metric], values: &mut [f64]) {
+        let sums = self.sums(drawn, counts);
+        for (value, metric) in values.iter_mut().zip(metrics) {
+            *value = match metric {
+                Metric::Spearman => drawn.spearman(&sums),
+                Metric::NormalisedGini => drawn.normalised_gini(&sums),
+                Metric::AucOfPositive => drawn.auc(&sums),
+                Metric::TopDecileShare => drawn.top_share(&sums),
+                Metric::TopDecileLift => drawn.top_share(&sums) / TOP,
+                Metric::CalibrationError => self.calibration_error(drawn, counts),
+            };
+        }
     }
 
     fn sums(&self, drawn: &Drawn<'_>, counts: &[u32]) -> Sums {

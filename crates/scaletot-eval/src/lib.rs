@@ -65,7 +65,7 @@ mod rank;
 pub mod uplift;
 mod verdict;
 
-pub use arms::Arms;
+pub use arms::{Arms, Resampler};
 pub use bootstrap::Bootstrap;
 pub use compare::Replicates;
 pub use decile::{Decile, calibration_error, decile_table, quantile_table};

@@ -99,6 +99,7 @@ library_errors!(
     ndarray::ShapeError,
 );
 
+#[cfg(feature = "report")]
 impl<E: StdError + Send + Sync + 'static> From<plotters::drawing::DrawingAreaErrorKind<E>> for Error {
     fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
         Self::Library(Box::new(error))

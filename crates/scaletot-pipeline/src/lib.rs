@@ -70,6 +70,8 @@
 //! Up the flow: `scaletot-profile` and `scaletot-teacher` give dataset and teacher. Down the flow: `scaletot-encoder` and `scaletot-ltv` are what
 //! an artifact holds. `scaletot-cli` is a command line on this crate.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod compare;
 pub mod draft;
 mod error;
@@ -82,7 +84,6 @@ pub mod pipeline;
 pub mod plan;
 pub mod scoring;
 mod signals;
-pub mod stages;
 pub mod tasks;
 pub mod teachers;
 pub use error::{Error, Result, causes};

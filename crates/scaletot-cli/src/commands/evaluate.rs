@@ -7,7 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use scaletot_eval::Metric;
 use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
-use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+use scaletot_pipeline::evaluation::report::{self, REPORT};
+use scaletot_pipeline::evaluation::{self, RESULTS};
 use scaletot_pipeline::options::TeacherChoice;
 
 use crate::args::DeviceArg;
@@ -138,7 +139,8 @@ impl EvaluateArgs {
 pub(crate) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<Exit> {
     let options = args.options();
     let say = |line: &str| terminal.say(line);
-    let results = evaluation::run(&options, terminal.bars(), &say)?;
+    let results = evaluation::run(&options, terminal.bars())?;
+    report::write(&results, &options.out())?;
     for metric in [Metric::Spearman, Metric::NormalisedGini] {
         say(&format!("\n{}", evaluation::table(&results, metric)));
     }

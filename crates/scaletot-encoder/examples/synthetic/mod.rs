@@ -40,9 +40,13 @@ pub(crate) fn users(schema: &ProfileSchema, count: usize) -> Result<ProfileTable
     Ok(builder.finish())
 }
 
-/// A chain that no head of the network looks at.
-pub(crate) fn chain() -> Result<ChainSchema, Box<dyn Error>> {
-    Ok(ChainSchema::builder("speed").with_state(StateDef::ordinal("spend", ["low", "high"])).build()?)
+/// A chain of so many states of two values.
+pub(crate) fn chain(states: usize) -> Result<ChainSchema, Box<dyn Error>> {
+    let mut chain = ChainSchema::builder("speed");
+    for state in 0..states {
+        chain = chain.with_state(StateDef::ordinal(format!("spend_{state}"), ["low", "high"]));
+    }
+    Ok(chain.build()?)
 }
 
 /// The network's sizes, with hidden layers of these widths.

@@ -255,3 +255,16 @@ proptest! {
         prop_assert_eq!(mirror.estimate, -interval.estimate);
     }
 }
+
+#[test]
+fn resamplers_say_what_they_cannot_measure() {
+    let arms = Arms::new(&[-1.0, 2.0, 3.0]).unwrap().with_scores(&[0.1, 0.2, 0.3]).unwrap();
+    let mut resampler = arms.resampler();
+    assert_eq!(resampler.measure(&[1, 2, 0], &[0, 0], &[Metric::Spearman]).unwrap(), [1.0, 1.0]);
+    assert!(resampler.measure(&[0, 0, 0], &[0], &[Metric::Spearman]).unwrap()[0].is_nan());
+    let mut refused =
+        |counts: &[u32], arm: usize, metric| resampler.measure(counts, &[arm], &[metric]).unwrap_err();
+    assert!(matches!(refused(&[1, 2], 0, Metric::Spearman), Error::LengthMismatch { .. }));
+    assert!(matches!(refused(&[1, 2, 0], 1, Metric::Spearman), Error::NotMeasured { arm: 1, .. }));
+    assert!(matches!(refused(&[1, 2, 0], 0, Metric::NormalisedGini), Error::NegativeOutcome { row: 0, .. }));
+}

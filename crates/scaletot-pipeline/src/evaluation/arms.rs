@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::error::{Result, ensure};
 use scaletot_chain::Signals;
 use scaletot_ltv::ValueModelConfig;
+use scaletot_teacher::Reasoner;
 use serde::{Deserialize, Serialize};
 
 use super::coverage::CoverageCell;
-use super::fold::{Learnt, Reasoned, Work};
+use super::fold::{Learnt, Reasoned, TEACHER_SECONDS, Work};
 use super::folds::{Draw, draws};
 use super::parallel;
 use super::peers;
@@ -19,6 +20,7 @@ use super::results::{Cell, SearchTree, Transfer};
 use super::searches::searches;
 use super::signals::accuracy;
 use super::values::DrawFit;
+use crate::pipeline::record::StageReport;
 
 /// The arms in the order of the report, with what they are.
 pub(super) const ARMS: [(&str, &str); 7] = [
@@ -33,6 +35,9 @@ pub(super) const ARMS: [(&str, &str); 7] = [
     ("student", "as `scaletot`, with the student's own signals: the ceiling of the transfer"),
     ("teacher", "as `scaletot`, with the teacher's own chains for every user: the ceiling of the student"),
 ];
+
+/// Arms that know more than the profile; all others are baselines.
+pub(super) const REASONING: [&str; 4] = ["scaletot", "served", "student", "teacher"];
 
 /// What one fold gave; written when the fold is done.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,11 +95,13 @@ struct Job<'a> {
 type Predicted = BTreeMap<&'static str, Vec<f64>>;
 
 impl Work<'_> {
-    /// All of the fold's work.
-    pub(super) fn run(&self, dir: &Path) -> Result<FoldResult> {
-        let study = self.study;
+    /// The training users with a known outcome.
+    ///
+    /// # Errors
+    /// If there are too few for a value model.
+    pub(super) fn labelled(&self) -> Result<Vec<usize>> {
         let labelled: Vec<usize> =
-            self.fold.train.iter().copied().filter(|&row| study.outcomes[row].is_some()).collect();
+            self.fold.train.iter().copied().filter(|&row| self.study.outcomes[row].is_some()).collect();
         let least = ValueModelConfig::default().min_labels();
         ensure!(
             labelled.len() >= least,
@@ -102,12 +109,23 @@ impl Work<'_> {
             self.fold.fold + 1,
             labelled.len()
         );
-        let reasoner = self.reasoner()?;
-        let reasoned = self.reason(&reasoner, self.options.coverage, dir)?;
+        Ok(labelled)
+    }
+
+    /// Everything that follows from the fold's chains; `reason` is what the teacher did for them.
+    pub(super) fn run(
+        &self,
+        reasoner: &Reasoner<'_>,
+        reason: &StageReport,
+        dir: &Path,
+    ) -> Result<FoldResult> {
+        let study = self.study;
+        let labelled = self.labelled()?;
+        let reasoned = self.reasoned(dir)?;
         let sft = self.sft(&reasoned)?;
         let base = self.distil(&sft, &reasoned)?;
         let all: Vec<usize> = labelled.iter().chain(&self.fold.test).copied().collect();
-        let (teacher, chains) = self.teacher(&reasoner, &all)?;
+        let (teacher, chains) = self.teacher(reasoner, &all)?;
 
         let draws =
             draws(self.fold, &labelled, &self.options.labels, self.options.draws, self.options.source.seed);
@@ -139,7 +157,7 @@ impl Work<'_> {
         let sizes = sizes(&draws);
         let first = jobs.iter().zip(&fits).filter(|(job, _)| job.draw.draw == 0);
         let fits: Vec<_> = first.map(|(job, fit)| (job.draw.labels, fit)).collect();
-        let coverage = self.coverage_curve(&reasoner, reasoned.rows.len(), &base, &fits, &outcomes, dir)?;
+        let coverage = self.coverage_curve(reasoned.rows.len(), &base, &fits, &outcomes, dir)?;
         let with_all: Vec<(String, Vec<f64>)> = predicted
             .last()
             .into_iter()
@@ -175,7 +193,7 @@ impl Work<'_> {
             transfer: jobs.last().map_or(&base, |job| job.learnt).transfer.clone(),
             entropy: entropy(&reasoned, study.chain.len()),
             searches: match (self.fold.repeat, self.fold.fold) {
-                (0, 0) => searches(&reasoner, study, &telling(&reasoned)?, self.seed(0))?,
+                (0, 0) => searches(reasoner, study, &telling(&reasoned)?, self.seed(0))?,
                 _ => Vec::new(),
             },
             encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,
@@ -183,8 +201,8 @@ impl Work<'_> {
                 users: reasoned.corpus.len() as u64,
                 questions: reasoned.corpus.records().iter().map(|record| record.cost.queries).sum(),
                 tokens: reasoned.corpus.records().iter().map(|record| record.cost.tokens).sum(),
-                calls: reasoned.ledger.calls,
-                seconds: reasoned.ledger.seconds,
+                calls: reason.calls,
+                seconds: reason.figures.get(TEACHER_SECONDS).copied().unwrap_or(0.0),
             },
         })
     }

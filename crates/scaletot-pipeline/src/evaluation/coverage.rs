@@ -1,11 +1,9 @@
 //! The coverage curve: how the method does when more or fewer users are reasoned about.
 
-use std::fs;
 use std::path::Path;
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use scaletot_eval::Metric;
-use scaletot_teacher::Reasoner;
 use serde::{Deserialize, Serialize};
 
 use super::arms::FoldResult;
@@ -26,12 +24,16 @@ pub(super) struct CoverageCell {
     metrics: Vec<(Metric, f64)>,
 }
 
+/// The directory of the chains of a further share, below the fold's.
+pub(super) fn directory(coverage: f64) -> String {
+    format!("coverage-{coverage}")
+}
+
 impl Work<'_> {
-    /// Reasons, learns, distils and fits once more at every further share, with what was fitted at the first draw of each number of labels.
+    /// Learns, distils and fits once more from the chains of every further share, with what was fitted at the first draw of each number of labels.
     /// Every point is of the student after SFT, the one of the run's own share too: OSIPO's part would depend on the labels.
     pub(super) fn coverage_curve(
         &self,
-        reasoner: &Reasoner<'_>,
         own: usize,
         base: &Learnt,
         fits: &[(Labels, &DrawFit)],
@@ -44,9 +46,8 @@ impl Work<'_> {
         }
         let mut cells = self.cells(self.options.coverage, own, base, fits, truth)?;
         for &coverage in further {
-            let dir = dir.join(format!("coverage-{coverage}"));
-            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            let reasoned = self.reason(reasoner, coverage, &dir)?;
+            let dir = dir.join(directory(coverage));
+            let reasoned = self.reasoned(&dir)?;
             let learnt = self.distil(&self.sft(&reasoned)?, &reasoned)?;
             cells.extend(self.cells(coverage, reasoned.rows.len(), &learnt, fits, truth)?);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Result, ensure};
+use crate::error::{Error, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus, Signals};
@@ -21,7 +21,12 @@ use super::results::{Transfer, TransferGroup};
 use super::signals::{encoder_signals, student_signals, teacher_signals};
 use super::study::{Study, budget};
 use crate::networks::NetworkLearner;
+use crate::pipeline::record::StageReport;
 
+/// The name of a corpus in its directory.
+pub(super) const CORPUS: &str = "corpus.jsonl";
+/// The figure of a report of reasoning: seconds spent waiting for the teacher, summed over threads.
+pub(super) const TEACHER_SECONDS: &str = "seconds of the teacher";
 /// Unlabelled users that the teacher's prior is averaged over.
 const CALIBRATION_USERS: usize = 200;
 /// Users whom the encoder learns from at most; the reasoned ones are always among them.
@@ -45,13 +50,24 @@ pub(super) struct Reasoned {
     unlabelled: Dataset,
     /// The covered users, ascending.
     pub(super) rows: Vec<usize>,
-    pub(super) ledger: LedgerSnapshot,
+    /// What the teacher did for them in this run; nothing where the chains were read.
+    ledger: LedgerSnapshot,
 }
 
 impl Reasoned {
     /// The records with their rows.
     pub(super) fn joined(&self) -> Result<JoinedCorpus<'_>> {
         Ok(self.corpus.join(&self.unlabelled)?)
+    }
+
+    /// What the record of stages keeps.
+    pub(super) fn report(&self) -> StageReport {
+        let mut report = StageReport::of_users(self.rows.len());
+        report.calls = self.ledger.calls;
+        report.cache_hits = self.ledger.cache_hits;
+        report.tokens = self.corpus.records().iter().map(|record| record.cost.tokens).sum();
+        report.figures.insert(TEACHER_SECONDS.to_owned(), self.ledger.seconds);
+        report
     }
 }
 
@@ -66,7 +82,7 @@ pub(super) struct Learnt {
     pub(super) encoder_seconds: f64,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// A seed for one purpose on this fold.
     pub(super) fn seed(&self, purpose: u64) -> u64 {
         use rand::Rng;
@@ -75,7 +91,7 @@ impl Work<'_> {
     }
 
     /// A reasoner calibrated on unlabelled training users.
-    pub(super) fn reasoner(&self) -> Result<Reasoner<'_>> {
+    pub(super) fn reasoner(&self) -> Result<Reasoner<'a>> {
         let mut reasoner =
             self.study.reasoner(self.options.strategy(), budget(), self.options.source.min_populated)?;
         let mut rows = self.fold.train.clone();
@@ -87,7 +103,7 @@ impl Work<'_> {
         Ok(reasoner)
     }
 
-    /// Reasons about the covered users, all of them training users; takes an interrupted corpus up.
+    /// Reasons about the covered users, all of them training users; an interrupted corpus is resumed.
     pub(super) fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
         let study = self.study;
         let candidates = study.profiles.select(&self.fold.train)?;
@@ -103,7 +119,7 @@ impl Work<'_> {
             .stratified(&candidates, &Segments::from_labels(&labels), self.seed(2))?;
         let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
 
-        let path = dir.join("corpus.jsonl");
+        let path = dir.join(CORPUS);
         let header = reasoner.header(&study.profiles, self.seed(0))?;
         let mut writer = match path.exists() {
             true => CorpusWriter::resume_without_failed(&path, &header)?.0,
@@ -112,22 +128,31 @@ impl Work<'_> {
         let workers = self.options.workers.get();
         let summary = reasoner.run(&study.profiles, &rows, &mut writer, workers, self.progress)?;
         writer.sync()?;
-        ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
-        let corpus = Corpus::read(&path, &study.chain)?;
+        if summary.stopped {
+            return Err(Error::Stopped);
+        }
+        let mut reasoned = self.reasoned(dir)?;
+        reasoned.ledger = summary.ledger;
         let covered: std::collections::HashSet<usize> = rows.into_iter().collect();
-        let unlabelled = Dataset::from(Arc::clone(&study.profiles));
-        let rows = corpus.join(&unlabelled)?.rows().to_vec();
         ensure!(
-            rows.iter().all(|row| covered.contains(row)),
+            reasoned.rows.iter().all(|row| covered.contains(row)),
             "{} holds a user who is not covered",
             path.display()
         );
         ensure!(
-            corpus.records().iter().any(|record| record.verdict.is_accepted()),
+            reasoned.corpus.records().iter().any(|record| record.verdict.is_accepted()),
             "no chain was accepted; {} holds each user's reason",
             path.display()
         );
-        Ok(Reasoned { corpus, unlabelled, rows, ledger: summary.ledger })
+        Ok(reasoned)
+    }
+
+    /// The chains that [`reason`](Self::reason) has written.
+    pub(super) fn reasoned(&self, dir: &Path) -> Result<Reasoned> {
+        let corpus = Corpus::read(dir.join(CORPUS), &self.study.chain)?;
+        let unlabelled = Dataset::from(Arc::clone(&self.study.profiles));
+        let rows = corpus.join(&unlabelled)?.rows().to_vec();
+        Ok(Reasoned { corpus, unlabelled, rows, ledger: LedgerSnapshot::default() })
     }
 
     /// SFT on the accepted chains.

@@ -21,8 +21,8 @@ use super::resample::{Scores, Size};
 use super::results::Labels;
 use super::study::Study;
 
-const USERS: &str = "users.parquet";
-const DRAWS: &str = "draws.json";
+pub(super) const USERS: &str = "users.parquet";
+pub(super) const DRAWS: &str = "draws.json";
 const PEERS: &str = "peers.json";
 
 #[derive(Debug, Serialize)]

@@ -1,6 +1,5 @@
 //! What a run was made with and where, and how it is started over.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,8 +7,10 @@ use crate::error::{Context, Result};
 
 use scaletot_core::ContentHash;
 
+use super::fold::CORPUS;
 use super::options::EvaluateOptions;
-use crate::stages::STAGES;
+use crate::pipeline::record::{Inputs, STAGES};
+use crate::pipeline::settings;
 use crate::tasks::Task;
 
 /// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
@@ -24,23 +25,20 @@ pub(super) fn start_over(out: &Path) -> Result<()> {
     fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
     for entry in fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
         let path = entry?.path();
-        if path.join("corpus.jsonl").exists() {
+        if path.join(CORPUS).exists() {
             fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Everything that decides the results: the options by value, the files by content.
+/// What every stage depends on: population, teacher, folds and seed; settings by value, files by content.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(super) fn fingerprint(
-    options: &EvaluateOptions,
-    task: Option<&Task>,
-) -> Result<BTreeMap<String, String>> {
-    let mut settings = BTreeMap::new();
-    let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
+pub(super) fn identity(options: &EvaluateOptions, task: Option<&Task>) -> Result<Inputs> {
+    let mut inputs = Inputs::new();
+    let mut set = |name: &str, value: String| inputs.insert(name.to_owned(), value);
     set("version", env!("CARGO_PKG_VERSION").to_owned());
     set("task", options.source.task.clone());
     if let Some(task) = task {
@@ -56,25 +54,45 @@ pub(super) fn fingerprint(
         }
     }
     if let Some(teacher) = &options.source.teacher {
-        let said = teacher.path().map_or_else(
+        let named = teacher.path().map_or_else(
             || Ok(teacher.to_string()),
             |path| ContentHash::of_file(path).map(|hash| hash.short()),
         )?;
-        set("teacher", said);
+        set("teacher", named);
     }
-    set("coverage", options.coverage.to_string());
-    set("coverage-curve", format!("{:?}", options.coverage_curve));
-    set("labels", format!("{:?}", options.labels));
     set("quick", options.quick.to_string());
     set("folds", options.folds.to_string());
-    set("draws", options.draws.to_string());
-    set("replicates", options.replicates.to_string());
     set("min-populated", options.source.min_populated.to_string());
     set("noise", options.source.noise.to_string());
     set("seed", options.source.seed.to_string());
-    set("device", options.device.name().to_owned());
-    set("ablations", options.ablations.names().join(" "));
-    Ok(settings)
+    Ok(inputs)
+}
+
+/// What a corpus depends on.
+///
+/// # Errors
+/// If the strategy cannot be written down.
+pub(super) fn reasoned(identity: &Inputs, options: &EvaluateOptions, coverage: f64) -> Result<Inputs> {
+    let mut inputs = identity.clone();
+    inputs.insert("coverage".to_owned(), coverage.to_string());
+    inputs.insert("strategy".to_owned(), settings(&options.strategy())?);
+    Ok(inputs)
+}
+
+/// What a fold's figures depend on, beside its corpora.
+pub(super) fn measured(identity: &Inputs, options: &EvaluateOptions) -> Inputs {
+    let mut inputs = identity.clone();
+    inputs.extend(
+        [
+            ("labels", format!("{:?}", options.labels)),
+            ("draws", options.draws.to_string()),
+            ("replicates", options.replicates.to_string()),
+            ("device", options.device.name().to_owned()),
+            ("ablations", options.ablations.names().join(" ")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    inputs
 }
 
 /// Processor and threads.

@@ -6,7 +6,7 @@ use crate::error::{Context, Result};
 use rand::RngExt;
 use scaletot_core::Progress;
 use scaletot_core::seed::stream;
-use scaletot_eval::Metric;
+use scaletot_eval::{Arms, Metric};
 use serde::{Deserialize, Serialize};
 
 use super::options::EvaluateOptions;
@@ -86,99 +86,133 @@ impl Measuring<'_> {
     /// # Errors
     /// If an arm lacks a draw, or on a wish to stop.
     pub(super) fn replicates(&self, arms: &BTreeMap<String, Scores>) -> Result<Vec<Replicates>> {
-        let replicates: Vec<usize> = (0..self.options.replicates).collect();
-        self.progress.start("bootstrap", replicates.len() as u64);
-        let whole = self.whole(arms);
-        let drawn = parallel::map(self.options.workers.get(), &replicates, self.progress, |&replicate| {
-            self.replicate(replicate, arms, &whole)
-        });
+        let jobs: Vec<usize> = (0..self.options.replicates).collect();
+        self.progress.start("bootstrap", (jobs.len() * (1 + self.sizes.len())) as u64);
+        let replicates = self.resampled_all(&jobs, arms);
         self.progress.finish();
-        let drawn = drawn?;
+        replicates
+    }
+
+    fn resampled_all(&self, jobs: &[usize], arms: &BTreeMap<String, Scores>) -> Result<Vec<Replicates>> {
+        let workers = self.options.workers.get();
+        let samples = parallel::map(workers, jobs, self.progress, |&replicate| Ok(self.sample(replicate)))?;
         let mut all = Vec::new();
-        for (labels, arm) in self.places(arms) {
-            for metric in defined(labels) {
-                let place = all.len();
-                let values = drawn.iter().map(|replicate| replicate[place]).collect();
-                all.push(Replicates { arm: arm.clone(), labels, metric, values });
+        for (at, size) in self.sizes.iter().enumerate() {
+            let of_size = OfSize::new(self.outcomes, size, arms)?;
+            let metrics: Vec<Metric> = defined(size.labels).collect();
+            let values = parallel::map(workers, jobs, self.progress, |&replicate| {
+                let sample = &samples[replicate];
+                of_size.values(&sample.times, &sample.draws[at], &metrics)
+            })?;
+            for (place, arm) in of_size.arms.iter().enumerate() {
+                for (which, &metric) in metrics.iter().enumerate() {
+                    let place = place * metrics.len() + which;
+                    let values = values.iter().map(|of_replicate| of_replicate[place]).collect();
+                    all.push(Replicates { arm: (*arm).to_owned(), labels: size.labels, metric, values });
+                }
             }
         }
         Ok(all)
     }
 
-    /// Every arm's metrics on all test users, per number of labels, arm and metric in the order of [`Self::places`]: by draw.
-    fn whole(&self, arms: &BTreeMap<String, Scores>) -> Vec<Vec<Option<f64>>> {
-        let mut all = Vec::new();
-        for (labels, arm) in self.places(arms) {
-            let of_arm = || arms.get(arm).into_iter().flatten().filter(|((of, _), _)| *of == labels);
-            for metric in defined(labels) {
-                all.push(of_arm().map(|(_, scores)| metric.compute(self.outcomes, scores).ok()).collect());
-            }
-        }
-        all
-    }
-
-    fn replicate(
-        &self,
-        replicate: usize,
-        arms: &BTreeMap<String, Scores>,
-        whole: &[Vec<Option<f64>>],
-    ) -> Result<Vec<Option<f64>>> {
+    /// Who and which draws a replicate takes.
+    fn sample(&self, replicate: usize) -> Sample {
         let mut rng =
             stream(self.options.source.seed, &[3, self.repeat as u64, self.fold as u64, replicate as u64]);
-        let users = self.resampled(replicate);
-        let taken: BTreeMap<Labels, Vec<usize>> = self
-            .sizes
-            .iter()
-            .map(|size| (size.labels, (0..size.draws).map(|_| rng.random_range(0..size.draws)).collect()))
-            .collect();
-        let pick = |values: &[f64]| users.iter().map(|&user| values[user]).collect::<Vec<_>>();
-        let truth = pick(self.outcomes);
-        let mut values = Vec::new();
-        for (labels, arm) in self.places(arms) {
-            let draws = taken.get(&labels).map_or(&[][..], Vec::as_slice);
-            let draw = draws.first().copied().unwrap_or(0);
-            let scores = arms
-                .get(arm)
-                .and_then(|scores| scores.get(&(labels, draw)))
-                .with_context(|| format!("no prediction of `{arm}` for {labels:?}, draw {draw}"))?;
-            let scores = pick(scores);
-            for metric in defined(labels) {
-                let by_draw = whole.get(values.len()).map_or(&[][..], Vec::as_slice);
-                let of = |draw: &usize| by_draw.get(*draw).copied().flatten();
-                let mean = draws.iter().map(of).sum::<Option<f64>>().map(|sum| sum / draws.len() as f64);
-                let resampled = metric.compute(&truth, &scores).ok();
-                values.push(mean.zip(resampled).zip(of(&draw)).map(|((mean, new), old)| mean + new - old));
-            }
-        }
-        Ok(values)
+        let draws = self.sizes.iter().map(|size| {
+            let draw = |_| rng.random_range(0..size.draws);
+            (0..size.draws).map(draw).collect()
+        });
+        Sample { draws: draws.collect(), times: self.times(replicate) }
     }
 
-    /// Places of the test users of a replicate, each as often as a Poisson variable of mean 1 says (the Poisson
-    /// bootstrap). The variable is the user's own, so a user who is tested in every repeat is resampled alike in all of them.
-    fn resampled(&self, replicate: usize) -> Vec<usize> {
-        let mut users = Vec::with_capacity(self.test.len() + self.test.len() / 8);
-        for (place, &row) in self.test.iter().enumerate() {
+    /// How often a replicate takes each test user: a Poisson variable of mean 1 (the Poisson bootstrap). The variable is the user's own,
+    /// so a user who is tested in every repeat is resampled alike in all of them.
+    fn times(&self, replicate: usize) -> Vec<u8> {
+        let times = |&row: &usize| {
             let mut u: f64 = stream(self.options.source.seed, &[4, replicate as u64, row as u64]).random();
-            let (mut times, mut probability) = (0_u32, (-1.0_f64).exp());
+            let (mut times, mut probability) = (0_u8, (-1.0_f64).exp());
             while u >= probability && times < 12 {
                 u -= probability;
                 times += 1;
                 probability /= f64::from(times);
-                users.push(place);
             }
+            times
+        };
+        self.test.iter().map(times).collect()
+    }
+}
+
+/// What a replicate takes.
+struct Sample {
+    /// Draws of labels, per number of labels.
+    draws: Vec<Vec<usize>>,
+    /// How often each test user.
+    times: Vec<u8>,
+}
+
+/// The arms at one number of labels, sorted once for all resamples.
+struct OfSize<'a> {
+    /// Those that can be fitted on so many labels, in the order of the figures.
+    arms: Vec<&'a str>,
+    sorted: Arms,
+    /// Per arm and draw.
+    draws: Vec<Vec<Predicted>>,
+}
+
+/// An arm's predictions at one draw.
+struct Predicted {
+    /// Their place among the sorted ones; `None` if one is no number.
+    place: Option<usize>,
+    /// Its metrics on all test users.
+    whole: Vec<Option<f64>>,
+}
+
+impl<'a> OfSize<'a> {
+    fn new(outcomes: &[f64], size: &Size, arms: &'a BTreeMap<String, Scores>) -> Result<Self> {
+        let labels = size.labels;
+        let has = |scores: &Scores| scores.keys().any(|&(of, _)| of == labels);
+        let mut all = Self { arms: Vec::new(), sorted: Arms::new(outcomes)?, draws: Vec::new() };
+        for (arm, scores) in arms.iter().filter(|(_, scores)| has(scores)) {
+            let mut draws = Vec::with_capacity(size.draws);
+            for draw in 0..size.draws {
+                let scores = scores
+                    .get(&(labels, draw))
+                    .with_context(|| format!("no prediction of `{arm}` for {labels:?}, draw {draw}"))?;
+                let whole = defined(labels).map(|metric| metric.compute(outcomes, scores).ok()).collect();
+                let place = if scores.iter().all(|score| score.is_finite()) {
+                    all.sorted = all.sorted.with_scores(scores)?;
+                    Some(all.sorted.len() - 1)
+                } else {
+                    None
+                };
+                draws.push(Predicted { place, whole });
+            }
+            all.arms.push(arm);
+            all.draws.push(draws);
         }
-        users
+        Ok(all)
     }
 
-    /// The numbers of labels with the arms that can be fitted on them, in the order of the figures.
-    fn places<'a>(
-        &'a self,
-        arms: &'a BTreeMap<String, Scores>,
-    ) -> impl Iterator<Item = (Labels, &'a String)> {
-        self.sizes.iter().flat_map(move |size| {
-            let has = move |scores: &Scores| scores.keys().any(|&(labels, _)| labels == size.labels);
-            arms.iter().filter(move |(_, scores)| has(scores)).map(move |(arm, _)| (size.labels, arm))
-        })
+    /// Every arm by every metric on a resample of users and of draws, `[arms, metrics]`.
+    fn values(&self, times: &[u8], draws: &[usize], metrics: &[Metric]) -> Result<Vec<Option<f64>>> {
+        let first = draws.first().copied().unwrap_or(0);
+        let places: Vec<Option<usize>> = self.draws.iter().map(|of_arm| of_arm[first].place).collect();
+        let sorted: Vec<usize> = places.iter().flatten().copied().collect();
+        let counts: Vec<u32> = times.iter().map(|&times| u32::from(times)).collect();
+        let measured = self.sorted.resampler().measure(&counts, &sorted, metrics)?;
+        let mut measured = measured.chunks_exact(metrics.len().max(1));
+        let mut values = Vec::with_capacity(places.len() * metrics.len());
+        for (place, of_arm) in places.iter().zip(&self.draws) {
+            let resampled = place.and_then(|_| measured.next());
+            for which in 0..metrics.len() {
+                let of = |draw: &usize| of_arm[*draw].whole[which];
+                let mean = draws.iter().map(of).sum::<Option<f64>>().map(|sum| sum / draws.len() as f64);
+                let new = resampled.map(|values| values[which]).filter(|value| !value.is_nan());
+                values.push(mean.zip(new).zip(of(&first)).map(|((mean, new), old)| mean + new - old));
+            }
+        }
+        Ok(values)
     }
 }
 
@@ -231,5 +265,141 @@ mod tests {
         assert!((centre - mean).abs() < 0.02, "{centre} {mean}");
         let expected = (users.powi(2) + of_mean.powi(2)).sqrt();
         assert!((0.7..1.3).contains(&(whole / expected)), "{whole} {users} {of_mean}");
+    }
+
+    /// A replicate as it is defined: the resampled users one by one, each metric sorted anew.
+    fn slow(
+        measuring: &Measuring<'_>,
+        arms: &BTreeMap<String, Scores>,
+        replicate: usize,
+    ) -> Vec<Option<f64>> {
+        let seed = measuring.options.source.seed;
+        let mut rng = stream(seed, &[3, measuring.repeat as u64, measuring.fold as u64, replicate as u64]);
+        let mut users = Vec::new();
+        for (place, &row) in measuring.test.iter().enumerate() {
+            let mut u: f64 = stream(seed, &[4, replicate as u64, row as u64]).random();
+            let (mut times, mut probability) = (0_u32, (-1.0_f64).exp());
+            while u >= probability && times < 12 {
+                u -= probability;
+                times += 1;
+                probability /= f64::from(times);
+                users.push(place);
+            }
+        }
+        let taken: Vec<Vec<usize>> = measuring
+            .sizes
+            .iter()
+            .map(|size| (0..size.draws).map(|_| rng.random_range(0..size.draws)).collect())
+            .collect();
+        let pick = |values: &[f64]| users.iter().map(|&user| values[user]).collect::<Vec<_>>();
+        let truth = pick(measuring.outcomes);
+        let mut values = Vec::new();
+        for (size, draws) in measuring.sizes.iter().zip(&taken) {
+            for scores in arms.values().filter(|scores| scores.contains_key(&(size.labels, 0))) {
+                for metric in defined(size.labels) {
+                    let of = |draw: &usize| {
+                        metric.compute(measuring.outcomes, &scores[&(size.labels, *draw)]).ok()
+                    };
+                    let mean = draws.iter().map(of).sum::<Option<f64>>().map(|sum| sum / draws.len() as f64);
+                    let new = metric.compute(&truth, &pick(&scores[&(size.labels, draws[0])])).ok();
+                    values.push(mean.zip(new).zip(of(&draws[0])).map(|((mean, new), old)| mean + new - old));
+                }
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn sorted_once_they_are_as_sorted_each_time() {
+        let mut options = EvaluateOptions { replicates: 60, ..EvaluateOptions::default() };
+        let outcomes: Vec<f64> = (0..40).map(|i| f64::from((i * 7 % 11 - 6).max(0)) * 1.25).collect();
+        let (test, few): (Vec<usize>, Vec<f64>) = ((500..540).collect(), vec![0.0, 0.0, 3.0]);
+        let sizes = [
+            Size { labels: Labels::Count(0), draws: 1, rows: 0 },
+            Size { labels: Labels::Count(50), draws: 3, rows: 50 },
+            Size { labels: Labels::All, draws: 1, rows: 90 },
+        ];
+        // Without ties, with many, constant, and an arm that predicts no number at one of the draws.
+        let score = |kind: usize, draw: usize, i: usize| match kind {
+            0 => ((i * 37 + draw * 5) % 41) as f64 / 7.0,
+            1 => ((i + draw) % 4) as f64,
+            2 => 1.5,
+            _ if draw == 1 => f64::NAN,
+            _ => (i % 9) as f64,
+        };
+        for (outcomes, test) in [(&outcomes, &test[..]), (&few, &test[..3])] {
+            let mut arms: BTreeMap<String, Scores> = BTreeMap::new();
+            for kind in 0..4 {
+                for size in &sizes[usize::from(kind == 2)..] {
+                    for draw in 0..size.draws {
+                        let scores = (0..test.len()).map(|i| score(kind, draw, i)).collect();
+                        arms.entry(kind.to_string()).or_default().insert((size.labels, draw), scores);
+                    }
+                }
+            }
+            for seed in 1..4 {
+                options.source.seed = seed;
+                let measuring = Measuring {
+                    options: &options,
+                    repeat: 1,
+                    fold: 2,
+                    sizes: &sizes,
+                    test,
+                    outcomes,
+                    progress: &(),
+                };
+                let found = measuring.replicates(&arms).unwrap();
+                let mut undefined = 0;
+                for replicate in 0..options.replicates {
+                    let expected = slow(&measuring, &arms, replicate);
+                    assert_eq!(found.len(), expected.len());
+                    for (found, expected) in found.iter().zip(expected) {
+                        undefined += usize::from(expected.is_none());
+                        let close = match (found.values[replicate], expected) {
+                            (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
+                            (found, expected) => found == expected,
+                        };
+                        let Replicates { arm, labels, metric, values } = found;
+                        assert!(close, "{arm} {labels:?} {metric}: {:?} {expected:?}", values[replicate]);
+                    }
+                }
+                assert!(undefined > 0);
+            }
+        }
+    }
+
+    /// `cargo test --release -p scaletot-pipeline --lib linear_in_users -- --ignored --nocapture` prints the figures of docs/performance.md.
+    #[test]
+    #[ignore = "a measurement"]
+    #[allow(clippy::print_stderr, reason = "a measurement prints its figures")]
+    fn time_is_linear_in_users() {
+        let mut options = EvaluateOptions { replicates: 2000, ..EvaluateOptions::default() };
+        options.workers = std::thread::available_parallelism().unwrap();
+        // Without calibration: four metrics remain.
+        let sizes = [Size { labels: Labels::Count(0), draws: 1, rows: 0 }];
+        for users in [30_000, 120_000] {
+            let outcomes: Vec<f64> = (0..users).map(|i| f64::from((i * 7919 % 1009 - 700).max(0))).collect();
+            let arm = |arm: i32| {
+                let score =
+                    |i: i32| f64::from(i * 7919 % 1009) + 300.0 * (f64::from(i * (arm + 1)) * 1.7).sin();
+                (arm.to_string(), Scores::from([((Labels::Count(0), 0), (0..users).map(score).collect())]))
+            };
+            let measuring = Measuring {
+                options: &options,
+                repeat: 0,
+                fold: 0,
+                sizes: &sizes,
+                test: &(0..outcomes.len()).collect::<Vec<_>>(),
+                outcomes: &outcomes,
+                progress: &(),
+            };
+            let began = std::time::Instant::now();
+            let found = measuring.replicates(&(0..4).map(arm).collect()).unwrap();
+            assert_eq!((found.len(), found[0].values.len()), (16, 2000));
+            eprintln!(
+                "{users} users, 4 arms, 4 metrics, 2000 replicates: {:.1} s",
+                began.elapsed().as_secs_f64()
+            );
+        }
     }
 }

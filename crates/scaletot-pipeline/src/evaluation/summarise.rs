@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use scaletot_eval::{Interval, Metric, decile_table, top_share};
 
-use super::arms::FoldResult;
+use super::arms::{FoldResult, REASONING};
 use super::resample::{METRICS, Replicates};
 use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels, Paired};
 
@@ -13,8 +13,6 @@ use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels,
 const LEVEL: f64 = 0.95;
 /// The arm that all others are compared with.
 pub(super) const BASELINE: &str = "profile";
-/// Arms that reason; all others are baselines.
-const REASONING: [&str; 3] = ["scaletot", "student", "teacher"];
 
 /// Per arm, labels and metric: mean, interval, and the paired differences to the baselines.
 pub(super) fn curves(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<CurvePoint> {

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
@@ -16,8 +15,9 @@ use scaletot_teacher::Teacher;
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
-use super::record::{Inputs, Record};
+use super::record::Inputs;
 use super::split::Split;
+use super::stages::Stages;
 use crate::error::{Error, Result};
 use crate::lock::DirectoryLock;
 
@@ -224,7 +224,7 @@ impl PipelineBuilder {
         self.config.encoder.min_populated = self.config.min_populated;
         let split = Split::new(&self.dataset, &self.config, self.seed)?;
         let lock = DirectoryLock::acquire(&out)?;
-        let record = Record::open(&out)?;
+        let stages = Stages::open(&out)?;
         let mut identity = self.versions;
         identity.extend([
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -245,7 +245,7 @@ impl PipelineBuilder {
             out,
             split,
             identity,
-            record: Mutex::new(record),
+            stages,
             _lock: lock,
         })
     }

@@ -11,18 +11,16 @@ pub mod record;
 mod recording;
 mod serve;
 mod split;
+pub(crate) mod stages;
 pub mod summary;
 mod value;
 
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
-use scaletot_core::ContentHash;
 use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 use scaletot_profile::Dataset;
@@ -31,13 +29,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::config::{PipelineBuilder, PipelineConfig};
-use self::record::{Inputs, Record, STAGES, StageReport, Standing};
+use self::record::{Inputs, STAGES, StageReport};
 pub use self::recording::AnswerRecording;
 pub use self::split::Split;
+pub use self::stages::Done;
+use self::stages::{StageFiles, Stages};
 use self::summary::Summary;
 pub use self::value::Artifact;
 use self::value::SCALETOT;
-use crate::error::{Context, Error, Result, bail};
+use crate::error::{Context, Result, bail};
 use crate::lock::DirectoryLock;
 
 /// The stages, in their order.
@@ -105,32 +105,19 @@ impl Stage {
         }
     }
 
-    /// What it leaves half done when it is stopped, beside its outputs.
-    fn checkpoint(self) -> Option<&'static str> {
-        match self {
+    /// As the record of stages knows it.
+    fn files(self) -> StageFiles<'static> {
+        let checkpoint = match self {
             Self::Sft => Some("student-sft.checkpoint"),
             Self::Osipo => Some("student-osipo.checkpoint"),
             _ => None,
-        }
+        };
+        StageFiles { name: self.name(), outputs: self.outputs(), checkpoint }
     }
 }
 
 /// The summary's file.
 const SUMMARY: &str = "summary.json";
-
-/// What a stage gave: its value, and what the record of stages says of it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Done<T> {
-    /// The stage's result.
-    pub value: T,
-    /// What it did and cost, in this run or an earlier one.
-    pub report: StageReport,
-    /// Whether an earlier run had done it.
-    pub resumed: bool,
-    /// Hash of its files, which is an input of the stages after it.
-    hash: ContentHash,
-}
 
 /// A run of the whole method on one dataset.
 ///
@@ -151,7 +138,7 @@ pub struct Pipeline {
     split: Split,
     /// Inputs of every stage.
     identity: Inputs,
-    record: Mutex<Record>,
+    stages: Stages,
     _lock: DirectoryLock,
 }
 
@@ -234,21 +221,15 @@ impl Pipeline {
             };
         }
         // The record goes first: half a removal is no run any more.
-        self.remove(STAGES)?;
+        self.stages.clear()?;
         for stage in Stage::ALL {
-            self.forget(stage)?;
+            self.stages.forget(&stage.files())?;
         }
-        self.remove(SUMMARY)?;
-        *self.record() = Record::open(&self.out)?;
-        Ok(())
+        self.stages.remove(SUMMARY)
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.out.join(name)
-    }
-
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The inputs of a stage: the run's identity, and what is its own.
@@ -258,7 +239,7 @@ impl Pipeline {
         inputs
     }
 
-    /// Runs a stage unless it is done with these inputs; what it left half done with other inputs is removed.
+    /// Runs a stage unless it is done with these inputs.
     fn stage<T>(
         &self,
         stage: Stage,
@@ -267,64 +248,17 @@ impl Pipeline {
         load: impl FnOnce() -> Result<T>,
         work: impl FnOnce() -> Result<(T, StageReport)>,
     ) -> Result<Done<T>> {
-        let (name, outputs) = (stage.name(), stage.outputs());
-        let standing = self.record().standing(name, &inputs, outputs)?;
-        match standing {
-            Standing::Done(hash, report) => {
-                progress.note(&format!("{name}: done by an earlier run, not run again"));
-                let value = load().with_context(|| format!("stage `{name}`"))?;
-                return Ok(Done { value, report, resumed: true, hash });
-            }
-            Standing::Stale(why) => {
-                progress.note(&format!("{name}: runs again ({})", why.join("; ")));
-                self.forget(stage)?;
-            }
-            Standing::Begun => progress.note(&format!("{name}: resumed")),
-            Standing::New => {
-                let there = outputs.iter().find(|output| self.path(output).exists());
-                if let Some(output) = there {
-                    bail!(
-                        "{} is there, and {STAGES} does not say what it was made of; use another output directory",
-                        self.path(output).display()
-                    );
-                }
-                progress.note(name);
-            }
-        }
-        self.record().begin(name, inputs)?;
-        let began = Instant::now();
-        let (value, mut report) = work().with_context(|| format!("stage `{name}`"))?;
-        if progress.stopped() {
-            return Err(Error::Stopped);
-        }
-        report.seconds = began.elapsed().as_secs_f64();
-        let hash = self.record().finish(name, outputs, report.clone())?;
-        Ok(Done { value, report, resumed: false, hash })
-    }
-
-    /// Removes a stage's files.
-    fn forget(&self, stage: Stage) -> Result<()> {
-        stage.outputs().iter().copied().chain(stage.checkpoint()).try_for_each(|name| self.remove(name))
-    }
-
-    fn remove(&self, name: &str) -> Result<()> {
-        let path = self.path(name);
-        let removed = match fs::symlink_metadata(&path) {
-            Err(_) => return Ok(()),
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-        };
-        removed.with_context(|| format!("cannot remove {}", path.display()))
+        self.stages.run(&stage.files(), inputs, progress, load, work)
     }
 }
 
 /// A config as one of a stage's inputs.
-fn settings(config: &impl Serialize) -> Result<String> {
+pub(crate) fn settings(config: &impl Serialize) -> Result<String> {
     serde_json::to_string(config).context("settings as JSON")
 }
 
 /// Reads what a stage has written as JSON.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     match serde_json::from_str(&text) {
         Ok(value) => Ok(value),

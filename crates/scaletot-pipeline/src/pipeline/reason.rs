@@ -71,7 +71,7 @@ impl Pipeline {
             return Ok(());
         }
         let differing =
-            self.record().differences_but_for(Stage::Reason.name(), &self.reason_inputs()?, "calibration");
+            self.stages.differences_but_for(Stage::Reason.name(), &self.reason_inputs()?, "calibration");
         ensure!(
             differing.is_empty(),
             "{} was reasoned with other inputs ({}); use another output directory, delete that file, or start over",

@@ -1,6 +1,7 @@
 //! What a run found: the tables on the terminal and `summary.json`.
 
 use comfy_table::{CellAlignment, Table, presets};
+use scaletot_eval::{Difference, Direction, Verdict};
 use serde::Serialize;
 
 use super::record::StageReport;
@@ -155,14 +156,47 @@ impl Summary {
         table.to_string()
     }
 
-    /// What the value model brings over the strongest model that knows the profile alone, a line per metric.
+    /// What the value model brings over the strongest model that knows the profile alone: a row per metric, and what they rest on.
     #[must_use]
     pub fn headline(&self) -> String {
-        let ours =
-            self.evaluation.comparisons.iter().filter(|comparison| comparison.model == super::SCALETOT);
-        let lines: Vec<&str> = ours.map(|comparison| comparison.words.as_str()).collect();
-        lines.join("\n")
+        headline(&self.evaluation)
     }
+}
+
+fn headline(evaluation: &Evaluation) -> String {
+    let comparisons = &evaluation.comparisons;
+    let ours: Vec<_> = comparisons.iter().filter(|comparison| comparison.model == super::SCALETOT).collect();
+    let Some(first) = ours.first() else { return "No metric is defined on the held-out users.".to_owned() };
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["metric", super::SCALETOT, "strongest, profile alone", "difference", "shown"]);
+    for comparison in &ours {
+        let Difference { metric, first, second, interval, .. } = &comparison.difference;
+        table.add_row([
+            metric.name().to_owned(),
+            format!("{first:.3}"),
+            format!("{second:.3} ({})", comparison.baseline),
+            format!("{:+.3} [{:+.3}, {:+.3}]", interval.estimate, interval.low, interval.high),
+            match comparison.difference.verdict() {
+                Verdict::Shown(Direction::Better) => "better",
+                Verdict::Shown(Direction::Worse) => "worse",
+                Verdict::NoDifferenceShown => "nothing",
+            }
+            .to_owned(),
+        ]);
+    }
+    align_numbers(&mut table);
+    let Difference { users, interval, .. } = &first.difference;
+    let shown = ours.iter().filter(|comparison| comparison.difference.verdict().is_shown()).count();
+    let reading = match shown {
+        0 => "No difference is shown".to_owned(),
+        shown => format!("A difference is shown by {shown} of {} metrics", ours.len()),
+    };
+    format!(
+        "{table}\n{reading}: {users} held-out users, paired bootstrap of {} replicates, {:.0} % intervals.",
+        interval.replicates,
+        100.0 * interval.level
+    )
 }
 
 fn align_numbers(table: &mut Table) {
@@ -173,4 +207,30 @@ fn align_numbers(table: &mut Table) {
 
 fn short(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::evaluate;
+
+    #[test]
+    fn the_headline_has_a_row_per_metric_and_claims_what_is_shown() {
+        let outcomes: Vec<f64> = (0..60).map(f64::from).collect();
+        let weak: Vec<f64> = (0..60).map(|i| f64::from((i * 23) % 59)).collect();
+        let of = |ours: &[f64]| {
+            let ours = [(crate::pipeline::SCALETOT, ours), ("served", ours)];
+            headline(&evaluate(&outcomes, &[("ridge", &weak)], &ours, 1).unwrap())
+        };
+        let noise = of(&weak);
+        assert_eq!(noise.matches("nothing").count(), 3, "{noise}");
+        assert!(
+            noise.contains("\nNo difference is shown: 60 held-out users, paired bootstrap of 2000"),
+            "{noise}"
+        );
+        assert!(!noise.contains("AUC"), "one user without a value tells nothing");
+        let better = of(&outcomes);
+        assert!(better.contains("(ridge)") && better.contains("A difference is shown by 3 of 3"), "{better}");
+        assert!(headline(&Evaluation::default()).contains("No metric is defined"));
+    }
 }

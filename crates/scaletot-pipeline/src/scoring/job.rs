@@ -17,7 +17,7 @@ use super::summary::ScoreSummary;
 use super::work::Work;
 use crate::error::{Context, Error, Result, bail, causes};
 use crate::lock::DirectoryLock;
-use crate::stages::differences;
+use crate::pipeline::record::differences;
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
 const SETTINGS: &str = "score.json";

@@ -1,13 +1,14 @@
 //! `evaluate` on the embedded table, with few folds and labels.
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
+use scaletot_core::Progress;
 use scaletot_eval::Metric;
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::evaluation::results::{CurvePoint, Labels, Results};
-use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
+use scaletot_pipeline::evaluation::{self, RESULTS};
 use scaletot_profile::{ProfileSchema, ReadOptions};
 
 fn options(out: &Path, change: impl FnOnce(&mut EvaluateOptions)) -> EvaluateOptions {
@@ -17,6 +18,34 @@ fn options(out: &Path, change: impl FnOnce(&mut EvaluateOptions)) -> EvaluateOpt
     options.out = Some(out.to_owned());
     change(&mut options);
     options
+}
+
+/// Keeps what is noted, and stops the run at the first stage that is not done.
+#[derive(Default)]
+struct Notes {
+    lines: Mutex<Vec<String>>,
+    stopping: bool,
+}
+
+impl Progress for Notes {
+    fn note(&self, line: &str) {
+        self.lines.lock().unwrap().push(line.to_owned());
+    }
+
+    fn stopped(&self) -> bool {
+        let runs = |line: &String| line.contains("fold") && !line.contains("done by an earlier run");
+        self.stopping && self.lines.lock().unwrap().iter().any(runs)
+    }
+}
+
+impl Notes {
+    fn stopping() -> Self {
+        Self { stopping: true, ..Self::default() }
+    }
+
+    fn lines(self) -> Vec<String> {
+        self.lines.into_inner().unwrap()
+    }
 }
 
 fn curve(options: &mut EvaluateOptions) {
@@ -51,12 +80,10 @@ fn figures(mut results: Results) -> Results {
 }
 
 #[test]
-fn a_task_is_evaluated_and_taken_up_again() {
+fn a_task_is_evaluated_and_resumed() {
     let temporary = tempfile::tempdir().unwrap();
     let out = temporary.path();
-    let said = RefCell::new(Vec::new());
-    let say = |line: &str| said.borrow_mut().push(line.to_owned());
-    let results = evaluation::run(&options(out, curve), &(), &say).unwrap();
+    let results = evaluation::run(&options(out, curve), &()).unwrap();
 
     // Two folds of every labelled user; no labels leave the reasoning arms alone.
     assert_eq!(results.transfer.len(), 2);
@@ -85,30 +112,91 @@ fn a_task_is_evaluated_and_taken_up_again() {
     // What is written is what was returned.
     let written: Results = serde_json::from_str(&fs::read_to_string(out.join(RESULTS)).unwrap()).unwrap();
     assert_eq!(figures(written), figures(results.clone()));
-    assert!(fs::read_to_string(out.join(REPORT)).unwrap().contains("<h1>By Spearman, "));
+    #[cfg(feature = "report")]
+    {
+        use scaletot_pipeline::evaluation::report::{self, REPORT};
+        report::write(&results, out).unwrap();
+        assert!(fs::read_to_string(out.join(REPORT)).unwrap().contains("<h1>By Spearman, "));
+    }
 
     // A fold that a kill left half done is run again, its finished neighbour is not, and nothing changes.
     let record = out.join("stages.json");
     let mut stages: serde_json::Value = serde_json::from_str(&fs::read_to_string(&record).unwrap()).unwrap();
-    stages["done"].as_object_mut().unwrap().remove("repeat 1 fold 2").unwrap();
+    stages["stages"]["repeat 1 fold 2: measure"]["done"] = serde_json::Value::Null;
     fs::write(&record, stages.to_string()).unwrap();
     fs::remove_file(out.join("repeat-1-fold-2/fold.json")).unwrap();
-    said.borrow_mut().clear();
-    let again = evaluation::run(&options(out, curve), &(), &say).unwrap();
-    assert_eq!(
-        said.borrow().as_slice(),
-        ["repeat 1 fold 1: done by an earlier run, not run again", "repeat 1 fold 2"]
-    );
-    // The corpus of the second fold was whole, so its teacher was asked for nothing but the calibration.
+    let notes = Notes::default();
+    let again = evaluation::run(&options(out, curve), &notes).unwrap();
+    let done = |stage: &str| format!("repeat 1 {stage}: done by an earlier run, not run again");
+    let expected = [
+        done("fold 1: reason"),
+        done("fold 1: reason at coverage 0.04"),
+        done("fold 1: measure"),
+        done("fold 2: reason"),
+        done("fold 2: reason at coverage 0.04"),
+        "repeat 1 fold 2: measure: resumed".to_owned(),
+    ];
+    assert_eq!(notes.lines(), expected);
+    // The second fold's corpora were whole, so its teacher was asked for nothing but the calibration.
     assert_eq!(figures(again), figures(results.clone()));
 
-    // Other settings do not mix with it.
-    let error =
-        evaluation::run(&options(out, |o| (o.coverage_curve, o.source.seed) = (vec![0.04], 2)), &(), &say)
-            .unwrap_err();
-    assert!(error.to_string().contains("seed: 1 there, 2 here"), "{error}");
-
     peers_are_measured(out, &results);
+    other_inputs_run_what_depends_on_them(out);
+}
+
+/// Stops each run at the first stage that is not done: what it says is why.
+fn other_inputs_run_what_depends_on_them(out: &Path) {
+    let first_run = |change: &dyn Fn(&mut EvaluateOptions)| {
+        let notes = Notes::stopping();
+        let error = evaluation::run(&options(out, |o| (curve(o), change(o)).1), &notes).unwrap_err();
+        assert!(scaletot_pipeline::causes(&error).contains("stopped"), "{error}");
+        notes.lines()
+    };
+    // Corpora do not depend on the numbers of labels.
+    let lines = first_run(&|o| o.labels = vec![0, 300]);
+    assert_eq!(lines[0], "repeat 1 fold 1: reason: done by an earlier run, not run again");
+    assert_eq!(
+        lines.last().unwrap(),
+        "repeat 1 fold 1: measure: runs again (labels: [0, 200] there, [0, 300] here)"
+    );
+    assert!(out.join("repeat-1-fold-1/corpus.jsonl").exists());
+    assert!(!out.join("repeat-1-fold-1/fold.json").exists());
+
+    let lines = first_run(&|o| o.source.seed = 2);
+    assert_eq!(lines, ["repeat 1 fold 1: reason: runs again (seed: 1 there, 2 here)"]);
+}
+
+/// Chains of one teacher under the figures of another would be of no teacher at all.
+#[test]
+fn another_teachers_answers_run_every_part_that_depends_on_them() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (out, rules) = (temporary.path().join("out"), temporary.path().join("rules.toml"));
+    let text = |strength: &str| {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/complete_journey.rules.toml");
+        fs::read_to_string(shipped).unwrap().replace("= 0.8", strength)
+    };
+    let by_rules = |o: &mut EvaluateOptions| {
+        o.source.teacher = Some(format!("rules:{}", rules.display()).parse().unwrap());
+        (o.labels, o.ablations.sft_only) = (vec![0], true);
+    };
+    fs::write(&rules, text("= 0.8")).unwrap();
+    let corpus = out.join("repeat-1-fold-1/corpus.jsonl");
+    let first = evaluation::run(&options(&out, by_rules), &()).unwrap();
+    let chains = fs::read_to_string(&corpus).unwrap();
+
+    // The same file by name, with other rules in it.
+    fs::write(&rules, text("= 2.5")).unwrap();
+    let notes = Notes::default();
+    let second = evaluation::run(&options(&out, by_rules), &notes).unwrap();
+    let lines = notes.lines();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.contains("runs again (") && line.contains("teacher: ")),
+        "{lines:?}"
+    );
+    assert_ne!(fs::read_to_string(&corpus).unwrap(), chains);
+    assert_ne!(point(&second, "scaletot").mean, point(&first, "scaletot").mean);
+    assert_eq!(point(&second, "ridge").mean, point(&first, "ridge").mean, "it knows no teacher");
 }
 
 /// Predictions of another library, found beside the folds, become an arm that is compared with.
@@ -129,11 +217,11 @@ fn peers_are_measured(out: &Path, before: &Results) {
         let digest = scaletot_core::ContentHash::of_file(dir.join("draws.json")).unwrap().short();
         let peers = |name: &str| serde_json::json!({ "draws": digest, "arms": [{ "name": name, "description": "knows", "predictions": predictions }] });
         fs::write(dir.join("peers.json"), peers("ridge").to_string()).unwrap();
-        let error = evaluation::run(&options(out, curve), &(), &|_| {}).unwrap_err();
+        let error = evaluation::run(&options(out, curve), &()).unwrap_err();
         assert!(scaletot_pipeline::causes(&error).contains("`ridge` is the name of an arm"), "{error}");
         fs::write(dir.join("peers.json"), peers("knowing").to_string()).unwrap();
     }
-    let after = evaluation::run(&options(out, curve), &(), &|_| {}).unwrap();
+    let after = evaluation::run(&options(out, curve), &()).unwrap();
     assert_eq!(after.arms.len(), before.arms.len() + 1);
     let at = |arm: &str| point(&after, arm);
     assert!((at("knowing").mean - 1.0).abs() < 1e-12, "{}", at("knowing").mean);
@@ -145,14 +233,12 @@ fn peers_are_measured(out: &Path, before: &Results) {
 fn answers_are_recorded_and_replayed() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("answers.jsonl.gz");
-    let said = RefCell::new(Vec::new());
-    let say = |line: &str| said.borrow_mut().push(line.to_owned());
     // Rules read the profile and not the prompt.
     let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
     let refused = options(&temporary.path().join("a"), |o| {
         (o.source.teacher, o.record) = (Some(rules.parse().unwrap()), Some(file.clone()));
     });
-    let error = evaluation::run(&refused, &(), &say).unwrap_err();
+    let error = evaluation::run(&refused, &()).unwrap_err();
     assert!(
         scaletot_pipeline::causes(&error).contains("depend on more than the prompt") && !file.exists(),
         "{error}"
@@ -161,7 +247,7 @@ fn answers_are_recorded_and_replayed() {
     let planted = options(&temporary.path().join("b"), |o| {
         (o.source.task, o.record) = ("planted".to_owned(), Some(file.clone()));
     });
-    let error = evaluation::run(&planted, &(), &say).unwrap_err();
+    let error = evaluation::run(&planted, &()).unwrap_err();
     assert!(error.to_string().contains("planted teacher"), "{error}");
 }
 
@@ -169,7 +255,7 @@ fn answers_are_recorded_and_replayed() {
 fn options_out_of_range_are_named() {
     let temporary = tempfile::tempdir().unwrap();
     let refused = |change: fn(&mut EvaluateOptions)| {
-        evaluation::run(&options(temporary.path(), change), &(), &|_| {}).unwrap_err().to_string()
+        evaluation::run(&options(temporary.path(), change), &()).unwrap_err().to_string()
     };
     assert!(refused(|o| o.source.task = "nothing".to_owned()).contains("complete-journey"));
     assert!(refused(|o| o.coverage = 1.5).contains("coverage"));

@@ -6,9 +6,9 @@ use scaletot_eval::Metric;
 
 use super::super::results::{CurvePoint, Labels};
 use super::chart::{Frame, Legend, Line, Lines, Mark, Row, Rows, Scale, WIDTH, spread};
-use super::parts::{breakable, difference, estimate, figure, head, table, verdict};
+use super::parts::{breakable, difference, estimate, figure, head, marked, table, verdict};
 use super::theme::Style;
-use super::view::{DRAWN, PROFILE, SCALETOT, View};
+use super::view::{DRAWN, SCALETOT, View};
 use super::words;
 
 /// The arms with all labels: dots with intervals, and every metric with its paired difference.
@@ -22,10 +22,10 @@ pub(super) fn all_labels(view: &View<'_>) -> Result<Option<Markup>> {
         charts.push(dots(view, metric)?);
     }
     Ok(Some(html! {
-        p { "Mean over folds with its interval; the dashed line marks " code { (PROFILE) } "." }
+        p { "Mean over folds with its interval; the dashed line marks the strongest baseline." }
         div.grid { @for chart in &charts { (chart) } }
         dl.arms {
-            @for arm in &view.results.arms { div { dt { code { (breakable(&arm.name)) } } dd { (arm.description) } } }
+            @for arm in &view.results.arms { div { dt { code { (breakable(&arm.name)) } } dd { (marked(&arm.description)) } } }
         }
         (metrics_table(view, &metrics))
     }))
@@ -65,7 +65,7 @@ fn dots(view: &View<'_>, metric: Metric) -> Result<Markup> {
         x: Scale::around(ends, &name),
         rows,
         bars: false,
-        reference: points.iter().find(|p| p.arm == PROFILE).map(|p| (p.mean, PROFILE.to_owned())),
+        reference: view.strongest(Labels::All, metric).map(|p| (p.mean, p.arm.clone())),
     };
     let figures: Vec<Vec<String>> = points
         .iter()
@@ -86,18 +86,21 @@ fn metrics_table(view: &View<'_>, metrics: &[Metric]) -> Markup {
     html! {
         div.scroll role="region" tabindex="0" aria-label="All metrics of all arms with all labels" {
             table.metrics {
-                (head(&["arm", "mean", "minus profile", "verdict"]))
+                (head(&["arm", "mean", "minus the strongest baseline", "verdict"]))
                 @for &metric in metrics {
                     tbody {
                         tr.group { th colspan="4" scope="rowgroup" {
                             (words::metric(metric))
+                            @if let Some(strongest) = view.strongest(Labels::All, metric) {
+                                span.quiet { ", strongest baseline " (breakable(&strongest.arm)) }
+                            }
                             @if !metric.higher_is_better() { span.quiet { " (less is better)" } }
                         } }
                         @for point in with_all_labels(view, metric) {
                             tr.strong[view.is_strong(&point.arm)] {
                                 th scope="row" { (breakable(&point.arm)) }
                                 td { (estimate(&point.interval, 3)) }
-                                @match point.against(PROFILE) {
+                                @match view.against_strongest(point) {
                                     Some(paired) => {
                                         td { (difference(&paired.interval, 3)) }
                                         td { (verdict(paired.verdict)) }
@@ -113,7 +116,7 @@ fn metrics_table(view: &View<'_>, metrics: &[Metric]) -> Markup {
     }
 }
 
-/// What labels change: curves of all arms, and the paired difference of the two in question.
+/// What labels change: curves of all arms, and the paired difference to the strongest baseline.
 pub(super) fn label_curves(view: &View<'_>) -> Result<Option<Markup>> {
     let sizes = view.sizes();
     if sizes.len() < 2 {
@@ -138,7 +141,9 @@ pub(super) fn label_curves(view: &View<'_>) -> Result<Option<Markup>> {
                 " It begins at 0, where only arms that reason have anything to say."
             }
             @if let Some(count) = all { " “all” stands for " (words::fixed(count, 0)) " labels." }
-            " Bands are the intervals of " code { (SCALETOT) } " and " code { (PROFILE) } "."
+            " Bands are the intervals of " code { (SCALETOT) }
+            @if let Some(rival) = view.rival() { " and of " code { (rival) } ", the strongest baseline with all labels" }
+            "."
         }
         div.grid { @for chart in &charts { (chart) } }
         (paired_table(view, &sizes))
@@ -209,8 +214,11 @@ fn curves(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Result<Ma
             strong: false,
         });
     }
-    let told: Vec<String> =
-        [SCALETOT, PROFILE].into_iter().filter_map(|arm| told_curve(view, arm, metric)).collect();
+    let told: Vec<String> = [Some(SCALETOT), view.rival()]
+        .into_iter()
+        .flatten()
+        .filter_map(|arm| told_curve(view, arm, metric))
+        .collect();
     let chart = Lines {
         frame: Frame {
             id: format!("labels-{}", slug(metric)),
@@ -250,12 +258,14 @@ fn differences(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Resu
     let compared: Vec<(Labels, f64)> = sizes
         .iter()
         .copied()
-        .filter(|(labels, _)| points.iter().any(|p| p.labels == *labels && p.against(PROFILE).is_some()))
+        .filter(|(labels, _)| {
+            points.iter().any(|p| p.labels == *labels && view.against_strongest(p).is_some())
+        })
         .collect();
     let axis = LabelAxis::new(&compared);
     let paired: Vec<_> = points
         .iter()
-        .filter_map(|point| Some((point.labels, axis.place(point.labels)?, point.against(PROFILE)?)))
+        .filter_map(|point| Some((point.labels, axis.place(point.labels)?, view.against_strongest(point)?)))
         .collect();
     if paired.len() < 2 {
         return Ok(None);
@@ -272,7 +282,7 @@ fn differences(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Resu
         frame: Frame {
             id: format!("difference-{}", slug(metric)),
             title: format!(
-                "Paired difference of {SCALETOT} and {PROFILE} in {} by number of labels",
+                "Paired difference of {SCALETOT} and the strongest baseline in {} by number of labels",
                 metric.name()
             ),
             description: format!("{}. Bars are 95 % intervals; the dashed line is 0.", words::list(&told)),
@@ -297,6 +307,7 @@ fn differences(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Resu
         .map(|(labels, _, p)| {
             vec![
                 words::labels(*labels),
+                p.baseline.clone(),
                 words::signed(p.difference, 3),
                 words::signed_ends(&p.interval, 3),
                 words::signed(p.error, 3).replace('+', ""),
@@ -304,16 +315,16 @@ fn differences(view: &View<'_>, metric: Metric, sizes: &[(Labels, f64)]) -> Resu
             ]
         })
         .collect();
-    let head = ["labels", "difference", "95 % interval", "standard error", "verdict"];
-    let about = format!("{SCALETOT} minus {PROFILE}, paired");
+    let head = ["labels", "strongest", "difference", "95 % interval", "standard error", "verdict"];
+    let about = format!("{SCALETOT} minus the strongest baseline, paired");
     Ok(Some(figure(&name, &about, &chart.draw()?, &table(&chart.frame.title, &head, &rows))))
 }
 
 fn paired_table(view: &View<'_>, sizes: &[(Labels, f64)]) -> Markup {
     html! {
-        div.scroll role="region" tabindex="0" aria-label="scaletot and profile by number of labels" {
+        div.scroll role="region" tabindex="0" aria-label="scaletot and the strongest baseline by number of labels" {
             table.paired {
-                (head(&["labels", SCALETOT, PROFILE, "difference", "verdict"]))
+                (head(&["labels", SCALETOT, "strongest baseline", "difference", "verdict"]))
                 @for metric in DRAWN {
                     tbody {
                         tr.group { th colspan="5" scope="rowgroup" { (words::metric(metric)) } }
@@ -322,11 +333,13 @@ fn paired_table(view: &View<'_>, sizes: &[(Labels, f64)]) -> Markup {
                                 tr {
                                     th scope="row" { (words::labels(labels)) }
                                     td { (estimate(&ours.interval, 3)) }
-                                    @match view.point(PROFILE, labels, metric) {
-                                        Some(theirs) => { td { (estimate(&theirs.interval, 3)) } }
+                                    @match view.strongest(labels, metric) {
+                                        Some(theirs) => {
+                                            td { span.quiet { (breakable(&theirs.arm)) } " " (estimate(&theirs.interval, 3)) }
+                                        }
                                         None => { td { "–" } }
                                     }
-                                    @match ours.against(PROFILE) {
+                                    @match view.against_strongest(ours) {
                                         Some(paired) => {
                                             td { (difference(&paired.interval, 3)) }
                                             td { (verdict(paired.verdict)) }

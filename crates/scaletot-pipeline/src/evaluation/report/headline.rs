@@ -1,42 +1,39 @@
 //! The first sentences: what was shown and what was not, computed from the figures and never more than they say.
 
 use maud::{Markup, html};
-use scaletot_eval::{Direction, Interval, Metric, Verdict};
+use scaletot_eval::{Direction, Metric, Verdict};
 
 use super::super::results::{CurvePoint, Labels, Paired};
-use super::view::{PROFILE, SCALETOT, STACK, View};
+use super::parts::marked;
+use super::view::{SCALETOT, STACK, View};
 use super::words;
 
-/// What the paired intervals by Spearman show about the arm in question, at every number of labels.
+/// How the strongest baseline is called where it may be another at each number of labels.
+const STRONGEST: &str = "the strongest profile-only baseline";
+
+/// What the paired intervals by Spearman show about the arm in question, at every number of labels, against whichever baseline has the
+/// best mean there, the models of other libraries among them.
 pub(super) fn sentence(view: &View<'_>) -> String {
-    match shown(view, PROFILE, |point| point.against(PROFILE)) {
+    match shown(view, STRONGEST, |point| view.against_strongest(point)) {
         Some(parts) => format!("By Spearman, {parts}."),
         None => format!(
-            "Nothing is shown: this run holds no paired comparison of {SCALETOT} with {PROFILE} by Spearman."
+            "Nothing is shown: this run holds no paired comparison of {SCALETOT} with a profile-only baseline by Spearman."
         ),
     }
 }
 
-/// The same against the linear model: profile and signals differ there, and the kind of model does not.
+/// The same against the same kind of model: profile and signals differ there, and the kind of model does not.
 pub(super) fn against_stack(view: &View<'_>) -> Option<String> {
     let parts = shown(view, STACK, |point| point.against(STACK))?;
     Some(format!("Against the same kind of model on the profile alone: {parts}."))
 }
 
-/// The same against whichever baseline has the best mean at each number of labels, the models of other libraries among them.
-pub(super) fn against_strongest(view: &View<'_>) -> Option<String> {
-    let strongest = |point: &'_ CurvePoint| {
-        view.baselines()
-            .filter_map(|arm| view.point(&arm.name, point.labels, point.metric))
-            .max_by(|a, b| a.mean.total_cmp(&b.mean))
-            .map(|best| best.arm.clone())
-    };
-    let parts = shown(view, "the strongest baseline", |point| point.against(&strongest(point)?))?;
-    Some(format!("Against the strongest baseline at each number of labels: {parts}."))
-}
-
 /// At which numbers of labels the arm in question is shown better or worse than a rival, and at which nothing is shown.
-fn shown(view: &View<'_>, rival: &str, paired: impl Fn(&CurvePoint) -> Option<&Paired>) -> Option<String> {
+fn shown<'a>(
+    view: &View<'a>,
+    rival: &str,
+    paired: impl Fn(&'a CurvePoint) -> Option<&'a Paired>,
+) -> Option<String> {
     let points: Vec<(&CurvePoint, Verdict)> = view
         .curve(SCALETOT, Metric::Spearman)
         .into_iter()
@@ -66,17 +63,18 @@ fn shown(view: &View<'_>, rival: &str, paired: impl Fn(&CurvePoint) -> Option<&P
 
 /// How large the differences are at either end of the range of labels.
 fn sizes_of_differences(view: &View<'_>) -> Option<String> {
-    let points: Vec<(Labels, Interval)> = view
+    let points: Vec<(Labels, &Paired)> = view
         .curve(SCALETOT, Metric::Spearman)
         .into_iter()
-        .filter_map(|point| point.against(PROFILE).map(|paired| (point.labels, paired.interval)))
+        .filter_map(|point| view.against_strongest(point).map(|paired| (point.labels, paired)))
         .collect();
-    let of = |(labels, interval): &(Labels, Interval)| {
+    let of = |(labels, paired): &(Labels, &Paired)| {
         format!(
-            "{} with {} (95 % interval {})",
-            words::signed(interval.estimate, 3),
+            "{} with {} (95 % interval {}; the strongest is {})",
+            words::signed(paired.interval.estimate, 3),
             words::label_sizes(&[*labels]),
-            words::signed_ends(interval, 3)
+            words::signed_ends(&paired.interval, 3),
+            paired.baseline
         )
     };
     match points.as_slice() {
@@ -91,7 +89,7 @@ fn sizes_of_differences(view: &View<'_>) -> Option<String> {
 /// What the arm knows where its rival cannot be trained at all.
 fn without_labels(view: &View<'_>) -> Option<String> {
     let point = view.point(SCALETOT, Labels::Count(0), Metric::Spearman)?;
-    if view.point(PROFILE, Labels::Count(0), Metric::Spearman).is_some() {
+    if view.strongest(Labels::Count(0), Metric::Spearman).is_some() {
         return None;
     }
     let reading = if point.interval.low > 0.0 {
@@ -102,7 +100,7 @@ fn without_labels(view: &View<'_>) -> Option<String> {
         "not shown to rank other than by chance"
     };
     Some(format!(
-        "Without any label, where {PROFILE} cannot be trained, {SCALETOT} is {reading}: {} ({}).",
+        "Without any label, where no baseline can be trained, {SCALETOT} is {reading}: {} ({}).",
         words::fixed(point.mean, 3),
         words::ends(&point.interval, 3)
     ))
@@ -110,15 +108,16 @@ fn without_labels(view: &View<'_>) -> Option<String> {
 
 /// The strongest baseline with all labels, and what is known of it against the arm in question.
 pub(super) fn strongest_baseline(view: &View<'_>) -> Option<String> {
-    let all = |arm: &str| view.point(arm, Labels::All, Metric::Spearman);
-    let best = view.baselines().filter_map(|arm| all(&arm.name)).max_by(|a, b| a.mean.total_cmp(&b.mean))?;
+    let best = view.strongest(Labels::All, Metric::Spearman)?;
     let baseline = format!(
         "The strongest baseline with all labels is {}: Spearman {} ({})",
         best.arm,
         words::fixed(best.mean, 3),
         words::ends(&best.interval, 3)
     );
-    let Some(ours) = all(SCALETOT) else { return Some(format!("{baseline}.")) };
+    let Some(ours) = view.point(SCALETOT, Labels::All, Metric::Spearman) else {
+        return Some(format!("{baseline}."));
+    };
     let other = format!("{SCALETOT} has {} ({})", words::fixed(ours.mean, 3), words::ends(&ours.interval, 3));
     Some(format!("{baseline}; {other}."))
 }
@@ -126,16 +125,11 @@ pub(super) fn strongest_baseline(view: &View<'_>) -> Option<String> {
 /// The head of the page.
 pub(super) fn markup(view: &View<'_>) -> Markup {
     let task = &view.results.task;
-    let lead: Vec<String> = [
-        sizes_of_differences(view),
-        without_labels(view),
-        against_stack(view),
-        against_strongest(view),
-        strongest_baseline(view),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let lead: Vec<String> =
+        [sizes_of_differences(view), without_labels(view), strongest_baseline(view), against_stack(view)]
+            .into_iter()
+            .flatten()
+            .collect();
     let facts: [(String, &str); 5] = [
         (words::count(task.users as u64), "users"),
         (words::count(task.labelled as u64), "with a known outcome"),
@@ -149,10 +143,10 @@ pub(super) fn markup(view: &View<'_>) -> Markup {
             h1 { (sentence(view)) }
             @for line in &lead { p.lead { (line) } }
             p.task {
-                (task.title) " "
+                (marked(&task.title)) " "
                 span.quiet {
                     "Outcome: " (task.outcome) ", in " (task.unit) "; mean " (words::amount(task.mean_outcome))
-                    ". Source: " (task.source) "."
+                    ". Source: " (marked(&task.source)) "."
                 }
             }
             dl.facts { @for (value, name) in &facts { div { dt { (name) } dd { (value) } } } }
@@ -188,6 +182,8 @@ fn reading(view: &View<'_>) -> Markup {
                  of labels, excludes 0. “No difference shown” does not mean that there is none.";
     let overlap = "Two arms whose own intervals overlap may still differ: read the paired difference. No interval is \
                    corrected for the number of comparisons on the page.";
+    let strongest = "The strongest baseline is the arm on the profile alone with the best mean by the metric at the number of \
+                     labels. It is chosen on the very users that it is measured on, which favours it a little.";
     let labels = format!(
         "“Labels” are labelled training users. The teacher reasons about {} of all users, chosen from the training \
          folds, whatever the number of labels.",
@@ -196,7 +192,7 @@ fn reading(view: &View<'_>) -> Markup {
     html! {
         div.reading {
             h2 { "How to read this page" }
-            ul { @for line in [folds.as_str(), shown, overlap, labels.as_str()] { li { (line) } } }
+            ul { @for line in [folds.as_str(), strongest, shown, overlap, labels.as_str()] { li { (line) } } }
         }
     }
 }

@@ -23,8 +23,11 @@ mod value;
 mod view;
 mod words;
 
+use std::path::Path;
+
 use crate::error::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use scaletot_core::files::write_bytes;
 
 use super::results::{Results, SearchTree};
 use parts::Section;
@@ -32,6 +35,17 @@ use view::View;
 
 /// Rules of the page; those for the colours of charts are made from the colours themselves.
 const STYLE: &str = include_str!("style.css");
+
+/// The page's file.
+pub const REPORT: &str = "report.html";
+
+/// Writes the page into a directory.
+///
+/// # Errors
+/// If a chart cannot be drawn, or the file cannot be written.
+pub fn write(results: &Results, directory: &Path) -> Result<()> {
+    Ok(write_bytes(directory.join(REPORT), &render(results)?)?)
+}
 
 /// The whole page.
 ///

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::parts::marked;
 use super::view::View;
 use super::words;
 
@@ -9,7 +10,7 @@ use super::words;
 pub(super) fn limits(view: &View<'_>, absent: &[&str]) -> Markup {
     html! {
         ul.notes {
-            @for note in &view.results.notes { li { (note) } }
+            @for note in &view.results.notes { li { (marked(note)) } }
             li { "One table and one teacher: what holds here need not hold for other users or other models." }
             @if !absent.is_empty() { li { "Not part of this run: " (words::list(absent)) "." } }
         }

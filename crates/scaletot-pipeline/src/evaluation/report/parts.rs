@@ -71,6 +71,15 @@ pub(super) fn difference(interval: &Interval, decimals: usize) -> Markup {
     }
 }
 
+/// Text whose back-ticks mark names.
+pub(super) fn marked(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
 /// A name that may be broken after its separators.
 pub(super) fn breakable(name: &str) -> Markup {
     html! { @for part in name.split_inclusive(['_', '+', '-', '.']) { (part) wbr; } }

@@ -7,7 +7,7 @@ use super::super::results::{Labels, PlantedResults};
 use super::chart::{Frame, Mark, Row, Rows, Scale};
 use super::parts::{figure, table};
 use super::theme::Style;
-use super::view::{PROFILE, SCALETOT, View};
+use super::view::{SCALETOT, View};
 use super::words;
 
 /// State accuracy, the oracle and refinement.
@@ -78,7 +78,10 @@ fn oracle(view: &View<'_>, planted: &PlantedResults) -> Markup {
                 view.point(name, Labels::All, *metric)
                     .map_or_else(|| "–".to_owned(), |p| words::fixed(p.mean, 3))
             };
-            vec![words::metric(*metric), words::fixed(*value, 3), arm(SCALETOT), arm(PROFILE)]
+            let strongest = view
+                .strongest(Labels::All, *metric)
+                .map_or_else(|| "–".to_owned(), |p| format!("{} ({})", words::fixed(p.mean, 3), p.arm));
+            vec![words::metric(*metric), words::fixed(*value, 3), arm(SCALETOT), strongest]
         })
         .collect();
     html! {
@@ -87,7 +90,7 @@ fn oracle(view: &View<'_>, planted: &PlantedResults) -> Markup {
                 h3 { "How far ranking can get" }
                 p { "The oracle ranks by the posterior mean of the true score, given the profile; arms \
                     with all labels." }
-                (table("Oracle and arms with all labels", &["metric", "oracle", SCALETOT, PROFILE], &rows))
+                (table("Oracle and arms with all labels", &["metric", "oracle", SCALETOT, "strongest baseline"], &rows))
             }
         }
     }

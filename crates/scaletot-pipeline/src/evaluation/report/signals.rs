@@ -9,7 +9,7 @@ use super::arms::slug;
 use super::chart::{Frame, Legend, Line, Lines, Mark, Row, Rows, Scale, WIDTH, spread};
 use super::parts::{figure, table};
 use super::theme::Style;
-use super::view::{DRAWN, PROFILE, SCALETOT, View};
+use super::view::{DRAWN, SCALETOT, View};
 use super::words;
 
 /// The coverage curve.
@@ -29,7 +29,7 @@ pub(super) fn coverage(view: &View<'_>) -> Result<Option<Markup>> {
     Ok(Some(html! {
         p {
             code { (SCALETOT) } " on the same task with other shares of the training users reasoned about. "
-            @if one_size { "The dashed line is " code { (PROFILE) } " at the same number of labels. " }
+            @if one_size { "The dashed line is the strongest baseline at the same number of labels. " }
             "Means over folds, without intervals: read the direction, not single steps."
         }
         div.grid { @for chart in &charts { (chart) } }
@@ -75,15 +75,15 @@ fn coverage_chart(
     if lines.is_empty() {
         return Ok(None);
     }
-    let profile = match sizes.as_slice() {
-        [one] => view.point(PROFILE, *one, metric).map(|point| point.mean),
+    let strongest = match sizes.as_slice() {
+        [one] => view.strongest(*one, metric).map(|point| point.mean),
         _ => None,
     };
     let ticks = shares.iter().zip(&places).map(|(share, at)| (*at, words::short_percent(*share))).collect();
     let (first, last) = (places.first().copied().unwrap_or(0.0), places.last().copied().unwrap_or(1.0));
     let room = 0.05 * (last - first).max(1e-6);
     let x = Scale::new(first - room, last + room, ticks, "training users reasoned about");
-    let seen = lines.iter().flat_map(|line| &line.points).map(|point| point.1).chain(profile);
+    let seen = lines.iter().flat_map(|line| &line.points).map(|point| point.1).chain(strongest);
     let told: Vec<String> =
         rows.iter().map(|row| format!("{} at {} with {} labels", row[2], row[0], row[1])).collect();
     let name = words::metric(metric);
@@ -95,7 +95,7 @@ fn coverage_chart(
         },
         size: (WIDTH, 240),
         y: Scale::around(seen, ""),
-        reference: profile.map(|level| x.across(level)),
+        reference: strongest.map(|level| x.across(level)),
         x,
         legend: if sizes.len() > 1 { Legend::Ends } else { Legend::None },
         lines,

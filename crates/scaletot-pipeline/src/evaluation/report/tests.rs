@@ -2,7 +2,7 @@
 
 use scaletot_eval::Metric;
 
-use super::super::results::{Labels, Results};
+use super::super::results::{ArmInfo, Labels, Results};
 use super::view::{STUDENT, View};
 use super::{headline, render, sample};
 
@@ -20,10 +20,12 @@ fn differ(results: &mut Results, arm: &str, baseline: &str, difference: impl Fn(
     }
 }
 
-/// Gives the paired difference of an arm by Spearman at every number of labels.
+/// Gives the paired difference of an arm to every baseline, by every metric and at every number of labels.
 fn with_differences(arm: &str, difference: impl Fn(Labels) -> (f64, f64)) -> Results {
     let mut results = sample::results();
-    differ(&mut results, arm, "profile", difference);
+    for baseline in ["profile", "stack"] {
+        differ(&mut results, arm, baseline, &difference);
+    }
     results
 }
 
@@ -38,9 +40,9 @@ fn the_headline_says_where_a_difference_is_shown_and_where_not() {
         Labels::All => (-0.03, 0.01),
         Labels::Count(_) => (0.01, 0.02),
     });
-    let words = "By Spearman, scaletot is shown to be better than profile with 50 and 200 labels; scaletot \
-        is shown to be \
-                 worse than profile with all labels; no difference is shown with 500, 1,000 and 2,000 labels.";
+    let words = "By Spearman, scaletot is shown to be better than the strongest profile-only baseline with 50 and 200 labels; \
+                 scaletot is shown to be worse than the strongest profile-only baseline with all labels; no difference is \
+                 shown with 500, 1,000 and 2,000 labels.";
     assert_eq!(sentence(&mixed), words);
     assert!(page(&mixed).contains(&format!("<h1>{words}</h1>")));
 }
@@ -50,11 +52,11 @@ fn the_headline_claims_nothing_that_is_not_shown() {
     let none = with_differences("scaletot", |_| (0.01, 0.02));
     assert_eq!(
         sentence(&none),
-        "By Spearman, no difference between scaletot and profile is shown with 50, 200, 500, 1,000, 2,000 \
-            and all labels."
+        "By Spearman, no difference between scaletot and the strongest profile-only baseline is shown with 50, 200, 500, \
+         1,000, 2,000 and all labels."
     );
     let worse = with_differences("scaletot", |_| (-0.05, 0.02));
-    assert!(sentence(&worse).starts_with("By Spearman, scaletot is shown to be worse than profile with 50,"));
+    assert!(sentence(&worse).starts_with("By Spearman, scaletot is shown to be worse than the strongest"));
     assert!(!sentence(&worse).contains("better"));
     let mut bare = sample::results();
     bare.curves.clear();
@@ -62,10 +64,21 @@ fn the_headline_claims_nothing_that_is_not_shown() {
 }
 
 #[test]
-fn the_strongest_baseline_is_named_and_does_not_reason() {
-    let results = sample::results();
+fn the_strongest_baseline_is_named_and_knows_the_profile_alone() {
+    let mut results = sample::results();
+    // What is served knows the signals, however strong it is.
+    let served: Vec<_> = results.curves.iter().filter(|point| point.arm == "teacher").cloned().collect();
+    results.curves.extend(served.into_iter().map(|mut point| {
+        point.arm = "served".to_owned();
+        point
+    }));
+    results.curves.retain(|point| point.labels != Labels::Count(0));
+    results
+        .arms
+        .push(ArmInfo { name: "served".to_owned(), description: "`scaletot` as it is served".to_owned() });
     let line = headline::strongest_baseline(&View { results: &results }).unwrap();
     assert!(line.starts_with("The strongest baseline with all labels is stack: "), "{line}");
+    assert!(page(&results).contains("<dd><code>scaletot</code> as it is served</dd>"));
 }
 
 #[test]
@@ -77,14 +90,23 @@ fn the_strongest_baseline_may_be_another_at_each_number_of_labels() {
         let strong = (point.arm == "stack") == (point.labels == Labels::All);
         point.mean = if strong { 0.3 } else { 0.2 };
     }
-    differ(&mut results, "scaletot", "profile", |_| (0.05, 0.01));
-    differ(&mut results, "scaletot", "stack", |_| (-0.05, 0.01));
-    let line = headline::against_strongest(&View { results: &results }).unwrap();
+    for arm in ["scaletot", STUDENT] {
+        differ(&mut results, arm, "profile", |_| (0.05, 0.01));
+        differ(&mut results, arm, "stack", |_| (-0.05, 0.01));
+    }
+    let line = sentence(&results);
     assert!(
-        line.contains("better than the strongest baseline with 50, 200, 500, 1,000 and 2,000 labels"),
+        line.contains("baseline with 50, 200, 500, 1,000 and 2,000 labels; scaletot is shown to be worse"),
         "{line}"
     );
-    assert!(line.contains("worse than the strongest baseline with all labels"), "{line}");
+    assert!(line.ends_with("baseline with all labels."), "{line}");
+    let page = page(&results);
+    assert!(
+        page.contains("+0.050 with 50 labels (95 % interval +0.040 to +0.060; the strongest is profile)")
+    );
+    assert!(page.contains("(95 % interval \u{2212}0.060 to \u{2212}0.040; the strongest is stack)"));
+    // With all labels the student gains nothing over `stack`, whatever it gains over `profile`.
+    assert!(page.contains("undefined: student gains nothing"));
 }
 
 #[test]
@@ -108,6 +130,18 @@ fn the_same_kind_of_model_has_a_sentence_of_its_own() {
         point.against.retain(|paired| paired.baseline != "stack");
     }
     assert!(headline::against_stack(&View { results: &results }).is_none());
+}
+
+/// Names in back-ticks are set as names.
+#[test]
+fn no_back_tick_is_visible() {
+    let mut results = sample::results();
+    results.task.title = "A table with `odd` names".to_owned();
+    results.notes.push("The outcome is `spend`.".to_owned());
+    results.arms[0].description = "as `ridge`, with signals".to_owned();
+    let page = page(&results);
+    assert!(!page.contains('`'));
+    assert!(page.contains("The outcome is <code>spend</code>."));
 }
 
 #[test]

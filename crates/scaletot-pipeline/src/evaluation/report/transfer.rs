@@ -8,7 +8,7 @@ use super::super::results::{Labels, Paired, Transfer, TransferGroup};
 use super::chart::{Frame, Mark, Row, Rows, Scale};
 use super::parts::{figure, head, table};
 use super::theme::Style;
-use super::view::{DRAWN, PROFILE, SCALETOT, STUDENT, View};
+use super::view::{DRAWN, SCALETOT, STUDENT, View};
 use super::words;
 
 /// Agreement per state, likeness of representations, and retention.
@@ -147,7 +147,7 @@ fn agreement(view: &View<'_>) -> Result<Option<Markup>> {
     Ok(Some(figure("Agreement by state", "likeliest value", &chart.draw()?, &figures)))
 }
 
-/// How much of the student's gain over the profile the encoder keeps.
+/// How much of the student's gain over the strongest baseline the encoder keeps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Retention {
     /// This share: above 1 if the encoder gains more, below 0 if it loses.
@@ -159,7 +159,7 @@ pub(super) enum Retention {
 }
 
 impl Retention {
-    /// From the paired differences of both to the profile.
+    /// From the paired differences of both to the same baseline.
     pub(super) fn new(metric: Metric, student: &Paired, encoder: &Paired) -> Self {
         let sense = if metric.higher_is_better() { 1.0 } else { -1.0 };
         if sense * student.difference <= 0.0 {
@@ -185,8 +185,8 @@ fn retention_table(view: &View<'_>) -> Markup {
     for metric in view.metrics() {
         for point in view.curve(STUDENT, metric) {
             let drawn = DRAWN.contains(&metric) || point.labels == Labels::All;
-            let encoder = view.point(SCALETOT, point.labels, metric).and_then(|p| p.against(PROFILE));
-            if let (true, Some(student), Some(encoder)) = (drawn, point.against(PROFILE), encoder) {
+            let encoder = view.point(SCALETOT, point.labels, metric).and_then(|p| view.against_strongest(p));
+            if let (true, Some(student), Some(encoder)) = (drawn, view.against_strongest(point), encoder) {
                 rows.push((metric, point.labels, student, encoder));
             }
         }
@@ -196,11 +196,11 @@ fn retention_table(view: &View<'_>) -> Markup {
         @if rows.is_empty() {
             p {
                 "Not stated: this run holds no paired differences of both " code { (STUDENT) } " and "
-                code { (SCALETOT) } " to the profile."
+                code { (SCALETOT) } " to the strongest baseline."
             }
         } @else {
             p {
-                "Of what " code { (STUDENT) } " gains over the profile, the share that " code { (SCALETOT) } " keeps. It is "
+                "Of what " code { (STUDENT) } " gains over the strongest baseline, the share that " code { (SCALETOT) } " keeps. It is "
                 "stated only where the student’s gain itself is shown; it is a ratio of two estimates and has no interval here."
             }
             div.scroll role="region" tabindex="0" aria-label="Retention by metric and number of labels" {
@@ -240,7 +240,7 @@ mod tests {
         let interval =
             Interval { estimate: difference, low, high, level: 0.95, replicates: 2_000, undefined: 0 };
         Paired {
-            baseline: PROFILE.to_owned(),
+            baseline: "ridge".to_owned(),
             difference,
             error: half / 2.0,
             interval,

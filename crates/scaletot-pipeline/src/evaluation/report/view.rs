@@ -2,19 +2,16 @@
 
 use scaletot_eval::Metric;
 
-use super::super::results::{ArmInfo, CurvePoint, Labels, Results};
+use super::super::arms::REASONING;
+use super::super::results::{ArmInfo, CurvePoint, Labels, Paired, Results};
 use super::theme::Style;
 
 /// The arm whose worth is in question.
 pub(super) const SCALETOT: &str = "scaletot";
-/// The arm that all others are compared with.
-pub(super) const PROFILE: &str = "profile";
 /// The model of the arm in question without the signals.
 pub(super) const STACK: &str = "stack";
 /// The arm that the encoder learns from.
 pub(super) const STUDENT: &str = "student";
-/// Arms that use reasoning; all others are baselines.
-const REASONING: [&str; 3] = [SCALETOT, STUDENT, "teacher"];
 /// What charts are drawn of.
 pub(super) const DRAWN: [Metric; 2] = [Metric::Spearman, Metric::NormalisedGini];
 
@@ -58,30 +55,45 @@ impl<'a> View<'a> {
 
     /// Style of an arm: the two in question first, the others by their order.
     pub(super) fn style(&self, arm: &str) -> Style {
-        Style::of_rank(match arm {
-            SCALETOT => 0,
-            PROFILE => 1,
-            _ => {
-                let others = self.results.arms.iter().filter(|a| a.name != SCALETOT && a.name != PROFILE);
-                2 + others.clone().position(|a| a.name == arm).unwrap_or_else(|| others.count())
-            }
-        })
+        let rival = self.rival();
+        let is_rival = |name: &str| rival.is_some_and(|rival| rival == name);
+        if arm == SCALETOT {
+            return Style::of_rank(0);
+        }
+        if is_rival(arm) {
+            return Style::of_rank(1);
+        }
+        let others = self.results.arms.iter().filter(|a| a.name != SCALETOT && !is_rival(&a.name));
+        Style::of_rank(2 + others.clone().position(|a| a.name == arm).unwrap_or_else(|| others.count()))
     }
 
     /// Whether charts stress an arm.
     pub(super) fn is_strong(&self, arm: &str) -> bool {
-        arm == SCALETOT || arm == PROFILE
+        arm == SCALETOT || self.rival().is_some_and(|rival| rival == arm)
     }
 
-    /// Arms that do without reasoning.
+    /// Arms that know the profile alone.
     pub(super) fn baselines(&self) -> impl Iterator<Item = &'a ArmInfo> {
-        let without_labels =
-            |arm: &str| self.results.curves.iter().any(|p| p.arm == arm && p.labels == Labels::Count(0));
-        self.results.arms.iter().filter(move |arm| {
-            !REASONING.contains(&arm.name.as_str())
-                && !arm.name.starts_with(SCALETOT)
-                && !without_labels(&arm.name)
+        self.results.arms.iter().filter(|arm| !REASONING.contains(&arm.name.as_str()))
+    }
+
+    /// The baseline with the best mean at a number of labels by a metric: what every difference on the page is to.
+    pub(super) fn strongest(&self, labels: Labels, metric: Metric) -> Option<&'a CurvePoint> {
+        let points = self.baselines().filter_map(|arm| self.point(&arm.name, labels, metric));
+        points.max_by(|a, b| {
+            let order = a.mean.total_cmp(&b.mean);
+            if metric.higher_is_better() { order } else { order.reverse() }
         })
+    }
+
+    /// An arm's paired difference to the strongest baseline at the same number of labels.
+    pub(super) fn against_strongest(&self, point: &'a CurvePoint) -> Option<&'a Paired> {
+        point.against(&self.strongest(point.labels, point.metric)?.arm)
+    }
+
+    /// The strongest baseline with all labels by Spearman, which charts stress beside the arm in question.
+    pub(super) fn rival(&self) -> Option<&'a str> {
+        self.strongest(Labels::All, Metric::Spearman).map(|point| point.arm.as_str())
     }
 
     /// Part of a key for an arm: names may hold anything.
