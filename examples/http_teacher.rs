@@ -42,16 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let values = ["low", "moderate", "high"];
     let chain = ChainSchema::builder("shopper")
         .with_state(StateDef::ordinal("capacity", values).with_cue("this customer's spending capacity is"))
-        .with_state(
-            StateDef::ordinal("spend", values)
-                .with_cue("this customer's spending is")
-                .with_depends_on(["capacity"]),
-        )
+        .with_state(StateDef::ordinal("thrift", values).with_cue("this customer's sensitivity to prices is"))
         .build()?;
 
     // A small model prefers some words whatever it is asked; its mean answer over users is divided out.
     let prompter = Prompter::new(table.schema(), chain, Verbaliser::fit(&table, 3)?)?;
-    println!("{}", prompter.prompt(&table, 1, 1, &[2]));
+    println!("{}", prompter.prompt(&table, 1, 0, &[]));
     let mut reasoner =
         Reasoner::builder(teacher, prompter).with_budget(Budget::default().with_queries(20)).build()?;
     reasoner.set_calibration(reasoner.fit_calibration(&table, &[0, 1, 2, 3], &())?)?;

@@ -5,13 +5,14 @@
 //! stage counts as done only if both still hold: its inputs are the ones it was done with, and its files are those that it wrote. So a
 //! truncated file, another teacher or a changed setting runs the stage and everything after it again, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::files::write_json;
 use scaletot_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Context, Result};
 
@@ -204,16 +205,38 @@ fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// What differs between two lists of inputs, in words.
+/// What differs between two lists of inputs, in words; of settings in JSON, those that differ.
 pub(crate) fn differences(old: &Inputs, new: &Inputs) -> Vec<String> {
-    let none = "none".to_owned();
-    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let value = |inputs: &Inputs, name: &String| inputs.get(name).unwrap_or(&none).clone();
-    names
-        .into_iter()
-        .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| format!("{name}: {} there, {} here", value(old, name), value(new, name)))
-        .collect()
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut found = vec![];
+    for name in names {
+        let (old, new) = (old.get(name).map(|text| value(text)), new.get(name).map(|text| value(text)));
+        compare(name, old.as_ref(), new.as_ref(), &mut found);
+    }
+    found
+}
+
+/// An input is a text; settings are objects in JSON.
+fn value(text: &str) -> Value {
+    let settings = serde_json::from_str(text).ok().filter(Value::is_object);
+    settings.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn compare(name: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<String>) {
+    if old == new {
+        return;
+    }
+    if let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) {
+        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        keys.into_iter().for_each(|key| compare(&format!("{name}.{key}"), old.get(key), new.get(key), found));
+        return;
+    }
+    let text = |value: Option<&Value>| match value {
+        None => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    found.push(format!("{name}: {} there, {} here", text(old), text(new)));
 }
 
 #[cfg(test)]
@@ -247,6 +270,19 @@ mod tests {
         assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("not what the stage wrote")));
         fs::remove_dir_all(dir.path().join("student")).unwrap();
         assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("is not there")));
+    }
+
+    #[test]
+    fn of_settings_those_that_differ_are_named() {
+        let inputs = |sft: &str| Inputs::from([("sft".to_owned(), sft.to_owned())]);
+        let old = inputs(r#"{"epochs":3,"strategy":{"refine":{"rounds":6}},"seed":null}"#);
+        let new = inputs(r#"{"epochs":2,"strategy":{"refine":{"rounds":8}},"seed":null}"#);
+        let expected = ["sft.epochs: 3 there, 2 here", "sft.strategy.refine.rounds: 6 there, 8 here"];
+        assert_eq!(differences(&old, &new), expected);
+        assert_eq!(differences(&old, &Inputs::new()).len(), 1);
+        // Texts that read as the same number are two texts.
+        assert_eq!(differences(&inputs("1"), &inputs("1.0")), ["sft: 1 there, 1.0 here"]);
+        assert!(differences(&new, &new).is_empty());
     }
 
     #[test]
