@@ -66,6 +66,12 @@ enum Kind {
     Verbaliser(Verbaliser),
 }
 
+/// The two schemas of a student.
+struct Schemas {
+    profile: Arc<ProfileSchema>,
+    chain: Arc<ChainSchema>,
+}
+
 /// Read first, so that a future format is named as such and not as a missing key.
 #[derive(Deserialize)]
 struct FormatOnly {
@@ -156,11 +162,11 @@ impl Student {
         let (path, text) = saved.text(dir, CHAIN_SCHEMA)?;
         let chain = ChainSchema::from_json(&text).map_err(|e| Error::corrupt(&path, e))?;
         check_schema("chain_schema.json", saved.chain_schema, chain.hash())?;
-        let (profile, chain) = (Arc::new(profile), Arc::new(chain));
+        let schemas = Schemas { profile: Arc::new(profile), chain: Arc::new(chain) };
         match (&saved.kind, published) {
-            (Kind::Student(config), None) => saved.new_student(dir, config, profile, chain, device),
+            (Kind::Student(config), None) => saved.new_student(dir, config, schemas, device),
             (Kind::Verbaliser(verbaliser), Some(published)) => {
-                saved.checkpoint(dir, published, verbaliser, profile, chain, device)
+                saved.checkpoint(dir, published, verbaliser, schemas, device)
             }
             _ => Err(Error::corrupt(
                 &dir.join(CONFIG),
@@ -175,11 +181,11 @@ impl SavedConfig {
         &self,
         dir: &Path,
         config: &StudentConfig,
-        profile: Arc<ProfileSchema>,
-        chain: Arc<ChainSchema>,
+        schemas: Schemas,
         device: &Device,
     ) -> Result<Student> {
         config.validate()?;
+        let Schemas { profile, chain } = schemas;
         let bins: Vec<_> =
             profile.fields().iter().map(|f| self.numeric_bins.get(f.name()).cloned()).collect();
         let tokenizer = ProfileTokenizer::from_bins(profile, chain, &bins)?;
@@ -196,14 +202,13 @@ impl SavedConfig {
         dir: &Path,
         published: Value,
         verbaliser: &Verbaliser,
-        profile: Arc<ProfileSchema>,
-        chain: Arc<ChainSchema>,
+        schemas: Schemas,
         device: &Device,
     ) -> Result<Student> {
         let pretrained = Pretrained::read(dir, published, device, &|path| self.read(path))?;
         let verbaliser = Arc::new(verbaliser.clone());
         let path = dir.join(TOKENIZER);
-        match Student::of_checkpoint(&pretrained, verbaliser, profile, chain) {
+        match Student::of_checkpoint(&pretrained, verbaliser, schemas.profile, schemas.chain) {
             Ok((student, 0)) => Ok(student),
             Ok((_, missing)) => Err(Error::corrupt(
                 &path,

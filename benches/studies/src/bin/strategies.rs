@@ -132,7 +132,8 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     );
     let all = Generation::Propose { max: None };
     let full = Strategy::Bfs(BfsConfig::default().with_breadth(usize::MAX).with_generation(all));
-    let reason = |strategy, bound| found(&study, strategy, bound, &rows, source, bars);
+    let comparison = Comparison { study: &study, rows: &rows, source, bars };
+    let reason = |strategy, bound| comparison.found(strategy, bound);
     let greedy = reason(Strategy::Greedy, None)?;
     let best = reason(full, None)?;
     let mut table = vec![
@@ -204,26 +205,30 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     Ok(())
 }
 
-/// Reasons about each user.
-fn found(
-    study: &Study,
-    strategy: Strategy,
-    bound: Option<u64>,
-    rows: &[usize],
-    source: &SourceOptions,
-    bars: &Bars,
-) -> Result<Vec<Found>> {
-    let mut budget = Budget::default();
-    budget.queries = bound;
-    let reasoner = study.reasoner(strategy, budget, source.min_populated)?;
-    rows.iter()
-        .map(|&row| {
-            ensure!(!bars.stopped(), "stopped on request");
-            let record = reasoner.reason(&study.profiles, row, source.seed)?;
-            let right = study.planted.as_ref().and_then(|planted| right(&record, planted.truth(row)));
-            Ok(Found { queries: record.cost.queries, score: score(&record), right })
-        })
-        .collect()
+/// The users whom every strategy reasons about.
+struct Comparison<'a> {
+    study: &'a Study,
+    rows: &'a [usize],
+    source: &'a SourceOptions,
+    bars: &'a Bars,
+}
+
+impl Comparison<'_> {
+    /// Reasons about each user.
+    fn found(&self, strategy: Strategy, bound: Option<u64>) -> Result<Vec<Found>> {
+        let Self { study, rows, source, bars } = *self;
+        let mut budget = Budget::default();
+        budget.queries = bound;
+        let reasoner = study.reasoner(strategy, budget, source.min_populated)?;
+        rows.iter()
+            .map(|&row| {
+                ensure!(!bars.stopped(), "stopped on request");
+                let record = reasoner.reason(&study.profiles, row, source.seed)?;
+                let right = study.planted.as_ref().and_then(|planted| right(&record, planted.truth(row)));
+                Ok(Found { queries: record.cost.queries, score: score(&record), right })
+            })
+            .collect()
+    }
 }
 
 /// The score of the best chain, the same for every strategy.

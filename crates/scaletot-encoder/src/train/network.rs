@@ -182,7 +182,7 @@ impl EncoderNetwork {
                 }
                 Column::Bag { offsets, indices: set } => {
                     flush(&mut lookup, &mut parts);
-                    parts.push(bag(&table, e, offset, offsets, set, device));
+                    parts.push(bag(&table, offset, offsets, set, device));
                 }
             }
         }
@@ -242,14 +242,8 @@ impl EncoderNetwork {
 }
 
 /// Mean embedding of each row's set: padded to the longest set, weighted by one over its length.
-fn bag(
-    table: &Tensor<2>,
-    e: usize,
-    offset: usize,
-    offsets: &[usize],
-    set: &[u32],
-    device: &Device,
-) -> Tensor<2> {
+fn bag(table: &Tensor<2>, offset: usize, offsets: &[usize], set: &[u32], device: &Device) -> Tensor<2> {
+    let [_, e] = table.dims();
     let n = offsets.len().saturating_sub(1);
     let longest = offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0).max(1);
     let mut rows = vec![offset; n * longest];

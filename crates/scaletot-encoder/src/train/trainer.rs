@@ -32,6 +32,12 @@ pub(super) struct Trainer<'a> {
     pub(super) progress: &'a dyn Progress,
 }
 
+/// What takes the steps, at the schedule's rates.
+struct Optimisation {
+    optimizer: ModuleOptimizer,
+    schedule: Schedule,
+}
+
 /// The best weights so far.
 struct Best {
     network: EncoderNetwork,
@@ -50,10 +56,14 @@ impl Trainer<'_> {
         let config = self.config;
         let mut sampler = Sampler::new(config, self.encoder.min_populated, self.seed);
         let steps = sampler.items(fit.len()).div_ceil(config.batch_size);
-        let schedule = Schedule::new(config.learning_rate, config.warmup, steps * self.epochs);
-        // PyTorch's ε; Burn's default is a thousand times larger.
-        let mut optimizer =
-            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
+        let mut optimisation = Optimisation {
+            // PyTorch's ε; Burn's default is a thousand times larger.
+            optimizer: AdamWConfig::new()
+                .with_epsilon(1e-8)
+                .with_weight_decay(config.weight_decay as f32)
+                .init(),
+            schedule: Schedule::new(config.learning_rate, config.warmup, steps * self.epochs),
+        };
         let validation = self.validation(held_out)?;
         let mut log = DistillLog {
             epochs: Vec::new(),
@@ -69,7 +79,7 @@ impl Trainer<'_> {
         for epoch in 1..=self.epochs {
             let train;
             let items = sampler.epoch(fit, hard.as_ref());
-            (network, train) = self.epoch(epoch, network, &items, &mut sampler, &mut optimizer, &schedule)?;
+            (network, train) = self.epoch(epoch, network, &items, &mut sampler, &mut optimisation)?;
             let snapshot = network.valid();
             let validation = self.validate(&snapshot, &validation)?;
             // Without held-out rows the last weights are the ones to keep.
@@ -105,8 +115,7 @@ impl Trainer<'_> {
         mut network: EncoderNetwork,
         items: &[(usize, bool)],
         sampler: &mut Sampler,
-        optimizer: &mut ModuleOptimizer,
-        schedule: &Schedule,
+        optimisation: &mut Optimisation,
     ) -> Result<(EncoderNetwork, EpochLog)> {
         let steps = items.len().div_ceil(self.config.batch_size);
         let (mut means, mut norms, mut rate) = (MeanLosses::default(), 0.0, 0.0);
@@ -133,8 +142,8 @@ impl Trainer<'_> {
             if !norm.is_finite() {
                 return Err(non_finite("gradient norm", norm));
             }
-            rate = schedule.rate(done);
-            network = optimizer.step(rate, network, gradients);
+            rate = optimisation.schedule.rate(done);
+            network = optimisation.optimizer.step(rate, network, gradients);
             let [rows, labelled, reasoned] =
                 [items.len(), batch.labelled.len(), batch.reasoned.len()].map(|count| count as f64);
             means.add(&losses, rows, labelled, reasoned);

@@ -159,7 +159,7 @@ fn attention_equals_a_plain_loop() {
     for kv_heads in [1, 2, 4] {
         let config = DecoderConfig { n_kv_heads: kv_heads, ..tiny() };
         let attention = attention::Attention::new(&config, &mut Init::new(&config, 9, &device));
-        let (len, d, heads, width) = (5, 8, 4, 2);
+        let (len, d, width) = (5, 8, 2);
         let x: Vec<f32> = (0..len * d).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0).collect();
         let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [1, len, d]), &device);
         let context = Context {
@@ -167,7 +167,7 @@ fn attention_equals_a_plain_loop() {
             bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
         let got = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
-        let expected = reference::attention(&attention, &x, len, d, heads, kv_heads, width);
+        let expected = reference::attention(&attention, &config, &x);
         for (a, b) in got.iter().zip(&expected) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
         }
@@ -223,6 +223,7 @@ fn dropout_keeps_the_mean_and_repeats_with_its_seed() {
 mod reference {
     use burn::module::Module;
 
+    use super::super::DecoderConfig;
     use super::super::attention::Attention;
 
     struct Weights(Vec<Vec<f64>>);
@@ -233,15 +234,9 @@ mod reference {
         }
     }
 
-    pub(super) fn attention(
-        attention: &Attention,
-        x: &[f32],
-        len: usize,
-        d: usize,
-        heads: usize,
-        kv_heads: usize,
-        width: usize,
-    ) -> Vec<f64> {
+    pub(super) fn attention(attention: &Attention, config: &DecoderConfig, x: &[f32]) -> Vec<f64> {
+        let (d, heads, kv_heads) = (config.d_model, config.n_heads, config.n_kv_heads);
+        let (len, width) = (x.len() / d, config.d_head);
         let mut weights = Weights(vec![]);
         attention.visit(&mut weights);
         let [q, k, v, o] = weights.0.try_into().unwrap();

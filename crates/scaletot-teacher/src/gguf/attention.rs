@@ -28,61 +28,55 @@ impl Paths {
     }
 }
 
-/// Keys and values of one layer, `kv_dim` numbers per slot.
+/// Attention of one layer in a pass: what its tokens see.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cached<'a> {
+pub(super) struct Attention<'a> {
+    pub(super) shape: &'a Shape,
+    /// `kv_dim` numbers per slot, as the values.
     pub(super) keys: &'a [f32],
     pub(super) values: &'a [f32],
+    /// One per row of the pass.
+    pub(super) paths: &'a Paths,
 }
 
-/// Softmax attention of rows `first..` of a pass: `out = Σ_a softmax_a(q · k_a) v_a` over each row's path, by head.
-/// `queries` and `out` hold `q_dim` numbers per row and begin with row `first`; queries are already scaled.
-pub(super) fn attend(
-    shape: &Shape,
-    cached: Cached<'_>,
-    paths: &Paths,
-    first: usize,
-    queries: &[f32],
-    out: &mut [f32],
-) {
-    struct Op<'a>(&'a Shape, Cached<'a>, &'a Paths, usize, &'a [f32], &'a mut [f32]);
-    impl WithSimd for Op<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) {
-            let Op(shape, cached, paths, first, queries, out) = self;
-            let q_dim = shape.q_dim();
-            let mut weights = Vec::new();
-            for (row, (q, out)) in queries.chunks_exact(q_dim).zip(out.chunks_exact_mut(q_dim)).enumerate() {
-                attend_row(shape, cached, paths.get(first + row), q, out, &mut weights);
+impl Attention<'_> {
+    /// Softmax attention of rows `first..` of a pass: `out = Σ_a softmax_a(q · k_a) v_a` over each row's path, by head.
+    /// `queries` and `out` hold `q_dim` numbers per row and begin with row `first`; queries are already scaled.
+    pub(super) fn attend(self, first: usize, queries: &[f32], out: &mut [f32]) {
+        struct Op<'a>(Attention<'a>, usize, &'a [f32], &'a mut [f32]);
+        impl WithSimd for Op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _simd: S) {
+                let Op(attention, first, queries, out) = self;
+                let q_dim = attention.shape.q_dim();
+                let mut weights = Vec::new();
+                let rows = queries.chunks_exact(q_dim).zip(out.chunks_exact_mut(q_dim));
+                for (row, (q, out)) in rows.enumerate() {
+                    attention.attend_row(attention.paths.get(first + row), q, out, &mut weights);
+                }
             }
         }
+        Arch::new().dispatch(Op(self, first, queries, out));
     }
-    Arch::new().dispatch(Op(shape, cached, paths, first, queries, out));
-}
 
-#[inline(always)]
-fn attend_row(
-    shape: &Shape,
-    cached: Cached<'_>,
-    path: &[u32],
-    q: &[f32],
-    out: &mut [f32],
-    weights: &mut Vec<f32>,
-) {
-    let (head_dim, kv_dim, group) = (shape.head_dim, shape.kv_dim(), shape.heads / shape.kv_heads);
-    let shared = q.chunks_exact(group * head_dim).zip(out.chunks_exact_mut(group * head_dim));
-    for (kv_head, (q, out)) in shared.enumerate() {
-        let at = |slot: u32| slot as usize * kv_dim + kv_head * head_dim;
-        for (q, out) in q.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)) {
-            weights.resize(path.len(), 0.0);
-            // Loops and not iterator adapters: a closure handed to `extend` is compiled on its own, without the
-            // wide registers.
-            for (weight, &slot) in weights.iter_mut().zip(path) {
-                *weight = dot(q, &cached.keys[at(slot)..][..head_dim]);
+    #[inline(always)]
+    fn attend_row(self, path: &[u32], q: &[f32], out: &mut [f32], weights: &mut Vec<f32>) {
+        let Self { shape, keys, values, .. } = self;
+        let (head_dim, kv_dim, group) = (shape.head_dim, shape.kv_dim(), shape.heads / shape.kv_heads);
+        let shared = q.chunks_exact(group * head_dim).zip(out.chunks_exact_mut(group * head_dim));
+        for (kv_head, (q, out)) in shared.enumerate() {
+            let at = |slot: u32| slot as usize * kv_dim + kv_head * head_dim;
+            for (q, out) in q.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)) {
+                weights.resize(path.len(), 0.0);
+                // Loops and not iterator adapters: a closure handed to `extend` is compiled on its own, without the
+                // wide registers.
+                for (weight, &slot) in weights.iter_mut().zip(path) {
+                    *weight = dot(q, &keys[at(slot)..][..head_dim]);
+                }
+                softmax(weights);
+                mix(path.iter().map(|&slot| &values[at(slot)..][..head_dim]), weights, out);
             }
-            softmax(weights);
-            mix(path.iter().map(|&slot| &cached.values[at(slot)..][..head_dim]), weights, out);
         }
     }
 }
@@ -204,8 +198,9 @@ mod tests {
             let lists = [vec![4_u32], vec![4, 0, 5, 2]];
             let mut paths = Paths::default();
             lists.iter().for_each(|list| paths.push(list.iter().copied()));
+            let attention = Attention { shape: &shape, keys: &keys, values: &values, paths: &paths };
             let mut out = vec![0.0; 2 * q_dim];
-            attend(&shape, Cached { keys: &keys, values: &values }, &paths, 0, &queries, &mut out);
+            attention.attend(0, &queries, &mut out);
             for (row, list) in lists.iter().enumerate() {
                 for head in 0..4 {
                     let q = &queries[row * q_dim + head * head_dim..][..head_dim];
@@ -224,7 +219,7 @@ mod tests {
             }
             // The second row alone gives the same bits.
             let mut alone = vec![0.0; q_dim];
-            attend(&shape, Cached { keys: &keys, values: &values }, &paths, 1, &queries[q_dim..], &mut alone);
+            attention.attend(1, &queries[q_dim..], &mut alone);
             assert_eq!(alone, out[q_dim..]);
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::attention::{Cached, Paths, Rotary, attend};
+use super::attention::{Attention, Paths, Rotary};
 use super::kernels::{add, gated, log_sum_exp, rms_norm};
 use super::options::GgufOptions;
 use super::shape::Shape;
@@ -131,7 +131,14 @@ impl Llama {
         self.rotary.reserve(tokens.iter().map(|&(_, position)| position + 1).max().unwrap_or(0));
         let mut paths = Paths::default();
         nodes.iter().for_each(|&id| paths.push(self.tree.path(id)));
-        let pass = Pass { nodes, tokens: &tokens, paths: &paths, tasks: self.options.threads };
+        let pass = Pass {
+            shape: &self.shape,
+            rotary: &self.rotary,
+            nodes,
+            tokens: &tokens,
+            paths: &paths,
+            tasks: self.options.threads,
+        };
 
         // Rows beyond the nodes are padding: zeros, computed and not read.
         let rows = nodes.len().max(self.shape.min_rows());
@@ -139,10 +146,10 @@ impl Llama {
         self.weights.embed(tokens.iter().map(|&(token, _)| token), &self.shape, &mut x)?;
         for (index, layer) in self.weights.layers.iter().enumerate() {
             let (keys, values) = (&mut self.keys[index], &mut self.values[index]);
-            block(&self.shape, layer, &self.rotary, &pass, keys, values, &mut x)?;
+            pass.block(layer, keys, values, &mut x)?;
         }
         let mut normed = vec![0.0; x.len()];
-        pass.norm(&x, &self.weights.norm, self.shape.epsilon, &mut normed);
+        pass.norm(&x, &self.weights.norm, &mut normed);
         for (&node, row) in nodes.iter().zip(normed.chunks_exact(width)) {
             self.hidden[node as usize * width..][..width].copy_from_slice(row);
         }
@@ -194,9 +201,11 @@ impl Llama {
     }
 }
 
-/// What one pass is about: its nodes with their tokens, positions and paths, and how many tasks the work between
-/// matrix products is split into.
+/// What one pass is about: the model's sizes, its nodes with their tokens, positions and paths, and how many tasks the work
+/// between matrix products is split into.
 struct Pass<'a> {
+    shape: &'a Shape,
+    rotary: &'a Rotary,
     nodes: &'a [u32],
     tokens: &'a [(u32, usize)],
     paths: &'a Paths,
@@ -209,55 +218,56 @@ impl Pass<'_> {
         (total / columns).div_ceil(self.tasks).max(1) * columns
     }
 
-    fn norm(&self, x: &[f32], gain: &[f32], epsilon: f32, y: &mut [f32]) {
-        let task = self.task(x.len(), gain.len());
+    fn norm(&self, x: &[f32], gain: &[f32], y: &mut [f32]) {
+        let (task, epsilon) = (self.task(x.len(), gain.len()), self.shape.epsilon);
         x.par_chunks(task).zip(y.par_chunks_mut(task)).for_each(|(x, y)| rms_norm(x, gain, epsilon, y));
     }
-}
 
-/// One transformer block: `x += attention(norm(x))`, then `x += feed_forward(norm(x))`.
-fn block(
-    shape: &Shape,
-    layer: &Layer,
-    rotary: &Rotary,
-    pass: &Pass<'_>,
-    keys: &mut [f32],
-    values: &mut [f32],
-    x: &mut [f32],
-) -> Result<(), String> {
-    let (q_dim, kv_dim, width) = (shape.q_dim(), shape.kv_dim(), shape.width);
-    let rows = x.len() / width;
-    let mut normed = vec![0.0; x.len()];
-    pass.norm(x, &layer.attention_norm, shape.epsilon, &mut normed);
-    let mut queries = vec![0.0; pass.nodes.len() * q_dim];
-    let scale = 1.0 / (shape.head_dim as f32).sqrt();
-    product(normed, &layer.qkv, |qkv| {
-        let per_node = pass.nodes.iter().zip(pass.tokens).zip(qkv.chunks_exact(q_dim + 2 * kv_dim));
-        for (((&node, &(_, position)), row), query) in per_node.zip(queries.chunks_exact_mut(q_dim)) {
-            let (q, kv) = row.split_at(q_dim);
-            let (k, v) = kv.split_at(kv_dim);
-            let slot = node as usize * kv_dim..(node as usize + 1) * kv_dim;
-            rotary.turn(q, position, scale, query);
-            rotary.turn(k, position, 1.0, &mut keys[slot.clone()]);
-            values[slot].copy_from_slice(v);
-        }
-    })?;
-    let mut mixed = vec![0.0; rows * q_dim];
-    let cached = Cached { keys, values };
-    let task = pass.task(queries.len(), q_dim);
-    queries.par_chunks(task).zip(mixed.par_chunks_mut(task)).enumerate().for_each(|(i, (queries, mixed))| {
-        attend(shape, cached, pass.paths, i * task / q_dim, queries, mixed);
-    });
-    product(mixed, &layer.output, |y| add(x, y))?;
+    /// One transformer block: `x += attention(norm(x))`, then `x += feed_forward(norm(x))`.
+    fn block(
+        &self,
+        layer: &Layer,
+        keys: &mut [f32],
+        values: &mut [f32],
+        x: &mut [f32],
+    ) -> Result<(), String> {
+        let shape = self.shape;
+        let (q_dim, kv_dim, width) = (shape.q_dim(), shape.kv_dim(), shape.width);
+        let rows = x.len() / width;
+        let mut normed = vec![0.0; x.len()];
+        self.norm(x, &layer.attention_norm, &mut normed);
+        let mut queries = vec![0.0; self.nodes.len() * q_dim];
+        let scale = 1.0 / (shape.head_dim as f32).sqrt();
+        product(normed, &layer.qkv, |qkv| {
+            let per_node = self.nodes.iter().zip(self.tokens).zip(qkv.chunks_exact(q_dim + 2 * kv_dim));
+            for (((&node, &(_, position)), row), query) in per_node.zip(queries.chunks_exact_mut(q_dim)) {
+                let (q, kv) = row.split_at(q_dim);
+                let (k, v) = kv.split_at(kv_dim);
+                let slot = node as usize * kv_dim..(node as usize + 1) * kv_dim;
+                self.rotary.turn(q, position, scale, query);
+                self.rotary.turn(k, position, 1.0, &mut keys[slot.clone()]);
+                values[slot].copy_from_slice(v);
+            }
+        })?;
+        let mut mixed = vec![0.0; rows * q_dim];
+        let attention = Attention { shape, keys, values, paths: self.paths };
+        let task = self.task(queries.len(), q_dim);
+        queries.par_chunks(task).zip(mixed.par_chunks_mut(task)).enumerate().for_each(
+            |(i, (queries, mixed))| {
+                attention.attend(i * task / q_dim, queries, mixed);
+            },
+        );
+        product(mixed, &layer.output, |y| add(x, y))?;
 
-    let mut normed = vec![0.0; x.len()];
-    pass.norm(x, &layer.feed_forward_norm, shape.epsilon, &mut normed);
-    let ff = shape.feed_forward;
-    let mut active = vec![0.0; rows * ff];
-    product(normed, &layer.gate_up, |gate_up| {
-        let task = pass.task(active.len(), ff);
-        let tasks = gate_up.par_chunks(2 * task).zip(active.par_chunks_mut(task));
-        tasks.for_each(|(gate_up, active)| gated(gate_up, ff, active));
-    })?;
-    product(active, &layer.down, |y| add(x, y))
+        let mut normed = vec![0.0; x.len()];
+        self.norm(x, &layer.feed_forward_norm, &mut normed);
+        let ff = shape.feed_forward;
+        let mut active = vec![0.0; rows * ff];
+        product(normed, &layer.gate_up, |gate_up| {
+            let task = self.task(active.len(), ff);
+            let tasks = gate_up.par_chunks(2 * task).zip(active.par_chunks_mut(task));
+            tasks.for_each(|(gate_up, active)| gated(gate_up, ff, active));
+        })?;
+        product(active, &layer.down, |y| add(x, y))
+    }
 }
