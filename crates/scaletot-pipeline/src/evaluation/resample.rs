@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use rand::RngExt;
 use scaletot_core::Progress;
-use scaletot_core::seed::stream;
+use scaletot_core::seed::{first_of_each, stream};
 use scaletot_eval::{Arms, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -129,8 +129,7 @@ impl Measuring<'_> {
     /// How often a replicate takes each test user: a Poisson variable of mean 1 (the Poisson bootstrap). The variable is the user's own,
     /// so a user who is tested in every repeat is resampled alike in all of them.
     fn times(&self, replicate: usize) -> Vec<u8> {
-        let times = |&row: &usize| {
-            let mut u: f64 = stream(self.options.source.seed, &[4, replicate as u64, row as u64]).random();
+        let times = |mut u: f64| {
             let (mut times, mut probability) = (0_u8, (-1.0_f64).exp());
             while u >= probability && times < 12 {
                 u -= probability;
@@ -139,7 +138,9 @@ impl Measuring<'_> {
             }
             times
         };
-        self.test.iter().map(times).collect()
+        let rows = self.test.iter().map(|&row| row as u64);
+        let drawn = first_of_each(self.options.source.seed, &[4, replicate as u64], rows);
+        drawn.into_iter().map(times).collect()
     }
 }
 
