@@ -10,7 +10,6 @@ use std::error::Error;
 use std::sync::Arc;
 
 use arrow_array::{Array, Float64Array, Int64Array, RecordBatch, StringArray};
-use burn::tensor::Device;
 use scaletot::chain::{ChainSchema, StateDef};
 use scaletot::encoder::{DistillConfig, DistillData, Distiller, EncoderConfig};
 use scaletot::prelude::*;

@@ -9,7 +9,6 @@
 
 use std::error::Error;
 
-use burn::tensor::Device;
 use scaletot::chain::{ChainSchema, StateDef};
 use scaletot::encoder::{DistillConfig, DistillData, Distiller};
 use scaletot::prelude::*;

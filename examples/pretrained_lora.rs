@@ -11,7 +11,6 @@
 
 use std::error::Error;
 
-use burn::tensor::Device;
 use scaletot::chain::{CorpusHeader, StateDef};
 use scaletot::prelude::*;
 use scaletot::profile::{FieldSpec, TableBuilder};

@@ -34,7 +34,7 @@
 //! let mut config = DistillConfig::default();
 //! config.epochs = 10;
 //! let data = DistillData::new(&dataset, &chain).with_signals(&signals)?;
-//! let device = burn::tensor::Device::default();
+//! let device = scaletot_encoder::Device::default();
 //! let (encoder, log) = Distiller::new(EncoderConfig::default(), config)?.fit(&data, 7, &device, &())?;
 //! assert_eq!((log.reasoned_rows, log.labelled_rows), (60, 30));
 //!
@@ -104,6 +104,10 @@ mod transfer;
 mod value_head;
 mod weights;
 
+/// Where the encoder is trained: a backend that a feature compiled in, by default the CPU. Burn's own type.
+#[cfg(feature = "train")]
+#[cfg_attr(docsrs, doc(cfg(feature = "train")))]
+pub use burn::tensor::Device;
 pub use choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
 pub use config::{DistillConfig, EncoderConfig};
 pub use distinct::Deduplication;

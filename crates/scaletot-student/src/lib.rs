@@ -9,10 +9,9 @@
 //! be worth; [`Student::infer`] gives the [`Signals`](scaletot_chain::Signals) of users.
 //!
 //! ```
-//! use burn::tensor::Device;
 //! use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, StateDef, Verdict};
 //! use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
-//! use scaletot_student::{Sft, SftConfig, Student, StudentConfig};
+//! use scaletot_student::{Device, Sft, SftConfig, Student, StudentConfig};
 //!
 //! let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 //! let chain = ChainSchema::builder("customer")
@@ -99,6 +98,9 @@ mod student;
 mod tokenizer;
 mod train;
 mod weights;
+
+/// Where a student lives and is trained: a backend that a feature compiled in, by default the CPU. Burn's own type.
+pub use burn::tensor::Device;
 
 pub use beam::ScoredChain;
 pub use config::StudentConfig;

@@ -63,7 +63,9 @@ pub mod prelude {
         Dataset, DatasetSpec, ProfileSchema, ProfileTable, ReadOptions, Segments, UserId, Verbaliser,
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
-    pub use scaletot_student::{Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig};
+    pub use scaletot_student::{
+        Device, Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig,
+    };
     pub use scaletot_teacher::{
         Calibration, CoveragePlan, Ledger, Prompter, Reasoner, Recorder, Replay, Rules, Teacher,
     };
