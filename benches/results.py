@@ -99,10 +99,10 @@ def served_table(results):
         ours, served = at.get((OURS, n)), at.get(("served", n))
         if ours is None or served is None:
             continue
-        paired = next(p for p in ours["against"] if p["baseline"] == "served")
+        paired = next(p for p in served["against"] if p["baseline"] == OURS)
         best = strongest(results, metric, n)
         rows.append([
-            name_of(n), f"{ours['mean']:.4f}", f"{served['mean']:.4f}", f"{-paired['difference']:+.4f}", f"{paired['error']:.4f}",
+            name_of(n), f"{ours['mean']:.4f}", f"{served['mean']:.4f}", f"{paired['difference']:+.4f}", f"{paired['error']:.4f}",
             f"{best[1]['error']:.4f}" if best else "–",
         ])
     if not rows:

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use rand::RngExt;
 use scaletot_core::Progress;
-use scaletot_core::seed::{first_of_each, stream};
+use scaletot_core::seed::stream;
 use scaletot_eval::{Arms, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -127,21 +127,24 @@ impl Measuring<'_> {
     }
 
     /// How often a replicate takes each test user: a Poisson variable of mean 1 (the Poisson bootstrap). The variable is the user's own,
-    /// so a user who is tested in every repeat is resampled alike in all of them.
+    /// drawn in the order of the table's rows, so a user who is tested in every repeat is resampled alike in all of them.
     fn times(&self, replicate: usize) -> Vec<u8> {
-        let times = |mut u: f64| {
-            let (mut times, mut probability) = (0_u8, (-1.0_f64).exp());
-            while u >= probability && times < 12 {
-                u -= probability;
-                times += 1;
-                probability /= f64::from(times);
-            }
-            times
-        };
-        let rows = self.test.iter().map(|&row| row as u64);
-        let drawn = first_of_each(self.options.source.seed, &[4, replicate as u64], rows);
-        drawn.into_iter().map(times).collect()
+        let mut rng = stream(self.options.source.seed, &[4, replicate as u64]);
+        let rows = self.test.iter().max().map_or(0, |last| last + 1);
+        let all: Vec<u8> = (0..rows).map(|_| poisson(rng.random())).collect();
+        self.test.iter().map(|&row| all[row]).collect()
     }
+}
+
+/// The Poisson variable of mean 1 that a number in [0, 1) is the quantile of.
+fn poisson(mut quantile: f64) -> u8 {
+    let (mut times, mut probability) = (0_u8, (-1.0_f64).exp());
+    while quantile >= probability && times < 12 {
+        quantile -= probability;
+        times += 1;
+        probability /= f64::from(times);
+    }
+    times
 }
 
 /// What a replicate takes.
@@ -277,15 +280,8 @@ mod tests {
         let seed = measuring.options.source.seed;
         let mut rng = stream(seed, &[3, measuring.repeat as u64, measuring.fold as u64, replicate as u64]);
         let mut users = Vec::new();
-        for (place, &row) in measuring.test.iter().enumerate() {
-            let mut u: f64 = stream(seed, &[4, replicate as u64, row as u64]).random();
-            let (mut times, mut probability) = (0_u32, (-1.0_f64).exp());
-            while u >= probability && times < 12 {
-                u -= probability;
-                times += 1;
-                probability /= f64::from(times);
-                users.push(place);
-            }
+        for (place, times) in measuring.times(replicate).into_iter().enumerate() {
+            users.extend((0..times).map(|_| place));
         }
         let taken: Vec<Vec<usize>> = measuring
             .sizes
@@ -308,6 +304,27 @@ mod tests {
             }
         }
         values
+    }
+
+    /// The same user in another fold of the same replicate, and as often on average as each is there.
+    #[test]
+    fn a_user_is_taken_alike_in_all_folds() {
+        let options = EvaluateOptions::default();
+        let measuring = |test| Measuring {
+            options: &options,
+            repeat: 0,
+            fold: 0,
+            sizes: &[],
+            test,
+            outcomes: &[],
+            progress: &(),
+        };
+        let (whole, part): (Vec<usize>, Vec<usize>) = ((0..20_000).collect(), vec![19, 3, 11_000]);
+        let (of_whole, of_part) = (measuring(&whole).times(7), measuring(&part).times(7));
+        assert_eq!(of_part, [of_whole[19], of_whole[3], of_whole[11_000]]);
+        let mean = of_whole.iter().map(|&times| f64::from(times)).sum::<f64>() / 20_000.0;
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
+        assert_ne!(of_whole, measuring(&whole).times(8));
     }
 
     #[test]
@@ -366,41 +383,6 @@ mod tests {
                 }
                 assert!(undefined > 0);
             }
-        }
-    }
-
-    /// `cargo test --release -p scaletot-pipeline --lib linear_in_users -- --ignored --nocapture` prints the figures of docs/performance.md.
-    #[test]
-    #[ignore = "a measurement"]
-    #[allow(clippy::print_stderr, reason = "a measurement prints its figures")]
-    fn time_is_linear_in_users() {
-        let mut options = EvaluateOptions { replicates: 2000, ..EvaluateOptions::default() };
-        options.workers = std::thread::available_parallelism().unwrap();
-        // Without calibration: four metrics remain.
-        let sizes = [Size { labels: Labels::Count(0), draws: 1, rows: 0 }];
-        for users in [30_000, 120_000] {
-            let outcomes: Vec<f64> = (0..users).map(|i| f64::from((i * 7919 % 1009 - 700).max(0))).collect();
-            let arm = |arm: i32| {
-                let score =
-                    |i: i32| f64::from(i * 7919 % 1009) + 300.0 * (f64::from(i * (arm + 1)) * 1.7).sin();
-                (arm.to_string(), Scores::from([((Labels::Count(0), 0), (0..users).map(score).collect())]))
-            };
-            let measuring = Measuring {
-                options: &options,
-                repeat: 0,
-                fold: 0,
-                sizes: &sizes,
-                test: &(0..outcomes.len()).collect::<Vec<_>>(),
-                outcomes: &outcomes,
-                progress: &(),
-            };
-            let began = std::time::Instant::now();
-            let found = measuring.replicates(&(0..4).map(arm).collect()).unwrap();
-            assert_eq!((found.len(), found[0].values.len()), (16, 2000));
-            eprintln!(
-                "{users} users, 4 arms, 4 metrics, 2000 replicates: {:.1} s",
-                began.elapsed().as_secs_f64()
-            );
         }
     }
 }

@@ -56,9 +56,10 @@ fn point(
         [interval.estimate, interval.low, interval.high] =
             [interval.estimate, interval.low, interval.high].map(|end| end.max(0.0));
     }
-    let others = baselines.iter().filter(|&&baseline| baseline != arm);
-    let against =
-        others.filter_map(|baseline| paired(folds, arm, baseline, labels, metric, &means)).collect();
+    // What is served is also compared with the model that it was made from.
+    let model = (arm == "served").then_some("scaletot");
+    let others = baselines.iter().copied().filter(|&baseline| baseline != arm).chain(model);
+    let against = others.filter_map(|other| paired(folds, arm, other, labels, metric, &means)).collect();
     Some(CurvePoint {
         arm: arm.to_owned(),
         labels,
