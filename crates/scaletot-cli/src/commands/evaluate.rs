@@ -39,9 +39,6 @@ pub(crate) struct EvaluateArgs {
     /// Seed of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
-    #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
     /// Share of all users whom the teacher reasons about, chosen from the training folds
     #[arg(long, value_name = "F", default_value_t = 0.0732)]
     coverage: f64,
@@ -117,7 +114,6 @@ impl EvaluateArgs {
                 noise: self.noise,
                 seed: self.seed,
             },
-            record: self.record.clone(),
             coverage: self.coverage,
             coverage_curve: self.coverage_curve.clone(),
             labels: self.labels.clone(),

@@ -44,7 +44,7 @@ pub mod study;
 mod summarise;
 mod values;
 
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 use scaletot_eval::Metric;
@@ -78,30 +78,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     let device = options.device.device()?;
     let out = options.out();
     let task = if options.source.task == PLANTED { None } else { Some(Task::find(&options.source.task)?) };
-    let study = match &task {
-        Some(task) => Some(Study::of_task(task, &options.source, options.quick)?),
-        None => None,
-    };
-    let study = match study {
-        Some(mut study) => {
-            if let Some(file) = &options.record {
-                let summary = study.record(file, options, progress)?;
-                let (asked, prompts) = (summary.asked, summary.prompts);
-                progress.note(&format!(
-                    "{}: {asked} of {prompts} prompts asked, the others were recorded already",
-                    file.display()
-                ));
-            }
-            Some(study)
-        }
-        None => {
-            ensure!(
-                options.record.is_none(),
-                "a planted teacher's answers are not its prompts' alone, so they cannot be recorded"
-            );
-            None
-        }
-    };
+    let study = task.as_ref().map(|task| Study::of_task(task, &options.source, options.quick)).transpose()?;
     let identity = identity(options, task.as_ref())?;
     let _lock = DirectoryLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.

@@ -43,8 +43,6 @@ impl Default for SourceOptions {
 pub struct EvaluateOptions {
     /// Whom to reason about, and who does
     pub source: SourceOptions,
-    /// Record the teacher's answers to every question that any search of this task may ask, for --teacher replay:FILE
-    pub record: Option<PathBuf>,
     /// Share of all users whom the teacher reasons about, chosen from the training folds
     pub coverage: f64,
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
@@ -77,7 +75,6 @@ impl Default for EvaluateOptions {
     fn default() -> Self {
         Self {
             source: SourceOptions::default(),
-            record: None,
             coverage: 0.0732,
             coverage_curve: vec![],
             labels: vec![0, 50, 200, 500, 1000, 2000, 5000],

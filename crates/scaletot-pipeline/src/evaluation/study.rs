@@ -1,22 +1,19 @@
 //! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
-use scaletot_core::Progress;
 use scaletot_core::seed::stream;
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_profile::{Dataset, LevelConfig, ProfileSchema, ProfileTable, Segments, Verbaliser};
 use scaletot_search::{Budget, Strategy};
-use scaletot_teacher::{Prompter, Reasoner, RecordSummary, Recorder, Teacher};
+use scaletot_teacher::{Prompter, Reasoner, Teacher};
 
-use super::options::{EvaluateOptions, SourceOptions};
+use super::options::SourceOptions;
 use super::planted::{self, Planted};
-use crate::options::TeacherChoice;
 use crate::tasks::Task;
 use crate::teachers;
 
@@ -123,30 +120,6 @@ impl Study {
             eligible,
             users,
         })
-    }
-
-    /// Records the answer to every question that any search about these users may ask, and answers from the file from now on. What the
-    /// file holds already is not asked again.
-    ///
-    /// # Errors
-    /// If the teacher fails or its answers depend on more than the prompt, or the file cannot be written.
-    pub fn record(
-        &mut self,
-        file: &Path,
-        options: &EvaluateOptions,
-        progress: &dyn Progress,
-    ) -> Result<RecordSummary> {
-        let recorder = Recorder::open(&*self.teacher, file)?;
-        let reasoner = self.reasoner(options.strategy(), budget(), options.source.min_populated)?;
-        let workers = options.workers.get();
-        let summary = reasoner.record_all(&self.profiles, &self.eligible, &recorder, workers, progress)?;
-        drop(reasoner);
-        recorder.finish()?;
-        ensure!(!summary.stopped, "stopped on request; run the same command again to go on from here");
-        let opened = teachers::open(&TeacherChoice::Replay(file.to_owned()), &self.schema, &self.chain)?;
-        self.seconds_per_answer = opened.seconds_per_answer;
-        self.teacher = opened.teacher;
-        Ok(summary)
     }
 
     /// Every user, with these outcomes by row.

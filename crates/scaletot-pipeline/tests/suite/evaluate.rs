@@ -230,28 +230,6 @@ fn peers_are_measured(out: &Path, before: &Results) {
 }
 
 #[test]
-fn answers_are_recorded_and_replayed() {
-    let temporary = tempfile::tempdir().unwrap();
-    let file = temporary.path().join("answers.jsonl.gz");
-    // Rules read the profile and not the prompt.
-    let rules = format!("rules:{}/data/complete_journey.rules.toml", env!("CARGO_MANIFEST_DIR"));
-    let refused = options(&temporary.path().join("a"), |o| {
-        (o.source.teacher, o.record) = (Some(rules.parse().unwrap()), Some(file.clone()));
-    });
-    let error = evaluation::run(&refused, &()).unwrap_err();
-    assert!(
-        scaletot_pipeline::causes(&error).contains("depend on more than the prompt") && !file.exists(),
-        "{error}"
-    );
-    // A world's teacher knows the user.
-    let planted = options(&temporary.path().join("b"), |o| {
-        (o.source.task, o.record) = ("planted".to_owned(), Some(file.clone()));
-    });
-    let error = evaluation::run(&planted, &()).unwrap_err();
-    assert!(error.to_string().contains("planted teacher"), "{error}");
-}
-
-#[test]
 fn options_out_of_range_are_named() {
     let temporary = tempfile::tempdir().unwrap();
     let refused = |change: fn(&mut EvaluateOptions)| {
