@@ -162,7 +162,7 @@ impl Pipeline {
     /// Runs every stage that is not done yet, and writes `summary.json`.
     ///
     /// # Errors
-    /// The first error of any stage, as an [`Error::Context`] that names it. What finished before it stays, and the next run resumes from there.
+    /// The first error of any stage, as an [`Error::Context`](crate::Error::Context) that names it. What finished before it stays, and the next run resumes from there.
     pub fn run(&self, progress: &dyn Progress) -> Result<Summary> {
         let mut summary = Summary::new(self);
         let calibration = self.calibrate(progress)?;
