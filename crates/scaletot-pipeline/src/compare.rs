@@ -10,6 +10,7 @@ const METRICS: [Metric; 4] =
 
 /// What the evaluation found.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Metrics of each model on the held-out users.
     pub arms: Vec<Arm>,
@@ -19,6 +20,7 @@ pub struct Evaluation {
 
 /// A model and its metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Arm {
     /// The model's name.
     pub name: String,
@@ -28,6 +30,7 @@ pub struct Arm {
 
 /// A metric with its interval.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Measured {
     /// Which metric.
     pub metric: Metric,
@@ -38,6 +41,7 @@ pub struct Measured {
 
 /// A paired difference of two models.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// The model.
     pub model: String,

@@ -8,6 +8,7 @@ pub use burn::tensor::Device;
 
 /// Which teacher answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TeacherChoice {
     /// Recorded answers, a `.jsonl` or `.jsonl.gz` file.
     Replay(PathBuf),
@@ -95,6 +96,7 @@ impl std::fmt::Display for TeacherChoice {
 
 /// The backend that trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceChoice {
     /// CPU in pure Rust.
     Flex,

@@ -11,6 +11,7 @@ use scaletot_teacher::{Replay, Rules, Teacher};
 use crate::options::TeacherChoice;
 
 /// A teacher, and what is known of its speed.
+#[non_exhaustive]
 pub struct Opened {
     /// Who answers.
     pub teacher: Box<dyn Teacher>,

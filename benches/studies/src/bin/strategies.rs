@@ -109,14 +109,13 @@ struct Found {
 }
 
 fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
-    let source = &SourceOptions {
-        task: arguments.task.clone(),
-        data: arguments.data.clone(),
-        teacher: arguments.teacher.clone(),
-        min_populated: arguments.min_populated,
-        noise: arguments.noise,
-        seed: arguments.seed,
-    };
+    let mut source = SourceOptions::default();
+    source.task.clone_from(&arguments.task);
+    source.data.clone_from(&arguments.data);
+    source.teacher.clone_from(&arguments.teacher);
+    source.min_populated = arguments.min_populated;
+    (source.noise, source.seed) = (arguments.noise, arguments.seed);
+    let source = &source;
     let study = if source.task == PLANTED {
         Study::planted(source, arguments.users.get() * 2)?
     } else {

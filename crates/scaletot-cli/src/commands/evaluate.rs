@@ -104,30 +104,39 @@ impl EvaluateArgs {
     fn options(&self) -> EvaluateOptions {
         let name = PathBuf::from(&self.task).file_stem().map(PathBuf::from).unwrap_or_default();
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("scaletot-evaluate").join(name));
-        let AblationArgs { greedy, sft_only, no_state_kl, no_representation, uniform } = self.ablations;
-        EvaluateOptions {
-            source: SourceOptions {
-                task: self.task.clone(),
-                data: self.data.clone(),
-                teacher: self.teacher.clone(),
-                min_populated: self.min_populated,
-                noise: self.noise,
-                seed: self.seed,
-            },
-            coverage: self.coverage,
-            coverage_curve: self.coverage_curve.clone(),
-            labels: self.labels.clone(),
-            folds: self.folds,
-            repeats: self.repeats,
-            draws: self.draws,
-            replicates: self.replicates,
-            device: self.device.into(),
-            workers: self.workers,
-            out: Some(out),
-            fresh: self.fresh,
-            quick: self.quick,
-            ablations: Ablations { greedy, sft_only, no_state_kl, no_representation, uniform },
-        }
+        let mut options = EvaluateOptions::default();
+        options.source = self.source();
+        options.coverage = self.coverage;
+        options.coverage_curve.clone_from(&self.coverage_curve);
+        options.labels.clone_from(&self.labels);
+        (options.folds, options.repeats) = (self.folds, self.repeats);
+        (options.draws, options.replicates) = (self.draws, self.replicates);
+        (options.device, options.workers) = (self.device.into(), self.workers);
+        options.out = Some(out);
+        (options.fresh, options.quick) = (self.fresh, self.quick);
+        options.ablations = self.ablations.into();
+        options
+    }
+
+    fn source(&self) -> SourceOptions {
+        let mut source = SourceOptions::default();
+        source.task.clone_from(&self.task);
+        source.data.clone_from(&self.data);
+        source.teacher.clone_from(&self.teacher);
+        source.min_populated = self.min_populated;
+        (source.noise, source.seed) = (self.noise, self.seed);
+        source
+    }
+}
+
+impl From<AblationArgs> for Ablations {
+    fn from(args: AblationArgs) -> Self {
+        let AblationArgs { greedy, sft_only, no_state_kl, no_representation, uniform } = args;
+        let mut ablations = Self::default();
+        (ablations.greedy, ablations.sft_only) = (greedy, sft_only);
+        (ablations.no_state_kl, ablations.no_representation) = (no_state_kl, no_representation);
+        ablations.uniform = uniform;
+        ablations
     }
 }
 

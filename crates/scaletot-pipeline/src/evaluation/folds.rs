@@ -9,6 +9,7 @@ use super::results::Labels;
 
 /// One fold of one repeat. Rows are ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fold {
     /// Repeat, from 0.
     pub repeat: usize,
@@ -22,6 +23,7 @@ pub struct Fold {
 
 /// The labelled training users of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Draw {
     /// Number asked for.
     pub labels: Labels,

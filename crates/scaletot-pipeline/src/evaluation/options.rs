@@ -10,6 +10,7 @@ use crate::options::{DeviceChoice, TeacherChoice};
 
 /// Whom to reason about, and who does.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SourceOptions {
     /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
     pub task: String,
@@ -40,6 +41,7 @@ impl Default for SourceOptions {
 
 /// A task, a teacher, a protocol and ablations.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct EvaluateOptions {
     /// Whom to reason about, and who does
     pub source: SourceOptions,
@@ -94,6 +96,7 @@ impl Default for EvaluateOptions {
 
 /// What can be taken out of the method, one flag each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ablations {
     /// Greedy chains instead of refined ones
     pub greedy: bool,

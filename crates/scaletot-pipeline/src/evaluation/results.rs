@@ -11,6 +11,7 @@ pub const FORMAT: u32 = 1;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Results {
     /// [`FORMAT`] of the version that wrote it.
     pub format: u32,
@@ -48,6 +49,7 @@ pub struct Results {
 
 /// What was run, and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// The command line after the program's name.
     pub command: String,
@@ -79,6 +81,7 @@ pub struct RunInfo {
 
 /// The task and its users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TaskInfo {
     /// The task's name.
     pub name: String,
@@ -108,6 +111,7 @@ pub struct TaskInfo {
 
 /// An arm of the comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArmInfo {
     /// Short name: the key in all tables.
     pub name: String,
@@ -118,6 +122,7 @@ pub struct ArmInfo {
 /// How many labelled training users a model saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Labels {
     /// This many.
     Count(usize),
@@ -127,6 +132,7 @@ pub enum Labels {
 
 /// One model's figures on one fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Cell {
     /// Repeat of the cross-validation, from 0.
     pub repeat: usize,
@@ -144,6 +150,7 @@ pub struct Cell {
 
 /// One arm at one number of labels by one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CurvePoint {
     /// Arm.
     pub arm: String,
@@ -175,6 +182,7 @@ impl CurvePoint {
 
 /// A paired difference at the same labels, folds, draws and users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Paired {
     /// What is subtracted: the arm's name.
     pub baseline: String,
@@ -191,6 +199,7 @@ pub struct Paired {
 
 /// A decile table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArmDeciles {
     /// Arm.
     pub arm: String,
@@ -200,6 +209,7 @@ pub struct ArmDeciles {
 
 /// A gain curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArmGains {
     /// Arm.
     pub arm: String,
@@ -209,6 +219,7 @@ pub struct ArmGains {
 
 /// Transfer from student to encoder on the test users of a fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Transfer {
     /// Repeat.
     pub repeat: usize,
@@ -230,6 +241,7 @@ pub struct Transfer {
 
 /// Transfer on a group of users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TransferGroup {
     /// Number of populated fields, or the segment's label.
     pub name: String,
@@ -243,6 +255,7 @@ pub struct TransferGroup {
 
 /// Normalised entropies in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Entropy {
     /// State names.
     pub states: Vec<String>,
@@ -256,6 +269,7 @@ pub struct Entropy {
 
 /// One share of reasoned users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CoveragePoint {
     /// Share of all users of the task.
     pub coverage: f64,
@@ -268,6 +282,7 @@ pub struct CoveragePoint {
 
 /// What the teacher did over the whole run, and what it would do for everybody.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Ledger {
     /// Users reasoned about, counted once per fold in which they are covered.
     pub reasoned: u64,
@@ -288,6 +303,7 @@ pub struct Ledger {
 
 /// A search, to be browsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SearchTree {
     /// User id, as it came.
     pub user: String,
@@ -311,6 +327,7 @@ pub struct SearchTree {
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TreeQuestion {
     /// Index of the state.
     pub state: usize,
@@ -328,6 +345,7 @@ pub struct TreeQuestion {
 
 /// One completed chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TreeChain {
     /// Value index per state.
     pub values: Vec<usize>,
@@ -339,6 +357,7 @@ pub struct TreeChain {
 
 /// One round of refinement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TreeRound {
     /// State that was branched.
     pub state: usize,
@@ -354,6 +373,7 @@ pub struct TreeRound {
 
 /// A simulated randomised test on really randomised arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ExperimentResults {
     /// What the treatment is.
     pub treatment: String,
@@ -367,6 +387,7 @@ pub struct ExperimentResults {
 
 /// Treating the top share by an arm's prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PolicyResult {
     /// Outcome column.
     pub outcome: String,
@@ -382,6 +403,7 @@ pub struct PolicyResult {
 
 /// A Qini curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct QiniResult {
     /// Outcome column.
     pub outcome: String,
@@ -395,6 +417,7 @@ pub struct QiniResult {
 
 /// What only a planted world can tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PlantedResults {
     /// Teacher's noise of the main run.
     pub noise: f64,
@@ -410,6 +433,7 @@ pub struct PlantedResults {
 
 /// Accuracy of the teacher's chains at one noise and sparsity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RefinementPoint {
     /// Noise of the teacher's logits.
     pub noise: f64,

@@ -24,6 +24,7 @@ const MAX_QUERIES: u64 = 64;
 
 /// A randomised experiment that the users took part in. Columns are row by row beside the profiles.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Trial {
     /// What the treatment is.
     pub treatment: String,
@@ -34,6 +35,7 @@ pub struct Trial {
 }
 
 /// One population with its outcomes and its teacher.
+#[non_exhaustive]
 pub struct Study {
     /// Profile schema.
     pub schema: Arc<ProfileSchema>,

@@ -17,6 +17,7 @@ type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// A column, or several of a kind, that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Output {
     /// The expected outcome; null where abstained, as all of the outcome.
     Value,

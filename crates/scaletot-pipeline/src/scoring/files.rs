@@ -39,6 +39,7 @@ pub(super) struct Origin {
 
 /// A row group that could not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// The input file.
     pub file: PathBuf,

@@ -15,6 +15,7 @@ use crate::teachers::Opened;
 
 /// The users of a task. All columns are row by row beside the profiles.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Population {
     /// Profile schema.
     pub schema: Arc<ProfileSchema>,
@@ -78,6 +79,7 @@ impl Population {
 
 /// What a randomised experiment did to each user.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Experiment {
     /// Whether the user was treated; `None` if the user's arm takes no part or is missing.
     pub treated: Vec<Option<bool>>,

@@ -55,6 +55,7 @@ const DIRECTORY: &str = "tasks";
 /// What is predicted for whom, from which table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Task {
     /// Name, as given on the command line.
     pub name: String,
@@ -104,8 +105,9 @@ pub struct Task {
 }
 
 /// Where a table is from, and as which files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Source {
     /// Who publishes it, where it is published.
     #[serde(default)]
@@ -133,6 +135,7 @@ pub struct Source {
 /// What the published files are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Form {
     /// One file, which is the table.
     #[default]
@@ -144,6 +147,7 @@ pub enum Form {
 /// Keeps the users with one value in a column.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Keep {
     /// The column.
     pub column: String,
@@ -154,6 +158,7 @@ pub struct Keep {
 /// A value that a cell is compared with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a number or a text")]
+#[non_exhaustive]
 pub enum Wanted {
     /// A number, however it is written.
     Number(f64),
@@ -164,6 +169,7 @@ pub enum Wanted {
 /// A randomised experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ExperimentSpec {
     /// Column with the arm that a user was put in by lot.
     pub arm: String,
@@ -208,15 +214,7 @@ impl Task {
         Self {
             title: format!("{outcome} of {name}"),
             name,
-            source: Source {
-                publisher: None,
-                offered: None,
-                licence: None,
-                table: Some(table),
-                files: Vec::new(),
-                form: Form::Table,
-                numbered: false,
-            },
+            source: Source { table: Some(table), ..Source::default() },
             outcome,
             unit: default_unit(),
             keep: None,
@@ -284,6 +282,28 @@ impl Task {
             *file = file.below(base)?;
         }
         Ok(task)
+    }
+}
+
+impl Keep {
+    /// Keeps the users whose cell in a column is that value.
+    #[must_use]
+    pub fn new(column: impl Into<String>, equals: Wanted) -> Self {
+        Self { column: column.into(), equals }
+    }
+}
+
+impl ExperimentSpec {
+    /// An experiment whose arm stands in a column: everybody but those with the control's label was treated. Further fields may be set.
+    #[must_use]
+    pub fn new(arm: impl Into<String>, control: impl Into<String>, treatment: impl Into<String>) -> Self {
+        Self {
+            arm: arm.into(),
+            control: control.into(),
+            treatment: treatment.into(),
+            treated: Vec::new(),
+            outcomes: Vec::new(),
+        }
     }
 }
 
