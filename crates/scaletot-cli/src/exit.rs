@@ -9,7 +9,7 @@ Exit codes:
   1  an error; what was done before it is kept
   2  the command line is not valid
   3  stopped on request (Ctrl-C); run the same command again to resume
-  4  done, with users or row groups left out; the last line says how many and where they are listed";
+  4  done, with users or row groups left out, or with an artifact that is not ready to serve; the last line says what and where it is listed";
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]

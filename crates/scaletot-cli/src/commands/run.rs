@@ -94,13 +94,21 @@ pub(super) fn run_on(
     Ok(exit)
 }
 
-/// Users about whom the teacher failed are in no chain.
+/// Users about whom the teacher failed are in no chain, and an artifact that did not pass its gate serves nobody.
 fn left_out(summary: &Summary) -> Exit {
+    let mut left_out = Vec::new();
     let reason = summary.stages.iter().find(|stage| stage.name == Stage::Reason.name());
     match reason.and_then(|stage| stage.report.figures.get("failed")) {
-        Some(&failed) if failed > 0.0 => Exit::LeftOut(format!(
+        Some(&failed) if failed > 0.0 => left_out.push(format!(
             "{failed} users about whom the teacher failed; corpus.jsonl names each with the reason"
         )),
-        _ => Exit::Done,
+        _ => {}
     }
+    if !summary.not_ready.is_empty() {
+        left_out.push(format!(
+            "the artifact, which is not ready to serve: {}; --min-agreement and --min-retention say what it has to show",
+            summary.not_ready.join("; ")
+        ));
+    }
+    if left_out.is_empty() { Exit::Done } else { Exit::LeftOut(left_out.join("; and ")) }
 }

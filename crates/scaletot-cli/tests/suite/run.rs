@@ -28,6 +28,13 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
     assert_eq!((&summary["users"]["table"], &summary["seed"]), (&USERS.into(), &1.into()));
     looks_into_a_run(dir);
 
+    // An artifact that does not reach what was asked of it is no success, and serves nobody.
+    let refused = scaletot(dir, &format!("{run} --min-agreement 1"));
+    assert_eq!(refused.code, 4, "{}\n{}", refused.out, refused.err);
+    let last = refused.out.lines().last().unwrap();
+    assert!(last.contains("not ready to serve") && last.contains("--min-agreement"), "{last}");
+    scaletot(dir, run).done();
+
     // The artifact scores users from Parquet files; a file that is none is left out and said so.
     let schema = ProfileSchema::load(dir.join("users.profile.toml")).unwrap();
     let loaded = read(dir.join("users.csv"), &schema, &ReadOptions::new()).unwrap();

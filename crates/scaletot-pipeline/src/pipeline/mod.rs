@@ -23,6 +23,7 @@ use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::Progress;
 use scaletot_core::files::write_json;
+use scaletot_encoder::Readiness;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
 use serde::Serialize;
@@ -175,6 +176,9 @@ impl Pipeline {
         summary.add(Stage::Osipo, &student);
         let encoder = self.distil(&student, progress)?;
         summary.add(Stage::Distil, &encoder);
+        if let Readiness::NotReady { reasons } = encoder.value.info().readiness() {
+            summary.not_ready.clone_from(reasons);
+        }
         let artifact = self.value(&encoder, progress)?;
         summary.add(Stage::Value, &artifact);
         let scores = self.score(&artifact, progress)?;

@@ -24,6 +24,8 @@ pub struct Summary {
     pub users: Users,
     /// What the stages did and cost, in order.
     pub stages: Vec<StageSummary>,
+    /// Why the artifact is not ready to serve, so that [`Scorer::open`](crate::Scorer::open) refuses it; empty if it is.
+    pub not_ready: Vec<String>,
     /// Metrics of each model on the held-out users, and their paired differences.
     #[serde(flatten)]
     pub evaluation: Evaluation,
@@ -84,6 +86,7 @@ impl Summary {
                 segments,
             },
             stages: Vec::new(),
+            not_ready: Vec::new(),
             evaluation: Evaluation::default(),
         }
     }
