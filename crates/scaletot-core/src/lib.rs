@@ -34,6 +34,13 @@
 //! assert_eq!(hash.to_string().parse::<ContentHash>()?, hash);
 //! # Ok::<(), scaletot_core::Error>(())
 //! ```
+//!
+//! # Up and down the flow
+//!
+//! Every crate of the workspace may stand on this one. Files and hashes are those of profiles ([`scaletot-profile`](https://docs.rs/scaletot-profile))
+//! and chains ([`scaletot-chain`](https://docs.rs/scaletot-chain)); the entropy is that of the search
+//! ([`scaletot-search`](https://docs.rs/scaletot-search)); progress and stop are those of all that trains, and of
+//! [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline), which runs all stages.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
