@@ -374,6 +374,8 @@ pub enum Error {
         path: PathBuf,
         /// What is there instead.
         found: String,
+        /// What the parser found, if the line has a header's kind and format, but not its keys.
+        source: Option<serde_json::Error>,
     },
     /// The corpus was written in a format that this version does not read.
     #[error("{}: line 1: expected corpus format {supported}, found {found}; read it with the version that wrote it", path.display())]

@@ -56,7 +56,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What became of a user.
+/// What became of a user. Closed on purpose: a caller that matches has handled everything that a record can say; what may grow is the
+/// [`Reason`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Verdict {

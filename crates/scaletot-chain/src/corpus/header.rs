@@ -80,7 +80,8 @@ impl CorpusHeader {
 
     /// Reads the header line; the format version is looked at before anything else in it.
     pub(crate) fn from_line(line: &[u8], path: &Path) -> Result<Self> {
-        let not_a_corpus = |found: String| Error::NotACorpus { path: path.to_path_buf(), found };
+        let not_a_corpus =
+            |found: String| Error::NotACorpus { path: path.to_path_buf(), found, source: None };
         let value: Value = serde_json::from_slice(line).map_err(|_| not_a_corpus(excerpt(line)))?;
         if value.get("kind").and_then(Value::as_str) != Some(KIND) {
             return Err(not_a_corpus(excerpt(line)));
@@ -91,7 +92,11 @@ impl CorpusHeader {
         }
         // From the bytes again, not from `value`: the error then names a column.
         let Line { format, profile_schema, chain_schema, teacher, seed, settings, .. } =
-            serde_json::from_slice(line).map_err(|e| not_a_corpus(format!("another one ({e})")))?;
+            serde_json::from_slice(line).map_err(|e| Error::NotACorpus {
+                path: path.to_path_buf(),
+                found: "another one".to_owned(),
+                source: Some(e),
+            })?;
         Ok(Self { format, profile_schema, chain_schema, teacher, seed, settings })
     }
 

@@ -122,7 +122,7 @@ pub(crate) fn in_line(path: &Path, line: u64, error: Error) -> Error {
 }
 
 pub(crate) fn no_header(path: &Path) -> Error {
-    Error::NotACorpus { path: path.to_path_buf(), found: "an empty file".to_owned() }
+    Error::NotACorpus { path: path.to_path_buf(), found: "an empty file".to_owned(), source: None }
 }
 
 #[cfg(test)]

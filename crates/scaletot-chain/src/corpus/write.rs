@@ -190,7 +190,7 @@ impl CorpusWriter {
             let there = found.cut.as_ref().map_or(&[][..], |c| &c.bytes);
             if !line.starts_with(there) {
                 let found = super::header::excerpt(there);
-                return Err(Error::NotACorpus { path: self.path.clone(), found });
+                return Err(Error::NotACorpus { path: self.path.clone(), found, source: None });
             }
             repaired.rewrote_header = true;
         }
