@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A field of a strategy or of a budget is out of its range.
-    #[error("config `{field}`: expected {expected}, found {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The field.
         field: &'static str,

@@ -151,7 +151,7 @@ impl Problem for Sums {
 fn sums(query: &Query<u8>) -> Answer<u8> {
     let total: u8 = query.path().iter().sum();
     match (query.path().len(), total) {
-        // After 3 and 4 the likeliest third step misses 6; all three ways to 6 together are likelier.
+        // After 3 and 4 the most probable third step misses 6; all three ways to 6 together are more probable.
         (2, 2) => Answer::exact(vec![(0, 0.55), (4, 0.45)]),
         (2, 3) => Answer::exact(vec![(3, 1.0)]),
         (2, 4) => Answer::exact(vec![(2, 1.0)]),
