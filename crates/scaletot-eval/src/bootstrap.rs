@@ -175,7 +175,7 @@ mod tests {
         let one = |_: &[usize]| 1.0;
         let bootstrap = Bootstrap::default();
         let error = bootstrap.with_replicates(0).interval(3, 0, one).unwrap_err();
-        assert_eq!(error.to_string(), "config `replicates`: expected at least 1, found 0");
+        assert_eq!(error.to_string(), "`replicates`: expected at least 1, found 0");
         for level in [0.0, 1.0, f64::NAN, -0.5] {
             assert!(matches!(
                 bootstrap.with_level(level).interval(3, 0, one),

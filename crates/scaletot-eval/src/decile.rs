@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::gain::descending;
 use crate::{Result, check};
 
-/// Users of one tenth of the scores.
+/// Users of one tenth of the scores. Plain numbers, which a caller may build for a report of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Decile {
     /// 1 for the highest scores, up to the number of bins (10).

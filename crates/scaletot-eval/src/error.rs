@@ -67,7 +67,7 @@ pub enum Error {
         rows: usize,
     },
     /// A field of a config, or an argument with a range, is outside it.
-    #[error("config `{field}`: expected {expected}, found {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The field.
         field: &'static str,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::{Direction, Verdict};
 use crate::{Error, Result};
 
-/// A metric with its bootstrap interval.
+/// A metric with its bootstrap interval. All of its fields are public and may be built, for replicates that a caller drew by other means.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The metric on the users as they are.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which way a shown difference goes.
+/// Which way a shown difference goes. Closed on purpose: a difference other than 0 goes one of two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -15,7 +15,7 @@ pub enum Direction {
 }
 
 /// What a comparison shows. There is no "equal": an interval that contains 0 shows no difference, which is not the same
-/// as showing that there is none.
+/// as showing that there is none. Closed on purpose: an interval contains 0 or does not, and a caller that matches has handled both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

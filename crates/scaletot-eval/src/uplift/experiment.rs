@@ -5,6 +5,7 @@ use crate::{Error, Result, check};
 
 /// Probability with which the experiment treated a user, in (0, 1): known by design, not estimated from the outcomes.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Propensity<'a> {
     /// The same for everybody.
     Constant(f64),
