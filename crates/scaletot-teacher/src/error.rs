@@ -109,7 +109,7 @@ pub enum Error {
     },
 
     /// A field of a config or an argument is out of its range, or does not fit the others.
-    #[error("config `{field}`: expected {expected}, found {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The field or argument.
         field: String,

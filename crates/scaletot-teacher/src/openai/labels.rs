@@ -41,7 +41,7 @@ pub(super) fn matched(
     }
     let whole = |label: usize| text_of(endpoint, &labels[label]);
     // Named in full, and perhaps more; the longest such label.
-    let full = among.iter().copied().filter(|&label| is_said(&text, &whole(label)));
+    let full = among.iter().copied().filter(|&label| is_or_begins(&text, &whole(label)));
     let full = full.max_by_key(|&label| labels[label].len());
     let mut open: Vec<usize> =
         among.iter().copied().filter(|&label| whole(label).starts_with(text.as_str())).collect();
@@ -66,12 +66,12 @@ fn text_of(endpoint: Endpoint, label: &str) -> String {
 /// The label that an answer begins with; the longest, where one begins another. Case and space around it do not count.
 pub(super) fn named(labels: &[String], text: &str) -> Option<usize> {
     let text = text.trim_start().to_lowercase();
-    let begins = |label: &usize| is_said(&text, &labels[*label].to_lowercase());
+    let begins = |label: &usize| is_or_begins(&text, &labels[*label].to_lowercase());
     (0..labels.len()).filter(begins).max_by_key(|label| labels[*label].len())
 }
 
 /// Whether a text is a label, or goes on after it with something that is no part of a word.
-fn is_said(text: &str, label: &str) -> bool {
+fn is_or_begins(text: &str, label: &str) -> bool {
     text.strip_prefix(label).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
 }
 

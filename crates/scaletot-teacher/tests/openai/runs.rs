@@ -92,7 +92,7 @@ fn a_resumed_run_takes_up_the_failed_alone() {
     assert_eq!((records.len(), users.len()), (300, 300));
 }
 
-/// A server that hangs takes a user's time, not more: the users fail, and are taken up when it is well again.
+/// A server that hangs takes a user's time, not more: the users fail, and are resumed when it is well again.
 #[test]
 fn a_user_has_so_much_time_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ fn child() {
     }
 }
 
-/// Killed at fifty moments and taken up again each time, a run ends with the bytes of one that nobody disturbed.
+/// Killed at fifty moments and resumed each time, a run ends with the bytes of one that nobody disturbed.
 #[test]
 #[cfg(unix)]
 fn a_run_that_is_killed_fifty_times_ends_with_the_same_bytes() {

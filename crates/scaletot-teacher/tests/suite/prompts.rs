@@ -90,13 +90,13 @@ fn a_category_adds_no_sentence() {
     }
     let harmless = prompt("St. Ives, 1.5 miles a.m.");
     assert!(harmless.contains("from St Ives, 1.5 miles a.m, with"), "{harmless}");
-    // Nothing is left of it, so nothing is said, of one value and of a list.
+    // Nothing is left of it, so nothing is rendered, of one value and of a list.
     assert!(prompt("?").starts_with("A user with a cat. Overall"), "{}", prompt("?"));
 }
 
-/// A field counts as said exactly if the sentence is another without it.
+/// A field counts as rendered exactly if the sentence is another without it.
 #[test]
-fn said_fields_are_those_in_the_sentence() {
+fn rendered_fields_are_those_in_the_sentence() {
     let schema = ProfileSchema::builder("shop")
         .with_field(
             FieldSpec::ordinal("size", ["1", "2"]).with_phrase("in a household of {}").with_word("1", ""),
@@ -132,18 +132,18 @@ fn said_fields_are_those_in_the_sentence() {
     let table = users.finish();
     let prompter =
         Prompter::new(table.schema(), chain_schema(), Verbaliser::fit(&table, 2).unwrap()).unwrap();
-    let mut said = Vec::new();
+    let mut rendered = Vec::new();
     for row in (0..table.len()).step_by(8) {
         let whole = prompter.profile(&table, row);
         let fields = table.schema().fields().iter().enumerate();
-        let heard: Vec<&str> = fields
+        let seen: Vec<&str> = fields
             .filter(|(field, _)| prompter.profile(&table, row + 1 + field) != whole)
             .map(|(_, field)| field.name())
             .collect();
-        assert_eq!(prompter.rendered(&table, row), heard, "{whole}");
-        said.push(heard.len());
+        assert_eq!(prompter.rendered(&table, row), seen, "{whole}");
+        rendered.push(seen.len());
     }
-    assert_eq!(said, [6, 3, 3, 2]);
+    assert_eq!(rendered, [6, 3, 3, 2]);
 }
 
 proptest! {

@@ -136,7 +136,7 @@ fn verdicts_have_their_reasons() {
     assert_eq!(timed.verdict, Verdict::Rejected { reason: Reason::OutOfBudget { bound: SearchStop::Time } });
 }
 
-/// Gives only the two likeliest labels.
+/// Gives only the two most probable labels.
 struct TopTwo;
 
 impl Teacher for TopTwo {

@@ -108,8 +108,8 @@ fn wrong_rows_and_tables_are_refused_before_any_work() {
     let mut corpus = CorpusWriter::create(folder.path().join("c.jsonl"), &header).unwrap();
     let mut message =
         |rows: &[usize]| reasoner.run(&table, rows, &mut corpus, 2, &()).unwrap_err().to_string();
-    assert_eq!(message(&[0, 3, 0]), "config `rows`: expected each row once, found row 0 again");
-    assert_eq!(message(&[0, 9]), "config `row`: expected a row of 9 users, from 0, found 9");
+    assert_eq!(message(&[0, 3, 0]), "`rows`: expected each row once, found row 0 again");
+    assert_eq!(message(&[0, 9]), "`row`: expected a row of 9 users, from 0, found 9");
     assert_eq!(reasoner.ledger().snapshot().questions, 0);
 }
 
