@@ -8,7 +8,8 @@ use scaletot_profile::{Dataset, ProfileTable};
 
 use crate::calibrate::calibrate;
 use crate::committee::Committee;
-use crate::config::{Component, ValueModelConfig};
+use crate::component::Component;
+use crate::config::ValueModelConfig;
 use crate::design::{Columns, Inputs, Users};
 use crate::error::{Error, Result};
 use crate::model::{Link, Model, OutOfFold, Part, ValueModel};

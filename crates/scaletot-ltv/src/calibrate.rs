@@ -9,11 +9,11 @@ const STEPS: usize = 50;
 /// A penalty of `(b − 1)² / 2`, the weight of about one user, keeps `b` finite where a few users hold all the value. `b` is above 0, so that
 /// the order of `ŷ` stays: where the best is not, `b` is 1, which is the smearing estimate (Duan, JASA 1983). Outcomes are finite and at
 /// least 0; if all are 0, so is `exp(a)`, nearly.
-pub(super) fn calibrate(said: &[f64], outcomes: &[f64]) -> (f64, f64) {
-    let n = said.len().max(1) as f64;
+pub(super) fn calibrate(predicted: &[f64], outcomes: &[f64]) -> (f64, f64) {
+    let n = predicted.len().max(1) as f64;
     let mean = (outcomes.iter().sum::<f64>() / n).max(1e-12);
-    let centre = said.iter().sum::<f64>() / n;
-    let x: Vec<f64> = said.iter().map(|y| y - centre).collect();
+    let centre = predicted.iter().sum::<f64>() / n;
+    let x: Vec<f64> = predicted.iter().map(|y| y - centre).collect();
     let y: Vec<f64> = outcomes.iter().map(|o| o / mean).collect();
     // The intercept with which the mean is right.
     let level = |b: f64| (n / x.iter().map(|x| (b * x).exp()).sum::<f64>()).ln();
@@ -60,17 +60,17 @@ mod tests {
 
     #[test]
     fn finds_intercept_and_slope_but_for_the_penalty() {
-        let said: Vec<f64> = (0..200).map(|i| f64::from(i % 23) / 10.0).collect();
-        let outcomes: Vec<f64> = said.iter().map(|y| (0.4 + 1.7 * y).exp()).collect();
-        let (a, b) = calibrate(&said, &outcomes);
+        let predicted: Vec<f64> = (0..200).map(|i| f64::from(i % 23) / 10.0).collect();
+        let outcomes: Vec<f64> = predicted.iter().map(|y| (0.4 + 1.7 * y).exp()).collect();
+        let (a, b) = calibrate(&predicted, &outcomes);
         assert!((a - 0.4).abs() < 0.03 && (b - 1.7).abs() < 0.02, "{a} {b}");
     }
 
     #[test]
     fn an_order_that_is_wrong_way_round_is_kept() {
-        let said: Vec<f64> = (0..50).map(f64::from).collect();
-        let outcomes: Vec<f64> = said.iter().map(|y| 100.0 - y).collect();
-        let (_, b) = calibrate(&said, &outcomes);
+        let predicted: Vec<f64> = (0..50).map(f64::from).collect();
+        let outcomes: Vec<f64> = predicted.iter().map(|y| 100.0 - y).collect();
+        let (_, b) = calibrate(&predicted, &outcomes);
         assert_eq!(b, 1.0);
     }
 
@@ -87,11 +87,11 @@ mod tests {
         fn the_mean_is_right_and_everything_is_finite(
             users in prop::collection::vec((-3.0..6.0_f64, prop_oneof![Just(0.0), 0.0..1e6_f64]), 2..60)
         ) {
-            let (said, outcomes): (Vec<f64>, Vec<f64>) = users.into_iter().unzip();
-            let (a, b) = calibrate(&said, &outcomes);
+            let (predicted, outcomes): (Vec<f64>, Vec<f64>) = users.into_iter().unzip();
+            let (a, b) = calibrate(&predicted, &outcomes);
             prop_assert!(a.is_finite() && b.is_finite() && b > 0.0);
             let known: f64 = outcomes.iter().sum();
-            let fitted: f64 = said.iter().map(|y| (a + b * y).exp()).sum();
+            let fitted: f64 = predicted.iter().map(|y| (a + b * y).exp()).sum();
             prop_assert!((known - fitted).abs() < 1e-6 * known + 1e-9, "{known} {fitted}");
         }
     }

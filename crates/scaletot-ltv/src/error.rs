@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Component;
+use crate::component::Component;
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,7 +15,7 @@ pub type LearnerError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// A setting is out of range.
-    #[error("value model, `{field}`: expected {expected}, found {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The field of [`ValueModelConfig`](crate::ValueModelConfig), or what else was set.
         field: &'static str,

@@ -69,9 +69,11 @@
 //!
 //! # Up and down the flow
 //!
-//! Datasets come from [`scaletot_profile`], signals are [`scaletot_chain::Signals`], which `scaletot-student` and `scaletot-encoder` infer. A
+//! Datasets come from [`scaletot_profile`], signals are [`scaletot_chain::Signals`], which [`scaletot-student`](https://docs.rs/scaletot-student) and
+//! [`scaletot-encoder`](https://docs.rs/scaletot-encoder) infer. A
 //! value model goes on as [`ValueModel::linear_terms`]: weights per field value, marginal and representation, which an encoder folds into its
-//! own tables so that what is measured is what is served. `scaletot-eval` measures what it predicts; `scaletot-pipeline` runs it all and
+//! own tables so that what is measured is what is served. [`scaletot-eval`](https://docs.rs/scaletot-eval) measures what it predicts;
+//! [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline) runs it all and
 //! brings the networks that the published figures have as learners.
 
 #![forbid(unsafe_code)]
@@ -80,6 +82,7 @@
 mod base;
 mod calibrate;
 mod committee;
+mod component;
 mod config;
 mod design;
 mod error;
@@ -96,7 +99,8 @@ mod terms;
 mod trainer;
 
 pub use base::BaseFit;
-pub use config::{Component, Representation, ValueModelConfig};
+pub use component::Component;
+pub use config::{Representation, ValueModelConfig};
 pub use error::{Error, LearnerError, Result};
 pub use explain::Explanation;
 pub use learner::{BaseLearner, BaseLoader, BaseModel, Sample};

@@ -11,7 +11,8 @@ use scaletot_profile::Dataset;
 
 use crate::base::{BaseFit, Labelled};
 use crate::committee::Committee;
-use crate::config::{Component, ValueModelConfig};
+use crate::component::Component;
+use crate::config::ValueModelConfig;
 use crate::design::{Columns, Inputs, Users};
 use crate::error::{Error, Result};
 use crate::learner::BaseLearner;

@@ -106,21 +106,21 @@ fn the_chain_schema_of_the_signals() {
     assert!(matches!(trainer().with_chain(&one).fit(&dataset, &signals, 1), Err(Error::Chain(_))));
 }
 
-/// A learner whose predictions are what it is told.
+/// A learner whose predictions are given beforehand.
 #[derive(Debug, Clone)]
-struct Told(Vec<f64>);
+struct FixedPredictions(Vec<f64>);
 
-impl BaseLearner for Told {
+impl BaseLearner for FixedPredictions {
     fn name(&self) -> &str {
-        "told"
+        "fixed"
     }
 
     fn fit(&self, _: &Sample<'_>, _: u64) -> Result<Box<dyn BaseModel>, LearnerError> {
-        if self.0.is_empty() { Err("told nothing".into()) } else { Ok(Box::new(self.clone())) }
+        if self.0.is_empty() { Err("no predictions".into()) } else { Ok(Box::new(self.clone())) }
     }
 }
 
-impl BaseModel for Told {
+impl BaseModel for FixedPredictions {
     fn predict(&self, _: &ProfileTable, _: &[usize]) -> Result<Vec<f64>, LearnerError> {
         Ok(self.0.clone())
     }
@@ -134,11 +134,11 @@ impl BaseModel for Told {
 fn learners_that_fail_or_predict_what_no_outcome_is() {
     let world = world();
     let error = |predictions: Vec<f64>| {
-        trainer().with_learner(&Told(predictions)).fit_base(&world.dataset(false), 1).unwrap_err()
+        trainer().with_learner(&FixedPredictions(predictions)).fit_base(&world.dataset(false), 1).unwrap_err()
     };
     let failed = error(vec![]);
-    assert_eq!(failed.to_string(), "learner `told`: cannot fit");
-    assert_eq!(std::error::Error::source(&failed).unwrap().to_string(), "told nothing");
+    assert_eq!(failed.to_string(), "learner `fixed`: cannot fit");
+    assert_eq!(std::error::Error::source(&failed).unwrap().to_string(), "no predictions");
     assert!(error(vec![1.0]).to_string().contains("predictions, found 1"));
     let part = world.dataset(false).labelled().count().div_ceil(5);
     assert!(error([vec![1.0; part - 1], vec![f64::NAN]].concat()).to_string().contains("found NaN for row"));
