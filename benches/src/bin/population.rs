@@ -85,7 +85,7 @@ impl Population {
                 FieldKind::Categorical(domain) | FieldKind::Ordinal(domain) => domain.values().to_vec(),
                 FieldKind::Boolean => vec!["no".to_owned(), "yes".to_owned()],
                 other => bail!(
-                    "field `{}` is {}: only fields of few values can be made up",
+                    "field `{}` is {}: only fields of few values can be synthesised",
                     field.name(),
                     other.name()
                 ),
