@@ -26,14 +26,14 @@ pub enum Error {
         message: String,
     },
     /// A text is not TOML or JSON, or not of a profile schema's shape.
-    #[error("{}expected a profile schema in {format}: {message}", in_file(path.as_deref()))]
+    #[error("{}expected a profile schema in {format}", in_file(path.as_deref()))]
     Syntax {
         /// The file, where the text came from one.
         path: Option<PathBuf>,
         /// "TOML" or "JSON".
         format: &'static str,
-        /// The parser's message, with its position.
-        message: String,
+        /// The parser's error, with its position.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file system refused.
     #[error("{}: cannot {action}", path.display())]
@@ -167,7 +167,7 @@ pub enum Error {
         rows: usize,
     },
     /// An argument or a setting is outside of what is taken.
-    #[error("{field}: expected {expected}, got {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// Name of the argument or setting.
         field: &'static str,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, quoted};
 
+/// The words of five levels, from least to most; with fewer, the ones in between are left out.
+pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
+
 /// The text that stands for the bucket of unknown categories, in files and in [`Domain::label`].
 pub const UNKNOWN: &str = "unknown";
 

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The id of one user: an integer or a text, as it was in the input. `7` and `"007"` are two different ids.
+///
+/// Closed on purpose: every key of a table is one of the two, and a caller that matches has handled all ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum UserId {
@@ -41,7 +43,7 @@ impl From<String> for UserId {
     }
 }
 
-/// The ids of a table, all integers or all texts.
+/// The ids of a table, all integers or all texts; closed as [`UserId`] is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum UserIds {

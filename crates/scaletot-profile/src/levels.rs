@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::field::LEVELS;
 use crate::quantiles::Quantiles;
 use crate::table::{FieldValues, ProfileTable};
-
-/// The words of five levels; with fewer, the ones in between are left out.
-pub(crate) const LEVELS: [&str; 5] = ["very low", "low", "moderate", "high", "very high"];
 
 /// How many levels a number is rendered by, and which number has which.
 ///

@@ -86,6 +86,7 @@ mod levels;
 mod place;
 mod quantiles;
 mod schema;
+mod schema_builder;
 mod segments;
 mod sentence;
 mod spec;
@@ -110,8 +111,9 @@ pub use quantiles::Quantiles;
 #[doc(no_inline)]
 pub use scaletot_core::Progress;
 pub use schema::ProfileSchema;
+pub use schema_builder::SchemaBuilder;
 pub use segments::Segments;
-pub use spec::{FieldSpec, SchemaBuilder};
+pub use spec::FieldSpec;
 pub use table::{FieldValues, ProfileTable, Value};
 pub use verbaliser::Verbaliser;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldKind};
 use crate::hash::Canonical;
-use crate::spec::SchemaBuilder;
+use crate::schema_builder::SchemaBuilder;
 
 /// What profiles look like: an ordered list of fields, each with its kind and its allowed values.
 ///
@@ -128,7 +128,7 @@ impl ProfileSchema {
     /// [`Error::Syntax`] with the position if the text is not TOML of a schema's shape, [`Error::Schema`] if the schema
     /// contradicts itself.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let builder: SchemaBuilder = toml::from_str(text).map_err(|error| syntax("TOML", &error))?;
+        let builder: SchemaBuilder = toml::from_str(text).map_err(|error| syntax("TOML", error))?;
         builder.build()
     }
 
@@ -137,7 +137,7 @@ impl ProfileSchema {
     /// # Errors
     /// As [`Self::from_toml`].
     pub fn from_json(text: &str) -> Result<Self> {
-        let builder: SchemaBuilder = serde_json::from_str(text).map_err(|error| syntax("JSON", &error))?;
+        let builder: SchemaBuilder = serde_json::from_str(text).map_err(|error| syntax("JSON", error))?;
         builder.build()
     }
 
@@ -146,7 +146,7 @@ impl ProfileSchema {
     /// # Errors
     /// [`Error::Syntax`] if TOML cannot say it, which does not happen for a schema that was checked.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string_pretty(self).map_err(|error| syntax("TOML", &error))
+        toml::to_string_pretty(self).map_err(|error| syntax("TOML", error))
     }
 
     /// The schema as indented JSON.
@@ -154,7 +154,7 @@ impl ProfileSchema {
     /// # Errors
     /// [`Error::Syntax`] if JSON cannot say it, which does not happen for a schema that was checked.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).map_err(|error| syntax("JSON", &error))
+        serde_json::to_string_pretty(self).map_err(|error| syntax("JSON", error))
     }
 
     /// Reads a schema from a `.toml` or `.json` file.
@@ -172,8 +172,8 @@ impl ProfileSchema {
         })?;
         let schema = if format == "TOML" { Self::from_toml(&text) } else { Self::from_json(&text) };
         schema.map_err(|error| match error {
-            Error::Syntax { format, message, .. } => {
-                Error::Syntax { path: Some(path.to_owned()), format, message }
+            Error::Syntax { format, source, .. } => {
+                Error::Syntax { path: Some(path.to_owned()), format, source }
             }
             other => other,
         })
@@ -190,8 +190,8 @@ impl ProfileSchema {
     }
 }
 
-fn syntax(format: &'static str, error: &dyn std::fmt::Display) -> Error {
-    Error::Syntax { path: None, format, message: error.to_string() }
+fn syntax(format: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Syntax { path: None, format, source: Box::new(error) }
 }
 
 fn format_of(path: &Path) -> Result<&'static str> {

@@ -10,6 +10,9 @@ use crate::id::{UserId, UserIds};
 use crate::schema::ProfileSchema;
 
 /// One value that is there; a missing one is `None` of `Option<Value>`.
+///
+/// Closed on purpose: these are the forms in which columns are stored, and a further kind of field would be stored in one of them. A caller
+/// that matches has handled every value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// Of a categorical or ordinal field: the code of its value in the field's [`Domain`](crate::Domain).

@@ -175,29 +175,29 @@ fn a_segment_may_be_a_field() {
 #[test]
 fn columns_in_a_wrong_role_are_refused() {
     let message = |spec: &DatasetSpec| read(TABLE, spec).unwrap_err().to_string();
-    let no_field = "expected a column that is no field of the profile, got the field \"age\"";
-    assert_eq!(message(&DatasetSpec::new().with_outcome("age")), format!("outcome: {no_field}"));
-    assert_eq!(message(&DatasetSpec::new().with_group("age")), format!("group: {no_field}"));
+    let no_field = "expected a column that is no field of the profile, found the field \"age\"";
+    assert_eq!(message(&DatasetSpec::new().with_outcome("age")), format!("`outcome`: {no_field}"));
+    assert_eq!(message(&DatasetSpec::new().with_group("age")), format!("`group`: {no_field}"));
     assert_eq!(
         message(&DatasetSpec::new().with_arm(ArmSpec::new("age", "55+"))),
-        format!("arm.column: {no_field}")
+        format!("`arm.column`: {no_field}")
     );
     assert_eq!(
         message(&all().with_segment("spend")),
-        r#"segment: expected another column than the outcome's, got "spend""#
+        r#"`segment`: expected another column than the outcome's, found "spend""#
     );
     let arm = |arm| message(&DatasetSpec::new().with_arm(arm));
     assert_eq!(
         arm(ArmSpec::new("mail", "none").with_treated(["men", "none"])),
-        r#"arm.treated: expected other arms than the control, got "none""#
+        r#"`arm.treated`: expected other arms than the control, found "none""#
     );
     assert_eq!(
         arm(ArmSpec::new("mail", "no")),
-        r#"arm.control: expected "no" in column "mail", got "men", "none", "women""#
+        r#"`arm.control`: expected "no" in column "mail", found "men", "none", "women""#
     );
     assert_eq!(
         arm(ArmSpec::new("mail", "none").with_treated(["all"])),
-        r#"arm.treated: expected "all" in column "mail", got "men", "none", "women""#
+        r#"`arm.treated`: expected "all" in column "mail", found "men", "none", "women""#
     );
     assert!(
         message(&DatasetSpec::new().with_outcome("spent"))
@@ -224,7 +224,7 @@ fn a_table_read_for_something_else_is_refused() {
     let error = Dataset::from_loaded(loaded.unwrap(), &all()).unwrap_err().to_string();
     assert_eq!(
         error,
-        r#"loaded: expected a table read with the specification's options, which has "spend" as numbers, got "spend""#
+        r#"`loaded`: expected a table read with the specification's options, which has "spend" as numbers, found "spend""#
     );
 }
 

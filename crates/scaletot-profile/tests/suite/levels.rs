@@ -98,7 +98,7 @@ fn settings_are_data_and_checked() {
     assert_eq!(toml::from_str::<LevelConfig>("count = 4").unwrap(), LevelConfig::from(4));
     assert!(toml::from_str::<LevelConfig>("levels = 4").is_err());
     let error = Verbaliser::fit(&table(&[]), 6).unwrap_err();
-    assert_eq!(error.to_string(), "levels: expected 2, 3, 4 or 5, got 6");
+    assert_eq!(error.to_string(), "`levels`: expected 2, 3, 4 or 5, found 6");
 }
 
 const PLAIN: &str = "name = \"s\"\nid = \"id\"\n\n[[field]]\nname = \"owner\"\nkind = \"boolean\"\n\n\

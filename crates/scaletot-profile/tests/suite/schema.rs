@@ -1,6 +1,7 @@
 //! Schemas: round trips, hashes, and what is refused.
 
 use proptest::prelude::*;
+use scaletot_core::causes;
 use scaletot_profile::{FieldKind, FieldSpec, ProfileSchema, UnknownPolicy};
 
 const TOML: &str = r#"
@@ -132,7 +133,7 @@ fn the_parts_are_what_the_file_says() {
 
 #[test]
 fn contradictions_are_refused() {
-    let message = |toml: &str| ProfileSchema::from_toml(toml).unwrap_err().to_string();
+    let message = |toml: &str| causes(&ProfileSchema::from_toml(toml).unwrap_err());
     for (from, to, says) in [
         (r#"name = "shop""#, r#"name = " ""#, "the schema needs a name"),
         (r#"id = "customer""#, r#"id = "age""#, "field \"age\": this is the id column's name"),

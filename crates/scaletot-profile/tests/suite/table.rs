@@ -159,7 +159,7 @@ fn defaults_of_phrases() {
             Verbaliser::fit(&table, levels)
                 .unwrap_err()
                 .to_string()
-                .contains("levels: expected 2, 3, 4 or 5")
+                .contains("`levels`: expected 2, 3, 4 or 5")
         );
     }
 }
@@ -181,7 +181,9 @@ fn data_cannot_break_out_of_its_phrase() {
 
 #[test]
 fn bad_quantiles_and_segments_are_refused() {
-    assert!(Quantiles::fit([1.0], 0).unwrap_err().to_string().contains("bins: expected at least 1, got 0"));
+    assert!(
+        Quantiles::fit([1.0], 0).unwrap_err().to_string().contains("`bins`: expected at least 1, found 0")
+    );
     assert!(Quantiles::fit([f64::NAN], 3).unwrap_err().to_string().contains("at least one finite number"));
     for json in [
         r#"{"cuts":[2,1],"min":0,"max":9}"#,
