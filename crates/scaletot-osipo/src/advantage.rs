@@ -20,7 +20,7 @@ use crate::check::at_least_zero;
 use crate::error::check_segments;
 use crate::{Error, Result};
 
-/// The reward of a candidate, and the segment of its user.
+/// The reward of a candidate, and the segment of its user: an argument that callers build, closed on purpose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SegmentReward {
     /// The user segment.

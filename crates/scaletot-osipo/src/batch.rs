@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use crate::host::{check_finite_values, check_shape, read_to_host};
 use crate::pairs::{Pairs, best_by_advantage, by_user};
 use crate::{Candidate, ChainSegments, Error, Result, TokenMask};
 
@@ -21,7 +22,7 @@ use crate::{Candidate, ChainSegments, Error, Result, TokenMask};
 /// a loss computed. The price is that log-probabilities are not checked: a NaN or infinite one at a *kept*
 /// position makes loss and gradient NaN or infinite. [`CandidateBatch::check_finite`] looks for them at the
 /// price of a read-back, and [`OsipoStats::read`](crate::OsipoStats::read) reports them as an error; use
-/// [`log_probs_from_host`] where they come from the host. At masked positions anything is allowed.
+/// [`log_probs_from_host`](crate::log_probs_from_host) where they come from the host. At masked positions anything is allowed.
 ///
 /// Candidates of an unlabelled user take no part in the objective. They are counted in the statistics, and in
 /// the SFT term if [`CandidateBatch::with_best`] names them. A row without a kept token is allowed only
@@ -356,48 +357,6 @@ impl CandidateBatch {
     fn host_device(&self) -> Device {
         self.policy.device().without_autodiff()
     }
-}
-
-/// Puts log-probabilities that are on the host (for instance the reference's, computed once for a corpus) on
-/// a device, row-major `[n, t]`, and checks that they are finite wherever the mask keeps the token.
-///
-/// # Errors
-/// [`Error::Shape`], or [`Error::NonFiniteLogProb`] with the first offending place.
-pub fn log_probs_from_host(values: Vec<f32>, mask: &TokenMask, device: &Device) -> Result<Tensor<2>> {
-    let shape = [mask.candidates(), mask.tokens()];
-    check_shape("log-probabilities (n × t)", &[shape[0] * shape[1]], &[values.len()])?;
-    check_finite_values("host", values.iter().copied().map(f64::from), mask)?;
-    Ok(Tensor::from_data(TensorData::new(values, shape), device))
-}
-
-/// Reads a tensor back, in f64 whatever its precision is.
-pub(crate) fn read_to_host<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f64>> {
-    let read = |message: String| Error::Read { what, message };
-    let data = tensor.try_into_data().map_err(|error| read(error.to_string()))?;
-    data.convert::<f64>().try_into_vec::<f64>().map_err(|error| read(error.to_string()))
-}
-
-fn check_finite_values(
-    which: &'static str,
-    values: impl Iterator<Item = f64>,
-    mask: &TokenMask,
-) -> Result<()> {
-    match values.zip(mask.as_slice()).enumerate().find(|(_, (value, keep))| **keep && !value.is_finite()) {
-        None => Ok(()),
-        Some((at, (value, _))) => Err(Error::NonFiniteLogProb {
-            which,
-            candidate: at / mask.tokens(),
-            token: at % mask.tokens(),
-            value,
-        }),
-    }
-}
-
-fn check_shape(what: &'static str, expected: &[usize], found: &[usize]) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::Shape { what, expected: format!("{expected:?}"), found: format!("{found:?}") })
 }
 
 fn check_range(what: &'static str, indices: &[usize], bound: usize) -> Result<()> {

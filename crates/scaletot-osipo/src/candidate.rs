@@ -1,6 +1,7 @@
 //! One chain of a batch.
 
-/// Whose chain a candidate is, and how good it is.
+/// Whose chain a candidate is, and how good it is. Closed on purpose: callers build one per chain, and what else a batch may know goes in by
+/// [`CandidateBatch`](crate::CandidateBatch)'s setters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     /// The user: any number, equal for the same user.

@@ -158,6 +158,8 @@ mod candidate;
 mod check;
 mod config;
 mod error;
+mod host;
+mod implicit;
 mod loss;
 mod mask;
 mod pairs;
@@ -166,13 +168,15 @@ pub mod reward;
 mod stats;
 mod weights;
 
-pub use batch::{CandidateBatch, log_probs_from_host};
+pub use batch::CandidateBatch;
 pub use candidate::Candidate;
 pub use config::{
     GroupBaseline, Objective, OsipoLossConfig, PairLoss, PolicyConfig, RatioOf, Reduction, TokenMean,
 };
 pub use error::{Error, Result};
-pub use loss::{ImplicitRewards, OsipoLoss, OsipoOutput};
+pub use host::log_probs_from_host;
+pub use implicit::ImplicitRewards;
+pub use loss::{OsipoLoss, OsipoOutput};
 pub use mask::{ChainSegments, TokenMask};
 pub use stats::{OsipoReport, OsipoStats};
 pub use weights::{ENTROPY_FLOOR, SegmentWeights};

@@ -6,8 +6,8 @@ use burn::tensor::{Bool, Tensor};
 use crate::policy::policy;
 use crate::stats::{Packed, RewardTensors};
 use crate::{
-    CandidateBatch, Error, Objective, OsipoLossConfig, OsipoStats, PairLoss, Reduction, Result,
-    SegmentWeights,
+    CandidateBatch, Error, ImplicitRewards, Objective, OsipoLossConfig, OsipoStats, PairLoss, Reduction,
+    Result, SegmentWeights,
 };
 
 /// The OSIPO loss; made by [`OsipoLossConfig::init`].
@@ -18,6 +18,7 @@ pub struct OsipoLoss {
 
 /// What one step gives.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct OsipoOutput {
     /// The loss, `[1]`; call `backward` on it.
     pub loss: Tensor<1>,
@@ -28,15 +29,6 @@ pub struct OsipoOutput {
     pub sft: Option<Tensor<1>>,
     /// What to watch; still on the device until [`OsipoStats::read`].
     pub stats: OsipoStats,
-}
-
-/// Implicit rewards of a batch, on the device and in the policy's graph.
-#[derive(Debug, Clone)]
-pub struct ImplicitRewards {
-    /// `r_k = β Σ_{t ∈ k} (ln π_θ − ln π_ref)`, unweighted, `[n, K]`; 0 for a segment without kept tokens.
-    pub per_segment: Tensor<2>,
-    /// `r = Σ_k w_k r_k`, `[n]`.
-    pub total: Tensor<1>,
 }
 
 impl OsipoLossConfig {

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::read_to_host;
+use crate::host::read_to_host;
 use crate::{CandidateBatch, Error, ImplicitRewards, Result};
 
 /// Statistics of one step, on the device. [`OsipoStats::read`] brings them to the host in one transfer; a

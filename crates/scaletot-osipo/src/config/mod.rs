@@ -72,7 +72,8 @@ impl Default for PairLoss {
     }
 }
 
-/// How the terms of the objective and of the SFT regulariser become one number.
+/// How the terms of the objective and of the SFT regulariser become one number. Closed on purpose: a trainer that gathers
+/// gradients over the parts of a batch weighs them by it, and must know each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {

@@ -102,7 +102,7 @@ struct Member {
     weights: Vec<f64>,
 }
 
-/// A user whom an [`OutcomeReward`] is fitted to.
+/// A user whom an [`OutcomeReward`] is fitted to: an argument that callers build, closed on purpose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UserOutcome<'a> {
     /// What came of the user, finite and at least 0; `None` if it was not observed.
