@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::check;
+use crate::check::check;
 use crate::error::Result;
 
 /// How the projected representation is held against the student's. Both are relative to the student's mean over the

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::check;
 use crate::choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
 use crate::error::{Error, Result};
 use crate::head::OutcomeHead;
@@ -208,13 +209,6 @@ impl DistillConfig {
         let share = self.validation_share;
         check("validation_share", share, (0.0..=0.5).contains(&share), "in [0, 0.5]")
     }
-}
-
-pub(crate) fn check(field: &'static str, found: impl ToString, holds: bool, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Config { field, expected: expected.into(), found: found.to_string() })
 }
 
 /// A size that a network or a loop can have: not nothing, and far from any overflow.

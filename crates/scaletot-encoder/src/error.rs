@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A field of a config or an argument is out of its range.
-    #[error("`{field}`: expected {expected}, got {found}")]
+    #[error("`{field}`: expected {expected}, found {found}")]
     Config {
         /// The field's name.
         field: &'static str,
@@ -21,6 +21,14 @@ pub enum Error {
         expected: String,
         /// The value it has.
         found: String,
+    },
+    /// The system cannot start the threads that were asked for.
+    #[error("expected a number of threads that the system can start, found {count}")]
+    Threads {
+        /// How many.
+        count: usize,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An argument has the wrong size or refers to a row that is not there.
     #[error("{what}: expected {expected}, got {found}")]
@@ -71,10 +79,10 @@ pub enum Error {
         epochs: usize,
     },
     /// The training device failed.
-    #[error("device: {message}")]
+    #[error("cannot read a result from the training device")]
     Device {
-        /// The device's message.
-        message: String,
+        /// The device's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A table or its schema is not usable.
     #[error(transparent)]
@@ -181,6 +189,11 @@ impl From<FileError> for Error {
 impl Error {
     pub(crate) fn shape(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
         Self::Shape { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+    }
+
+    #[cfg(feature = "train")]
+    pub(crate) fn device(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Device { source: source.into() }
     }
 
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -3,7 +3,7 @@
 use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{EncoderConfig, check};
+use crate::check::check;
 use crate::error::{Error, Result};
 use crate::outcome::{OutcomeScale, sigmoid};
 
@@ -101,10 +101,10 @@ pub enum OutcomeLink {
 
 impl OutcomeLink {
     /// For a head that never saw an outcome.
-    pub(crate) fn untrained(config: &EncoderConfig) -> Result<Self> {
+    pub(crate) fn untrained(head: OutcomeHead, sigma_floor: f64) -> Result<Self> {
         let cap = 1e6;
-        Ok(match config.outcome_head {
-            OutcomeHead::Ziln => Self::Ziln(OutcomeScale::new(config.sigma_floor, cap)?),
+        Ok(match head {
+            OutcomeHead::Ziln => Self::Ziln(OutcomeScale::new(sigma_floor, cap)?),
             OutcomeHead::Tweedie { .. } => Self::Tweedie { cap },
             OutcomeHead::Tiers { tiers } => {
                 Self::Tiers { means: (1..=tiers).map(|tier| cap * tier as f64 / tiers as f64).collect() }

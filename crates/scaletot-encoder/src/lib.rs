@@ -59,8 +59,9 @@
 //! users with large losses come up more often is chosen in [`DistillConfig`]. A value model that was fitted on the encoder's signals goes into
 //! the artifact as a [`ValueHead`], so that what was measured is what is served.
 //!
-//! Signals come from `scaletot-student`, which infers them for any user of a table, profiles and outcomes from [`scaletot_profile`], states from
-//! [`scaletot_chain`]. Value models are fitted in `scaletot-ltv`; `scaletot-pipeline` runs all of it and scores populations from file to file.
+//! Signals come from [`scaletot-student`](https://docs.rs/scaletot-student), which infers them for any user of a table, profiles and outcomes from [`scaletot_profile`], states from
+//! [`scaletot_chain`]. Value models are fitted in [`scaletot-ltv`](https://docs.rs/scaletot-ltv); [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline)
+//! runs all of it and scores populations from file to file.
 //!
 //! What is from the paper and what is this project's own: the paper says *that* the student's representations are
 //! transferred to a light profile encoder; network, losses, artifact and report here are this project's formulation.
@@ -71,6 +72,7 @@
 
 mod artifact;
 mod canary;
+mod check;
 mod choices;
 mod config;
 mod distinct;

@@ -34,7 +34,6 @@ use crate::error::{Error, Result};
 use crate::features::{Column, Features};
 use crate::featuriser::Featuriser;
 use crate::histogram::FieldHistogram;
-use crate::scores::Scores;
 
 /// The distance from which on profiles are abstained on, and how it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -190,13 +189,11 @@ impl Novelty {
         Self { surprise, limit }
     }
 
-    /// Takes back the scores of those of the rows that are too far; `scores` has one row per row.
-    pub(crate) fn abstain(&self, features: &Features, rows: Range<usize>, scores: &mut Scores) {
-        for (row, distance) in self.surprise.distances(features, rows).into_iter().enumerate() {
-            if f64::from(distance) > self.limit.limit {
-                scores.mark_abstained(row);
-            }
-        }
+    /// Which of the rows are too far, counted from the first of them.
+    pub(crate) fn too_far(&self, features: &Features, rows: Range<usize>) -> impl Iterator<Item = usize> {
+        let limit = self.limit.limit;
+        let distances = self.surprise.distances(features, rows).into_iter().enumerate();
+        distances.filter(move |(_, distance)| f64::from(*distance) > limit).map(|(row, _)| row)
     }
 }
 

@@ -17,17 +17,15 @@ pub(crate) struct Threads(Option<Arc<ThreadPool>>);
 
 impl Threads {
     /// # Errors
-    /// [`Error::Config`] when the system cannot start so many.
+    /// [`Error::Threads`] when the system cannot start so many.
     pub(crate) fn new(count: NonZeroUsize) -> Result<Self> {
         if count.get() == 1 {
             return Ok(Self(None));
         }
-        let pool =
-            ThreadPoolBuilder::new().num_threads(count.get() - 1).build().map_err(|error| Error::Config {
-                field: "threads",
-                expected: "a number of threads that the system can start".into(),
-                found: format!("{count} ({error})"),
-            })?;
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(count.get() - 1)
+            .build()
+            .map_err(|error| Error::Threads { count: count.get(), source: Box::new(error) })?;
         Ok(Self(Some(Arc::new(pool))))
     }
 

@@ -3,7 +3,7 @@
 use scaletot_profile::Quantiles;
 use serde::{Deserialize, Serialize};
 
-use crate::config::check;
+use crate::check::check;
 use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::featuriser::Featuriser;

@@ -110,7 +110,10 @@ impl FrozenEncoder {
             profile_schema: table.schema().as_ref().clone(),
             chain_schema: chain.clone(),
             config: config.clone(),
-            outcome: heads.outcome.then(|| OutcomeLink::untrained(config)).transpose()?,
+            outcome: heads
+                .outcome
+                .then(|| OutcomeLink::untrained(config.outcome_head, config.sigma_floor))
+                .transpose()?,
             value_head: None,
             heads,
             histograms: FieldHistogram::of(&featuriser, table, &rows)?,

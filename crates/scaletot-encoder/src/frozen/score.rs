@@ -77,7 +77,7 @@ impl FrozenEncoder {
             None => self.plan.score(input, scratch, &mut scores)?,
         }
         if let Some(novelty) = &self.novelty {
-            novelty.abstain(features, rows, &mut scores);
+            novelty.too_far(features, rows).for_each(|row| scores.mark_abstained(row));
         }
         Ok(scores)
     }

@@ -7,7 +7,7 @@ use ndarray::Axis;
 use pulp::Simd;
 
 use super::bytes::{Bytes, GROUP, OUTPUTS};
-use super::int8::{STEPS, Scales};
+use super::scales::{STEPS, Scales};
 use super::{aligned, padded, zeros};
 use crate::network::Layer;
 

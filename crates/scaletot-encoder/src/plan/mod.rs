@@ -16,6 +16,7 @@ mod dense8;
 mod int8;
 mod links;
 mod lookup;
+mod scales;
 mod scratch;
 mod served;
 mod sink;

@@ -273,7 +273,7 @@ fn read<const D: usize>(param: &Param<Tensor<D>>) -> Result<ArrayD<f32>> {
 }
 
 fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as::<f32>().map_err(|error| Error::Device { message: error.to_string() })
+    tensor.try_into_vec_as::<f32>().map_err(Error::device)
 }
 
 /// A head's output on the host, `[n, 0]` for a head that is not there.

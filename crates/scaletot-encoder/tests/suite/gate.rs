@@ -80,7 +80,7 @@ fn readiness_has_to_follow_from_the_gate() {
 #[test]
 fn bad_gates_and_reports_are_refused() {
     let error = ArtifactInfo::new().with_gate(report(), at_least(1.5)).unwrap_err();
-    assert!(error.to_string().contains("`min_agreement`: expected in [0, 1], got 1.5"), "{error}");
+    assert!(error.to_string().contains("`min_agreement`: expected in [0, 1], found 1.5"), "{error}");
     let mut broken = report();
     broken.cka = f64::NAN;
     let error = ArtifactInfo::new().with_gate(broken, at_least(0.5)).unwrap_err();

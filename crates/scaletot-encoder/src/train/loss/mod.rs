@@ -180,12 +180,12 @@ pub(super) fn host2(values: &Array2<f32>, device: &Device) -> Tensor<2> {
 
 pub(super) fn read_scalar(tensor: Tensor<1>) -> Result<f64> {
     let value = tensor.try_into_scalar::<f32>();
-    value.map(f64::from).map_err(|error| Error::Device { message: error.to_string() })
+    value.map(f64::from).map_err(Error::device)
 }
 
 /// The numbers of a column.
 pub(super) fn read_column(tensor: Tensor<2>) -> Result<Vec<f64>> {
     let values = tensor.try_into_vec_as::<f32>();
-    let values = values.map_err(|error| Error::Device { message: error.to_string() })?;
+    let values = values.map_err(Error::device)?;
     Ok(values.into_iter().map(f64::from).collect())
 }
