@@ -18,8 +18,8 @@ pub struct ScoredChain {
     pub log_prob: f64,
 }
 
-/// A chain that has been begun.
-struct Begun {
+/// The first states of a chain.
+struct Hypothesis {
     /// Which of the batch's users it is of.
     user: usize,
     chain: ScoredChain,
@@ -42,19 +42,19 @@ impl Student {
         let mut all = vec![Vec::new(); rows.len()];
         let run = |_: &[usize], prompts: &[&[u32]]| self.beam_batch(prompts, width);
         self.in_batches(table, rows, batch, run, |at, beams| {
-            for begun in beams {
-                all[at[begun.user]].push(begun.chain);
+            for hypothesis in beams {
+                all[at[hypothesis.user]].push(hypothesis.chain);
             }
         })?;
         Ok(all)
     }
 
     /// The chains of the batch's users, those of a user best first.
-    fn beam_batch(&self, prompts: &[&[u32]], width: usize) -> Result<Vec<Begun>> {
+    fn beam_batch(&self, prompts: &[&[u32]], width: usize) -> Result<Vec<Hypothesis>> {
         let (tokenizer, schema) = (self.tokenizer(), self.chain_schema());
         let mut cache = KvCache::new();
-        let empty = |user| Begun { user, chain: ScoredChain { values: Vec::new(), log_prob: 0.0 } };
-        let mut beam: Vec<Begun> = (0..prompts.len()).map(empty).collect();
+        let empty = |user| Hypothesis { user, chain: ScoredChain { values: Vec::new(), log_prob: 0.0 } };
+        let mut beam: Vec<Hypothesis> = (0..prompts.len()).map(empty).collect();
         // What each chain of the beam has not read yet.
         let mut next: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
         for state in 0..schema.len() {
@@ -63,15 +63,15 @@ impl Student {
                 self.model().hidden_cached(&TokenBatch::left_padded(&next, tokenizer.pad()), &mut cache)?;
             let logits = self.value_logits(&hidden, state)?;
             let count = schema.domain_size(state);
-            let mut longer: Vec<(usize, Begun)> = Vec::new();
-            for (from, begun) in beam.iter().enumerate() {
-                let legal = schema.allowed(state, &begun.chain.values);
+            let mut longer: Vec<(usize, Hypothesis)> = Vec::new();
+            for (from, hypothesis) in beam.iter().enumerate() {
+                let legal = schema.allowed(state, &hypothesis.chain.values);
                 let p = legal_softmax(&logits[from * count..(from + 1) * count], &legal, 1.0);
                 for (value, p) in (0..).zip(p).filter(|(value, _)| legal[usize::from(*value)]) {
-                    let mut chain = begun.chain.clone();
+                    let mut chain = hypothesis.chain.clone();
                     chain.values.push(value);
                     chain.log_prob += p.ln();
-                    longer.push((from, Begun { user: begun.user, chain }));
+                    longer.push((from, Hypothesis { user: hypothesis.user, chain }));
                 }
             }
             // Stable: of equally probable ones the smaller values go first.
@@ -79,13 +79,13 @@ impl Student {
                 a.user.cmp(&b.user).then(b.chain.log_prob.total_cmp(&a.chain.log_prob))
             });
             let mut kept = vec![0; prompts.len()];
-            longer.retain(|(_, begun)| {
-                kept[begun.user] += 1;
-                kept[begun.user] <= width
+            longer.retain(|(_, hypothesis)| {
+                kept[hypothesis.user] += 1;
+                kept[hypothesis.user] <= width
             });
             cache = cache.select(&longer.iter().map(|(from, _)| *from).collect::<Vec<_>>());
             let first = tokenizer.value_tokens(state).start;
-            beam = longer.into_iter().map(|(_, begun)| begun).collect();
+            beam = longer.into_iter().map(|(_, hypothesis)| hypothesis).collect();
             next = beam
                 .iter()
                 .map(|b| b.chain.values.last().map(|v| first + u32::from(*v)).into_iter().collect())

@@ -8,7 +8,10 @@ use scaletot_core::files::FileError;
 /// Result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong with a student.
+/// An error of a library that this crate calls.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong with a student. A message has what was expected, what was found and where; its cause, if it has one, is in `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -159,20 +162,24 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         message: String,
+        /// What the reader of the format, or the check of the content, found.
+        source: Option<Cause>,
     },
-    /// The `tokenizers` library refused something.
+    /// A tokenizer does not do what it must, or the `tokenizers` library refused something.
     #[error("tokenizer: {message}")]
     Tokenizer {
-        /// What it said.
+        /// What was expected.
         message: String,
+        /// The library's error.
+        source: Option<Cause>,
     },
     /// The device could not be read.
-    #[error("reading {what} from the device: {message}")]
+    #[error("cannot read {what} from the device")]
     Device {
         /// What was read.
         what: &'static str,
         /// Why it failed.
-        message: String,
+        source: Cause,
     },
     /// From the profiles.
     #[error(transparent)]
@@ -184,13 +191,8 @@ pub enum Error {
     #[error(transparent)]
     Osipo(#[from] scaletot_osipo::Error),
     /// Reading or writing a file failed.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Says where a checkpoint is, if there is one.
@@ -198,22 +200,30 @@ fn left(what: &str, checkpoint: Option<&PathBuf>) -> String {
     checkpoint.map_or_else(String::new, |path| format!("{what} {}", path.display()))
 }
 
-impl From<FileError> for Error {
-    fn from(FileError { path, source, .. }: FileError) -> Self {
-        Self::Io { path, source }
-    }
-}
-
 impl Error {
-    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+    /// A file with content that is not what it should be.
+    pub(crate) fn corrupt(path: &std::path::Path, message: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_path_buf(), message: message.into(), source: None }
     }
 
-    pub(crate) fn corrupt(path: &std::path::Path, message: impl std::fmt::Display) -> Self {
-        Self::Corrupt { path: path.to_path_buf(), message: message.to_string() }
+    /// A file that a parser, or the check of what it holds, refused; for `map_err`.
+    pub(crate) fn unusable<E: Into<Cause>>(path: &std::path::Path) -> impl FnOnce(E) -> Self {
+        let (path, message) = (path.to_path_buf(), "its content cannot be used".to_owned());
+        move |source| Self::Corrupt { path, message, source: Some(source.into()) }
     }
 
-    pub(crate) fn device(what: &'static str, message: impl std::fmt::Display) -> Self {
-        Self::Device { what, message: message.to_string() }
+    /// A tokenizer that does not do what it must.
+    pub(crate) fn tokenizer(message: impl Into<String>) -> Self {
+        Self::Tokenizer { message: message.into(), source: None }
+    }
+
+    /// The `tokenizers` library refused to `action`; for `map_err`.
+    pub(crate) fn tokenizers(action: &str) -> impl FnOnce(Cause) -> Self {
+        let message = format!("cannot {action}");
+        move |source| Self::Tokenizer { message, source: Some(source) }
+    }
+
+    pub(crate) fn device(what: &'static str, source: impl Into<Cause>) -> Self {
+        Self::Device { what, source: source.into() }
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use scaletot_core::files::{AtomicFile, create_dir_all};
+use scaletot_core::files::{AtomicFile, FileError, create_dir_all};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Writes files to a directory, which is created if it is not there. All are whole beside their places before the first takes
 /// its name, and they take their names in their order.
@@ -27,5 +27,5 @@ pub(crate) fn write_together<'a>(
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|e| Error::io(path, e))
+    Ok(fs::read(path).map_err(|e| FileError::new("read", path, e))?)
 }

@@ -24,6 +24,7 @@ use crate::student::Student;
 
 /// How [`Student::sample`] draws.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Sampling {
     /// Divides the logits; above 0. Default 1.
     pub temperature: f64,
@@ -39,6 +40,12 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// With another share of the probability to draw from; [`Student::sample`] checks it.
+    #[must_use]
+    pub fn with_top_p(self, top_p: f64) -> Self {
+        Self { top_p, ..self }
+    }
+
     /// All values, at a temperature.
     #[must_use]
     pub fn at(temperature: f64) -> Self {

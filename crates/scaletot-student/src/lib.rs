@@ -104,7 +104,7 @@ pub use burn::tensor::Device;
 
 pub use beam::ScoredChain;
 pub use config::StudentConfig;
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use infer::Sampling;
 pub use inference::Inference;
 pub use lora::{LoraConfig, LoraTarget};

@@ -26,7 +26,7 @@ pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
 }
 
 /// The stream of `seed` for `purpose` in one epoch, from 1: what an epoch draws does not depend on what was drawn before, so that a run
-/// can be taken up in it.
+/// can be resumed in it.
 pub(crate) fn of_epoch(seed: u64, purpose: Purpose, epoch: usize) -> ChaCha8Rng {
     numbered(seed, (epoch as u64) << 8 | purpose as u64)
 }

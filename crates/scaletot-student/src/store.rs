@@ -83,7 +83,7 @@ impl Student {
     /// such, with the tokens of the chain, and `transformers` reads it.
     ///
     /// # Errors
-    /// [`Error::Io`] with the file that could not be written; what was there before then still is.
+    /// [`Error::File`] with the file that could not be written; what was there before then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let mut contents: Vec<(&str, Vec<u8>)> = vec![
@@ -120,7 +120,7 @@ impl Student {
             Origin::New(_) => to_json(&config, &path)?,
             Origin::Pretrained { published, .. } => {
                 let mut published = published.clone();
-                published[STUDENT] = serde_json::to_value(&config).map_err(|e| Error::corrupt(&path, e))?;
+                published[STUDENT] = serde_json::to_value(&config).map_err(Error::unusable(&path))?;
                 to_json(&published, &path)?
             }
         };
@@ -131,15 +131,15 @@ impl Student {
     /// Reads a student of either kind from a directory that [`save`](Self::save) wrote, onto `device`.
     ///
     /// # Errors
-    /// [`Error::Io`] for a missing file, [`Error::Format`] for another format version,
+    /// [`Error::File`] for a missing file, [`Error::Format`] for another format version,
     /// [`Error::SchemaMismatch`] if a schema file is not the one the student was saved with, and
     /// [`Error::Corrupt`] for anything else that does not fit: a changed file, or a tensor that is missing,
     /// of another shape, superfluous or not finite; and for a published checkpoint that is no student yet.
     pub fn load(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
-        let corrupt = |e| Error::corrupt(&path, e);
-        let mut published: Value = serde_json::from_slice(&files::read(&path)?).map_err(corrupt)?;
+        let mut published: Value =
+            serde_json::from_slice(&files::read(&path)?).map_err(Error::unusable(&path))?;
         let own = published.as_object_mut().and_then(|keys| keys.remove(STUDENT));
         let (said, published) = match own {
             Some(own) => (own, Some(published)),
@@ -150,17 +150,17 @@ impl Student {
                 "expected a saved student, found a checkpoint, of which `Student::from_pretrained` makes one";
             return Err(Error::corrupt(&path, message));
         }
-        let FormatOnly { format } = FormatOnly::deserialize(&said).map_err(corrupt)?;
+        let FormatOnly { format } = FormatOnly::deserialize(&said).map_err(Error::unusable(&path))?;
         if format != FORMAT {
             return Err(Error::Format { path, expected: FORMAT, found: format });
         }
-        let saved = SavedConfig::deserialize(&said).map_err(corrupt)?;
+        let saved = SavedConfig::deserialize(&said).map_err(Error::unusable(&path))?;
 
         let (path, text) = saved.text(dir, PROFILE_SCHEMA)?;
-        let profile = ProfileSchema::from_json(&text).map_err(|e| Error::corrupt(&path, e))?;
+        let profile = ProfileSchema::from_json(&text).map_err(Error::unusable(&path))?;
         check_schema("profile_schema.json", saved.profile_schema, profile.hash())?;
         let (path, text) = saved.text(dir, CHAIN_SCHEMA)?;
-        let chain = ChainSchema::from_json(&text).map_err(|e| Error::corrupt(&path, e))?;
+        let chain = ChainSchema::from_json(&text).map_err(Error::unusable(&path))?;
         check_schema("chain_schema.json", saved.chain_schema, chain.hash())?;
         let schemas = Schemas { profile: Arc::new(profile), chain: Arc::new(chain) };
         match (&saved.kind, published) {
@@ -190,7 +190,7 @@ impl SavedConfig {
             profile.fields().iter().map(|f| self.numeric_bins.get(f.name()).cloned()).collect();
         let tokenizer = ProfileTokenizer::from_bins(profile, chain, &bins)?;
         let path = dir.join(TOKENIZER);
-        tokenizer.check_json(&self.read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        tokenizer.check_json(&self.read(&path)?).map_err(Error::unusable(&path))?;
         let student = Student::from_tokenizer(config, tokenizer, 0, device)?;
         let read = |path: &Path| self.read(path);
         let model = weights::load(student.model().clone(), &[dir.join(WEIGHTS)], read, |_| false)?;
@@ -214,7 +214,7 @@ impl SavedConfig {
                 &path,
                 format!("expected all tokens of the chain, found {missing} too few"),
             )),
-            Err(error @ Error::Tokenizer { .. }) => Err(Error::corrupt(&path, error)),
+            Err(error @ Error::Tokenizer { .. }) => Err(Error::unusable(&path)(error)),
             Err(error) => Err(error),
         }
     }
@@ -238,7 +238,7 @@ impl SavedConfig {
 
     fn text(&self, dir: &Path, name: &str) -> Result<(std::path::PathBuf, String)> {
         let path = dir.join(name);
-        let text = String::from_utf8(self.read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let text = String::from_utf8(self.read(&path)?).map_err(Error::unusable(&path))?;
         Ok((path, text))
     }
 }
@@ -248,5 +248,5 @@ fn check_schema(what: &'static str, expected: ContentHash, found: ContentHash) -
 }
 
 fn to_json(content: &impl Serialize, path: &Path) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(content).map_err(|e| Error::corrupt(path, e))
+    serde_json::to_vec_pretty(content).map_err(Error::unusable(path))
 }

@@ -27,8 +27,8 @@ pub(crate) fn to_bytes(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
         .unwrap_or(model)
         .save_into(&mut store)
         .and_then(|()| store.get_bytes())
-        .map_err(|e| Error::corrupt(path, e))
-        .and_then(|bytes| with_sorted_header(&bytes).map_err(|e| Error::corrupt(path, e)))
+        .map_err(Error::unusable(path))
+        .and_then(|bytes| with_sorted_header(&bytes).map_err(Error::unusable(path)))
 }
 
 /// The same file with the keys of its header in order. Burn writes the metadata in the order of a hash map, which differs from run to run, and
@@ -81,9 +81,9 @@ pub(crate) fn load(
         let store = SafetensorsStore::from_bytes(Some(read(path)?)).with_from_adapter(adapter);
         // What does not fit is named here, so the store is asked to go on.
         let mut store = store.validate(false).allow_partial(true);
-        let result = model.load_from(&mut store).map_err(|e| Error::corrupt(path, e))?;
+        let result = model.load_from(&mut store).map_err(Error::unusable(path))?;
         if let Some(error) = result.errors.first() {
-            return Err(Error::corrupt(path, error));
+            return Err(Error::corrupt(path, error.to_string()));
         }
         if let Some(name) = result.unused.iter().find(|name| !surplus(name)) {
             return Err(Error::corrupt(path, format!("tensor `{name}` belongs to no weight of the model")));

@@ -6,9 +6,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
 use super::config::DecoderConfig;
+use super::context::Context;
 use super::fused;
 use super::init::Init;
-use super::layer::Context;
 
 /// Added to the score of a key that must not be seen. Finite, so that a row that sees nothing (a padded
 /// query) gives finite numbers instead of NaN; large enough that `exp` underflows to exactly 0 next to any

@@ -7,16 +7,10 @@ use burn::tensor::{Int, Tensor};
 use super::attention::Attention;
 use super::cache::LayerCache;
 use super::config::DecoderConfig;
+use super::context::Context;
 use super::dropout::Dropout;
 use super::init::Init;
-use super::rotary::Rotations;
 use super::swiglu::SwiGlu;
-
-/// What all layers of a forward pass share.
-pub(super) struct Context {
-    pub(super) rotary: Rotations,
-    pub(super) bias: Tensor<4>,
-}
 
 #[derive(Module, Debug)]
 pub(super) struct DecoderLayer {

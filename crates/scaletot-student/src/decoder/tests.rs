@@ -154,7 +154,7 @@ fn an_unknown_token_and_a_wrong_cache_are_errors() {
 /// f64.
 #[test]
 fn attention_equals_a_plain_loop() {
-    use super::{attention, init::Init, layer::Context};
+    use super::{attention, context::Context, init::Init};
     let device = Device::default();
     for kv_heads in [1, 2, 4] {
         let config = DecoderConfig { n_kv_heads: kv_heads, ..tiny() };

@@ -44,13 +44,13 @@ impl Pretrained {
     /// The same checkpoint with the adapters that `peft` saved in a directory.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that is not there, [`Error::Unsupported`] for another kind of adapter than LoRA on projections, and
+    /// [`Error::File`] for a file that is not there, [`Error::Unsupported`] for another kind of adapter than LoRA on projections, and
     /// [`Error::Corrupt`] for a tensor that is missing, superfluous or of another shape.
     pub fn with_adapter(&self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(WEIGHTS);
         let bytes = files::read(&path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::corrupt(&path, e))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&path))?;
         let (config, modules) = read_config(&dir.join(CONFIG), &tensors)?;
         let model = read_factors(&self.model, &config, &modules, &tensors, &path)?;
         Ok(Self { model, lora: Some(config), ..self.clone() })
@@ -65,7 +65,7 @@ impl Pretrained {
     /// Writes the adapters to a directory, for `peft` and for [`with_adapter`](Self::with_adapter).
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no adapter, [`Error::Io`] with the file that could not be written.
+    /// [`Error::Config`] if there is no adapter, [`Error::File`] with the file that could not be written.
     pub fn save_adapter(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let Some(config) = &self.lora else {
@@ -88,7 +88,7 @@ impl Pretrained {
             "task_type": "CAUSAL_LM",
             "use_rslora": config.rank_stabilised,
         });
-        let said = serde_json::to_vec_pretty(&said).map_err(|e| Error::corrupt(&path, e))?;
+        let said = serde_json::to_vec_pretty(&said).map_err(Error::unusable(&path))?;
         let weights = write_factors(&self.model, &dir.join(WEIGHTS))?;
         files::write_together(dir, [(WEIGHTS, weights.as_slice()), (CONFIG, said.as_slice())])
     }
@@ -96,7 +96,7 @@ impl Pretrained {
 
 /// The settings, and the modules that have adapters, as the file names them.
 fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Vec<String>)> {
-    let json: Value = serde_json::from_slice(&files::read(path)?).map_err(|e| Error::corrupt(path, e))?;
+    let json: Value = serde_json::from_slice(&files::read(path)?).map_err(Error::unusable(path))?;
     let set = |key: &str| match json.get(key) {
         None | Some(Value::Null | Value::Bool(false)) => None,
         Some(Value::Object(map)) if map.is_empty() => None,
@@ -130,7 +130,7 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
         let (field, expected) = (key.to_owned(), "none".to_owned());
         return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, found });
     }
-    let found: Published = serde_path_to_error::deserialize(&json).map_err(|e| Error::corrupt(path, e))?;
+    let found: Published = serde_path_to_error::deserialize(&json).map_err(Error::unusable(path))?;
     if found.peft_type != "LORA" {
         let (field, expected) = ("peft_type".to_owned(), "LORA".to_owned());
         return Err(Error::Unsupported { path: path.to_path_buf(), field, expected, found: found.peft_type });
@@ -152,8 +152,11 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
                 |name: &str| Some(name.strip_prefix(PREFIX)?.strip_suffix(".lora_A.weight")?.to_owned());
             tensors.names().into_iter().filter_map(adapted).collect()
         }
-        names => serde_json::from_value(names)
-            .map_err(|e| Error::corrupt(path, format!("`target_modules`: expected names, found {e}")))?,
+        names => serde_json::from_value(names).map_err(|e| Error::Corrupt {
+            path: path.to_path_buf(),
+            message: "`target_modules`: expected names".to_owned(),
+            source: Some(e.into()),
+        })?,
     };
     let mut targets = Vec::new();
     for module in &modules {
@@ -172,7 +175,7 @@ fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Ve
     targets.dedup();
     let config =
         LoraConfig { rank: found.r, alpha: found.lora_alpha, rank_stabilised: found.use_rslora, targets };
-    config.validate().map_err(|e| Error::corrupt(path, e))?;
+    config.validate().map_err(Error::unusable(path))?;
     Ok((config, modules))
 }
 
@@ -257,5 +260,5 @@ fn write_factors(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect();
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    views.and_then(|views| safetensors::serialize(views, Some(metadata))).map_err(|e| Error::corrupt(path, e))
+    views.and_then(|views| safetensors::serialize(views, Some(metadata))).map_err(Error::unusable(path))
 }

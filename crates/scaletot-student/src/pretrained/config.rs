@@ -60,7 +60,7 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
         Some(other) => return unsupported("model_type", SUPPORTED, other.to_owned()),
         None => return unsupported("model_type", SUPPORTED, "none".to_owned()),
     }
-    let found: Published = serde_path_to_error::deserialize(json).map_err(|e| Error::corrupt(path, e))?;
+    let found: Published = serde_path_to_error::deserialize(json).map_err(Error::unusable(path))?;
     if let Some(activation) = found.hidden_act.as_deref().filter(|name| *name != "silu") {
         return unsupported("hidden_act", "silu", activation.to_owned());
     }
@@ -99,7 +99,7 @@ pub(super) fn decoder(json: &Value, path: &Path) -> Result<DecoderConfig> {
         mlp_bias,
         qk_norm,
     };
-    config.validate().map_err(|e| Error::corrupt(path, e))?;
+    config.validate().map_err(Error::unusable(path))?;
     Ok(config)
 }
 

@@ -67,14 +67,14 @@ impl Pretrained {
     /// Reads a checkpoint from a directory, onto `device`.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that is not there, [`Error::Unsupported`] for another architecture, activation, kind of attention,
+    /// [`Error::File`] for a file that is not there, [`Error::Unsupported`] for another architecture, activation, kind of attention,
     /// rotary scaling or for quantised weights, and [`Error::Corrupt`] for anything else that does not fit: a key that is
     /// missing, sizes that contradict each other, or a tensor that is missing, of another shape, superfluous or not finite.
     pub fn from_pretrained(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
         let mut published: Value =
-            serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+            serde_json::from_slice(&files::read(&path)?).map_err(Error::unusable(&path))?;
         // What makes a saved student of a checkpoint; it says nothing about another one's files.
         published.as_object_mut().map(|keys| keys.remove(STUDENT));
         Self::read(dir, published, device, &files::read)
@@ -90,9 +90,9 @@ impl Pretrained {
     ) -> Result<Self> {
         let mut config = config::decoder(&published, &dir.join(CONFIG))?;
         let path = dir.join(TOKENIZER);
-        let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(|e| Error::corrupt(&path, e))?;
+        let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(Error::unusable(&path))?;
         // What a file keeps of the call that it was last used for.
-        tokenizer.with_padding(None).with_truncation(None).map_err(|e| Error::corrupt(&path, e))?;
+        tokenizer.with_padding(None).with_truncation(None).map_err(Error::unusable(&path))?;
         let parts = parts(dir)?;
         if config.tie_embeddings && has_other_head(&parts, read)? {
             // As `transformers` has it: a head that was trained apart is used, whatever the configuration says.
@@ -112,14 +112,13 @@ impl Pretrained {
     /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads. Adapters are merged into it.
     ///
     /// # Errors
-    /// [`Error::Io`] with the file that could not be written; what was there before then still is.
+    /// [`Error::File`] with the file that could not be written; what was there before then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
-        let config =
-            serde_json::to_vec_pretty(&self.published_as_saved()).map_err(|e| Error::corrupt(&path, e))?;
+        let config = serde_json::to_vec_pretty(&self.published_as_saved()).map_err(Error::unusable(&path))?;
         let path = dir.join(TOKENIZER);
-        let tokenizer = self.tokenizer.to_string(true).map_err(|e| Error::corrupt(&path, e))?.into_bytes();
+        let tokenizer = self.tokenizer.to_string(true).map_err(Error::unusable(&path))?.into_bytes();
         let weights = weights::to_bytes(&self.model, &dir.join(WEIGHTS))?;
         let contents = [(WEIGHTS, &weights), (TOKENIZER, &tokenizer), (CONFIG, &config)];
         files::write_together(dir, contents.map(|(name, bytes)| (name, bytes.as_slice())))
@@ -196,7 +195,7 @@ impl Pretrained {
     /// [`Error::Tokenizer`] if the text cannot be encoded.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoded = self.tokenizer.encode(text, true);
-        let encoded = encoded.map_err(|e| Error::Tokenizer { message: e.to_string() })?;
+        let encoded = encoded.map_err(Error::tokenizers("encode a text"))?;
         Ok(encoded.get_ids().to_vec())
     }
 
@@ -205,7 +204,7 @@ impl Pretrained {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokens cannot be decoded.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(|e| Error::Tokenizer { message: e.to_string() })
+        self.tokenizer.decode(ids, true).map_err(Error::tokenizers("decode tokens"))
     }
 }
 
@@ -214,7 +213,7 @@ fn has_other_head(parts: &[PathBuf], read: &dyn Fn(&Path) -> Result<Vec<u8>>) ->
     let (mut head, mut embedding) = (None, None);
     for path in parts {
         let bytes = read(path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| Error::corrupt(path, e))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(path))?;
         let data = |name| tensors.tensor(name).ok().map(|view| view.data().to_vec());
         head = head.or_else(|| data("lm_head.weight"));
         embedding = embedding.or_else(|| data("model.embed_tokens.weight"));
@@ -228,8 +227,7 @@ fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
     }
-    let parsed: Index =
-        serde_json::from_slice(&files::read(&index)?).map_err(|e| Error::corrupt(&index, e))?;
+    let parsed: Index = serde_json::from_slice(&files::read(&index)?).map_err(Error::unusable(&index))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
         return Err(Error::corrupt(&index, format!("expected names of files beside it, found `{name}`")));

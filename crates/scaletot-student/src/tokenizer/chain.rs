@@ -5,7 +5,7 @@ use scaletot_chain::ChainSchema;
 /// The cue to begin the chain.
 pub(super) const THINK_WORD: &str = "<think>";
 
-/// A token as it is written, and what it says in plain text.
+/// A token as it is written, and its name or value in plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) word: String,

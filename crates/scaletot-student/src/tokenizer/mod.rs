@@ -4,14 +4,14 @@
 //! state value, and the values of a state have consecutive ids. The profile is read in one of two ways.
 //!
 //! In the vocabulary of the two schemas it is `<bos>` and one token per `field=value`. A language model's tokenizer would spend
-//! ten tokens on what one says here, and a decoder that begins with nothing would have to learn that they belong together.
+//! ten tokens on what is one here, and a decoder that begins with nothing would have to learn that they belong together.
 //! - A missing field has *no* token, so a sparse profile is a short one, and dropping a field in training
 //!   makes exactly the profile that lacks it.
 //! - A numeric field has one token per quantile bin, a multi-valued one a token per value (and one for "no
 //!   value", which is not the same as missing), a field with an unknown bucket a token for the bucket.
 //!
-//! In the vocabulary of a published checkpoint, which knows English, it is the sentence that a [`Verbaliser`] says, with the
-//! special tokens that the checkpoint's tokenizer puts around a text. A missing or dropped field is not said. The tokens of the
+//! In the vocabulary of a published checkpoint, which knows English, it is the sentence that a [`Verbaliser`] renders, with the
+//! special tokens that the checkpoint's tokenizer puts around a text. A missing or dropped field is not rendered. The tokens of the
 //! chain are added to the vocabulary, under the same words.
 
 mod chain;
@@ -76,7 +76,7 @@ pub struct TokenSequence {
 pub struct ProfileTokenizer {
     profile: Arc<ProfileSchema>,
     chain: Arc<ChainSchema>,
-    reading: Reading,
+    form: ProfileForm,
     tokens: ChainTokens,
     vocab_size: usize,
     tokenizer: Arc<Tokenizer>,
@@ -95,7 +95,7 @@ pub(crate) struct Vocabulary {
 
 /// How profiles are read.
 #[derive(Debug, Clone)]
-enum Reading {
+enum ProfileForm {
     Fields(Layout),
     Text(Text),
 }
@@ -135,12 +135,12 @@ impl ProfileTokenizer {
         let tokens = ChainTokens::new(&chain, words.len() as u32, THINK, EOS, PAD);
         words.extend(chain::words(&chain).into_iter().map(|Word { word, .. }| word));
         let tokenizer = Arc::new(word_level(&words)?);
-        let (reading, vocab_size) = (Reading::Fields(layout), words.len());
-        Ok(Self { profile, chain, reading, tokens, vocab_size, tokenizer })
+        let (form, vocab_size) = (ProfileForm::Fields(layout), words.len());
+        Ok(Self { profile, chain, form, tokens, vocab_size, tokenizer })
     }
 
     /// The tokenizer that reads profiles as text in the vocabulary of a checkpoint, to which it adds the tokens of the chain;
-    /// says which were added.
+    /// gives which were added.
     pub(crate) fn of_text(
         checkpoint: Vocabulary,
         verbaliser: Arc<Verbaliser>,
@@ -164,9 +164,9 @@ impl ProfileTokenizer {
         }
         // `<think>`, the chain and `<eos>`.
         let most = context.saturating_sub(2 * chain.len() + 2);
-        let reading = Reading::Text(Text { verbaliser, most });
+        let form = ProfileForm::Text(Text { verbaliser, most });
         let tokenizer = Arc::new(tokenizer);
-        Ok((Self { profile, chain, reading, tokens, vocab_size, tokenizer }, added))
+        Ok((Self { profile, chain, form, tokens, vocab_size, tokenizer }, added))
     }
 
     /// Number of tokens that the decoder knows; of a checkpoint some may have no word.
@@ -258,19 +258,19 @@ impl ProfileTokenizer {
     /// Writes `tokenizer.json` in the format of the `tokenizers` library.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Tokenizer`].
+    /// [`Error::File`] or [`Error::Tokenizer`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         Ok(scaletot_core::files::write_bytes(path, self.to_json()?)?)
     }
 
     /// The content of `tokenizer.json`.
     pub(crate) fn to_json(&self) -> Result<String> {
-        self.tokenizer.to_string(true).map_err(|e| Error::Tokenizer { message: e.to_string() })
+        self.tokenizer.to_string(true).map_err(Error::tokenizers("write the vocabulary"))
     }
 
     /// Checks that a tokenizer file holds this vocabulary.
     pub(crate) fn check_json(&self, bytes: &[u8]) -> Result<()> {
-        let other = Tokenizer::from_bytes(bytes).map_err(|e| Error::Tokenizer { message: e.to_string() })?;
+        let other = Tokenizer::from_bytes(bytes).map_err(Error::tokenizers("read tokenizer.json"))?;
         let (expected, found) = (self.vocab_size(), other.get_vocab_size(true));
         if found != expected {
             return Err(Error::Shape { what: "tokens in tokenizer.json", expected, found });
@@ -280,9 +280,7 @@ impl ProfileTokenizer {
             let found = other.token_to_id(&word);
             if found != Some(*id) {
                 let found = found.map_or("none".to_owned(), |id| id.to_string());
-                return Err(Error::Tokenizer {
-                    message: format!("token `{word}`: expected id {id}, found {found}"),
-                });
+                return Err(Error::tokenizer(format!("token `{word}`: expected id {id}, found {found}")));
             }
         }
         Ok(())
@@ -290,9 +288,9 @@ impl ProfileTokenizer {
 
     /// The bins of every field; none of a tokenizer that reads text.
     pub(crate) fn bins(&self) -> Vec<Option<Quantiles>> {
-        match &self.reading {
-            Reading::Fields(layout) => layout.bins(),
-            Reading::Text(_) => Vec::new(),
+        match &self.form {
+            ProfileForm::Fields(layout) => layout.bins(),
+            ProfileForm::Text(_) => Vec::new(),
         }
     }
 
@@ -320,9 +318,9 @@ impl ProfileTokenizer {
         row: usize,
         keep: impl FnMut(usize) -> bool,
     ) -> Result<Vec<u32>> {
-        let mut ids = match &self.reading {
-            Reading::Fields(layout) => layout.read(table, row, keep),
-            Reading::Text(text) => text.read(&self.tokenizer, table, row, keep)?,
+        let mut ids = match &self.form {
+            ProfileForm::Fields(layout) => layout.read(table, row, keep),
+            ProfileForm::Text(text) => text.read(&self.tokenizer, table, row, keep)?,
         };
         ids.push(self.tokens.think);
         Ok(ids)
@@ -354,20 +352,20 @@ impl ProfileTokenizer {
 /// The vocabulary in the `tokenizers` library: whole words between separators, special tokens and state names
 /// marked as special.
 fn word_level(words: &[String]) -> Result<Tokenizer> {
-    let fail = |e: tokenizers::Error| Error::Tokenizer { message: e.to_string() };
+    let fail = || Error::tokenizers("build the vocabulary");
     let ids = words.iter().enumerate().map(|(id, word)| (word.clone(), id as u32));
     // There is no token for unknown words: a text that holds one is an error, not a guess.
     let model =
-        WordLevel::builder().vocab(ids.collect()).unk_token("<unk>".to_owned()).build().map_err(fail)?;
+        WordLevel::builder().vocab(ids.collect()).unk_token("<unk>".to_owned()).build().map_err(fail())?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(CharDelimiterSplit::new(SEPARATOR)));
     let special = words.iter().filter(|word| SPECIAL.contains(&word.as_str()) || is_state_name(word));
     let special = special.map(|word| AddedToken::from(word.clone(), true)).collect::<Vec<_>>();
-    tokenizer.add_special_tokens(special).map_err(fail)?;
+    tokenizer.add_special_tokens(special).map_err(fail())?;
     if tokenizer.get_vocab_size(true) != words.len() {
         let (expected, found) = (words.len(), tokenizer.get_vocab_size(true));
         let message = format!("expected {expected} different tokens, found {found}");
-        return Err(Error::Tokenizer { message });
+        return Err(Error::tokenizer(message));
     }
     Ok(tokenizer)
 }

@@ -133,20 +133,20 @@ fn of_letters(table: &ProfileTable, context: usize) -> (ProfileTokenizer, AddedT
 }
 
 #[test]
-fn what_is_missing_or_dropped_is_not_said() {
+fn what_is_missing_or_dropped_is_not_rendered() {
     let table = table(&[["red", "1", "", "a|c", "m"], ["mauve", "", "", "", ""]]);
     let (tokenizer, _) = of_letters(&table, 500);
-    let said = |row, dropped: &[usize]| {
+    let rendered = |row, dropped: &[usize]| {
         let ids = tokenizer.prompt(&table, row, |field| !dropped.contains(&field)).unwrap();
         tokenizer.words(&ids).concat()
     };
     assert_eq!(
-        said(0, &[]),
+        rendered(0, &[]),
         "A user whose colour is red, whose income is high, whose tags is a and c, whose size is m.<think>"
     );
-    assert_eq!(said(0, &[0, 3]), "A user whose income is high, whose size is m.<think>");
+    assert_eq!(rendered(0, &[0, 3]), "A user whose income is high, whose size is m.<think>");
     assert_eq!(
-        (said(0, &[0, 1, 3, 4]), said(1, &[])),
+        (rendered(0, &[0, 1, 3, 4]), rendered(1, &[])),
         ("A user.<think>".to_owned(), "A user.<think>".to_owned())
     );
 }

@@ -9,7 +9,7 @@ use tokenizers::{AddedToken, Model, Tokenizer};
 use super::chain::{self, ChainTokens, THINK_WORD, Word};
 use crate::error::{Error, Result};
 
-/// How a profile is said.
+/// How a profile is rendered.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) verbaliser: Arc<Verbaliser>,
@@ -40,7 +40,7 @@ impl Text {
 pub(crate) struct AddedTokens {
     /// The first one's id; the others follow without a gap.
     pub(crate) first: usize,
-    /// For each the tokens of what it says in plain text; may be none.
+    /// For each the tokens of its name or value in plain text; may be none.
     pub(crate) plain: Vec<Vec<u32>>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn extend(
     let plain = new.iter().map(|word| encode(tokenizer, &format!(" {}", word.plain), false));
     let plain = plain.collect::<Result<Vec<_>>>()?;
     let tokens: Vec<AddedToken> = new.iter().map(|word| AddedToken::from(word.word.clone(), true)).collect();
-    tokenizer.add_special_tokens(tokens).map_err(failed)?;
+    tokenizer.add_special_tokens(tokens).map_err(Error::tokenizers("add the chain's tokens"))?;
     // A value of a profile cannot spell a token of the chain: in a text they are letters like others.
     tokenizer.set_encode_special_tokens(true);
 
@@ -66,17 +66,19 @@ pub(super) fn extend(
         let id = tokenizer.token_to_id(word).unwrap_or_default();
         // The library counts the words of a vocabulary, whose ids may have gaps.
         if let Some(other) = tokenizer.get_model().id_to_token(id) {
-            return Err(failed(format!(
+            return Err(Error::tokenizer(format!(
                 "token `{word}`: expected an id of its own, found {id}, which is `{other}`"
             )));
         }
     }
-    let id = |word: &str| tokenizer.token_to_id(word).ok_or_else(|| failed(format!("no token `{word}`")));
+    let id = |word: &str| {
+        tokenizer.token_to_id(word).ok_or_else(|| Error::tokenizer(format!("no token `{word}`")))
+    };
     let first = states.first().map_or(Ok(0), |word| id(&word.word))?;
     for (expected, Word { word, .. }) in (first..).zip(&states) {
         let found = id(word)?;
         if found != expected {
-            return Err(failed(format!(
+            return Err(Error::tokenizer(format!(
                 "token `{word}`: expected id {expected}, after the one before it, found {found}"
             )));
         }
@@ -86,10 +88,7 @@ pub(super) fn extend(
 }
 
 fn encode(tokenizer: &Tokenizer, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-    let encoded = tokenizer.encode_fast(text, add_special_tokens).map_err(failed)?;
+    let encoded =
+        tokenizer.encode_fast(text, add_special_tokens).map_err(Error::tokenizers("encode a text"))?;
     Ok(encoded.get_ids().to_vec())
-}
-
-fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Tokenizer { message: error.to_string() }
 }

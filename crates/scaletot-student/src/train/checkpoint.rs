@@ -80,27 +80,31 @@ impl Checkpoints {
         inputs: &BTreeMap<String, ContentHash>,
         kept: Kept<'_, O>,
     ) -> Result<()> {
-        let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
         let record = |model: &O::Model| {
-            model.valid().into_record().into_bytes().map(|bytes| bytes.to_vec()).map_err(|e| fail(&e))
+            model
+                .valid()
+                .into_record()
+                .into_bytes()
+                .map(|bytes| bytes.to_vec())
+                .map_err(Error::unusable(&self.path))
         };
         let head = Head { format: FORMAT, inputs: inputs.clone() };
         let mut parts = vec![
-            (HEAD, serde_json::to_vec(&head).map_err(|e| fail(&e))?),
-            (POSITION, serde_json::to_vec(kept.position).map_err(|e| fail(&e))?),
+            (HEAD, serde_json::to_vec(&head).map_err(Error::unusable(&self.path))?),
+            (POSITION, serde_json::to_vec(kept.position).map_err(Error::unusable(&self.path))?),
             (MODEL, record(kept.model)?),
-            (OPTIMISER, kept.optimiser.record().into_bytes().map_err(|e| fail(&e))?.to_vec()),
+            (OPTIMISER, kept.optimiser.record().into_bytes().map_err(Error::unusable(&self.path))?.to_vec()),
         ];
         if let Some(best) = kept.best {
             parts.push((BEST, record(best)?));
         }
-        let views: Result<Vec<_>, _> = parts
+        let views: Result<Vec<_>, safetensors::SafeTensorError> = parts
             .iter()
             .map(|(name, bytes)| Ok((*name, TensorView::new(Dtype::U8, vec![bytes.len()], bytes)?)))
             .collect();
-        let views = views.map_err(|e: safetensors::SafeTensorError| fail(&e))?;
+        let views = views.map_err(Error::unusable(&self.path))?;
         let none: Option<HashMap<String, String>> = None;
-        let bytes = serialize(views, none).map_err(|e| fail(&e))?;
+        let bytes = serialize(views, none).map_err(Error::unusable(&self.path))?;
         if let Some(dir) = self.path.parent() {
             create_dir_all(dir)?;
         }
@@ -117,10 +121,10 @@ impl Checkpoints {
             return Ok(None);
         }
         let bytes = files::read(&self.path)?;
-        let fail = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, e);
-        let parts = SafeTensors::deserialize(&bytes).map_err(|e| fail(&e))?;
-        let part = |name| parts.tensor(name).map(|part| part.data().to_vec()).map_err(|e| fail(&e));
-        let head: Head = serde_json::from_slice(&part(HEAD)?).map_err(|e| fail(&e))?;
+        let parts = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&self.path))?;
+        let part =
+            |name| parts.tensor(name).map(|part| part.data().to_vec()).map_err(Error::unusable(&self.path));
+        let head: Head = serde_json::from_slice(&part(HEAD)?).map_err(Error::unusable(&self.path))?;
         if head.format != FORMAT {
             let (path, expected, found) = (self.path.clone(), FORMAT, head.format);
             return Err(Error::Format { path, expected, found });
@@ -130,15 +134,15 @@ impl Checkpoints {
         }
         let model = |name| -> Result<O::Model> {
             let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(part(name)?));
-            let record = record.map_err(|e| fail(&e))?;
-            blank.clone().try_load_record(record).map_err(|e| fail(&e))
+            let record = record.map_err(Error::unusable(&self.path))?;
+            blank.clone().try_load_record(record).map_err(Error::unusable(&self.path))
         };
         let optimiser = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(part(OPTIMISER)?));
         Ok(Some(Loaded {
-            position: serde_json::from_slice(&part(POSITION)?).map_err(|e| fail(&e))?,
+            position: serde_json::from_slice(&part(POSITION)?).map_err(Error::unusable(&self.path))?,
             model: model(MODEL)?,
             best: parts.names().contains(&BEST).then(|| model(BEST)).transpose()?,
-            optimiser: optimiser.map_err(|e| fail(&e))?,
+            optimiser: optimiser.map_err(Error::unusable(&self.path))?,
         }))
     }
 }
@@ -153,14 +157,14 @@ pub(super) fn inputs(
     seed: u64,
 ) -> Result<BTreeMap<String, ContentHash>> {
     let json = |value: serde_json::Result<Vec<u8>>| {
-        value.map_err(|e| Error::corrupt(Path::new("a training run"), e)).map(|bytes| ContentHash::of(&bytes))
+        value.map_err(Error::unusable(Path::new("a training run"))).map(|bytes| ContentHash::of(&bytes))
     };
     let table = corpus.dataset().table();
     let prompts = corpus.rows().iter().map(|&row| student.tokenizer().prompt(table, row, |_| true));
     let prompts = prompts.collect::<Result<Vec<_>>>()?;
     let path = Path::new("a student's weights");
     let weights = weights::to_bytes(student.model(), path)?;
-    let mut weights = SafeTensors::deserialize(&weights).map_err(|e| Error::corrupt(path, e))?.tensors();
+    let mut weights = SafeTensors::deserialize(&weights).map_err(Error::unusable(path))?.tensors();
     // A file's order is not always the same.
     weights.sort_by(|(a, _), (b, _)| a.cmp(b));
     let shape = format!("{:?} {:?} {}", student.shape(), student.lora(), student.chain_schema().hash());

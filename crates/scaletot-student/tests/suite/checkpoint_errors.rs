@@ -7,6 +7,7 @@ use crate::common::checkpoint::{USERS, checkpoint, edit_json, pretrained, rows, 
 use crate::common::{chain_schema, quick, records, sft, table};
 use burn::tensor::Device;
 use scaletot_chain::{ChainSchema, StateDef};
+use scaletot_core::causes;
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
 use scaletot_student::{Error, Pretrained, Student};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ fn what_does_not_fit_is_named() {
     }
     let missing = checkpoint("llama", |dir| fs::remove_file(dir.join("tokenizer.json")).unwrap());
     let missing = Pretrained::from_pretrained(missing.path(), &Device::default()).unwrap_err();
-    assert!(matches!(&missing, Error::Io { path, .. } if path.ends_with("tokenizer.json")), "{missing}");
+    assert!(matches!(&missing, Error::File(file) if file.path.ends_with("tokenizer.json")), "{missing}");
     // More words than the embedding has rows.
     let more = checkpoint("llama", |dir| {
         edit_json(dir.join("tokenizer.json"), |t| t["model"]["vocab"]["more"] = json!(40));
@@ -121,14 +122,14 @@ fn a_saved_student_that_does_not_fit_is_refused() {
         let error = broken(&|dir| fs::write(dir.join(name), "{}").unwrap());
         assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with(name)), "{error}");
         let error = broken(&|dir| fs::remove_file(dir.join(name)).unwrap());
-        assert!(matches!(&error, Error::Io { path, .. } if path.ends_with(name)), "{error}");
+        assert!(matches!(&error, Error::File(file) if file.path.ends_with(name)), "{error}");
     }
     let error = broken(&|dir| {
         replace(dir, "tokenizer.json", "<state:need>", "<state:wish>");
         sign(dir, "tokenizer.json");
     });
     assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with("tokenizer.json")), "{error}");
-    assert!(error.to_string().contains("token `<state:need>`: expected id 44"), "{error}");
+    assert!(causes(&error).contains("token `<state:need>`: expected id 44"), "{error}");
     let error = broken(&|dir| {
         edit_json(dir.join("tokenizer.json"), |tokenizer| tokenizer["added_tokens"] = json!([]));
         sign(dir, "tokenizer.json");
@@ -137,7 +138,7 @@ fn a_saved_student_that_does_not_fit_is_refused() {
     let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["scaletot"]["format"] = json!(2)));
     assert!(matches!(error, Error::Format { expected: 1, found: 2, .. }), "{error}");
     let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["vocab_size"] = json!(50)));
-    assert!(error.to_string().contains("embed_tokens"), "{error}");
+    assert!(causes(&error).contains("embed_tokens"), "{error}");
     let error = broken(&|dir| {
         edit_json(dir.join("config.json"), |config| *config = config["scaletot"].clone());
     });

@@ -110,7 +110,7 @@ fn samples_follow_the_posterior() {
     let cold = student.sample(&all, &[1], 1, Sampling::at(1e-6), 9).unwrap();
     assert_eq!(cold, greedy);
     // And so are those of the smallest nucleus.
-    let narrow = Sampling { temperature: 1.0, top_p: 1e-6 };
+    let narrow = Sampling::default().with_top_p(1e-6);
     assert_eq!(student.sample(&all, &[1], 1, narrow, 9).unwrap(), greedy);
 }
 
@@ -186,7 +186,7 @@ fn what_does_not_fit_is_an_error() {
     assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "max_batch", .. }));
     assert!(matches!(student.infer(&all, &[2, 0, 2], 4).unwrap_err(), Error::RepeatedRow { row: 2 }));
     for top_p in [0.0, 1.1, f64::NAN] {
-        assert!(student.sample(&all, &[0], 1, Sampling { temperature: 1.0, top_p }, 1).is_err());
+        assert!(student.sample(&all, &[0], 1, Sampling::default().with_top_p(top_p), 1).is_err());
     }
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(student.sample(&all, &[0], 1, Sampling::at(temperature), 1).is_err());

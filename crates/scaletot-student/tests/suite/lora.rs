@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{quick, records, sft, student, table};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
+use scaletot_core::causes;
 use scaletot_student::decoder::{CausalLm, TokenBatch};
 use scaletot_student::{LoraConfig, LoraTarget, Pretrained, Student};
 use serde::Deserialize;
@@ -117,7 +118,7 @@ fn broken(change: impl FnOnce(&Path)) -> String {
         fs::copy(folder("lora_some").join(file), dir.path().join(file)).unwrap();
     }
     change(dir.path());
-    load("llama").with_adapter(dir.path()).unwrap_err().to_string()
+    causes(&load("llama").with_adapter(dir.path()).unwrap_err())
 }
 
 fn with_config(key: &'static str, value: serde_json::Value) -> impl FnOnce(&Path) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use scaletot_core::causes;
 use scaletot_student::decoder::{KvCache, TokenBatch};
 use scaletot_student::{Error, Pretrained};
 use serde::Deserialize;
@@ -134,7 +135,7 @@ fn broken(name: &str, change: impl FnOnce(&Path)) -> String {
         fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
     }
     change(dir.path());
-    load(dir.path()).unwrap_err().to_string()
+    causes(&load(dir.path()).unwrap_err())
 }
 
 fn with_config(dir: &Path, key: &str, value: serde_json::Value) {

@@ -108,7 +108,7 @@ fn a_missing_or_changed_file_is_named() {
         let (dir, _) = saved();
         fs::remove_file(dir.path().join(name)).unwrap();
         let error = load(dir.path()).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(name), "{error}");
+        assert!(matches!(error, Error::File(_)) && error.to_string().contains(name), "{error}");
         let (dir, _) = saved();
         let path = dir.path().join(name);
         let bytes = fs::read(&path).unwrap();

@@ -88,7 +88,7 @@ impl Sft {
     /// [`Error::SchemaMismatch`] for profiles or chains of other schemas than the student's, [`Error::TooLong`],
     /// [`Error::NoUsers`], [`Error::Config`] for a precision that the device does not have, [`Error::Diverged`] if a loss or
     /// gradient stops being a number or the loss explodes, [`Error::Stopped`] if `progress` asks for it, and those of reading
-    /// and writing a checkpoint: [`Error::OtherRun`], [`Error::Format`], [`Error::Corrupt`], [`Error::Io`].
+    /// and writing a checkpoint: [`Error::OtherRun`], [`Error::Format`], [`Error::Corrupt`], [`Error::File`].
     pub fn fit(
         &self,
         student: &Student,
