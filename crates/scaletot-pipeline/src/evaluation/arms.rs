@@ -8,82 +8,17 @@ use crate::error::{Result, ensure};
 use scaletot_chain::Signals;
 use scaletot_ltv::ValueModelConfig;
 use scaletot_teacher::Reasoner;
-use serde::{Deserialize, Serialize};
 
-use super::coverage::CoverageCell;
 use super::fold::{Learnt, Reasoned, TEACHER_SECONDS, Work};
+use super::fold_result::{EntropySums, FoldResult, TeacherSums};
 use super::folds::{Draw, draws};
 use super::parallel;
 use super::peers;
-use super::resample::{Measuring, Replicates, Scores, Size};
-use super::results::{Cell, SearchTree, Transfer};
+use super::resample::{Measuring, Scores, Size};
 use super::searches::searches;
 use super::signals::accuracy;
 use super::values::DrawFit;
 use crate::pipeline::record::StageReport;
-
-/// The arms in the order of the report, with what they are.
-pub(super) const ARMS: [(&str, &str); 7] = [
-    (
-        "scaletot",
-        "ridge on the profile and the encoder's signals, stacked with `ridge`, `profile` and the expected level of the last state; no teacher call for any test user",
-    ),
-    ("served", "what an artifact serves of `scaletot`: the encoder alone, with the value model folded in"),
-    ("profile", "the encoder network trained on outcomes alone, the mean of five"),
-    ("ridge", "ridge regression on the profile, one column per value"),
-    ("stack", "`ridge` stacked with `profile`: the model of `scaletot` without the signals"),
-    ("student", "as `scaletot`, with the student's own signals: the ceiling of the transfer"),
-    ("teacher", "as `scaletot`, with the teacher's own chains for every user: the ceiling of the student"),
-];
-
-/// Arms that know more than the profile; all others are baselines.
-pub(super) const REASONING: [&str; 4] = ["scaletot", "served", "student", "teacher"];
-
-/// What one fold gave; written when the fold is done.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FoldResult {
-    pub(super) repeat: usize,
-    pub(super) fold: usize,
-    pub(super) cells: Vec<Cell>,
-    /// Numbers of labels, ascending.
-    pub(super) sizes: Vec<Size>,
-    pub(super) replicates: Vec<Replicates>,
-    /// Test rows, their outcomes and, per arm, the predictions with all labels.
-    pub(super) test: Vec<usize>,
-    pub(super) outcomes: Vec<f64>,
-    pub(super) predictions: Vec<(String, Vec<f64>)>,
-    pub(super) transfer: Transfer,
-    pub(super) entropy: EntropySums,
-    pub(super) teacher: TeacherSums,
-    /// State accuracy of teacher, student and encoder where the truth is known.
-    pub(super) accuracy: Vec<(String, f64)>,
-    /// The arm `scaletot` at further shares of reasoned users, of the first repeat alone.
-    pub(super) coverage: Vec<CoverageCell>,
-    /// Searches of a few users, of the first fold alone.
-    pub(super) searches: Vec<SearchTree>,
-    /// Seconds in which the encoder scored a million users.
-    pub(super) encoder_seconds_per_million: f64,
-}
-
-/// Entropies summed over covered users.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct EntropySums {
-    pub(super) users: usize,
-    pub(super) changed: usize,
-    pub(super) before: Vec<f64>,
-    pub(super) after: Vec<f64>,
-}
-
-/// What the teacher did for the covered users.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct TeacherSums {
-    pub(super) users: u64,
-    pub(super) questions: u64,
-    pub(super) tokens: u64,
-    pub(super) calls: u64,
-    /// Seconds spent waiting for it, summed over threads.
-    pub(super) seconds: f64,
-}
 
 /// One draw and the signals that were learned with its labels at most.
 struct Job<'a> {

@@ -2,12 +2,13 @@
 
 use scaletot_eval::{Metric, normalised_gini, spearman};
 
-use super::arms::{ARMS, FoldResult};
+use super::fold_result::{ARMS, FoldResult};
 use super::provenance::{commit, machine};
+use super::refinement::refinement;
 use super::results::{ArmInfo, FORMAT, Ledger, PlantedResults, Results, RunInfo, TaskInfo};
 use super::run::Run;
 use super::study::Study;
-use super::{coverage, experiment, planted, summarise};
+use super::{coverage, experiment, summarise};
 use crate::error::Result;
 use crate::tasks::Task;
 
@@ -123,7 +124,7 @@ impl Run<'_> {
             bayes: world.bayes_accuracy(),
             accuracy,
             oracle: metrics.into_iter().filter_map(|(metric, value)| Some((metric, value.ok()?))).collect(),
-            refinement: planted::refinement(self.options)?,
+            refinement: refinement(self.options)?,
         }))
     }
 }

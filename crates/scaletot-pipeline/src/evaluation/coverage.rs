@@ -4,25 +4,13 @@ use std::path::Path;
 
 use crate::error::Result;
 use scaletot_eval::Metric;
-use serde::{Deserialize, Serialize};
 
-use super::arms::FoldResult;
 use super::fold::{Learnt, Work};
+use super::fold_result::{CoverageCell, FoldResult};
 use super::resample::{METRICS, defined};
 use super::results::{CoveragePoint, Labels};
 use super::summarise::mean;
 use super::values::DrawFit;
-
-/// The arm on one fold at one share of reasoned users and one number of labels.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct CoverageCell {
-    /// Share asked for.
-    coverage: f64,
-    /// Share of the table's users who were reasoned about: less than asked for where the training fold has no more.
-    reasoned: f64,
-    labels: Labels,
-    metrics: Vec<(Metric, f64)>,
-}
 
 /// The directory of the chains of a further share, below the fold's.
 pub(super) fn directory(coverage: f64) -> String {

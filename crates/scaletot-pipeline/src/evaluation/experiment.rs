@@ -10,7 +10,7 @@ use crate::error::{Context, Result};
 use scaletot_eval::uplift::{Experiment, Propensity, Targeting};
 use scaletot_eval::{Bootstrap, mid_ranks};
 
-use super::arms::FoldResult;
+use super::fold_result::FoldResult;
 use super::results::{ExperimentResults, PolicyResult, QiniResult};
 use super::study::Trial;
 use super::summarise::BASELINE;

@@ -7,13 +7,15 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`options`] | the command line |
-//! | [`study`] | the population with its teacher; [`planted`] makes one whose truth is known |
+//! | [`study`] | the population with its teacher; [`planted`] is a world whose truth is known |
 //! | [`mod@folds`] | folds of users and draws of labels |
 //! | `run` | the folds in stages, and `assemble`, from them to the results |
 //! | `fold`, `values`, `arms` | the work on one fold: reason, learn, distil; value models; every arm's predictions |
+//! | `fold_result` | what one fold gave, of which arms |
 //! | `coverage` | the method at other shares of reasoned users |
 //! | `searches` | traces to browse |
 //! | `experiment` | a simulated randomised test |
+//! | `refinement` | whether refined chains are right more often, on planted worlds |
 //! | `peers` | models of other libraries on the same folds |
 //! | `provenance` | what a run was made with |
 //! | `resample` | metrics and their bootstrap |
@@ -26,12 +28,14 @@ mod assemble;
 mod coverage;
 mod experiment;
 mod fold;
+mod fold_result;
 pub mod folds;
 pub mod options;
 mod parallel;
 mod peers;
 pub mod planted;
 mod provenance;
+mod refinement;
 #[cfg(feature = "report")]
 #[cfg_attr(docsrs, doc(cfg(feature = "report")))]
 pub mod report;

@@ -15,7 +15,7 @@ use scaletot_core::files::write_json;
 use scaletot_profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 
-use super::arms::ARMS;
+use super::fold_result::ARMS;
 use super::folds::{Draw, Fold};
 use super::resample::{Scores, Size};
 use super::results::Labels;

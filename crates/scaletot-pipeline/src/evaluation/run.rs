@@ -14,15 +14,15 @@ use scaletot_eval::planted::PlantedConfig;
 use scaletot_teacher::Reasoner;
 
 use super::PLANTED_FOLDS;
-use super::arms::FoldResult;
 use super::fold::{CORPUS, Work};
+use super::fold_result::FoldResult;
 use super::folds::{Fold, folds};
 use super::options::EvaluateOptions;
 use super::provenance::{measured, reasoned};
 use super::resample::Measuring;
 use super::results::{ArmInfo, Labels};
 use super::study::Study;
-use super::{coverage, peers, planted};
+use super::{coverage, peers};
 use crate::error::{Context, Result, ensure};
 use crate::pipeline::read_json;
 use crate::pipeline::record::{Inputs, StageReport};
@@ -49,7 +49,7 @@ impl Run<'_> {
         for repeat in 0..self.options.repeats {
             let source = &self.options.source;
             let seed = source.seed + repeat as u64;
-            let study = planted::study(&PlantedConfig::default(), source.noise, source.min_populated, seed)?;
+            let study = Study::of_world(&PlantedConfig::default(), source.noise, source.min_populated, seed)?;
             let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
             self.fold(&study, fold)?;

@@ -13,7 +13,7 @@ use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{Prompter, Reasoner, Teacher};
 
 use super::options::SourceOptions;
-use super::planted::{self, Planted};
+use super::planted::{Planted, PlantedTeacher};
 use crate::tasks::Task;
 use crate::teachers;
 
@@ -153,7 +153,35 @@ impl Study {
     /// If the world cannot be made.
     pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
         let config = PlantedConfig::default().with_users(users);
-        planted::study(&config, source.noise, source.min_populated, source.seed)
+        Self::of_world(&config, source.noise, source.min_populated, source.seed)
+    }
+
+    /// A world of its own per seed.
+    pub(super) fn of_world(
+        config: &PlantedConfig,
+        noise: f64,
+        min_populated: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let planted = Arc::new(Planted::new(config, seed)?);
+        let profiles = Arc::new(planted.profiles(config)?);
+        let eligible =
+            (0..profiles.len()).filter(|&row| profiles.populated(row) >= min_populated.max(1)).collect();
+        Ok(Self {
+            schema: Arc::clone(profiles.schema()),
+            chain: planted.chain(config)?,
+            segments: Segments::all(profiles.len()),
+            outcomes: planted.world().outcomes().iter().map(|&outcome| Some(outcome)).collect(),
+            groups: None,
+            levels: LevelConfig::new(5),
+            teacher: Box::new(PlantedTeacher::new(Arc::clone(&planted), noise, seed)),
+            seconds_per_answer: None,
+            profiles,
+            trial: None,
+            planted: Some(planted),
+            users: config.users,
+            eligible,
+        })
     }
 
     /// A reasoner, uncalibrated, who abstains on profiles with fewer populated fields.

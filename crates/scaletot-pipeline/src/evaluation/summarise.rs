@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use scaletot_eval::{Interval, Metric, decile_table, top_share};
 
-use super::arms::{FoldResult, REASONING};
+use super::fold_result::{FoldResult, REASONING};
 use super::resample::{METRICS, Replicates};
 use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels, Paired};
 

@@ -4,7 +4,7 @@ use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 
 use super::record::StageReport;
-use super::serve::outcomes;
+use super::split::known_outcomes;
 use super::value::{Artifact, PROFILE_ONLY, SCALETOT, SERVED};
 use super::{Done, Pipeline, Stage, read_json};
 use crate::compare::{Evaluation, evaluate};
@@ -25,7 +25,7 @@ impl Pipeline {
             progress,
             || read_json(&path),
             || {
-                let truth = outcomes(&self.held_out);
+                let truth = known_outcomes(&self.held_out);
                 let of = |name: &'static str| Some((name, artifact.value.held_out.get(name)?.as_slice()));
                 let baselines: Vec<_> = PROFILE_ONLY.iter().filter_map(|(name, _)| of(name)).collect();
                 let ours: Vec<_> = [SCALETOT, SERVED].into_iter().filter_map(of).collect();

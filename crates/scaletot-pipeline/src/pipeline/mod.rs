@@ -3,6 +3,7 @@
 //! [`Pipeline::run`] is all of them. Each takes the values of the stages before it, writes its own below the output directory, and gives
 //! it as [`Done`]; a stage whose inputs are those it was done with is loaded, not run again (the module [`record`] says when that is).
 
+mod builder;
 mod config;
 mod evaluate;
 mod learn;
@@ -29,7 +30,8 @@ use scaletot_teacher::Teacher;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::config::{PipelineBuilder, PipelineConfig};
+pub use self::builder::PipelineBuilder;
+pub use self::config::PipelineConfig;
 use self::record::{Inputs, STAGES, StageReport};
 pub use self::recording::AnswerRecording;
 pub use self::split::Split;

@@ -8,12 +8,14 @@ use scaletot_encoder::{
 };
 use scaletot_eval::{Bootstrap, Direction, Metric, Verdict};
 use scaletot_ltv::{Component, ValueTrainer};
-use scaletot_profile::{Attributes, Dataset, ProfileTable, write};
+use scaletot_profile::{Attributes, ProfileTable, write};
 use scaletot_student::Student;
 
 use super::record::StageReport;
+use super::split::known_outcomes;
 use super::{Artifact, Done, Pipeline, Stage, settings};
 use crate::error::Result;
+use crate::signals::of_everybody;
 
 /// Users whom the student reads at a time.
 const BATCH: usize = 256;
@@ -22,16 +24,6 @@ const BATCH: usize = 256;
 fn student_signals(student: &Student, table: &ProfileTable) -> Result<Signals> {
     let rows: Vec<usize> = (0..table.len()).collect();
     Ok(student.infer(table, &rows, BATCH)?.into_signals())
-}
-
-/// What an encoder says of every user of a table, abstained on or not.
-pub(crate) fn encoder_signals(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<Signals> {
-    let rows: Vec<usize> = (0..table.len()).collect();
-    let found = encoder.activations(table, &rows)?;
-    let shape = [1, found.representation.ncols()];
-    let (marginals, _) = found.marginals.into_raw_vec_and_offset();
-    let (representation, _) = found.representation.into_raw_vec_and_offset();
-    Ok(Signals::new(rows, encoder.heads().states.clone(), marginals, shape, representation)?)
 }
 
 impl Pipeline {
@@ -101,7 +93,7 @@ impl Pipeline {
         };
         let alone = base.value_model(&[Component::Ridge], None)?.predict(test, None)?;
         let with_student = with(targets, &held_out)?;
-        let truth = outcomes(&self.held_out);
+        let truth = known_outcomes(&self.held_out);
         let gain =
             Metric::Spearman.compare(&truth, &with_student, &alone, &Bootstrap::default(), self.seed)?;
         // A share of what chance alone may have made would say nothing.
@@ -109,7 +101,7 @@ impl Pipeline {
             return Ok(report);
         }
         let with_encoder =
-            with(&encoder_signals(encoder, self.training.table())?, &encoder_signals(encoder, test)?)?;
+            with(&of_everybody(encoder, self.training.table())?, &of_everybody(encoder, test)?)?;
         let spearman = |predicted: &[f64]| Metric::Spearman.compute(&truth, predicted);
         Ok(report.with_retention(spearman(&alone)?, spearman(&with_student)?, spearman(&with_encoder)?))
     }
@@ -138,11 +130,6 @@ impl Pipeline {
             },
         )
     }
-}
-
-/// The known outcomes of a dataset all of whose outcomes are known.
-pub(super) fn outcomes(dataset: &Dataset) -> Vec<f64> {
-    dataset.outcomes().iter().copied().flatten().collect()
 }
 
 /// The columns of `scores.parquet`: per state the expected level of an ordinal one (0 to 1) or the most probable value of a

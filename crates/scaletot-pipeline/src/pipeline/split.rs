@@ -46,3 +46,8 @@ impl Split {
         Ok(Self { eligible, train, held_out: held_out.into_iter().collect() })
     }
 }
+
+/// The known outcomes of a dataset, in the order of its rows.
+pub(super) fn known_outcomes(dataset: &Dataset) -> Vec<f64> {
+    dataset.outcomes().iter().copied().flatten().collect()
+}

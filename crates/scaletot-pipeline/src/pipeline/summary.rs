@@ -5,6 +5,7 @@ use scaletot_eval::{Difference, Direction, Verdict};
 use serde::Serialize;
 
 use super::record::StageReport;
+use super::split::known_outcomes;
 use super::{Done, Pipeline, Stage};
 use crate::compare::{Evaluation, Measured};
 
@@ -67,7 +68,7 @@ pub struct StageSummary {
 impl Summary {
     pub(super) fn new(pipeline: &Pipeline) -> Self {
         let (dataset, split) = (&pipeline.dataset, &pipeline.split);
-        let held: Vec<f64> = pipeline.held_out.outcomes().iter().copied().flatten().collect();
+        let held = known_outcomes(&pipeline.held_out);
         let n = held.len().max(1) as f64;
         let segments = dataset.segments().names().iter().cloned().zip(dataset.segments().counts()).collect();
         Self {

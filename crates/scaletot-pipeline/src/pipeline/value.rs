@@ -9,11 +9,12 @@ use scaletot_ltv::{Component, ValueModel, ValueTrainer};
 use serde::{Deserialize, Serialize};
 
 use super::record::StageReport;
-use super::serve::{encoder_signals, outcomes};
+use super::split::known_outcomes;
 use super::{Done, Pipeline, Stage, read_json, settings};
 use crate::error::{Context, Result};
 use crate::fold::{fold, served_difference};
 use crate::networks::{NetworkLearner, NetworkLoader};
+use crate::signals::of_everybody;
 
 /// What predicts from the profile alone, with the components of the value model that it is made of.
 pub(crate) const PROFILE_ONLY: [(&str, &[Component]); 3] = [
@@ -71,7 +72,7 @@ impl Pipeline {
                     .with_chain(&self.chain)
                     .with_learner(&networks);
                 let base = trainer.fit_base(&self.training, self.seed)?;
-                let signals = encoder_signals(&encoder.value, self.training.table())?;
+                let signals = of_everybody(&encoder.value, self.training.table())?;
                 let model = base.value_model(&self.config.value.components, &signals)?;
                 let head = fold(&model, &base, &encoder.value, &self.training, self.seed)?;
                 let served = encoder.value.clone().with_value_head(head)?;
@@ -83,7 +84,7 @@ impl Pipeline {
                     held_out
                         .insert(name.to_owned(), base.value_model(components, None)?.predict(test, None)?);
                 }
-                let fitted = model.predict(test, &encoder_signals(&encoder.value, test)?)?;
+                let fitted = model.predict(test, &of_everybody(&encoder.value, test)?)?;
                 let values = served.score_rows(test, &rows)?;
                 let values: Vec<f64> =
                     values.values().collect::<Option<_>>().context("a held-out user was abstained on")?;
@@ -91,7 +92,7 @@ impl Pipeline {
                 held_out.insert(SCALETOT.to_owned(), fitted);
                 held_out.insert(SERVED.to_owned(), values);
 
-                let mut report = StageReport::of_users(outcomes(&self.training).len());
+                let mut report = StageReport::of_users(known_outcomes(&self.training).len());
                 report.figures.extend([
                     ("served: rank correlation with the value model".to_owned(), difference.spearman),
                     ("served: mean relative error".to_owned(), difference.relative_error),

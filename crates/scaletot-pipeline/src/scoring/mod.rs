@@ -9,6 +9,7 @@ mod columns;
 mod files;
 mod inputs;
 mod job;
+mod run;
 mod summary;
 mod work;
 

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
 use scaletot_profile::ProfileSchema;
@@ -178,4 +181,11 @@ fn normal(path: &Path) -> PathBuf {
         }
         normal
     })
+}
+
+/// The bytes of a file, unpacked if its name ends in `.gz`.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = File::open(path).with_context(|| format!("{}: cannot open", path.display()))?;
+    let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    Ok(if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
 }

@@ -1,13 +1,11 @@
-//! Files of tables: where they are, and how they are opened.
+//! Files of tables: where they are, and what they hold.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 use crate::error::{Context, Result, bail, ensure};
-use flate2::read::MultiGzDecoder;
 use scaletot_profile::{Loaded, ProfileSchema, ReadOptions, read, read_csv_from};
 
+use super::file::open;
 use super::{Form, Task, TaskFile, raw};
 
 impl Task {
@@ -103,11 +101,4 @@ fn read_file(file: &TaskFile, schema: &ProfileSchema, options: &ReadOptions) -> 
         path.display()
     );
     Ok(read(path, schema, options)?)
-}
-
-/// The bytes of a file, unpacked if its name ends in `.gz`.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).with_context(|| format!("{}: cannot open", path.display()))?;
-    let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    Ok(if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
 }

@@ -22,7 +22,7 @@ use std::str::FromStr;
 use crate::error::{Context, Result, bail};
 use csv::{Reader, StringRecord, Writer};
 
-use super::files::open;
+use super::file::open;
 
 /// First date of the outcomes, as the logs write it.
 const FROM: u32 = 20_220_425;

@@ -2,7 +2,7 @@
 
 use scaletot_eval::Metric;
 
-use super::super::arms::REASONING;
+use super::super::fold_result::REASONING;
 use super::super::results::{ArmInfo, CurvePoint, Labels, Paired, Results};
 use super::theme::Style;
 
