@@ -263,11 +263,11 @@ impl Draft {
 
 /// Names of columns, to choose from.
 fn names_of<'a>(columns: impl IntoIterator<Item = &'a RawColumn>) -> String {
-    const MOST: usize = 20;
+    const MAX_LISTED: usize = 20;
     let mut names: Vec<String> = columns.into_iter().map(|column| format!("`{}`", column.name)).collect();
-    if names.len() > MOST {
-        let more = names.len() - MOST;
-        names.truncate(MOST);
+    if names.len() > MAX_LISTED {
+        let more = names.len() - MAX_LISTED;
+        names.truncate(MAX_LISTED);
         names.push(format!("and {more} more"));
     }
     text::list(&names, "none")

@@ -54,9 +54,9 @@ const SHORT_FORMS: [(&str, &str); 26] = [
 const FORMS: [&str; 12] =
     ["group", "band", "range", "bucket", "bin", "flag", "ind", "indicator", "level", "class", "cat", "type"];
 
-/// The words as a reader would say them: `hh_cnt` is "household count".
-pub(super) fn spoken(words: &[String]) -> String {
-    let spoken: Vec<&str> = words
+/// The words as they are rendered: `hh_cnt` is "household count".
+pub(super) fn rendered(words: &[String]) -> String {
+    let rendered: Vec<&str> = words
         .iter()
         .enumerate()
         .map(|(at, word)| {
@@ -66,7 +66,7 @@ pub(super) fn spoken(words: &[String]) -> String {
             SHORT_FORMS.iter().find(is_short).map_or(word.as_str(), |(_, long)| long)
         })
         .collect();
-    spoken.join(" ").replace("number of of ", "number of ")
+    rendered.join(" ").replace("number of of ", "number of ")
 }
 
 /// The words without those that say how a value is written; all of them if nothing would be left.
@@ -185,10 +185,10 @@ mod tests {
         ] {
             assert_eq!(words(name).join(" "), expected, "{name}");
         }
-        assert_eq!(spoken(&words("num_orders")), "number of orders");
-        assert_eq!(spoken(&words("n_of_kids")), "number of kids");
-        assert_eq!(spoken(&words("hhIncome")), "household income");
-        assert_eq!(spoken(&words("casino_no")), "casino no");
+        assert_eq!(rendered(&words("num_orders")), "number of orders");
+        assert_eq!(rendered(&words("n_of_kids")), "number of kids");
+        assert_eq!(rendered(&words("hhIncome")), "household income");
+        assert_eq!(rendered(&words("casino_no")), "casino no");
         assert_eq!(essence(&words("age_band")), ["age"]);
         assert_eq!(essence(&words("type")), ["type"]);
     }

@@ -1,6 +1,6 @@
 //! How a field is rendered: the phrase that its value stands in, and the words of single values.
 
-use super::names::{essence, has, spoken};
+use super::names::{essence, has, rendered};
 use super::order::{Span, enumerated};
 
 /// What a field's phrase depends on besides its name.
@@ -90,7 +90,7 @@ fn values_phrase(essence: &[String], shape: Shape, is_age: bool) -> String {
         return "in a household of {}".to_owned();
     }
     let known = PHRASES.iter().find(|(words, _)| has(essence, words)).map(|(_, phrase)| (*phrase).to_owned());
-    let named = spoken(essence).replace(['{', '}'], "");
+    let named = rendered(essence).replace(['{', '}'], "");
     let named = if named.is_empty() { "value".to_owned() } else { named };
     known.unwrap_or_else(|| match shape {
         Shape::Several => format!("with {{}} as {named}"),
@@ -100,7 +100,7 @@ fn values_phrase(essence: &[String], shape: Shape, is_age: bool) -> String {
 
 /// "with a high income", "with a high number of orders".
 fn number(name: &[String]) -> String {
-    let named = spoken(name).replace(['{', '}'], "");
+    let named = rendered(name).replace(['{', '}'], "");
     let is_count = name.len() == 1 && named.len() > 3 && named.ends_with('s') && !named.ends_with("ss");
     match named.as_str() {
         "" => "with a {} value".to_owned(),
@@ -114,10 +114,10 @@ fn flag(name: &[String]) -> Rendering {
     let drop = ["flag", "ind", "indicator"];
     let name: Vec<String> = name.iter().filter(|word| !drop.contains(&word.as_str())).cloned().collect();
     let (first, rest) = match name.split_first() {
-        Some((first, rest)) if !rest.is_empty() => (first.as_str(), spoken(rest)),
-        _ => ("", spoken(&name)),
+        Some((first, rest)) if !rest.is_empty() => (first.as_str(), rendered(rest)),
+        _ => ("", rendered(&name)),
     };
-    let all = spoken(&name).replace(['{', '}'], "");
+    let all = rendered(&name).replace(['{', '}'], "");
     let (yes, no) = match first {
         "is" | "was" => (format!("who is {rest}"), format!("who is not {rest}")),
         "has" | "have" | "with" => (format!("who has {rest}"), format!("who has no {rest}")),

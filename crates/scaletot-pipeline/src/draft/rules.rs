@@ -9,7 +9,7 @@ use super::names::{has, words};
 use super::text::{comment, key, quoted, short, strings};
 
 /// Values that a blank rule lists at most.
-const MOST_LISTED: usize = 12;
+const MAX_LISTED: usize = 12;
 
 /// A guess: words of a name, the state that such a field bears on, whether more of it is more, and why.
 type Guess = (&'static [&'static str], &'static str, bool, &'static str);
@@ -162,7 +162,7 @@ fn render_blank(text: &mut String, field: &FieldDraft) {
         FieldKind::Boolean => "true".to_owned(),
         FieldKind::Numeric { upper, .. } => format!("{{ at_least = {} }}", short(upper)),
         _ => {
-            let listed = field.values.len().min(MOST_LISTED);
+            let listed = field.values.len().min(MAX_LISTED);
             strings(&field.values[..listed]).replace('\n', " ")
         }
     };

@@ -211,7 +211,7 @@ fn entropy(reasoned: &Reasoned, states: usize) -> EntropySums {
             continue;
         };
         sums.users += 1;
-        // The draft is the chain of the likeliest values, one after the other.
+        // The draft is the chain of the most probable values, one after the other.
         let draft = best.steps().iter().all(|step| {
             let top = step.distribution.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             step.distribution.get(usize::from(step.value)).is_some_and(|&p| p >= top)

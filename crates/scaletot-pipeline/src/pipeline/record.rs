@@ -1,6 +1,6 @@
 //! Which stages of a run are done, with which inputs.
 //!
-//! `stages.json` in the output directory holds, for every stage that was begun, the inputs that decide its result (the data by content
+//! `stages.json` in the output directory holds, for every stage that was started, the inputs that decide its result (the data by content
 //! hash, settings by value, earlier stages' outputs by content hash) and, once it is done, the hash of what it wrote and its report. A
 //! stage counts as done only if both still hold: its inputs are the ones it was done with, and its files are those that it wrote. So a
 //! truncated file, another teacher or a changed setting runs the stage and everything after it again, and nothing else.
@@ -77,13 +77,13 @@ struct File {
 /// How a stage of an earlier run stands to the inputs of this one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Standing {
-    /// Never begun.
+    /// Never started.
     New,
-    /// Begun with the same inputs: what it left half done may be resumed.
-    Begun,
+    /// Started with the same inputs: what it left half done may be resumed.
+    Started,
     /// Done with the same inputs, and its files are as it wrote them.
     Done(ContentHash, StageReport),
-    /// Begun or done with other inputs, or its files are not what it wrote; the reasons in words.
+    /// Started or done with other inputs, or its files are not what it wrote; the reasons in words.
     Stale(Vec<String>),
 }
 
@@ -126,7 +126,7 @@ impl Record {
         if !differing.is_empty() {
             return Ok(Standing::Stale(differing));
         }
-        let Some(done) = &entry.done else { return Ok(Standing::Begun) };
+        let Some(done) = &entry.done else { return Ok(Standing::Started) };
         Ok(match hash_outputs(&self.directory, outputs)? {
             Some(found) if found == done.outputs => Standing::Done(found, done.report.clone()),
             Some(_) => Standing::Stale(vec![format!("{} is not what the stage wrote", outputs.join(", "))]),
@@ -134,7 +134,7 @@ impl Record {
         })
     }
 
-    /// How these inputs, but for one, differ from those that a stage was begun or done with, in words; nothing if it never was.
+    /// How these inputs, but for one, differ from those that a stage was started or done with, in words; nothing if it never was.
     pub(crate) fn differences_but_for(&self, stage: &str, inputs: &Inputs, left_out: &str) -> Vec<String> {
         let Some(entry) = self.file.stages.get(stage) else { return vec![] };
         let mut old = entry.inputs.clone();
@@ -286,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_may_be_resumed_with_the_same_inputs_only() {
+    fn what_was_started_may_be_resumed_with_the_same_inputs_only() {
         let dir = tempfile::tempdir().unwrap();
         let mut record = Record::open(dir.path()).unwrap();
         assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::New);
         record.begin("sft", inputs("1")).unwrap();
         let record = Record::open(dir.path()).unwrap();
-        assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Begun);
+        assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Started);
         assert!(matches!(record.standing("sft", &inputs("2"), &["student"]).unwrap(), Standing::Stale(_)));
     }
 

@@ -68,7 +68,7 @@ impl Stages {
                 progress.note(&format!("{name}: runs again ({})", why.join("; ")));
                 self.forget(stage)?;
             }
-            Standing::Begun => progress.note(&format!("{name}: resumed")),
+            Standing::Started => progress.note(&format!("{name}: resumed")),
             Standing::New => {
                 let there = outputs.iter().map(|output| self.directory.join(output));
                 if let Some(output) = there.into_iter().find(|output| output.exists()) {
@@ -96,7 +96,7 @@ impl Stages {
         self.record().differences_but_for(stage, inputs, left_out)
     }
 
-    /// Removes the record: no stage counts as begun any more.
+    /// Removes the record: no stage counts as started any more.
     pub(crate) fn clear(&self) -> Result<()> {
         self.remove(STAGES)?;
         *self.record() = Record::open(&self.directory)?;

@@ -124,7 +124,8 @@ fn agreement(view: &View<'_>) -> Result<Option<Markup>> {
     let chart = Rows {
         frame: Frame {
             id: "agreement".to_owned(),
-            title: "Share of users on whose likeliest value student and encoder agree, by state".to_owned(),
+            title: "Share of users on whose most probable value student and encoder agree, by state"
+                .to_owned(),
             description: format!("{}.", words::list(&told)),
         },
         x: Scale::around(spreads.iter().flat_map(|(_, s)| [s.low, s.high]), "share of users").in_percent(),
@@ -144,7 +145,7 @@ fn agreement(view: &View<'_>) -> Result<Option<Markup>> {
         })
         .collect();
     let figures = table(&chart.frame.title, &["state", "mean", "lowest fold", "highest fold"], &rows);
-    Ok(Some(figure("Agreement by state", "likeliest value", &chart.draw()?, &figures)))
+    Ok(Some(figure("Agreement by state", "most probable value", &chart.draw()?, &figures)))
 }
 
 /// How much of the student's gain over the strongest baseline the encoder keeps.

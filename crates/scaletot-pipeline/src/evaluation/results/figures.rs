@@ -100,7 +100,7 @@ pub struct Transfer {
     pub repeat: usize,
     /// Fold.
     pub fold: usize,
-    /// Share of users on whose likeliest value student and encoder agree, per state.
+    /// Share of users on whose most probable value student and encoder agree, per state.
     pub agreement: Vec<f64>,
     /// Mean cosine of the representations.
     pub cosine: f64,
@@ -122,7 +122,7 @@ pub struct TransferGroup {
     pub name: String,
     /// Users.
     pub users: usize,
-    /// Share of users and states on whose likeliest value student and encoder agree.
+    /// Share of users and states on whose most probable value student and encoder agree.
     pub agreement: f64,
     /// Mean cosine of the representations.
     pub cosine: f64,

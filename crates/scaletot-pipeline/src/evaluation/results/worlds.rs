@@ -53,7 +53,7 @@ pub struct QiniResult {
 pub struct PlantedResults {
     /// Teacher's noise of the main run.
     pub noise: f64,
-    /// Share of states whose true value is the likeliest a posteriori: the limit for anybody who sees the profile.
+    /// Share of states whose true value is the most probable a posteriori: the limit for anybody who sees the profile.
     pub bayes: f64,
     /// State accuracy on test users: `teacher`, `student`, `encoder`, mean over folds.
     pub accuracy: Vec<(String, f64)>,
