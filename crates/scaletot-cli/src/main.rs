@@ -47,7 +47,7 @@ enum Command {
     Score(ScoreArgs),
     /// Compare reasoning, its transfer and strong baselines at every number of labels
     Evaluate(Box<EvaluateArgs>),
-    /// Look into what was written: a corpus, an artifact, a student, a value model, results, a run
+    /// Look into what was written: a corpus, an artifact, a student, a value model, results, scores, a run
     Inspect(InspectArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),

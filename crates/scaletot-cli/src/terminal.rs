@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use scaletot_core::Progress;
 use scaletot_core::progress::Bars;
+use scaletot_pipeline::Error;
 use serde::Serialize;
 
 use crate::exit::{Exit, STOPPED};
@@ -56,7 +57,11 @@ pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
         }
         Err(error) => {
             note(&format!("error: {}", causes(&error)));
-            if terminal.bars.stopped() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
+            let stopped = terminal.bars.stopped();
+            if let Some(step) = next_step(&error, stopped) {
+                note(&step);
+            }
+            if stopped { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -80,6 +85,20 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What to type next, where the libraries' message cannot know it.
+fn next_step(error: &anyhow::Error, stopped: bool) -> Option<String> {
+    if stopped {
+        return Some("run the same command again to resume".to_owned());
+    }
+    let feature = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(Error::MissingFeature { feature, .. }) => Some(*feature),
+        _ => None,
+    })?;
+    Some(format!(
+        "build the program with it, in a checkout: cargo install --path crates/scaletot-cli --features {feature}"
+    ))
+}
+
 /// An error and its causes, but for those that the message before them tells already.
 fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
@@ -92,6 +111,14 @@ fn causes(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_feature_that_is_missing_comes_with_its_command() {
+        let missing = Error::MissingFeature { what: "the backend `cuda`".to_owned(), feature: "cuda" };
+        let step = next_step(&anyhow::Error::new(missing).context("the device"), false).unwrap();
+        assert!(step.ends_with("cargo install --path crates/scaletot-cli --features cuda"), "{step}");
+        assert_eq!(next_step(&anyhow::anyhow!("else"), false), None);
+    }
 
     #[test]
     fn a_cause_is_told_once() {

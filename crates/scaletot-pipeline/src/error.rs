@@ -25,8 +25,16 @@ pub enum Error {
     #[error("{0}")]
     Input(String),
     /// The run was stopped on request. What is finished is kept, and the same call resumes it.
-    #[error("stopped on request; run the same command again to resume")]
+    #[error("stopped on request; the same call resumes")]
     Stopped,
+    /// A feature of this crate is needed that it was compiled without.
+    #[error("{what} is not compiled in: it needs the feature `{feature}`")]
+    MissingFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature.
+        feature: &'static str,
+    },
     /// Another run is writing to the same directory.
     #[error("another run is writing to {directory} ({holder})")]
     InUse {

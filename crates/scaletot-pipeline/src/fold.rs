@@ -143,7 +143,7 @@ fn add_terms(to: &mut HeadTerms, weight: f64, from: &HeadTerms) -> Result<()> {
 /// How far served values are from those of the value model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ServedDifference {
-    /// Rank correlation; 1 for equal ranks, and where one of them is constant.
+    /// Rank correlation: 1 for equal ranks, also where both are constant; 0 where one of them is.
     pub(crate) spearman: f64,
     /// Mean of `|served − fitted| / fitted`.
     pub(crate) relative_error: f64,
@@ -155,7 +155,26 @@ pub(crate) struct ServedDifference {
 /// For other numbers of values.
 pub(crate) fn served_difference(fitted: &[f64], served: &[f64]) -> Result<ServedDifference> {
     let constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
-    let spearman = if constant(fitted) || constant(served) { 1.0 } else { spearman(fitted, served)? };
+    let spearman = match (constant(fitted), constant(served)) {
+        (true, true) => 1.0,
+        (false, false) => spearman(fitted, served)?,
+        // What is constant keeps nothing of an order.
+        _ => 0.0,
+    };
     let errors = fitted.iter().zip(served).map(|(fitted, served)| (served - fitted).abs() / fitted.max(1e-9));
     Ok(ServedDifference { spearman, relative_error: errors.sum::<f64>() / fitted.len().max(1) as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_agrees_with_a_constant_alone() {
+        let spearman = |fitted: &[f64], served: &[f64]| served_difference(fitted, served).unwrap().spearman;
+        let (order, constant) = ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0]);
+        assert!(spearman(&order, &[10.0, 20.0, 70.0]) > 1.0 - 1e-12);
+        assert_eq!(spearman(&constant, &[5.0, 5.0, 5.0]), 1.0);
+        assert_eq!((spearman(&order, &constant), spearman(&constant, &order)), (0.0, 0.0));
+    }
 }

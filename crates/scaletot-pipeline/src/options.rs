@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::error::{Result, bail};
+use crate::error::{Error, Result};
 pub use burn::tensor::Device;
 
 /// Which teacher answers.
@@ -104,15 +104,20 @@ pub enum DeviceChoice {
     Ndarray,
     /// GPU through wgpu; needs the feature `wgpu`.
     Wgpu,
+    /// GPU through Vulkan, and no other graphics API; needs the feature `vulkan`.
+    Vulkan,
     /// NVIDIA GPU; needs the feature `cuda`.
     Cuda,
 }
 
 impl DeviceChoice {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Flex, Self::Ndarray, Self::Wgpu, Self::Vulkan, Self::Cuda];
+
     /// The device, if its backend was compiled in.
     ///
     /// # Errors
-    /// If it was not; the message says how to build with it.
+    /// [`Error::MissingFeature`] if it was not.
     pub fn device(self) -> Result<Device> {
         match self {
             #[cfg(feature = "flex")]
@@ -122,25 +127,26 @@ impl DeviceChoice {
             Self::Ndarray => Ok(Device::ndarray()),
             #[cfg(feature = "wgpu")]
             Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(burn::tensor::DeviceIndex::Default)),
             #[allow(unreachable_patterns, reason = "which arms are left depends on the features")]
             missing => {
-                let name = missing.name();
-                bail!(
-                    "this build has no backend `{name}`: run again with `--features {name}` before the `--`"
-                )
+                let feature = missing.name();
+                Err(Error::MissingFeature { what: format!("the backend `{feature}`"), feature })
             }
         }
     }
 
-    /// The name on the command line.
+    /// Its name, which is also that of its feature.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
             Self::Ndarray => "ndarray",
             Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
             Self::Cuda => "cuda",
         }
     }
@@ -156,15 +162,46 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Flex, Self::Ndarray, Self::Wgpu, Self::Cuda];
-        let named = all.into_iter().find(|device| device.name() == text);
-        named.ok_or_else(|| format!("expected flex, ndarray, wgpu or cuda, got `{text}`"))
+        let named = Self::ALL.into_iter().find(|device| device.name() == text);
+        named.ok_or_else(|| format!("expected flex, ndarray, wgpu, vulkan or cuda, got `{text}`"))
     }
+}
+
+/// A name of a device that stays the same from version to version of Burn: that of the [`DeviceChoice`] which stands for it. Of another one,
+/// such as a second GPU, Burn's own text.
+#[must_use]
+pub fn device_name(device: &Device) -> String {
+    let chosen = DeviceChoice::ALL
+        .into_iter()
+        .find(|choice| choice.device().is_ok_and(|of_choice| of_choice == *device));
+    chosen.map_or_else(|| format!("{device:?}"), |choice| choice.name().to_owned())
+}
+
+/// The fewest populated fields of a user who is not abstained on, where nothing else is asked for: 3, or all fields of a profile that has
+/// fewer.
+#[must_use]
+pub fn default_min_populated(fields: usize) -> usize {
+    fields.clamp(1, 3)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_has_the_name_of_its_choice() {
+        for choice in DeviceChoice::ALL {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+            match choice.device() {
+                Ok(device) => assert_eq!(device_name(&device), choice.name()),
+                Err(error) => assert_eq!(
+                    error.to_string(),
+                    format!("the backend `{choice}` is not compiled in: it needs the feature `{choice}`")
+                ),
+            }
+        }
+        assert!("quantum".parse::<DeviceChoice>().is_err());
+    }
 
     #[test]
     fn teachers_parse_and_print() {

@@ -55,10 +55,10 @@ fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
 
 #[cfg(not(feature = "gguf"))]
 fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
-    crate::error::bail!(
-        "{}: this build has no GGUF teacher: run again with `--features gguf` before the `--`",
-        path.display()
-    )
+    Err(crate::Error::MissingFeature {
+        what: format!("{}: the GGUF teacher", path.display()),
+        feature: "gguf",
+    })
 }
 
 #[cfg(feature = "openai")]
@@ -71,7 +71,8 @@ fn openai(url: &str, model: &str) -> Result<Box<dyn Teacher>> {
 
 #[cfg(not(feature = "openai"))]
 fn openai(url: &str, _model: &str) -> Result<Box<dyn Teacher>> {
-    crate::error::bail!(
-        "{url}: this build asks no servers: run again with `--features openai` before the `--`"
-    )
+    Err(crate::Error::MissingFeature {
+        what: format!("{url}: the teacher behind a server"),
+        feature: "openai",
+    })
 }

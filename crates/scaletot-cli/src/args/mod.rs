@@ -18,6 +18,8 @@ pub(crate) enum DeviceArg {
     Ndarray,
     /// GPU through wgpu; needs a build with `--features wgpu`
     Wgpu,
+    /// GPU through Vulkan alone; needs a build with `--features vulkan`
+    Vulkan,
     /// NVIDIA GPU; needs a build with `--features cuda`
     Cuda,
 }
@@ -28,6 +30,7 @@ impl From<DeviceArg> for DeviceChoice {
             DeviceArg::Flex => Self::Flex,
             DeviceArg::Ndarray => Self::Ndarray,
             DeviceArg::Wgpu => Self::Wgpu,
+            DeviceArg::Vulkan => Self::Vulkan,
             DeviceArg::Cuda => Self::Cuda,
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use scaletot_pipeline::options::default_min_populated;
 use scaletot_pipeline::tasks::{Population, Task, TaskFile};
 
 /// A task, or what a task says in options.
@@ -99,9 +100,9 @@ impl SourceArgs {
     }
 }
 
-/// The fewest populated fields: as asked for, or three, or all that there are.
+/// The fewest populated fields: as asked for, or the default of a profile with that many fields.
 pub(crate) fn min_populated(asked: Option<usize>, fields: usize) -> usize {
-    asked.unwrap_or_else(|| fields.clamp(1, 3))
+    asked.unwrap_or_else(|| default_min_populated(fields))
 }
 
 /// A word as a shell takes it.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use scaletot_eval::Metric;
 use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
 use scaletot_pipeline::evaluation::report::{self, REPORT};
 use scaletot_pipeline::evaluation::{self, RESULTS};
@@ -30,9 +29,9 @@ pub(crate) struct EvaluateArgs {
     /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
-    /// Profiles with fewer populated fields are abstained on and take no part
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    min_populated: usize,
+    /// Profiles with fewer populated fields are abstained on and take no part  [default: 3, or all where there are fewer]
+    #[arg(long, value_name = "N")]
+    min_populated: Option<usize>,
     /// Noise of the planted world's teacher
     #[arg(long, value_name = "S", default_value_t = 0.7)]
     noise: f64,
@@ -45,9 +44,9 @@ pub(crate) struct EvaluateArgs {
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
     #[arg(long, value_name = "F,F,...", value_delimiter = ',')]
     coverage_curve: Vec<f64>,
-    /// Numbers of labelled training users; all of them is always added
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', default_values_t = [0, 50, 200, 500, 1000, 2000, 5000])]
-    labels: Vec<usize>,
+    /// Numbers of labelled training users; all of them is always added  [default: 0,50,200,500,1000,2000,5000; with --quick: 0,200,1000]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    labels: Option<Vec<usize>>,
     /// Folds of the cross-validation over users
     #[arg(long, value_name = "K", default_value_t = 5)]
     folds: usize,
@@ -72,7 +71,8 @@ pub(crate) struct EvaluateArgs {
     /// Throw away what --out holds and start over
     #[arg(long)]
     fresh: bool,
-    /// Few folds, draws and label sizes, and at most 10,000 users of a table, for a first look
+    /// At most 3 folds, 2 draws, 200 replicates and 10,000 users of a table, one repeat, and few label sizes unless --labels is given, for
+    /// a first look
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
@@ -102,8 +102,6 @@ struct AblationArgs {
 
 impl EvaluateArgs {
     fn options(&self) -> EvaluateOptions {
-        let name = PathBuf::from(&self.task).file_stem().map(PathBuf::from).unwrap_or_default();
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("scaletot-evaluate").join(name));
         let mut options = EvaluateOptions::default();
         options.source = self.source();
         options.coverage = self.coverage;
@@ -112,7 +110,7 @@ impl EvaluateArgs {
         (options.folds, options.repeats) = (self.folds, self.repeats);
         (options.draws, options.replicates) = (self.draws, self.replicates);
         (options.device, options.workers) = (self.device.into(), self.workers);
-        options.out = Some(out);
+        options.out.clone_from(&self.out);
         (options.fresh, options.quick) = (self.fresh, self.quick);
         options.ablations = self.ablations.into();
         options
@@ -140,15 +138,13 @@ impl From<AblationArgs> for Ablations {
     }
 }
 
-/// Runs every fold that is not done yet, and prints the curves.
+/// Runs every fold that is not done yet, and prints what the method brings.
 pub(crate) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<Exit> {
     let options = args.options();
     let say = |line: &str| terminal.say(line);
     let results = evaluation::run(&options, terminal.bars())?;
     report::write(&results, &options.out())?;
-    for metric in [Metric::Spearman, Metric::NormalisedGini] {
-        say(&format!("\n{}", evaluation::table(&results, metric)));
-    }
+    say(&format!("\nAgainst the strongest arm on the profile alone:\n{}", evaluation::headline(&results)));
     say(&format!("\nWritten under {}: {RESULTS}, {REPORT}", options.out().display()));
     Ok(Exit::Done)
 }

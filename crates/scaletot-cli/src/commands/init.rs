@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
+use scaletot_core::files::write_bytes;
 use scaletot_pipeline::draft::{ColumnUse, Draft, DraftOptions, FieldKind, RawTable};
 use scaletot_pipeline::plan::{Plan, PlanOptions, Preview};
 use scaletot_pipeline::tasks::Task;
@@ -169,7 +170,7 @@ fn write(args: &InitArgs, draft: &Draft) -> Result<Vec<PathBuf>> {
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     for (file, text) in &files {
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        write_bytes(file, text)?;
     }
     Ok(files.map(|(file, _)| file).into())
 }

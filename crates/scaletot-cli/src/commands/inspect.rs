@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use scaletot_chain::ChainSchema;
+use scaletot_core::files::write_bytes;
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::tasks::Task;
 use scaletot_pipeline::teachers;
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::inspect::{self, Inspected, Kind};
 use crate::terminal::Terminal;
 
-/// Look into what was written: a corpus, an artifact, a student, a value model, results, recorded answers, a run
+/// Look into what was written: a corpus, an artifact, a student, a value model, results, recorded answers, scores, a run
 ///
 /// What it is is told by its content. Of a corpus: verdicts by reason, entropy per state before and after refinement, example chains; with
 /// --user one user's chain, and with --task the search about the user as a tree. Of an artifact: schemas, heads, gate and readiness, the
@@ -64,6 +65,8 @@ pub(crate) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<Exit> {
         Kind::Results(path) => inspect::results(path)?,
         Kind::Evaluation(path) => inspect::evaluation(path)?,
         Kind::Recording(path) => inspect::recording(path)?,
+        Kind::Transfer(path) => inspect::transfer(path)?,
+        Kind::Scores(path) => inspect::scores(path)?,
         Kind::Run(path) => inspect::run(path)?,
     };
     if args.json {
@@ -72,7 +75,7 @@ pub(crate) fn run(args: &InspectArgs, terminal: &Terminal) -> Result<Exit> {
     match &args.html {
         Some(file) => {
             let page = page.unwrap_or_else(|| inspected.report.html());
-            std::fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+            write_bytes(file, page)?;
             terminal.say(&file.display().to_string());
         }
         None => terminal.say(&inspected.report.text()),

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use scaletot_core::causes;
 use scaletot_encoder::{FrozenEncoder, Readiness, TransferGate, TransferReport};
 use serde_json::json;
 
 use super::report::Report;
-use super::{Inspected, fixed};
+use super::{Inspected, fixed, read_json};
 use crate::format::count;
 
 /// The artifact: what it is for, whether it is ready, how it came through its checks.
@@ -32,7 +33,7 @@ pub(crate) fn artifact(path: &Path) -> Result<Inspected> {
     report.line(readiness);
     report.line(match &canaries {
         Ok(()) => "canaries: this machine computes what was computed when it was written".to_owned(),
-        Err(error) => format!("canaries: NOT the same as when it was written: {error}"),
+        Err(error) => format!("canaries: NOT the same as when it was written: {}", causes(error)),
     });
     report.heading("Reads");
     report.line(format!(
@@ -89,7 +90,7 @@ pub(crate) fn artifact(path: &Path) -> Result<Inspected> {
     let json = json!({
         "kind": "artifact",
         "info": info,
-        "canaries": canaries.as_ref().map_or_else(ToString::to_string, |()| "passed".to_owned()),
+        "canaries": canaries.as_ref().map_or_else(|error| causes(error), |()| "passed".to_owned()),
         "profile_schema": profile,
         "chain_schema": chain,
         "heads": { "outcome": heads.outcome, "states": heads.states, "representation": heads.student_dim },
@@ -99,6 +100,17 @@ pub(crate) fn artifact(path: &Path) -> Result<Inspected> {
         "bytes": footprint.bytes,
         "flops": footprint.flops,
     });
+    Ok(Inspected { report, json })
+}
+
+/// `transfer.json` of a run: what the artifact's gate is held against.
+pub(crate) fn transfer(path: &Path) -> Result<Inspected> {
+    let transfer: TransferReport = serde_json::from_value(read_json(path)?)
+        .with_context(|| format!("{} is no transfer report", path.display()))?;
+    let mut report = Report::new(format!("{}: a transfer report", path.display()));
+    report.line(format!("{} held-out users compared", count(transfer.users as u64)));
+    tell_transfer(&mut report, &transfer, None);
+    let json = json!({ "kind": "transfer", "transfer": transfer });
     Ok(Inspected { report, json })
 }
 

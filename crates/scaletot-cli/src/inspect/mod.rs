@@ -6,6 +6,7 @@ mod record;
 mod report;
 mod results;
 mod run;
+mod scores;
 mod student;
 mod tree;
 mod value_model;
@@ -17,12 +18,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-pub(crate) use artifact::artifact;
+pub(crate) use artifact::{artifact, transfer};
 pub(crate) use corpus::{chain_schema, corpus};
 pub(crate) use record::record;
 pub(crate) use report::Report;
 pub(crate) use results::{evaluation, recording, results};
 pub(crate) use run::run;
+pub(crate) use scores::scores;
 pub(crate) use student::student;
 pub(crate) use tree::tree;
 pub(crate) use value_model::value_model;
@@ -51,6 +53,10 @@ pub(crate) enum Kind {
     Evaluation(PathBuf),
     /// Recorded answers of a teacher.
     Recording(PathBuf),
+    /// `transfer.json` of a run.
+    Transfer(PathBuf),
+    /// A Parquet file, of scores most likely.
+    Scores(PathBuf),
     /// The output directory of a run.
     Run(PathBuf),
 }
@@ -60,8 +66,8 @@ pub(crate) enum Kind {
 /// # Errors
 /// If there is nothing at the path, or nothing that this program writes.
 pub(crate) fn recognise(path: &Path) -> Result<Kind> {
-    let unknown = "expected a corpus, an artifact, a student, a value model, results.json, summary.json, evaluation.json, recorded answers, or the \
-                   output directory of a run or an evaluation";
+    let unknown = "expected a corpus, an artifact, a student, a value model, results.json, summary.json, evaluation.json, transfer.json, recorded answers, \
+                   scores in Parquet, or the output directory of a run or an evaluation";
     let there = std::fs::metadata(path).with_context(|| format!("cannot find {}", path.display()))?;
     if there.is_dir() {
         return match directory(path) {
@@ -74,6 +80,9 @@ pub(crate) fn recognise(path: &Path) -> Result<Kind> {
     let begin = file.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
     if begin.starts_with(&[0x1f, 0x8b]) {
         return Ok(Kind::Recording(path.to_owned()));
+    }
+    if begin.starts_with(b"PAR1") {
+        return Ok(Kind::Scores(path.to_owned()));
     }
     // The first line of a corpus or a recording is an object by itself; results are one object in all.
     let mut line = String::new();
@@ -97,6 +106,8 @@ pub(crate) fn recognise(path: &Path) -> Result<Kind> {
         Ok(Kind::Results(path))
     } else if has(&["arms", "comparisons"]) {
         Ok(Kind::Evaluation(path))
+    } else if has(&["agreement", "cosine", "cka"]) {
+        Ok(Kind::Transfer(path))
     } else {
         bail!("{}: {unknown}; this file is none of them", path.display())
     }

@@ -46,6 +46,13 @@ impl Report {
         self.parts.push(Part::Table { rows: [vec![header], rows].concat(), numbers });
     }
 
+    /// A table of any width whose first row is its header, numbers to the right. Without further rows it is left out.
+    pub(crate) fn rows(&mut self, rows: Vec<Vec<String>>) {
+        if rows.len() > 1 {
+            self.parts.push(Part::Table { rows, numbers: true });
+        }
+    }
+
     pub(crate) fn drawing(&mut self, lines: Vec<String>) {
         self.parts.push(Part::Drawing(lines));
     }

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use scaletot_eval::Metric;
+use scaletot_pipeline::compare::Evaluation;
 use scaletot_pipeline::evaluation;
 use scaletot_pipeline::evaluation::results::{FORMAT, Results};
 use scaletot_teacher::{Replay, Teacher};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::report::Report;
-use super::{Inspected, fixed, read_json};
+use super::{Inspected, read_json};
 use crate::format::{count, duration};
 
 /// `results.json`.
@@ -46,9 +48,11 @@ pub(crate) fn results(path: &Path) -> Result<Inspected> {
         run.date,
         run.commit.as_ref().map_or_else(String::new, |commit| format!(", commit {commit}"))
     ));
+    report.heading("Against the strongest arm on the profile alone");
+    report.drawing(lines(&evaluation::headline(&results)));
     for metric in [Metric::Spearman, Metric::NormalisedGini] {
-        report.heading(format!("{} by labelled users", metric.name()));
-        report.drawing(evaluation::table(&results, metric).lines().map(str::to_owned).collect());
+        report.heading(format!("{} of every arm by labelled users, mean over folds", metric.name()));
+        report.drawing(lines(&evaluation::table(&results, metric)));
     }
     report.heading("Arms");
     let rows = results.arms.iter().map(|arm| vec![arm.name.clone(), arm.description.clone()]);
@@ -94,28 +98,19 @@ pub(crate) fn evaluation(path: &Path) -> Result<Inspected> {
         report.table(["stage", "users", "calls", "tokens", "seconds"], rows.collect(), true);
     }
     report.heading("Models on the held-out users, with 95 % intervals");
-    for arm in list(&value, "arms") {
-        let metrics = list(&arm, "metrics");
-        let figures = metrics.iter().filter_map(|metric| {
-            let interval = [number(metric, "estimate")?, number(metric, "low")?, number(metric, "high")?];
-            Some(format!(
-                "{} {} [{}, {}]",
-                text(metric, "metric"),
-                fixed(interval[0]),
-                fixed(interval[1]),
-                fixed(interval[2])
-            ))
-        });
-        report.line(format!("  {}: {}", text(&arm, "name"), figures.collect::<Vec<_>>().join(", ")));
-    }
-    report.heading("Comparisons");
-    list(&value, "comparisons")
-        .iter()
-        .for_each(|comparison| report.line(format!("  {}", text(comparison, "words"))));
+    let found = Evaluation::deserialize(&value)
+        .with_context(|| format!("{} holds no evaluation of a run", path.display()))?;
+    report.drawing(lines(&found.metrics_table()));
+    report.heading("Against the strongest model of the profile alone");
+    report.drawing(lines(&found.headline()));
     if let Some(object) = value.as_object_mut() {
         object.insert("kind".to_owned(), "run".into());
     }
     Ok(Inspected { report, json: value })
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Recorded answers.

@@ -17,16 +17,28 @@ pub(crate) fn looks_into_a_run(dir: &Path) {
         ),
         ("out/value-model", &["a value model", "ridge", "weight"]),
         ("out/student", &["parameters", "outcome_level"]),
-        ("out/summary.json", &["Comparisons"]),
-        ("out/evaluation.json", &["Comparisons"]),
+        ("out/summary.json", &["| Spearman", "strongest, profile alone", "held-out users, paired bootstrap"]),
+        ("out/evaluation.json", &["strongest, profile alone", "top-decile value share"]),
+        ("out/transfer.json", &["agreement of the most probable values", "outcome_level"]),
+        ("out/scores.parquet", &["120 rows", "p_positive", "12 without one (10.0 %)", "u0001"]),
     ] {
         let found = look(path);
         for part in parts {
             assert!(found.contains(part), "{path}: {part}\n{found}");
         }
+        assert!(
+            !found.contains("no difference shown between") && !found.contains("normalised_gini"),
+            "{found}"
+        );
         let json = scaletot(dir, &format!("inspect {path} --json")).json();
         assert!(json["kind"].is_string(), "{path}");
     }
+    // Whatever is listed opens.
+    let run = scaletot(dir, "inspect out --json").json();
+    for file in run["files"].as_array().unwrap() {
+        look(&format!("out/{}", file.as_str().unwrap()));
+    }
+    assert_eq!(run["device"], "flex");
     let corpus = scaletot(dir, "inspect out/corpus.jsonl --json").json();
     assert_eq!((&corpus["users"], corpus["states"].as_array().unwrap().len()), (&48.into(), 5));
 

@@ -47,6 +47,20 @@ fn help_tells_the_exit_codes_and_completions_complete() {
 }
 
 #[test]
+fn a_backend_that_is_not_compiled_in_is_told_with_its_command() {
+    if cfg!(feature = "vulkan") {
+        return;
+    }
+    let temporary = tempfile::tempdir().unwrap();
+    let error = scaletot(temporary.path(), "evaluate --quick --device vulkan").failed();
+    assert!(
+        error.contains("the backend `vulkan` is not compiled in: it needs the feature `vulkan`"),
+        "{error}"
+    );
+    assert!(error.contains("cargo install --path crates/scaletot-cli --features vulkan"), "{error}");
+}
+
+#[test]
 fn errors_name_what_was_expected_and_the_next_step() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
@@ -56,6 +70,7 @@ fn errors_name_what_was_expected_and_the_next_step() {
         ("plan --task nothing.toml", "nothing.toml: cannot read"),
         ("plan --task hillstrom-visit", "needs a table, passed with `--data`"),
         ("evaluate --task nothing", "expected the name of a task"),
+        ("evaluate --task complete-journey --min-populated 9", "has 9 populated fields (`min_populated`)"),
         ("inspect nowhere", "cannot find nowhere"),
         ("inspect users.csv", "this file is none of them"),
         ("inspect .", "this directory is none of them"),

@@ -29,9 +29,9 @@ pub enum FieldKind {
     Ordinal,
     /// A number.
     Numeric {
-        /// A third of the known numbers are below.
+        /// A third of the known numbers are below; above the least of them.
         lower: f64,
-        /// A third of the known numbers are above, or at it.
+        /// A third of the known numbers are above, or at it; above the least of them.
         upper: f64,
     },
     /// Yes or no.
@@ -201,6 +201,7 @@ impl<'a> Column<'a> {
         let parse = |value: &&str| value.parse::<f64>().ok().filter(|number| number.is_finite());
         let mut numbers: Vec<f64> = self.counts.keys().map(parse).collect::<Option<_>>()?;
         numbers.sort_by(f64::total_cmp);
+        numbers.dedup();
         Some(numbers)
     }
 
@@ -213,6 +214,9 @@ impl<'a> Column<'a> {
             self.counts.keys().any(|value| value.len() > 1 && value.starts_with('0') && !value.contains('.'));
         let whole = numbers.iter().all(|number| number.fract() == 0.0);
         let distinct = numbers.len();
+        if let [only] = numbers[..] {
+            return ColumnUse::left_out(format!("constant: every known value is {only}"));
+        }
         let is_id = has(&self.words, &["id", "key", "index", "uuid"]);
         let consecutive = numbers[distinct - 1] - numbers[0] == (distinct - 1) as f64;
         if whole && distinct == self.known && distinct > 2 * MAX_COUNTS && (is_id || consecutive) {
@@ -239,18 +243,21 @@ impl<'a> Column<'a> {
         self.field(FieldKind::Numeric { lower, upper }, Shape::Number, Vec::new())
     }
 
-    /// The numbers that a third and two thirds of the rows are below.
+    /// The numbers that a third and two thirds of the rows are below. Nobody is below the least number, which many rows of a count share:
+    /// the next one stands for it.
     fn thirds(&self) -> [f64; 2] {
         let mut counted: Vec<(f64, usize)> =
             self.counts.iter().filter_map(|(value, count)| Some((value.parse().ok()?, *count))).collect();
         counted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let least = counted.first().map_or(0.0, |(number, _)| *number);
+        let next = counted.iter().map(|(number, _)| *number).find(|number| *number > least).unwrap_or(least);
         [1, 2].map(|third| {
             let mut below = 0;
             let at = counted.iter().find(|(_, count)| {
                 below += count;
                 3 * below > third * self.known
             });
-            at.or(counted.last()).map_or(0.0, |(number, _)| *number)
+            at.or(counted.last()).map_or(0.0, |(number, _)| number.max(next))
         })
     }
 

@@ -21,8 +21,9 @@ pub(super) fn render(
         "# What a profile of `{name}` is: drafted from {rows} rows{cut}, for you to edit.\n\
          #\n\
          # A field is rendered by its phrase, with the value, or the word for it, in the place of {{}}. A number is rendered as a level\n\
-         # among all users: \"very low\", \"low\", \"moderate\", \"high\", \"very high\". An empty word hides a value. `values` of an ordinal field\n\
-         # stand from least to most. A value that is not listed is an error, unless unknown = \"bucket\".\n\
+         # among all users: \"very low\", \"low\", \"moderate\", \"high\", \"very high\". `rendered = false` keeps a field out of\n\
+         # the sentences, and an empty word a single value. `values` of an ordinal field stand from least to most. A value that is not\n\
+         # listed is an error, unless unknown = \"bucket\".\n\
          name = {quoted}\n\
          # A sentence begins with the subject: \"{subject} {example}\".\n\
          subject = {subject_quoted}\n",

@@ -130,9 +130,9 @@ fn conditions(field: &FieldDraft) -> Option<[String; 2]> {
             let of = |values: &[String]| format!("{{ {name} = {} }}", strings(values).replace('\n', " "));
             Some([of(&field.values[..ends]), of(&field.values[field.values.len() - ends..])])
         }
-        FieldKind::Numeric { lower, upper } if lower < upper => {
+        FieldKind::Numeric { lower, upper } if lower <= upper => {
             let (lower, upper) = (short(lower), short(upper));
-            let ordered = lower.parse::<f64>().ok()? < upper.parse::<f64>().ok()?;
+            let ordered = lower.parse::<f64>().ok()? <= upper.parse::<f64>().ok()?;
             ordered.then(|| {
                 [
                     format!("{{ {name} = {{ below = {lower} }} }}"),

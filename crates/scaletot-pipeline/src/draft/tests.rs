@@ -145,3 +145,19 @@ proptest! {
         check(&csv, &draft_of(&csv, &options).unwrap());
     }
 }
+
+#[test]
+fn counts_that_are_mostly_zero_have_rules_that_fire() {
+    let mut csv = "user,visits,ltv\n".to_owned();
+    for i in 0..60 {
+        writeln!(csv, "u{i:03},{},{}", if i % 4 == 0 { i + 3 } else { 0 }, i % 5).unwrap();
+    }
+    let draft = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
+    check(&csv, &draft);
+    let rules = draft.rules();
+    assert!(
+        rules.contains("visits = { below = 3 }") && rules.contains("visits = { at_least = 3 }"),
+        "{rules}"
+    );
+    assert!(draft.profile_schema().contains("`rendered = false`"), "{}", draft.profile_schema());
+}

@@ -40,8 +40,9 @@ impl Work<'_> {
         let least = ValueModelConfig::default().min_labels();
         ensure!(
             labelled.len() >= least,
-            "fold {}: expected at least {least} training users with a known outcome, got {}",
+            "fold {}: expected at least {least} training users with a known outcome and {} populated fields (`min_populated`), got {}",
             self.fold.fold + 1,
+            self.min_populated(),
             labelled.len()
         );
         Ok(labelled)
@@ -63,7 +64,7 @@ impl Work<'_> {
         let (teacher, chains) = self.teacher(reasoner, &all)?;
 
         let draws =
-            draws(self.fold, &labelled, &self.options.labels, self.options.draws, self.options.source.seed);
+            draws(self.fold, &labelled, self.options.labels(), self.options.draws, self.options.source.seed);
         peers::export(study, self.fold, &draws, dir)?;
         let single = |draw: &Draw| draws.iter().filter(|other| other.labels == draw.labels).count() == 1;
         let mut aligned: Vec<Option<Learnt>> = Vec::new();

@@ -90,10 +90,14 @@ impl<'a> Work<'a> {
             .next_u64()
     }
 
+    /// The fewest populated fields of a user who takes part.
+    pub(super) fn min_populated(&self) -> usize {
+        self.options.source.min_populated(self.study.schema.fields().len())
+    }
+
     /// A reasoner calibrated on unlabelled training users.
     pub(super) fn reasoner(&self) -> Result<Reasoner<'a>> {
-        let mut reasoner =
-            self.study.reasoner(self.options.strategy(), budget(), self.options.source.min_populated)?;
+        let mut reasoner = self.study.reasoner(self.options.strategy(), budget(), self.min_populated())?;
         let mut rows = self.fold.train.clone();
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
@@ -115,7 +119,7 @@ impl<'a> Work<'a> {
             .collect();
         let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
-            .with_min_populated(self.options.source.min_populated)
+            .with_min_populated(self.min_populated())
             .stratified(&candidates, &Segments::from_labels(&labels), self.seed(2))?;
         let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
 
@@ -259,7 +263,7 @@ impl<'a> Work<'a> {
 
     fn encoder_config(&self) -> EncoderConfig {
         let mut config = EncoderConfig::default();
-        config.min_populated = self.options.source.min_populated.max(1);
+        config.min_populated = self.min_populated();
         config
     }
 }

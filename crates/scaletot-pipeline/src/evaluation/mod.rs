@@ -1,4 +1,4 @@
-//! Does reasoning pay? One command, one protocol: label curves over folds of users, strong baselines, intervals.
+//! Does reasoning pay? One call, one protocol: label curves over folds of users, strong baselines, intervals.
 //!
 //! The signals are a function of the profile, so with endless labels they can add nothing that a flexible model could not learn; what
 //! they bring is knowledge where labels are scarce. So every arm is fitted at several numbers of labelled training users, the same
@@ -6,7 +6,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`options`] | the command line |
+//! | [`options`] | what is evaluated, by which protocol |
 //! | [`study`] | the population with its teacher; [`planted`] is a world whose truth is known |
 //! | [`mod@folds`] | folds of users and draws of labels |
 //! | `run` | the folds in stages, and `assemble`, from them to the results |
@@ -19,6 +19,7 @@
 //! | `peers` | models of other libraries on the same folds |
 //! | `provenance` | what a run was made with |
 //! | `resample` | metrics and their bootstrap |
+//! | `headline` | the arm in question beside the strongest baseline, for printing |
 //! | `summarise` | curves, intervals, decile tables, gain curves |
 //! | [`results`] | the form of `results.json` |
 //! | `report` (feature of the same name) | `report.html` |
@@ -30,6 +31,7 @@ mod experiment;
 mod fold;
 mod fold_result;
 pub mod folds;
+mod headline;
 pub mod options;
 mod parallel;
 mod peers;
@@ -52,6 +54,9 @@ use crate::error::Result;
 use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 use scaletot_eval::Metric;
+use scaletot_eval::planted::PlantedConfig;
+
+pub use headline::headline;
 
 use folds::folds;
 use options::EvaluateOptions;
@@ -62,6 +67,7 @@ use study::Study;
 
 use crate::lock::DirectoryLock;
 use crate::pipeline::stages::Stages;
+use crate::pipeline::summary::align_numbers;
 use crate::tasks::Task;
 
 /// Folds of a planted world: one is run, on a third of the users; repeats are worlds of their own.
@@ -83,7 +89,8 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     let out = options.out();
     let task = if options.source.task == PLANTED { None } else { Some(Task::find(&options.source.task)?) };
     let study = task.as_ref().map(|task| Study::of_task(task, &options.source, options.quick)).transpose()?;
-    let identity = identity(options, task.as_ref())?;
+    let fields = study.as_ref().map_or(PlantedConfig::default().fields, |study| study.schema.fields().len());
+    let identity = identity(options, task.as_ref(), fields)?;
     let _lock = DirectoryLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
     if options.fresh {
@@ -116,20 +123,17 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     Ok(results)
 }
 
-/// The curve of one arm by one metric, for printing.
+/// The means of every arm by one metric, for printing.
 #[must_use]
 pub fn table(results: &Results, metric: Metric) -> String {
-    use comfy_table::{CellAlignment, Table, presets};
+    use comfy_table::{Table, presets};
     let mut sizes: Vec<Labels> = results.curves.iter().map(|point| point.labels).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     let mut header = vec![metric.name().to_owned()];
-    header.extend(sizes.iter().map(|size| match size {
-        Labels::Count(n) => n.to_string(),
-        Labels::All => "all".to_owned(),
-    }));
+    header.extend(sizes.iter().map(|size| headline::labels(*size)));
     table.set_header(header);
     for arm in &results.arms {
         let mut row = vec![arm.name.clone()];
@@ -142,8 +146,6 @@ pub fn table(results: &Results, metric: Metric) -> String {
         }
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_numbers(&mut table);
     table.to_string()
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use scaletot_search::{RefineConfig, Strategy};
 
-use crate::options::{DeviceChoice, TeacherChoice};
+use crate::options::{DeviceChoice, TeacherChoice, default_min_populated};
 
 /// Whom to reason about, and who does.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +18,8 @@ pub struct SourceOptions {
     pub data: Option<PathBuf>,
     /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     pub teacher: Option<TeacherChoice>,
-    /// Profiles with fewer populated fields are abstained on and take no part
-    pub min_populated: usize,
+    /// Profiles with fewer populated fields are abstained on and take no part; 3 by default, or all where there are fewer
+    pub min_populated: Option<usize>,
     /// Noise of the planted world's teacher
     pub noise: f64,
     /// Seed of every draw
@@ -32,12 +32,26 @@ impl Default for SourceOptions {
             task: "complete-journey".to_owned(),
             data: None,
             teacher: None,
-            min_populated: 3,
+            min_populated: None,
             noise: 0.7,
             seed: 1,
         }
     }
 }
+
+impl SourceOptions {
+    /// The fewest populated fields of a user who takes part, of a profile with that many fields: what was asked for, or
+    /// [`default_min_populated`].
+    #[must_use]
+    pub fn min_populated(&self, fields: usize) -> usize {
+        self.min_populated.unwrap_or_else(|| default_min_populated(fields)).max(1)
+    }
+}
+
+/// Numbers of labelled training users unless others are asked for.
+const LABELS: [usize; 7] = [0, 50, 200, 500, 1000, 2000, 5000];
+/// The same of a quick run.
+const QUICK_LABELS: [usize; 3] = [0, 200, 1000];
 
 /// A task, a teacher, a protocol and ablations.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +63,9 @@ pub struct EvaluateOptions {
     pub coverage: f64,
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
     pub coverage_curve: Vec<f64>,
-    /// Numbers of labelled training users; all of them is always added
-    pub labels: Vec<usize>,
+    /// Numbers of labelled training users, 0 or at least 20; all of them is always added. 0, 50, 200, 500, 1,000, 2,000 and 5,000 by default;
+    /// of a quick run 0, 200 and 1,000
+    pub labels: Option<Vec<usize>>,
     /// Folds of the cross-validation over users
     pub folds: usize,
     /// Repeats of the cross-validation with other folds
@@ -63,11 +78,12 @@ pub struct EvaluateOptions {
     pub device: DeviceChoice,
     /// Threads
     pub workers: NonZeroUsize,
-    /// Output directory; an interrupted run there is resumed; `target/evaluate/TASK` by default
+    /// Output directory; an interrupted run there is resumed; `scaletot-evaluate/TASK` by default
     pub out: Option<PathBuf>,
     /// Throw away what --out holds and start over
     pub fresh: bool,
-    /// Few folds, draws and label sizes, and at most 10,000 users of a table, for a first look
+    /// At most 3 folds, 2 draws, 200 replicates and 10,000 users of a table, one repeat, and few label sizes unless [`labels`](Self::labels) are
+    /// given, for a first look
     pub quick: bool,
     /// Ablations
     pub ablations: Ablations,
@@ -79,7 +95,7 @@ impl Default for EvaluateOptions {
             source: SourceOptions::default(),
             coverage: 0.0732,
             coverage_curve: vec![],
-            labels: vec![0, 50, 200, 500, 1000, 2000, 5000],
+            labels: None,
             folds: 5,
             repeats: 1,
             draws: 10,
@@ -153,13 +169,24 @@ impl EvaluateOptions {
             self.folds = self.folds.min(3);
             self.repeats = 1;
             self.draws = self.draws.min(2);
-            self.labels.retain(|&n| n == 0 || n == 200 || n == 1000);
             self.replicates = self.replicates.min(200);
         }
-        self.labels.sort_unstable();
-        self.labels.dedup();
-        self.labels.iter().try_for_each(|&n| check("labels", n == 0 || n >= 20, "0 or at least 20", n))?;
+        if let Some(labels) = &mut self.labels {
+            labels.sort_unstable();
+            labels.dedup();
+        }
+        self.labels().iter().try_for_each(|&n| check("labels", n == 0 || n >= 20, "0 or at least 20", n))?;
         Ok(self)
+    }
+
+    /// Numbers of labelled training users: those that were asked for, or the default's.
+    #[must_use]
+    pub fn labels(&self) -> &[usize] {
+        match &self.labels {
+            Some(labels) => labels,
+            None if self.quick => &QUICK_LABELS,
+            None => &LABELS,
+        }
     }
 
     /// How the teacher's chains are searched for.
@@ -179,7 +206,7 @@ impl EvaluateOptions {
                 .file_stem()
                 .map(|stem| stem.to_os_string())
                 .unwrap_or_default();
-            PathBuf::from("target/evaluate").join(name)
+            PathBuf::from("scaletot-evaluate").join(name)
         })
     }
 }
@@ -192,5 +219,28 @@ fn check(field: &str, fine: bool, expected: &str, found: impl ToString) -> Resul
             expected: expected.to_owned(),
             found: found.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_run_keeps_the_labels_that_were_asked_for() {
+        let quick = EvaluateOptions { quick: true, ..EvaluateOptions::default() };
+        assert_eq!(quick.clone().checked().unwrap().labels(), QUICK_LABELS);
+        let asked = EvaluateOptions { labels: Some(vec![500, 50, 500]), ..quick };
+        assert_eq!(asked.checked().unwrap().labels(), [50, 500]);
+        assert_eq!(EvaluateOptions::default().checked().unwrap().labels(), LABELS);
+        let few = EvaluateOptions { labels: Some(vec![5]), ..EvaluateOptions::default() };
+        assert_eq!(few.checked().unwrap_err().to_string(), "`labels`: expected 0 or at least 20, got 5");
+    }
+
+    #[test]
+    fn a_profile_of_few_fields_asks_for_all_of_them() {
+        let source = SourceOptions::default();
+        assert_eq!([1, 2, 9].map(|fields| source.min_populated(fields)), [1, 2, 3]);
+        assert_eq!(SourceOptions { min_populated: Some(5), ..source }.min_populated(2), 5);
     }
 }

@@ -32,11 +32,11 @@ pub(super) fn start_over(out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What every stage depends on: population, teacher, folds and seed; settings by value, files by content.
+/// What every stage depends on: population, teacher, folds and seed; settings by value, files by content. `fields` are the profile's.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(super) fn identity(options: &EvaluateOptions, task: Option<&Task>) -> Result<Inputs> {
+pub(super) fn identity(options: &EvaluateOptions, task: Option<&Task>, fields: usize) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     let mut set = |name: &str, value: String| inputs.insert(name.to_owned(), value);
     set("version", env!("CARGO_PKG_VERSION").to_owned());
@@ -62,7 +62,7 @@ pub(super) fn identity(options: &EvaluateOptions, task: Option<&Task>) -> Result
     }
     set("quick", options.quick.to_string());
     set("folds", options.folds.to_string());
-    set("min-populated", options.source.min_populated.to_string());
+    set("min-populated", options.source.min_populated(fields).to_string());
     set("noise", options.source.noise.to_string());
     set("seed", options.source.seed.to_string());
     Ok(inputs)
@@ -84,7 +84,7 @@ pub(super) fn measured(identity: &Inputs, options: &EvaluateOptions) -> Inputs {
     let mut inputs = identity.clone();
     inputs.extend(
         [
-            ("labels", format!("{:?}", options.labels)),
+            ("labels", format!("{:?}", options.labels())),
             ("draws", options.draws.to_string()),
             ("replicates", options.replicates.to_string()),
             ("device", options.device.name().to_owned()),

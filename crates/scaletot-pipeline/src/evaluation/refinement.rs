@@ -21,9 +21,10 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
         for missing in [0.2, 0.4, 0.6] {
             let source = &options.source;
             let config = PlantedConfig::default().with_users(REFINED_USERS).with_missing(missing);
-            let study = Study::of_world(&config, noise, source.min_populated, source.seed)?;
+            let least = source.min_populated(config.fields);
+            let study = Study::of_world(&config, noise, least, source.seed)?;
             let measure = |strategy: Strategy| -> Result<(f64, f64)> {
-                let reasoner = study.reasoner(strategy, budget(), source.min_populated)?;
+                let reasoner = study.reasoner(strategy, budget(), least)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {
                     let record = reasoner.reason(&study.profiles, row, source.seed)?;

@@ -49,7 +49,9 @@ impl Run<'_> {
         for repeat in 0..self.options.repeats {
             let source = &self.options.source;
             let seed = source.seed + repeat as u64;
-            let study = Study::of_world(&PlantedConfig::default(), source.noise, source.min_populated, seed)?;
+            let config = PlantedConfig::default();
+            let least = source.min_populated(config.fields);
+            let study = Study::of_world(&config, source.noise, least, seed)?;
             let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
             self.fold(&study, fold)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
 use scaletot_core::seed::stream;
@@ -91,7 +91,7 @@ impl Study {
             Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
             None => population.teacher()?,
         };
-        let least = source.min_populated.max(1);
+        let least = source.min_populated(population.schema.fields().len());
         let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
             let mut outcomes = data.outcomes;
             outcomes.insert(task.outcome.clone(), population.outcomes.clone());
@@ -101,6 +101,11 @@ impl Study {
             .filter(|&row| population.profiles.populated(row) >= least)
             .collect();
         let mut users = population.profiles.len();
+        ensure!(
+            !eligible.is_empty(),
+            "no user of {users} has {least} populated fields (`min_populated`): lower the least number of fields, or add fields to the profile \
+             schema"
+        );
         if quick && eligible.len() > QUICK_USERS {
             users = users * QUICK_USERS / eligible.len();
             eligible.shuffle(&mut stream(source.seed, &[5]));
@@ -153,7 +158,7 @@ impl Study {
     /// If the world cannot be made.
     pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
         let config = PlantedConfig::default().with_users(users);
-        Self::of_world(&config, source.noise, source.min_populated, source.seed)
+        Self::of_world(&config, source.noise, source.min_populated(config.fields), source.seed)
     }
 
     /// A world of its own per seed.

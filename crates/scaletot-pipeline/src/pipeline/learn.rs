@@ -8,6 +8,7 @@ use scaletot_student::{Checkpoints, Osipo, OsipoLog, Sft, Student};
 use super::record::StageReport;
 use super::{Done, Pipeline, Stage, settings};
 use crate::error::Result;
+use crate::options::device_name;
 
 impl Pipeline {
     fn load_student(&self, stage: Stage) -> Result<Student> {
@@ -23,7 +24,7 @@ impl Pipeline {
             ("corpus", corpus.hash.short()),
             ("student", settings(&self.config.student)?),
             ("sft", settings(&self.config.sft)?),
-            ("device", format!("{:?}", self.device)),
+            ("device", device_name(&self.device)),
         ]);
         let load = || self.load_student(Stage::Sft);
         self.stage(Stage::Sft, inputs, progress, load, || {
@@ -56,7 +57,7 @@ impl Pipeline {
             ("corpus", corpus.hash.short()),
             ("student", sft.hash.short()),
             ("osipo", settings(&self.config.osipo)?),
-            ("device", format!("{:?}", self.device)),
+            ("device", device_name(&self.device)),
         ]);
         let load = || self.load_student(Stage::Osipo);
         self.stage(Stage::Osipo, inputs, progress, load, || {

@@ -15,6 +15,7 @@ use super::record::StageReport;
 use super::split::known_outcomes;
 use super::{Artifact, Done, Pipeline, Stage, settings};
 use crate::error::Result;
+use crate::options::device_name;
 use crate::signals::of_everybody;
 
 /// Users whom the student reads at a time.
@@ -38,7 +39,7 @@ impl Pipeline {
             ("encoder", settings(&self.config.encoder)?),
             ("distil", settings(&self.config.distil)?),
             ("gate", settings(&self.config.gate)?),
-            ("device", format!("{:?}", self.device)),
+            ("device", device_name(&self.device)),
         ]);
         // One that is not ready to serve is measured all the same.
         let load = || Ok(FrozenEncoder::load_for_inspection(self.path("encoder"))?);

@@ -1,13 +1,14 @@
 //! What a run found: the tables on the terminal and `summary.json`.
 
 use comfy_table::{CellAlignment, Table, presets};
-use scaletot_eval::{Difference, Direction, Verdict};
+use scaletot_eval::{Difference, Direction, Interval, Verdict};
 use serde::Serialize;
 
 use super::record::StageReport;
 use super::split::known_outcomes;
 use super::{Done, Pipeline, Stage};
 use crate::compare::{Evaluation, Measured};
+use crate::options::device_name;
 
 /// Every figure of a run. All of them but the stages' `seconds` are the same for the same seed, data and backend.
 #[derive(Debug, Clone, Serialize)]
@@ -75,7 +76,7 @@ impl Summary {
             format: 2,
             seed: pipeline.seed,
             teacher: pipeline.teacher.model().to_owned(),
-            device: format!("{:?}", pipeline.device),
+            device: device_name(&pipeline.device),
             users: Users {
                 table: dataset.len(),
                 with_profile: split.eligible.len(),
@@ -143,13 +144,27 @@ impl Summary {
     /// The metrics of every model with their intervals.
     #[must_use]
     pub fn metrics_table(&self) -> String {
+        self.evaluation.metrics_table()
+    }
+
+    /// What the value model brings over the strongest model that knows the profile alone: a row per metric, and what they rest on.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        self.evaluation.headline()
+    }
+}
+
+impl Evaluation {
+    /// The metrics of every model with their intervals.
+    #[must_use]
+    pub fn metrics_table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        let Some(first) = self.evaluation.arms.first() else { return String::new() };
+        let Some(first) = self.arms.first() else { return String::new() };
         let mut header = vec!["model".to_owned()];
         header.extend(first.metrics.iter().map(|measured| measured.metric.name().to_owned()));
         table.set_header(header);
-        for arm in &self.evaluation.arms {
+        for arm in &self.arms {
             let mut row = vec![arm.name.clone()];
             row.extend(arm.metrics.iter().map(|Measured { interval, .. }| {
                 format!("{:.3} [{:.3}, {:.3}]", interval.estimate, interval.low, interval.high)
@@ -163,7 +178,7 @@ impl Summary {
     /// What the value model brings over the strongest model that knows the profile alone: a row per metric, and what they rest on.
     #[must_use]
     pub fn headline(&self) -> String {
-        headline(&self.evaluation)
+        headline(self)
     }
 }
 
@@ -180,13 +195,8 @@ fn headline(evaluation: &Evaluation) -> String {
             metric.name().to_owned(),
             format!("{first:.3}"),
             format!("{second:.3} ({})", comparison.baseline),
-            format!("{:+.3} [{:+.3}, {:+.3}]", interval.estimate, interval.low, interval.high),
-            match comparison.difference.verdict() {
-                Verdict::Shown(Direction::Better) => "better",
-                Verdict::Shown(Direction::Worse) => "worse",
-                Verdict::NoDifferenceShown => "nothing",
-            }
-            .to_owned(),
+            signed(interval),
+            shown(comparison.difference.verdict()).to_owned(),
         ]);
     }
     align_numbers(&mut table);
@@ -203,7 +213,22 @@ fn headline(evaluation: &Evaluation) -> String {
     )
 }
 
-fn align_numbers(table: &mut Table) {
+/// A difference with its interval.
+pub(crate) fn signed(interval: &Interval) -> String {
+    format!("{:+.3} [{:+.3}, {:+.3}]", interval.estimate, interval.low, interval.high)
+}
+
+/// What a difference shows, in a word.
+pub(crate) fn shown(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Shown(Direction::Better) => "better",
+        Verdict::Shown(Direction::Worse) => "worse",
+        Verdict::NoDifferenceShown => "nothing",
+    }
+}
+
+/// Aligns all columns but the first to the right.
+pub(crate) fn align_numbers(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

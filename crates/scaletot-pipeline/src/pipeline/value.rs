@@ -14,6 +14,7 @@ use super::{Done, Pipeline, Stage, read_json, settings};
 use crate::error::{Context, Result};
 use crate::fold::{fold, served_difference};
 use crate::networks::{NetworkLearner, NetworkLoader};
+use crate::options::device_name;
 use crate::signals::of_everybody;
 
 /// What predicts from the profile alone, with the components of the value model that it is made of.
@@ -58,7 +59,7 @@ impl Pipeline {
         let inputs = self.inputs([
             ("encoder", encoder.hash.short()),
             ("value", settings(&self.config.value)?),
-            ("device", format!("{:?}", self.device)),
+            ("device", device_name(&self.device)),
         ]);
         self.stage(
             Stage::Value,

@@ -40,7 +40,7 @@ impl Input {
         let path = self.path.display();
         let now = fingerprint(&self.path).with_context(|| format!("cannot read {path}"))?;
         if now != self.fingerprint {
-            bail!("{path} changed while it was scored; run the same command again to score it as it is now");
+            bail!("{path} changed while it was scored; the same call scores it as it is now");
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use scaletot_profile::{ProfileSchema, ReadOptions};
 fn options(out: &Path, change: impl FnOnce(&mut EvaluateOptions)) -> EvaluateOptions {
     let mut options = EvaluateOptions::default();
     (options.coverage, options.folds, options.draws, options.replicates) = (0.06, 2, 1, 20);
-    options.labels = vec![0, 200];
+    options.labels = Some(vec![0, 200]);
     options.out = Some(out.to_owned());
     change(&mut options);
     options
@@ -153,7 +153,7 @@ fn other_inputs_run_what_depends_on_them(out: &Path) {
         notes.lines()
     };
     // Corpora do not depend on the numbers of labels.
-    let lines = first_run(&|o| o.labels = vec![0, 300]);
+    let lines = first_run(&|o| o.labels = Some(vec![0, 300]));
     assert_eq!(lines[0], "repeat 1 fold 1: reason: done by an earlier run, not run again");
     assert_eq!(
         lines.last().unwrap(),
@@ -177,7 +177,7 @@ fn another_teachers_answers_run_every_part_that_depends_on_them() {
     };
     let by_rules = |o: &mut EvaluateOptions| {
         o.source.teacher = Some(format!("rules:{}", rules.display()).parse().unwrap());
-        (o.labels, o.ablations.sft_only) = (vec![0], true);
+        (o.labels, o.ablations.sft_only) = (Some(vec![0]), true);
     };
     fs::write(&rules, text("= 0.8")).unwrap();
     let corpus = out.join("repeat-1-fold-1/corpus.jsonl");
@@ -239,5 +239,5 @@ fn options_out_of_range_are_named() {
     assert!(refused(|o| o.coverage = 1.5).contains("coverage"));
     assert!(refused(|o| o.folds = 1).contains("folds"));
     assert!(refused(|o| o.repeats = 0).contains("repeats"));
-    assert!(refused(|o| o.labels = vec![7]).contains("labels"));
+    assert!(refused(|o| o.labels = Some(vec![7])).contains("labels"));
 }

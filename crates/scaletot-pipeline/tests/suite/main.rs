@@ -1,4 +1,4 @@
-//! The examples as their users run them.
+//! Whole evaluations, runs on a table of one's own and scoring jobs, through the crate's interface.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod evaluate;

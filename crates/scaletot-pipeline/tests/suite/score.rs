@@ -329,7 +329,7 @@ fn a_stopped_run_resumes_and_ends_with_the_same_files() {
         match result {
             Ok(summary) => break summary,
             Err(error) => {
-                assert!(error.to_string().contains("run the same command again"), "{error}");
+                assert!(error.to_string().contains("the same call resumes"), "{error}");
                 scored += 1;
             }
         }

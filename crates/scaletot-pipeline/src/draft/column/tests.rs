@@ -125,3 +125,16 @@ fn dates_are_told_from_other_numbers_with_marks() {
         assert!(!is_date(text), "{text}");
     }
 }
+
+#[test]
+fn nobody_is_asked_for_below_the_least_number() {
+    let thirds = |values: &[&str]| match field(&repeated("visits", values)).kind {
+        FieldKind::Numeric { lower, upper } => [lower, upper],
+        other => panic!("{other:?}"),
+    };
+    // More than a third of the rows have the least number; then more than two thirds.
+    assert_eq!(thirds(&["0", "0", "2", "5", "9"]), [2.0, 5.0]);
+    assert_eq!(thirds(&["0", "0", "0", "0", "2", "9", "0"]), [2.0, 2.0]);
+    assert_eq!(thirds(&["1", "2", "5", "7", "9", "11"]), [5.0, 9.0]);
+    assert!(reason(&repeated("visits", &["7", "7.0"])).contains("constant"));
+}

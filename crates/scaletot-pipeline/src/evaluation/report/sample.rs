@@ -238,7 +238,7 @@ pub(crate) fn results() -> Results {
     Results {
         format: FORMAT,
         run: RunInfo {
-            command: "--task planted --teacher planted:1.0 --folds 5 --repeats 2 --out target/evaluate"
+            command: "--task planted --teacher planted:1.0 --folds 5 --repeats 2 --out scaletot-evaluate"
                 .to_owned(),
             version: "0.1.0".to_owned(),
             commit: Some("0123abcd".to_owned()),

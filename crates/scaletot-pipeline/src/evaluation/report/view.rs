@@ -2,12 +2,11 @@
 
 use scaletot_eval::Metric;
 
-use super::super::fold_result::REASONING;
-use super::super::results::{ArmInfo, CurvePoint, Labels, Paired, Results};
+use super::super::headline;
+use super::super::results::{CurvePoint, Labels, Paired, Results};
 use super::theme::Style;
+pub(super) use crate::pipeline::SCALETOT;
 
-/// The arm whose worth is in question.
-pub(super) const SCALETOT: &str = "scaletot";
 /// The model of the arm in question without the signals.
 pub(super) const STACK: &str = "stack";
 /// The arm that the encoder learns from.
@@ -24,7 +23,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// One arm at one number of labels by one metric.
     pub(super) fn point(&self, arm: &str, labels: Labels, metric: Metric) -> Option<&'a CurvePoint> {
-        self.results.curves.iter().find(|p| p.arm == arm && p.labels == labels && p.metric == metric)
+        headline::point(self.results, arm, labels, metric)
     }
 
     /// The points of a metric in the order of labels.
@@ -72,18 +71,9 @@ impl<'a> View<'a> {
         arm == SCALETOT || self.rival().is_some_and(|rival| rival == arm)
     }
 
-    /// Arms that know the profile alone.
-    pub(super) fn baselines(&self) -> impl Iterator<Item = &'a ArmInfo> {
-        self.results.arms.iter().filter(|arm| !REASONING.contains(&arm.name.as_str()))
-    }
-
     /// The baseline with the best mean at a number of labels by a metric: what every difference on the page is to.
     pub(super) fn strongest(&self, labels: Labels, metric: Metric) -> Option<&'a CurvePoint> {
-        let points = self.baselines().filter_map(|arm| self.point(&arm.name, labels, metric));
-        points.max_by(|a, b| {
-            let order = a.mean.total_cmp(&b.mean);
-            if metric.higher_is_better() { order } else { order.reverse() }
-        })
+        headline::strongest(self.results, labels, metric)
     }
 
     /// An arm's paired difference to the strongest baseline at the same number of labels.
