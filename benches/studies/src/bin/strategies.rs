@@ -113,7 +113,7 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     source.task.clone_from(&arguments.task);
     source.data.clone_from(&arguments.data);
     source.teacher.clone_from(&arguments.teacher);
-    source.min_populated = arguments.min_populated;
+    source.min_populated = Some(arguments.min_populated);
     (source.noise, source.seed) = (arguments.noise, arguments.seed);
     let source = &source;
     let study = if source.task == PLANTED {
@@ -127,7 +127,7 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     ensure!(
         !rows.is_empty(),
         "expected users with at least {} populated fields, found none",
-        source.min_populated
+        arguments.min_populated
     );
     let all = Generation::Propose { max: None };
     let full = Strategy::Bfs(BfsConfig::default().with_breadth(usize::MAX).with_generation(all));
@@ -218,7 +218,7 @@ impl Comparison<'_> {
         let Self { study, rows, source, bars } = *self;
         let mut budget = Budget::default();
         budget.queries = bound;
-        let reasoner = study.reasoner(strategy, budget, source.min_populated)?;
+        let reasoner = study.reasoner(strategy, budget, source.min_populated(study.schema.fields().len()))?;
         rows.iter()
             .map(|&row| {
                 ensure!(!bars.stopped(), "stopped on request");

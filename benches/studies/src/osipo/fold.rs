@@ -81,11 +81,15 @@ impl<'a> WorldFold<'a> {
         stream(self.options.source.seed, &[10, repeat as u64, fold as u64, purpose]).next_u64()
     }
 
+    /// The fewest populated fields of a user who takes part.
+    fn min_populated(&self) -> usize {
+        self.options.source.min_populated(self.study.schema.fields().len())
+    }
+
     /// A reasoner calibrated on unlabelled training users.
     fn reasoner(&self) -> Result<Reasoner<'_>> {
         let budget = Budget::default().with_queries(MAX_QUERIES);
-        let min_populated = self.options.source.min_populated;
-        let mut reasoner = self.study.reasoner(self.options.strategy(), budget, min_populated)?;
+        let mut reasoner = self.study.reasoner(self.options.strategy(), budget, self.min_populated())?;
         let mut rows = self.train().to_vec();
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
@@ -100,7 +104,7 @@ impl<'a> WorldFold<'a> {
         let (profiles, train) = (&self.study.profiles, self.train());
         let wanted = (self.options.coverage * self.study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(train.len())))?
-            .with_min_populated(self.options.source.min_populated)
+            .with_min_populated(self.min_populated())
             .stratified(&profiles.select(train)?, &Segments::all(train.len()), self.seed(2))?;
         let rows: Vec<usize> = covered.rows().iter().map(|&i| train[i]).collect();
 

@@ -155,7 +155,13 @@ fn settings(options: &OsipoStudyOptions) -> Result<BTreeMap<String, String>> {
             ("noise", options.noise.to_string()),
             ("labels", labels),
             ("coverage", evaluation.coverage.to_string()),
-            ("min-populated", evaluation.source.min_populated.to_string()),
+            (
+                "min-populated",
+                evaluation
+                    .source
+                    .min_populated(scaletot_eval::planted::PlantedConfig::default().fields)
+                    .to_string(),
+            ),
             ("student and SFT", ContentHash::of(student).short()),
             ("device", options.device.name().to_owned()),
         ]
