@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use scaletot_eval::Metric;
 
-use super::arms::REASONING;
+use super::fold_result::REASONING;
 use super::results::{ArmInfo, CurvePoint, Labels, Results};
 use crate::pipeline::SCALETOT;
 use crate::pipeline::summary::{align_numbers, shown, signed};
