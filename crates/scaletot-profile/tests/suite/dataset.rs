@@ -251,7 +251,7 @@ proptest! {
         let back = Dataset::from_record_batches([Ok(batch)], dataset.table().schema(), &all());
         // The arms of one or two users are not both.
         if dataset.len() == 1 {
-            prop_assert!(back.unwrap_err().to_string().starts_with("arm.control"));
+            prop_assert!(back.unwrap_err().to_string().starts_with("`arm.control`"));
         } else {
             prop_assert_eq!(back.unwrap(), dataset);
         }

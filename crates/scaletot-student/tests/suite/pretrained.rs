@@ -183,7 +183,11 @@ fn what_is_not_supported_is_named() {
         ),
         ("rope_parameters", serde_json::json!({"rope_type": "linear"}), "expected `factor`, found none"),
         ("num_key_value_heads", 3.into(), "`n_kv_heads`: expected a divisor of n_heads, found 3"),
-        ("hidden_size", "wide".into(), "config.json: hidden_size: invalid type: string \"wide\""),
+        (
+            "hidden_size",
+            "wide".into(),
+            "config.json: its content cannot be used: hidden_size: invalid type: string \"wide\"",
+        ),
         ("rope_parameters", serde_json::json!({"factor": "two"}), "rope_parameters.factor: invalid type"),
     ] {
         let error = broken("qwen3", |dir| with_config(dir, key, value));
