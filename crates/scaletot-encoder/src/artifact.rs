@@ -100,7 +100,11 @@ impl Artifact {
     /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors. One that is replaced meanwhile, so that
     /// files of two artifacts were read, is read again.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let sums = || fs::read(directory.join(SUMS)).ok();
+        // With the time, since it may be replaced twice, the second time by what was there before.
+        let sums = || {
+            let path = directory.join(SUMS);
+            Some((fs::read(&path).ok()?, fs::metadata(&path).ok()?.modified().ok()?))
+        };
         for _ in 1..MAX_READS {
             let before = sums();
             match Self::read_once(directory) {
