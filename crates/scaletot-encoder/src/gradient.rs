@@ -154,19 +154,23 @@ impl ValueFunction {
         (values, all)
     }
 
-    /// The mean gradient on the straight way between two points, by the midpoints of so many equal steps.
-    pub(crate) fn mean_gradient(&self, from: &Array1<f64>, to: &Array1<f64>, steps: usize) -> Array1<f64> {
+    /// Values and gradients at points of the straight way between two points, given as shares of the way.
+    pub(crate) fn along(
+        &self,
+        from: &Array1<f64>,
+        to: &Array1<f64>,
+        shares: &[f64],
+    ) -> Vec<(f64, Array1<f64>)> {
         // Points whose activations are held at once.
         const BATCH: usize = 256;
-        let way = to - from;
-        let mut sum = Array1::zeros(way.len());
-        for start in (0..steps).step_by(BATCH) {
-            let count = BATCH.min(steps - start);
-            let shares = Array1::from_shape_fn(count, |i| ((start + i) as f64 + 0.5) / steps as f64);
-            let points = shares.insert_axis(Axis(1)).dot(&way.view().insert_axis(Axis(0))) + from;
-            sum += &self.at(&points).1.sum_axis(Axis(0));
+        let way = (to - from).insert_axis(Axis(0));
+        let mut found = Vec::with_capacity(shares.len());
+        for shares in shares.chunks(BATCH) {
+            let points = ArrayView1::from(shares).insert_axis(Axis(1)).dot(&way) + from;
+            let (values, gradients) = self.at(&points);
+            found.extend(values.into_iter().zip(gradients.outer_iter().map(|gradient| gradient.to_owned())));
         }
-        sum / steps as f64
+        found
     }
 }
 

@@ -16,10 +16,13 @@ use ndarray::{Array1, Axis, concatenate};
 use crate::error::{Error, Result};
 use crate::gradient::ValueFunction;
 
-/// Steps of the integral, doubled as long as there is need.
-const STEPS: [usize; 8] = [64, 128, 256, 512, 1024, 2048, 4096, 8192];
+/// Pieces that the way is cut into at first.
+const PIECES: usize = 32;
 
-/// Allowed gap, and change of a contribution between two numbers of steps, in shares of the contributions' absolute sum.
+/// Gradients that an integral takes at most.
+const MAX_STEPS: usize = 8192;
+
+/// Allowed error in shares of the contributions' absolute sum.
 const TOLERANCE: f64 = 1e-3;
 
 /// What integration found.
@@ -28,6 +31,7 @@ pub(crate) struct Integral {
     pub(crate) amounts: Vec<f64>,
     /// What they lack of the rise.
     pub(crate) gap: f64,
+    /// Gradients that were taken.
     pub(crate) steps: usize,
 }
 
@@ -36,8 +40,25 @@ pub(crate) fn joined(embeddings: &Array1<f64>, terms: &Array1<f64>) -> Result<Ar
         .map_err(|error| Error::shape("point to explain", "embeddings and terms", error))
 }
 
+/// A piece of the way, by the midpoint rule.
+struct Piece {
+    /// Where it begins and ends, in shares of the way.
+    ends: [f64; 2],
+    /// The values there.
+    values: [f64; 2],
+    /// The value at its middle.
+    middle: f64,
+    /// By field.
+    amounts: Vec<f64>,
+    /// How much they may be wrong by, in sum: what they lack of the rise, and by how much they differ from those of the piece that this is a half of.
+    doubt: f64,
+}
+
 /// The fields' contributions on the way from a blank profile's point to a user's; `rise` is what they sum to, `of_fields` sums the contributions
 /// of a point's numbers by field.
+///
+/// The pieces that may be wrong by most are halved until all together may be wrong by little: rectified units make kinks, and a unit
+/// that is live on a small part of the way is found there, not by many steps everywhere.
 pub(crate) fn integrate(
     function: &ValueFunction,
     blank: &Array1<f64>,
@@ -45,18 +66,59 @@ pub(crate) fn integrate(
     of_fields: impl Fn(Array1<f64>) -> Vec<f64>,
     rise: f64,
 ) -> Integral {
-    let mut found = Integral { amounts: vec![], gap: rise, steps: 0 };
-    for steps in STEPS {
-        let amounts = of_fields(function.mean_gradient(blank, own, steps) * (own - blank));
-        let gap = rise - amounts.iter().sum::<f64>();
-        let allowed = TOLERANCE * amounts.iter().map(|amount| amount.abs()).sum::<f64>();
-        let before = std::mem::replace(&mut found, Integral { amounts, gap, steps }).amounts;
-        // A gap can be small by chance while single contributions still move.
-        let settled = before.len() == found.amounts.len()
-            && before.iter().zip(&found.amounts).all(|(a, b)| (a - b).abs() <= allowed);
-        if settled && gap.abs() <= allowed {
-            break;
+    let way = own - blank;
+    let measured = |pieces: Vec<([f64; 2], [f64; 2])>| -> Vec<Piece> {
+        let middles: Vec<f64> = pieces.iter().map(|([from, to], _)| 0.5 * (from + to)).collect();
+        let found = function.along(blank, own, &middles);
+        let piece = |((ends, values), (middle, gradient)): (([f64; 2], [f64; 2]), (f64, Array1<f64>))| {
+            let amounts = of_fields(gradient * &way * (ends[1] - ends[0]));
+            let doubt = (values[1] - values[0] - amounts.iter().sum::<f64>()).abs();
+            Piece { ends, values, middle, amounts, doubt }
+        };
+        pieces.into_iter().zip(found).map(piece).collect()
+    };
+    let ends: Vec<f64> = (0..=PIECES).map(|end| end as f64 / PIECES as f64).collect();
+    let values: Vec<f64> = function.along(blank, own, &ends).into_iter().map(|(value, _)| value).collect();
+    let first = ends.windows(2).zip(values.windows(2)).map(|(e, v)| ([e[0], e[1]], [v[0], v[1]]));
+    let mut pieces = measured(first.collect());
+    let mut steps = PIECES;
+    let mut halved = PIECES;
+    loop {
+        // The first `halved` pieces give way to their halves.
+        let parents: Vec<Piece> = pieces.drain(..halved).collect();
+        let halves = parents.iter().flat_map(|piece| {
+            let ([from, to], [low, high]) = (piece.ends, piece.values);
+            let middle = 0.5 * (from + to);
+            [([from, middle], [low, piece.middle]), ([middle, to], [piece.middle, high])]
+        });
+        let mut children = measured(halves.collect());
+        steps += children.len();
+        for (parent, children) in parents.iter().zip(children.chunks_exact_mut(2)) {
+            let moved = |field: usize| {
+                parent.amounts[field] - children[0].amounts[field] - children[1].amounts[field]
+            };
+            let moved: f64 = (0..parent.amounts.len()).map(|field| moved(field).abs()).sum();
+            children.iter_mut().for_each(|child| child.doubt += 0.5 * moved);
         }
+        pieces.append(&mut children);
+        let amounts = summed(&pieces);
+        let allowed = TOLERANCE * amounts.iter().map(|amount| amount.abs()).sum::<f64>();
+        let doubt: f64 = pieces.iter().map(|piece| piece.doubt).sum();
+        if doubt <= allowed || steps == MAX_STEPS {
+            let gap = rise - amounts.iter().sum::<f64>();
+            return Integral { amounts, gap, steps };
+        }
+        pieces.sort_by(|a, b| b.doubt.total_cmp(&a.doubt));
+        let share = allowed / pieces.len() as f64;
+        halved = pieces.partition_point(|piece| piece.doubt > share).clamp(1, (MAX_STEPS - steps) / 2);
     }
-    found
+}
+
+/// The pieces' contributions by field.
+fn summed(pieces: &[Piece]) -> Vec<f64> {
+    let mut sum = vec![0.0; pieces[0].amounts.len()];
+    for piece in pieces {
+        sum.iter_mut().zip(&piece.amounts).for_each(|(sum, amount)| *sum += amount);
+    }
+    sum
 }
