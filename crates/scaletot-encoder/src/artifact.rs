@@ -25,9 +25,6 @@ const WEIGHTS: &str = "weights.safetensors";
 const CANARIES: &str = "canaries.json";
 const SUMS: &str = "SHA256SUMS";
 
-/// A directory that is replaced while it is read is read at most this often.
-const MAX_READS: usize = 20;
-
 /// Fewer canaries than this and an artifact is refused.
 const MIN_CANARIES: usize = 16;
 
@@ -100,19 +97,7 @@ impl Artifact {
     /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors. One that is replaced meanwhile, so that
     /// files of two artifacts were read, is read again.
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        // With the time, since it may be replaced twice, the second time by what was there before.
-        let sums = || {
-            let path = directory.join(SUMS);
-            Some((fs::read(&path).ok()?, fs::metadata(&path).ok()?.modified().ok()?))
-        };
-        for _ in 1..MAX_READS {
-            let before = sums();
-            match Self::read_once(directory) {
-                Err(_) if sums() != before => {}
-                read => return read,
-            }
-        }
-        Self::read_once(directory)
+        AtomicDir::read(directory, || Self::read_once(directory))
     }
 
     fn read_once(directory: &Path) -> Result<Self> {

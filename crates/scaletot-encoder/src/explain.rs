@@ -28,7 +28,7 @@ pub struct Explanation {
     pub abstention: Option<Abstention>,
     /// What the contributions lack of `value − baseline`. At most 1e-3 of their absolute sum unless `steps` reached 8192.
     pub gap: f64,
-    /// Steps that the integral took.
+    /// Gradients that the integral took, most of them where a unit begins or ends to be live.
     pub steps: usize,
 }
 

@@ -40,12 +40,23 @@ pub(crate) fn joined(embeddings: &Array1<f64>, terms: &Array1<f64>) -> Result<Ar
         .map_err(|error| Error::shape("point to explain", "embeddings and terms", error))
 }
 
-/// A piece of the way, by the midpoint rule.
-struct Piece {
-    /// Where it begins and ends, in shares of the way.
+/// Where a piece of the way begins and ends.
+struct Span {
+    /// In shares of the way.
     ends: [f64; 2],
     /// The values there.
     values: [f64; 2],
+}
+
+impl Span {
+    fn middle(&self) -> f64 {
+        0.5 * (self.ends[0] + self.ends[1])
+    }
+}
+
+/// A piece of the way, by the midpoint rule.
+struct Piece {
+    span: Span,
     /// The value at its middle.
     middle: f64,
     /// By field.
@@ -67,19 +78,20 @@ pub(crate) fn integrate(
     rise: f64,
 ) -> Integral {
     let way = own - blank;
-    let measured = |pieces: Vec<([f64; 2], [f64; 2])>| -> Vec<Piece> {
-        let middles: Vec<f64> = pieces.iter().map(|([from, to], _)| 0.5 * (from + to)).collect();
+    let measured = |spans: Vec<Span>| -> Vec<Piece> {
+        let middles: Vec<f64> = spans.iter().map(Span::middle).collect();
         let found = function.along(blank, own, &middles);
-        let piece = |((ends, values), (middle, gradient)): (([f64; 2], [f64; 2]), (f64, Array1<f64>))| {
-            let amounts = of_fields(gradient * &way * (ends[1] - ends[0]));
-            let doubt = (values[1] - values[0] - amounts.iter().sum::<f64>()).abs();
-            Piece { ends, values, middle, amounts, doubt }
+        let piece = |(span, (middle, gradient)): (Span, (f64, Array1<f64>))| {
+            let amounts = of_fields(gradient * &way * (span.ends[1] - span.ends[0]));
+            let doubt = (span.values[1] - span.values[0] - amounts.iter().sum::<f64>()).abs();
+            Piece { span, middle, amounts, doubt }
         };
-        pieces.into_iter().zip(found).map(piece).collect()
+        spans.into_iter().zip(found).map(piece).collect()
     };
     let ends: Vec<f64> = (0..=PIECES).map(|end| end as f64 / PIECES as f64).collect();
     let values: Vec<f64> = function.along(blank, own, &ends).into_iter().map(|(value, _)| value).collect();
-    let first = ends.windows(2).zip(values.windows(2)).map(|(e, v)| ([e[0], e[1]], [v[0], v[1]]));
+    let first = ends.windows(2).zip(values.windows(2));
+    let first = first.map(|(ends, values)| Span { ends: [ends[0], ends[1]], values: [values[0], values[1]] });
     let mut pieces = measured(first.collect());
     let mut steps = PIECES;
     let mut halved = PIECES;
@@ -87,9 +99,11 @@ pub(crate) fn integrate(
         // The first `halved` pieces give way to their halves.
         let parents: Vec<Piece> = pieces.drain(..halved).collect();
         let halves = parents.iter().flat_map(|piece| {
-            let ([from, to], [low, high]) = (piece.ends, piece.values);
-            let middle = 0.5 * (from + to);
-            [([from, middle], [low, piece.middle]), ([middle, to], [piece.middle, high])]
+            let (Span { ends: [from, to], values: [low, high] }, middle) = (&piece.span, piece.span.middle());
+            [
+                Span { ends: [*from, middle], values: [*low, piece.middle] },
+                Span { ends: [middle, *to], values: [piece.middle, *high] },
+            ]
         });
         let mut children = measured(halves.collect());
         steps += children.len();

@@ -17,7 +17,7 @@ use super::{FileError, rename, sync_dir, sync_parent};
 /// old one back.
 ///
 /// A reader that opens several files by their paths may get some from the old directory and some from the new; hashes in a
-/// manifest tell.
+/// manifest tell, and [`read`](Self::read) reads again.
 #[derive(Debug)]
 pub struct AtomicDir {
     next: PathBuf,
@@ -91,6 +91,43 @@ impl AtomicDir {
             }
         }
     }
+}
+
+/// How often a directory that is replaced again and again is read at most.
+const MAX_READS: usize = 20;
+
+impl AtomicDir {
+    /// What `read` makes of the directory at a path, read again where it failed and another directory has taken its place meanwhile: files
+    /// of two directories do not fit each other, which `read` has to notice. Where the system does not tell directories apart
+    /// (outside of Unix), it is read once.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read<T, E>(path: &Path, mut read: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+        for _ in 1..MAX_READS {
+            // Held open, it keeps its number: no later directory can be taken for it.
+            let held = File::open(path);
+            match read() {
+                Err(_) if held.is_ok_and(|held| !is_at(&held, path)) => {}
+                done => return done,
+            }
+        }
+        read()
+    }
+}
+
+/// Whether a path leads to an open directory.
+#[cfg(unix)]
+fn is_at(held: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    held.metadata().ok().map(number) == fs::metadata(path).ok().map(number)
+}
+
+#[cfg(not(unix))]
+fn is_at(_held: &File, _path: &Path) -> bool {
+    true
 }
 
 impl Drop for AtomicDir {

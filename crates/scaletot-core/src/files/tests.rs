@@ -266,3 +266,37 @@ fn missing_directories_are_made() {
     assert!(deep.is_dir());
     create_dir_all("").unwrap(); // the parent of a bare name
 }
+
+/// Replaced while it is read, and then by what was there before.
+#[cfg(unix)]
+#[test]
+fn a_directory_that_was_replaced_is_read_again() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("model");
+    let put = |text: &str| {
+        let next = AtomicDir::create(&path).unwrap();
+        fs::write(next.path().join("a"), text).unwrap();
+        next.commit().unwrap();
+    };
+    put("1");
+    let mut reads = 0;
+    let found = AtomicDir::read(&path, || {
+        reads += 1;
+        if reads == 1 {
+            put("2");
+            put("1");
+            return Err("of two directories");
+        }
+        Ok(fs::read_to_string(path.join("a")).unwrap())
+    });
+    assert_eq!((found, reads), (Ok("1".to_owned()), 2));
+    // One that stays is read once, whatever is wrong with it; so is none.
+    for path in [&path, &place.path().join("none")] {
+        let mut reads = 0;
+        let found: Result<(), _> = AtomicDir::read(path, || {
+            reads += 1;
+            Err("damaged")
+        });
+        assert_eq!((found, reads), (Err("damaged"), 1));
+    }
+}
