@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_core::seed::stream;
+use scaletot_pipeline::evaluation::fold::Reasoned;
 use scaletot_pipeline::evaluation::planted::Planted;
 use scaletot_pipeline::evaluation::study::Study;
 use scaletot_profile::{Segments, Value};
@@ -14,7 +15,7 @@ use scaletot_student::{Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, Student};
 use crate::provenance::commit;
 
 use super::arms::{Arm, Training, longer, osipo_config};
-use super::fold::{Reasoned, WorldFold, most_probable};
+use super::fold::{WorldFold, most_probable};
 use super::measure::{Evaluator, Recovered, known};
 use super::options::OsipoStudyOptions;
 use super::results::{ArmResult, Budget, Recovery, SeedResult};
@@ -101,7 +102,7 @@ impl<'a> World<'a> {
         Ok(SeedResult {
             seed: self.fold.options.source.seed,
             test: test.len(),
-            reasoned: self.reasoned.users,
+            reasoned: self.reasoned.rows().len(),
             accepted: reasoned.len(),
             labelled: self.outcomes.iter().flatten().count(),
             bayes: planted.world().bayes_accuracy(),
@@ -159,7 +160,7 @@ impl<'a> World<'a> {
         config: OsipoConfig,
     ) -> Result<(Student, Budget)> {
         let dataset = self.fold.study.segmented(self.outcomes.clone(), segments.clone())?;
-        let joined = self.reasoned.corpus.join(&dataset)?;
+        let joined = self.reasoned.corpus().join(&dataset)?;
         let osipo = Osipo::new(config)?;
         let (trained, log) = osipo.fit(student, &joined, self.fold.seed(4), self.fold.progress)?;
         Ok((trained, spent(&log, osipo.config())))

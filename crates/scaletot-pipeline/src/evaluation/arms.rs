@@ -9,7 +9,7 @@ use scaletot_chain::Signals;
 use scaletot_ltv::ValueModelConfig;
 use scaletot_teacher::Reasoner;
 
-use super::fold::{Learnt, Reasoned, TEACHER_SECONDS, Work};
+use super::fold::{FoldWork, Learnt, Reasoned, TEACHER_SECONDS};
 use super::fold_result::{EntropySums, FoldResult, TeacherSums};
 use super::folds::{Draw, draws};
 use super::parallel;
@@ -29,7 +29,7 @@ struct Job<'a> {
 /// An arm's predictions for the test users.
 type Predicted = BTreeMap<&'static str, Vec<f64>>;
 
-impl Work<'_> {
+impl FoldWork<'_> {
     /// The training users with a known outcome.
     ///
     /// # Errors

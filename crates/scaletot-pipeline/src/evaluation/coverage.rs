@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Result;
 use scaletot_eval::Metric;
 
-use super::fold::{Learnt, Work};
+use super::fold::{FoldWork, Learnt};
 use super::fold_result::{CoverageCell, FoldResult};
 use super::resample::{METRICS, defined};
 use super::results::{CoveragePoint, Labels};
@@ -17,7 +17,7 @@ pub(super) fn directory(coverage: f64) -> String {
     format!("coverage-{coverage}")
 }
 
-impl Work<'_> {
+impl FoldWork<'_> {
     /// Learns, distils and fits once more from the chains of every further share, with what was fitted at the first draw of each number of labels.
     /// Every point is of the student after SFT, the one of the run's own share too: OSIPO's part would depend on the labels.
     pub(super) fn coverage_curve(

@@ -34,8 +34,9 @@ const DISTIL_USERS: usize = 20_000;
 /// OSIPO needs this many labelled users among the reasoned ones.
 const OSIPO_USERS: usize = 100;
 
-/// A fold and all that its work needs.
-pub(super) struct Work<'a> {
+/// A fold and all that its work needs: whom to reason about, and training on it, with the seeds of the evaluation.
+#[derive(Clone, Copy)]
+pub struct FoldWork<'a> {
     pub(super) study: &'a Study,
     pub(super) options: &'a EvaluateOptions,
     pub(super) device: &'a Device,
@@ -43,8 +44,15 @@ pub(super) struct Work<'a> {
     pub(super) fold: &'a Fold,
 }
 
+impl std::fmt::Debug for FoldWork<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FoldWork").field("fold", self.fold).finish_non_exhaustive()
+    }
+}
+
 /// What the teacher found out about the covered users.
-pub(super) struct Reasoned {
+#[derive(Debug)]
+pub struct Reasoned {
     pub(super) corpus: Corpus,
     /// Everybody, without any outcome.
     unlabelled: Dataset,
@@ -55,8 +63,23 @@ pub(super) struct Reasoned {
 }
 
 impl Reasoned {
+    /// The chains.
+    #[must_use]
+    pub fn corpus(&self) -> &Corpus {
+        &self.corpus
+    }
+
+    /// Rows of the covered users, ascending.
+    #[must_use]
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
     /// The records with their rows.
-    pub(super) fn joined(&self) -> Result<JoinedCorpus<'_>> {
+    ///
+    /// # Errors
+    /// None for the corpus of a fold.
+    pub fn joined(&self) -> Result<JoinedCorpus<'_>> {
         Ok(self.corpus.join(&self.unlabelled)?)
     }
 
@@ -82,9 +105,22 @@ pub(super) struct Learnt {
     pub(super) encoder_seconds: f64,
 }
 
-impl<'a> Work<'a> {
+impl<'a> FoldWork<'a> {
+    /// Work on one fold of a study.
+    #[must_use]
+    pub fn new(
+        study: &'a Study,
+        options: &'a EvaluateOptions,
+        device: &'a Device,
+        progress: &'a dyn Progress,
+        fold: &'a Fold,
+    ) -> Self {
+        Self { study, options, device, progress, fold }
+    }
+
     /// A seed for one purpose on this fold.
-    pub(super) fn seed(&self, purpose: u64) -> u64 {
+    #[must_use]
+    pub fn seed(&self, purpose: u64) -> u64 {
         use rand::Rng;
         stream(self.options.source.seed, &[10, self.fold.repeat as u64, self.fold.fold as u64, purpose])
             .next_u64()
@@ -96,7 +132,10 @@ impl<'a> Work<'a> {
     }
 
     /// A reasoner calibrated on unlabelled training users.
-    pub(super) fn reasoner(&self) -> Result<Reasoner<'a>> {
+    ///
+    /// # Errors
+    /// If the schemas do not fit each other, or the teacher fails.
+    pub fn reasoner(&self) -> Result<Reasoner<'a>> {
         let mut reasoner = self.study.reasoner(self.options.strategy(), budget(), self.min_populated())?;
         let mut rows = self.fold.train.clone();
         rows.shuffle(&mut stream(self.seed(1), &[]));
@@ -107,8 +146,11 @@ impl<'a> Work<'a> {
         Ok(reasoner)
     }
 
-    /// Reasons about the covered users, all of them training users; an interrupted corpus is resumed.
-    pub(super) fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
+    /// Reasons about the covered users, all of them training users; an interrupted corpus in `dir` is resumed.
+    ///
+    /// # Errors
+    /// If the corpus is of something else or cannot be written, or no chain is accepted; [`Error::Stopped`].
+    pub fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
         let study = self.study;
         let candidates = study.profiles.select(&self.fold.train)?;
         let labels: Vec<Option<String>> = self
@@ -160,7 +202,10 @@ impl<'a> Work<'a> {
     }
 
     /// SFT on the accepted chains.
-    pub(super) fn sft(&self, reasoned: &Reasoned) -> Result<Student> {
+    ///
+    /// # Errors
+    /// If training fails or is stopped.
+    pub fn sft(&self, reasoned: &Reasoned) -> Result<Student> {
         let study = self.study;
         let fit_on = study.profiles.select(&self.fold.train)?;
         let seed = self.seed(3);
@@ -245,12 +290,11 @@ impl<'a> Work<'a> {
         Ok(Learnt { student: signals, encoder, frozen, transfer, encoder_seconds })
     }
 
-    /// Teacher's own chains for the rows of the fold's labelled and test users.
-    pub(super) fn teacher(
-        &self,
-        reasoner: &Reasoner<'_>,
-        rows: &[usize],
-    ) -> Result<(Signals, Vec<Vec<u16>>)> {
+    /// The teacher's own posteriors and chains of users, by row; a chain is empty where there is none.
+    ///
+    /// # Errors
+    /// If the teacher fails; [`Error::Stopped`].
+    pub fn teacher(&self, reasoner: &Reasoner<'_>, rows: &[usize]) -> Result<(Signals, Vec<Vec<u16>>)> {
         let reason = |row| Ok(reasoner.reason(&self.study.profiles, row, self.seed(0))?);
         teacher_signals(self.study, rows, self.options.workers.get(), self.progress, reason)
     }

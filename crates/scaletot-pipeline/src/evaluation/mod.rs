@@ -28,7 +28,7 @@ mod arms;
 mod assemble;
 mod coverage;
 mod experiment;
-mod fold;
+pub mod fold;
 mod fold_result;
 pub mod folds;
 mod headline;

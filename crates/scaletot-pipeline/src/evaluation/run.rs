@@ -14,7 +14,7 @@ use scaletot_eval::planted::PlantedConfig;
 use scaletot_teacher::Reasoner;
 
 use super::PLANTED_FOLDS;
-use super::fold::{CORPUS, Work};
+use super::fold::{CORPUS, FoldWork};
 use super::fold_result::FoldResult;
 use super::folds::{Fold, folds};
 use super::options::EvaluateOptions;
@@ -68,7 +68,7 @@ impl Run<'_> {
         // Whoever has a profile but no known outcome may still be learned from.
         fold.train.extend(study.eligible.iter().filter(|&&row| study.outcomes[row].is_none()));
         fold.train.sort_unstable();
-        let work = Work { study, options, device: &device, progress, fold: &fold };
+        let work = FoldWork::new(study, options, &device, progress, &fold);
         // Before anybody is asked anything.
         work.labelled()?;
         // Calibrated when a stage first needs it.
@@ -166,7 +166,10 @@ impl Run<'_> {
 }
 
 /// The fold's reasoner, calibrated when it is first asked for.
-fn calibrated<'r, 's>(reasoner: &'r mut Option<Reasoner<'s>>, work: &Work<'s>) -> Result<&'r Reasoner<'s>> {
+fn calibrated<'r, 's>(
+    reasoner: &'r mut Option<Reasoner<'s>>,
+    work: &FoldWork<'s>,
+) -> Result<&'r Reasoner<'s>> {
     Ok(match reasoner {
         Some(reasoner) => reasoner,
         none => none.insert(work.reasoner()?),

@@ -8,6 +8,7 @@ use scaletot_eval::{Interval, Metric, decile_table, top_share};
 use super::fold_result::{FoldResult, REASONING};
 use super::resample::{METRICS, Replicates};
 use super::results::{ArmDeciles, ArmGains, ArmInfo, CurvePoint, Entropy, Labels, Paired};
+use crate::pipeline::{SCALETOT, SERVED};
 
 /// Level of all intervals.
 const LEVEL: f64 = 0.95;
@@ -57,7 +58,7 @@ fn point(
             [interval.estimate, interval.low, interval.high].map(|end| end.max(0.0));
     }
     // What is served is also compared with the model that it was made from.
-    let model = (arm == "served").then_some("scaletot");
+    let model = (arm == SERVED).then_some(SCALETOT);
     let others = baselines.iter().copied().filter(|&baseline| baseline != arm).chain(model);
     let against = others.filter_map(|other| paired(folds, arm, other, labels, metric, &means)).collect();
     Some(CurvePoint {

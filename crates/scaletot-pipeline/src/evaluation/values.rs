@@ -10,7 +10,7 @@ use scaletot_ltv::{
 };
 use scaletot_profile::{Dataset, ProfileTable};
 
-use super::fold::{Learnt, Work};
+use super::fold::{FoldWork, Learnt};
 use super::folds::Draw;
 use crate::error::{Context, Result};
 use crate::fold::fold;
@@ -26,7 +26,7 @@ pub(super) struct DrawFit {
     train_rows: Vec<usize>,
 }
 
-impl Work<'_> {
+impl FoldWork<'_> {
     /// Fits what is on profiles alone; `train` are the profiles of the fold's training users.
     pub(super) fn fit(&self, draw: &Draw, train: &Arc<ProfileTable>) -> Result<DrawFit> {
         // The last state's representation has seen all earlier ones.
@@ -99,7 +99,7 @@ fn value_model(fit: &DrawFit, signals: &Signals) -> Result<ValueModel> {
 /// Networks with seeds of the fold and the draw.
 struct DrawNetworks<'a> {
     learner: NetworkLearner<'a>,
-    work: &'a Work<'a>,
+    work: &'a FoldWork<'a>,
     draw: usize,
 }
 

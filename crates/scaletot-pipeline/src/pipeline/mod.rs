@@ -39,7 +39,7 @@ pub use self::stages::Done;
 use self::stages::{StageFiles, Stages};
 use self::summary::Summary;
 pub use self::value::Artifact;
-pub(crate) use self::value::SCALETOT;
+pub(crate) use self::value::{SCALETOT, SERVED};
 use crate::error::{Context, Result, bail};
 use crate::lock::DirectoryLock;
 
