@@ -1,8 +1,8 @@
 """Writes docs/results.md from the results of evaluations.
 
-    python benches/results.py docs/results.md target/evaluate/*/results.json --search strategies.json game24.json --transcripts target/transcripts/*.txt
+    python benches/results.py docs/results.md scaletot-evaluate/*/results.json --search strategies.json game24.json --transcripts target/transcripts/*.txt
 
-`--search` takes what the examples `strategies` and `game24` print with `--json`, `--transcripts` what `benches/transcripts.sh` writes. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
+`--served` takes runs that have the arm `served`. `--search` takes what the examples `strategies` and `game24` print with `--json`, `--transcripts` what `benches/transcripts.sh` writes. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
 """
 
 import argparse
@@ -23,6 +23,13 @@ def read(path):
     if results.get("format") != FORMAT:
         sys.exit(f"{path}: expected a results.json of format {FORMAT}, found {results.get('format')}")
     return results
+
+
+def title(results):
+    """The task and its teacher: the same task with another teacher is another table, by the noise where each world has a teacher of its own."""
+    planted = results["planted"]
+    teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
+    return f"{results['task']['name']}, {teacher}"
 
 
 def size(labels):
@@ -250,7 +257,7 @@ def variant(results):
     return " + ".join(f"--{flag}" for flag in run["ablations"])
 
 
-def section(name, runs):
+def section(name, runs, served=None):
     whole = sorted((r for r in runs if not variant(r)), key=lambda r: len(sizes(r)))
     # Of several runs of one seed the one with the most numbers of labels is shown; another may be there for its coverage curve alone.
     main = [r for _, r in sorted({r["run"]["seed"]: r for r in whole}.items())]
@@ -282,6 +289,9 @@ def section(name, runs):
     if others:
         text += [ablations(main, others)]
     text += ["\n".join(f"- {note}" for note in first["notes"]) + "\n" if first["notes"] else ""]
+    if served:
+        where = provenance(served).strip().replace("\n\n", ", ")
+        text += [f"What is served of it, in a run of its own, {where}\n\n{served_table(served)}"]
     return "\n".join(part for part in text if part)
 
 
@@ -356,18 +366,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="Markdown file to write")
     parser.add_argument("results", type=Path, nargs="+", help="results.json files of evaluations")
+    parser.add_argument("--served", type=Path, nargs="+", default=[], help="results.json of runs with the arm served, for tasks whose other runs have none")
     parser.add_argument("--search", type=Path, nargs="+", default=[], help="output of strategies or game24 with --json")
     parser.add_argument("--transcripts", type=Path, nargs="+", default=[], help="measurements to be quoted: a heading, then commands and what they printed")
     options = parser.parse_args()
     tasks = {}
-    for path in options.results:
-        results = read(path)
-        # The same task with another teacher is another table, by the noise where each world has a teacher of its own.
-        planted = results["planted"]
-        teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
-        name = f"{results['task']['name']}, {teacher}"
-        tasks.setdefault(name, []).append(results)
-    text = "\n".join([HEAD, *(section(name, runs) for name, runs in sorted(tasks.items())), *map(search, options.search), *map(transcript, options.transcripts)])
+    for results in map(read, options.results):
+        tasks.setdefault(title(results), []).append(results)
+    served = {title(results): results for results in map(read, options.served)}
+    text = "\n".join([HEAD, *(section(name, runs, served.get(name)) for name, runs in sorted(tasks.items())), *map(search, options.search), *map(transcript, options.transcripts)])
     part = options.out.with_name(options.out.name + ".part")
     part.write_text(text)
     os.replace(part, options.out)
