@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod evaluate;
+mod kill;
 mod own_table;
+mod population;
 mod score;
+mod shop;

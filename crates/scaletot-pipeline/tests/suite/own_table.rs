@@ -1,91 +1,12 @@
-//! The pipeline on a table that is not the embedded one: every kind of field, text ids, missing outcomes, a categorical state.
+//! The pipeline on a table of one's own: stages that resume, are made again and refuse.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 
-use scaletot_chain::ChainSchema;
-use scaletot_core::Progress;
-use scaletot_pipeline::{Pipeline, PipelineConfig, Stage, Summary, causes};
-use scaletot_profile::{Dataset, DatasetSpec, ProfileSchema, ReadOptions, UserId, read};
-use scaletot_teacher::Rules;
+use scaletot_pipeline::{Stage, causes};
+use scaletot_profile::{ProfileSchema, ReadOptions, UserId, read};
 
-const USERS: usize = 120;
-
-const PROFILE: &str = r#"
-name = "shop"
-subject = "A customer"
-id = "user"
-
-[[field]]
-name = "age"
-kind = "ordinal"
-values = ["18-34", "35-54", "55+"]
-phrase = "aged {}"
-
-[[field]]
-name = "income"
-kind = "numeric"
-unit = "EUR"
-min = 0
-phrase = "with a {} income"
-
-[[field]]
-name = "member"
-kind = "boolean"
-
-[[field]]
-name = "interests"
-kind = "multi"
-values = ["garden", "sports", "books"]
-separator = ";"
-
-[[field]]
-name = "channel"
-kind = "categorical"
-values = ["web", "store"]
-unknown = "bucket"
-"#;
-
-const CHAIN: &str = r#"
-name = "shopper"
-
-[[state]]
-name = "style"
-kind = "categorical"
-values = ["planner", "browser"]
-
-[[state]]
-name = "capacity"
-kind = "ordinal"
-values = ["low", "moderate", "high"]
-
-[[state]]
-name = "spend"
-kind = "ordinal"
-values = ["low", "moderate", "high"]
-depends_on = ["capacity"]
-"#;
-
-const RULES: &str = r#"
-name = "shop-expert"
-
-[[rule]]
-state = "style"
-when = { channel = "web" }
-add = { browser = 1.0 }
-
-[[rule]]
-state = "capacity"
-when = { age = "55+" }
-add = { high = 1.2 }
-
-[[rule]]
-state = "spend"
-after = { capacity = "high" }
-add = { high = 1.5 }
-"#;
+use super::shop::{Case, RULES, USERS, case, figures, write_inputs};
 
 /// `scores.parquet` read as profiles of one field.
 const SCORES: &str = r#"
@@ -96,86 +17,6 @@ id = "user"
 name = "p_positive"
 kind = "numeric"
 "#;
-
-/// Writes the table; one user in ten is blank, one in seven has no known outcome.
-fn write_inputs(dir: &Path) {
-    let mut csv = String::from("user,age,income,member,interests,channel,ltv,tier\n");
-    for i in 0..USERS {
-        let outcome = if i % 7 == 3 { String::new() } else { format!("{}", (i % 3) * (i % 5)) };
-        if i % 10 == 9 {
-            writeln!(csv, "{i:04},,,,,,{outcome},a").unwrap();
-            continue;
-        }
-        let age = ["18-34", "35-54", "55+"][i % 3];
-        let income = if i % 4 == 0 { String::new() } else { format!("{}", 1000 + 37 * (i % 29)) };
-        let interests = ["garden;books", "sports", ""][i % 3];
-        let channel = ["web", "store", "market"][i % 3];
-        writeln!(
-            csv,
-            "{i:04},{age},{income},{},{interests},{channel},{outcome},{}",
-            i % 2 == 0,
-            ["a", "b"][i % 2]
-        )
-        .unwrap();
-    }
-    fs::write(dir.join("users.csv"), csv).unwrap();
-}
-
-/// Keeps what is noted.
-#[derive(Default)]
-struct Notes(Mutex<Vec<String>>);
-
-impl Progress for Notes {
-    fn note(&self, line: &str) {
-        self.0.lock().unwrap().push(line.to_owned());
-    }
-}
-
-/// A run on the table in a directory.
-struct Case<'a> {
-    dir: &'a Path,
-    rules: &'a str,
-    coverage: f64,
-    seed: u64,
-}
-
-impl Case<'_> {
-    fn pipeline(&self, out: &str) -> scaletot_pipeline::Result<Pipeline> {
-        let schema = ProfileSchema::from_toml(PROFILE)?;
-        let chain = ChainSchema::from_toml(CHAIN)?;
-        let spec = DatasetSpec::new().with_outcome("ltv").with_segment("tier");
-        let dataset = Dataset::read(self.dir.join("users.csv"), &schema, &spec)?;
-        let rules = Rules::from_toml(self.rules, &schema, &chain)?;
-        let mut config = PipelineConfig::default();
-        config.coverage = self.coverage;
-        Pipeline::builder(dataset, chain)
-            .with_teacher(rules)
-            .with_config(config)
-            .with_seed(self.seed)
-            .with_out(self.dir.join(out))
-            .build()
-    }
-
-    fn run(&self, out: &str) -> (Summary, Vec<String>) {
-        let notes = Notes::default();
-        let summary = self.pipeline(out).unwrap().run(&notes).map_err(|error| causes(&error)).unwrap();
-        (summary, notes.0.into_inner().unwrap())
-    }
-}
-
-fn case(dir: &Path) -> Case<'_> {
-    Case { dir, rules: RULES, coverage: 0.4, seed: 1 }
-}
-
-/// Everything in `summary.json` but wall time and what the teacher was asked in this run.
-fn figures(dir: &Path) -> String {
-    let text = fs::read_to_string(dir.join("summary.json")).unwrap();
-    let changing = ["\"seconds\"", "\"calls\"", "\"cache_hits\"", "\"tokens\""];
-    text.lines()
-        .filter(|line| !changing.iter().any(|name| line.contains(name)))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
 
 fn not_run_again(notes: &[String]) -> usize {
     notes.iter().filter(|line| line.contains("not run again")).count()
@@ -188,6 +29,7 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
     write_inputs(dir);
     let (summary, _) = case(dir).run("whole");
     let out = dir.join("whole");
+    let summary_file = out.join("summary.json");
     assert_eq!((summary.users.table, summary.users.abstained), (USERS, 12));
     let arms: Vec<&str> = summary.evaluation.arms.iter().map(|arm| arm.name.as_str()).collect();
     assert_eq!(arms, ["ridge, profile", "networks, profile", "stack, profile", "scaletot", "served"]);
@@ -212,10 +54,10 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
     }
 
     // A finished run is resumed without running anything.
-    let before = figures(&out);
+    let before = figures(&summary_file);
     let (_, notes) = case(dir).run("whole");
     assert_eq!(not_run_again(&notes), Stage::ALL.len(), "{notes:?}");
-    assert_eq!(figures(&out), before);
+    assert_eq!(figures(&summary_file), before);
 
     // A run that was killed while it wrote the corpus: the last line is cut, the stages after it never happened.
     let corpus = out.join("corpus.jsonl");
@@ -227,7 +69,7 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
     fs::write(&record, stages.to_string()).unwrap();
     let (_, notes) = case(dir).run("whole");
     assert_eq!(fs::read(&corpus).unwrap(), bytes);
-    assert_eq!(figures(&out), before);
+    assert_eq!(figures(&summary_file), before);
     // The corpus came out the same, so what was made of it still holds.
     assert_eq!(not_run_again(&notes), Stage::ALL.len() - 1, "{notes:?}");
 
@@ -242,7 +84,7 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
         let (_, notes) = case(dir).run("whole");
         assert_eq!(not_run_again(&notes), Stage::ALL.len() - again, "{output}: {notes:?}");
         assert_eq!(fs::read(out.join(output)).unwrap(), bytes, "{output}");
-        assert_eq!(figures(&out), before);
+        assert_eq!(figures(&summary_file), before);
     }
 }
 
@@ -312,7 +154,8 @@ fn bad_settings_and_directories_of_others_are_refused() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     write_inputs(dir);
-    let everybody = Case { coverage: 1.5, ..case(dir) };
+    let mut everybody = case(dir);
+    everybody.config.coverage = 1.5;
     assert!(everybody.pipeline("out").unwrap_err().to_string().starts_with("`coverage`: expected a share"));
     // What lies in a directory under the name of an output is not ours to replace.
     fs::create_dir(dir.join("mine")).unwrap();

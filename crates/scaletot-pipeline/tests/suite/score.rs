@@ -1,51 +1,20 @@
 //! Scores from Parquet to Parquet.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int64Type};
+use arrow_array::types::Float32Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::properties::WriterProperties;
-use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::Progress;
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads, Precision};
-use scaletot_pipeline::{FileJob, OnError, Output, ScoreSummary, Scorer};
-use scaletot_profile::{FieldSpec, ProfileSchema, ReadOptions, TableBuilder, read_parquet};
+use scaletot_encoder::Precision;
+use scaletot_pipeline::{Output, Scorer};
+use scaletot_profile::{ReadOptions, read_parquet};
 
-/// A directory with an artifact and files of users.
-struct Case {
-    dir: tempfile::TempDir,
-    encoder: FrozenEncoder,
-}
-
-/// What differs between runs.
-struct Run<'a> {
-    input: Option<&'a str>,
-    output: &'a str,
-    columns: &'a str,
-    precision: Precision,
-    threads: usize,
-    on_error: OnError,
-}
-
-impl Default for Run<'_> {
-    fn default() -> Self {
-        Self {
-            input: None,
-            output: "scores",
-            columns: "value",
-            precision: Precision::Full,
-            threads: 2,
-            on_error: OnError::Stop,
-        }
-    }
-}
+use super::population::{Case, Run, batches, bytes, finished_parts};
 
 /// Stops when it is told to.
 #[derive(Default)]
@@ -55,139 +24,6 @@ impl Progress for Stopper {
     fn stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-const TOWNS: [&str; 3] = ["Ulm", "Bath", "Lyon"];
-
-impl Case {
-    fn new() -> Self {
-        let schema = ProfileSchema::builder("score")
-            .with_id_column("user")
-            .with_field(FieldSpec::categorical("town", TOWNS))
-            .with_field(FieldSpec::numeric("income"))
-            .build()
-            .unwrap();
-        let mut table = TableBuilder::new(schema);
-        for id in 0..30i64 {
-            table.push_text(id, &[TOWNS[id as usize % 3], &id.to_string()]).unwrap();
-        }
-        let chain = ChainSchema::builder("score")
-            .with_state(StateDef::ordinal("spend", ["low", "high"]))
-            .build()
-            .unwrap();
-        let heads = Heads::new(true, vec![2], 3);
-        let encoder =
-            FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table.finish(), &chain, heads, 3)
-                .unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        encoder.save(dir.path().join("artifact"), ArtifactInfo::new()).unwrap();
-        fs::create_dir(dir.path().join("users")).unwrap();
-        Self { dir, encoder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A file of users `first..` in row groups of so many; every fifth has no town, and no income either if its id is even.
-    fn users(&self, name: &str, first: i64, users: i64, group: usize) {
-        let ids = first..first + users;
-        let town = |id: i64| (id % 5 != 0).then(|| TOWNS[id as usize % 3]);
-        let towns: Vec<Option<&str>> = ids.clone().map(town).collect();
-        self.write(name, Arc::new(Int64Array::from_iter_values(ids)), towns, group);
-    }
-
-    fn write(&self, name: &str, ids: ArrayRef, towns: Vec<Option<&str>>, group: usize) {
-        let income = |row: usize| (!row.is_multiple_of(10)).then_some(row as i64 % 31);
-        let incomes: Int64Array = (0..towns.len()).map(income).collect();
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("income", Arc::new(incomes) as ArrayRef, true),
-            ("user", ids, false),
-            ("town", Arc::new(StringArray::from(towns)), true),
-        ])
-        .unwrap();
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
-        let path = self.path("users").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut writer =
-            ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-    }
-
-    fn run(&self, run: &Run<'_>, progress: &dyn Progress) -> scaletot_pipeline::Result<ScoreSummary> {
-        let scorer = Scorer::open(self.path("artifact"))?.with_precision(run.precision)?.with_outputs(
-            &run.columns.split(',').map(|name| name.parse().unwrap()).collect::<Vec<Output>>(),
-        )?;
-        let input = run.input.map_or(self.path("users/**/*.parquet"), PathBuf::from);
-        let job = FileJob::new([input.to_str().unwrap()], self.path(run.output))
-            .with_threads(run.threads.try_into().unwrap())
-            .with_on_error(run.on_error);
-        scorer.score_files(&job, progress)
-    }
-
-    fn score(&self) -> scaletot_pipeline::Result<ScoreSummary> {
-        self.run(&Run::default(), &())
-    }
-
-    fn quarantine(&self) -> scaletot_pipeline::Result<ScoreSummary> {
-        self.run(&Run { on_error: OnError::Quarantine, ..Run::default() }, &())
-    }
-
-    /// What the encoder says of a file of users.
-    fn expected(&self, name: &str) -> Vec<(String, Option<f32>)> {
-        let path = self.path("users").join(name);
-        let users = read_parquet(path, self.encoder.profile_schema(), &ReadOptions::new()).unwrap().profiles;
-        let scores = self.encoder.score(&users).unwrap();
-        let value = |row: usize| scores.value_of(row).map(|value| value as f32);
-        (0..users.len()).map(|row| (users.id(row).to_string(), value(row))).collect()
-    }
-
-    /// What a file of scores says.
-    fn found(&self, name: &str) -> Vec<(String, Option<f32>)> {
-        let mut found = vec![];
-        for batch in batches(&self.path("scores").join(name)) {
-            let values = batch.column_by_name("value").unwrap().as_primitive::<Float32Type>().clone();
-            let ids = batch.column_by_name("user").unwrap().clone();
-            for row in 0..batch.num_rows() {
-                let id = match ids.as_primitive_opt::<Int64Type>() {
-                    Some(ids) => ids.value(row).to_string(),
-                    None => ids.as_string::<i32>().value(row).to_owned(),
-                };
-                found.push((id, values.is_valid(row).then(|| values.value(row))));
-            }
-        }
-        found
-    }
-
-    fn check(&self, name: &str) {
-        let (found, expected) = (self.found(name), self.expected(name));
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(&expected) {
-            assert_eq!(found.0, expected.0);
-            let near = |(a, b): (f32, f32)| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
-            assert!(found.1.is_some() == expected.1.is_some(), "{found:?} {expected:?}");
-            assert!(found.1.zip(expected.1).is_none_or(near), "{found:?} {expected:?}");
-        }
-    }
-}
-
-fn batches(path: &Path) -> Vec<RecordBatch> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-    reader.build().unwrap().map(Result::unwrap).collect()
-}
-
-/// All files below a directory with their bytes.
-fn bytes(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(bytes(&path)),
-            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
-        }
-    }
-    found
 }
 
 #[test]
@@ -314,10 +150,10 @@ fn a_stopped_run_resumes_and_ends_with_the_same_files() {
         let stopping = Arc::new(Stopper::default());
         let stopper = Arc::clone(&stopping);
         let output = case.path("scores/.parts");
-        let before = count(&output);
+        let before = finished_parts(&output);
         let watch = std::thread::spawn(move || {
             // As Ctrl-C would, when some more parts are there.
-            while count(&output) < before + 7 && !stopper.stopped() {
+            while finished_parts(&output) < before + 7 && !stopper.stopped() {
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
             stopper.0.store(true, Ordering::Relaxed);
@@ -338,13 +174,6 @@ fn a_stopped_run_resumes_and_ends_with_the_same_files() {
     assert!(scored > 0 && last.scored < 80_000, "{runs} runs, {} users in the last", last.scored);
     assert_eq!(last.users, 80_000);
     assert_eq!(bytes(&case.path("scores")), whole);
-}
-
-/// Parts that are whole.
-fn count(parts: &Path) -> usize {
-    let Ok(directories) = fs::read_dir(parts) else { return 0 };
-    let inner = directories.flatten().filter_map(|entry| fs::read_dir(entry.path()).ok()).flatten().flatten();
-    inner.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "parquet")).count()
 }
 
 #[test]
