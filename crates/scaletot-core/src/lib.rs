@@ -1,5 +1,5 @@
-//! What several crates of the workspace stand on, each thing once: content hashes, progress and stop, a pool of threads, files
-//! that appear whole or not at all, streams of random numbers, and the small formulas that must give the same answer everywhere.
+//! What several crates of the workspace stand on, each thing once: content hashes, checks of settings, progress and stop, a pool
+//! of threads, files that appear whole or not at all, streams of random numbers, and the small formulas that must give the same answer everywhere.
 //!
 //! Two crates that each have their own softmax, or their own idea of the entropy of nothing, disagree one day, and the
 //! difference is found in results. What is here has one definition, and depends on no other crate of ours.
@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod config;
 mod error;
 pub mod files;
 pub mod hash;

@@ -1,8 +1,8 @@
 //! What can be chosen about the losses of a distillation.
 
+use scaletot_core::config::{at_least_zero, check};
 use serde::{Deserialize, Serialize};
 
-use crate::check::check;
 use crate::error::Result;
 
 /// How the projected representation is held against the student's. Both are relative to the student's mean over the
@@ -37,7 +37,7 @@ impl RepresentationLoss {
             Self::Cosine | Self::WhitenedMse => Ok(()),
             Self::Contrastive { temperature } => {
                 let holds = (1e-3..=1e3).contains(temperature);
-                check("representation.temperature", temperature, holds, "from 0.001 to 1000")
+                Ok(check(holds, "representation.temperature", "from 0.001 to 1000", temperature)?)
             }
         }
     }
@@ -109,9 +109,9 @@ impl WeightSchedule {
             Self::Linear { from, to, until } => ([from, to], until),
         };
         for weight in ends {
-            check(field, weight, weight.is_finite() && weight >= 0.0, "a finite number of at least 0")?;
+            at_least_zero(field, weight)?;
         }
-        check(field, until, until > 0.0 && until <= 1.0, "`until` above 0 and at most 1")
+        Ok(check(until > 0.0 && until <= 1.0, field, "`until` above 0 and at most 1", until)?)
     }
 }
 

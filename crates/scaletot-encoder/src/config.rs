@@ -1,10 +1,10 @@
 //! What is chosen before training: the network's sizes and how it is trained.
 
+use scaletot_core::config::{ConfigError, at_least_zero, check, positive, unit_interval};
 use serde::{Deserialize, Serialize};
 
-use crate::check::check;
 use crate::choices::{RepresentationLoss, WeightSchedule, ZilnReduction};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::head::OutcomeHead;
 
 /// Sizes of the encoder network.
@@ -65,17 +65,17 @@ impl EncoderConfig {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first field that is out of range.
+    /// [`Error::Config`](crate::Error::Config) naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         size("embed_dim", self.embed_dim)?;
         size("rep_dim", self.rep_dim)?;
         size("bins", self.bins)?;
         self.hidden.iter().try_for_each(|&width| size("hidden", width))?;
-        check("cross_layers", self.cross_layers, self.cross_layers <= 16, "at most 16")?;
-        check("hidden", self.hidden.len(), self.hidden.len() <= 16, "at most 16 layers")?;
+        check(self.cross_layers <= 16, "cross_layers", "at most 16", self.cross_layers)?;
+        check(self.hidden.len() <= 16, "hidden", "at most 16 layers", self.hidden.len())?;
         self.outcome_head.validate()?;
         positive("sigma_floor", self.sigma_floor)?;
-        positive("cap_factor", self.cap_factor)
+        Ok(positive("cap_factor", self.cap_factor)?)
     }
 }
 
@@ -178,7 +178,7 @@ impl DistillConfig {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first field that is out of range.
+    /// [`Error::Config`](crate::Error::Config) naming the first field that is out of range.
     pub fn validate(&self) -> Result<()> {
         self.lambda_rep.validate("lambda_rep")?;
         self.lambda_state.validate("lambda_state")?;
@@ -188,36 +188,32 @@ impl DistillConfig {
         if weights.iter().any(|weight| weight.at(0.0) > 0.0)
             && weights.iter().all(|weight| weight.at(1.0) == 0.0)
         {
-            let expected = "a weight above 0 at the end of training for one of the losses".into();
-            return Err(Error::Config { field: "lambda_out", expected, found: "0 for all of them".into() });
+            let expected = "a weight above 0 at the end of training for one of the losses";
+            return Err(ConfigError::new("lambda_out", expected, "0 for all of them").into());
         }
         self.representation.validate()?;
         let (tau, decay) = (self.state_temperature, self.weight_decay);
-        check("state_temperature", tau, (1e-3..=1e3).contains(&tau), "from 0.001 to 1000")?;
-        check("weight_decay", decay, decay.is_finite() && decay >= 0.0, "a finite number of at least 0")?;
+        check((1e-3..=1e3).contains(&tau), "state_temperature", "from 0.001 to 1000", tau)?;
+        at_least_zero("weight_decay", decay)?;
         size("epochs", self.epochs)?;
         size("batch_size", self.batch_size)?;
         size("patience", self.patience)?;
-        check("max_row_visits", self.max_row_visits, self.max_row_visits > 0, "at least 1")?;
+        check(self.max_row_visits > 0, "max_row_visits", "at least 1", self.max_row_visits)?;
         positive("learning_rate", self.learning_rate)?;
         positive("clip_norm", self.clip_norm)?;
-        check("warmup", self.warmup, (0.0..1.0).contains(&self.warmup), "in [0, 1)")?;
-        check("copies", self.copies, self.copies <= 64, "at most 64")?;
-        check("field_dropout", self.field_dropout, (0.0..=1.0).contains(&self.field_dropout), "in [0, 1]")?;
-        check("hard_users", self.hard_users, (0.0..=1.0).contains(&self.hard_users), "in [0, 1]")?;
-        check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "in [0, 1)")?;
+        check((0.0..1.0).contains(&self.warmup), "warmup", "in [0, 1)", self.warmup)?;
+        check(self.copies <= 64, "copies", "at most 64", self.copies)?;
+        unit_interval("field_dropout", self.field_dropout)?;
+        unit_interval("hard_users", self.hard_users)?;
+        check((0.0..1.0).contains(&self.dropout), "dropout", "in [0, 1)", self.dropout)?;
         let share = self.validation_share;
-        check("validation_share", share, (0.0..=0.5).contains(&share), "in [0, 0.5]")
+        Ok(check((0.0..=0.5).contains(&share), "validation_share", "in [0, 0.5]", share)?)
     }
 }
 
 /// A size that a network or a loop can have: not nothing, and far from any overflow.
 fn size(field: &'static str, value: usize) -> Result<()> {
-    check(field, value, (1..=1 << 20).contains(&value), "from 1 to 1048576")
-}
-
-fn positive(field: &'static str, value: f64) -> Result<()> {
-    check(field, value, value.is_finite() && value > 0.0, "a finite number above 0")
+    Ok(check((1..=1 << 20).contains(&value), field, "from 1 to 1048576", value)?)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::FileError;
 
 /// A result with this crate's [`Error`].
@@ -13,15 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A field of a config or an argument is out of its range.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The field's name.
-        field: &'static str,
-        /// The range it has to be in.
-        expected: String,
-        /// The value it has.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system cannot start the threads that were asked for.
     #[error("expected a number of threads that the system can start, found {count}")]
     Threads {

@@ -4,6 +4,7 @@
 //! value that no training user had still has its own embedding row, and *missing* is a value of every field.
 
 use scaletot_core::ContentHash;
+use scaletot_core::config::check;
 use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quantiles, Value};
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +67,7 @@ impl Featuriser {
     /// # Errors
     /// [`Error::Config`] for 0 bins, [`Error::Shape`] when there is no such row.
     pub fn fit_rows(table: &ProfileTable, rows: &[usize], bins: usize) -> Result<Self> {
-        if bins == 0 {
-            return Err(Error::Config { field: "bins", expected: "at least 1".into(), found: "0".into() });
-        }
+        check(bins > 0, "bins", "at least 1", bins)?;
         check_rows(table, rows)?;
         let schema = table.schema();
         let fields = schema.fields().iter().enumerate().map(|(field, spec)| {

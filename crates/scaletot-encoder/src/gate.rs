@@ -4,9 +4,10 @@
 //! [`FrozenEncoder::load`](crate::FrozenEncoder::load) refuses it. Which limits are right depends on the data and on what the student is
 //! worth; there are no defaults. The gate is this project's own.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::transfer::TransferReport;
 
 /// What a [`TransferReport`] has to show; `None` asks for nothing.
@@ -62,7 +63,7 @@ impl TransferGate {
     /// Checks every limit.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first one that is out of its range.
+    /// [`Error::Config`](crate::Error::Config) naming the first one that is out of its range.
     pub fn validate(&self) -> Result<()> {
         let limits = [
             ("min_agreement", self.min_agreement, 0.0..=1.0, "in [0, 1]"),
@@ -73,8 +74,8 @@ impl TransferGate {
             ("max_abstained", self.max_abstained, 0.0..=1.0, "in [0, 1]"),
         ];
         for (field, limit, range, expected) in limits {
-            if let Some(found) = limit.filter(|limit| !range.contains(limit)) {
-                return Err(Error::Config { field, expected: expected.into(), found: found.to_string() });
+            if let Some(limit) = limit {
+                check(range.contains(&limit), field, expected, limit)?;
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! Kinds of outcome heads, and what becomes of a head's numbers.
 
+use scaletot_core::config::{at_least_zero, check};
 use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
-use crate::check::check;
 use crate::error::{Error, Result};
 use crate::outcome::{OutcomeScale, sigmoid};
 
@@ -39,10 +39,10 @@ impl OutcomeHead {
         match *self {
             Self::Ziln => Ok(()),
             Self::Tweedie { power } => {
-                check("outcome_head.power", power, (1.01..=1.99).contains(&power), "from 1.01 to 1.99")
+                Ok(check((1.01..=1.99).contains(&power), "outcome_head.power", "from 1.01 to 1.99", power)?)
             }
             Self::Tiers { tiers } => {
-                check("outcome_head.tiers", tiers, (1..=256).contains(&tiers), "from 1 to 256")
+                Ok(check((1..=256).contains(&tiers), "outcome_head.tiers", "from 1 to 256", tiers)?)
             }
         }
     }
@@ -114,9 +114,7 @@ impl OutcomeLink {
 
     /// Checks the numbers, and that they are of a head of this kind.
     pub(crate) fn validate(&self, head: &OutcomeHead) -> Result<()> {
-        let amount = |field, value: f64| {
-            check(field, value, value.is_finite() && value >= 0.0, "a finite number of at least 0")
-        };
+        let amount = |field, value: f64| Ok(at_least_zero(field, value)?);
         match (self, head) {
             (Self::Ziln(scale), OutcomeHead::Ziln) => scale.validate(),
             (Self::Tweedie { cap }, OutcomeHead::Tweedie { .. }) => amount("cap", *cap),

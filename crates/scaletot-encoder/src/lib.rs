@@ -72,7 +72,6 @@
 
 mod artifact;
 mod canary;
-mod check;
 mod choices;
 mod config;
 mod distinct;

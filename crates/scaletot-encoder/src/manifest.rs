@@ -5,6 +5,7 @@ use std::path::Path;
 
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::{FieldKind, ProfileSchema};
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +104,7 @@ impl ArtifactInfo {
     pub fn with_gate(mut self, report: TransferReport, gate: TransferGate) -> Result<Self> {
         if let Some((name, figure)) = report.figures().find(|(_, figure)| !figure.is_finite()) {
             let expected = format!("a finite number for `{name}`");
-            return Err(Error::Config { field: "transfer report", expected, found: figure.to_string() });
+            return Err(ConfigError::new("transfer report", expected, figure).into());
         }
         self.readiness = gate.check(&report)?;
         (self.transfer, self.gate) = (Some(report), Some(gate));

@@ -27,6 +27,7 @@
 
 use std::ops::Range;
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::FieldEncoding;
@@ -53,8 +54,8 @@ impl DistanceLimit {
     /// The limit that at most a share of held-out users exceeds: the smallest of their distances for which this holds.
     pub(crate) fn calibrate(mut distances: Vec<f32>, share: f64) -> Result<Self> {
         if !(0.0..1.0).contains(&share) {
-            let expected = "a share in [0, 1)".into();
-            return Err(Error::Config { field: "share", expected, found: share.to_string() });
+            let expected = "a share in [0, 1)";
+            return Err(ConfigError::new("share", expected, share).into());
         }
         distances.sort_by(f32::total_cmp);
         let users = distances.len();

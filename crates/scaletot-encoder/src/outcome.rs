@@ -5,9 +5,10 @@
 //! with parameters μ and σ of its logarithm. The cap of the mean is this project's own: `exp(μ + σ²/2)` grows without
 //! bound in σ, and a served prediction must not be infinite.
 
+use scaletot_core::config::{at_least_zero, positive};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::normal;
 
 /// `ln(1 + eˣ)` without overflow.
@@ -40,7 +41,7 @@ impl OutcomeScale {
     /// A floor of σ and a cap of the positive part's mean.
     ///
     /// # Errors
-    /// [`Error::Config`] unless both are finite, the floor above 0 and the cap at least 0.
+    /// [`Error::Config`](crate::Error::Config) unless both are finite, the floor above 0 and the cap at least 0.
     pub fn new(sigma_floor: f64, cap: f64) -> Result<Self> {
         let scale = Self { sigma_floor, cap };
         scale.validate()?;
@@ -48,16 +49,8 @@ impl OutcomeScale {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let wrong = |field, expected: &str, found: f64| {
-            Err(Error::Config { field, expected: expected.into(), found: found.to_string() })
-        };
-        if !(self.sigma_floor.is_finite() && self.sigma_floor > 0.0) {
-            return wrong("sigma_floor", "a finite number above 0", self.sigma_floor);
-        }
-        if !(self.cap.is_finite() && self.cap >= 0.0) {
-            return wrong("cap", "a finite number of at least 0", self.cap);
-        }
-        Ok(())
+        positive("sigma_floor", self.sigma_floor)?;
+        Ok(at_least_zero("cap", self.cap)?)
     }
 
     /// The distribution for a head's output `[logit of o > 0, μ, raw σ]`: `p = sigmoid(logit)`,

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float32Array, Int64Array, RecordBatch,
 use arrow_schema::{Field, Schema};
 use ndarray::Array2;
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::UserIds;
 
 use crate::error::{Error, Result};
@@ -72,8 +73,8 @@ impl Scores {
             columns.push(("representation".to_owned(), self.lists(&self.representation)));
         }
         if columns.iter().any(|(name, _)| name == id_column) {
-            let expected = "a name that no column of scores has".into();
-            return Err(Error::Config { field: "id_column", expected, found: id_column.to_owned() });
+            let expected = "a name that no column of scores has";
+            return Err(ConfigError::new("id_column", expected, id_column).into());
         }
         let id: ArrayRef = match ids {
             UserIds::Int(ids) => Arc::new(Int64Array::from(ids.clone())),

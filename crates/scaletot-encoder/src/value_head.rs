@@ -1,9 +1,9 @@
 //! The value head: a fitted value model that an encoder serves in place of its outcome head's expected outcome.
 
+use scaletot_core::config::{at_least_zero, check, positive};
 use scaletot_profile::Quantiles;
 use serde::{Deserialize, Serialize};
 
-use crate::check::check;
 use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::featuriser::Featuriser;
@@ -202,12 +202,12 @@ impl ValueHeadBuilder {
     /// 0; numbers times `b` must be finite in 32 bits.
     pub fn build(self) -> Result<ValueHead> {
         let Self { intercept, fields, marginals, representation, trunk, a, b, cap } = self;
-        check("a", a, a.is_finite(), "a finite number")?;
-        check("b", b, b.is_finite() && b > 0.0, "a finite number above 0")?;
-        check("cap", cap, cap.is_finite() && cap >= 0.0, "a finite number of at least 0")?;
+        check(a.is_finite(), "a", "a finite number", a)?;
+        positive("b", b)?;
+        at_least_zero("cap", cap)?;
         let finite = |field, number: f64| {
             let expected = "finite numbers, also times `b` and in 32 bits";
-            check(field, number, ((number * b) as f32).is_finite(), expected)
+            check(((number * b) as f32).is_finite(), field, expected, number)
         };
         finite("intercept", intercept)?;
         finite("a", a / b)?;

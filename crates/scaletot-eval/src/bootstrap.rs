@@ -11,11 +11,12 @@
 use std::num::NonZeroUsize;
 
 use rand::RngExt;
+use scaletot_core::config::check;
 use scaletot_core::seed::numbered;
 use serde::{Deserialize, Serialize};
 
 use crate::interval::Interval;
-use crate::{Error, Result, check};
+use crate::{Error, Result};
 
 /// Config of a bootstrap: 2,000 replicates at level 0.95 by default.
 ///
@@ -152,9 +153,9 @@ impl Bootstrap {
     }
 
     fn validate(&self, users: usize) -> Result<()> {
-        check::config("replicates", self.replicates, self.replicates >= 1, "at least 1")?;
+        check(self.replicates >= 1, "replicates", "at least 1", self.replicates)?;
         let level = self.level > 0.0 && self.level < 1.0;
-        check::config("level", self.level, level, "a number between 0 and 1")?;
+        check(level, "level", "a number between 0 and 1", self.level)?;
         if users == 0 { Err(Error::Empty { what: "bootstrap" }) } else { Ok(()) }
     }
 }
@@ -179,7 +180,7 @@ mod tests {
         for level in [0.0, 1.0, f64::NAN, -0.5] {
             assert!(matches!(
                 bootstrap.with_level(level).interval(3, 0, one),
-                Err(Error::Config { field: "level", .. })
+                Err(Error::Config(error)) if error.field == "level"
             ));
         }
         assert!(matches!(bootstrap.interval(0, 0, one), Err(Error::Empty { .. })));

@@ -44,18 +44,3 @@ pub(crate) fn not_constant(metric: &'static str, outcomes: &[f64]) -> Result<()>
         _ => Ok(()),
     }
 }
-
-/// [`Error::Config`] unless `holds`.
-pub(crate) fn config(
-    field: &'static str,
-    found: impl ToString,
-    holds: bool,
-    expected: &'static str,
-) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Config { field, expected, found: found.to_string() }) }
-}
-
-/// A share of the users, in (0, 1].
-pub(crate) fn fraction(field: &'static str, found: f64) -> Result<()> {
-    config(field, found, found > 0.0 && found <= 1.0, "a number above 0 and at most 1")
-}

@@ -1,5 +1,6 @@
 //! Calibration by deciles of the score.
 
+use scaletot_core::config;
 use serde::{Deserialize, Serialize};
 
 use crate::gain::descending;
@@ -48,7 +49,7 @@ pub fn decile_table(outcomes: &[f64], scores: &[f64]) -> Result<Vec<Decile>> {
 /// # Errors
 /// As [`decile_table`]; [`Config`](crate::Error::Config) for no bin.
 pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<Vec<Decile>> {
-    check::config("bins", bins, bins >= 1, "at least 1")?;
+    config::check(bins >= 1, "bins", "at least 1", bins)?;
     let total = check::value_pair("decile table", outcomes, scores)?;
     let n = outcomes.len();
     // In units of 1 / bins of a user, so that borders are whole and nothing is lost to rounding: bin b covers the

@@ -1,5 +1,7 @@
 //! The one error type of the crate.
 
+use scaletot_core::config::ConfigError;
+
 /// Why a metric or an interval could not be computed. Rows count from 0.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -67,15 +69,8 @@ pub enum Error {
         rows: usize,
     },
     /// A field of a config, or an argument with a range, is outside it.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The field.
-        field: &'static str,
-        /// The legal range, in words.
-        expected: &'static str,
-        /// The value.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// An arm or a metric was asked for that the bootstrap did not measure.
     #[error("arm {arm}, {metric}: expected one of {arms} arms and a metric that was measured")]
     NotMeasured {

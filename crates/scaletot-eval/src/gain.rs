@@ -5,6 +5,8 @@
 //! straight line, and nothing depends on the order of rows. (Implementations that break ties by row order, as the usual
 //! snippets for competitions do, reward a constant score for the order of the file.)
 
+use scaletot_core::config::share;
+
 use crate::rank::{mid_ranks, tied_groups};
 use crate::{Result, check};
 
@@ -62,7 +64,7 @@ pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
 /// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes); [`Config`](crate::Error::Config) for a fraction
 /// outside (0, 1].
 pub fn top_share(outcomes: &[f64], scores: &[f64], fraction: f64) -> Result<f64> {
-    check::fraction("fraction", fraction)?;
+    share("fraction", fraction)?;
     let total = check::value_pair("top share", outcomes, scores)?;
     let cut = fraction * outcomes.len() as f64;
     let value: f64 = descending(scores)

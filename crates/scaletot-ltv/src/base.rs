@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use scaletot_chain::{ChainSchema, Signals};
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::{Dataset, ProfileTable};
 
 use crate::calibrate::calibrate;
@@ -170,8 +171,8 @@ impl BaseFit {
         let mut models = Vec::new();
         for component in wanted {
             if !self.config.components.contains(&component) && !component.reads_signals() {
-                let expected = "components that were fitted".to_owned();
-                return Err(Error::Config { field: "components", expected, found: component.to_string() });
+                let expected = "components that were fitted";
+                return Err(ConfigError::new("components", expected, component).into());
             }
             let given = || signals.ok_or(Error::NoSignals { component });
             match component {
@@ -207,7 +208,7 @@ impl BaseFit {
             1..=MAX_MODELS => Ok(models),
             found => {
                 let expected = format!("from 1 to {MAX_MODELS} models");
-                Err(Error::Config { field: "components", expected, found: found.to_string() })
+                Err(ConfigError::new("components", expected, found).into())
             }
         }
     }

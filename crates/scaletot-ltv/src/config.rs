@@ -1,9 +1,10 @@
 //! What is chosen before a value model is fitted.
 
+use scaletot_core::config::{at_least_zero, check};
 use serde::{Deserialize, Serialize};
 
 use crate::component::Component;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Which part of the representations a value model reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,17 +108,11 @@ impl ValueModelConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first setting that is out of range.
+    /// [`Error::Config`](crate::Error::Config) naming the first setting that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let check = |field, fine: bool, expected: &str, found: String| match fine {
-            true => Ok(()),
-            false => Err(Error::Config { field, expected: expected.to_owned(), found }),
-        };
-        check("components", !self.components.is_empty(), "at least one component", "none".to_owned())?;
-        check("bins", (1..=1000).contains(&self.bins), "from 1 to 1000", self.bins.to_string())?;
-        check("parts", (2..=50).contains(&self.parts), "from 2 to 50", self.parts.to_string())?;
-        let prior = self.prior_users;
-        let fine = prior.is_finite() && prior >= 0.0;
-        check("prior_users", fine, "a finite number of at least 0", prior.to_string())
+        check(!self.components.is_empty(), "components", "at least one component", "none")?;
+        check((1..=1000).contains(&self.bins), "bins", "from 1 to 1000", self.bins)?;
+        check((2..=50).contains(&self.parts), "parts", "from 2 to 50", self.parts)?;
+        Ok(at_least_zero("prior_users", self.prior_users)?)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use scaletot_core::config::ConfigError;
+
 use crate::component::Component;
 
 /// Result of this crate's functions.
@@ -15,15 +17,8 @@ pub type LearnerError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// A setting is out of range.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The field of [`ValueModelConfig`](crate::ValueModelConfig), or what else was set.
-        field: &'static str,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Some users are labelled, but too few to learn from.
     #[error("expected at least {expected} users with a known outcome, found {found}")]
     TooFewLabels {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use scaletot_chain::{ChainSchema, Signals};
+use scaletot_core::config::ConfigError;
 use scaletot_core::seed::stream;
 use scaletot_profile::Dataset;
 
@@ -149,7 +150,7 @@ impl<'a> ValueTrainer<'a> {
             let repeated = (!seen.insert(name)).then_some("each name once");
             if let Some(expected) = name_problem(name).or(repeated) {
                 let (expected, found) = (expected.to_owned(), format!("{name:?}"));
-                return Err(Error::Config { field: "name of a learner", expected, found });
+                return Err(ConfigError::new("name of a learner", expected, found).into());
             }
         }
         Ok(())

@@ -14,9 +14,9 @@
 //! to the global moments, a segment of thousands has its own. Where `σ'_g` is 0 (all its rewards are equal, up
 //! to rounding), `A = 0`: there is nothing to prefer.
 
+use scaletot_core::config::at_least_zero;
 use serde::{Deserialize, Serialize};
 
-use crate::check::at_least_zero;
 use crate::error::check_segments;
 use crate::{Error, Result};
 

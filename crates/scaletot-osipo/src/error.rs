@@ -1,5 +1,7 @@
 //! The one error type of the crate.
 
+use scaletot_core::config::ConfigError;
+
 /// Why a batch, a loss or a reward could not be built or computed.
 ///
 /// Candidates, tokens, rows, segments and tiers are counted from 0.
@@ -113,15 +115,8 @@ pub enum Error {
         found: f64,
     },
     /// A setting is outside its range.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The setting.
-        field: &'static str,
-        /// The legal range, in words.
-        expected: &'static str,
-        /// The value.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Weights of the chain segments are learned, but the batch carries no logits.
     #[error(
         "learned chain-segment weights: expected {segments} logits in the batch, found none; add them with `with_weight_logits`"

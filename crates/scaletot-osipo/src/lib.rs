@@ -155,7 +155,6 @@
 pub mod advantage;
 mod batch;
 mod candidate;
-mod check;
 mod config;
 mod error;
 mod host;

@@ -1,5 +1,6 @@
 //! How much each chain segment counts in a chain's implicit reward.
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -51,7 +52,7 @@ impl SegmentWeights {
         let found: f64 = given.iter().sum();
         if !(found > 0.0 && found.is_finite()) {
             let (field, expected) = ("weights", "a finite number above 0 as their sum");
-            return Err(Error::Config { field, expected, found: found.to_string() });
+            return Err(ConfigError::new(field, expected, found).into());
         }
         Ok(())
     }

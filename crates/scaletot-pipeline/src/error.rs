@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 pub use scaletot_core::causes;
 
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::FileError;
 
 /// Errors of this crate. A message says what was expected, what came and where; its cause is in `source()`, and
@@ -12,15 +13,8 @@ use scaletot_core::files::FileError;
 #[non_exhaustive]
 pub enum Error {
     /// A setting is out of range or contradicts another.
-    #[error("`{field}`: expected {expected}, got {found}")]
-    Config {
-        /// The setting.
-        field: String,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file or table does not hold what the run needs.
     #[error("{0}")]
     Input(String),

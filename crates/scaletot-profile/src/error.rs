@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::FileError;
 
 use crate::id::UserId;
@@ -167,15 +168,8 @@ pub enum Error {
         rows: usize,
     },
     /// An argument or a setting is outside of what is taken.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// Name of the argument or setting.
-        field: &'static str,
-        /// What it takes.
-        expected: String,
-        /// What came.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Something fitted on profiles of one schema was given profiles of another.
     #[error("expected profiles of the schema with hash {expected}, got {found}")]
     OtherSchema {

@@ -1,8 +1,9 @@
 //! Numbers as words: the level that a number has among those of other users.
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::field::LEVELS;
 use crate::quantiles::Quantiles;
 use crate::table::{FieldValues, ProfileTable};
@@ -90,8 +91,8 @@ impl LevelConfig {
             4 => &["very low", "low", "high", "very high"],
             5 => &LEVELS,
             count => {
-                let expected = "2, 3, 4 or 5".to_owned();
-                return Err(Error::Config { field: "levels", expected, found: count.to_string() });
+                let expected = "2, 3, 4 or 5";
+                return Err(ConfigError::new("levels", expected, count).into());
             }
         })
     }

@@ -1,5 +1,6 @@
 //! Quantile bins.
 
+use scaletot_core::config::{ConfigError, check};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -51,19 +52,13 @@ impl Quantiles {
     /// # Errors
     /// [`Error::Config`] if `bins` is 0 or no value is finite.
     pub fn fit(values: impl IntoIterator<Item = f64>, bins: usize) -> Result<Self> {
-        if bins == 0 {
-            return Err(Error::Config {
-                field: "bins",
-                expected: "at least 1".to_owned(),
-                found: "0".to_owned(),
-            });
-        }
+        check(bins > 0, "bins", "at least 1", bins)?;
         // Adding zero makes -0.0 the same as 0.0.
         let mut sorted: Vec<f64> = values.into_iter().filter(|x| x.is_finite()).map(|x| x + 0.0).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else {
-            let expected = "at least one finite number to fit quantiles on".to_owned();
-            return Err(Error::Config { field: "values", expected, found: "none".to_owned() });
+            let expected = "at least one finite number to fit quantiles on";
+            return Err(ConfigError::new("values", expected, "none").into());
         };
         // More bins than values would only repeat cuts.
         let bins = bins.min(sorted.len());
@@ -82,11 +77,12 @@ impl Quantiles {
         if finite && ordered && inside {
             return Ok(Self { cuts, min, max });
         }
-        Err(Error::Config {
-            field: "cuts",
-            expected: "finite, increasing cuts from the minimum on and under the maximum".to_owned(),
-            found: format!("{cuts:?} in {min} ..= {max}"),
-        })
+        Err(ConfigError::new(
+            "cuts",
+            "finite, increasing cuts from the minimum on and under the maximum",
+            format!("{cuts:?} in {min} ..= {max}"),
+        )
+        .into())
     }
 
     /// The inner cuts, increasing; one fewer than there are bins.

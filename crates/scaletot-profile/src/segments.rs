@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use scaletot_core::config::{ConfigError, check};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -46,11 +47,9 @@ impl TryFrom<Unchecked> for Segments {
     fn try_from(Unchecked { names, of }: Unchecked) -> Result<Self> {
         match of.iter().find(|&&segment| segment as usize >= names.len()) {
             None => Ok(Self { names, of }),
-            Some(segment) => Err(Error::Config {
-                field: "of",
-                expected: format!("segments under {}", names.len()),
-                found: segment.to_string(),
-            }),
+            Some(segment) => {
+                Err(ConfigError::new("of", format!("segments under {}", names.len()), segment).into())
+            }
         }
     }
 }
@@ -111,13 +110,7 @@ impl Segments {
     /// # Errors
     /// [`Error::Config`] if `n` is 0.
     pub fn from_quantiles(values: &[Option<f64>], n: usize) -> Result<Self> {
-        if n == 0 {
-            return Err(Error::Config {
-                field: "n",
-                expected: "at least 1".to_owned(),
-                found: "0".to_owned(),
-            });
-        }
+        check(n > 0, "n", "at least 1", n)?;
         let finite = |value: &Option<f64>| value.filter(|x| x.is_finite());
         if values.iter().all(|value| finite(value).is_none()) {
             let names = if values.is_empty() { Vec::new() } else { vec![UNKNOWN.to_owned()] };

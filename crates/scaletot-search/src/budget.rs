@@ -1,8 +1,9 @@
 //! Hard bounds on what a search may use, and the account of what it did use.
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, StopReason};
+use crate::{Result, StopReason};
 
 /// Bounds on a search. `None` is unbounded. No bound is ever exceeded: a query or a node is counted before it is
 /// opened, and when it would go over, the search ends with the best chain so far and with the bound as its stop reason.
@@ -89,15 +90,16 @@ impl Budget {
     /// Checks the bounds against each other.
     ///
     /// # Errors
-    /// [`Error::Config`] when `tokens` is bounded and `max_tokens_per_query` is not: the bound could then be
+    /// [`Error::Config`](crate::Error::Config) when `tokens` is bounded and `max_tokens_per_query` is not: the bound could then be
     /// overrun by the queries in flight.
     pub fn validate(&self) -> Result<()> {
         if self.tokens.is_some() && self.max_tokens_per_query.is_none() {
-            return Err(Error::Config {
-                field: "max_tokens_per_query",
-                expected: "a number, because `tokens` is bounded and must hold with queries in flight",
-                found: "none".into(),
-            });
+            return Err(ConfigError::new(
+                "max_tokens_per_query",
+                "a number, because `tokens` is bounded and must hold with queries in flight",
+                "none",
+            )
+            .into());
         }
         Ok(())
     }

@@ -1,8 +1,4 @@
-//! What the configs of all strategies share: setters and checks of ranges.
-
-use std::fmt::Display;
-
-use crate::{Error, Result};
+//! What the configs of all strategies share: setters.
 
 /// Setters that take and give a config by value.
 macro_rules! setters {
@@ -17,13 +13,3 @@ macro_rules! setters {
 }
 
 pub(crate) use setters;
-
-/// [`Error::Config`] unless `ok`.
-pub(crate) fn within(
-    field: &'static str,
-    found: impl Display,
-    ok: bool,
-    expected: &'static str,
-) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::Config { field, expected, found: found.to_string() }) }
-}

@@ -1,5 +1,7 @@
 //! The crate's one error type.
 
+use scaletot_core::config::ConfigError;
+
 use crate::QueryId;
 
 /// Shorthand for a result with this crate's [`Error`].
@@ -13,15 +15,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A field of a strategy or of a budget is out of its range.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The field.
-        field: &'static str,
-        /// The range it must lie in.
-        expected: &'static str,
-        /// The value it had.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The answered query was never opened by this search.
     #[error("query {id}: expected an open query, but this search never opened it")]
     UnknownQuery {

@@ -1,9 +1,10 @@
 //! The score `J` of a path.
 
+use scaletot_core::config::{check, unit_interval};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::config::{setters, within};
+use crate::config::setters;
 
 /// Probabilities below this count as this in a score, so that `ln q` stays finite.
 pub const MIN_PROBABILITY: f64 = 1e-12;
@@ -79,10 +80,10 @@ impl ScoreConfig {
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
         let temperature = (1e-6..=1e6).contains(&self.temperature);
-        within("alpha", self.alpha, (0.0..=1.0).contains(&self.alpha), "a number in [0, 1]")?;
-        within("lambda", self.lambda, (0.0..=1e6).contains(&self.lambda), "a number in [0, 1e6]")?;
-        within("temperature", self.temperature, temperature, "a number in [1e-6, 1e6]")?;
-        within("keep", self.keep, self.keep >= 1, "at least 1")
+        unit_interval("alpha", self.alpha)?;
+        check((0.0..=1e6).contains(&self.lambda), "lambda", "a number in [0, 1e6]", self.lambda)?;
+        check(temperature, "temperature", "a number in [1e-6, 1e6]", self.temperature)?;
+        Ok(check(self.keep >= 1, "keep", "at least 1", self.keep)?)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The most probable chains of a user, by beam search over legal values.
 
+use scaletot_core::config::check;
 use scaletot_profile::ProfileTable;
 
-use crate::config::check;
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::Result;
 use crate::infer::legal_softmax;

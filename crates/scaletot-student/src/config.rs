@@ -1,8 +1,9 @@
 //! The architecture of a student.
 
+use scaletot_core::config::{check, positive};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Sizes of the decoder and of the numeric vocabulary.
 ///
@@ -61,9 +62,9 @@ impl StudentConfig {
     /// Checks that the sizes fit together.
     ///
     /// # Errors
-    /// [`Error::Config`] names the first field that does not hold.
+    /// [`Error::Config`](crate::Error::Config) names the first field that does not hold.
     pub fn validate(&self) -> Result<()> {
-        let positive = [
+        let sizes = [
             ("d_model", self.d_model),
             ("n_layers", self.n_layers),
             ("n_heads", self.n_heads),
@@ -71,7 +72,7 @@ impl StudentConfig {
             ("d_ff", self.d_ff),
             ("numeric_bins", self.numeric_bins),
         ];
-        for (field, value) in positive {
+        for (field, value) in sizes {
             check(value > 0, field, "a positive number", value)?;
         }
         check(self.d_model.is_multiple_of(self.n_heads), "n_heads", "a divisor of d_model", self.n_heads)?;
@@ -83,7 +84,7 @@ impl StudentConfig {
             self.n_kv_heads,
         )?;
         check(finite_above(self.rope_theta, 1.0), "rope_theta", "a finite number above 1", self.rope_theta)?;
-        check(finite_above(self.rms_norm_eps, 0.0), "rms_norm_eps", "a positive number", self.rms_norm_eps)
+        Ok(positive("rms_norm_eps", self.rms_norm_eps)?)
     }
 
     /// Width of one attention head, `d_model / n_heads`.
@@ -96,21 +97,6 @@ impl StudentConfig {
 /// `x` is finite and greater than `bound`.
 pub(crate) fn finite_above(x: f64, bound: f64) -> bool {
     x.is_finite() && x > bound
-}
-
-/// `x` lies in `[0, 1]`.
-pub(crate) fn is_share(x: f64) -> bool {
-    (0.0..=1.0).contains(&x)
-}
-
-/// [`Error::Config`] unless `holds`.
-pub(crate) fn check(
-    holds: bool,
-    field: &'static str,
-    expected: &'static str,
-    found: impl std::fmt::Display,
-) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Config { field, expected, found: found.to_string() }) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::FileError;
 
 /// Result with the crate's [`Error`].
@@ -16,15 +17,8 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// An option is out of range.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The option.
-        field: &'static str,
-        /// What it must be.
-        expected: &'static str,
-        /// What it was.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A token id the model has no embedding for.
     #[error("token id {id} is outside the vocabulary of {vocab} tokens")]
     Token {

@@ -10,10 +10,10 @@ use std::collections::HashSet;
 use burn::tensor::Tensor;
 use rand::{Rng, RngExt};
 use scaletot_chain::Signals;
+use scaletot_core::config::{check, positive, share};
 use scaletot_core::numeric::softmax_in_place;
 use scaletot_profile::ProfileTable;
 
-use crate::config::{check, finite_above};
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::{Error, Result};
 use crate::host::to_host;
@@ -54,8 +54,8 @@ impl Sampling {
 
     fn validate(&self) -> Result<()> {
         let Self { temperature, top_p } = *self;
-        check(finite_above(temperature, 0.0), "temperature", "a finite number above 0", temperature)?;
-        check(top_p > 0.0 && top_p <= 1.0, "top_p", "a number above 0 and at most 1", top_p)
+        positive("temperature", temperature)?;
+        Ok(share("top_p", top_p)?)
     }
 }
 

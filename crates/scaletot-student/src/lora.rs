@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use burn::module::{LoraAdapter, Module, ModuleVisitor, Param, Reparameterization, Reparameterizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
+use scaletot_core::config::{check, positive};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{check, finite_above};
 use crate::decoder::CausalLm;
 use crate::error::Result;
 use crate::seeds;
@@ -107,8 +107,8 @@ impl LoraConfig {
 
     pub(crate) fn validate(&self) -> Result<()> {
         check(self.rank > 0, "lora rank", "a positive number", self.rank)?;
-        check(finite_above(self.alpha, 0.0), "lora alpha", "a finite number above 0", self.alpha)?;
-        check(!self.targets.is_empty(), "lora targets", "at least one projection", "none")
+        positive("lora alpha", self.alpha)?;
+        Ok(check(!self.targets.is_empty(), "lora targets", "at least one projection", "none")?)
     }
 }
 

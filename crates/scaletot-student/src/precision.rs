@@ -1,9 +1,9 @@
 //! What training computes in.
 
 use burn::tensor::{DType, Device};
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
-use crate::config::check;
 use crate::error::Result;
 
 /// What a trainer computes in. Weights, gradients, the optimiser, softmaxes, mean squares of norms and losses are 32-bit floats in any
@@ -32,6 +32,6 @@ impl Precision {
     /// An error if the device does not have it.
     pub(crate) fn check(self, device: &Device) -> Result<()> {
         let has = self.dtype().is_none_or(|dtype| device.supports_dtype(dtype));
-        check(has, "precision", "one that the device computes in", format!("{self:?} on {device:?}"))
+        Ok(check(has, "precision", "one that the device computes in", format!("{self:?} on {device:?}"))?)
     }
 }

@@ -7,6 +7,7 @@
 
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -167,7 +168,7 @@ impl Calibration {
         if self.prior(state).is_none_or(|prior| prior.len() != distribution.len()) {
             let (values, prior) = (distribution.len(), self.prior(state));
             let expected = format!("a prior over {values} values for state {state}");
-            return Err(Error::config("calibration", expected, format!("{prior:?}")));
+            return Err(ConfigError::new("calibration", expected, format!("{prior:?}")).into());
         }
         if self.raw.strength == 0.0 {
             return Ok(());
@@ -193,16 +194,17 @@ impl Calibration {
     pub fn check(&self, schema: &ChainSchema) -> Result<()> {
         if self.raw.chain_schema != schema.hash() {
             let expected = format!("priors for chain schema {}", schema.hash());
-            return Err(Error::config("calibration", expected, self.raw.chain_schema));
+            return Err(ConfigError::new("calibration", expected, self.raw.chain_schema).into());
         }
         let shape: Vec<usize> = (0..schema.len()).map(|k| schema.domain_size(k)).collect();
         let given: Vec<usize> = self.raw.priors.iter().map(Vec::len).collect();
         if shape != given {
-            return Err(Error::config(
+            return Err(ConfigError::new(
                 "calibration",
                 format!("priors over {shape:?} values"),
                 format!("{given:?}"),
-            ));
+            )
+            .into());
         }
         let foreign = |prior: &&ParentPrior| {
             let state = schema.states().get(prior.state);
@@ -217,7 +219,7 @@ impl Calibration {
                 shape.get(prior.state),
             );
             let found = format!("{:?} over {}", prior.parents, prior.prior.len());
-            return Err(Error::config("calibration", expected, found));
+            return Err(ConfigError::new("calibration", expected, found).into());
         }
         Ok(())
     }
@@ -230,17 +232,17 @@ impl TryFrom<Raw> for Calibration {
         if raw.version != Self::VERSIONS[usize::from(!raw.by_parents.is_empty())] {
             let expected = "version 1, or 2 with priors per parent value";
             let found = format!("{} with {} of these", raw.version, raw.by_parents.len());
-            return Err(Error::config("version", expected, found));
+            return Err(ConfigError::new("version", expected, found).into());
         }
         if !(0.0..=1.0).contains(&raw.strength) {
-            return Err(Error::config("strength", "a number in [0, 1]", raw.strength));
+            return Err(ConfigError::new("strength", "a number in [0, 1]", raw.strength).into());
         }
         let by_parents = raw.by_parents.iter().map(|own| (own.state, &own.prior));
         for (state, prior) in raw.priors.iter().enumerate().chain(by_parents) {
             let sum: f64 = prior.iter().sum();
             if prior.iter().any(|p| !p.is_finite() || *p < 0.0) || (sum - 1.0).abs() > 1e-6 {
                 let expected = format!("probabilities that sum to 1 as the prior of state {state}");
-                return Err(Error::config("calibration", expected, format!("{prior:?}")));
+                return Err(ConfigError::new("calibration", expected, format!("{prior:?}")).into());
             }
         }
         Ok(Self { raw })

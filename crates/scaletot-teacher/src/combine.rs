@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use scaletot_core::config::ConfigError;
+
 use crate::answer::LabelAnswer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::PromptKey;
 use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::question::Question;
@@ -147,14 +149,14 @@ impl Ensemble {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] without a teacher, or if a weight is not finite and above 0.
+    /// [`Error::Config`](crate::Error::Config) without a teacher, or if a weight is not finite and above 0.
     pub fn new(members: Vec<(Box<dyn Teacher>, f64)>) -> Result<Self> {
         if members.is_empty() {
-            return Err(Error::config("members", "at least one teacher", "none"));
+            return Err(ConfigError::new("members", "at least one teacher", "none").into());
         }
         if let Some((teacher, weight)) = members.iter().find(|(_, w)| !(w.is_finite() && *w > 0.0)) {
             let expected = format!("a finite weight above 0 for `{}`", teacher.model());
-            return Err(Error::config("members", expected, weight));
+            return Err(ConfigError::new("members", expected, weight).into());
         }
         let total: f64 = members.iter().map(|(_, weight)| weight).sum();
         let members: Vec<Member> = members

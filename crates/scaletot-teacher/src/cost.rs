@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -78,7 +79,9 @@ impl Prices {
         for (model, price) in &prices.models {
             let all = [price.per_million_tokens, price.per_call, price.per_hour];
             if let Some(wrong) = all.iter().find(|price| !(price.is_finite() && **price >= 0.0)) {
-                return Err(Error::config(format!("prices of {model}"), "prices of at least 0", wrong));
+                return Err(
+                    ConfigError::new(format!("prices of {model}"), "prices of at least 0", wrong).into()
+                );
             }
         }
         Ok(prices)
@@ -114,11 +117,12 @@ impl Prices {
                 None if spent.calls == 0 => 0.0,
                 None => {
                     let known: Vec<&str> = self.models.keys().map(String::as_str).collect();
-                    return Err(Error::config(
+                    return Err(ConfigError::new(
                         "prices",
                         format!("a price of `{model}`"),
                         format!("prices of {known:?}"),
-                    ));
+                    )
+                    .into());
                 }
             };
             models.insert(model.clone(), price);

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::FileError;
 
 use crate::fault::Fault;
@@ -109,15 +110,8 @@ pub enum Error {
     },
 
     /// A field of a config or an argument is out of its range, or does not fit the others.
-    #[error("`{field}`: expected {expected}, found {found}")]
-    Config {
-        /// The field or argument.
-        field: String,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 
     /// A search under way ended without an outcome, or a teacher gave fewer answers than it was asked.
     #[error("{what}: expected {expected}, found {found}")]
@@ -165,15 +159,6 @@ impl Error {
     pub(crate) fn too_few_answers(expected: usize) -> Self {
         let expected = format!("{expected} answers, one per question");
         Self::Incomplete { what: "answer_batch", expected, found: "fewer".to_owned() }
-    }
-
-    /// An [`Error::Config`].
-    pub(crate) fn config(
-        field: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl ToString,
-    ) -> Self {
-        Self::Config { field: field.into(), expected: expected.into(), found: found.to_string() }
     }
 }
 

@@ -133,13 +133,14 @@ impl LedgerSnapshot {
 
 #[cfg(test)]
 mod tests {
+    use scaletot_core::config::ConfigError;
+
     use super::*;
-    use crate::Error;
 
     #[test]
     fn threads_lose_no_count_and_stages_subtract() {
         let ledger = Ledger::default();
-        ledger.count(&Err(Error::config("a", "b", "c")));
+        ledger.count(&Err(ConfigError::new("a", "b", "c").into()));
         let before = ledger.snapshot();
         assert_eq!((before.questions, before.calls, before.failures), (1, 1, 1));
         std::thread::scope(|scope| {

@@ -124,6 +124,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use scaletot_core::config::ConfigError;
+
     use super::*;
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn failures_and_panics_leave_the_key_free() {
         let map: OnceMap<u8, u8> = OnceMap::new(HashMap::new(), usize::MAX);
-        let failed = map.get_or_compute(&[1], |_| vec![Err(Error::config("x", "y", "z"))]);
+        let failed = map.get_or_compute(&[1], |_| vec![Err(ConfigError::new("x", "y", "z").into())]);
         assert!(failed[0].is_err());
         assert!(
             map.get_or_compute(&[1], |_| Vec::new())[0].is_err(),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::{ProfileSchema, ProfileTable, Verbaliser};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::question::Question;
 
 /// The version of the prompt's wording. Recorded answers name it: another wording is another question.
@@ -38,12 +39,12 @@ impl Prompter {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the verbaliser was fitted on another profile schema.
+    /// [`Error::Config`](crate::Error::Config) if the verbaliser was fitted on another profile schema.
     pub fn new(profile: &ProfileSchema, chain: ChainSchema, verbaliser: Verbaliser) -> Result<Self> {
         let profile_schema = profile.hash();
         if verbaliser.schema_hash() != profile_schema {
             let expected = format!("one fitted on profile schema {profile_schema}");
-            return Err(Error::config("verbaliser", expected, verbaliser.schema_hash()));
+            return Err(ConfigError::new("verbaliser", expected, verbaliser.schema_hash()).into());
         }
         Ok(Self { profile_schema, chain: Arc::new(chain), verbaliser })
     }
@@ -70,13 +71,14 @@ impl Prompter {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming both schemas.
+    /// [`Error::Config`](crate::Error::Config) naming both schemas.
     pub fn check(&self, table: &ProfileTable) -> Result<()> {
         let found = table.schema().hash();
         if found == self.profile_schema {
             return Ok(());
         }
-        Err(Error::config("table", format!("one with profile schema {}", self.profile_schema), found))
+        Err(ConfigError::new("table", format!("one with profile schema {}", self.profile_schema), found)
+            .into())
     }
 
     /// The profile of one user in words, on one line, without a full stop.

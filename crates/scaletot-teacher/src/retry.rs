@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use scaletot_core::config::{at_least_zero, check};
 
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
@@ -118,19 +119,11 @@ impl RetryPolicy {
     }
 
     fn validate(&self) -> Result<()> {
-        let wrong = |field: &str, expected: &str, found: String| Err(Error::config(field, expected, found));
-        match self {
-            Self { attempts: 0, .. } => wrong("attempts", "at least 1", "0".to_owned()),
-            Self { breaker_failures: 0, .. } => wrong("breaker_failures", "at least 1", "0".to_owned()),
-            Self { deadline, breaker_pause, .. } if *deadline.max(breaker_pause) > MAX_WAIT => {
-                let longest = format!("{:?}", deadline.max(breaker_pause));
-                wrong("deadline, breaker_pause", "at most seven days", longest)
-            }
-            Self { ratio, .. } if !(ratio.is_finite() && *ratio >= 0.0) => {
-                wrong("ratio", "a finite number of at least 0", ratio.to_string())
-            }
-            _ => Ok(()),
-        }
+        check(self.attempts > 0, "attempts", "at least 1", self.attempts)?;
+        check(self.breaker_failures > 0, "breaker_failures", "at least 1", self.breaker_failures)?;
+        let longest = self.deadline.max(self.breaker_pause);
+        check(longest <= MAX_WAIT, "deadline, breaker_pause", "at most seven days", format!("{longest:?}"))?;
+        Ok(at_least_zero("ratio", self.ratio)?)
     }
 }
 

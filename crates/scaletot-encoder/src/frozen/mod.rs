@@ -11,6 +11,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Array3};
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::{ProfileSchema, ProfileTable};
 
 pub use self::activations::Activations;
@@ -178,7 +179,7 @@ impl FrozenEncoder {
     pub fn save(&self, directory: impl AsRef<Path>, info: ArtifactInfo) -> Result<()> {
         if let Some((name, value)) = info.metrics.iter().find(|(_, value)| !value.is_finite()) {
             let expected = format!("a finite number for `{name}`");
-            return Err(Error::Config { field: "metrics", expected, found: value.to_string() });
+            return Err(ConfigError::new("metrics", expected, value).into());
         }
         let artifact = Artifact {
             description: self.description.clone(),

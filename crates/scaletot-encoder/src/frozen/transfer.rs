@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Axis, Slice};
 use scaletot_chain::Signals;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::Dataset;
 
 use super::FrozenEncoder;
@@ -26,8 +27,8 @@ impl FrozenEncoder {
         }
         let selection = self.selection();
         if !(selection.states && selection.representation) {
-            let expected = "states and representation, which are compared".into();
-            return Err(Error::Config { field: "selection", expected, found: format!("{selection:?}") });
+            let expected = "states and representation, which are compared";
+            return Err(ConfigError::new("selection", expected, format!("{selection:?}")).into());
         }
         let (table, rows) = (dataset.table(), signals.rows());
         let scores = self.score_rows(table, rows)?;

@@ -13,6 +13,7 @@ use ndarray::ArrayView1;
 use pulp::NullaryFnOnce;
 use pulp::bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 use pulp::{Arch, Scalar};
+use scaletot_core::config::ConfigError;
 
 #[cfg(target_arch = "x86_64")]
 use super::bytes::V4WithVnni;
@@ -243,11 +244,8 @@ impl Int8 {
 }
 
 fn refused(network: &str) -> Error {
-    Error::Config {
-        field: "precision",
-        expected: format!("32-bit floats for a network with {network}"),
-        found: "8-bit integers".into(),
-    }
+    ConfigError::new("precision", format!("32-bit floats for a network with {network}"), "8-bit integers")
+        .into()
 }
 
 /// Some numbers as `count` vectors.

@@ -28,6 +28,7 @@ use std::ops::Range;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use ndarray::{Array1, Array2, Axis, Slice};
 use pulp::{Arch, Scalar, Simd, WithSimd};
+use scaletot_core::config::ConfigError;
 
 use self::dense::Dense;
 pub(crate) use self::int8::Int8;
@@ -248,11 +249,12 @@ pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
     if rows.saturating_mul(padded(width)) <= MAX_TABLE_NUMBERS {
         return Ok(());
     }
-    Err(Error::Config {
-        field: "hidden",
-        expected: format!("a first layer whose tables hold at most {MAX_TABLE_NUMBERS} numbers"),
-        found: format!("{rows} rows of {width}"),
-    })
+    Err(ConfigError::new(
+        "hidden",
+        format!("a first layer whose tables hold at most {MAX_TABLE_NUMBERS} numbers"),
+        format!("{rows} rows of {width}"),
+    )
+    .into())
 }
 
 fn same_widths(widths: &[usize], features: &Features) -> Result<()> {

@@ -1,10 +1,11 @@
 //! A teacher that knows the truth's distribution, but not quite.
 
+use scaletot_core::config::check;
 use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Draws, Stream};
-use crate::{Result, check};
+use crate::Result;
 
 /// What keeps a blurred probability away from 0, so that noise can move it.
 const FLOOR: f64 = 1e-4;
@@ -34,7 +35,7 @@ impl Blur {
     /// [`Error::Config`](crate::Error::Config) for a noise outside [0, 1000].
     pub fn validate(&self) -> Result<()> {
         let holds = (0.0..=1_000.0).contains(&self.noise);
-        check::config("noise", self.noise, holds, "a number from 0 to 1000")
+        Ok(check(holds, "noise", "a number from 0 to 1000", self.noise)?)
     }
 
     /// Blurs the conditional of `state` at a node, whose number is unique over users and paths.

@@ -1,8 +1,9 @@
 //! Sizes of a planted world.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, check};
+use crate::Result;
 
 /// Most combinations of state values, `values^states`; inference enumerates them for every user.
 pub(crate) const MAX_COMBINATIONS: usize = 1 << 16;
@@ -99,23 +100,18 @@ impl PlantedConfig {
     pub fn validate(&self) -> Result<()> {
         let product = |factors: &[usize]| factors.iter().try_fold(1_usize, |all, &f| all.checked_mul(f));
         let within = |factors: &[usize], most| product(factors).is_some_and(|all| all <= most);
-        check::config("users", self.users, self.users >= 1, "at least 1")?;
-        check::config("states", self.states, self.states >= 2, "at least 2")?;
-        check::config("values", self.values, self.values >= 2, "at least 2")?;
+        check(self.users >= 1, "users", "at least 1", self.users)?;
+        check(self.states >= 2, "states", "at least 2", self.states)?;
+        check(self.values >= 2, "values", "at least 2", self.values)?;
         let few = self.combinations().is_some();
-        check::config("values", self.values, few, "few enough that values^states is at most 65536")?;
-        check::config("fields", self.fields, self.fields >= 1, "at least 1")?;
+        check(few, "values", "few enough that values^states is at most 65536", self.values)?;
+        check(self.fields >= 1, "fields", "at least 1", self.fields)?;
         let cells = within(&[self.users, self.fields], MAX_CELLS);
-        check::config("fields", self.fields, cells, "few enough that users * fields is at most 2^26")?;
-        check::config("codes", self.codes, (2..=1 << 16).contains(&self.codes), "2 to 65536")?;
+        check(cells, "fields", "few enough that users * fields is at most 2^26", self.fields)?;
+        check((2..=1 << 16).contains(&self.codes), "codes", "2 to 65536", self.codes)?;
         let emissions = within(&[self.fields, self.values, self.values, self.codes], MAX_EMISSIONS);
-        check::config(
-            "codes",
-            self.codes,
-            emissions,
-            "few enough that fields * values^2 * codes is at most 2^24",
-        )?;
+        check(emissions, "codes", "few enough that fields * values^2 * codes is at most 2^24", self.codes)?;
         let probability = (0.0..=1.0).contains(&self.missing);
-        check::config("missing", self.missing, probability, "a probability")
+        Ok(check(probability, "missing", "a probability", self.missing)?)
     }
 }

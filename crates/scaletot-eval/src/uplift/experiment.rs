@@ -1,5 +1,7 @@
 //! The experiment's data.
 
+use scaletot_core::config;
+
 use super::totals::{Ranked, Totals};
 use crate::{Error, Result, check};
 
@@ -62,7 +64,7 @@ impl Experiment {
         for (row, (&treated, &outcome)) in treated.iter().zip(outcomes).enumerate() {
             let found = of(row);
             let holds = found > 0.0 && found < 1.0;
-            check::config("propensity", found, holds, "a number between 0 and 1")?;
+            config::check(holds, "propensity", "a number between 0 and 1", found)?;
             let weight = 1.0 / if treated { found } else { 1.0 - found };
             size += weight * outcome.abs().max(1.0);
             if !size.is_finite() {

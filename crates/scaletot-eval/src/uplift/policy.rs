@@ -1,5 +1,6 @@
 //! What a policy brings per customer.
 
+use scaletot_core::config::share;
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
@@ -7,7 +8,7 @@ use super::totals::{Ranked, Totals, top};
 use crate::bootstrap::Bootstrap;
 use crate::interval::Interval;
 use crate::verdict::{Direction, Verdict};
-use crate::{Error, Result, check};
+use crate::{Error, Result};
 
 /// How the users of an arm are weighted.
 ///
@@ -170,7 +171,7 @@ impl Experiment {
     /// [`Error::LengthMismatch`]; [`Error::NotFinite`] for a score; [`Error::Config`] for a share outside (0, 1];
     /// [`Error::NoneInTop`] if the top share holds users of one arm only, for either estimator.
     pub fn policy(&self, scores: &[f64], targeting: &Targeting) -> Result<PolicyEstimate> {
-        check::fraction("share", targeting.share)?;
+        share("share", targeting.share)?;
         estimate(&self.ranked("scores", scores)?.totals(None), targeting)
     }
 

@@ -1,12 +1,13 @@
 //! The Qini curve: the incremental outcome over the share of users treated.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use super::totals::{Totals, top};
+use crate::Result;
 use crate::bootstrap::Bootstrap;
 use crate::interval::Interval;
-use crate::{Result, check};
 
 /// A point of a Qini curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ impl Experiment {
     /// [0, 1].
     pub fn qini(&self, scores: &[f64], shares: &[f64]) -> Result<Qini> {
         if let Some(&found) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
-            check::config("share", found, false, "a number from 0 to 1")?;
+            check(false, "share", "a number from 0 to 1", found)?;
         }
         let groups = self.ranked("scores", scores)?.totals(None);
         let n = self.users() as f64;

@@ -187,9 +187,9 @@ fn undefined_metrics_are_typed_errors() {
     assert_eq!(auc_of_positive(&[0.0; 3], &scores).unwrap_err(), Error::OneClass { positives: 0, rows: 3 });
     for fraction in [0.0, -0.1, 1.1, f64::NAN] {
         let error = top_share(&[1.0, 2.0, 3.0], &scores, fraction).unwrap_err();
-        assert!(matches!(error, Error::Config { field: "fraction", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "fraction"), "{error}");
     }
-    assert!(matches!(quantile_table(&[1.0; 3], &scores, 0), Err(Error::Config { .. })));
+    assert!(matches!(quantile_table(&[1.0; 3], &scores, 0), Err(Error::Config(_))));
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn sizes_out_of_range_are_typed_errors() {
         let mut config = config(10);
         change(&mut config);
         let error = PlantedWorld::new(&config, 0).unwrap_err();
-        assert!(matches!(error, Error::Config { field: found, .. } if found == name), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == name), "{error}");
     };
     refused(|c| c.users = 0, "users");
     refused(|c| c.states = 1, "states");
@@ -279,7 +279,7 @@ fn sizes_out_of_range_are_typed_errors() {
     for missing in [-0.1, 1.1, f64::NAN] {
         assert!(matches!(
             config(10).with_missing(missing).validate(),
-            Err(Error::Config { field: "missing", .. })
+            Err(Error::Config(error)) if error.field == "missing"
         ));
     }
     let largest = config(2).with_values(2).with_states(16);
@@ -305,7 +305,7 @@ fn questions_out_of_range_are_typed_errors() {
     assert_eq!(error, Error::NoSuchValue { state: 1, values: 4, found: 4 });
     for noise in [-0.1, f64::NAN, f64::INFINITY] {
         let error = world.blurred(0, &[], &Blur::new(noise), 0).unwrap_err();
-        assert!(matches!(error, Error::Config { field: "noise", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "noise"), "{error}");
     }
 }
 

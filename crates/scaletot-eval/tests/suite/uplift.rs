@@ -297,19 +297,19 @@ fn what_does_not_fit_is_a_typed_error() {
     assert_eq!(new(&[false; 3], &outcomes, half), Error::OneArm { treated: 0, rows: 3 });
     for propensity in [0.0, 1.0, -0.1, f64::NAN] {
         let error = new(&treated, &outcomes, Propensity::Constant(propensity));
-        assert!(matches!(error, Error::Config { field: "propensity", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "propensity"), "{error}");
         let error = new(&treated, &outcomes, Propensity::PerUser(&[0.5, 0.5, propensity]));
-        assert!(matches!(error, Error::Config { field: "propensity", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "propensity"), "{error}");
     }
 
     let experiment = Experiment::new(&treated, &outcomes, half).unwrap();
     let scores = [3.0, 2.0, 1.0];
     for share in [0.0, -0.1, 1.1, f64::NAN] {
         let error = experiment.policy(&scores, &Targeting::top(share)).unwrap_err();
-        assert!(matches!(error, Error::Config { field: "share", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "share"), "{error}");
         if share != 0.0 {
             let error = experiment.qini(&scores, &[0.5, share]).unwrap_err();
-            assert!(matches!(error, Error::Config { field: "share", .. }), "{error}");
+            assert!(matches!(&error, Error::Config(error) if error.field == "share"), "{error}");
         }
     }
     for estimator in BOTH {

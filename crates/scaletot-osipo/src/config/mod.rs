@@ -2,11 +2,11 @@
 
 mod policy;
 
+use scaletot_core::config::{at_least_zero, check, positive};
 use serde::{Deserialize, Serialize};
 
 pub use self::policy::{GroupBaseline, PolicyConfig, RatioOf, TokenMean};
-use crate::check::{at_least_zero, positive};
-use crate::{Error, Result, SegmentWeights};
+use crate::{Result, SegmentWeights};
 
 /// What the implicit rewards `r` of the candidates are trained towards, given their advantages `A`.
 /// (Both forms are this project's own; they reduce to published losses, see the crate docs.)
@@ -166,7 +166,7 @@ impl OsipoLossConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::Config`] for a number outside its range, and the errors of
+    /// [`Error::Config`](crate::Error::Config) for a number outside its range, and the errors of
     /// [`SegmentWeights::validate`].
     pub fn validate(&self) -> Result<()> {
         positive("beta", self.beta)?;
@@ -174,15 +174,9 @@ impl OsipoLossConfig {
         match self.objective {
             Objective::Preference { gamma, loss } => {
                 at_least_zero("gamma", gamma)?;
-                if let PairLoss::Sigmoid { label_smoothing: found } = loss
-                    && !(0.0..0.5).contains(&found)
-                {
+                if let PairLoss::Sigmoid { label_smoothing: found } = loss {
                     let expected = "a number of at least 0 and below 0.5";
-                    return Err(Error::Config {
-                        field: "label_smoothing",
-                        expected,
-                        found: found.to_string(),
-                    });
+                    check((0.0..0.5).contains(&found), "label_smoothing", expected, found)?;
                 }
             }
             Objective::Policy(policy) => policy.validate()?,
@@ -196,6 +190,7 @@ impl OsipoLossConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn settings_out_of_range_are_named() {
@@ -219,7 +214,7 @@ mod tests {
             ),
             (config().with_objective(Objective::Pointwise { temperature: Some(0.0) }), "temperature"),
         ] {
-            assert!(matches!(bad.init(), Err(Error::Config { field, .. }) if field == name), "{bad:?}");
+            assert!(matches!(bad.init(), Err(Error::Config(error)) if error.field == name), "{bad:?}");
         }
         assert!(config().with_weights(SegmentWeights::Given(vec![])).init().is_err());
     }

@@ -1,9 +1,9 @@
 //! The settings of the policy-gradient objective.
 
+use scaletot_core::config::{at_least_zero, check, unit_interval};
 use serde::{Deserialize, Serialize};
 
-use crate::check::at_least_zero;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Settings of [`Objective::Policy`](crate::Objective::Policy), whose formulas are in the crate docs.
 ///
@@ -143,14 +143,8 @@ impl PolicyConfig {
         at_least_zero("process", self.process)?;
         at_least_zero("clip_high", self.clip_high)?;
         at_least_zero("kl", self.kl)?;
-        let wrong =
-            |field, expected, found: f64| Err(Error::Config { field, expected, found: found.to_string() });
-        if !(0.0..=1.0).contains(&self.discount) {
-            return wrong("discount", "a number from 0 to 1", self.discount);
-        }
-        if !(0.0..1.0).contains(&self.clip_low) {
-            return wrong("clip_low", "a number of at least 0 and below 1", self.clip_low);
-        }
-        Ok(())
+        unit_interval("discount", self.discount)?;
+        let low = self.clip_low;
+        Ok(check((0.0..1.0).contains(&low), "clip_low", "a number of at least 0 and below 1", low)?)
     }
 }

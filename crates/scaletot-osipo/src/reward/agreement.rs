@@ -1,5 +1,6 @@
 //! The simple reward: agreement of tier and state.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use super::Tiers;
@@ -32,10 +33,7 @@ impl TierAgreement {
     /// # Errors
     /// [`Error::Config`] for fewer than 2 values.
     pub fn new(tiers: Tiers, values: usize) -> Result<Self> {
-        if values < 2 {
-            let expected = "at least 2";
-            return Err(Error::Config { field: "values", expected, found: values.to_string() });
-        }
+        check(values >= 2, "values", "at least 2", values)?;
         Ok(Self { tiers, values })
     }
 

@@ -1,10 +1,10 @@
 //! The outcome-driven reward: what a chain adds to the user's segment in explaining the outcome.
 
+use scaletot_core::config::positive;
 use serde::{Deserialize, Serialize};
 
 use super::Tiers;
 use super::tiers::check_outcomes;
-use crate::check::positive;
 use crate::error::check_segments;
 use crate::{Error, Result};
 
@@ -46,7 +46,7 @@ impl OutcomeRewardConfig {
     /// [`Error::Config`] for one that is not above 0.
     pub fn validate(&self) -> Result<()> {
         positive("segment_strength", self.segment_strength)?;
-        positive("state_strength", self.state_strength)
+        Ok(positive("state_strength", self.state_strength)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Outcome tiers: zero, then quantiles of the positive outcomes.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -32,10 +33,7 @@ impl Tiers {
     /// [`Error::Config`] for fewer than 2 tiers, [`Error::InvalidValue`] for an outcome that is negative or
     /// not finite, [`Error::NoLabelled`] if none is observed, [`Error::Empty`] if none is positive.
     pub fn fit(outcomes: &[Option<f64>], count: usize) -> Result<Self> {
-        if count < 2 {
-            let expected = "at least 2 (zero and positive)";
-            return Err(Error::Config { field: "tiers", expected, found: count.to_string() });
-        }
+        check(count >= 2, "tiers", "at least 2 (zero and positive)", count)?;
         check_outcomes(outcomes.iter().copied())?;
         let mut positive: Vec<f64> = outcomes.iter().copied().flatten().filter(|&o| o > 0.0).collect();
         if outcomes.iter().all(Option::is_none) {

@@ -38,7 +38,9 @@ mod text;
 pub use column::{ColumnUse, FieldDraft, FieldKind};
 pub use table::{Declared, LIST_SEPARATOR, MAX_ROWS, RawColumn, RawTable};
 
-use crate::error::{Error, Result, bail, ensure};
+use scaletot_core::config;
+
+use crate::error::{Result, bail, ensure};
 use column::classify;
 use names::Hint;
 
@@ -274,18 +276,11 @@ fn names_of<'a>(columns: impl IntoIterator<Item = &'a RawColumn>) -> String {
 }
 
 fn check(options: &DraftOptions, table: &RawTable) -> Result<()> {
-    let invalid = |field: &str, expected: &str, found: &str| Error::Config {
-        field: field.to_owned(),
-        expected: expected.to_owned(),
-        found: format!("{found:?}"),
-    };
     let is_name = |name: &str| !name.trim().is_empty() && !name.contains(char::is_control);
-    if !is_name(&options.name) {
-        return Err(invalid("name", "a name on one line", &options.name));
-    }
-    if !is_name(&options.subject) || options.noun().is_empty() {
-        return Err(invalid("subject", "a subject such as \"A customer\"", &options.subject));
-    }
+    let quoted = |text: &str| format!("{text:?}");
+    config::check(is_name(&options.name), "name", "a name on one line", quoted(&options.name))?;
+    let subject = is_name(&options.subject) && !options.noun().is_empty();
+    config::check(subject, "subject", "a subject such as \"A customer\"", quoted(&options.subject))?;
     let named = [("id", &options.id), ("outcome", &options.outcome), ("segment", &options.segment)];
     let named = named.into_iter().filter_map(|(what, column)| Some((what, column.as_ref()?)));
     for (what, column) in named.chain(options.excluded.iter().map(|column| ("excluded", column))) {

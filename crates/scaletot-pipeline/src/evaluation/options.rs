@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use scaletot_core::config::{check, share};
 use scaletot_search::{RefineConfig, Strategy};
 
+use crate::error::Result;
 use crate::options::{DeviceChoice, TeacherChoice, default_min_populated};
 
 /// Whom to reason about, and who does.
@@ -149,11 +150,8 @@ impl EvaluateOptions {
     /// The options with [`quick`](Self::quick) put into effect.
     ///
     /// # Errors
-    /// [`Error::Config`] for the first option that is out of range.
+    /// [`Error::Config`](crate::Error::Config) for the first option that is out of range.
     pub fn checked(mut self) -> Result<Self> {
-        let share = |field: &str, share: f64| {
-            check(field, share > 0.0 && share <= 1.0, "a share above 0 and at most 1", share)
-        };
         share("coverage", self.coverage)?;
         for &further in &self.coverage_curve {
             share("coverage_curve", further)?;
@@ -161,10 +159,10 @@ impl EvaluateOptions {
         self.coverage_curve.retain(|&further| further != self.coverage);
         self.coverage_curve.sort_by(f64::total_cmp);
         self.coverage_curve.dedup();
-        check("folds", self.folds >= 2, "at least 2", self.folds)?;
-        check("repeats", self.repeats >= 1, "at least 1", self.repeats)?;
-        check("draws", self.draws >= 1, "at least 1", self.draws)?;
-        check("replicates", self.replicates >= 20, "at least 20", self.replicates)?;
+        check(self.folds >= 2, "folds", "at least 2", self.folds)?;
+        check(self.repeats >= 1, "repeats", "at least 1", self.repeats)?;
+        check(self.draws >= 1, "draws", "at least 1", self.draws)?;
+        check(self.replicates >= 20, "replicates", "at least 20", self.replicates)?;
         if self.quick {
             self.folds = self.folds.min(3);
             self.repeats = 1;
@@ -175,7 +173,7 @@ impl EvaluateOptions {
             labels.sort_unstable();
             labels.dedup();
         }
-        self.labels().iter().try_for_each(|&n| check("labels", n == 0 || n >= 20, "0 or at least 20", n))?;
+        self.labels().iter().try_for_each(|&n| check(n == 0 || n >= 20, "labels", "0 or at least 20", n))?;
         Ok(self)
     }
 
@@ -208,17 +206,6 @@ impl EvaluateOptions {
                 .unwrap_or_default();
             PathBuf::from("scaletot-evaluate").join(name)
         })
-    }
-}
-
-fn check(field: &str, fine: bool, expected: &str, found: impl ToString) -> Result<()> {
-    match fine {
-        true => Ok(()),
-        false => Err(Error::Config {
-            field: field.to_owned(),
-            expected: expected.to_owned(),
-            found: found.to_string(),
-        }),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
 
@@ -14,7 +15,7 @@ use super::config::PipelineConfig;
 use super::record::Inputs;
 use super::split::Split;
 use super::stages::Stages;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lock::DirectoryLock;
 
 /// Collects what a [`Pipeline`] runs on; from [`Pipeline::builder`].
@@ -104,14 +105,10 @@ impl PipelineBuilder {
     /// Checks everything, splits the users, and takes the output directory's lock.
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting out of range, or no teacher or directory; [`Error::Input`] for too few users on either side of
-    /// the split; [`Error::InUse`] if another run is writing to the directory.
+    /// [`Error::Config`](crate::Error::Config) for a setting out of range, or no teacher or directory; [`Error::Input`](crate::Error::Input) for too few users on either side of
+    /// the split; [`Error::InUse`](crate::Error::InUse) if another run is writing to the directory.
     pub fn build(mut self) -> Result<Pipeline> {
-        let missing = |field: &str, expected: &str| Error::Config {
-            field: field.to_owned(),
-            expected: expected.to_owned(),
-            found: "none".to_owned(),
-        };
+        let missing = |field: &'static str, expected: &'static str| ConfigError::new(field, expected, "none");
         let teacher = self.teacher.ok_or_else(|| missing("teacher", "a teacher, by `with_teacher`"))?;
         let out = self.out.ok_or_else(|| missing("out", "a directory, by `with_out`"))?;
         self.config.validate()?;

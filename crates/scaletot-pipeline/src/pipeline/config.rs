@@ -1,5 +1,6 @@
 //! The settings of a run.
 
+use scaletot_core::config::{check, share};
 use scaletot_encoder::{DistillConfig, EncoderConfig, TransferGate};
 use scaletot_ltv::ValueModelConfig;
 use scaletot_profile::{LevelConfig, LevelRule};
@@ -7,7 +8,7 @@ use scaletot_search::{RefineConfig, Strategy};
 use scaletot_student::{OsipoConfig, SftConfig, StudentConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Everything that decides a run's results beside data, schemas, teacher, seed and backend.
 ///
@@ -89,21 +90,14 @@ impl PipelineConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::Config`] for the first that is out of range.
+    /// [`Error::Config`](crate::Error::Config) for the first that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let config = |field: &str, expected: &str, found: String, ok: bool| match ok {
-            true => Ok(()),
-            false => Err(Error::Config { field: field.to_owned(), expected: expected.to_owned(), found }),
-        };
-        let share = self.coverage > 0.0 && self.coverage <= 1.0;
-        config("coverage", "a share above 0 and at most 1", self.coverage.to_string(), share)?;
-        let share = self.held_out > 0.0 && self.held_out < 1.0;
-        config("held_out", "a share above 0 and below 1", self.held_out.to_string(), share)?;
-        let some = self.min_populated >= 1;
-        config("min_populated", "at least 1", self.min_populated.to_string(), some)?;
-        let some = self.calibration_users >= 1;
-        config("calibration_users", "at least 1", self.calibration_users.to_string(), some)?;
-        config("levels", "2 to 5", self.levels.to_string(), (2..=5).contains(&self.levels))?;
+        share("coverage", self.coverage)?;
+        let part = self.held_out > 0.0 && self.held_out < 1.0;
+        check(part, "held_out", "a share above 0 and below 1", self.held_out)?;
+        check(self.min_populated >= 1, "min_populated", "at least 1", self.min_populated)?;
+        check(self.calibration_users >= 1, "calibration_users", "at least 1", self.calibration_users)?;
+        check((2..=5).contains(&self.levels), "levels", "2 to 5", self.levels)?;
         self.strategy.validate()?;
         self.gate.validate()?;
         self.value.validate()?;

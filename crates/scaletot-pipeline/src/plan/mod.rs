@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::{check, share};
 use scaletot_profile::{LevelConfig, ProfileTable, Verbaliser};
 use scaletot_search::{Budget, RefineConfig, Strategy};
 use scaletot_teacher::{
@@ -120,16 +121,8 @@ impl PlanOptions {
     }
 
     fn validate(&self) -> Result<()> {
-        let invalid = |field: &str, expected: &str, found: String| {
-            Err(Error::Config { field: field.to_owned(), expected: expected.to_owned(), found })
-        };
-        if !(self.coverage > 0.0 && self.coverage <= 1.0) {
-            return invalid("coverage", "a share above 0 and at most 1", self.coverage.to_string());
-        }
-        if self.min_populated == 0 {
-            return invalid("min_populated", "at least 1", "0".to_owned());
-        }
-        Ok(())
+        share("coverage", self.coverage)?;
+        Ok(check(self.min_populated >= 1, "min_populated", "at least 1", self.min_populated)?)
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use scaletot_core::config::ConfigError;
+
 use super::builder::check_outcomes;
 use super::{ArmSpec, Dataset, DatasetSpec};
 use crate::attributes::Attributes;
@@ -85,13 +87,12 @@ impl Dataset {
 
 fn not_read(attributes: &Attributes, column: &str, wanted_as: &str) -> Error {
     let there: Vec<&str> = attributes.names().collect();
-    Error::Config {
-        field: "loaded",
-        expected: format!(
-            "a table read with the specification's options, which has {column:?} as {wanted_as}"
-        ),
-        found: quoted(&there),
-    }
+    ConfigError::new(
+        "loaded",
+        format!("a table read with the specification's options, which has {column:?} as {wanted_as}"),
+        quoted(&there),
+    )
+    .into()
 }
 
 /// The texts of a profile field, if that is a field's name.
@@ -132,11 +133,12 @@ fn treated(labels: &[Option<String>], spec: &ArmSpec) -> Result<Vec<Option<bool>
             } else {
                 label
             };
-            return Err(Error::Config {
+            return Err(ConfigError::new(
                 field,
-                expected: format!("{whom} in column {:?}", spec.column()),
-                found: quoted(&there.into_iter().collect::<Vec<_>>()),
-            });
+                format!("{whom} in column {:?}", spec.column()),
+                quoted(&there.into_iter().collect::<Vec<_>>()),
+            )
+            .into());
         }
     }
     Ok(arm)

@@ -1,8 +1,9 @@
 //! Which columns of a table a dataset is made of.
 
+use scaletot_core::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::io::ReadOptions;
 use crate::schema::ProfileSchema;
 
@@ -140,7 +141,7 @@ impl DatasetSpec {
     /// with [`Dataset::from_loaded`](crate::Dataset::from_loaded).
     ///
     /// # Errors
-    /// [`Error::Config`] if a column that must not be a field of `schema` is one, the outcome's column has a second role, or the control
+    /// [`Error::Config`](crate::Error::Config) if a column that must not be a field of `schema` is one, the outcome's column has a second role, or the control
     /// is among the treated.
     pub fn read_options(&self, schema: &ProfileSchema) -> Result<ReadOptions> {
         self.check(schema)?;
@@ -159,8 +160,8 @@ impl DatasetSpec {
             [("outcome", self.outcome.as_ref()), ("group", self.group.as_ref()), ("arm.column", arm)]
         {
             if let Some(column) = column.filter(|column| schema.field_index(column).is_some()) {
-                let expected = "a column that is no field of the profile".to_owned();
-                return Err(Error::Config { field, expected, found: format!("the field {column:?}") });
+                let expected = "a column that is no field of the profile";
+                return Err(ConfigError::new(field, expected, format!("the field {column:?}")).into());
             }
         }
         let others =
@@ -168,15 +169,16 @@ impl DatasetSpec {
         if let Some(outcome) = &self.outcome
             && let Some((field, _)) = others.iter().find(|(_, column)| *column == Some(outcome))
         {
-            let expected = "another column than the outcome's".to_owned();
-            return Err(Error::Config { field, expected, found: format!("{outcome:?}") });
+            let expected = "another column than the outcome's";
+            return Err(ConfigError::new(*field, expected, format!("{outcome:?}")).into());
         }
         match &self.arm {
-            Some(arm) if arm.treated.contains(&arm.control) => Err(Error::Config {
-                field: "arm.treated",
-                expected: "other arms than the control".to_owned(),
-                found: format!("{:?}", arm.control),
-            }),
+            Some(arm) if arm.treated.contains(&arm.control) => Err(ConfigError::new(
+                "arm.treated",
+                "other arms than the control",
+                format!("{:?}", arm.control),
+            )
+            .into()),
             _ => Ok(()),
         }
     }

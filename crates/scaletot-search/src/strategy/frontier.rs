@@ -1,10 +1,11 @@
 //! Configs of the strategies that go level by level.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use super::generation::{Evaluation, Generation, check_bar};
 use crate::Result;
-use crate::config::{setters, within};
+use crate::config::setters;
 use crate::score::ScoreConfig;
 
 /// Config of [`Strategy::Bfs`](super::Strategy::Bfs).
@@ -62,7 +63,7 @@ impl BfsConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
-        within("breadth", self.breadth, self.breadth >= 1, "at least 1")?;
+        check(self.breadth >= 1, "breadth", "at least 1", self.breadth)?;
         self.generation.validate()?;
         check_bar("accept", self.accept)?;
         self.score.validate()
@@ -98,7 +99,7 @@ impl BeamConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
-        within("width", self.width, self.width >= 1, "at least 1")?;
+        check(self.width >= 1, "width", "at least 1", self.width)?;
         self.score.validate()
     }
 

@@ -1,9 +1,9 @@
 //! What the strategies by levels and by depth share: which thoughts become candidates, and how candidates are judged.
 
+use scaletot_core::config::{check, unit_interval};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::config::within;
 
 /// Which of the thoughts that may follow a path are tried (the thought generator of Yao et al., `NeurIPS` 2023).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ impl Default for Generation {
 impl Generation {
     pub(super) fn validate(&self) -> Result<()> {
         match *self {
-            Generation::Propose { max } => within("max", max.unwrap_or(1), max != Some(0), "at least 1"),
+            Generation::Propose { max } => Ok(check(max != Some(0), "max", "at least 1", max.unwrap_or(1))?),
             Generation::Sample { draws, temperature } => {
-                within("draws", draws, draws >= 1, "at least 1")?;
-                within("temperature", temperature, temperature_ok(temperature), "a number in [1e-3, 1e3]")
+                check(draws >= 1, "draws", "at least 1", draws)?;
+                Ok(check(temperature_ok(temperature), "temperature", "a number in [1e-3, 1e3]", temperature)?)
             }
         }
     }
@@ -72,5 +72,5 @@ pub(super) fn temperature_ok(temperature: f64) -> bool {
 /// Checks a bar on evaluations.
 pub(super) fn check_bar(name: &'static str, bar: Option<f64>) -> Result<()> {
     let bar = bar.unwrap_or(0.0);
-    within(name, bar, (0.0..=1.0).contains(&bar), "a number in [0, 1]")
+    Ok(unit_interval(name, bar)?)
 }

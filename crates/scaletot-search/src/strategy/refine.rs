@@ -1,9 +1,10 @@
 //! Config of the refinement of a draft.
 
+use scaletot_core::config::{check, share, unit_interval};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::config::{setters, within};
+use crate::config::setters;
 use crate::score::ScoreConfig;
 
 /// Config of [`Strategy::Refine`](super::Strategy::Refine).
@@ -68,11 +69,11 @@ impl RefineConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
-        within("tau", self.tau, (0.0..=1.0).contains(&self.tau), "a number in [0, 1]")?;
-        within("rho", self.rho, self.rho > 0.0 && self.rho <= 1.0, "a number in (0, 1]")?;
-        within("branches", self.branches, self.branches >= 1, "at least 1")?;
-        within("delta", self.delta, (0.0..=1e6).contains(&self.delta), "a number in [0, 1e6]")?;
-        within("incumbents", self.incumbents, self.incumbents >= 1, "at least 1")?;
+        unit_interval("tau", self.tau)?;
+        share("rho", self.rho)?;
+        check(self.branches >= 1, "branches", "at least 1", self.branches)?;
+        check((0.0..=1e6).contains(&self.delta), "delta", "a number in [0, 1e6]", self.delta)?;
+        check(self.incumbents >= 1, "incumbents", "at least 1", self.incumbents)?;
         self.score.validate()
     }
 }

@@ -1,10 +1,11 @@
 //! Configs of the strategies that draw independent samples.
 
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use super::generation::temperature_ok;
 use crate::Result;
-use crate::config::{setters, within};
+use crate::config::setters;
 use crate::score::ScoreConfig;
 
 /// Config of [`Strategy::SelfConsistency`](super::Strategy::SelfConsistency).
@@ -40,7 +41,7 @@ impl SelfConsistencyConfig {
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
         draws(self.samples, self.temperature)?;
-        within("keep", self.keep, self.keep >= 1, "at least 1")
+        Ok(check(self.keep >= 1, "keep", "at least 1", self.keep)?)
     }
 }
 
@@ -82,6 +83,6 @@ impl BestOfNConfig {
 }
 
 fn draws(samples: u64, temperature: f64) -> Result<()> {
-    within("samples", samples, samples >= 1, "at least 1")?;
-    within("temperature", temperature, temperature_ok(temperature), "a number in [1e-3, 1e3]")
+    check(samples >= 1, "samples", "at least 1", samples)?;
+    Ok(check(temperature_ok(temperature), "temperature", "a number in [1e-3, 1e3]", temperature)?)
 }

@@ -174,7 +174,7 @@ fn settings_out_of_range_are_named() {
         (base.with_score(ScoreConfig::default().with_temperature(0.0)), "temperature"),
     ] {
         let error = Search::new(PLAIN, Strategy::Refine(config), Budget::default(), 0).unwrap_err();
-        assert!(matches!(error, Error::Config { field, .. } if field == name), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == name), "{error}");
         assert!(Strategy::Refine(config).estimate(&PLAIN, &Budget::default()).is_err());
     }
     let mut budget = Budget::default();

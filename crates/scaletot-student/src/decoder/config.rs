@@ -1,6 +1,8 @@
 //! The shape of a decoder: sizes and the switches in which the architectures of the family differ.
 
-use crate::config::{StudentConfig, check, finite_above};
+use scaletot_core::config::{check, positive};
+
+use crate::config::{StudentConfig, finite_above};
 use crate::error::Result;
 
 /// What a [`CausalLm`](super::CausalLm) is made of. The defaults of the switches are `LLaMA`'s.
@@ -130,7 +132,7 @@ impl DecoderConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) names the first field that does not hold.
     pub fn validate(&self) -> Result<()> {
-        let positive = [
+        let sizes = [
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
             ("n_layers", self.n_layers),
@@ -139,26 +141,26 @@ impl DecoderConfig {
             ("d_head", self.d_head),
             ("d_ff", self.d_ff),
         ];
-        for (field, value) in positive {
+        for (field, value) in sizes {
             check(value > 0, field, "a positive number", value)?;
         }
         check(self.d_head.is_multiple_of(2), "d_head", "an even number", self.d_head)?;
         let divides = self.n_heads.is_multiple_of(self.n_kv_heads);
         check(divides, "n_kv_heads", "a divisor of n_heads", self.n_kv_heads)?;
         check(finite_above(self.rope.theta, 1.0), "rope_theta", "a finite number above 1", self.rope.theta)?;
-        check(finite_above(self.rms_norm_eps, 0.0), "rms_norm_eps", "a positive number", self.rms_norm_eps)?;
+        positive("rms_norm_eps", self.rms_norm_eps)?;
         let at_least_one = |factor: f64| factor.is_finite() && factor >= 1.0;
         match self.rope.scaling {
             RopeScaling::None => Ok(()),
             RopeScaling::Linear { factor } => {
-                check(at_least_one(factor), "rope factor", "a finite number of at least 1", factor)
+                Ok(check(at_least_one(factor), "rope factor", "a finite number of at least 1", factor)?)
             }
             RopeScaling::Llama3 { factor, low, high, original } => {
                 check(at_least_one(factor), "rope factor", "a finite number of at least 1", factor)?;
-                check(finite_above(low, 0.0), "rope low_freq_factor", "a positive number", low)?;
+                positive("rope low_freq_factor", low)?;
                 check(finite_above(high, low), "rope high_freq_factor", "above low_freq_factor", high)?;
                 let name = "rope original_max_position_embeddings";
-                check(finite_above(original, 0.0), name, "a positive number", original)
+                Ok(positive(name, original)?)
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::{DType, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use scaletot_core::config::ConfigError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ impl Pretrained {
     pub fn save_adapter(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let Some(config) = &self.lora else {
-            return crate::config::check(false, "adapter", "a checkpoint with adapters", "none");
+            return Err(ConfigError::new("adapter", "a checkpoint with adapters", "none").into());
         };
         let path = dir.join(CONFIG);
         let modules: Vec<String> =

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
+use scaletot_core::config::ConfigError;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -147,7 +148,7 @@ impl Pretrained {
         let Some(eos) = eos.filter(|id| *id < rows as u64) else {
             let (expected, found) =
                 ("a token of the vocabulary in the checkpoint's config.json", said.to_string());
-            return Err(Error::Config { field: "eos_token_id", expected, found });
+            return Err(ConfigError::new("eos_token_id", expected, found).into());
         };
         let context = self.published["max_position_embeddings"].as_u64();
         Ok(Vocabulary {

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::check;
 use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, Quantiles, Value, Verbaliser};
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::delimiter::CharDelimiterSplit;
@@ -107,7 +108,7 @@ impl ProfileTokenizer {
     /// # Errors
     /// [`Error::Config`] for no bins, [`Error::Tokenizer`] if the vocabulary cannot be built.
     pub fn fit(table: &ProfileTable, chain: &ChainSchema, bins: usize) -> Result<Self> {
-        crate::config::check(bins > 0, "numeric_bins", "a positive number", bins)?;
+        check(bins > 0, "numeric_bins", "a positive number", bins)?;
         let schema = table.schema();
         let fit = |(field, kind): (usize, &FieldKind)| {
             let numbers = (0..table.len()).filter_map(|row| match table.value(row, field) {

@@ -18,7 +18,7 @@ fn what_does_not_fit_is_named() {
     for gone in [Value::Null, json!(99), json!([]), json!("x")] {
         let dir = checkpoint("llama", |dir| edit_json(dir.join("config.json"), |c| c["eos_token_id"] = gone));
         let error = student_of(dir.path(), &all).unwrap_err();
-        assert!(matches!(error, Error::Config { field: "eos_token_id", .. }), "{error}");
+        assert!(matches!(&error, Error::Config(error) if error.field == "eos_token_id"), "{error}");
     }
     let missing = checkpoint("llama", |dir| fs::remove_file(dir.join("tokenizer.json")).unwrap());
     let missing = Pretrained::from_pretrained(missing.path(), &Device::default()).unwrap_err();

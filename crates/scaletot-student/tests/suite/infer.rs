@@ -158,7 +158,7 @@ fn a_beam_finds_the_most_probable_chains() {
             assert!((same.log_prob - found.log_prob).abs() < 1e-4);
         }
     }
-    assert!(matches!(student.beam(&all, &[0], 1, 0), Err(Error::Config { field: "width", .. })));
+    assert!(matches!(student.beam(&all, &[0], 1, 0), Err(Error::Config(error)) if error.field == "width"));
 }
 
 #[test]
@@ -183,7 +183,9 @@ fn what_does_not_fit_is_an_error() {
     let other = TableBuilder::new(schema).finish();
     assert!(matches!(student.infer(&other, &[], 1).unwrap_err(), Error::SchemaMismatch { .. }));
     assert!(matches!(student.infer(&all, &[3], 1).unwrap_err(), Error::Row { row: 3, rows: 3 }));
-    assert!(matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config { field: "max_batch", .. }));
+    assert!(
+        matches!(student.infer(&all, &[0], 0).unwrap_err(), Error::Config(error) if error.field == "max_batch")
+    );
     assert!(matches!(student.infer(&all, &[2, 0, 2], 4).unwrap_err(), Error::RepeatedRow { row: 2 }));
     for top_p in [0.0, 1.1, f64::NAN] {
         assert!(student.sample(&all, &[0], 1, Sampling::default().with_top_p(top_p), 1).is_err());

@@ -9,10 +9,11 @@ use std::cmp::Reverse;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use scaletot_core::config::{self, ConfigError};
 use scaletot_profile::{ProfileTable, Segments};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub use profiles::ProfileCoverage;
 
@@ -65,7 +66,7 @@ impl CoveragePlan {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if a share is outside `(0, 1]` or a count is 0.
+    /// [`Error::Config`](crate::Error::Config) if a share is outside `(0, 1]` or a count is 0.
     pub fn new(coverage: Coverage) -> Result<Self> {
         let plan = Self { coverage, min_populated: 1 };
         plan.validate()?;
@@ -87,12 +88,10 @@ impl CoveragePlan {
 
     fn validate(&self) -> Result<()> {
         match self.coverage {
-            Coverage::Share(f) if !(f > 0.0 && f <= 1.0) => {
-                Err(Error::config("coverage", "a share in (0, 1]", f))
-            }
-            Coverage::Count(0) => Err(Error::config("coverage", "at least 1 user", 0)),
-            _ => Ok(()),
+            Coverage::Share(of_all) => config::share("coverage", of_all)?,
+            Coverage::Count(users) => config::check(users > 0, "coverage", "at least 1 user", users)?,
         }
+        Ok(())
     }
 
     /// The number of users wanted of a population.
@@ -107,7 +106,7 @@ impl CoveragePlan {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the plan was read from a file and is out of its range.
+    /// [`Error::Config`](crate::Error::Config) if the plan was read from a file and is out of its range.
     pub fn random(&self, table: &ProfileTable, seed: u64) -> Result<CoveredUsers> {
         self.pick(table, seed, 1, |_| 0, |_| "all".to_owned())
     }
@@ -117,13 +116,13 @@ impl CoveragePlan {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the segments are not of this table's length, or the plan was read from a file and is
+    /// [`Error::Config`](crate::Error::Config) if the segments are not of this table's length, or the plan was read from a file and is
     /// out of its range.
     pub fn stratified(&self, table: &ProfileTable, segments: &Segments, seed: u64) -> Result<CoveredUsers> {
         let covered = segments.rows();
         if covered != table.len() {
             let expected = format!("a segment for each of {} users", table.len());
-            return Err(Error::config("segments", expected, covered));
+            return Err(ConfigError::new("segments", expected, covered).into());
         }
         self.pick(table, seed, segments.len(), |row| segments.of(row), |s| segments.names()[s].clone())
     }

@@ -1,6 +1,8 @@
 //! Config of the in-process teacher.
 
-use crate::error::{Error, Result};
+use scaletot_core::config::ConfigError;
+
+use crate::error::Result;
 
 /// How a [`Gguf`](super::Gguf) runs. None of the fields changes an answer: they trade memory for time.
 ///
@@ -62,7 +64,7 @@ impl GgufOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming the field: `threads` must be 1 to 1024, `batch_tokens` 1 to 65536,
+    /// [`Error::Config`](crate::Error::Config) naming the field: `threads` must be 1 to 1024, `batch_tokens` 1 to 65536,
     /// `cache_tokens` at most 16,777,216.
     pub fn validate(&self) -> Result<()> {
         let checks = [
@@ -72,7 +74,7 @@ impl GgufOptions {
         ];
         for (name, value, low, high) in checks {
             if !(low..=high).contains(&value) {
-                return Err(Error::config(name, format!("{low} to {high}"), value));
+                return Err(ConfigError::new(name, format!("{low} to {high}"), value).into());
             }
         }
         Ok(())

@@ -4,10 +4,12 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use scaletot_core::config::ConfigError;
+
 use super::OpenAi;
 use super::scoring::{Endpoint, Scoring};
 use super::transport::Transport;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Sets up an [`OpenAi`].
 #[derive(Debug, Clone)]
@@ -78,12 +80,12 @@ impl OpenAiBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the address is no `http` or `https` one, a number is 0, the key is not printable ASCII, or echo is
+    /// [`Error::Config`](crate::Error::Config) if the address is no `http` or `https` one, a number is 0, the key is not printable ASCII, or echo is
     /// wanted of a chat endpoint.
     pub fn build(self) -> Result<OpenAi> {
         let url = self.url.trim_end_matches('/').to_owned();
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Error::config("url", "an http or https address", format!("`{url}`")));
+            return Err(ConfigError::new("url", "an http or https address", format!("`{url}`")).into());
         }
         let wanted = match self.scoring {
             Some(Scoring::TopTokens { top }) => ("top", top),
@@ -91,15 +93,15 @@ impl OpenAiBuilder {
             _ => ("top, samples", self.top.min(self.samples)),
         };
         if wanted.1 == 0 {
-            return Err(Error::config(wanted.0, "at least 1", 0));
+            return Err(ConfigError::new(wanted.0, "at least 1", 0).into());
         }
         if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
-            return Err(Error::config("scoring", "one that a chat endpoint has", "echo"));
+            return Err(ConfigError::new("scoring", "one that a chat endpoint has", "echo").into());
         }
         let key = std::env::var(&self.key_variable).ok().filter(|key| !key.is_empty());
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             let expected = "an API key of printable ASCII without spaces";
-            return Err(Error::config(self.key_variable, expected, "something else"));
+            return Err(ConfigError::new(self.key_variable, expected, "something else").into());
         }
         let path = match self.endpoint {
             Endpoint::Completions => "completions",

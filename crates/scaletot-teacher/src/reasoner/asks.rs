@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::ConfigError;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Beyond this many distinct situations before one state, recording everything is not what is wanted.
 const MAX_SITUATIONS: usize = 100_000;
@@ -43,7 +44,7 @@ pub(super) fn legal_asks(schema: &ChainSchema) -> Result<Vec<Ask>> {
         }
         if next.len() > MAX_SITUATIONS {
             let expected = format!("at most {MAX_SITUATIONS} situations to ask about");
-            return Err(Error::config("chain", expected, next.len()));
+            return Err(ConfigError::new("chain", expected, next.len()).into());
         }
         prefixes = next.into_values().collect();
     }

@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::ConfigError;
 use scaletot_search::{Budget, RefineConfig, Strategy};
 
 use super::Reasoner;
 use crate::cached::Cached;
 use crate::calibration::Calibration;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prompter::Prompter;
 use crate::teacher::Teacher;
 
@@ -101,12 +102,12 @@ impl<'t> ReasonerBuilder<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the score bar is not a number or the calibration is for another chain schema or model;
-    /// [`Error::Search`] if the strategy or the budget is out of its range.
+    /// [`Error::Config`](crate::Error::Config) if the score bar is not a number or the calibration is for another chain schema or model;
+    /// [`Error::Search`](crate::Error::Search) if the strategy or the budget is out of its range.
     pub fn build(self) -> Result<Reasoner<'t>> {
         if self.score_bar.is_some_and(|bar| !bar.is_finite()) {
             let found = self.score_bar.unwrap_or_default();
-            return Err(Error::config("score_bar", "a finite number", found));
+            return Err(ConfigError::new("score_bar", "a finite number", found).into());
         }
         self.strategy.validate()?;
         self.budget.validate()?;
@@ -134,7 +135,7 @@ pub(super) fn check_calibration(calibration: &Calibration, model: &str, chain: &
     calibration.check(chain)?;
     if calibration.model() != model {
         let found = format!("`{}`", calibration.model());
-        return Err(Error::config("calibration", format!("priors of model `{model}`"), found));
+        return Err(ConfigError::new("calibration", format!("priors of model `{model}`"), found).into());
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use scaletot_core::Progress;
+use scaletot_core::config::ConfigError;
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 
 use super::Reasoner;
@@ -63,7 +64,7 @@ impl Reasoner<'_> {
         let users: Vec<User> = eligible.map(|row| self.unasked(table, row)).collect();
         if users.is_empty() {
             let expected = format!("a user with at least {} populated fields to fit on", self.min_populated);
-            return Err(Error::config("rows", expected, format!("none among {}", rows.len())));
+            return Err(ConfigError::new("rows", expected, format!("none among {}", rows.len())).into());
         }
         Ok(users)
     }

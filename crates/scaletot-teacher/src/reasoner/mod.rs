@@ -14,12 +14,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use scaletot_chain::{ChainSchema, CorpusHeader};
+use scaletot_core::config::ConfigError;
 use scaletot_profile::ProfileTable;
 use scaletot_search::{Budget, Strategy};
 
 use crate::cached::Cached;
 use crate::calibration::Calibration;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::prompter::{PROMPT_FORMAT, Prompter};
 use crate::teacher::Teacher;
@@ -130,7 +131,7 @@ impl<'t> Reasoner<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if it is for another chain schema or another model.
+    /// [`Error::Config`](crate::Error::Config) if it is for another chain schema or another model.
     pub fn set_calibration(&mut self, calibration: Calibration) -> Result<()> {
         builder::check_calibration(&calibration, self.teacher.model(), self.chain())?;
         self.calibration = calibration;
@@ -142,11 +143,11 @@ impl<'t> Reasoner<'t> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the table has another schema, or the config cannot be written.
+    /// [`Error::Config`](crate::Error::Config) if the table has another schema, or the config cannot be written.
     pub fn header(&self, table: &ProfileTable, seed: u64) -> Result<CorpusHeader> {
         self.prompter.check(table)?;
-        let value = |name: &str, value: serde_json::Result<serde_json::Value>| {
-            value.map_err(|error| Error::config(name, "a value that JSON can hold", error))
+        let value = |name: &'static str, value: serde_json::Result<serde_json::Value>| {
+            value.map_err(|error| ConfigError::new(name, "a value that JSON can hold", error))
         };
         let settings = serde_json::json!({
             "prompt_format": PROMPT_FORMAT,
@@ -165,7 +166,9 @@ impl<'t> Reasoner<'t> {
     fn check(&self, table: &ProfileTable, rows: &[usize]) -> Result<()> {
         self.prompter.check(table)?;
         match rows.iter().find(|&&row| row >= table.len()) {
-            Some(row) => Err(Error::config("row", format!("a row of {} users, from 0", table.len()), row)),
+            Some(row) => {
+                Err(ConfigError::new("row", format!("a row of {} users, from 0", table.len()), row).into())
+            }
             None => Ok(()),
         }
     }

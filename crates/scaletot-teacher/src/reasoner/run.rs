@@ -5,12 +5,13 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use scaletot_chain::{CorpusWriter, Verdict};
+use scaletot_core::config::ConfigError;
 use scaletot_core::{Pool, Progress};
 use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use super::Reasoner;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::LedgerSnapshot;
 use crate::teacher::Teacher;
 
@@ -25,7 +26,7 @@ impl Reasoner<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`] if a
+    /// [`Error::Config`](crate::Error::Config) if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`](crate::Error::Chain) if a
     /// record cannot be written, for instance to a full disk. What was appended before stays.
     pub fn run(
         &self,
@@ -38,7 +39,7 @@ impl Reasoner<'_> {
         self.check(table, rows)?;
         let mut once = HashSet::with_capacity(rows.len());
         if let Some(row) = rows.iter().find(|row| !once.insert(**row)) {
-            return Err(Error::config("rows", "each row once", format!("row {row} again")));
+            return Err(ConfigError::new("rows", "each row once", format!("row {row} again")).into());
         }
         let seed = corpus.header().seed;
         let started = Instant::now();

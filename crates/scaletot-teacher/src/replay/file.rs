@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use scaletot_core::config::ConfigError;
 use scaletot_core::files::{AtomicFile, create_dir_all};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +118,7 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
     } else if name.ends_with(".jsonl") {
         Ok(false)
     } else {
-        Err(Error::config("path", "a name ending in .jsonl or .jsonl.gz", path.display()))
+        Err(ConfigError::new("path", "a name ending in .jsonl or .jsonl.gz", path.display()).into())
     }
 }
 

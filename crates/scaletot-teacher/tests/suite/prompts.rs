@@ -30,7 +30,7 @@ fn refuses_a_verbaliser_and_a_table_of_another_schema() {
     let others = TableBuilder::new(other).finish();
     let error =
         Prompter::new(&profile_schema(), chain_schema(), Verbaliser::fit(&others, 5).unwrap()).unwrap_err();
-    assert!(matches!(&error, Error::Config { field, .. } if field == "verbaliser"), "{error}");
+    assert!(matches!(&error, Error::Config(error) if error.field == "verbaliser"), "{error}");
     assert!(prompter(&table(5)).check(&others).is_err());
 }
 

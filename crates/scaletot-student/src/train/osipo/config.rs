@@ -1,10 +1,11 @@
 //! Options of OSIPO.
 
+use scaletot_core::config::{at_least_zero, check, positive, unit_interval};
 use scaletot_osipo::reward::OutcomeRewardConfig;
 use scaletot_osipo::{Objective, OsipoLossConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{check, finite_above, is_share};
+use crate::config::finite_above;
 use crate::error::Result;
 use crate::precision::Precision;
 use crate::train::checkpoint::Checkpoints;
@@ -148,19 +149,19 @@ impl OsipoConfig {
         check(self.batch_users > 0, "batch_users", "a positive number", self.batch_users)?;
         check(self.patience > 0, "patience", "a positive number", self.patience)?;
         for (field, number) in [("kappa", self.kappa), ("weight_decay", self.weight_decay)] {
-            check(number.is_finite() && number >= 0.0, field, "a finite number of at least 0", number)?;
+            at_least_zero(field, number)?;
         }
-        let positive = [
+        let numbers = [
             ("temperature", Some(self.temperature)),
             ("learning_rate", Some(self.learning_rate)),
             ("clip_norm", self.clip_norm),
         ];
-        for (field, number) in positive.into_iter().filter_map(|(field, number)| Some((field, number?))) {
-            check(finite_above(number, 0.0), field, "a finite number above 0", number)?;
+        for (field, number) in numbers.into_iter().filter_map(|(field, number)| Some((field, number?))) {
+            positive(field, number)?;
         }
-        check(is_share(self.warmup), "warmup", "a number from 0 to 1", self.warmup)?;
+        unit_interval("warmup", self.warmup)?;
         let share = self.validation_share;
-        check(is_share(share) && share < 1.0, "validation_share", "a number from 0 to under 1", share)
+        Ok(check((0.0..1.0).contains(&share), "validation_share", "a number from 0 to under 1", share)?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Options of SFT.
 
+use scaletot_core::config::{at_least_zero, check, positive, unit_interval};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{check, finite_above, is_share};
+use crate::config::finite_above;
 use crate::error::Result;
 use crate::precision::Precision;
 use crate::train::checkpoint::Checkpoints;
@@ -113,23 +114,18 @@ impl SftConfig {
             check(users > 0, "micro_batch", "a positive number", users)?;
         }
         check(self.patience > 0, "patience", "a positive number", self.patience)?;
-        check(
-            finite_above(self.learning_rate, 0.0),
-            "learning_rate",
-            "a finite number above 0",
-            self.learning_rate,
-        )?;
+        positive("learning_rate", self.learning_rate)?;
         let decay = self.weight_decay;
-        check(decay.is_finite() && decay >= 0.0, "weight_decay", "a finite number of at least 0", decay)?;
+        at_least_zero("weight_decay", decay)?;
         let explosion = self.explosion;
         check(finite_above(explosion, 1.0), "explosion", "a finite number above 1", explosion)?;
         if let Some(norm) = self.clip_norm {
-            check(finite_above(norm, 0.0), "clip_norm", "a finite number above 0", norm)?;
+            positive("clip_norm", norm)?;
         }
         let shares =
             [("warmup", self.warmup), ("label_mix", self.label_mix), ("field_dropout", self.field_dropout)];
         for (field, share) in shares {
-            check(is_share(share), field, "a number from 0 to 1", share)?;
+            unit_interval(field, share)?;
         }
         let shares = [
             ("score_weight", self.score_weight),
@@ -137,7 +133,7 @@ impl SftConfig {
             ("validation_share", self.validation_share),
         ];
         for (field, share) in shares {
-            check(is_share(share) && share < 1.0, field, "a number from 0 to under 1", share)?;
+            check((0.0..1.0).contains(&share), field, "a number from 0 to under 1", share)?;
         }
         Ok(())
     }
