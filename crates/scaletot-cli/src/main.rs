@@ -43,7 +43,7 @@ enum Command {
     Record(Box<RecordArgs>),
     /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
     Run(Box<RunArgs>),
-    /// Score users with an artifact, from Parquet to Parquet
+    /// Score users with an artifact, from Parquet or CSV to Parquet
     Score(ScoreArgs),
     /// Compare reasoning, its transfer and strong baselines at every number of labels
     Evaluate(Box<EvaluateArgs>),

@@ -147,7 +147,7 @@ pub enum Error {
     /// The encoder failed the gate it was saved with.
     #[error(
         "{path}: expected an encoder that passed its transfer gate, got one that failed: {reasons}; \
-         `FrozenEncoder::load_for_inspection` loads it all the same"
+         it may be looked into, and serves when it is trained to pass, or by a lower gate"
     )]
     NotReady {
         /// The artifact's directory.

@@ -147,7 +147,13 @@ pub(crate) fn read(field: &Field, raw: Raw<'_>) -> Result<Cell, Mismatch> {
 }
 
 fn code_of(domain: &Domain, text: &str) -> Result<u32, Mismatch> {
-    domain.code_of(text).ok_or_else(|| Mismatch::text(format!("one of {}", quoted(domain.values())), text))
+    let expected = || {
+        format!(
+            "one of {} (unknown = \"bucket\" in the profile schema takes others, too)",
+            quoted(domain.values())
+        )
+    };
+    domain.code_of(text).ok_or_else(|| Mismatch::text(expected(), text))
 }
 
 /// Empty parts are skipped, so that a separator alone writes the empty list, which is not a missing one.
@@ -215,7 +221,13 @@ mod tests {
             assert_eq!(read(&size, raw), Ok(Cell::Missing));
         }
         let error = read(&size, Raw::Float(2.5)).unwrap_err();
-        assert_eq!(error, Mismatch::new(r#"one of "1", "2", "5+""#, r#""2.5""#));
+        assert_eq!(
+            error,
+            Mismatch::new(
+                r#"one of "1", "2", "5+" (unknown = "bucket" in the profile schema takes others, too)"#,
+                r#""2.5""#
+            )
+        );
     }
 
     #[test]

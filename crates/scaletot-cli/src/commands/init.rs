@@ -61,6 +61,7 @@ struct Printed<'a> {
     rows: usize,
     is_cut: bool,
     id: Option<&'a str>,
+    why_numbered: Option<&'a str>,
     outcome: &'a str,
     files: Vec<String>,
     columns: Vec<PrintedColumn<'a>>,
@@ -108,6 +109,7 @@ pub(crate) fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
             rows: table.rows,
             is_cut: table.is_cut,
             id: draft.id(),
+            why_numbered: draft.why_numbered(),
             outcome: draft.outcome(),
             files: files.iter().map(|file| file.display().to_string()).collect(),
             columns: draft.columns().iter().map(|(name, found)| printed(name, found)).collect(),
@@ -178,9 +180,12 @@ fn write(args: &InitArgs, draft: &Draft) -> Result<Vec<PathBuf>> {
 /// What each column is.
 fn tell(terminal: &Terminal, args: &InitArgs, table: &RawTable, draft: &Draft) {
     let more = if table.is_cut { " (the first of the file)" } else { "" };
-    let id = draft.id().map_or_else(|| "none: rows are numbered".to_owned(), |id| format!("`{id}`"));
+    let id = draft.id().map_or_else(|| "none".to_owned(), |id| format!("`{id}`"));
+    let numbered = draft.why_numbered().map_or_else(String::new, |why| {
+        format!("\nRows are numbered: {why}. If a column holds ids, make them unique, or name it with --id.")
+    });
     terminal.say(&format!(
-        "{}: {} rows{more}, {} columns; user id {id}, outcome `{}`\n\nFields of the profile:",
+        "{}: {} rows{more}, {} columns; user id {id}, outcome `{}`{numbered}\n\nFields of the profile:",
         args.table.display(),
         table.rows,
         table.columns.len(),

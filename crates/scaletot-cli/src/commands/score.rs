@@ -11,22 +11,25 @@ use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
-/// Score users with an artifact, from Parquet to Parquet
+/// Score users with an artifact, from Parquet or CSV to Parquet
 ///
 /// Writes a file of the same name for every input file, at the same place below the directory that the pattern begins with: ids, in the same
 /// order, with the columns that were asked for. Memory does not grow with the number of users. Killed, it goes on where it was when it is
 /// run again.
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
-    /// Artifact directory of the encoder
+    /// Artifact directory of the encoder: `artifact` in the directory of a run
     #[arg(long, value_name = "DIR")]
     artifact: PathBuf,
-    /// Parquet files of users: files, directories or patterns such as 'users/*.parquet'
+    /// Parquet files of users: files, directories or patterns such as 'users/*.parquet'; CSV files are read into memory as a whole
     #[arg(long, value_name = "PATTERN", required = true, num_args = 1..)]
     input: Vec<String>,
     /// Where the scores go: a file for every input file
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// Column of the user ids; 'row number' numbers the rows  [default: as in the table of the training]
+    #[arg(long, value_name = "COL")]
+    id: Option<String>,
     /// Columns besides the id: value, p-positive, mu, sigma, q1 to q99 (quantiles), abstained, states, representation, representation-f16, representation-int8
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "value")]
     columns: Vec<Output>,
@@ -39,6 +42,9 @@ pub(crate) struct ScoreArgs {
     /// What becomes of a row group that cannot be read
     #[arg(long, value_enum, default_value = "stop")]
     on_error: OnErrorArg,
+    /// Throw away the scores that --output holds and start over
+    #[arg(long)]
+    fresh: bool,
 }
 
 /// Numbers that the encoder computes with.
@@ -68,7 +74,11 @@ impl ScoreArgs {
             PrecisionArg::Bf16 => Precision::Bf16,
             PrecisionArg::Int8 => Precision::Int8,
         };
-        Ok(Scorer::open(&self.artifact)?.with_precision(precision)?.with_outputs(&self.columns)?)
+        let scorer = Scorer::open(&self.artifact)?.with_precision(precision)?.with_outputs(&self.columns)?;
+        Ok(match &self.id {
+            Some(column) => scorer.with_id_column(column)?,
+            None => scorer,
+        })
     }
 
     fn job(&self) -> FileJob {
@@ -76,7 +86,8 @@ impl ScoreArgs {
             OnErrorArg::Stop => OnError::Stop,
             OnErrorArg::Quarantine => OnError::Quarantine,
         };
-        let job = FileJob::new(self.input.iter(), &self.output).with_on_error(on_error);
+        let job =
+            FileJob::new(self.input.iter(), &self.output).with_on_error(on_error).with_fresh(self.fresh);
         self.threads.map_or(job.clone(), |threads| job.with_threads(threads))
     }
 }

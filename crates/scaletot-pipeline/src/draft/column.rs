@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use scaletot_profile::UNKNOWN;
+
 use super::missing::marks;
 use super::names::{self, Hint, has};
 use super::order::{are_ranges, ordered};
 use super::phrase::{Rendering, Shape, rendering};
 use super::table::{Declared, LIST_SEPARATOR, RawColumn};
 
-/// Distinct values that a drafted schema lists at most; the others of a column are counted as one.
+/// Distinct values without an order that a drafted schema lists at most; the others of a column are counted as one.
 const MAX_VALUES: usize = 40;
 /// A column of texts with more distinct values than this, and than half of its rows, tells users apart and nothing else.
 const MANY: usize = 50;
@@ -53,8 +55,6 @@ pub struct FieldDraft {
     pub kind: FieldKind,
     /// Its values, in order where they have one, else by frequency; none of numbers and flags.
     pub values: Vec<String>,
-    /// Whether there are further values, which are counted as one.
-    pub has_more_values: bool,
     /// Distinct values, missing marks aside.
     pub distinct: usize,
     /// Share of users of whom it is not known, in `[0, 1]`.
@@ -306,11 +306,13 @@ impl<'a> Column<'a> {
         })
     }
 
-    /// The parts of all cells, and how many rows have each.
+    /// The parts of all cells, and how many rows have each; [`UNKNOWN`] is the name of what takes all that are not listed.
     fn parts(&self, separator: char) -> BTreeMap<&'a str, usize> {
         let mut parts = BTreeMap::new();
         for (value, count) in &self.counts {
-            for part in value.split(separator).map(str::trim).filter(|part| !part.is_empty()) {
+            for part in
+                value.split(separator).map(str::trim).filter(|part| !part.is_empty() && *part != UNKNOWN)
+            {
                 *parts.entry(part).or_insert(0) += count;
             }
         }
@@ -327,8 +329,7 @@ impl<'a> Column<'a> {
     }
 
     fn field(self, kind: FieldKind, shape: Shape, mut values: Vec<String>) -> ColumnUse {
-        let has_more_values = values.len() > MAX_VALUES && kind != FieldKind::Ordinal;
-        if has_more_values {
+        if kind != FieldKind::Ordinal {
             values.truncate(MAX_VALUES);
         }
         if values.len() > 5 * MAX_VALUES {
@@ -343,7 +344,6 @@ impl<'a> Column<'a> {
             distinct: if matches!(kind, FieldKind::Multi { .. }) { values.len() } else { self.counts.len() },
             kind,
             values,
-            has_more_values,
             missing_share: 1.0 - self.known as f64 / rows as f64,
             missing_marks,
             phrase,

@@ -23,6 +23,7 @@
 
 mod chain;
 mod column;
+mod id;
 mod missing;
 mod names;
 mod order;
@@ -42,6 +43,7 @@ use scaletot_core::config;
 
 use crate::error::{Result, bail, ensure};
 use column::classify;
+use id::UserId;
 use names::Hint;
 
 /// What is known beforehand of a table to draft for.
@@ -136,7 +138,7 @@ impl DraftOptions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     columns: Vec<(String, ColumnUse)>,
-    id: Option<String>,
+    id: UserId,
     outcome: String,
     profile_schema: String,
     chain_schema: String,
@@ -153,7 +155,7 @@ impl Draft {
     pub fn of(table: &RawTable, options: &DraftOptions) -> Result<Self> {
         check(options, table)?;
         let outcome = outcome(table, options)?;
-        let id = id(table, options, &outcome);
+        let id = UserId::of(table, options, &outcome);
         let columns: Vec<(String, ColumnUse)> = table
             .columns
             .iter()
@@ -161,7 +163,7 @@ impl Draft {
                 let name = column.name.clone();
                 let found = match &name {
                     name if *name == outcome => ColumnUse::Outcome,
-                    name if Some(name) == id.as_ref() => ColumnUse::Id,
+                    name if Some(name.as_str()) == id.column() => ColumnUse::Id,
                     name if options.excluded.contains(name) => ColumnUse::left_out("excluded on request"),
                     _ => match classify(column) {
                         ColumnUse::Field(_)
@@ -197,10 +199,10 @@ impl Draft {
         }
         let fields: Vec<FieldDraft> = fields().cloned().collect();
         Ok(Self {
-            profile_schema: profile::render(options, id.as_deref(), &columns, table),
+            profile_schema: profile::render(options, &id, &columns, table),
             chain_schema: chain::render(options, &outcome),
             rules: rules::render(options, &fields),
-            task: task::render(options, id.as_deref(), &outcome, &columns),
+            task: task::render(options, &id, &outcome, &columns),
             columns,
             id,
             outcome,
@@ -229,7 +231,16 @@ impl Draft {
     /// The column of the user ids; `None` if the rows are numbered.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.id.column()
+    }
+
+    /// Why the rows are numbered, if they are; names a column that looks like the id and has a value twice.
+    #[must_use]
+    pub fn why_numbered(&self) -> Option<&str> {
+        match &self.id {
+            UserId::Column(_) => None,
+            UserId::Rows { why } => Some(why),
+        }
     }
 
     /// The column of the outcome.
@@ -333,32 +344,4 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
 
 fn is_outcome(cell: &str) -> bool {
     cell.parse::<f64>().is_ok_and(|value| value.is_finite() && value >= 0.0)
-}
-
-/// The column of the ids: the one that was named, or the first with a value of its own in every row whose name says so, or that is the
-/// table's first column and no measured number.
-fn id(table: &RawTable, options: &DraftOptions, outcome: &str) -> Option<String> {
-    if options.id.is_some() {
-        return options.id.clone();
-    }
-    let unique = |column: &&RawColumn| {
-        let mut seen = std::collections::HashSet::new();
-        !column.name.trim().is_empty()
-            && column.name.trim() == column.name
-            && column.name != outcome
-            && matches!(column.declared, Declared::Text | Declared::Number)
-            && column.cells.iter().all(|cell| cell.as_ref().is_some_and(|cell| seen.insert(cell)))
-    };
-    let named = |column: &&RawColumn| {
-        let words = names::words(&column.name);
-        let whole = ["user", "customer", "client", "member", "subscriber", "household", "account", "row"];
-        names::has(&words, &["id", "uuid", "guid", "key", "userid", "customerid"])
-            || (words.len() == 1 && names::has(&words, &whole))
-    };
-    let whole = |column: &&RawColumn| {
-        column.cells.iter().flatten().all(|cell| cell.parse::<f64>().is_err() || cell.parse::<i64>().is_ok())
-    };
-    let candidates = || table.columns.iter().filter(unique).filter(whole);
-    let first = table.columns.first().filter(unique).filter(whole);
-    candidates().find(named).or(first).map(|column| column.name.clone())
 }

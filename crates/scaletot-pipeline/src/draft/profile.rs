@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use super::DraftOptions;
 use super::column::{ColumnUse, FieldDraft, FieldKind};
+use super::id::UserId;
 use super::table::{LIST_SEPARATOR, RawTable};
 use super::text::{comment, key, quoted, strings};
+use crate::tasks::ROW_NUMBER;
 
 /// More fields than this make long prompts.
 pub(super) const MANY_FIELDS: usize = 20;
@@ -13,7 +15,7 @@ pub(super) const MANY_FIELDS: usize = 20;
 /// The schema's text.
 pub(super) fn render(
     options: &DraftOptions,
-    id: Option<&str>,
+    id: &UserId,
     columns: &[(String, ColumnUse)],
     table: &RawTable,
 ) -> String {
@@ -22,8 +24,8 @@ pub(super) fn render(
          #\n\
          # A field is rendered by its phrase, with the value, or the word for it, in the place of {{}}. A number is rendered as a level\n\
          # among all users: \"very low\", \"low\", \"moderate\", \"high\", \"very high\". `rendered = false` keeps a field out of\n\
-         # the sentences, and an empty word a single value. `values` of an ordinal field stand from least to most. A value that is not\n\
-         # listed is an error, unless unknown = \"bucket\".\n\
+         # the sentences, and an empty word a single value. `values` of an ordinal field stand from least to most. With\n\
+         # unknown = \"bucket\" all values that are not listed count as one, without it they are errors, also where users are served.\n\
          name = {quoted}\n\
          # A sentence begins with the subject: \"{subject} {example}\".\n\
          subject = {subject_quoted}\n",
@@ -36,9 +38,10 @@ pub(super) fn render(
         example = comment(&example(columns)),
     );
     match id {
-        Some(id) => _ = writeln!(text, "id = {}", quoted(id)),
-        // Not a column: rows are numbered.
-        None => text.push_str("# The table has no column with a value of its own in every row, so its rows are numbered.\nid = \"row number\"\n"),
+        UserId::Column(id) => _ = writeln!(text, "id = {}", quoted(id)),
+        UserId::Rows { why } => {
+            _ = writeln!(text, "# Rows are numbered: {}.\nid = {}", comment(why), quoted(ROW_NUMBER));
+        }
     }
     let left_out: Vec<String> = columns
         .iter()
@@ -62,7 +65,7 @@ pub(super) fn render(
         _ = write!(text, "\n# {count} fields make long prompts: keep those that bear on the outcome.\n");
     }
     for field in fields {
-        render_field(&mut text, field, table.is_cut);
+        render_field(&mut text, field);
     }
     text
 }
@@ -78,7 +81,7 @@ fn example(columns: &[(String, ColumnUse)]) -> String {
     field.phrase.replacen("{}", word, 1)
 }
 
-fn render_field(text: &mut String, field: &FieldDraft, is_cut: bool) {
+fn render_field(text: &mut String, field: &FieldDraft) {
     let percent = 100.0 * field.missing_share;
     let distinct = field.distinct;
     let kind = match field.kind {
@@ -94,10 +97,8 @@ fn render_field(text: &mut String, field: &FieldDraft, is_cut: bool) {
         quoted(&field.name)
     );
     if !field.values.is_empty() {
-        _ = writeln!(text, "values = {}", strings(&field.values));
-        if field.has_more_values || is_cut {
-            text.push_str("# Values that are not listed count as one.\nunknown = \"bucket\"\n");
-        }
+        // Users to be served have values that nobody had in training.
+        _ = writeln!(text, "values = {}\nunknown = \"bucket\"", strings(&field.values));
     }
     if let FieldKind::Multi { separator } = field.kind {
         // Of lists no separator is read, but the values must not hold it.

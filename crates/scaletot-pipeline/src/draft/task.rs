@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use super::DraftOptions;
 use super::column::ColumnUse;
+use super::id::UserId;
 use super::text::{comment, quoted, strings};
 
 /// The task's text.
 pub(super) fn render(
     options: &DraftOptions,
-    id: Option<&str>,
+    id: &UserId,
     outcome: &str,
     columns: &[(String, ColumnUse)],
 ) -> String {
@@ -57,8 +58,8 @@ pub(super) fn render(
         );
     }
     _ = write!(text, "\n[source]\ntable = {}\n", quoted(&options.table));
-    if id.is_none() {
-        text.push_str("# No column has a value of its own in every row.\nnumbered = true\n");
+    if let UserId::Rows { why } = id {
+        _ = write!(text, "# {}.\nnumbered = true\n", comment(why));
     }
     text.push_str(
         "\n# Who takes part; everybody unless set.\n# [keep]\n# column = \"COLUMN\"\n# equals = 1\n",

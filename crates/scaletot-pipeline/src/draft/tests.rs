@@ -94,7 +94,33 @@ fn a_table_without_ids_is_numbered() {
     (0..30).for_each(|i| writeln!(csv, "{},{},{}", ["Ulm", "Bath"][i % 2], i % 4, i % 3).unwrap());
     let draft = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
     assert_eq!((draft.id(), draft.outcome()), (None, "revenue"));
+    assert_eq!(draft.why_numbered(), Some("no column has a value of its own in every row"));
     check(&csv, &draft);
+
+    // One id that stands twice, or is missing, is the likeliest mistake of a table.
+    let mut csv = "customer_id,size,revenue\n".to_owned();
+    (0..30).for_each(|i| writeln!(csv, "c{},{},{}", i % 29, i % 4, i % 3).unwrap());
+    let twice = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
+    let why = "column `customer_id` is an id by its name, but `c0` is in rows 1 and 30";
+    assert_eq!((twice.id(), twice.why_numbered()), (None, Some(why)));
+    assert!(twice.task().contains(why) && twice.profile_schema().contains(why), "{}", twice.task());
+    let empty = draft_of(&csv.replace("c4,0,1", ",0,1"), &DraftOptions::new("shop")).unwrap();
+    assert!(empty.why_numbered().unwrap().ends_with("but row 5 has none"), "{:?}", empty.why_numbered());
+}
+
+#[test]
+fn a_value_that_comes_up_later_is_counted_as_unknown() {
+    let mut csv = "id,town,kids,tags,ltv\n".to_owned();
+    (0..30).for_each(|i| {
+        let (town, tags) = (["Ulm", "Bath"][i % 2], ["a;b", "b;unknown"][i % 2]);
+        writeln!(csv, "u{i},{town},{},{tags},{}", i % 4, i % 3).unwrap();
+    });
+    let draft = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
+    check(&csv, &draft);
+    let schema = ProfileSchema::from_toml(draft.profile_schema()).unwrap();
+    let later = "id,town,kids,tags\nu1,Rome,9,c;a\n";
+    let read = read_csv_from(later.as_bytes(), "later", &schema, &ReadOptions::new()).unwrap();
+    assert_eq!(read.profiles.populated(0), 3);
 }
 
 #[test]

@@ -99,8 +99,8 @@ pub(super) struct Columns {
 
 impl Columns {
     /// # Errors
-    /// If the encoder has no such output, or one is asked for twice.
-    pub(super) fn new(encoder: &FrozenEncoder, outputs: &[Output]) -> Result<Self> {
+    /// If the encoder has no such output, one is asked for twice, or one has the name of the id column.
+    pub(super) fn new(encoder: &FrozenEncoder, id: &str, outputs: &[Output]) -> Result<Self> {
         for (i, output) in outputs.iter().enumerate() {
             let wanted = selection(&[*output]);
             let of_outcome_head = wanted.distribution || wanted.value && encoder.value_head().is_none();
@@ -130,7 +130,7 @@ impl Columns {
         let states = encoder.chain_schema().states().iter();
         let columns = Self {
             outputs: outputs.to_vec(),
-            id: encoder.profile_schema().id_column().to_owned(),
+            id: id.to_owned(),
             states: states.map(|state| (format!("state.{}", state.name()), state.values().len())).collect(),
             width: encoder.config().rep_dim,
         };

@@ -13,6 +13,8 @@ use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
 #[derive(Debug, Clone)]
 pub(super) struct Input {
     pub(super) path: PathBuf,
+    /// The file that was given: what is read, or the CSV file that it was made of.
+    pub(super) source: PathBuf,
     /// Its scores' place below the output directory: its own place below the directory that all inputs are in.
     pub(super) relative: PathBuf,
     /// Changes with the file.
@@ -24,10 +26,16 @@ pub(super) struct Input {
 
 impl Input {
     /// Looks at a file's directory.
-    pub(super) fn open(path: &Path, relative: &Path, schema: &ProfileSchema) -> Result<Self> {
-        let file = ParquetProfiles::open(path, schema, &ReadOptions::new())?;
+    pub(super) fn open(
+        path: &Path,
+        relative: &Path,
+        schema: &ProfileSchema,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let file = ParquetProfiles::open(path, schema, options)?;
         Ok(Self {
             path: path.to_owned(),
+            source: path.to_owned(),
             relative: relative.to_owned(),
             fingerprint: fingerprint(path).with_context(|| format!("cannot read {}", path.display()))?,
             groups: (0..file.row_groups()).filter_map(|group| file.rows_of(group)).collect(),
@@ -193,6 +201,7 @@ mod tests {
         let fingerprint = fingerprint(&path).unwrap();
         let input = Input {
             path: path.clone(),
+            source: path.clone(),
             relative: "users.parquet".into(),
             fingerprint,
             groups: vec![1],

@@ -11,7 +11,8 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileJob {
-    /// Parquet files of users: files, directories or patterns such as `users/*.parquet`.
+    /// Parquet files of users: files, directories or patterns such as `users/*.parquet`. A CSV file (`.csv`, `.csv.gz`) is read into memory
+    /// as a whole, and its scores are a Parquet file too.
     pub input: Vec<String>,
     /// Where the scores go: a file for every input file, under the same name.
     pub output: PathBuf,
@@ -19,6 +20,8 @@ pub struct FileJob {
     pub threads: NonZeroUsize,
     /// What becomes of a row group that cannot be read; [`OnError::Stop`] by default.
     pub on_error: OnError,
+    /// Whether scores that are there are removed first; they are kept by default, and those that are missing are added.
+    pub fresh: bool,
 }
 
 /// What becomes of a row group that cannot be read.
@@ -41,6 +44,7 @@ impl FileJob {
             output: output.as_ref().to_owned(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             on_error: OnError::default(),
+            fresh: false,
         }
     }
 
@@ -57,13 +61,26 @@ impl FileJob {
         self.on_error = on_error;
         self
     }
+
+    /// Whether scores that are there are removed first.
+    #[must_use]
+    pub fn with_fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
+        self
+    }
 }
 
 /// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
-        Error::Profile(error) => !matches!(error, ProfileError::Io { .. }),
-        Error::Context { source, .. } => source.downcast_ref::<Error>().is_some_and(is_damage),
+        Error::Profile(error) => is_of_content(error),
+        Error::Context { source, .. } => {
+            source.downcast_ref().is_some_and(is_damage) || source.downcast_ref().is_some_and(is_of_content)
+        }
         _ => false,
     }
+}
+
+fn is_of_content(error: &ProfileError) -> bool {
+    !matches!(error, ProfileError::Io { .. })
 }

@@ -11,21 +11,27 @@ mod inputs;
 mod job;
 mod run;
 mod summary;
+mod tables;
 mod work;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use scaletot_core::ContentHash;
 use scaletot_encoder::{FrozenEncoder, Precision};
-use scaletot_profile::{ProfileTable, ReadOptions};
+use scaletot_profile::{ProfileSchema, ProfileTable, ReadOptions, SchemaBuilder};
 
 pub use self::columns::Output;
 use self::columns::{Columns, selection};
 pub use self::files::Quarantined;
 pub use self::job::{FileJob, OnError};
 pub use self::summary::ScoreSummary;
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, ensure};
+use crate::tasks::ROW_NUMBER;
+
+/// The file by which an artifact is known.
+const SUMS: &str = "SHA256SUMS";
 
 /// An artifact with the outputs that are wanted of it.
 ///
@@ -42,6 +48,8 @@ use crate::error::{Context, Result};
 #[derive(Debug)]
 pub struct Scorer {
     encoder: FrozenEncoder,
+    /// The encoder's, with the id column of the users to be scored.
+    schema: Arc<ProfileSchema>,
     precision: Precision,
     outputs: Vec<Output>,
     columns: Columns,
@@ -57,11 +65,20 @@ impl Scorer {
     pub fn open(artifact: impl AsRef<Path>) -> Result<Self> {
         let artifact = artifact.as_ref();
         let failed = || format!("artifact {}", artifact.display());
+        let inner = artifact.join("artifact");
+        ensure!(
+            artifact.join(SUMS).exists() || !inner.join(SUMS).exists(),
+            "artifact {0}: expected an artifact, got the directory of a run; its artifact is {1}",
+            artifact.display(),
+            inner.display()
+        );
         let encoder = FrozenEncoder::load_with_own_schema(artifact).with_context(failed)?;
-        let identity = ContentHash::of_file(artifact.join("SHA256SUMS")).with_context(failed)?;
+        let identity = ContentHash::of_file(artifact.join(SUMS)).with_context(failed)?;
         let outputs = vec![Output::Value];
+        let schema = Arc::new(encoder.profile_schema().clone());
         Ok(Self {
-            columns: Columns::new(&encoder, &outputs)?,
+            columns: Columns::new(&encoder, schema.id_column(), &outputs)?,
+            schema,
             encoder: encoder.with_selection(selection(&outputs))?,
             precision: Precision::Full,
             outputs,
@@ -74,9 +91,21 @@ impl Scorer {
     /// # Errors
     /// If the encoder does not have one of them, or one is named twice.
     pub fn with_outputs(mut self, outputs: &[Output]) -> Result<Self> {
-        self.columns = Columns::new(&self.encoder, outputs)?;
+        self.columns = Columns::new(&self.encoder, self.schema.id_column(), outputs)?;
         self.encoder = self.encoder.with_selection(selection(outputs))?;
         self.outputs = outputs.to_vec();
+        Ok(self)
+    }
+
+    /// The column of the user ids, which may have another name than in training; with [`ROW_NUMBER`] the rows of a file or batch are
+    /// numbered, from 1. As in training unless set.
+    ///
+    /// # Errors
+    /// If a field of the profile or an output has that name.
+    pub fn with_id_column(mut self, column: &str) -> Result<Self> {
+        let schema = SchemaBuilder::from((*self.schema).clone()).with_id_column(column).build()?;
+        self.columns = Columns::new(&self.encoder, column, &self.outputs)?;
+        self.schema = Arc::new(schema);
         Ok(self)
     }
 
@@ -101,9 +130,16 @@ impl Scorer {
     /// # Errors
     /// If a column of the profile schema is missing or does not fit it.
     pub fn score(&self, profiles: &RecordBatch) -> Result<RecordBatch> {
-        let table =
-            ProfileTable::from_record_batch(profiles, self.encoder.profile_schema(), &ReadOptions::new())?;
+        let table = ProfileTable::from_record_batch(profiles, &self.schema, &self.read_options())?;
         Ok(self.columns.batch(table.ids(), &self.encoder.score(&table)?)?)
+    }
+
+    /// How users are read beside the schema.
+    fn read_options(&self) -> ReadOptions {
+        match self.schema.id_column() == ROW_NUMBER {
+            true => ReadOptions::new().with_numbered_ids(),
+            false => ReadOptions::new(),
+        }
     }
 
     /// The scores of a stream of batches, one for each.

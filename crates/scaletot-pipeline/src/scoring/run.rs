@@ -9,10 +9,11 @@ use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 
 use super::Scorer;
-use super::files::Quarantined;
+use super::files::{Quarantined, origin_of};
 use super::inputs::{self, Input};
 use super::job::{FileJob, OnError, is_damage};
 use super::summary::ScoreSummary;
+use super::tables::Tables;
 use super::work::Work;
 use crate::error::{Context, Result, bail, causes};
 use crate::lock::DirectoryLock;
@@ -33,13 +34,26 @@ impl Scorer {
     /// ([`Error::InUse`](crate::Error::InUse)), or a file cannot be written. What was scored stays. [`Error::Stopped`](crate::Error::Stopped) if `progress` says so.
     pub fn score_files(&self, job: &FileJob, progress: &dyn Progress) -> Result<ScoreSummary> {
         let _lock = DirectoryLock::acquire(&job.output)?;
+        if job.fresh {
+            start_over(&job.output)?;
+        }
         let found = inputs::find(&job.input, &job.output)?;
         let settings = self.same_settings(job, &found.root)?;
         let mut quarantined = vec![];
         let mut inputs = vec![];
+        let mut names = BTreeMap::new();
+        let tables = Tables::new(self, &job.output);
         for (path, relative) in found.files {
-            match Input::open(&path, &relative, self.encoder.profile_schema()) {
-                Ok(input) => inputs.push(input),
+            match tables.open(&path, &relative) {
+                Ok(input) => {
+                    if let Some(other) = names.insert(input.relative.clone(), path.clone()) {
+                        let (one, two, name) = (other.display(), path.display(), input.relative.display());
+                        bail!(
+                            "the scores of {one} and of {two} would both be {name}: score them into two directories"
+                        );
+                    }
+                    inputs.push(input);
+                }
                 Err(error) if job.on_error == OnError::Quarantine && is_damage(&error) => {
                     let error = causes(&error);
                     quarantined.push(Quarantined { file: path, row_group: None, rows: 0, error });
@@ -52,6 +66,7 @@ impl Scorer {
             bail!("none of the {} input files can be read; of the first: {first}", quarantined.len());
         }
         let mut summary = Work::new(self, &inputs, job, settings).run(progress)?;
+        drop(tables);
         summary.quarantined.append(&mut quarantined);
         summary.quarantined.sort_by(|a, b| (&a.file, a.row_group).cmp(&(&b.file, b.row_group)));
         let list = job.output.join(QUARANTINE);
@@ -70,6 +85,7 @@ impl Scorer {
         let decisive = BTreeMap::from([
             ("artifact".to_owned(), self.identity.short()),
             ("columns".to_owned(), columns.join(",")),
+            ("id".to_owned(), self.schema.id_column().to_owned()),
             ("precision".to_owned(), format!("{:?}", self.precision).to_lowercase()),
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]);
@@ -77,7 +93,8 @@ impl Scorer {
         let mut settings = decisive.clone();
         settings.insert("users below".to_owned(), root.display().to_string());
         let path = job.output.join(SETTINGS);
-        if path.exists() {
+        // What failed before anybody was scored stands in nobody's way.
+        if path.exists() && scores(&job.output)?.iter().any(|path| origin_of(path).is_some()) {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let old: BTreeMap<String, String> = serde_json::from_str(&text)
@@ -86,7 +103,7 @@ impl Scorer {
             if !differing.is_empty() {
                 let output = job.output.display();
                 bail!(
-                    "{output} holds scores of other settings ({}); use another output directory",
+                    "{output} holds scores of other settings ({}); --output names another directory, --fresh throws these scores away",
                     differing.join(", ")
                 );
             }
@@ -97,14 +114,29 @@ impl Scorer {
     }
 }
 
+/// The Parquet files below an output directory, parts among them.
+fn scores(output: &Path) -> Result<Vec<PathBuf>> {
+    let pattern = format!("{}/**/*.parquet", glob::Pattern::escape(&output.to_string_lossy()));
+    let failed = || format!("cannot look into {}", output.display());
+    glob::glob(&pattern)?.map(|path| path.with_context(failed)).collect()
+}
+
+/// Removes the scores that are in a directory, and nothing else that may lie there.
+fn start_over(output: &Path) -> Result<()> {
+    let old = scores(output)?.into_iter().filter(|path| origin_of(path).is_some());
+    let notes = [QUARANTINE, SETTINGS].map(|name| output.join(name));
+    for path in old.chain(notes).filter(|path| path.exists()) {
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Files of scores whose input this run did not see, or could not read: nobody would notice that they are old.
 fn left_over(output: &Path, inputs: &[Input]) -> Result<Vec<PathBuf>> {
     let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
     let current: BTreeSet<&Path> = inputs.iter().map(|input| input.relative.as_path()).collect();
-    let pattern = format!("{}/**/*.parquet", glob::Pattern::escape(&output.to_string_lossy()));
     let mut old = vec![];
-    for path in glob::glob(&pattern)? {
-        let path = path?;
+    for path in scores(&output)? {
         let relative = path.strip_prefix(&output).unwrap_or(&path);
         if !current.contains(relative) {
             old.push(relative.to_owned());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Context, Error, Result, bail, causes};
 use scaletot_core::{Order, Pool, Progress};
 use scaletot_encoder::{Drift, FieldHistogram};
-use scaletot_profile::{Error as ProfileError, ParquetProfiles, ReadOptions};
+use scaletot_profile::{Error as ProfileError, ParquetProfiles};
 
 use super::Scorer;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
@@ -81,7 +81,7 @@ impl Found<'_> {
             }
             Group::Bad(bad) => {
                 let advice =
-                    "stopped; what is scored is kept, and quarantine on errors leaves such row groups out";
+                    "stopped; what is scored is kept, and --on-error quarantine leaves such row groups out";
                 return Err(Error::Input(bad.error)).context(advice);
             }
         }
@@ -205,11 +205,11 @@ impl<'a> Work<'a> {
         stopped: &(dyn Fn() -> bool + Sync),
         progress: &dyn Progress,
     ) -> Result<Option<Group>> {
-        let path = &self.inputs[file].path;
-        let named = || format!("{}, row group {group}", path.display());
+        // Which file it is stands in the error.
+        let named = || format!("row group {group}");
         match self.write_part(file, group, stopped, progress) {
             Err(error) if is_damage(&error) => Ok(Some(Group::Bad(Quarantined {
-                file: path.clone(),
+                file: self.inputs[file].source.clone(),
                 row_group: Some(group),
                 rows: self.inputs[file].groups[group],
                 error: format!("{}: {}", named(), causes(&error)),
@@ -267,9 +267,8 @@ impl<'a> Work<'a> {
         match &*open {
             Some((other, profiles)) if *other == file => Ok(Arc::clone(profiles)),
             _ => {
-                let schema = self.scorer.encoder.profile_schema();
-                let profiles =
-                    Arc::new(ParquetProfiles::open(&self.inputs[file].path, schema, &ReadOptions::new())?);
+                let (schema, options) = (&self.scorer.schema, self.scorer.read_options());
+                let profiles = Arc::new(ParquetProfiles::open(&self.inputs[file].path, schema, &options)?);
                 *open = Some((file, Arc::clone(&profiles)));
                 Ok(profiles)
             }

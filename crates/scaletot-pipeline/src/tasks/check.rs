@@ -1,9 +1,9 @@
 //! What a task must not contradict: itself, and its profile schema.
 
 use crate::error::{Context, Result, bail, ensure};
-use scaletot_profile::ProfileSchema;
+use scaletot_profile::{ProfileSchema, SchemaBuilder};
 
-use super::{Form, Task};
+use super::{Form, ROW_NUMBER, Task};
 
 /// What the column of the user segments is.
 const SEGMENT: &str = "user segment";
@@ -61,7 +61,8 @@ impl Task {
         Ok(())
     }
 
-    /// The profile schema, if it has none of the columns that it must not have.
+    /// The profile schema, if it has none of the columns that it must not have. Its id column is [`ROW_NUMBER`] where rows are numbered, so
+    /// that whoever has it, and be it from an artifact, knows.
     ///
     /// # Errors
     /// If the file cannot be read, or one of its fields is an outcome, a column that sorts users, or among the task's leaks.
@@ -85,7 +86,10 @@ impl Task {
                 self.name
             );
         }
-        Ok(schema)
+        match self.source.numbered {
+            true => Ok(SchemaBuilder::from(schema).with_id_column(ROW_NUMBER).build()?),
+            false => Ok(schema),
+        }
     }
 
     /// Columns with an outcome, and what each is.

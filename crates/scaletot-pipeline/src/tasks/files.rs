@@ -91,6 +91,11 @@ fn read_file(file: &TaskFile, schema: &ProfileSchema, options: &ReadOptions) -> 
         std::fs::write(copy.path(), bytes).with_context(|| copy.path().display().to_string())?;
         return Ok(read(copy.path(), schema, options)?);
     }
+    read_prepared(path, schema, options)
+}
+
+/// Reads a `.parquet`, `.csv` or `.csv.gz` file, by its extension.
+pub(crate) fn read_prepared(path: &Path, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if name.ends_with(".csv.gz") {
         return Ok(read_csv_from(open(path)?, path, schema, options)?);

@@ -43,11 +43,15 @@ use serde::Deserialize;
 
 use file::Base;
 pub use file::TaskFile;
+pub(crate) use files::read_prepared;
 pub use load::{Experiment, Population};
 
 /// The tasks that come with this crate.
 pub const SHIPPED: [&str; 5] =
     ["complete-journey", "kuairand-days", "kuairand-play", "hillstrom-visit", "hillstrom-spend"];
+
+/// The id column of profile schemas where no column of the table holds an id: the rows are numbered, from 1.
+pub const ROW_NUMBER: &str = "row number";
 
 /// Where they are among the embedded files.
 const DIRECTORY: &str = "tasks";
@@ -127,7 +131,7 @@ pub struct Source {
     /// What these files are.
     #[serde(default)]
     pub form: Form,
-    /// Whether the table has no id column, so that its rows are numbered, from 1.
+    /// Whether the table has no id column, so that its rows are numbered, from 1; the profile schema's id column is then [`ROW_NUMBER`].
     #[serde(default)]
     pub numbered: bool,
 }

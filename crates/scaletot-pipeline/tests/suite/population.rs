@@ -31,6 +31,8 @@ pub(super) struct Run<'a> {
     pub(super) precision: Precision,
     pub(super) threads: usize,
     pub(super) on_error: OnError,
+    pub(super) id: Option<&'a str>,
+    pub(super) fresh: bool,
 }
 
 impl Default for Run<'_> {
@@ -42,6 +44,8 @@ impl Default for Run<'_> {
             precision: Precision::Full,
             threads: 2,
             on_error: OnError::Stop,
+            id: None,
+            fresh: false,
         }
     }
 }
@@ -109,13 +113,17 @@ impl Case {
         run: &Run<'_>,
         progress: &dyn Progress,
     ) -> scaletot_pipeline::Result<ScoreSummary> {
-        let scorer = Scorer::open(self.path("artifact"))?.with_precision(run.precision)?.with_outputs(
+        let mut scorer = Scorer::open(self.path("artifact"))?.with_precision(run.precision)?.with_outputs(
             &run.columns.split(',').map(|name| name.parse().unwrap()).collect::<Vec<Output>>(),
         )?;
+        if let Some(id) = run.id {
+            scorer = scorer.with_id_column(id)?;
+        }
         let input = run.input.map_or(self.path("users/**/*.parquet"), PathBuf::from);
         let job = FileJob::new([input.to_str().unwrap()], self.path(run.output))
             .with_threads(run.threads.try_into().unwrap())
-            .with_on_error(run.on_error);
+            .with_on_error(run.on_error)
+            .with_fresh(run.fresh);
         scorer.score_files(&job, progress)
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
+use arrow_array::types::{Float32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use scaletot_core::Progress;
 use scaletot_encoder::Precision;
+use scaletot_pipeline::tasks::ROW_NUMBER;
 use scaletot_pipeline::{Output, Scorer};
 use scaletot_profile::{ReadOptions, read_parquet};
 
@@ -183,7 +184,8 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     case.write("bad.parquet", Arc::new(Int64Array::from_iter_values(0..50)), towns, 10);
     case.users("good.parquet", 100, 30, 10);
     let message = scaletot_pipeline::causes(&case.score().unwrap_err());
-    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "quarantine on errors"] {
+    assert_eq!(message.matches("bad.parquet").count(), 1, "{message}");
+    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "--on-error quarantine"] {
         assert!(message.contains(part), "{message}");
     }
     assert!(!case.path("scores/bad.parquet").exists());
@@ -266,4 +268,90 @@ fn what_would_mix_or_replace_is_refused() {
         scaletot_pipeline::causes(&case.run(&Run { output: "users", ..Run::default() }, &()).unwrap_err());
     assert!(message.contains("names a file outside of the output directory"), "{message}");
     assert_eq!(case.expected("a.parquet").len(), 10);
+}
+
+#[test]
+fn users_without_ids_are_numbered_and_other_ids_are_named() {
+    let case = Case::new();
+    // As of an artifact whose table had no ids.
+    let mut scorer = Scorer::open(case.path("artifact")).unwrap();
+    case.users("a.parquet", 100, 50, 20);
+    let batch = &batches(&case.path("users/a.parquet"))[0];
+    let without = batch.project(&[0, 2]).unwrap();
+    let message = scaletot_pipeline::causes(&scorer.score(&without).unwrap_err());
+    assert!(message.contains("no column \"user\""), "{message}");
+    scorer = scorer.with_id_column(ROW_NUMBER).unwrap();
+    let scored = scorer.score(&without).unwrap();
+    assert_eq!(scored.schema().field(0).name(), ROW_NUMBER);
+    assert_eq!(scored.column(0).as_primitive::<Int64Type>().values()[..3], [1, 2, 3]);
+    let error = scorer.with_id_column("town").unwrap_err();
+    assert!(error.to_string().contains("town"), "{error}");
+
+    // Through row groups the numbers go on.
+    let numbered = || Run { id: Some(ROW_NUMBER), ..Run::default() };
+    assert_eq!(case.run(&numbered(), &()).unwrap().users, 50);
+    let ids = |column: &str| -> Vec<i64> {
+        let of = |batch: RecordBatch| batch[column].as_primitive::<Int64Type>().values().to_vec();
+        batches(&case.path("scores/a.parquet")).into_iter().flat_map(of).collect()
+    };
+    assert_eq!(ids(ROW_NUMBER), (1..=50).collect::<Vec<_>>());
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
+    assert!(message.contains("id: row number there, user here") && message.contains("--fresh"), "{message}");
+    let message = scaletot_pipeline::causes(
+        &case.run(&Run { id: Some("customer"), fresh: true, ..Run::default() }, &()).unwrap_err(),
+    );
+    assert!(message.contains("--id names their column") && message.contains("the columns are"), "{message}");
+    // Ids under another name than in training.
+    let income = case.run(&Run { id: Some("user"), fresh: true, ..Run::default() }, &()).unwrap();
+    assert_eq!(income.users, 50);
+    assert_eq!(ids("user"), (100..150).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_that_scored_nobody_stands_in_nobodys_way() {
+    let case = Case::new();
+    case.write("a.parquet", Arc::new(Int64Array::from(vec![1, 2])), vec![Some("Rome"), None], 10);
+    assert!(case.score().is_err());
+    case.users("a.parquet", 0, 10, 10);
+    let other = || Run { columns: "value,q50", ..Run::default() };
+    assert_eq!(case.run(&other(), &()).unwrap().users, 10);
+    fs::write(case.path("scores/notes.txt"), "mine").unwrap();
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
+    assert!(message.contains("columns: value,q50 there, value here"), "{message}");
+    assert_eq!(case.run(&Run { fresh: true, ..Run::default() }, &()).unwrap().scored, 10);
+    assert!(case.path("scores/notes.txt").exists(), "what is no score stays");
+}
+
+#[test]
+fn a_csv_file_is_scored_as_a_parquet_file_is() {
+    let case = Case::new();
+    fs::write(case.path("users/a.csv"), "user,town,income\n7,Ulm,3\n8,,\n9,Bath,\n").unwrap();
+    let input = case.path("users/*.csv");
+    let csv = || Run { input: input.to_str(), ..Run::default() };
+    assert_eq!(case.run(&csv(), &()).unwrap().scored, 3);
+    assert_eq!(case.run(&csv(), &()).unwrap().scored, 0, "what is scored is kept");
+    let ids: Vec<String> = case.found("a.parquet").into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["7", "8", "9"]);
+    assert!(!case.path("scores/.tables").exists());
+
+    fs::write(case.path("users/a.csv"), "user,town,income\n7,Ulm,3\n8,Rome,\n").unwrap();
+    let message = scaletot_pipeline::causes(&case.run(&csv(), &()).unwrap_err());
+    assert!(
+        message.contains("a.csv, row 2 (line 3)") && message.contains("unknown = \"bucket\""),
+        "{message}"
+    );
+    case.users("a.parquet", 0, 10, 10);
+    fs::write(case.path("users/a.csv"), "user,town,income\n7,Ulm,3\n").unwrap();
+    let both = case.path("users/a.*");
+    let message = scaletot_pipeline::causes(
+        &case.run(&Run { input: both.to_str(), ..Run::default() }, &()).unwrap_err(),
+    );
+    assert!(message.contains("would both be a.parquet"), "{message}");
+}
+
+#[test]
+fn the_directory_of_a_run_is_told_from_its_artifact() {
+    let case = Case::new();
+    let message = Scorer::open(&case.dir).unwrap_err().to_string();
+    assert!(message.contains("got the directory of a run; its artifact is "), "{message}");
 }

@@ -98,7 +98,7 @@ fn a_float_column_with_a_value_of_its_own_for_each_row_is_a_number() {
 fn many_categories_are_cut_to_the_frequent_ones() {
     let rows: Vec<String> = (0..600).map(|row| format!("town {}", row * 7 % 113 % 55)).collect();
     let town = field(&column("town", &rows.iter().map(String::as_str).collect::<Vec<_>>()));
-    assert!(town.has_more_values && town.values.len() == MAX_VALUES && town.distinct > MAX_VALUES);
+    assert!(town.values.len() == MAX_VALUES && town.distinct > MAX_VALUES);
     let of = |value: &str| rows.iter().filter(|row| *row == value).count();
     assert!(of(&town.values[0]) >= of(&town.values[MAX_VALUES - 1]));
 }

@@ -1,0 +1,75 @@
+//! CSV files, which are scored as the Parquet files that are made of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use scaletot_profile::{Attributes, Error as ProfileError, write_parquet};
+
+use super::Scorer;
+use super::inputs::Input;
+use crate::error::{Context, Result};
+use crate::tasks::read_prepared;
+
+/// Where the Parquet files are while their users are scored.
+const TABLES: &str = ".tables";
+
+/// Opens the files of users, and holds what is made of CSV files until it is dropped.
+pub(super) struct Tables<'a> {
+    scorer: &'a Scorer,
+    directory: PathBuf,
+}
+
+impl<'a> Tables<'a> {
+    /// What a killed run has left in the output directory is removed.
+    pub(super) fn new(scorer: &'a Scorer, output: &Path) -> Self {
+        let tables = Self { scorer, directory: output.join(TABLES) };
+        tables.remove();
+        tables
+    }
+
+    /// Opens a file of users, whose scores' place is that of the file or, of a CSV file, that of a Parquet file of its name.
+    pub(super) fn open(&self, path: &Path, relative: &Path) -> Result<Input> {
+        let (schema, options) = (&self.scorer.schema, self.scorer.read_options());
+        let opened = || match csv_stem(relative) {
+            None => Input::open(path, relative, schema, &options),
+            Some(stem) => {
+                let relative = relative.with_file_name(format!("{stem}.parquet"));
+                let users = read_prepared(path, schema, &options)?.profiles;
+                let table = self.directory.join(&relative);
+                let directory = table.parent().unwrap_or(&self.directory);
+                fs::create_dir_all(directory)
+                    .with_context(|| format!("cannot create {}", directory.display()))?;
+                write_parquet(&table, schema.id_column(), users.ids(), Some(&users), &Attributes::new())?;
+                Ok(Input { source: path.to_owned(), ..Input::open(&table, &relative, schema, &options)? })
+            }
+        };
+        match opened() {
+            Err(crate::Error::Profile(error)) if is_without_ids(&error, schema.id_column()) => Err(error)
+                .context("no user ids: --id names their column, and --id 'row number' numbers the rows"),
+            opened => opened,
+        }
+    }
+
+    fn remove(&self) {
+        // What stays is removed by the next run.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Drop for Tables<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// A CSV file's name without its ending.
+fn csv_stem(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    let lower = name.to_ascii_lowercase();
+    let ending = [".csv.gz", ".csv"].into_iter().find(|ending| lower.ends_with(ending))?;
+    Some(name[..name.len() - ending.len()].to_owned())
+}
+
+fn is_without_ids(error: &ProfileError, id: &str) -> bool {
+    matches!(error, ProfileError::MissingColumn { column, .. } if column == id)
+}
