@@ -1,6 +1,6 @@
 //! Which column holds the user ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::DraftOptions;
 use super::names;
@@ -31,9 +31,11 @@ impl UserId {
         if let Some(column) = candidates().filter(is_named_id).find(of_own).or(first) {
             return Self::Column(column.name.clone());
         }
-        let almost = candidates().filter(is_named_id).find_map(|column| {
-            Some(format!("column `{}` is an id by its name, but {}", column.name, repeated(column)?))
-        });
+        // Of a flag or a plan, which may be called "member" too, most rows share a value.
+        let almost =
+            candidates().filter(is_named_id).filter(|column| is_mostly_unique(column)).find_map(|column| {
+                Some(format!("column `{}` is an id by its name, but {}", column.name, repeated(column)?))
+            });
         let none = || "no column has a value of its own in every row".to_owned();
         Self::Rows { why: almost.unwrap_or_else(none) }
     }
@@ -62,6 +64,12 @@ fn is_named_id(column: &&RawColumn) -> bool {
     let whole = ["user", "customer", "client", "member", "subscriber", "household", "account", "row"];
     names::has(&words, &["id", "uuid", "guid", "key", "userid", "customerid"])
         || (words.len() == 1 && names::has(&words, &whole))
+}
+
+/// Whether the distinct values are more than half of the rows.
+fn is_mostly_unique(column: &RawColumn) -> bool {
+    let distinct: HashSet<&String> = column.cells.iter().flatten().collect();
+    2 * distinct.len() > column.cells.len()
 }
 
 /// Which value is not in one row alone, or which row has none; rows count from 1.

@@ -59,7 +59,7 @@ pub(super) fn render(
     }
     _ = write!(text, "\n[source]\ntable = {}\n", quoted(&options.table));
     if let UserId::Rows { why } = id {
-        _ = write!(text, "# {}.\nnumbered = true\n", comment(why));
+        _ = write!(text, "# Rows are numbered: {}.\nnumbered = true\n", comment(why));
     }
     text.push_str(
         "\n# Who takes part; everybody unless set.\n# [keep]\n# column = \"COLUMN\"\n# equals = 1\n",

@@ -92,6 +92,7 @@ fn an_awkward_table_gives_files_that_load() {
 fn a_table_without_ids_is_numbered() {
     let mut csv = "town,size,revenue\n".to_owned();
     (0..30).for_each(|i| writeln!(csv, "{},{},{}", ["Ulm", "Bath"][i % 2], i % 4, i % 3).unwrap());
+    let csv = csv.replace("town,", "member,");
     let draft = draft_of(&csv, &DraftOptions::new("shop")).unwrap();
     assert_eq!((draft.id(), draft.outcome()), (None, "revenue"));
     assert_eq!(draft.why_numbered(), Some("no column has a value of its own in every row"));
