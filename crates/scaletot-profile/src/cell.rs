@@ -147,13 +147,11 @@ pub(crate) fn read(field: &Field, raw: Raw<'_>) -> Result<Cell, Mismatch> {
 }
 
 fn code_of(domain: &Domain, text: &str) -> Result<u32, Mismatch> {
-    let expected = || {
-        format!(
-            "one of {} (unknown = \"bucket\" in the profile schema takes others, too)",
-            quoted(domain.values())
-        )
-    };
-    domain.code_of(text).ok_or_else(|| Mismatch::text(expected(), text))
+    domain.code_of(text).ok_or_else(|| {
+        let Mismatch { expected, found } =
+            Mismatch::text(format!("one of {}", quoted(domain.values())), text);
+        Mismatch { expected, found: format!("{found}; unknown = \"bucket\" in the profile schema takes it") }
+    })
 }
 
 /// Empty parts are skipped, so that a separator alone writes the empty list, which is not a missing one.
@@ -221,13 +219,8 @@ mod tests {
             assert_eq!(read(&size, raw), Ok(Cell::Missing));
         }
         let error = read(&size, Raw::Float(2.5)).unwrap_err();
-        assert_eq!(
-            error,
-            Mismatch::new(
-                r#"one of "1", "2", "5+" (unknown = "bucket" in the profile schema takes others, too)"#,
-                r#""2.5""#
-            )
-        );
+        assert_eq!(error.expected, r#"one of "1", "2", "5+""#);
+        assert!(error.found.starts_with(r#""2.5"; unknown = "bucket""#), "{error:?}");
     }
 
     #[test]
@@ -281,7 +274,7 @@ mod tests {
         assert_eq!(read(&tags, Raw::List(vec![])), Ok(Cell::Codes(vec![])));
         assert_eq!(read(&tags, Raw::List(vec!["b".into()])), Ok(Cell::Codes(vec![1])));
         assert_eq!(read(&tags, Raw::Null), Ok(Cell::Missing));
-        assert_eq!(read(&tags, Raw::Text("a|x")).unwrap_err().found, r#""x""#);
+        assert!(read(&tags, Raw::Text("a|x")).unwrap_err().found.starts_with(r#""x";"#));
     }
 
     #[test]

@@ -48,11 +48,11 @@ fn lines_are_those_of_an_editor() {
 fn unknown_categories() {
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,56+,1,10,yes,a\n")),
-        r#"people.csv, row 2 (line 3), column "age": expected one of "18-34", "35-54", "55+", got "56+""#
+        r#"people.csv, row 2 (line 3), column "age": expected one of "18-34", "35-54", "55+", got "56+"; unknown = "bucket" in the profile schema takes it"#
     );
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a;e\n")),
-        r#"people.csv, row 1 (line 2), column "tags": expected one of "a", "b", "c d", got "e""#
+        r#"people.csv, row 1 (line 2), column "tags": expected one of "a", "b", "c d", got "e"; unknown = "bucket" in the profile schema takes it"#
     );
 }
 

@@ -172,7 +172,7 @@ fn what_does_not_fit_is_refused() {
     );
     assert!(
         message(FieldSpec::categorical("x", ["a"]), column(StringArray::from(vec!["a", "b"])))
-            .ends_with(r#"people.parquet, row 2, column "x": expected one of "a", got "b""#)
+            .ends_with(r#"people.parquet, row 2, column "x": expected one of "a", got "b"; unknown = "bucket" in the profile schema takes it"#)
     );
     let missing = file(vec![("id", column(Int32Array::from(vec![1])))]);
     let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();
