@@ -19,8 +19,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use scaletot_encoder::{
-    ArtifactInfo, Deduplication, Features, FieldEncoding, FieldTerms, FrozenEncoder, Heads, Precision,
-    Selection, ValueHead,
+    ArtifactInfo, Deduplication, Features, FieldEncoding, FieldTerms, FrozenEncoder, Heads, HiddenUnit,
+    Precision, Selection, ValueHead,
 };
 use scaletot_profile::ProfileTable;
 use serde_json::json;
@@ -128,7 +128,17 @@ fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Err
         }
         _ => FieldTerms::Unused,
     });
-    let fields = fields.collect();
+    let fields: Vec<FieldTerms> = fields.collect();
+    // As many as there are at most when a value model is folded in.
+    let units = (0..15).map(|_| {
+        let tables = fields.iter().map(|terms| match terms {
+            FieldTerms::Codes { codes, .. } => weights(codes.len() + 1),
+            _ => vec![],
+        });
+        let tables = tables.collect();
+        HiddenUnit::new(0.05, weights(1)[0], tables)
+    });
+    let units = units.collect();
     let states = &encoder.heads().states;
     let marginals = states.iter().map(|&size| weights(size)).collect();
     let representation = if states.is_empty() { vec![] } else { weights(encoder.config().rep_dim) };
@@ -138,6 +148,7 @@ fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Err
         .with_marginals(marginals)
         .with_representation(representation)
         .with_trunk(trunk)
+        .with_hidden(units)
         .with_cap(1e6);
     Ok(encoder.clone().with_value_head(head.build()?)?)
 }
@@ -147,13 +158,15 @@ fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Err
 fn value_head(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
     let with = with_value_head(encoder)?;
     let head = with.value_head().ok_or("a value head")?.clone().into_builder();
-    let linear = encoder.clone().with_value_head(head.with_marginals(vec![]).build()?)?;
+    let linear = encoder.clone().with_value_head(head.clone().with_marginals(vec![]).build()?)?;
+    let sum = encoder.clone().with_value_head(head.with_hidden(vec![]).build()?)?;
     let rows: Vec<usize> = (0..table.len()).collect();
     for (precision, name) in PRECISIONS {
         let variants = [
             ("value and distribution", encoder, Selection::OUTCOME),
             ("value", encoder, Selection::VALUE),
             ("value, value head without states", &linear, Selection::VALUE),
+            ("value, value head without hidden units", &sum, Selection::VALUE),
             ("value, value head", &with, Selection::VALUE),
             ("value and distribution, value head", &with, Selection::OUTCOME),
         ];

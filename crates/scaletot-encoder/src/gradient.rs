@@ -2,12 +2,13 @@
 //! trained.
 //!
 //! Backpropagation written out for the network's few kinds of layers. A row of a batch is a point, not a user. With a value head a point has
-//! one number per field more: what the field's table adds to `a + b ŷ`.
+//! more numbers for each field: what its table adds to `a + b ŷ`, and what it adds to each of the head's hidden units.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut1, Axis, Slice};
 use scaletot_core::numeric::softmax;
 
 use crate::features::{Column, Features, piecewise_weights};
+use crate::field_terms::FieldTerms;
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
 use crate::outcome::{sigmoid, softplus};
@@ -55,6 +56,8 @@ enum Link {
     Value {
         /// By state and value, times `b`.
         marginals: Vec<Vec<f64>>,
+        /// Bias of each hidden unit, and its weight times `b`.
+        hidden: Vec<(f64, f64)>,
         cap: f64,
     },
 }
@@ -93,7 +96,8 @@ impl ValueFunction {
             Some(weights) => weights.iter().map(|weight| b * weight).collect(),
             None => vec![0.0; size],
         });
-        let link = Link::Value { marginals: marginals.collect(), cap: head.cap() };
+        let hidden = head.hidden().iter().map(|unit| (unit.bias(), b * unit.weight()));
+        let link = Link::Value { marginals: marginals.collect(), hidden: hidden.collect(), cap: head.cap() };
         Self::new(network, layer, link)
     }
 
@@ -103,7 +107,7 @@ impl ValueFunction {
         Self { cross: layers(network.cross()), trunk: layers(network.trunk()), head, link, embedded }
     }
 
-    /// Values at points, `[n, F·e]` or with a value head `[n, F·e + F]`, and their gradients there.
+    /// Values at points, `[n, F·e]` or with a value head of `H` hidden units `[n, F·e + F·(1 + H)]`, and their gradients there.
     pub(crate) fn at(&self, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
         let (points, terms) = points.view().split_at(Axis(1), self.embedded);
         let points = points.to_owned();
@@ -128,11 +132,14 @@ impl ValueFunction {
                 output.assign(&ArrayView1::from(&by_output));
                 value
             }
-            Link::Value { marginals, cap } => {
+            Link::Value { marginals, hidden, cap } => {
                 let last = output.len() - 1;
-                output[last] += terms.sum();
+                let (sum, slopes) = of_terms(hidden, terms);
+                output[last] += sum;
                 let value = served(marginals, *cap, &mut output);
-                by_terms.fill(output[last]);
+                for (slope, own) in by_terms.iter_mut().zip(slopes.iter().cycle()) {
+                    *slope = output[last] * own;
+                }
                 value
             }
         });
@@ -225,24 +232,43 @@ fn served(marginals: &[Vec<f64>], cap: f64, output: &mut ArrayViewMut1<'_, f64>)
     free.min(cap)
 }
 
-/// What a value head's tables add to `a + b ŷ` for the first profile, field by field, and for a profile without any field.
+/// What the fields' terms, `[F, 1 + H]` in one row, come to in `a + b ŷ` with the hidden units, and the derivatives by those of any one field.
+fn of_terms(hidden: &[(f64, f64)], terms: ArrayView1<'_, f64>) -> (f64, Vec<f64>) {
+    let each = hidden.len() + 1;
+    let lane = |lane: usize| terms.iter().skip(lane).step_by(each).sum::<f64>();
+    let (mut sum, mut slopes) = (lane(0), vec![1.0]);
+    for (unit, (bias, weight)) in hidden.iter().enumerate() {
+        let input = bias + lane(unit + 1);
+        sum += weight * input.max(0.0);
+        slopes.push(if input > 0.0 { *weight } else { 0.0 });
+    }
+    (sum, slopes)
+}
+
+/// What the fields of the first profile add to `a + b ŷ` by a value head's tables and then to each of its hidden units, `[F, 1 + H]` in one
+/// row, and what those of a profile without any field add.
 pub(crate) fn terms(head: &ValueHead, features: &Features) -> (Array1<f64>, Array1<f64>) {
     let b = head.link().1;
-    let (mut own, mut blank) =
-        (Array1::zeros(features.columns().len()), Array1::zeros(features.columns().len()));
-    for (field, (terms, column)) in head.fields().iter().zip(features.columns()).enumerate() {
-        let table = terms.table();
-        let at = |code: u32| table.get(code as usize).copied().unwrap_or_default();
-        blank[field] = b * table.last().copied().unwrap_or_default();
-        own[field] = b * match column {
-            Column::Index(codes) => at(codes[0]),
-            Column::Piecewise(_) => features.hard_bins(field).map_or(0.0, |hard| at(hard.bins[0])),
-            Column::Bag { offsets, indices } => {
-                indices[offsets[0]..offsets[1]].iter().map(|&code| at(code)).sum()
-            }
+    let mut of_fields = (vec![], vec![]);
+    for (field, column) in features.columns().iter().enumerate() {
+        let mut add = |table: &[f64], factor: f64| {
+            let at = |code: u32| table.get(code as usize).copied().unwrap_or_default();
+            let own = match column {
+                Column::Index(codes) => at(codes[0]),
+                Column::Piecewise(_) => features.hard_bins(field).map_or(0.0, |hard| at(hard.bins[0])),
+                Column::Bag { offsets, indices } => {
+                    indices[offsets[0]..offsets[1]].iter().map(|&code| at(code)).sum()
+                }
+            };
+            of_fields.0.push(factor * own);
+            of_fields.1.push(factor * table.last().copied().unwrap_or_default());
         };
+        add(&head.fields().get(field).map(FieldTerms::table).unwrap_or_default(), b);
+        for unit in head.hidden() {
+            add(unit.tables().get(field).map_or(&[], Vec::as_slice), 1.0);
+        }
     }
-    (own, blank)
+    (of_fields.0.into(), of_fields.1.into())
 }
 
 /// The fields' embeddings of the first profile side by side, and those of a profile without any field.
@@ -276,6 +302,7 @@ pub(crate) fn embed(network: &Network, features: &Features) -> (Array1<f64>, Arr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hidden::HiddenUnit;
     use crate::outcome::OutcomeScale;
     use crate::shape::{Heads, NetworkShape, tiny};
     use crate::weights::Weights;
@@ -347,8 +374,11 @@ mod tests {
                 .with_marginals(vec![weights(2)])
                 .with_representation(weights(shape.rep_dim))
                 .with_trunk(weights(shape.trunk_width()))
+                .with_hidden(vec![HiddenUnit::new(0.3, 0.5, vec![]), HiddenUnit::new(-0.4, -0.7, vec![])])
                 .with_link(0.3, 0.7);
-            let point = Array1::from_iter(point.into_iter().chain([0.2, -0.1, 0.0]));
+            // Of three fields to the sum and to the units, of which one is live.
+            let terms = [[0.2, 0.1, -0.3], [-0.1, 0.4, 0.2], [0.0, -0.2, 0.1]];
+            let point = Array1::from_iter(point.into_iter().chain(terms.into_iter().flatten()));
             has_slopes(&ValueFunction::of_value_head(&network, &head.clone().build().unwrap()), &point)?;
             // At its cap a value does not move.
             let capped = ValueFunction::of_value_head(&network, &head.with_cap(0.0).build().unwrap());

@@ -81,10 +81,12 @@ mod error;
 mod explain;
 mod features;
 mod featuriser;
+mod field_terms;
 mod frozen;
 mod gate;
 mod gradient;
 mod head;
+mod hidden;
 mod histogram;
 mod integral;
 mod manifest;
@@ -118,9 +120,11 @@ pub use error::{Error, Result};
 pub use explain::{Contribution, Explanation, StatePosterior};
 pub use features::{Column, Features, piecewise_weights};
 pub use featuriser::{Featuriser, FieldEncoder};
+pub use field_terms::FieldTerms;
 pub use frozen::{Activations, Footprint, FrozenEncoder, Precision};
 pub use gate::{Readiness, TransferGate};
 pub use head::{OutcomeHead, OutcomeLink};
+pub use hidden::HiddenUnit;
 pub use histogram::FieldHistogram;
 pub use manifest::ArtifactInfo;
 pub use network::Outputs;
@@ -130,9 +134,11 @@ pub use scores::{Abstention, Scores, Selection};
 pub use shape::Heads;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]
-pub use train::{DistillData, DistillLog, Distiller, EpochLog, Losses, Stop, TrainedEncoder};
+pub use train::{
+    DistillData, DistillLog, Distiller, EpochLog, Losses, Stop, TrainedEncoder, UnitData, UnitTrainer,
+};
 pub use transfer::{TransferGroup, TransferReport, linear_cka};
-pub use value_head::{FieldTerms, ValueHead, ValueHeadBuilder};
+pub use value_head::{ValueHead, ValueHeadBuilder};
 
 /// The README's snippets compile.
 #[cfg(doctest)]

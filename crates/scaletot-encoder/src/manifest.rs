@@ -233,15 +233,11 @@ impl Manifest {
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(Error::json(path))?;
         let format = value.get("format");
         let number = format.and_then(serde_json::Value::as_u64).and_then(|number| u32::try_from(number).ok());
-        let Some(number) = number.filter(|number| (1..=FORMAT).contains(number)) else {
+        if number != Some(FORMAT) {
             let found = format.map_or_else(|| "without a number".into(), ToString::to_string);
             return Err(Error::Format { path: path.into(), expected: FORMAT, found });
-        };
-        let mut manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
-        if number == 1 && manifest.encoder.value_head.is_some() {
-            let (expected, found) = ("none in format 1".to_owned(), "one".to_owned());
-            return Err(Error::Artifact { path: path.into(), what: "value head".into(), expected, found });
         }
+        let mut manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
         manifest.encoder.bin();
         let hashes = [
             ("profile schema", manifest.profile_schema_hash, manifest.encoder.profile_schema.hash()),

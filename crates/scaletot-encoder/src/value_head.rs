@@ -4,101 +4,25 @@ use scaletot_core::config::{at_least_zero, check, positive};
 use scaletot_profile::Quantiles;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::featuriser::Featuriser;
+use crate::field_terms::FieldTerms;
+use crate::hidden::HiddenUnit;
 use crate::shape::NetworkShape;
 
-/// What the values of one profile field add to `ŷ`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum FieldTerms {
-    /// Nothing.
-    Unused,
-    /// Of a categorical, ordinal or boolean (no, yes) field, and of a multi-valued one, where those of a set's values are summed.
-    Codes {
-        /// By code.
-        codes: Vec<f64>,
-        /// Where the field is missing.
-        missing: f64,
-    },
-    /// Of a numeric field: `bins[j] + slope · j` for a number in bin `j`.
-    Numeric {
-        /// The bins, which need not be those of the encoder's own featuriser.
-        quantiles: Quantiles,
-        /// By [bin](Quantiles::bin).
-        bins: Vec<f64>,
-        /// Times the bin's number, which counts from 0.
-        slope: f64,
-        /// Where the field is missing.
-        missing: f64,
-    },
-}
-
-impl FieldTerms {
-    /// By code or bin, then for missing; nothing if the field is not used.
-    pub(crate) fn table(&self) -> Vec<f64> {
-        match self {
-            Self::Unused => vec![],
-            Self::Codes { codes, missing } => codes.iter().copied().chain([*missing]).collect(),
-            Self::Numeric { bins, slope, missing, .. } => {
-                let bins = bins.iter().enumerate().map(|(bin, weight)| weight + slope * bin as f64);
-                bins.chain([*missing]).collect()
-            }
-        }
-    }
-
-    /// The bins of a numeric field.
-    pub(crate) fn quantiles(&self) -> Option<&Quantiles> {
-        match self {
-            Self::Numeric { quantiles, .. } => Some(quantiles),
-            _ => None,
-        }
-    }
-
-    fn check(&self, field: &str, encoding: &FieldEncoding) -> Result<()> {
-        let fits = |expected: String, holds: bool| {
-            let found = || match self {
-                Self::Unused => "none".to_owned(),
-                Self::Codes { codes, .. } => format!("{} codes", codes.len()),
-                Self::Numeric { quantiles, bins, .. } => {
-                    format!("{} weights for {} numeric bins", bins.len(), quantiles.bins())
-                }
-            };
-            let what = || format!("value head's terms of field `{field}`");
-            if holds { Ok(()) } else { Err(Error::shape(what(), expected, found())) }
-        };
-        match (self, encoding) {
-            (Self::Unused, _) => Ok(()),
-            (
-                Self::Codes { codes, .. },
-                FieldEncoding::Index { cardinality } | FieldEncoding::Bag { cardinality },
-            ) => fits(format!("{cardinality} codes"), codes.len() == *cardinality),
-            (Self::Numeric { quantiles, bins, .. }, FieldEncoding::Piecewise { .. }) => {
-                let count = quantiles.bins();
-                fits(format!("{count} weights for {count} numeric bins"), bins.len() == count)
-            }
-            (_, FieldEncoding::Piecewise { .. }) => fits("those of a numeric field".to_owned(), false),
-            (_, FieldEncoding::Index { cardinality } | FieldEncoding::Bag { cardinality }) => {
-                fits(format!("{cardinality} codes"), false)
-            }
-        }
-    }
-}
-
-/// A value model, linear in what an encoder knows of a user, that the encoder serves in place of its outcome head's expected outcome.
+/// A value model, linear in what an encoder knows of a user but for a few hidden units of its own, that the encoder serves in place of its
+/// outcome head's expected outcome.
 ///
 /// A value model is fitted on profiles and signals, and what is measured has to be what is served: so it travels in the artifact and is computed
 /// in the same pass as the network. With the marginals `p_k` of the states, the representation `z` and the trunk's output `h` of a user `x`,
 ///
 /// ```text
-/// ŷ = intercept + Σ_f table_f[x_f] + Σ_k m_k · p_k(x) + w · z(x) + u · h(x)
+/// ŷ = intercept + Σ_f table_f[x_f] + Σ_k m_k · p_k(x) + w · z(x) + u · h(x) + Σ_j v_j max(c_j + Σ_f unit_jf[x_f], 0)
 /// value = min(exp(a + b ŷ), cap)
 /// ```
 ///
-/// Representation and trunk are linear in the same numbers and become one weight vector; tables are looked up by code; a state's marginal is
-/// computed only where its weights are not all 0. What a model is fitted on comes from
+/// Representation and trunk are linear in the same numbers and become one weight vector; tables are looked up by code, those of the
+/// [hidden units](HiddenUnit) in one pass with the fields' own; a state's marginal is computed only where its weights are not all 0. What a model is fitted on comes from
 /// [`FrozenEncoder::activations`](crate::FrozenEncoder::activations).
 ///
 /// It is made by [`ValueHead::builder`], and [`FrozenEncoder::with_value_head`](crate::FrozenEncoder::with_value_head) puts it into an encoder
@@ -133,6 +57,8 @@ pub struct ValueHead {
     marginals: Vec<Vec<f64>>,
     representation: Vec<f64>,
     trunk: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hidden: Vec<HiddenUnit>,
     a: f64,
     b: f64,
     cap: f64,
@@ -147,6 +73,8 @@ pub struct ValueHeadBuilder {
     marginals: Vec<Vec<f64>>,
     representation: Vec<f64>,
     trunk: Vec<f64>,
+    #[serde(default)]
+    hidden: Vec<HiddenUnit>,
     a: f64,
     b: f64,
     cap: f64,
@@ -181,6 +109,14 @@ impl ValueHeadBuilder {
         self
     }
 
+    /// Sets the hidden units, whose tables go with those of [`with_fields`](Self::with_fields). Without them there are none. The first 15
+    /// cost little more than none at all.
+    #[must_use]
+    pub fn with_hidden(mut self, units: Vec<HiddenUnit>) -> Self {
+        self.hidden = units;
+        self
+    }
+
     /// Sets `a` and `b` of the value `exp(a + b ŷ)`; 0 and 1 unless set.
     #[must_use]
     pub fn with_link(mut self, a: f64, b: f64) -> Self {
@@ -201,7 +137,7 @@ impl ValueHeadBuilder {
     /// [`Error::Config`] for a number that is not finite, for a `b` that is not above 0 (the order of users is that of `ŷ`) or for a cap below
     /// 0; numbers times `b` must be finite in 32 bits.
     pub fn build(self) -> Result<ValueHead> {
-        let Self { intercept, fields, marginals, representation, trunk, a, b, cap } = self;
+        let Self { intercept, fields, marginals, representation, trunk, hidden, a, b, cap } = self;
         check(a.is_finite(), "a", "a finite number", a)?;
         positive("b", b)?;
         at_least_zero("cap", cap)?;
@@ -216,7 +152,9 @@ impl ValueHeadBuilder {
         marginals.iter().flatten().try_for_each(|&number| finite("marginals", number))?;
         representation.iter().try_for_each(|&number| finite("representation", number))?;
         trunk.iter().try_for_each(|&number| finite("trunk", number))?;
-        Ok(ValueHead { intercept, fields, marginals, representation, trunk, a, b, cap })
+        let numbers = hidden.iter().flat_map(HiddenUnit::numbers);
+        numbers.into_iter().try_for_each(|number| finite("hidden", number))?;
+        Ok(ValueHead { intercept, fields, marginals, representation, trunk, hidden, a, b, cap })
     }
 }
 
@@ -238,6 +176,7 @@ impl ValueHead {
             marginals: vec![],
             representation: vec![],
             trunk: vec![],
+            hidden: vec![],
             a: 0.0,
             b: 1.0,
             cap: f64::MAX,
@@ -247,8 +186,8 @@ impl ValueHead {
     /// The builder with this head's numbers.
     #[must_use]
     pub fn into_builder(self) -> ValueHeadBuilder {
-        let Self { intercept, fields, marginals, representation, trunk, a, b, cap } = self;
-        ValueHeadBuilder { intercept, fields, marginals, representation, trunk, a, b, cap }
+        let Self { intercept, fields, marginals, representation, trunk, hidden, a, b, cap } = self;
+        ValueHeadBuilder { intercept, fields, marginals, representation, trunk, hidden, a, b, cap }
     }
 
     /// What everybody has of `ŷ`.
@@ -279,6 +218,12 @@ impl ValueHead {
     #[must_use]
     pub fn trunk(&self) -> &[f64] {
         &self.trunk
+    }
+
+    /// The hidden units; empty if there are none.
+    #[must_use]
+    pub fn hidden(&self) -> &[HiddenUnit] {
+        &self.hidden
     }
 
     /// `(a, b)` of the value `exp(a + b ŷ)`.
@@ -327,7 +272,8 @@ impl ValueHead {
             }
         }
         sizes("representation", shape.served()[2], self.representation.len())?;
-        sizes("trunk", shape.trunk_width(), self.trunk.len())
+        sizes("trunk", shape.trunk_width(), self.trunk.len())?;
+        self.hidden.iter().enumerate().try_for_each(|(number, unit)| unit.check(number, &self.fields))
     }
 }
 
@@ -345,6 +291,8 @@ mod tests {
             ("representation", head().with_representation(vec![f64::INFINITY])),
             ("marginals", head().with_marginals(vec![vec![1.0, f64::NAN]])),
             ("fields", head().with_fields(vec![FieldTerms::Codes { codes: vec![1.0], missing: f64::NAN }])),
+            ("hidden", head().with_hidden(vec![HiddenUnit::new(f64::NAN, 1.0, vec![])])),
+            ("hidden", head().with_hidden(vec![HiddenUnit::new(0.0, 1.0, vec![vec![0.0, 1e39]])])),
             ("`a`", head().with_link(f64::INFINITY, 1.0)),
             ("`b`", head().with_link(0.0, 0.0)),
             ("`cap`", head().with_cap(-1.0)),
@@ -367,6 +315,7 @@ mod tests {
             .with_marginals(vec![vec![0.7, -0.7]])
             .with_representation(vec![1.0 / 7.0])
             .with_trunk(vec![2.0 / 7.0])
+            .with_hidden(vec![HiddenUnit::new(0.1, 1.0 / 9.0, vec![vec![], vec![1.0 / 3.0, 0.7], vec![]])])
             .with_link(-0.3, 1.1)
             .build()
             .unwrap();

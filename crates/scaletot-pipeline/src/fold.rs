@@ -1,63 +1,105 @@
 //! The value model folded into the encoder that serves it.
 //!
 //! What is linear in one-hot fields, marginals and representation is taken over exactly. The committees of learners are not: each is
-//! distilled by a ridge regression of its predictions on one-hot fields, marginals and the trunk's output, for which every training user
-//! counts, labelled or not.
+//! distilled by a ridge regression of its predictions on one-hot fields, marginals and the trunk's output, and what that lacks by a few hidden
+//! units on the profile. Every training user counts, labelled or not.
 
 use scaletot_chain::Signals;
-use scaletot_encoder::{FieldTerms as HeadTerms, FrozenEncoder, ValueHead};
+use scaletot_core::Progress;
+use scaletot_encoder::{
+    Device, FieldTerms as HeadTerms, FrozenEncoder, HiddenUnit, UnitData, UnitTrainer, ValueHead,
+    ValueHeadBuilder,
+};
 use scaletot_eval::spearman;
 use scaletot_ltv::{BaseFit, Component, FieldTerms, Link, ValueModel, ValueModelConfig, ValueTrainer};
 use scaletot_profile::Dataset;
 
 use crate::error::{Context, Result, bail};
 
-/// What a value model adds to an encoder's plan. `training` are the users that it was fitted on, and `base` what it stands on.
-///
-/// # Errors
-/// If a committee cannot predict, or its regression cannot be solved.
-pub(crate) fn fold(
-    model: &ValueModel,
-    base: &BaseFit,
-    encoder: &FrozenEncoder,
-    training: &Dataset,
-    seed: u64,
-) -> Result<ValueHead> {
-    let terms = model.linear_terms();
-    let mut sum = Sum {
-        intercept: terms.intercept,
-        fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
-        marginals: terms.marginals,
-        trunk: vec![],
-    };
-    for (learner, weight) in terms.learners.iter().filter(|(_, weight)| *weight != 0.0) {
-        let distilled = distil(learner, base, encoder, training, seed)?;
-        sum.add(*weight, &distilled)?;
-    }
-    let (a, b) = match terms.link {
-        Link::Exponential { a, b } => (a, b),
-        // Without outcomes the value is a level without a unit; the head keeps its order.
-        _ => (0.0, 1.0),
-    };
-    let head = ValueHead::builder(sum.intercept)
-        .with_fields(sum.fields)
-        .with_marginals(sum.marginals)
-        .with_representation(terms.representation)
-        .with_trunk(sum.trunk)
-        .with_link(a, b);
-    Ok(head.build()?)
+/// Hidden units of a committee: as many as are served for next to nothing.
+const UNITS: usize = 15;
+
+/// What a fold needs beside the models.
+pub(crate) struct Folder<'a> {
+    pub(crate) encoder: &'a FrozenEncoder,
+    /// The users that the value model was fitted on.
+    pub(crate) training: &'a Dataset,
+    pub(crate) device: &'a Device,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) seed: u64,
 }
 
-/// `ŷ` as far as it is a sum.
+impl Folder<'_> {
+    /// What a value model adds to the encoder's plan; `base` is what it stands on.
+    ///
+    /// # Errors
+    /// If a committee cannot predict, its regression cannot be solved, or training fails or is stopped.
+    pub(crate) fn fold(&self, model: &ValueModel, base: &BaseFit) -> Result<ValueHead> {
+        let terms = model.linear_terms();
+        let mut sum = Sum {
+            intercept: terms.intercept,
+            fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
+            marginals: terms.marginals,
+            trunk: vec![],
+            hidden: vec![],
+        };
+        for (learner, weight) in terms.learners.iter().filter(|(_, weight)| *weight != 0.0) {
+            let distilled = self.distil(learner, base)?;
+            sum.add(*weight, distilled)?;
+        }
+        let (a, b) = match terms.link {
+            Link::Exponential { a, b } => (a, b),
+            // Without outcomes the value is a level without a unit; the head keeps its order.
+            _ => (0.0, 1.0),
+        };
+        Ok(sum.head().with_representation(terms.representation).with_link(a, b).build()?)
+    }
+
+    /// A committee's predictions as a sum, and as hidden units where that falls short.
+    fn distil(&self, learner: &str, base: &BaseFit) -> Result<Sum> {
+        let Self { encoder, training, seed, .. } = *self;
+        let table = training.table();
+        let rows: Vec<usize> = (0..table.len()).collect();
+        let predicted = base
+            .committee_log_values(learner, table, &rows)?
+            .with_context(|| format!("no learner `{learner}` was fitted"))?;
+        // The regression is of `ln(1 + outcome)`.
+        let predicted: Vec<f64> = predicted.into_iter().map(|log_value| log_value.max(0.0)).collect();
+        let as_outcomes = predicted.iter().map(|log_value| Some(log_value.exp_m1())).collect();
+        let taught = Dataset::builder(table.clone()).with_outcomes(as_outcomes).build()?;
+        let found = encoder.activations(table, &rows)?;
+        let shape = [1, found.trunk.ncols()];
+        let (marginals, _) = found.marginals.into_raw_vec_and_offset();
+        let (trunk, _) = found.trunk.into_raw_vec_and_offset();
+        let states = encoder.heads().states.clone();
+        let signals = Signals::new(rows.clone(), states, marginals, shape, trunk)?;
+        let config = ValueModelConfig::default().with_components([Component::Informed]);
+        let terms = ValueTrainer::new(config)?.fit(&taught, &signals, seed)?.linear_terms();
+        let mut sum = Sum {
+            intercept: terms.intercept,
+            fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
+            marginals: terms.marginals,
+            trunk: terms.representation,
+            hidden: vec![],
+        };
+        let linear = encoder.clone().with_value_head(sum.head().build()?)?;
+        let data = UnitData::new(&linear, table, &rows, &predicted)?;
+        sum.hidden = UnitTrainer::new(UNITS)?.fit(&data, seed, self.device, self.progress)?;
+        Ok(sum)
+    }
+}
+
+/// `ŷ` as far as no representation is in it.
 struct Sum {
     intercept: f64,
     fields: Vec<HeadTerms>,
     marginals: Vec<Vec<f64>>,
     trunk: Vec<f64>,
+    hidden: Vec<HiddenUnit>,
 }
 
 impl Sum {
-    fn add(&mut self, weight: f64, other: &Self) -> Result<()> {
+    fn add(&mut self, weight: f64, other: Self) -> Result<()> {
         self.intercept += weight * other.intercept;
         for (to, from) in self.fields.iter_mut().zip(&other.fields) {
             add_terms(to, weight, from)?;
@@ -65,7 +107,16 @@ impl Sum {
         add(&mut self.trunk, weight, &other.trunk);
         self.marginals.resize(other.marginals.len(), vec![]);
         self.marginals.iter_mut().zip(&other.marginals).for_each(|(to, from)| add(to, weight, from));
+        self.hidden.extend(other.hidden.into_iter().map(|unit| unit.scaled(weight)));
         Ok(())
+    }
+
+    fn head(&self) -> ValueHeadBuilder {
+        ValueHead::builder(self.intercept)
+            .with_fields(self.fields.clone())
+            .with_marginals(self.marginals.clone())
+            .with_trunk(self.trunk.clone())
+            .with_hidden(self.hidden.clone())
     }
 }
 
@@ -73,37 +124,6 @@ impl Sum {
 fn add(to: &mut Vec<f64>, weight: f64, from: &[f64]) {
     to.resize(from.len().max(to.len()), 0.0);
     to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
-}
-
-/// A committee's predictions as a sum.
-fn distil(
-    learner: &str,
-    base: &BaseFit,
-    encoder: &FrozenEncoder,
-    training: &Dataset,
-    seed: u64,
-) -> Result<Sum> {
-    let table = training.table();
-    let rows: Vec<usize> = (0..table.len()).collect();
-    let predicted = base
-        .committee_log_values(learner, table, &rows)?
-        .with_context(|| format!("no learner `{learner}` was fitted"))?;
-    // The regression is of `ln(1 + outcome)`.
-    let as_outcomes = predicted.iter().map(|log_value| Some(log_value.exp_m1().max(0.0))).collect();
-    let taught = Dataset::builder(table.clone()).with_outcomes(as_outcomes).build()?;
-    let found = encoder.activations(table, &rows)?;
-    let shape = [1, found.trunk.ncols()];
-    let (marginals, _) = found.marginals.into_raw_vec_and_offset();
-    let (trunk, _) = found.trunk.into_raw_vec_and_offset();
-    let signals = Signals::new(rows, encoder.heads().states.clone(), marginals, shape, trunk)?;
-    let config = ValueModelConfig::default().with_components([Component::Informed]);
-    let terms = ValueTrainer::new(config)?.fit(&taught, &signals, seed)?.linear_terms();
-    Ok(Sum {
-        intercept: terms.intercept,
-        fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,
-        marginals: terms.marginals,
-        trunk: terms.representation,
-    })
 }
 
 fn head_terms(terms: &FieldTerms) -> Result<HeadTerms> {

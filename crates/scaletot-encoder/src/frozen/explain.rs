@@ -61,11 +61,13 @@ impl FrozenEncoder {
         let value = |point: &Array1<f64>| function.at(&point.view().insert_axis(Axis(0)).to_owned()).0[0];
         let (value, baseline) = (value(&own), value(&blank));
         let shape = network.shape();
+        let lanes = 1 + self.value_head().map_or(0, |head| head.hidden().len());
         let of_fields = |parts: Array1<f64>| {
             let (embedded, terms) = parts.view().split_at(Axis(0), shape.embedded());
             let embedded = embedded.exact_chunks(shape.embed_dim).into_iter().map(|part| part.sum());
             // Without a value head there are no terms.
-            embedded.zip(terms.iter().copied().chain(std::iter::repeat(0.0))).map(|(a, b)| a + b).collect()
+            let terms = terms.exact_chunks(lanes).into_iter().map(|part| part.sum());
+            embedded.zip(terms.chain(std::iter::repeat(0.0))).map(|(a, b)| a + b).collect()
         };
         let integral = integrate(&function, &blank, &own, of_fields, value - baseline);
         let fields = self.profile_schema().fields().iter().enumerate();

@@ -21,6 +21,7 @@ mod scratch;
 mod served;
 mod sink;
 mod terms;
+mod units;
 mod value;
 
 use std::ops::Range;

@@ -3,8 +3,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::features::{Column, HardBins};
+use crate::field_terms::FieldTerms;
+use crate::hidden::HiddenUnit;
 use crate::shape::{Heads, NetworkShape, tiny};
-use crate::value_head::{FieldTerms, ValueHead};
+use crate::value_head::ValueHead;
 use crate::weights::Weights;
 use scaletot_profile::Quantiles;
 
@@ -208,9 +210,21 @@ fn value_heads(shape: &NetworkShape) -> impl Strategy<Value = ValueHead> + use<>
     let [.., representation] = shape.served();
     let trunk = shape.trunk_width() as f64;
     let fields = prop::option::of(prop::collection::vec(-1.0f64..1.0, 12));
+    // More of them than fit into one row, too.
+    let unit = prop::collection::vec(-1.0f64..1.0, 14);
+    let units = prop_oneof![Just(0usize), 1..4usize, 14..20usize]
+        .prop_flat_map(move |n| prop::collection::vec(unit.clone(), n));
     let link = (-2.0f64..2.0, 0.2f64..2.0);
-    (-1.0f64..1.0, fields, any::<bool>(), states, weights(representation), weights(shape.trunk_width()), link)
-        .prop_map(move |(intercept, fields, with_states, states, w, u, (a, b))| {
+    (
+        -1.0f64..1.0,
+        (fields, units),
+        any::<bool>(),
+        states,
+        weights(representation),
+        weights(shape.trunk_width()),
+        link,
+    )
+        .prop_map(move |(intercept, (fields, units), with_states, states, w, u, (a, b))| {
             let quantiles = Quantiles::fit([1.0, 2.0, 3.0], HARD_BINS - 1).unwrap();
             let fields = fields.map_or_else(Vec::new, |weights| {
                 vec![
@@ -224,7 +238,14 @@ fn value_heads(shape: &NetworkShape) -> impl Strategy<Value = ValueHead> + use<>
                     FieldTerms::Codes { codes: weights[7..11].to_vec(), missing: weights[11] },
                 ]
             });
-            let builder = ValueHead::builder(intercept).with_fields(fields).with_representation(w);
+            let scale = 1.0 / (1.0 + units.len() as f64);
+            let units = units.iter().filter(|_| !fields.is_empty()).map(|unit| {
+                let tables = vec![unit[..3].to_vec(), unit[3..7].to_vec(), unit[7..12].to_vec()];
+                HiddenUnit::new(unit[12], scale * unit[13], tables)
+            });
+            let units = units.collect();
+            let builder =
+                ValueHead::builder(intercept).with_hidden(units).with_fields(fields).with_representation(w);
             let u = u.iter().map(|u| u / trunk.sqrt()).collect();
             let builder = builder.with_trunk(u).with_marginals(if with_states { states } else { vec![] });
             builder.with_link(a, b).build().unwrap()
@@ -242,13 +263,18 @@ fn value_of(
     let representation = network.heads()[2];
     let each = (0..features.len()).map(|row| {
         let mut y = head.intercept();
+        let mut inputs: Vec<f64> = head.hidden().iter().map(HiddenUnit::bias).collect();
         for (field, terms) in head.fields().iter().enumerate() {
             let codes = match &features.columns()[field] {
                 Column::Index(codes) => vec![codes[row]],
                 Column::Piecewise(_) => vec![features.hard_bins(field).unwrap().bins[row]],
                 Column::Bag { offsets, indices } => indices[offsets[row]..offsets[row + 1]].to_vec(),
             };
-            for code in codes.into_iter().map(|code| code as usize) {
+            let codes: Vec<usize> = codes.into_iter().map(|code| code as usize).collect();
+            for (input, unit) in inputs.iter_mut().zip(head.hidden()) {
+                *input += codes.iter().map(|&code| unit.tables()[field][code]).sum::<f64>();
+            }
+            for code in codes {
                 y += match terms {
                     FieldTerms::Unused => 0.0,
                     FieldTerms::Codes { codes, missing } => codes.get(code).copied().unwrap_or(*missing),
@@ -258,6 +284,7 @@ fn value_of(
                 };
             }
         }
+        y += inputs.iter().zip(head.hidden()).map(|(x, unit)| unit.weight() * x.max(0.0)).sum::<f64>();
         let h: Vec<f64> = trunk.row(row).iter().map(|&h| h.into()).collect();
         y += head.trunk().iter().zip(&h).map(|(u, h)| u * h).sum::<f64>();
         for (r, w) in head.representation().iter().enumerate() {

@@ -3,46 +3,53 @@
 use std::ops::Range;
 
 use super::links;
+use super::units::Units;
 use crate::features::{Column, Features};
 use crate::value_head::ValueHead;
 
-/// Tables of the profile's fields and weights of the states' marginals, all times `b`.
+/// Tables of the profile's fields, hidden units and weights of the states' marginals, all times `b`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ValueTerms {
     /// Columns of the last layer that are summed first.
     parts: usize,
-    /// Fields with their tables, by code or bin and then missing; those that add nothing are left out.
-    fields: Vec<FieldTable>,
+    /// Numeric fields with their bins, missing included.
+    binned: Vec<(usize, usize)>,
+    tables: Tables,
     /// By state of the block and by value; empty for a state that adds nothing.
     marginals: Vec<Vec<f32>>,
     cap: f32,
 }
 
+/// The fields' tables, by code or bin and then missing.
 #[derive(Debug, Clone, PartialEq)]
-struct FieldTable {
-    field: usize,
-    /// Whether what is looked up are bins that a value head has for itself.
-    binned: bool,
-    table: Vec<f32>,
+enum Tables {
+    /// Without hidden units: fields with their tables; those that add nothing are left out.
+    Linear(Vec<(usize, Vec<f32>)>),
+    /// In one with those of the hidden units.
+    Hidden(Units),
 }
 
 impl ValueTerms {
     /// `states` are those whose logits are there.
     pub(super) fn new(head: &ValueHead, states: &[usize], parts: usize) -> Self {
         let b = head.link().1;
-        let times_b = |numbers: &[f64]| numbers.iter().map(|number| (b * number) as f32).collect();
-        let fields = head.fields().iter().enumerate().map(|(field, terms)| FieldTable {
-            field,
-            binned: terms.quantiles().is_some(),
-            table: times_b(&terms.table()),
-        });
+        let times_b = |numbers: &[f64]| -> Vec<f32> { numbers.iter().map(|x| (b * x) as f32).collect() };
+        let fields = || head.fields().iter().enumerate();
+        let tables = if head.hidden().is_empty() {
+            let tables = fields().map(|(field, terms)| (field, times_b(&terms.table())));
+            Tables::Linear(tables.filter(|(_, table)| table.iter().any(|&weight| weight != 0.0)).collect())
+        } else {
+            Tables::Hidden(Units::new(head))
+        };
+        let binned = fields().filter(|(_, terms)| terms.quantiles().is_some());
         let marginals = states.iter().map(|&state| match head.uses_state(state) {
             true => times_b(&head.marginals()[state]),
             false => vec![],
         });
         Self {
             parts,
-            fields: fields.filter(|field| field.table.iter().any(|&weight| weight != 0.0)).collect(),
+            binned: binned.map(|(field, terms)| (field, terms.table().len())).collect(),
+            tables,
             marginals: marginals.collect(),
             cap: links::in_range(head.cap()),
         }
@@ -54,15 +61,17 @@ impl ValueTerms {
 
     /// Bytes of the tables.
     pub(super) fn bytes(&self) -> usize {
-        let tables = self.fields.iter().map(|field| &field.table).chain(&self.marginals);
-        tables.map(|table| size_of_val(table.as_slice())).sum()
+        let tables = match &self.tables {
+            Tables::Linear(tables) => tables.iter().map(|(_, table)| size_of_val(table.as_slice())).sum(),
+            Tables::Hidden(units) => units.bytes(),
+        };
+        tables + self.marginals.iter().map(|table| size_of_val(table.as_slice())).sum::<usize>()
     }
 
     /// How many bins each of the numeric fields has to have, missing included, and how many it has in some features.
     pub(super) fn bins(&self, features: &Features) -> (Vec<usize>, Vec<usize>) {
-        let binned = || self.fields.iter().filter(|field| field.binned);
-        let found = |field: &FieldTable| features.hard_bins(field.field).map_or(0, |bins| bins.width);
-        (binned().map(|field| field.table.len()).collect(), binned().map(found).collect())
+        let found = |&(field, _): &(usize, usize)| features.hard_bins(field).map_or(0, |bins| bins.width);
+        (self.binned.iter().map(|&(_, bins)| bins).collect(), self.binned.iter().map(found).collect())
     }
 
     /// Sums the columns of a block of users, `[parts, n]`, into the first of them, and adds the terms of their profiles' fields.
@@ -72,38 +81,9 @@ impl ValueTerms {
         for other in others.chunks_exact(rows.len()) {
             sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
         }
-        // Several fields at a time: the sums are read and written once for all of them.
-        let mut group: [Lookups<'_>; 4] = [(&[], &[]); 4];
-        let mut count = 0;
-        for FieldTable { field, table, .. } in &self.fields {
-            let codes = match (&features.columns()[*field], features.hard_bins(*field)) {
-                (Column::Index(codes), _) => codes,
-                (Column::Piecewise(_), Some(hard)) => &hard.bins,
-                // Features without bins were refused.
-                (Column::Piecewise(_), None) => continue,
-                (Column::Bag { offsets, indices }, _) => {
-                    let sets = offsets[rows.start..=rows.end].windows(2);
-                    for (sum, ends) in sums.iter_mut().zip(sets) {
-                        for &code in &indices[ends[0]..ends[1]] {
-                            *sum += table[code as usize];
-                        }
-                    }
-                    continue;
-                }
-            };
-            group[count] = (table, &codes[rows.clone()]);
-            count += 1;
-            if count == group.len() {
-                add(group, sums);
-                count = 0;
-            }
-        }
-        let [first, second, third, _] = group;
-        match count {
-            1 => add([first], sums),
-            2 => add([first, second], sums),
-            3 => add([first, second, third], sums),
-            _ => {}
+        match &self.tables {
+            Tables::Linear(tables) => linear(tables, features, rows, sums),
+            Tables::Hidden(units) => units.add(features, rows, sums),
         }
     }
 
@@ -125,6 +105,59 @@ impl ValueTerms {
     #[inline(always)]
     pub(super) fn link(&self, sums: &mut [f32]) {
         links::value(self.cap, sums);
+    }
+}
+
+/// What users have of a field.
+pub(super) enum Codes<'a> {
+    /// One code or bin each.
+    One(&'a [u32]),
+    /// A set each: ends of the sets in what follows, one more than users.
+    Sets(&'a [usize], &'a [u32]),
+}
+
+/// What these users have of a field; nothing for a number without bins, which was refused.
+#[inline(always)]
+pub(super) fn codes(features: &Features, field: usize, rows: Range<usize>) -> Option<Codes<'_>> {
+    Some(match (&features.columns()[field], features.hard_bins(field)) {
+        (Column::Index(codes), _) => Codes::One(&codes[rows]),
+        (Column::Piecewise(_), hard) => Codes::One(&hard?.bins[rows]),
+        (Column::Bag { offsets, indices }, _) => Codes::Sets(&offsets[rows.start..=rows.end], indices),
+    })
+}
+
+/// Adds what is looked up in the fields' tables.
+#[inline(always)]
+fn linear(tables: &[(usize, Vec<f32>)], features: &Features, rows: Range<usize>, sums: &mut [f32]) {
+    // Several fields at a time: the sums are read and written once for all of them.
+    let mut group: [Lookups<'_>; 4] = [(&[], &[]); 4];
+    let mut count = 0;
+    for (field, table) in tables {
+        match codes(features, *field, rows.clone()) {
+            Some(Codes::One(codes)) => {
+                group[count] = (table, codes);
+                count += 1;
+                if count == group.len() {
+                    add(group, sums);
+                    count = 0;
+                }
+            }
+            Some(Codes::Sets(ends, indices)) => {
+                for (sum, ends) in sums.iter_mut().zip(ends.windows(2)) {
+                    for &code in &indices[ends[0]..ends[1]] {
+                        *sum += table[code as usize];
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+    let [first, second, third, _] = group;
+    match count {
+        1 => add([first], sums),
+        2 => add([first, second], sums),
+        3 => add([first, second, third], sums),
+        _ => {}
     }
 }
 

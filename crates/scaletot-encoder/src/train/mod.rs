@@ -15,6 +15,8 @@ mod rng;
 mod schedule;
 mod trained;
 mod trainer;
+mod unit_network;
+mod units;
 mod whitening;
 
 pub use distill_data::DistillData;
@@ -22,3 +24,4 @@ pub use distiller::Distiller;
 pub use log::{DistillLog, EpochLog, Losses, Stop};
 pub use loss::{Labelled, Reasoned, representation_loss, state_loss, tier_loss, tweedie_loss, ziln_loss};
 pub use trained::TrainedEncoder;
+pub use units::{UnitData, UnitTrainer};

@@ -260,11 +260,11 @@ fn bag(table: &Tensor<2>, offset: usize, offsets: &[usize], set: &[u32], device:
     (picked * weights).sum_dim(1).reshape([n, e])
 }
 
-fn param<const D: usize>(values: &ArrayD<f32>, device: &Device) -> Param<Tensor<D>> {
+pub(super) fn param<const D: usize>(values: &ArrayD<f32>, device: &Device) -> Param<Tensor<D>> {
     Param::from_data(TensorData::new(values.iter().copied().collect::<Vec<f32>>(), values.shape()), device)
 }
 
-fn read<const D: usize>(param: &Param<Tensor<D>>) -> Result<ArrayD<f32>> {
+pub(super) fn read<const D: usize>(param: &Param<Tensor<D>>) -> Result<ArrayD<f32>> {
     let tensor = param.val();
     let dims = tensor.dims();
     let values = to_host(tensor)?;

@@ -5,8 +5,8 @@ use std::fs;
 use crate::common::{config, edit_manifest, encoder, schema, sign, value_head, world};
 use proptest::prelude::*;
 use scaletot_encoder::{
-    Activations, ArtifactInfo, Deduplication, Error, FieldTerms, FrozenEncoder, Heads, Precision, Selection,
-    ValueHead,
+    Activations, ArtifactInfo, Deduplication, Error, FieldTerms, FrozenEncoder, Heads, HiddenUnit, Precision,
+    Selection, ValueHead,
 };
 use scaletot_profile::{ProfileTable, TableBuilder, Value};
 
@@ -25,11 +25,28 @@ fn reference(head: &ValueHead, table: &ProfileTable, row: usize, parts: &Activat
             }
             _ => 0.0,
         });
+    let hidden = head.hidden().iter().map(|unit| {
+        let own = unit.tables().iter().enumerate().filter(|(_, table)| !table.is_empty());
+        let sum: f64 = own
+            .map(|(field, own)| match table.value(row, field) {
+                None => own[own.len() - 1],
+                Some(Value::Code(code)) => own[code as usize],
+                Some(Value::Flag(flag)) => own[usize::from(flag)],
+                Some(Value::Codes(set)) => set.iter().map(|&code| own[code as usize]).sum(),
+                Some(Value::Number(x)) => match &head.fields()[field] {
+                    FieldTerms::Numeric { quantiles, .. } => own[quantiles.bin(x)],
+                    _ => f64::NAN,
+                },
+            })
+            .sum();
+        unit.weight() * (unit.bias() + sum).max(0.0)
+    });
     let dot = |weights: &mut dyn Iterator<Item = f64>, values: ndarray::ArrayView1<'_, f32>| {
         weights.zip(values).map(|(weight, value)| weight * f64::from(*value)).sum::<f64>()
     };
     let y = head.intercept()
         + fields.sum::<f64>()
+        + hidden.sum::<f64>()
         + dot(&mut head.marginals().iter().flatten().copied(), parts.marginals.row(place))
         + dot(&mut head.representation().iter().copied(), parts.representation.row(place))
         + dot(&mut head.trunk().iter().copied(), parts.trunk.row(place));
@@ -177,18 +194,12 @@ fn a_head_travels_with_the_artifact_and_its_canaries() {
     // As is none at all.
     let path = directory.join("manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let head = manifest["encoder"].as_object_mut().unwrap().remove("value_head").unwrap();
+    manifest["encoder"].as_object_mut().unwrap().remove("value_head").unwrap();
     fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
     sign(&directory);
     assert!(
         FrozenEncoder::load(&directory, &schema()).unwrap_err().to_string().contains("value of canary 0")
     );
-    // Format 1 knew none.
-    manifest["encoder"]["value_head"] = head;
-    manifest["format"] = 1.into();
-    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
-    sign(&directory);
-    assert!(FrozenEncoder::load(&directory, &schema()).unwrap_err().to_string().contains("none in format 1"));
 }
 
 #[test]
@@ -200,6 +211,8 @@ fn heads_of_other_encoders_are_refused() {
     other_kind[0] = numeric;
     let mut codes = unused();
     codes[3] = FieldTerms::Codes { codes: vec![0.0; 2], missing: 0.0 };
+    let mut short = vec![vec![]; 5];
+    short[3] = vec![1.0; 3];
     for (what, builder) in [
         ("trunk", head().with_trunk(vec![1.0; 7])),
         ("representation", head().with_representation(vec![1.0; 2])),
@@ -208,6 +221,11 @@ fn heads_of_other_encoders_are_refused() {
         ("profile fields", head().with_fields(vec![FieldTerms::Unused; 4])),
         ("`age`", head().with_fields(other_kind)),
         ("`likes`", head().with_fields(codes)),
+        ("hidden unit 0", head().with_hidden(vec![HiddenUnit::new(0.0, 1.0, vec![vec![]; 4])])),
+        (
+            "field 3 in the value head's hidden unit 0",
+            head().with_hidden(vec![HiddenUnit::new(0.0, 1.0, short)]),
+        ),
     ] {
         let error = encoder(1).with_value_head(builder.build().unwrap()).unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");

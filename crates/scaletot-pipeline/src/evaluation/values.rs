@@ -13,7 +13,7 @@ use scaletot_profile::{Dataset, ProfileTable};
 use super::fold::{FoldWork, Learnt};
 use super::folds::Draw;
 use crate::error::{Context, Result};
-use crate::fold::fold;
+use crate::fold::Folder;
 use crate::networks::{NETWORK, NetworkLearner};
 
 /// What is fitted on profiles alone at one draw, whatever the signals.
@@ -52,7 +52,14 @@ impl FoldWork<'_> {
     /// rank as the level of the last state.
     pub(super) fn served(&self, fit: &DrawFit, learnt: &Learnt) -> Result<Vec<f64>> {
         let model = value_model(fit, &learnt.encoder)?;
-        let head = fold(&model, &fit.base, &learnt.frozen, &fit.training, self.seed(8))?;
+        let folder = Folder {
+            encoder: &learnt.frozen,
+            training: &fit.training,
+            device: self.device,
+            progress: self.progress,
+            seed: self.seed(8),
+        };
+        let head = folder.fold(&model, &fit.base)?;
         let serving = learnt.frozen.clone().with_value_head(head)?;
         let scores = serving.score_rows(&self.study.profiles, &self.fold.test)?;
         scores.values().collect::<Option<_>>().context("a test user was abstained on")

@@ -12,7 +12,7 @@ use super::record::StageReport;
 use super::split::known_outcomes;
 use super::{Done, Pipeline, Stage, read_json, settings};
 use crate::error::{Context, Result};
-use crate::fold::{fold, served_difference};
+use crate::fold::{Folder, served_difference};
 use crate::networks::{NetworkLearner, NetworkLoader};
 use crate::options::device_name;
 use crate::signals::of_everybody;
@@ -75,7 +75,14 @@ impl Pipeline {
                 let base = trainer.fit_base(&self.training, self.seed)?;
                 let signals = of_everybody(&encoder.value, self.training.table())?;
                 let model = base.value_model(&self.config.value.components, &signals)?;
-                let head = fold(&model, &base, &encoder.value, &self.training, self.seed)?;
+                let folder = Folder {
+                    encoder: &encoder.value,
+                    training: &self.training,
+                    device: &self.device,
+                    progress,
+                    seed: self.seed,
+                };
+                let head = folder.fold(&model, &base)?;
                 let served = encoder.value.clone().with_value_head(head)?;
 
                 let test = self.held_out.table();

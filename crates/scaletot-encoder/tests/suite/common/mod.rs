@@ -6,7 +6,7 @@ use std::path::Path;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, Signals, StateDef};
-use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, ValueHead};
+use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, HiddenUnit, ValueHead};
 use scaletot_profile::{
     Dataset, FieldSpec, ProfileSchema, ProfileTable, Quantiles, Segments, TableBuilder, Value,
 };
@@ -83,18 +83,24 @@ pub(crate) fn value_head(trunk: usize, seed: u64) -> ValueHead {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut weights = |count: usize| (0..count).map(|_| rng.random_range(-0.5..0.5)).collect::<Vec<f64>>();
     let quantiles = Quantiles::fit((1..=60).map(f64::from), 6).unwrap();
+    let bins = quantiles.bins();
     let fields = vec![
         FieldTerms::Codes { codes: weights(4), missing: 0.1 },
-        FieldTerms::Numeric { bins: weights(quantiles.bins()), quantiles, slope: 0.05, missing: -0.2 },
+        FieldTerms::Numeric { bins: weights(bins), quantiles, slope: 0.05, missing: -0.2 },
         FieldTerms::Codes { codes: weights(2), missing: 0.0 },
         FieldTerms::Codes { codes: weights(3), missing: 0.3 },
         FieldTerms::Unused,
+    ];
+    let hidden = vec![
+        HiddenUnit::new(0.2, 0.4, vec![weights(5), weights(bins + 1), vec![], weights(4), vec![]]),
+        HiddenUnit::new(-0.1, -0.6, vec![weights(5), vec![], weights(3), weights(4), vec![]]),
     ];
     ValueHead::builder(0.4)
         .with_fields(fields)
         .with_marginals(vec![weights(2), weights(3)])
         .with_representation(weights(3))
         .with_trunk(weights(trunk))
+        .with_hidden(hidden)
         .with_link(0.2, 1.1)
         .with_cap(500.0)
         .build()

@@ -1,0 +1,152 @@
+//! A value head's hidden units, and its fields' own tables in the same rows.
+//!
+//! What a field's value adds to each of 15 units and to the sum itself stands in one row of 16 numbers, a line of the cache: a user costs one
+//! vector addition per field, as the sum alone would cost a lookup. More units take further rows.
+
+use std::ops::Range;
+
+use super::LANES;
+use super::value::{Codes, codes};
+use crate::features::Features;
+use crate::value_head::ValueHead;
+
+/// Users whose sums are held at once.
+const USERS: usize = 16;
+
+/// What one value of a field adds to each lane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(align(64))]
+struct Row([f32; LANES]);
+
+impl Row {
+    const ZERO: Self = Self([0.0; LANES]);
+
+    #[inline(always)]
+    fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(to, from)| *to += from);
+    }
+}
+
+/// `Σ_lane weight · max(bias + Σ_f table_f[x_f], floor)`.
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    /// Fields with their tables, by code or bin and then missing; those that add nothing are left out.
+    tables: Vec<(usize, Vec<Row>)>,
+    bias: Row,
+    weight: Row,
+    /// 0 for a unit, and less than anything for the fields' own terms.
+    floor: Row,
+}
+
+/// All lanes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Units {
+    groups: Vec<Group>,
+}
+
+/// What a lane is.
+struct Lane<'a> {
+    tables: Vec<&'a [f64]>,
+    bias: f64,
+    weight: f64,
+    floor: f32,
+}
+
+impl Units {
+    /// The first lane is of the fields' own terms, the others are of the units.
+    pub(super) fn new(head: &ValueHead) -> Self {
+        let b = head.link().1;
+        let own: Vec<Vec<f64>> = head.fields().iter().map(|terms| terms.table()).collect();
+        let sum = Lane {
+            tables: own.iter().map(Vec::as_slice).collect(),
+            bias: 0.0,
+            weight: b,
+            floor: f32::NEG_INFINITY,
+        };
+        let units = head.hidden().iter().map(|unit| Lane {
+            tables: unit.tables().iter().map(Vec::as_slice).collect(),
+            bias: unit.bias(),
+            weight: b * unit.weight(),
+            floor: 0.0,
+        });
+        let lanes: Vec<Lane<'_>> = std::iter::once(sum).chain(units).collect();
+        Self { groups: lanes.chunks(LANES).map(|lanes| Group::new(lanes, head.fields().len())).collect() }
+    }
+
+    /// Bytes of the tables.
+    pub(super) fn bytes(&self) -> usize {
+        let tables = self.groups.iter().flat_map(|group| &group.tables);
+        tables.map(|(_, table)| size_of_val(table.as_slice())).sum()
+    }
+
+    /// Adds what fields and units of a block of users come to.
+    #[inline(always)]
+    pub(super) fn add(&self, features: &Features, rows: Range<usize>, sums: &mut [f32]) {
+        for group in &self.groups {
+            let mut first = rows.start;
+            for sums in sums.chunks_mut(USERS) {
+                group.add(features, first, sums);
+                first += sums.len();
+            }
+        }
+    }
+}
+
+impl Group {
+    fn new(lanes: &[Lane<'_>], fields: usize) -> Self {
+        let mut group = Self { tables: vec![], bias: Row::ZERO, weight: Row::ZERO, floor: Row::ZERO };
+        for (at, lane) in lanes.iter().enumerate() {
+            group.bias.0[at] = lane.bias as f32;
+            group.weight.0[at] = lane.weight as f32;
+            group.floor.0[at] = lane.floor;
+        }
+        for field in 0..fields {
+            let tables = || lanes.iter().map(|lane| lane.tables.get(field).copied().unwrap_or_default());
+            let mut rows = vec![Row::ZERO; tables().map(<[f64]>::len).max().unwrap_or(0)];
+            for (at, table) in tables().enumerate() {
+                rows.iter_mut().zip(table).for_each(|(row, weight)| row.0[at] = *weight as f32);
+            }
+            if rows.iter().any(|row| *row != Row::ZERO) {
+                group.tables.push((field, rows));
+            }
+        }
+        group
+    }
+
+    #[inline(always)]
+    fn add(&self, features: &Features, first: usize, sums: &mut [f32]) {
+        let mut held = [self.bias; USERS];
+        for (field, table) in &self.tables {
+            match codes(features, *field, first..first + sums.len()) {
+                Some(Codes::One(codes)) => {
+                    held.iter_mut().zip(codes).for_each(|(held, &code)| held.add(&table[code as usize]));
+                }
+                Some(Codes::Sets(ends, indices)) => {
+                    for (held, ends) in held.iter_mut().zip(ends.windows(2)) {
+                        indices[ends[0]..ends[1]].iter().for_each(|&code| held.add(&table[code as usize]));
+                    }
+                }
+                None => {}
+            }
+        }
+        for (sum, held) in sums.iter_mut().zip(&held) {
+            *sum += self.sum(held);
+        }
+    }
+
+    /// Lane by lane in pairs, so that it stays within vectors.
+    #[inline(always)]
+    fn sum(&self, held: &Row) -> f32 {
+        let mut lanes = [0.0; LANES];
+        for (lane, to) in lanes.iter_mut().enumerate() {
+            *to = self.weight.0[lane] * held.0[lane].max(self.floor.0[lane]);
+        }
+        let mut half = LANES / 2;
+        while half > 0 {
+            let (low, high) = lanes.split_at_mut(half);
+            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+            half /= 2;
+        }
+        lanes[0]
+    }
+}
