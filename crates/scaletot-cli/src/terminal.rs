@@ -56,8 +56,8 @@ pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
             ExitCode::from(&exit)
         }
         Err(error) => {
-            note(&format!("error: {}", causes(&error)));
             let stopped = terminal.bars.stopped();
+            note(&format!("{}: {}", if stopped { "stopped" } else { "error" }, causes(&error)));
             if let Some(step) = next_step(&error, stopped) {
                 note(&step);
             }

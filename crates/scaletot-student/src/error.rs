@@ -195,6 +195,12 @@ fn left(what: &str, checkpoint: Option<&PathBuf>) -> String {
 }
 
 impl Error {
+    /// Whether there was nobody, or nobody with an outcome above 0, to train on: what was to be trained is as it was before.
+    #[must_use]
+    pub fn is_without_users(&self) -> bool {
+        matches!(self, Self::NoUsers { .. } | Self::Osipo(scaletot_osipo::Error::Empty { .. }))
+    }
+
     /// A file with content that is not what it should be.
     pub(crate) fn corrupt(path: &std::path::Path, message: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_path_buf(), message: message.into(), source: None }

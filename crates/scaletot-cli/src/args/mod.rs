@@ -3,7 +3,7 @@
 pub(crate) mod source;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -36,6 +36,9 @@ impl From<DeviceArg> for DeviceChoice {
     }
 }
 
+/// The seed of every draw of a run, unless another one is given.
+pub(crate) const DEFAULT_SEED: u64 = 1;
+
 /// How a run is split, searched and trained.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MethodArgs {
@@ -55,7 +58,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_name = "F")]
     pub(crate) min_retention: Option<f64>,
     /// Seed of every draw
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub(crate) seed: u64,
     /// Backend that trains
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
@@ -80,13 +83,21 @@ impl MethodArgs {
 /// Where a run writes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutArgs {
-    /// Output directory; an interrupted run there is resumed
-    #[arg(long, value_name = "DIR", default_value = "scaletot-out")]
-    pub(crate) out: PathBuf,
+    /// Output directory; an interrupted run there is resumed  [default: scaletot-out/TASK]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Throw away what --out holds and start over
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl OutArgs {
+    /// The output directory of a run on a task.
+    pub(crate) fn out(&self, task: &str) -> PathBuf {
+        // A name is one directory, whatever is in it.
+        self.out.clone().unwrap_or_else(|| Path::new("scaletot-out").join(task.replace(['/', '\\'], "-")))
+    }
 }

@@ -11,37 +11,19 @@ use scaletot_pipeline::tasks::{Population, Task, TaskFile};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
     /// Task file, as `scaletot init` drafts one, or the name of a shipped task; the options below say the same piece by piece
-    #[arg(help_heading = "Users", long, value_name = "TASK")]
+    #[arg(help_heading = "Users", long, value_name = "TASK", required_unless_present = "data")]
     pub(crate) task: Option<String>,
     /// Table of users: .parquet, .csv or .csv.gz; with --task, instead of the task's own, or the directory with its publisher's files
-    #[arg(help_heading = "Users", long, value_name = "FILE", required_unless_present = "task")]
+    #[arg(help_heading = "Users", long, value_name = "FILE", requires_all = ["profile_schema", "chain_schema", "outcome"])]
     pub(crate) data: Option<PathBuf>,
     /// Profile schema: .toml or .json
-    #[arg(
-        help_heading = "Users",
-        long,
-        value_name = "FILE",
-        required_unless_present = "task",
-        conflicts_with = "task"
-    )]
+    #[arg(help_heading = "Users", long, value_name = "FILE", conflicts_with = "task")]
     profile_schema: Option<PathBuf>,
     /// Chain schema: .toml or .json
-    #[arg(
-        help_heading = "Users",
-        long,
-        value_name = "FILE",
-        required_unless_present = "task",
-        conflicts_with = "task"
-    )]
+    #[arg(help_heading = "Users", long, value_name = "FILE", conflicts_with = "task")]
     chain_schema: Option<PathBuf>,
     /// Column with the realised value, at least 0; empty where it is not known
-    #[arg(
-        help_heading = "Users",
-        long,
-        value_name = "COL",
-        required_unless_present = "task",
-        conflicts_with = "task"
-    )]
+    #[arg(help_heading = "Users", long, value_name = "COL", conflicts_with = "task")]
     outcome: Option<String>,
     /// Column with the user segment, which may be a profile field; a number is cut into three by quantile; everybody is in one without it
     #[arg(help_heading = "Users", long, value_name = "COL", conflicts_with = "task")]

@@ -8,15 +8,20 @@ use clap::Args;
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::plan::{Asked, CHARACTERS_PER_TOKEN, Plan, PlanOptions};
 use scaletot_pipeline::tasks::{Population, Task};
-use scaletot_pipeline::teachers;
+use scaletot_pipeline::{PipelineConfig, Split, causes};
 use scaletot_teacher::{Price, Prices};
 use serde::Serialize;
 
 use super::init::preview;
-use crate::args::source::{SourceArgs, min_populated};
+use super::run::open;
+use crate::args::DEFAULT_SEED;
+use crate::args::source::{SourceArgs, min_populated, shell_word};
 use crate::exit::Exit;
 use crate::format::{columns, count, duration, percent};
 use crate::terminal::Terminal;
+
+/// Fewer labelled users among the reasoned ones than this are little for OSIPO.
+const FEW_LABELS: usize = 100;
 
 /// Count questions, tokens, cost and time before anything is asked
 ///
@@ -44,7 +49,7 @@ pub(crate) struct PlanArgs {
     /// Model of the prices file; not needed if it has one
     #[arg(long, value_name = "NAME", requires = "prices")]
     model: Option<String>,
-    /// Teacher whose recorded answers tell the seconds for one answer: replay:FILE
+    /// Who will answer, by default the task's own: rules:FILE is checked, and the answers of replay:FILE tell the seconds for one answer
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     /// Print JSON
@@ -61,6 +66,9 @@ struct Printed<'a> {
     seconds_per_call: Option<f64>,
     run_seconds: Option<f64>,
     everybody_seconds: Option<f64>,
+    labels: Option<&'a Labels>,
+    refused: Option<&'a str>,
+    teacher: Option<&'static str>,
     currency: Option<&'a str>,
     run_cost: Option<f64>,
     everybody_cost: Option<f64>,
@@ -80,10 +88,14 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
         .with_min_populated(min_populated(args.min_populated, fields))
         .with_levels(task.level_config());
     let plan = Plan::of(&population.profiles, &population.chain, &options)?;
-    let seconds = match args.seconds_per_call {
-        Some(seconds) => Some(seconds),
-        None => recorded_seconds(args, &population)?,
-    };
+    let teacher = Answers::of(args, &population)?;
+    let seconds = args.seconds_per_call.or(teacher.seconds);
+    let mut config = PipelineConfig::default();
+    config.min_populated = options.min_populated;
+    // A recording needs no outcomes, so a plan is made all the same.
+    let labels = Split::new(&population.dataset()?, &config, DEFAULT_SEED)
+        .map(|split| Labels::of(&population, &split, &plan))
+        .map_err(|error| causes(&error));
     let price = price(args)?;
     if let (Some((_, price)), None) = (&price, seconds)
         && price.per_hour > 0.0
@@ -99,6 +111,9 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
             seconds_per_call: seconds,
             run_seconds: time(&plan.run),
             everybody_seconds: time(&plan.everybody),
+            labels: labels.as_ref().ok(),
+            refused: labels.as_ref().err().map(String::as_str),
+            teacher: teacher.kind,
             currency: price.as_ref().map(|(currency, _)| currency.as_str()),
             run_cost: cost(&plan.run),
             everybody_cost: cost(&plan.everybody),
@@ -107,6 +122,10 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     tell_users(terminal, &task, &plan);
     terminal.say(&format!("\n{}", preview(&plan.preview, plan.preview.prompts.len())));
     tell_questions(terminal, args, &plan);
+    terminal.say(&match &labels {
+        Ok(labels) => labels.told(),
+        Err(why) => format!("A run on this table is refused: {why}.\n"),
+    });
     let line = |what: &str, asked: &Asked| {
         let mut row = vec![what.to_owned(), count(asked.questions), count(asked.tokens)];
         row.extend(time(asked).map(duration));
@@ -126,24 +145,81 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     terminal.say(&format!(
         "Tokens by {CHARACTERS_PER_TOKEN} characters each, a rule of thumb for English; {seconds}{prices}."
     ));
-    let given = args.source.as_given();
+    terminal.say(match teacher.kind {
+        None => "Nobody answers yet: the task names neither rules nor recorded answers, so a run wants --teacher.",
+        Some("rules") => "The rules of the task answer at once and at no cost; tokens, time and cost are those of a language model in their place.",
+        Some(_) => "Recorded answers answer at once and at no cost; tokens, time and cost are those of recording them.",
+    });
+    let mut given = args.source.as_given();
+    given.extend(
+        args.teacher.as_ref().map(|teacher| format!(" --teacher {}", shell_word(&teacher.to_string()))),
+    );
+    given.extend(args.min_populated.map(|fields| format!(" --min-populated {fields}")));
     terminal.say(&format!("\nTo run it:\n  scaletot run {given} --coverage {}", args.coverage));
     Ok(Exit::Done)
 }
 
-/// What the recorded answers say of an answer's time: those that were named, or the task's.
-fn recorded_seconds(args: &PlanArgs, population: &Population) -> Result<Option<f64>> {
-    match &args.teacher {
-        Some(choice @ TeacherChoice::Replay(_)) => {
-            Ok(teachers::open(choice, &population.schema, &population.chain)?.seconds_per_answer)
+/// Who answers in a run, as far as a plan can tell.
+struct Answers {
+    /// `rules` or `replay`; none if nobody answers without --teacher.
+    kind: Option<&'static str>,
+    /// Of recorded answers, the seconds that one took.
+    seconds: Option<f64>,
+}
+
+impl Answers {
+    /// The teacher that was named, or the task's, whose files are read: a run would find late what is wrong with them.
+    fn of(args: &PlanArgs, population: &Population) -> Result<Self> {
+        if let Some(rules) = &population.rules {
+            rules.rules(&population.schema, &population.chain).context("the task's expert rules")?;
         }
-        Some(other) => {
-            bail!("--teacher: expected replay:FILE, got `{other}`; of a live teacher pass --seconds-per-call")
-        }
-        None => match &population.answers {
-            Some(answers) => Ok(answers.answers().context("the recorded answers")?.seconds_per_answer()),
-            None => Ok(None),
-        },
+        let kind = match &args.teacher {
+            Some(TeacherChoice::Rules(_)) => Some("rules"),
+            Some(TeacherChoice::Replay(_)) => Some("replay"),
+            Some(live) => {
+                bail!(
+                    "--teacher: expected replay:FILE or rules:FILE, got `{live}`; of a live teacher pass --seconds-per-call"
+                )
+            }
+            None if population.answers.is_some() => Some("replay"),
+            None => population.rules.as_ref().map(|_| "rules"),
+        };
+        let opened = kind.map(|_| open(args.teacher.as_ref(), population)).transpose()?;
+        Ok(Self { kind, seconds: opened.and_then(|opened| opened.seconds_per_answer) })
+    }
+}
+
+/// Users with a known outcome, by what a run does with them.
+#[derive(Serialize)]
+struct Labels {
+    train: usize,
+    held_out: usize,
+    /// Of the reasoned users, as many as their share among those to train on.
+    reasoned: usize,
+}
+
+impl Labels {
+    fn of(population: &Population, split: &Split, plan: &Plan) -> Self {
+        let known = |rows: &[usize]| rows.iter().filter(|&&row| population.outcomes[row].is_some()).count();
+        let (train, held_out) = (known(&split.train), split.held_out.len());
+        let reasoned = plan.reasoned_users.min(split.train.len());
+        Self { train, held_out, reasoned: reasoned * train / split.train.len().max(1) }
+    }
+
+    fn told(&self) -> String {
+        let Self { train, held_out, reasoned } = self;
+        let few = match *reasoned < FEW_LABELS {
+            true => {
+                "; fewer than 100 are little for OSIPO, and a run in which nobody is left for it goes on with the student of SFT"
+            }
+            false => "",
+        };
+        format!(
+            "Known outcomes: {} users to train on, about {} of them reasoned about, and {} held out{few}.\n",
+            count(*train as u64),
+            count(*reasoned as u64),
+            count(*held_out as u64)
+        )
     }
 }
 

@@ -7,14 +7,15 @@ use scaletot_pipeline::tasks::{Population, Task};
 use scaletot_pipeline::teachers::{self, Opened};
 use scaletot_pipeline::{Pipeline, PipelineConfig, Stage, Summary};
 
-use crate::args::source::SourceArgs;
+use crate::args::source::{SourceArgs, shell_word};
 use crate::args::{MethodArgs, OutArgs};
 use crate::exit::Exit;
 use crate::terminal::{Terminal, note};
 
 /// Run the whole method on your table: reason, train, distil, score everybody, evaluate
 ///
-/// A stage that was done with the same inputs is not run again; one whose inputs changed is, and everything after it.
+/// A stage that was done with the same inputs is not run again; one whose inputs changed is, and everything after it. But for the teacher's
+/// answers, which have cost time or money: with other inputs than theirs the run stops, and --out or --fresh says what becomes of them.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -69,7 +70,7 @@ pub(super) fn run_on(
         .with_seed(method.seed)
         .with_device(method.device()?)
         .with_workers(method.workers)
-        .with_out(&out.out);
+        .with_out(out.out(&task.name));
     if let Some(version) = opened.version {
         builder = builder.with_teacher_version(version);
     }
@@ -82,6 +83,7 @@ pub(super) fn run_on(
     let summary = pipeline.run(terminal.bars())?;
     let exit = left_out(&summary);
     if out.json {
+        summary.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         terminal.json(&summary)?;
         return Ok(exit);
     }
@@ -89,8 +91,15 @@ pub(super) fn run_on(
     say(&summary.stages_table());
     say(&format!("\nHeld-out users, with 95 % intervals:\n{}", summary.metrics_table()));
     say(&format!("\nAgainst the strongest model of the profile alone:\n{}", summary.headline()));
+    for warning in &summary.warnings {
+        say(&format!("\nwarning: {warning}"));
+    }
     let files = "corpus.jsonl, student/, value-model/, artifact/, scores.parquet, summary.json";
-    say(&format!("\nWritten under {}: {files}", out.out.display()));
+    let artifact = shell_word(&pipeline.out().join("artifact").to_string_lossy());
+    say(&format!("\nWritten under {}: {files}", pipeline.out().display()));
+    say(&format!(
+        "To score other users:\n  scaletot score --artifact {artifact} --input 'users/*.parquet' --output scores"
+    ));
     Ok(exit)
 }
 

@@ -28,7 +28,7 @@ fn a_command_line_that_is_not_valid_ends_with_2() {
         ran.err
     );
     let ran = scaletot(dir, "run");
-    assert!(ran.err.contains("--data"), "{}", ran.err);
+    assert!(ran.err.contains("--task"), "{}", ran.err);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn errors_name_what_was_expected_and_the_next_step() {
         ("plan --task complete-journey --min-populated 8", "no user of 2469 has 8 populated fields"),
         (
             "plan --task complete-journey --coverage 2",
-            "`coverage`: expected a share above 0 and at most 1, got 2",
+            "`coverage`: expected a share above 0 and at most 1, found 2",
         ),
     ];
     for (arguments, expected) in cases {

@@ -54,3 +54,41 @@ fn a_task_is_the_same_in_options() {
     }
     assert_eq!(by_task["eligible"], 108);
 }
+
+#[test]
+fn what_a_run_would_find_late_is_found_by_the_plan() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let plan = "plan --task users.task.toml";
+    let out = scaletot(dir, plan).done();
+    for part in ["Known outcomes: ", "are little for OSIPO", "The rules of the task answer at once"] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    // Edits one of the files, looks what the plan says, and takes the edit back.
+    let edited = |kind: &str, from: &str, to: &str| {
+        let file = dir.join(format!("users.{kind}.toml"));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from}\n{text}");
+        fs::write(&file, text.replacen(from, to, 1)).unwrap();
+        let ran = scaletot(dir, plan);
+        fs::write(&file, text).unwrap();
+        ran
+    };
+    let state = edited("rules", "state = \"retention\"", "state = \"retentoin\"").failed();
+    assert!(state.contains("users.rules.toml") && state.contains("retentoin"), "{state}");
+    let values = "values = [\"low\", \"moderate\", \"high\"]";
+    let single = edited("chain", values, "values = [\"low\"]").failed();
+    assert!(single.contains("state `engagement`: expected two values or more"), "{single}");
+    let id = edited("profile", "id = \"user\"", "id = \"ltv_30d\"").failed();
+    assert!(id.contains("`id` names column `ltv_30d`, which is the outcome"), "{id}");
+    let nobody = edited("task", "rules = \"users.rules.toml\"", "").done();
+    assert!(nobody.contains("Nobody answers yet") && nobody.contains("--teacher"), "{nobody}");
+
+    let csv = fs::read_to_string(dir.join("users.csv")).unwrap();
+    let few: String = csv.lines().take(40).map(|line| format!("{line}\n")).collect();
+    fs::write(dir.join("users.csv"), few).unwrap();
+    let refused = scaletot(dir, plan).done();
+    assert!(refused.contains("A run on this table is refused: at least 20 users"), "{refused}");
+}

@@ -16,6 +16,9 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
     let run = "run --task users.task.toml --coverage 0.4 --out out";
     let out = scaletot(dir, run).done();
     assert!(out.contains("Written under out: corpus.jsonl, "), "{out}");
+    assert!(out.contains("scaletot score --artifact out/artifact "), "{out}");
+    // The rules that were drafted about the interests and the channel are blanks, but others are not.
+    assert!(!out.contains("`engagement`, `spending_capacity`"), "{out}");
     for name in ["corpus.jsonl", "student", "artifact", "scores.parquet", "summary.json"] {
         assert!(dir.join("out").join(name).exists(), "{name}");
     }
@@ -27,6 +30,8 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
     let summary = scaletot(dir, &format!("{run} --json")).json();
     assert_eq!((&summary["users"]["table"], &summary["seed"]), (&USERS.into(), &1.into()));
     looks_into_a_run(dir);
+    let other = scaletot(dir, "run --task users.task.toml --coverage 0.3 --out out").failed();
+    assert!(other.contains("coverage: 0.4 there, 0.3 here") && other.contains("--fresh"), "{other}");
 
     // An artifact that does not reach what was asked of it is no success, and serves nobody.
     let refused = scaletot(dir, &format!("{run} --min-agreement 1"));
@@ -43,7 +48,17 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
     write(&file, "user", loaded.profiles.ids(), Some(&loaded.profiles), &Default::default()).unwrap();
     let score = "score --artifact out/artifact --input users/*.parquet";
     let out = scaletot(dir, &format!("{score} --output scores")).done();
-    assert!(out.contains(&format!("{USERS} users in 1 files are scored")), "{out}");
+    assert!(out.contains(&format!("{USERS} users in 1 file are scored")), "{out}");
+    // A table in CSV, with a value that nobody had, is scored too.
+    let csv = fs::read_to_string(dir.join("users.csv")).unwrap().replace(",web,", ",kiosk,");
+    fs::write(dir.join("later.csv"), csv).unwrap();
+    let later = "score --artifact out/artifact --input later.csv --output later";
+    assert!(scaletot(dir, later).done().contains(" channel ("));
+    let other = scaletot(dir, &format!("{later} --columns q50")).failed();
+    assert!(other.contains("columns: value there, q50 here") && other.contains("--fresh"), "{other}");
+    scaletot(dir, &format!("{later} --columns q50 --fresh --id user")).done();
+    let run = scaletot(dir, "score --artifact out --input later.csv --output later").failed();
+    assert!(run.contains("its artifact is out/artifact"), "{run}");
     fs::write(dir.join("users/b.parquet"), "no table").unwrap();
     let stopped = scaletot(dir, &format!("{score} --output others"));
     assert_eq!(stopped.code, 1, "{}", stopped.err);
@@ -102,4 +117,23 @@ fn answers_are_recorded_once_and_replayed() {
     let rules =
         scaletot(dir, "record --task users.task.toml --teacher rules:users.rules.toml --to r.jsonl").failed();
     assert!(rules.contains("expected gguf:FILE or openai:URL#MODEL"), "{rules}");
+}
+
+#[test]
+fn a_table_without_ids_is_run_and_scored_and_told_what_it_lacks() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let towns = ["Ulm", "Bath", "Lyon"];
+    let row = |i: usize| format!("{},{},{}\n", towns[i % 3], ["red", "blue"][i / 2 % 2], i * 7 % 5);
+    let csv: String = (0..120).map(row).collect();
+    fs::write(dir.join("shop.csv"), format!("town,colour,ltv\n{csv}")).unwrap();
+    let init = scaletot(dir, "init shop.csv").done();
+    assert!(init.contains("Rows are numbered: no column has a value of its own in every row"), "{init}");
+    let run = scaletot(dir, "run --task shop.task.toml").done();
+    // Every rule is a blank, and the directory has the task's name.
+    assert!(run.contains("warning: the teacher's answers about `engagement`, `spending_capacity`"), "{run}");
+    assert!(dir.join("scaletot-out/shop/summary.json").exists());
+    scaletot(dir, "score --artifact scaletot-out/shop/artifact --input shop.csv --output scores").done();
+    let scores = scaletot(dir, "inspect scores/shop.parquet").done();
+    assert!(scores.contains("120 rows") && scores.contains("row number"), "{scores}");
 }

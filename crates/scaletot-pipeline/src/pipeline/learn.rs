@@ -4,10 +4,11 @@ use scaletot_chain::Corpus;
 use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 use scaletot_student::{Checkpoints, Osipo, OsipoLog, Sft, Student};
+use serde::Serialize;
 
 use super::record::StageReport;
 use super::{Done, Pipeline, Stage, settings};
-use crate::error::Result;
+use crate::error::{Result, causes};
 use crate::options::device_name;
 
 impl Pipeline {
@@ -43,7 +44,8 @@ impl Pipeline {
         })
     }
 
-    /// OSIPO on the candidates of the corpus; the SFT student is the reference.
+    /// OSIPO on the candidates of the corpus; the SFT student is the reference. Where nobody has what it learns from, an outcome and two chains
+    /// that the outcome tells apart, the student stays as it is, and the report is of no user.
     ///
     /// # Errors
     /// As [`sft`](Self::sft).
@@ -64,12 +66,30 @@ impl Pipeline {
             let joined = corpus.value.join(&self.training)?;
             let mut config = self.config.osipo.clone();
             config.checkpoints = Some(Checkpoints::at(self.path("student-osipo.checkpoint")));
-            let (student, log) = Osipo::new(config)?.fit(&sft.value, &joined, self.seed, progress)?;
-            student.save(self.path("student"))?;
-            write_json(self.path("student-osipo.log.json"), &log)?;
-            Ok((student, report(&log)))
+            match Osipo::new(config)?.fit(&sft.value, &joined, self.seed, progress) {
+                Ok((student, log)) => {
+                    student.save(self.path("student"))?;
+                    write_json(self.path("student-osipo.log.json"), &log)?;
+                    Ok((student, report(&log)))
+                }
+                // As where preferences do not carry over: the student is what SFT made of it.
+                Err(error) if error.is_without_users() => {
+                    let why = causes(&error);
+                    progress.note(&format!("  {why}; the student stays as it is after SFT"));
+                    sft.value.save(self.path("student"))?;
+                    write_json(self.path("student-osipo.log.json"), &NotTrained { why })?;
+                    Ok((self.load_student(Stage::Osipo)?, StageReport::of_users(0)))
+                }
+                Err(error) => Err(error.into()),
+            }
         })
     }
+}
+
+/// The log of a training that nobody could be trained on.
+#[derive(Debug, Serialize)]
+struct NotTrained {
+    why: String,
 }
 
 fn report(log: &OsipoLog) -> StageReport {

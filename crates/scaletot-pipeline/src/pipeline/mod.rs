@@ -15,6 +15,7 @@ mod split;
 pub(crate) mod stages;
 pub mod summary;
 mod value;
+mod warnings;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -172,10 +173,12 @@ impl Pipeline {
         summary.add(Stage::Calibrate, &calibration);
         let corpus = self.reason(&calibration, progress)?;
         summary.add(Stage::Reason, &corpus);
+        summary.warnings.extend(warnings::of_answers(corpus.value.records(), &self.chain));
         let sft = self.sft(&corpus, progress)?;
         summary.add(Stage::Sft, &sft);
         let student = self.osipo(&corpus, &sft, progress)?;
         summary.add(Stage::Osipo, &student);
+        summary.warnings.extend(warnings::of_osipo(&student.report));
         let encoder = self.distil(&student, progress)?;
         summary.add(Stage::Distil, &encoder);
         if let Readiness::NotReady { reasons } = encoder.value.info().readiness() {

@@ -74,7 +74,8 @@ impl Pipeline {
             self.stages.differences_but_for(Stage::Reason.name(), &self.reason_inputs()?, "calibration");
         ensure!(
             differing.is_empty(),
-            "{} was reasoned with other inputs ({}); use another output directory, delete that file, or start over",
+            "{} was reasoned with other inputs ({}), and its answers have cost time or money: --out names another directory, --fresh throws \
+             away what this one holds",
             path.display(),
             differing.join("; ")
         );

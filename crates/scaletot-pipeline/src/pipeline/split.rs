@@ -27,7 +27,10 @@ pub struct Split {
 
 impl Split {
     /// Draws the held-out users by the seed.
-    pub(super) fn new(dataset: &Dataset, config: &PipelineConfig, seed: u64) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if there are too few users with a profile and a known outcome to train on, or to hold out.
+    pub fn new(dataset: &Dataset, config: &PipelineConfig, seed: u64) -> Result<Self> {
         let least = config.min_populated;
         let eligible: Vec<usize> =
             (0..dataset.len()).filter(|&row| dataset.table().populated(row) >= least).collect();

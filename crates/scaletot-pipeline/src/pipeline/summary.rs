@@ -28,6 +28,8 @@ pub struct Summary {
     pub stages: Vec<StageSummary>,
     /// Why the artifact is not ready to serve, so that [`Scorer::open`](crate::Scorer::open) refuses it; empty if it is.
     pub not_ready: Vec<String>,
+    /// What is done, and worth less than it seems: answers that tell users apart by nothing, a student that no outcome has improved.
+    pub warnings: Vec<String>,
     /// Metrics of each model on the held-out users, and their paired differences.
     #[serde(flatten)]
     pub evaluation: Evaluation,
@@ -89,6 +91,7 @@ impl Summary {
             },
             stages: Vec::new(),
             not_ready: Vec::new(),
+            warnings: Vec::new(),
             evaluation: Evaluation::default(),
         }
     }

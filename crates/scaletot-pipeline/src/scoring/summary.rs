@@ -46,7 +46,8 @@ impl ScoreSummary {
 impl fmt::Display for ScoreSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rate, seconds) = (self.users_per_second(), self.elapsed.as_secs_f64());
-        writeln!(f, "{} users in {} files are scored", self.users, self.files)?;
+        let files = if self.files == 1 { "file" } else { "files" };
+        writeln!(f, "{} users in {} {files} are scored", self.users, self.files)?;
         writeln!(
             f,
             "this run: {} users in {seconds:.2} s, {:.2} million a second, {:.2} million per core-second on {} threads; abstained on {}, {} of them for their distance from the training profiles",

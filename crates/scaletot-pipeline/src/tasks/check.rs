@@ -1,6 +1,7 @@
 //! What a task must not contradict: itself, and its profile schema.
 
 use crate::error::{Context, Result, bail, ensure};
+use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileSchema, SchemaBuilder};
 
 use super::{Form, ROW_NUMBER, Task};
@@ -71,6 +72,15 @@ impl Task {
         // A segment of a profile field tells nothing that the profile does not.
         let sorting = self.sorting_columns().filter(|(what, _)| *what != SEGMENT);
         let roles: Vec<(&str, &str)> = self.outcome_columns().chain(sorting).collect();
+        if let Some((what, id)) =
+            self.outcome_columns().find(|(_, column)| *column == schema.id_column() && !self.source.numbered)
+        {
+            bail!(
+                "{}: `id` names column `{id}`, which is the {what} of task `{}`: name the column of the user ids",
+                self.profile,
+                self.name
+            );
+        }
         for field in schema.fields() {
             let (path, name) = (&self.profile, field.name());
             if let Some((what, _)) = roles.iter().find(|(_, column)| *column == name) {
@@ -90,6 +100,23 @@ impl Task {
             true => Ok(SchemaBuilder::from(schema).with_id_column(ROW_NUMBER).build()?),
             false => Ok(schema),
         }
+    }
+
+    /// The chain schema, if something can be reasoned about each of its states.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a state has one value alone.
+    pub fn chain_schema(&self) -> Result<ChainSchema> {
+        let schema = self.chain.chain_schema().context("the chain schema")?;
+        if let Some(state) = schema.states().iter().find(|state| state.values().len() < 2) {
+            bail!(
+                "{}: state `{}`: expected two values or more, got `{}` alone, of which nothing can be asked; give it more, or take it out",
+                self.chain,
+                state.name(),
+                state.values().join("")
+            );
+        }
+        Ok(schema)
     }
 
     /// Columns with an outcome, and what each is.

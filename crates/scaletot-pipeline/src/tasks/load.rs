@@ -98,7 +98,7 @@ impl Task {
     /// profile schema has a column that it must not have; an outcome is negative or not finite; nobody is kept.
     pub fn load(&self, data: Option<&Path>) -> Result<Population> {
         let schema = self.profile_schema()?;
-        let chain = self.chain.chain_schema().context("the chain schema")?;
+        let chain = self.chain_schema()?;
         let (numbers, texts) = self.columns();
         let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.with_number(column));
         let mut options = texts.iter().fold(options, |options, &column| options.with_text(column));

@@ -135,6 +135,27 @@ fn other_inputs_run_what_depends_on_them_and_never_write_over_answers() {
 }
 
 #[test]
+fn without_users_for_osipo_the_student_is_that_of_sft() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    // One user is reasoned about, who has no outcome above 0.
+    let mut one = case(dir);
+    one.config.coverage = 1e-9;
+    let (summary, notes) = one.run("out");
+    assert!(notes.iter().any(|note| note.contains("the student stays as it is after SFT")), "{notes:?}");
+    assert!(
+        summary.warnings.iter().any(|warning| warning.contains("OSIPO had nobody")),
+        "{:?}",
+        summary.warnings
+    );
+    let weights = |name: &str| fs::read(dir.join("out").join(name).join("model.safetensors")).unwrap();
+    assert_eq!(weights("student"), weights("student-sft"));
+    let (again, notes) = one.run("out");
+    assert_eq!((not_run_again(&notes), again.warnings), (8, summary.warnings));
+}
+
+#[test]
 fn stages_can_be_called_one_by_one() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
