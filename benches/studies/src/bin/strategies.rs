@@ -218,11 +218,15 @@ impl Comparison<'_> {
         let Self { study, rows, source, bars } = *self;
         let mut budget = Budget::default();
         budget.queries = bound;
-        let reasoner = study.reasoner(strategy, budget, source.min_populated(study.schema.fields().len()))?;
+        let reasoner = study.reasoner(
+            strategy,
+            budget,
+            source.min_populated(study.dataset.table().schema().fields().len()),
+        )?;
         rows.iter()
             .map(|&row| {
                 ensure!(!bars.stopped(), "stopped on request");
-                let record = reasoner.reason(&study.profiles, row, source.seed)?;
+                let record = reasoner.reason(study.dataset.table(), row, source.seed)?;
                 let right = study.planted.as_ref().and_then(|planted| right(&record, planted.truth(row)));
                 Ok(Found { queries: record.cost.queries, score: score(&record), right })
             })

@@ -6,7 +6,7 @@ use anyhow::Result;
 use scaletot_chain::Signals;
 use scaletot_core::Progress;
 use scaletot_pipeline::evaluation::fold::{FoldWork, Reasoned};
-use scaletot_pipeline::evaluation::folds::{Fold, folds};
+use scaletot_pipeline::evaluation::folds::Fold;
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::evaluation::study::Study;
 use scaletot_pipeline::options::Device;
@@ -34,7 +34,7 @@ impl<'a> WorldFold<'a> {
         device: &'a Device,
         progress: &'a dyn Progress,
     ) -> Self {
-        let fold = folds(&study.labelled(), None, FOLDS, 1, options.source.seed).remove(0);
+        let fold = study.folds(FOLDS, 1, options.source.seed).remove(0);
         Self { study, options, device, progress, fold }
     }
 
@@ -76,7 +76,7 @@ impl<'a> WorldFold<'a> {
 
     /// What a student infers about `rows`.
     pub(super) fn signals(&self, student: &Student, rows: &[usize]) -> Result<Signals> {
-        Ok(student.infer(&self.study.profiles, rows, BATCH)?.into_signals())
+        Ok(student.infer(self.study.dataset.table(), rows, BATCH)?.into_signals())
     }
 }
 

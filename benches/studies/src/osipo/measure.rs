@@ -1,6 +1,6 @@
 //! What a student is measured by: its chains against the true ones, and what its chains tell about outcomes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use scaletot_chain::{ChainRecord, JoinedCorpus};
@@ -8,8 +8,7 @@ use scaletot_eval::Metric;
 use scaletot_ltv::{Component, Representation, ValueModelConfig, ValueTrainer};
 use scaletot_osipo::reward::{OutcomeReward, OutcomeRewardConfig, Tiers, UserOutcome};
 use scaletot_pipeline::evaluation::planted::Planted;
-use scaletot_pipeline::evaluation::study::Study;
-use scaletot_profile::{Dataset, Segments};
+use scaletot_profile::Dataset;
 use scaletot_student::{OsipoConfig, Student};
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +107,8 @@ impl Recovered {
 pub(super) struct Evaluator<'a> {
     world: &'a WorldFold<'a>,
     planted: &'a Planted,
-    segments: &'a Segments,
+    /// All users, with the outcomes that OSIPO knew, and their segments.
+    known: &'a Dataset,
     /// Of the test users.
     outcomes: Vec<f64>,
     taught: OutcomeReward,
@@ -122,16 +122,15 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// For the test users of `world`. `known` are outcomes by row, as far as OSIPO knows them.
+    /// For the test users of `world`. `known` are all users, with their segments and with outcomes as far as OSIPO knows them.
     pub(super) fn new(
         world: &'a WorldFold<'_>,
         planted: &'a Planted,
-        segments: &'a Segments,
+        known: &'a Dataset,
         corpus: &JoinedCorpus<'_>,
-        known: &[Option<f64>],
     ) -> Result<Self> {
         let study = world.study;
-        let accepted = corpus.accepted().filter(|(row, _)| known[*row].is_some());
+        let accepted = corpus.accepted().filter(|(row, _)| known.outcome(*row).is_some());
         let taught: Vec<(usize, Vec<f64>)> =
             accepted.map(|(row, record)| Ok((row, last_state(record)?))).collect::<Result<_>>()?;
         let rows: Vec<usize> = taught.iter().map(|(row, _)| *row).collect();
@@ -141,17 +140,16 @@ impl<'a> Evaluator<'a> {
             (row, (0..).take(values).map(|value| f64::from(u8::from(last == Some(value)))).collect())
         };
         let truth: Vec<(usize, Vec<f64>)> = world.train().iter().map(one_hot).collect();
+        let segments = known.segments().clone();
+        let everybody = study.dataset.clone().into_builder().with_segments(segments).build()?;
         Ok(Self {
             world,
             planted,
-            segments,
-            outcomes: world.test().iter().filter_map(|&row| study.outcomes[row]).collect(),
-            taught: reward(&taught, known, segments)?,
-            truth: reward(&truth, &study.outcomes, segments)?,
-            labelled: Dataset::builder(study.profiles.clone())
-                .with_outcomes(known.to_vec())
-                .build()?
-                .with_outcomes_of(&rows)?,
+            known,
+            outcomes: world.test().iter().filter_map(|&row| study.dataset.outcome(row)).collect(),
+            taught: reward(&taught, known)?,
+            truth: reward(&truth, &everybody)?,
+            labelled: known.with_outcomes_of(&rows)?,
             seed: world.seed(200),
             on_signals: ValueTrainer::new(
                 ValueModelConfig::default()
@@ -176,14 +174,14 @@ impl<'a> Evaluator<'a> {
             let last = signals.domain_sizes().len().checked_sub(1).context("a student without states")?;
             let probability = signals.marginal(entry, last).get(is).copied().unwrap_or_default();
             likelihood += f64::from(probability).max(MIN_PROBABILITY).ln();
-            let segment = self.segments.of(*row);
+            let segment = self.known.segments().of(*row);
             taught += self.taught.reward_unseen(segment, *outcome, said)?;
             truth += self.truth.reward_unseen(segment, *outcome, said)?;
         }
         let right = Recovered::of(self.planted, chains);
         let level = levels(&signals, test);
         let fitted = self.on_signals.fit(&self.labelled, &signals, self.seed)?.log_values_of_rows(
-            &self.world.study.profiles,
+            self.world.study.dataset.table(),
             test,
             &signals,
         )?;
@@ -205,14 +203,10 @@ impl<'a> Evaluator<'a> {
 }
 
 /// The outcome reward by its defaults, fitted to users by row, each with weights over the values of the last state.
-fn reward(
-    users: &[(usize, Vec<f64>)],
-    outcomes: &[Option<f64>],
-    segments: &Segments,
-) -> Result<OutcomeReward> {
+fn reward(users: &[(usize, Vec<f64>)], dataset: &Dataset) -> Result<OutcomeReward> {
     let users = users.iter().map(|(row, state)| UserOutcome {
-        outcome: outcomes[*row],
-        segment: segments.of(*row),
+        outcome: dataset.outcome(*row),
+        segment: dataset.segments().of(*row),
         state,
     });
     let users: Vec<UserOutcome<'_>> = users.collect();
@@ -224,10 +218,4 @@ fn reward(
 /// The search's posterior of the last state.
 fn last_state(record: &ChainRecord) -> Result<Vec<f64>> {
     record.posterior.last().cloned().with_context(|| format!("user {} has no posterior", record.user))
-}
-
-/// Outcomes by row, those of `rows` alone.
-pub(super) fn known(study: &Study, rows: &[usize]) -> Vec<Option<f64>> {
-    let rows: HashSet<usize> = rows.iter().copied().collect();
-    (0..study.profiles.len()).map(|row| study.outcomes[row].filter(|_| rows.contains(&row))).collect()
 }

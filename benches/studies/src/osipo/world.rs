@@ -9,14 +9,14 @@ use scaletot_core::seed::stream;
 use scaletot_pipeline::evaluation::fold::Reasoned;
 use scaletot_pipeline::evaluation::planted::Planted;
 use scaletot_pipeline::evaluation::study::Study;
-use scaletot_profile::{Segments, Value};
+use scaletot_profile::{Dataset, Segments, Value};
 use scaletot_student::{Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, Student};
 
 use crate::provenance::commit;
 
 use super::arms::{Arm, Training, longer, osipo_config};
 use super::fold::{WorldFold, most_probable};
-use super::measure::{Evaluator, Recovered, known};
+use super::measure::{Evaluator, Recovered};
 use super::options::OsipoStudyOptions;
 use super::results::{ArmResult, Budget, Recovery, SeedResult};
 
@@ -37,11 +37,9 @@ pub(super) struct World<'a> {
     planted: &'a Planted,
     options: &'a OsipoStudyOptions,
     reasoned: Reasoned,
-    /// User segments of all rows, and all rows in one.
-    segments: Segments,
-    whole: Segments,
-    /// Outcomes that OSIPO knows, by row.
-    outcomes: Vec<Option<f64>>,
+    /// All users, with the outcomes that OSIPO knows: in the segments of a field, and all in one.
+    segmented: Dataset,
+    whole: Dataset,
 }
 
 impl<'a> World<'a> {
@@ -60,9 +58,9 @@ impl<'a> World<'a> {
             rows.shuffle(&mut stream(fold.seed(7), &[]));
             rows.truncate(labels);
         }
-        let outcomes = known(study, &rows);
-        let whole = Segments::all(study.profiles.len());
-        Ok(Self { fold, planted, options, reasoned, segments: by_field(study), whole, outcomes })
+        let whole = study.dataset.with_outcomes_of(&rows)?;
+        let segmented = whole.clone().into_builder().with_segments(by_field(study)).build()?;
+        Ok(Self { fold, planted, options, reasoned, segmented, whole })
     }
 
     /// The student after SFT, from `dir` if it was `trained` before.
@@ -78,7 +76,7 @@ impl<'a> World<'a> {
 
     /// What the arms of this world are measured by.
     pub(super) fn evaluator(&self) -> Result<Evaluator<'_>> {
-        Evaluator::new(self.fold, self.planted, &self.segments, &self.reasoned.joined()?, &self.outcomes)
+        Evaluator::new(self.fold, self.planted, &self.segmented, &self.reasoned.joined()?)
     }
 
     /// The world without any arm: its users, and who recovers their states.
@@ -104,7 +102,7 @@ impl<'a> World<'a> {
             test: test.len(),
             reasoned: self.reasoned.rows().len(),
             accepted: reasoned.len(),
-            labelled: self.outcomes.iter().flatten().count(),
+            labelled: self.whole.labelled().count(),
             bayes: planted.world().bayes_accuracy(),
             recovery: vec![
                 entry(STUDENT_AFTER_SFT, REASONED, thought(&reasoned)),
@@ -130,8 +128,8 @@ impl<'a> World<'a> {
             Training::None => (student.clone(), Budget::default()),
             Training::Sft => self.sft(student, longer(done)?)?,
             Training::Osipo { segments, change } => {
-                let segments = if segments { &self.segments } else { &self.whole };
-                self.osipo(student, segments, osipo_config(change, self.options.epochs))?
+                let users = if segments { &self.segmented } else { &self.whole };
+                self.osipo(student, users, osipo_config(change, self.options.epochs))?
             }
         };
         Ok(ArmResult {
@@ -153,14 +151,8 @@ impl<'a> World<'a> {
         Ok((trained, Budget { steps, epochs, kept: log.best_epoch, users: log.users, chains: log.users }))
     }
 
-    fn osipo(
-        &self,
-        student: &Student,
-        segments: &Segments,
-        config: OsipoConfig,
-    ) -> Result<(Student, Budget)> {
-        let dataset = self.fold.study.segmented(self.outcomes.clone(), segments.clone())?;
-        let joined = self.reasoned.corpus().join(&dataset)?;
+    fn osipo(&self, student: &Student, users: &Dataset, config: OsipoConfig) -> Result<(Student, Budget)> {
+        let joined = self.reasoned.corpus().join(users)?;
         let osipo = Osipo::new(config)?;
         let (trained, log) = osipo.fit(student, &joined, self.fold.seed(4), self.fold.progress)?;
         Ok((trained, spent(&log, osipo.config())))
@@ -181,8 +173,9 @@ fn spent(log: &OsipoLog, config: &OsipoConfig) -> Budget {
 
 /// The users by the code of a field; those without one are a segment too.
 fn by_field(study: &Study) -> Segments {
-    let labels: Vec<Option<String>> = (0..study.profiles.len())
-        .map(|row| match study.profiles.value(row, SEGMENT_FIELD) {
+    let table = study.dataset.table();
+    let labels: Vec<Option<String>> = (0..table.len())
+        .map(|row| match table.value(row, SEGMENT_FIELD) {
             Some(Value::Code(code)) => Some(format!("c{code}")),
             _ => None,
         })

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
         .and_then(|task| task.load(None))
         .with_context(|| look("the table does not fit them"))?;
     let options = PlanOptions::default().with_min_populated(1);
-    let plan = Plan::of(&population.profiles, &population.chain, &options)
+    let plan = Plan::of(population.dataset.table(), &population.chain, &options)
         .with_context(|| look("no prompts can be made of them"))?;
     let task = shell_word(&task_file.to_string_lossy());
     let next = [format!("scaletot plan --task {task}"), format!("scaletot run --task {task}")];

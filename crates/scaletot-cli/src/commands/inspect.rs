@@ -96,7 +96,7 @@ fn corpus(args: &InspectArgs, path: &std::path::Path, page: &mut Option<String>)
     let Some(task) = task else { return inspect::record(path, &schema, user) };
     let population = task.load(args.data.as_deref())?;
     let opened = match &args.teacher {
-        Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
+        Some(choice) => teachers::open(choice, population.dataset.table().schema(), &population.chain)?,
         None => population.teacher()?,
     };
     let (inspected, html) = inspect::tree(path, &schema, user, (&task, &population), opened.teacher)?;

@@ -82,18 +82,18 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
         bail!("--seconds-per-call: expected a number of at least 0, got {seconds}");
     }
     let (task, population) = args.source.load()?;
-    let fields = population.schema.fields().len();
+    let fields = population.dataset.table().schema().fields().len();
     let options = PlanOptions::default()
         .with_coverage(args.coverage)
         .with_min_populated(min_populated(args.min_populated, fields))
         .with_levels(task.level_config());
-    let plan = Plan::of(&population.profiles, &population.chain, &options)?;
+    let plan = Plan::of(population.dataset.table(), &population.chain, &options)?;
     let teacher = Answers::of(args, &population)?;
     let seconds = args.seconds_per_call.or(teacher.seconds);
     let mut config = PipelineConfig::default();
     config.min_populated = options.min_populated;
     // A recording needs no outcomes, so a plan is made all the same.
-    let labels = Split::new(&population.dataset()?, &config, DEFAULT_SEED)
+    let labels = Split::new(&population.dataset, &config, DEFAULT_SEED)
         .map(|split| Labels::of(&population, &split, &plan))
         .map_err(|error| causes(&error));
     let price = price(args)?;
@@ -171,7 +171,9 @@ impl Answers {
     /// The teacher that was named, or the task's, whose files are read: a run would find late what is wrong with them.
     fn of(args: &PlanArgs, population: &Population) -> Result<Self> {
         if let Some(rules) = &population.rules {
-            rules.rules(&population.schema, &population.chain).context("the task's expert rules")?;
+            rules
+                .rules(population.dataset.table().schema(), &population.chain)
+                .context("the task's expert rules")?;
         }
         let kind = match &args.teacher {
             Some(TeacherChoice::Rules(_)) => Some("rules"),
@@ -200,7 +202,8 @@ struct Labels {
 
 impl Labels {
     fn of(population: &Population, split: &Split, plan: &Plan) -> Self {
-        let known = |rows: &[usize]| rows.iter().filter(|&&row| population.outcomes[row].is_some()).count();
+        let known =
+            |rows: &[usize]| rows.iter().filter(|&&row| population.dataset.outcome(row).is_some()).count();
         let (train, held_out) = (known(&split.train), split.held_out.len());
         let reasoned = plan.reasoned_users.min(split.train.len());
         Self { train, held_out, reasoned: reasoned * train / split.train.len().max(1) }

@@ -61,12 +61,14 @@ pub(crate) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit> {
         );
     }
     let (task, population) = args.source.load()?;
-    let teacher = teachers::open(&args.teacher, &population.schema, &population.chain)?.teacher;
+    let teacher =
+        teachers::open(&args.teacher, population.dataset.table().schema(), &population.chain)?.teacher;
     let recorder = Recorder::open(teacher, &args.to)?;
-    let dataset = population.dataset()?;
+    let dataset = population.dataset.clone();
     let mut config = PipelineConfig::default();
     (config.levels, config.level_rule) = (task.levels, task.level_rule);
-    config.min_populated = min_populated(args.min_populated, population.schema.fields().len());
+    config.min_populated =
+        min_populated(args.min_populated, population.dataset.table().schema().fields().len());
     let recording =
         AnswerRecording::new(&dataset, &population.chain).with_config(config).with_workers(args.workers);
     let summary = recording.run(&recorder, terminal.bars()).with_context(|| {
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &RecordArgs, terminal: &Terminal) -> Result<Exit> {
         file: args.to.display().to_string(),
         model: recorder.inner().model().to_owned(),
         users: summary.users,
-        skipped: population.profiles.len() - summary.users,
+        skipped: population.dataset.table().len() - summary.users,
         prompts: summary.prompts,
         asked: summary.asked,
         seconds_per_answer: recorder.seconds_per_answer(),

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit> {
 /// The teacher that was named, or the task's own.
 pub(super) fn open(choice: Option<&TeacherChoice>, population: &Population) -> Result<Opened> {
     Ok(match choice {
-        Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
+        Some(choice) => teachers::open(choice, population.dataset.table().schema(), &population.chain)?,
         None => population.teacher()?,
     })
 }
@@ -49,7 +49,7 @@ pub(super) fn config(task: &Task, population: &Population, method: &MethodArgs) 
     let mut config = PipelineConfig::default();
     config.coverage = method.coverage;
     config.held_out = method.held_out;
-    config.min_populated = method.min_populated(population.schema.fields().len());
+    config.min_populated = method.min_populated(population.dataset.table().schema().fields().len());
     (config.levels, config.level_rule) = (task.levels, task.level_rule);
     config.gate.min_agreement = Some(method.min_agreement);
     config.gate.min_retention = method.min_retention;
@@ -64,7 +64,7 @@ pub(super) fn run_on(
     (method, out): (&MethodArgs, &OutArgs),
     terminal: &Terminal,
 ) -> Result<Exit> {
-    let mut builder = Pipeline::builder(population.dataset()?, population.chain.clone())
+    let mut builder = Pipeline::builder(population.dataset.clone(), population.chain.clone())
         .with_teacher(opened.teacher)
         .with_config(config(task, population, method))
         .with_seed(method.seed)

@@ -28,7 +28,7 @@ pub(crate) fn tree(
 ) -> Result<(Inspected, String)> {
     let corpus = Corpus::read(path, schema)?;
     let header = corpus.header();
-    let profiles = &population.profiles;
+    let profiles = population.dataset.table();
     ensure!(
         profiles.schema().hash() == header.profile_schema,
         "task `{}` has another profile schema than the corpus {}",

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::error::{Result, ensure};
 use scaletot_chain::Signals;
@@ -35,8 +34,13 @@ impl FoldWork<'_> {
     /// # Errors
     /// If there are too few for a value model.
     pub(super) fn labelled(&self) -> Result<Vec<usize>> {
-        let labelled: Vec<usize> =
-            self.fold.train.iter().copied().filter(|&row| self.study.outcomes[row].is_some()).collect();
+        let labelled: Vec<usize> = self
+            .fold
+            .train
+            .iter()
+            .copied()
+            .filter(|&row| self.study.dataset.outcome(row).is_some())
+            .collect();
         let least = ValueModelConfig::default().min_labels();
         ensure!(
             labelled.len() >= least,
@@ -79,7 +83,7 @@ impl FoldWork<'_> {
             .zip(&aligned)
             .map(|(draw, learnt)| Job { draw: draw.clone(), learnt: learnt.as_ref().unwrap_or(&base) })
             .collect();
-        let train = Arc::new(study.profiles.select(&self.fold.train)?);
+        let train = study.dataset.select(&self.fold.train)?;
         let what = format!("arms, fold {} of repeat {}", self.fold.fold + 1, self.fold.repeat + 1);
         self.progress.start(&what, jobs.len() as u64);
         let predicted = parallel::map(self.options.workers.get(), &jobs, self.progress, |job| {
@@ -89,7 +93,8 @@ impl FoldWork<'_> {
         self.progress.finish();
         let (predicted, fits): (Vec<Predicted>, Vec<DrawFit>) = predicted?.into_iter().unzip();
 
-        let outcomes: Vec<f64> = self.fold.test.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let outcomes: Vec<f64> =
+            self.fold.test.iter().filter_map(|&row| study.dataset.outcome(row)).collect();
         let sizes = sizes(&draws);
         let first = jobs.iter().zip(&fits).filter(|(job, _)| job.draw.draw == 0);
         let fits: Vec<_> = first.map(|(job, fit)| (job.draw.labels, fit)).collect();
@@ -132,7 +137,7 @@ impl FoldWork<'_> {
                 (0, 0) => searches(reasoner, study, &telling(&reasoned)?, self.seed(0))?,
                 _ => Vec::new(),
             },
-            encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.profiles.len() as f64,
+            encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.dataset.len() as f64,
             teacher: TeacherSums {
                 users: reasoned.corpus.len() as u64,
                 questions: reasoned.corpus.records().iter().map(|record| record.cost.queries).sum(),

@@ -17,7 +17,7 @@ impl Run<'_> {
         self.check_peers()?;
         let options = self.options;
         let labelled = study.labelled();
-        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.dataset.outcome(row)).collect();
         let zero = truth.iter().filter(|&&outcome| outcome == 0.0).count() as f64;
         let states: Vec<String> = study.chain.states().iter().map(|state| state.name().to_owned()).collect();
         let own = ARMS.iter().map(|&(name, description)| ArmInfo {
@@ -57,12 +57,19 @@ impl Run<'_> {
                     .map_or_else(|| "generated from a seed".to_owned(), |task| task.source.to_string()),
                 outcome: task.map_or_else(|| "value".to_owned(), |task| task.outcome.clone()),
                 unit: task.map_or_else(|| "units".to_owned(), |task| task.unit.clone()),
-                users: study.profiles.len(),
+                users: study.dataset.len(),
                 with_profile: study.eligible.len(),
                 labelled: labelled.len(),
                 zero_share: zero / truth.len().max(1) as f64,
                 mean_outcome: summarise::mean(&truth),
-                fields: study.schema.fields().iter().map(|field| field.name().to_owned()).collect(),
+                fields: study
+                    .dataset
+                    .table()
+                    .schema()
+                    .fields()
+                    .iter()
+                    .map(|field| field.name().to_owned())
+                    .collect(),
                 states: states.clone(),
             },
             cells: self.folds.iter().flat_map(|fold| fold.cells.iter().cloned()).collect(),
@@ -88,9 +95,7 @@ impl Run<'_> {
             },
             searches: self.folds.iter().flat_map(|fold| fold.searches.iter().cloned()).collect(),
             experiment: match &study.trial {
-                Some(trial) => {
-                    Some(experiment::experiment(&self.folds, trial, options.replicates, options.source.seed)?)
-                }
+                Some(trial) => Some(experiment::experiment(&self.folds, trial, options)?),
                 None => None,
             },
             planted: self.planted(study, &labelled)?,
@@ -113,7 +118,7 @@ impl Run<'_> {
                 (name.clone(), summarise::mean(&values))
             })
             .collect();
-        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.outcomes[row]).collect();
+        let truth: Vec<f64> = labelled.iter().filter_map(|&row| study.dataset.outcome(row)).collect();
         let oracle: Vec<f64> = labelled.iter().filter_map(|&row| world.expected_score(row).ok()).collect();
         let metrics = [
             (Metric::Spearman, spearman(&truth, &oracle)),
@@ -132,8 +137,8 @@ impl Run<'_> {
 /// The task's own notes, and that a quick run is of a sample.
 fn notes(study: &Study, task: Option<&Task>) -> Vec<String> {
     let mut notes = task.map_or_else(Vec::new, |task| task.notes.clone());
-    if study.users < study.profiles.len() {
-        let (sample, users) = (study.eligible.len(), study.profiles.len());
+    if study.users < study.dataset.len() {
+        let (sample, users) = (study.eligible.len(), study.dataset.len());
         notes.push(format!("A quick run: a random sample of {sample} users of {users} takes part."));
     }
     notes

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use scaletot_eval::uplift::{Experiment, Propensity, Targeting};
 use scaletot_eval::{Bootstrap, mid_ranks};
+use scaletot_profile::Dataset;
 
 use super::fold_result::FoldResult;
+use super::options::EvaluateOptions;
 use super::results::{ExperimentResults, PolicyResult, QiniResult};
 use super::study::Trial;
 use super::summarise::BASELINE;
@@ -27,17 +29,18 @@ const POLICIES: [&str; 2] = ["scaletot", BASELINE];
 pub(super) fn experiment(
     folds: &[FoldResult],
     trial: &Trial,
-    replicates: usize,
-    seed: u64,
+    options: &EvaluateOptions,
 ) -> Result<ExperimentResults> {
-    let (rows, ranks) = ranked(folds, trial);
-    let treated: Vec<bool> = rows.iter().map(|&row| trial.treated[row] == Some(true)).collect();
+    let (seed, bootstrap) = (options.source.seed, Bootstrap::default().with_replicates(options.replicates));
+    // Every outcome's users are the same, and so are their arms.
+    let arms = trial.outcomes.values().find_map(Dataset::arm).unwrap_or_default();
+    let (rows, ranks) = ranked(folds, arms);
+    let treated: Vec<bool> = rows.iter().map(|&row| arms[row] == Some(true)).collect();
     let share = treated.iter().filter(|&&treated| treated).count() as f64 / treated.len().max(1) as f64;
     let grid: Vec<f64> = (0..=20).map(|at| f64::from(at) / 20.0).collect();
-    let bootstrap = Bootstrap::default().with_replicates(replicates);
     let (mut policies, mut qini) = (Vec::new(), Vec::new());
-    for (outcome, values) in &trial.outcomes {
-        let values: Vec<f64> = rows.iter().map(|&row| values[row].unwrap_or(0.0)).collect();
+    for (outcome, users) in &trial.outcomes {
+        let values: Vec<f64> = rows.iter().map(|&row| users.outcome(row).unwrap_or(0.0)).collect();
         let experiment = Experiment::new(&treated, &values, Propensity::Constant(share))
             .with_context(|| format!("the experiment on `{outcome}`"))?;
         let baseline = ranks.get(BASELINE).context("the baseline has no predictions")?;
@@ -85,12 +88,12 @@ pub(super) fn experiment(
 type Ranks = BTreeMap<String, Vec<f64>>;
 
 /// The tested users who took part, and per arm their ranks within the fold, in (0, 1).
-fn ranked(folds: &[FoldResult], trial: &Trial) -> (Vec<usize>, Ranks) {
+fn ranked(folds: &[FoldResult], arms: &[Option<bool>]) -> (Vec<usize>, Ranks) {
     let mut rows = Vec::new();
     let mut ranks = Ranks::new();
     for fold in folds.iter().filter(|fold| fold.repeat == 0) {
         let taking_part: Vec<usize> =
-            (0..fold.test.len()).filter(|&i| trial.treated[fold.test[i]].is_some()).collect();
+            (0..fold.test.len()).filter(|&i| arms[fold.test[i]].is_some()).collect();
         rows.extend(taking_part.iter().map(|&i| fold.test[i]));
         for (arm, scores) in &fold.predictions {
             let of_fold = mid_ranks(scores);

@@ -1,7 +1,6 @@
 //! The work on one fold: reason, learn, distil, and fit every arm at every number of labels.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result, ensure};
@@ -128,7 +127,7 @@ impl<'a> FoldWork<'a> {
 
     /// The fewest populated fields of a user who takes part.
     pub(super) fn min_populated(&self) -> usize {
-        self.options.source.min_populated(self.study.schema.fields().len())
+        self.options.source.min_populated(self.study.dataset.table().schema().fields().len())
     }
 
     /// A reasoner calibrated on unlabelled training users.
@@ -141,7 +140,7 @@ impl<'a> FoldWork<'a> {
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
         rows.sort_unstable();
-        let calibration = reasoner.fit_calibration(&self.study.profiles, &rows, self.progress)?;
+        let calibration = reasoner.fit_calibration(self.study.dataset.table(), &rows, self.progress)?;
         reasoner.set_calibration(calibration)?;
         Ok(reasoner)
     }
@@ -152,13 +151,10 @@ impl<'a> FoldWork<'a> {
     /// If the corpus is of something else or cannot be written, or no chain is accepted; [`Error::Stopped`].
     pub fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
         let study = self.study;
-        let candidates = study.profiles.select(&self.fold.train)?;
-        let labels: Vec<Option<String>> = self
-            .fold
-            .train
-            .iter()
-            .map(|&row| study.segments.names().get(study.segments.of(row)).cloned())
-            .collect();
+        let candidates = study.dataset.table().select(&self.fold.train)?;
+        let segments = study.dataset.segments();
+        let labels: Vec<Option<String>> =
+            self.fold.train.iter().map(|&row| segments.names().get(segments.of(row)).cloned()).collect();
         let wanted = (coverage * study.users as f64).round().max(1.0) as usize;
         let covered = CoveragePlan::new(Coverage::Count(wanted.min(self.fold.train.len())))?
             .with_min_populated(self.min_populated())
@@ -166,13 +162,13 @@ impl<'a> FoldWork<'a> {
         let rows: Vec<usize> = covered.rows().iter().map(|&i| self.fold.train[i]).collect();
 
         let path = dir.join(CORPUS);
-        let header = reasoner.header(&study.profiles, self.seed(0))?;
+        let header = reasoner.header(study.dataset.table(), self.seed(0))?;
         let mut writer = match path.exists() {
             true => CorpusWriter::resume_without_failed(&path, &header)?.0,
             false => CorpusWriter::create(&path, &header)?,
         };
         let workers = self.options.workers.get();
-        let summary = reasoner.run(&study.profiles, &rows, &mut writer, workers, self.progress)?;
+        let summary = reasoner.run(study.dataset.table(), &rows, &mut writer, workers, self.progress)?;
         writer.sync()?;
         if summary.stopped {
             return Err(Error::Stopped);
@@ -196,7 +192,7 @@ impl<'a> FoldWork<'a> {
     /// The chains that [`reason`](Self::reason) has written.
     pub(super) fn reasoned(&self, dir: &Path) -> Result<Reasoned> {
         let corpus = Corpus::read(dir.join(CORPUS), &self.study.chain)?;
-        let unlabelled = Dataset::from(Arc::clone(&self.study.profiles));
+        let unlabelled = Dataset::from(self.study.dataset.shared_table());
         let rows = corpus.join(&unlabelled)?.rows().to_vec();
         Ok(Reasoned { corpus, unlabelled, rows, ledger: LedgerSnapshot::default() })
     }
@@ -207,7 +203,7 @@ impl<'a> FoldWork<'a> {
     /// If training fails or is stopped.
     pub fn sft(&self, reasoned: &Reasoned) -> Result<Student> {
         let study = self.study;
-        let fit_on = study.profiles.select(&self.fold.train)?;
+        let fit_on = study.dataset.table().select(&self.fold.train)?;
         let seed = self.seed(3);
         let fresh = Student::new(&StudentConfig::default(), &fit_on, &study.chain, seed, self.device)?;
         let sft = Sft::new(SftConfig::default())?;
@@ -224,13 +220,11 @@ impl<'a> FoldWork<'a> {
         if self.options.ablations.sft_only || both < OSIPO_USERS {
             return Ok(None);
         }
-        let outcomes = study.outcomes.iter().enumerate();
-        let outcomes = outcomes.map(|(row, outcome)| outcome.filter(|_| known.contains(&row))).collect();
-        let segments = match self.options.ablations.uniform {
-            true => Segments::all(study.profiles.len()),
-            false => study.segments.clone(),
-        };
-        let dataset = study.segmented(outcomes, segments)?;
+        let mut dataset = study.dataset.with_outcomes_of(&draw.rows)?;
+        if self.options.ablations.uniform {
+            let segments = Segments::all(dataset.len());
+            dataset = dataset.into_builder().with_segments(segments).build()?;
+        }
         let osipo = Osipo::new(OsipoConfig::default())?;
         let (student, log) = osipo.fit(sft, &reasoned.corpus.join(&dataset)?, self.seed(4), self.progress)?;
         if log.best_epoch == 0 {
@@ -259,7 +253,7 @@ impl<'a> FoldWork<'a> {
             config.lambda_rep = 0.0.into();
         }
         // No outcome is given: the encoder's signals are the same whatever is labelled.
-        let unlabelled = study.dataset(vec![None; study.profiles.len()])?;
+        let unlabelled = study.dataset.with_outcomes_of(&[])?;
         let known = signals.select(&rows)?;
         let data = DistillData::new(&unlabelled, &study.chain).with_signals(&known)?;
         let distiller = Distiller::new(self.encoder_config(), config)?;
@@ -295,7 +289,7 @@ impl<'a> FoldWork<'a> {
     /// # Errors
     /// If the teacher fails; [`Error::Stopped`].
     pub fn teacher(&self, reasoner: &Reasoner<'_>, rows: &[usize]) -> Result<(Signals, Vec<Vec<u16>>)> {
-        let reason = |row| Ok(reasoner.reason(&self.study.profiles, row, self.seed(0))?);
+        let reason = |row| Ok(reasoner.reason(self.study.dataset.table(), row, self.seed(0))?);
         teacher_signals(self.study, rows, self.options.workers.get(), self.progress, reason)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::seq::SliceRandom;
 use scaletot_core::seed::stream;
+use scaletot_profile::Dataset;
 
 use super::results::Labels;
 
@@ -23,26 +24,24 @@ pub struct Fold {
 
 /// The labelled training users of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Draw {
+pub(super) struct Draw {
     /// Number asked for.
-    pub labels: Labels,
+    pub(super) labels: Labels,
     /// Draw, from 0.
-    pub draw: usize,
+    pub(super) draw: usize,
     /// Rows with a label, ascending; empty for no labels at all.
-    pub rows: Vec<usize>,
+    pub(super) rows: Vec<usize>,
 }
 
 /// Numbers of labels above this are drawn once per fold.
 const MANY: usize = 1000;
 
-/// Splits `rows` into `folds` parts of equal size, again for every repeat. Rows of one group stay together.
-#[must_use]
-pub fn folds(rows: &[usize], groups: Option<&[usize]>, folds: usize, repeats: usize, seed: u64) -> Vec<Fold> {
+/// Splits `rows` of a dataset into `folds` parts of equal size, again for every repeat. Rows of one group stay together.
+pub(super) fn folds(dataset: &Dataset, rows: &[usize], folds: usize, repeats: usize, seed: u64) -> Vec<Fold> {
     let mut units: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &row in rows {
         // Without groups every user is one.
-        units.entry(groups.map_or(row, |groups| groups[row])).or_default().push(row);
+        units.entry(dataset.groups().map_or(row, |groups| groups[row])).or_default().push(row);
     }
     let units: Vec<Vec<usize>> = units.into_values().collect();
     let mut all = Vec::with_capacity(folds * repeats);
@@ -63,8 +62,7 @@ pub fn folds(rows: &[usize], groups: Option<&[usize]>, folds: usize, repeats: us
 }
 
 /// The draws of labelled users among a fold's labelled training rows: the same for every arm, larger numbers holding smaller ones.
-#[must_use]
-pub fn draws(fold: &Fold, labelled: &[usize], sizes: &[usize], draws: usize, seed: u64) -> Vec<Draw> {
+pub(super) fn draws(fold: &Fold, labelled: &[usize], sizes: &[usize], draws: usize, seed: u64) -> Vec<Draw> {
     let mut all = Vec::new();
     for draw in 0..draws.max(1) {
         let mut order = labelled.to_vec();
@@ -85,12 +83,24 @@ pub fn draws(fold: &Fold, labelled: &[usize], sizes: &[usize], draws: usize, see
 
 #[cfg(test)]
 mod tests {
+    use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+
     use super::*;
+
+    /// Users without any outcome.
+    fn users(users: usize) -> Dataset {
+        let schema = ProfileSchema::builder("t").with_field(FieldSpec::numeric("x")).build().unwrap();
+        let mut table = TableBuilder::new(schema);
+        for id in 0..users as i64 {
+            table.push_text(id, &["1"]).unwrap();
+        }
+        Dataset::from(table.finish())
+    }
 
     #[test]
     fn every_user_is_tested_once_per_repeat() {
         let rows: Vec<usize> = (0..101).collect();
-        let all = folds(&rows, None, 5, 2, 7);
+        let all = folds(&users(101), &rows, 5, 2, 7);
         assert_eq!(all.len(), 10);
         for repeat in 0..2 {
             let mut tested: Vec<usize> =
@@ -109,14 +119,15 @@ mod tests {
     fn groups_stay_together() {
         let rows: Vec<usize> = (0..60).collect();
         let groups: Vec<usize> = rows.iter().map(|row| row / 3).collect();
-        for fold in folds(&rows, Some(&groups), 4, 1, 1) {
+        let dataset = users(60).into_builder().with_groups(groups).build().unwrap();
+        for fold in folds(&dataset, &rows, 4, 1, 1) {
             assert!(fold.test.iter().all(|row| fold.test.contains(&(row / 3 * 3))));
         }
     }
 
     #[test]
     fn larger_draws_hold_smaller_ones() {
-        let fold = folds(&(0..4000).collect::<Vec<_>>(), None, 2, 1, 3).remove(0);
+        let fold = folds(&users(4000), &(0..4000).collect::<Vec<_>>(), 2, 1, 3).remove(0);
         let labelled = fold.train.clone();
         let all = draws(&fold, &labelled, &[0, 50, 200, 1500, 5000], 3, 3);
         let count = |labels| all.iter().filter(|draw| draw.labels == labels).count();

@@ -58,7 +58,6 @@ use scaletot_eval::planted::PlantedConfig;
 
 pub use headline::headline;
 
-use folds::folds;
 use options::EvaluateOptions;
 use provenance::{identity, start_over};
 use results::{Labels, Results};
@@ -89,7 +88,9 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     let out = options.out();
     let task = if options.source.task == PLANTED { None } else { Some(Task::find(&options.source.task)?) };
     let study = task.as_ref().map(|task| Study::of_task(task, &options.source, options.quick)).transpose()?;
-    let fields = study.as_ref().map_or(PlantedConfig::default().fields, |study| study.schema.fields().len());
+    let fields = study
+        .as_ref()
+        .map_or(PlantedConfig::default().fields, |study| study.dataset.table().schema().fields().len());
     let identity = identity(options, task.as_ref(), fields)?;
     let _lock = DirectoryLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
@@ -108,10 +109,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     };
     let study = match study {
         Some(study) => {
-            let rows = study.labelled();
-            for fold in
-                folds(&rows, study.groups.as_deref(), options.folds, options.repeats, options.source.seed)
-            {
+            for fold in study.folds(options.folds, options.repeats, options.source.seed) {
                 run.fold(&study, fold)?;
             }
             study

@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(asked.checked().unwrap().labels(), [50, 500]);
         assert_eq!(EvaluateOptions::default().checked().unwrap().labels(), LABELS);
         let few = EvaluateOptions { labels: Some(vec![5]), ..EvaluateOptions::default() };
-        assert_eq!(few.checked().unwrap_err().to_string(), "`labels`: expected 0 or at least 20, got 5");
+        assert_eq!(few.checked().unwrap_err().to_string(), "`labels`: expected 0 or at least 20, found 5");
     }
 
     #[test]

@@ -67,9 +67,9 @@ struct Prediction {
 /// If a file cannot be written.
 pub(super) fn export(study: &Study, fold: &Fold, draws: &[Draw], dir: &Path) -> Result<()> {
     let mut columns = Attributes::new();
-    columns.insert_number("outcome", study.outcomes.clone())?;
-    let rows = (0..).take(study.profiles.len()).collect();
-    write(dir.join(USERS), "row", &UserIds::Int(rows), Some(&study.profiles), &columns)?;
+    columns.insert_number("outcome", study.dataset.outcomes().to_vec())?;
+    let rows = (0..).take(study.dataset.len()).collect();
+    write(dir.join(USERS), "row", &UserIds::Int(rows), Some(study.dataset.table()), &columns)?;
     let draws = draws
         .iter()
         .filter(|draw| !draw.rows.is_empty())

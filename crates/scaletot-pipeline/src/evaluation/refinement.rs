@@ -27,7 +27,7 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
                 let reasoner = study.reasoner(strategy, budget(), least)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {
-                    let record = reasoner.reason(&study.profiles, row, source.seed)?;
+                    let record = reasoner.reason(study.dataset.table(), row, source.seed)?;
                     questions += record.cost.queries as f64;
                     let truth = study.planted.as_ref().map(|planted| planted.truth(row)).unwrap_or_default();
                     for (step, value) in record.best.iter().flat_map(|best| best.steps()).zip(truth) {

@@ -16,7 +16,7 @@ use scaletot_teacher::Reasoner;
 use super::PLANTED_FOLDS;
 use super::fold::{CORPUS, FoldWork};
 use super::fold_result::FoldResult;
-use super::folds::{Fold, folds};
+use super::folds::Fold;
 use super::options::EvaluateOptions;
 use super::provenance::{measured, reasoned};
 use super::resample::Measuring;
@@ -52,7 +52,7 @@ impl Run<'_> {
             let config = PlantedConfig::default();
             let least = source.min_populated(config.fields);
             let study = Study::of_world(&config, source.noise, least, seed)?;
-            let mut fold = folds(&study.labelled(), None, PLANTED_FOLDS, 1, seed).remove(0);
+            let mut fold = study.folds(PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
             self.fold(&study, fold)?;
             last = Some(study);
@@ -66,7 +66,7 @@ impl Run<'_> {
         let place = name.replace(' ', "-");
         let dir = options.out().join(&place);
         // Whoever has a profile but no known outcome may still be learned from.
-        fold.train.extend(study.eligible.iter().filter(|&&row| study.outcomes[row].is_none()));
+        fold.train.extend(study.eligible.iter().filter(|&&row| study.dataset.outcome(row).is_none()));
         fold.train.sort_unstable();
         let work = FoldWork::new(study, options, &device, progress, &fold);
         // Before anybody is asked anything.

@@ -18,7 +18,7 @@ pub(super) fn searches(
     rows: &[usize],
     seed: u64,
 ) -> Result<Vec<SearchTree>> {
-    let trees = rows.iter().map(|&row| SearchTree::of(reasoner, &study.profiles, row, seed));
+    let trees = rows.iter().map(|&row| SearchTree::of(reasoner, study.dataset.table(), row, seed));
     trees.filter_map(Result::transpose).collect()
 }
 

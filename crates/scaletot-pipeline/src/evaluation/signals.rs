@@ -15,12 +15,12 @@ const BATCH: usize = 256;
 
 /// The student's own chains, posteriors and representations of `rows`.
 pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) -> Result<Signals> {
-    Ok(student.infer(&study.profiles, rows, BATCH)?.into_signals())
+    Ok(student.infer(study.dataset.table(), rows, BATCH)?.into_signals())
 }
 
 /// What the encoder serves for everybody.
 pub(super) fn encoder_signals(encoder: &FrozenEncoder, study: &Study) -> Result<Signals> {
-    of_scores(&encoder.score(&study.profiles)?)
+    of_scores(&encoder.score(study.dataset.table())?)
 }
 
 /// The teacher's posteriors of `rows`, uniform where there is none, and the chosen chains, empty where there is none.

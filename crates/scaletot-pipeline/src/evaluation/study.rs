@@ -8,10 +8,11 @@ use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
 use scaletot_core::seed::stream;
 use scaletot_eval::planted::PlantedConfig;
-use scaletot_profile::{Dataset, LevelConfig, ProfileSchema, ProfileTable, Segments, Verbaliser};
+use scaletot_profile::{Dataset, LevelConfig, Verbaliser};
 use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{Prompter, Reasoner, Teacher};
 
+use super::folds::Fold;
 use super::options::SourceOptions;
 use super::planted::{Planted, PlantedTeacher};
 use crate::tasks::Task;
@@ -22,33 +23,23 @@ const QUICK_USERS: usize = 10_000;
 /// Hard bound on the questions of one user's search.
 const MAX_QUERIES: u64 = 64;
 
-/// A randomised experiment that the users took part in. Columns are row by row beside the profiles.
+/// A randomised experiment that the users took part in.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Trial {
     /// What the treatment is.
     pub treatment: String,
-    /// Whether the user was treated; `None` if the user took no part.
-    pub treated: Vec<Option<bool>>,
-    /// Outcomes by column.
-    pub outcomes: BTreeMap<String, Vec<Option<f64>>>,
+    /// Every outcome that was measured, by column: the study's users, each dataset with that column's outcomes.
+    pub outcomes: BTreeMap<String, Dataset>,
 }
 
 /// One population with its outcomes and its teacher.
 #[non_exhaustive]
 pub struct Study {
-    /// Profile schema.
-    pub schema: Arc<ProfileSchema>,
+    /// Every user of the task, with outcomes, segments, groups and arm.
+    pub dataset: Dataset,
     /// Chain schema.
     pub chain: ChainSchema,
-    /// Every user of the task.
-    pub profiles: Arc<ProfileTable>,
-    /// Realised value per user; `None` where it is not known.
-    pub outcomes: Vec<Option<f64>>,
-    /// User segments.
-    pub segments: Segments,
-    /// Users with the same number stay in one fold.
-    pub groups: Option<Vec<usize>>,
     /// How a number is rendered in words.
     pub levels: LevelConfig,
     /// Who answers.
@@ -73,7 +64,7 @@ pub(super) fn budget() -> Budget {
 impl std::fmt::Debug for Study {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Study")
-            .field("users", &self.profiles.len())
+            .field("users", &self.dataset.len())
             .field("teacher", &self.teacher.model())
             .finish_non_exhaustive()
     }
@@ -87,20 +78,20 @@ impl Study {
     /// If the task's table or the teacher cannot be read.
     pub fn of_task(task: &Task, source: &SourceOptions, quick: bool) -> Result<Self> {
         let population = task.load(source.data.as_deref())?;
+        let table = population.dataset.table();
         let opened = match &source.teacher {
-            Some(choice) => teachers::open(choice, &population.schema, &population.chain)?,
+            Some(choice) => teachers::open(choice, table.schema(), &population.chain)?,
             None => population.teacher()?,
         };
-        let least = source.min_populated(population.schema.fields().len());
-        let trial = task.experiment.as_ref().zip(population.experiment).map(|(spec, data)| {
-            let mut outcomes = data.outcomes;
-            outcomes.insert(task.outcome.clone(), population.outcomes.clone());
-            Trial { treatment: spec.treatment.clone(), treated: data.treated, outcomes }
+        let least = source.min_populated(table.schema().fields().len());
+        let mut eligible: Vec<usize> =
+            (0..table.len()).filter(|&row| table.populated(row) >= least).collect();
+        let mut users = table.len();
+        let trial = task.experiment.as_ref().map(|experiment| {
+            let mut outcomes = population.further_outcomes;
+            outcomes.insert(task.outcome.clone(), population.dataset.clone());
+            Trial { treatment: experiment.treatment.clone(), outcomes }
         });
-        let mut eligible: Vec<usize> = (0..population.profiles.len())
-            .filter(|&row| population.profiles.populated(row) >= least)
-            .collect();
-        let mut users = population.profiles.len();
         ensure!(
             !eligible.is_empty(),
             "no user of {users} has {least} populated fields (`min_populated`): lower the least number of fields, or add fields to the profile \
@@ -113,12 +104,8 @@ impl Study {
             eligible.sort_unstable();
         }
         Ok(Self {
-            schema: population.schema,
+            dataset: population.dataset,
             chain: population.chain,
-            profiles: Arc::new(population.profiles),
-            outcomes: population.outcomes,
-            segments: population.segments,
-            groups: population.groups,
             levels: task.level_config(),
             teacher: opened.teacher,
             seconds_per_answer: opened.seconds_per_answer,
@@ -129,27 +116,17 @@ impl Study {
         })
     }
 
-    /// Every user, with these outcomes by row.
-    ///
-    /// # Errors
-    /// If there are not as many of them as rows, or one is negative or not finite.
-    pub fn dataset(&self, outcomes: Vec<Option<f64>>) -> Result<Dataset> {
-        self.segmented(outcomes, self.segments.clone())
-    }
-
-    /// Every user, with these outcomes and segments by row.
-    ///
-    /// # Errors
-    /// As [`dataset`](Self::dataset).
-    pub fn segmented(&self, outcomes: Vec<Option<f64>>, segments: Segments) -> Result<Dataset> {
-        let builder = Dataset::builder(Arc::clone(&self.profiles));
-        Ok(builder.with_outcomes(outcomes).with_segments(segments).build()?)
-    }
-
     /// Eligible rows with a known outcome.
     #[must_use]
     pub fn labelled(&self) -> Vec<usize> {
-        self.eligible.iter().copied().filter(|&row| self.outcomes[row].is_some()).collect()
+        self.eligible.iter().copied().filter(|&row| self.dataset.outcome(row).is_some()).collect()
+    }
+
+    /// Splits the eligible users with a known outcome into `folds` parts of equal size, again for every repeat. Users of one group stay
+    /// together.
+    #[must_use]
+    pub fn folds(&self, folds: usize, repeats: usize, seed: u64) -> Vec<Fold> {
+        super::folds::folds(&self.dataset, &self.labelled(), folds, repeats, seed)
     }
 
     /// A planted world of that many users, with the seed and the teacher's noise that were asked for.
@@ -169,19 +146,15 @@ impl Study {
         seed: u64,
     ) -> Result<Self> {
         let planted = Arc::new(Planted::new(config, seed)?);
-        let profiles = Arc::new(planted.profiles(config)?);
-        let eligible =
-            (0..profiles.len()).filter(|&row| profiles.populated(row) >= min_populated.max(1)).collect();
+        let table = planted.profiles(config)?;
+        let eligible = (0..table.len()).filter(|&row| table.populated(row) >= min_populated.max(1)).collect();
+        let outcomes = planted.world().outcomes().iter().map(|&outcome| Some(outcome)).collect();
         Ok(Self {
-            schema: Arc::clone(profiles.schema()),
+            dataset: Dataset::builder(table).with_outcomes(outcomes).build()?,
             chain: planted.chain(config)?,
-            segments: Segments::all(profiles.len()),
-            outcomes: planted.world().outcomes().iter().map(|&outcome| Some(outcome)).collect(),
-            groups: None,
             levels: LevelConfig::new(5),
             teacher: Box::new(PlantedTeacher::new(Arc::clone(&planted), noise, seed)),
             seconds_per_answer: None,
-            profiles,
             trial: None,
             planted: Some(planted),
             users: config.users,
@@ -194,8 +167,9 @@ impl Study {
     /// # Errors
     /// If the schemas do not fit each other, or the strategy is not valid.
     pub fn reasoner(&self, strategy: Strategy, budget: Budget, min_populated: usize) -> Result<Reasoner<'_>> {
-        let verbaliser = Verbaliser::fit(&self.profiles, self.levels)?;
-        let prompter = Prompter::new(&self.schema, self.chain.clone(), verbaliser)?;
+        let table = self.dataset.table();
+        let verbaliser = Verbaliser::fit(table, self.levels)?;
+        let prompter = Prompter::new(table.schema(), self.chain.clone(), verbaliser)?;
         Ok(Reasoner::builder(&*self.teacher, prompter)
             .with_strategy(strategy)
             .with_budget(budget)

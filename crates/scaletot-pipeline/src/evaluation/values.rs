@@ -1,14 +1,13 @@
 //! The value models of one draw of labels, and what they predict of the fold's test users.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use scaletot_chain::Signals;
 use scaletot_ltv::{
     BaseFit, BaseLearner, BaseModel, Component, LearnerError, Representation, Sample, ValueModel,
     ValueModelConfig, ValueTrainer,
 };
-use scaletot_profile::{Dataset, ProfileTable};
+use scaletot_profile::Dataset;
 
 use super::fold::{FoldWork, Learnt};
 use super::folds::Draw;
@@ -27,17 +26,20 @@ pub(super) struct DrawFit {
 }
 
 impl FoldWork<'_> {
-    /// Fits what is on profiles alone; `train` are the profiles of the fold's training users.
-    pub(super) fn fit(&self, draw: &Draw, train: &Arc<ProfileTable>) -> Result<DrawFit> {
+    /// Fits what is on profiles alone; `train` are the fold's training users.
+    pub(super) fn fit(&self, draw: &Draw, train: &Dataset) -> Result<DrawFit> {
         // The last state's representation has seen all earlier ones.
         let config = ValueModelConfig::default().with_representation(Representation::Last);
         let networks = DrawNetworks { learner: self.network_learner()?, work: self, draw: draw.draw };
         let trainer = ValueTrainer::new(config)?.with_chain(&self.study.chain).with_learner(&networks);
-        let dataset = self.training(train, draw)?;
-        let base = trainer.fit_base(&dataset, self.seed(200 + draw.draw as u64))?;
-        let train_rows: Vec<usize> = dataset.labelled().collect();
+        let known: HashSet<usize> = draw.rows.iter().copied().collect();
+        let is_known = |row: &usize| known.contains(&self.fold.train[*row]);
+        let labelled: Vec<usize> = (0..train.len()).filter(is_known).collect();
+        let training = train.with_outcomes_of(&labelled)?;
+        let base = trainer.fit_base(&training, self.seed(200 + draw.draw as u64))?;
+        let train_rows: Vec<usize> = training.labelled().collect();
         let rows = train_rows.iter().map(|&row| self.fold.train[row]).collect();
-        Ok(DrawFit { base, training: dataset, rows, train_rows })
+        Ok(DrawFit { base, training, rows, train_rows })
     }
 
     /// The values of the test users by profile and signals; without labels the level of the last state. What ranks users without any label
@@ -45,7 +47,7 @@ impl FoldWork<'_> {
     /// nothing can be left out.
     pub(super) fn with_signals(&self, fit: &DrawFit, signals: &Signals) -> Result<Vec<f64>> {
         let model = value_model(fit, signals)?;
-        Ok(model.predict_rows(&self.study.profiles, &self.fold.test, signals)?)
+        Ok(model.predict_rows(self.study.dataset.table(), &self.fold.test, signals)?)
     }
 
     /// The values of the test users by the encoder alone, with the value model folded in as an artifact has it; without labels numbers that
@@ -61,7 +63,7 @@ impl FoldWork<'_> {
         };
         let head = folder.fold(&model, &fit.base)?;
         let serving = learnt.frozen.clone().with_value_head(head)?;
-        let scores = serving.score_rows(&self.study.profiles, &self.fold.test)?;
+        let scores = serving.score_rows(self.study.dataset.table(), &self.fold.test)?;
         scores.values().collect::<Option<_>>().context("a test user was abstained on")
     }
 
@@ -70,7 +72,7 @@ impl FoldWork<'_> {
         if fit.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let (profiles, test) = (&self.study.profiles, self.fold.test.as_slice());
+        let (profiles, test) = (self.study.dataset.table(), self.fold.test.as_slice());
         let values = |components: &[Component]| -> Result<Vec<f64>> {
             Ok(fit.base.value_model(components, None)?.predict_rows(profiles, test, None)?)
         };
@@ -80,20 +82,6 @@ impl FoldWork<'_> {
             ("ridge", values(&[Component::Ridge])?),
             ("profile", networks.into_iter().map(f64::exp_m1).collect()),
         ])
-    }
-
-    /// The training users with the outcomes of a draw: rows as in the fold's `train`.
-    fn training(&self, profiles: &Arc<ProfileTable>, draw: &Draw) -> Result<Dataset> {
-        let (study, train) = (self.study, &self.fold.train);
-        let known: HashSet<usize> = draw.rows.iter().copied().collect();
-        let outcome = |&row: &usize| study.outcomes[row].filter(|_| known.contains(&row));
-        let dataset =
-            Dataset::builder(Arc::clone(profiles)).with_outcomes(train.iter().map(outcome).collect());
-        Ok(match &study.groups {
-            Some(groups) => dataset.with_groups(train.iter().map(|&row| groups[row]).collect()),
-            None => dataset,
-        }
-        .build()?)
     }
 }
 

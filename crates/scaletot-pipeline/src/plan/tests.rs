@@ -7,7 +7,7 @@ use crate::tasks::Task;
 
 fn plan(name: &str, options: &PlanOptions) -> (Plan, crate::tasks::Population) {
     let population = Task::find(name).unwrap().load(None).unwrap();
-    (Plan::of(&population.profiles, &population.chain, options).unwrap(), population)
+    (Plan::of(population.dataset.table(), &population.chain, options).unwrap(), population)
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn cost_and_time_follow_from_the_questions() {
 fn nobody_and_nonsense_are_refused() {
     let population = Task::find("complete-journey").unwrap().load(None).unwrap();
     let refused = |options: &PlanOptions| {
-        Plan::of(&population.profiles, &population.chain, options).unwrap_err().to_string()
+        Plan::of(population.dataset.table(), &population.chain, options).unwrap_err().to_string()
     };
     assert!(refused(&PlanOptions::default().with_coverage(1.5)).contains("`coverage`"));
     assert!(refused(&PlanOptions::default().with_min_populated(0)).contains("`min_populated`"));

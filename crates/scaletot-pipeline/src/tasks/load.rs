@@ -2,35 +2,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::error::{Context, Result, bail, ensure};
 use scaletot_chain::ChainSchema;
-use scaletot_profile::{
-    Attributes, Dataset, Loaded, ProfileSchema, ProfileTable, ReadOptions, Segments, Value,
-};
+use scaletot_profile::{Attributes, Dataset, Loaded, ProfileTable, ReadOptions, Segments, Value};
 
 use super::{ExperimentSpec, Keep, Task, TaskFile, Wanted};
 use crate::teachers::Opened;
 
-/// The users of a task. All columns are row by row beside the profiles.
+/// The users of a task, and who may reason about them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Population {
-    /// Profile schema.
-    pub schema: Arc<ProfileSchema>,
+    /// The users that are kept, with outcomes, segments, groups and arm.
+    pub dataset: Dataset,
+    /// Further outcomes of the experiment by column: the same users, each dataset with that column's outcomes.
+    pub further_outcomes: BTreeMap<String, Dataset>,
     /// Chain schema.
     pub chain: ChainSchema,
-    /// The users that are kept.
-    pub profiles: ProfileTable,
-    /// Realised value, finite and at least 0; `None` where it is not known.
-    pub outcomes: Vec<Option<f64>>,
-    /// User segments.
-    pub segments: Segments,
-    /// Users with the same number must stay in one fold; a user whose group is missing has one alone.
-    pub groups: Option<Vec<usize>>,
-    /// Who was treated, and what else came of it.
-    pub experiment: Option<Experiment>,
     /// Expert rules.
     pub rules: Option<TaskFile>,
     /// Recorded answers of a language model.
@@ -38,23 +27,6 @@ pub struct Population {
 }
 
 impl Population {
-    /// The users with their outcomes, segments, groups and arm.
-    ///
-    /// # Errors
-    /// If they are not aligned, which a population that was loaded is.
-    pub fn dataset(&self) -> Result<Dataset> {
-        let mut builder = Dataset::builder(self.profiles.clone())
-            .with_outcomes(self.outcomes.clone())
-            .with_segments(self.segments.clone());
-        if let Some(groups) = &self.groups {
-            builder = builder.with_groups(groups.clone());
-        }
-        if let Some(experiment) = &self.experiment {
-            builder = builder.with_arm(experiment.treated.clone());
-        }
-        Ok(builder.build()?)
-    }
-
     /// The teacher that the task comes with: its recorded answers, or else its rules.
     ///
     /// # Errors
@@ -72,19 +44,9 @@ impl Population {
             "expected a teacher, and the task names neither recorded answers (`answers`) nor rules (`rules`)",
         )?;
         let version = Some(rules.content_hash()?);
-        let rules = rules.rules(&self.schema, &self.chain).context("the expert rules")?;
+        let rules = rules.rules(self.dataset.table().schema(), &self.chain).context("the expert rules")?;
         Ok(Opened { teacher: Box::new(rules), seconds_per_answer: None, version })
     }
-}
-
-/// What a randomised experiment did to each user.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Experiment {
-    /// Whether the user was treated; `None` if the user's arm takes no part or is missing.
-    pub treated: Vec<Option<bool>>,
-    /// Further outcomes by column, besides [`Population::outcomes`].
-    pub outcomes: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl Task {
@@ -116,20 +78,26 @@ impl Task {
         let kept = self.kept(&loaded.profiles, &loaded.attributes)?;
         let profiles = loaded.profiles.select(&kept)?;
         let table = Columns { attributes: &loaded.attributes, kept };
-        let groups = self.group.as_ref().map(|column| table.texts(column)).transpose()?;
-        let experiment =
-            self.experiment.as_ref().map(|experiment| table.experiment(experiment)).transpose()?;
+        let mut builder = Dataset::builder(profiles).with_outcomes(table.outcomes(&self.outcome)?);
+        if let Some(column) = &self.segment {
+            builder = builder.with_segments(Segments::from_column(&table.texts(column)?));
+        }
+        if let Some(column) = &self.group {
+            builder = builder.with_groups(numbered(&table.texts(column)?));
+        }
+        if let Some(experiment) = &self.experiment {
+            builder = builder.with_arm(table.arm(experiment)?);
+        }
+        let dataset = builder.build()?;
+        let further = self.experiment.iter().flat_map(|experiment| &experiment.outcomes);
+        let with_outcomes = |column: &String| -> Result<(String, Dataset)> {
+            let builder = dataset.clone().into_builder().with_outcomes(table.outcomes(column)?);
+            Ok((column.clone(), builder.build()?))
+        };
         Ok(Population {
-            schema: Arc::clone(profiles.schema()),
+            further_outcomes: further.map(with_outcomes).collect::<Result<_>>()?,
+            dataset,
             chain,
-            outcomes: table.outcomes(&self.outcome)?,
-            segments: match &self.segment {
-                Some(column) => Segments::from_column(&table.texts(column)?),
-                None => Segments::all(profiles.len()),
-            },
-            groups: groups.map(|labels| numbered(&labels)),
-            experiment,
-            profiles,
             rules: self.rules.clone(),
             answers: self.answers.clone(),
         })
@@ -185,7 +153,8 @@ impl Columns<'_> {
         Ok(self.kept.iter().map(|&row| cells[row]).collect())
     }
 
-    fn experiment(&self, spec: &ExperimentSpec) -> Result<Experiment> {
+    /// Who was treated; `None` of a user whose arm takes no part or is missing.
+    fn arm(&self, spec: &ExperimentSpec) -> Result<Vec<Option<bool>>> {
         let arms = self.texts(&spec.arm)?;
         let is_treated = |arm: &String| {
             let is_control = *arm == spec.control;
@@ -202,8 +171,7 @@ impl Columns<'_> {
                 arms.iter().flatten().next()
             );
         }
-        let outcomes = spec.outcomes.iter().map(|column| Ok((column.clone(), self.outcomes(column)?)));
-        Ok(Experiment { treated, outcomes: outcomes.collect::<Result<_>>()? })
+        Ok(treated)
     }
 }
 

@@ -44,7 +44,7 @@ use serde::Deserialize;
 use file::Base;
 pub use file::TaskFile;
 pub(crate) use files::read_prepared;
-pub use load::{Experiment, Population};
+pub use load::Population;
 
 /// The tasks that come with this crate.
 pub const SHIPPED: [&str; 5] =

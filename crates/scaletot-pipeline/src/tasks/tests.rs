@@ -84,10 +84,10 @@ fn unknown_names_list_the_shipped_tasks() {
 #[test]
 fn the_embedded_table_loads() {
     let population = Task::find("complete-journey").unwrap().load(None).unwrap();
-    assert_eq!(population.profiles.len(), 2469);
-    assert_eq!(population.segments.len(), 3);
-    assert!(population.outcomes.iter().all(Option::is_some));
-    assert!(population.groups.is_none() && population.experiment.is_none());
+    assert_eq!(population.dataset.table().len(), 2469);
+    assert_eq!(population.dataset.segments().len(), 3);
+    assert!(population.dataset.outcomes().iter().all(Option::is_some));
+    assert!(population.dataset.groups().is_none() && population.dataset.arm().is_none());
     assert!(population.answers.as_ref().is_some_and(TaskFile::exists));
 }
 
@@ -101,27 +101,26 @@ fn hillstrom_loads_from_the_published_file_plain_and_gzipped() {
     let from_directory = task.load(Some(directory.path())).unwrap();
     for path in [&plain, &packed] {
         let population = task.load(Some(path)).unwrap();
-        assert_eq!(population.profiles, from_directory.profiles);
-        assert_eq!(population.experiment, from_directory.experiment);
+        assert_eq!(population.dataset.table(), from_directory.dataset.table());
+        assert_eq!(population.further_outcomes, from_directory.further_outcomes);
     }
     let population = from_directory;
-    assert_eq!(population.profiles.ids(), &UserIds::Int((1..=30).collect()));
-    assert_eq!(population.outcomes, vec![Some(1.0); 30]);
-    assert_eq!(population.segments.names(), ["1) $0 - $100", "2) $100 - $200"]);
-    let experiment = population.experiment.unwrap();
-    assert_eq!(experiment.treated[..3], [Some(true), Some(false), Some(true)]);
-    assert_eq!(experiment.outcomes.keys().collect::<Vec<_>>(), ["conversion", "spend"]);
-    assert_eq!(experiment.outcomes["spend"][5], Some(29.5));
+    assert_eq!(population.dataset.table().ids(), &UserIds::Int((1..=30).collect()));
+    assert_eq!(population.dataset.outcomes(), vec![Some(1.0); 30]);
+    assert_eq!(population.dataset.segments().names(), ["1) $0 - $100", "2) $100 - $200"]);
+    assert_eq!(population.dataset.arm().unwrap()[..3], [Some(true), Some(false), Some(true)]);
+    assert_eq!(population.further_outcomes.keys().collect::<Vec<_>>(), ["conversion", "spend"]);
+    assert_eq!(population.further_outcomes["spend"].outcome(5), Some(29.5));
     // The recorded answers are to prompts of this rule.
     assert_eq!(task.level_config(), LevelConfig::new(5).with_rule(LevelRule::QuantileBins));
-    let verbaliser = Verbaliser::fit(&population.profiles, task.level_config()).unwrap();
-    let said = verbaliser.render(&population.profiles, 0);
+    let verbaliser = Verbaliser::fit(population.dataset.table(), task.level_config()).unwrap();
+    let said = verbaliser.render(population.dataset.table(), 0);
     let end = "who lives in a suburban area, who has been a customer for more than a year, \
                who orders both by phone and on the web";
     assert!(said.ends_with(end), "{said}");
 
     let spend = Task::find("hillstrom-spend").unwrap().load(Some(&plain)).unwrap();
-    assert_eq!(spend.outcomes[..2], [Some(29.5), Some(0.0)]);
+    assert_eq!(spend.dataset.outcomes()[..2], [Some(29.5), Some(0.0)]);
 }
 
 #[test]
@@ -142,18 +141,23 @@ fn kuairand_loads_from_the_published_files() {
     fs::create_dir(directory.path().join("data")).unwrap();
     kuairand(&directory.path().join("data"));
     let days = Task::find("kuairand-days").unwrap().load(Some(directory.path())).unwrap();
-    assert_eq!(days.profiles.ids(), &UserIds::Int(vec![1, 4]), "user 2 is active, user 3 has no profile");
-    assert_eq!(days.outcomes, [Some(2.0), Some(0.0)]);
-    assert_eq!(days.segments.names(), ["(10,50]"]);
+    assert_eq!(
+        days.dataset.table().ids(),
+        &UserIds::Int(vec![1, 4]),
+        "user 2 is active, user 3 has no profile"
+    );
+    assert_eq!(days.dataset.outcomes(), [Some(2.0), Some(0.0)]);
+    assert_eq!(days.dataset.segments().names(), ["(10,50]"]);
     let play = Task::find("kuairand-play").unwrap().load(Some(directory.path())).unwrap();
-    assert_eq!(play.outcomes, [Some(4.5), Some(0.0)]);
+    assert_eq!(play.dataset.outcomes(), [Some(4.5), Some(0.0)]);
 
     // -124 is missing, 1.0 is the code 1, and a missing code stays missing.
-    let field = |name| days.schema.field_index(name).unwrap();
-    assert_eq!(days.profiles.value(0, field("is_live_streamer")), None);
-    let code = days.schema.fields()[field("onehot_feat4")].kind().domain().unwrap().code_of("1");
-    assert_eq!(days.profiles.value(0, field("onehot_feat4")), code.map(Value::Code));
-    assert_eq!(days.profiles.value(1, field("onehot_feat4")), None);
+    let field = |name| days.dataset.table().schema().field_index(name).unwrap();
+    assert_eq!(days.dataset.table().value(0, field("is_live_streamer")), None);
+    let code =
+        days.dataset.table().schema().fields()[field("onehot_feat4")].kind().domain().unwrap().code_of("1");
+    assert_eq!(days.dataset.table().value(0, field("onehot_feat4")), code.map(Value::Code));
+    assert_eq!(days.dataset.table().value(1, field("onehot_feat4")), None);
 }
 
 #[test]
@@ -226,12 +230,14 @@ fn a_task_of_ones_own_loads_with_groups_and_arms() {
     assert!(error.contains("expected a task in TOML"), "{error}");
 
     let population = task.load(None).unwrap();
-    assert_eq!(population.outcomes, [Some(5.0), Some(0.0), None, Some(7.0), Some(1.0)]);
-    assert_eq!(population.groups, Some(vec![0, 1, 2, 0, 3]));
-    assert_eq!(population.segments.names(), ["a", "b", "unknown"]);
-    let experiment = population.experiment.unwrap();
-    assert_eq!(experiment.treated, [Some(true), Some(false), None, Some(false), Some(true)]);
-    assert_eq!(experiment.outcomes["visits"], [Some(1.0), Some(0.0), Some(1.0), None, Some(1.0)]);
+    assert_eq!(population.dataset.outcomes(), [Some(5.0), Some(0.0), None, Some(7.0), Some(1.0)]);
+    assert_eq!(population.dataset.groups(), Some(&[0, 1, 2, 0, 3][..]));
+    assert_eq!(population.dataset.segments().names(), ["a", "b", "unknown"]);
+    assert_eq!(population.dataset.arm().unwrap(), [Some(true), Some(false), None, Some(false), Some(true)]);
+    assert_eq!(
+        population.further_outcomes["visits"].outcomes(),
+        [Some(1.0), Some(0.0), Some(1.0), None, Some(1.0)]
+    );
 
     let keep = "[source]";
     let b = shop(directory.path(), keep, "[keep]\ncolumn = \"visits2\"\nequals = 1\n[source]", &["income"])
@@ -244,8 +250,8 @@ fn a_task_of_ones_own_loads_with_groups_and_arms() {
         &["income"],
     );
     let some = some.unwrap().load(None).unwrap();
-    assert_eq!(some.profiles.ids(), &UserIds::Int(vec![1, 4]));
-    assert_eq!(some.outcomes, [Some(5.0), Some(7.0)]);
+    assert_eq!(some.dataset.table().ids(), &UserIds::Int(vec![1, 4]));
+    assert_eq!(some.dataset.outcomes(), [Some(5.0), Some(7.0)]);
     let none =
         shop(directory.path(), "group = \"house\"", "keep = { column = \"house\", equals = 3 }", &["income"]);
     let error = refusal(none.unwrap().load(None));
@@ -255,7 +261,7 @@ fn a_task_of_ones_own_loads_with_groups_and_arms() {
 #[test]
 fn what_nothing_uses_may_be_left_out() {
     let directory = tempfile::tempdir().unwrap();
-    let segment = |task: &Task| task.load(None).unwrap().segments;
+    let segment = |task: &Task| task.load(None).unwrap().dataset.segments().clone();
     // A segment that is a profile field tells nothing that the profile does not.
     let mut task = shop(directory.path(), "EUR", "EUR", &["income", "visits2"]).unwrap();
     task.segment = Some("income".to_owned());
@@ -359,12 +365,18 @@ fn rules_answer_every_question_about_a_small_table() {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path().join(HILLSTROM), &hillstrom(40));
     let population = Task::find("hillstrom-spend").unwrap().load(Some(&path)).unwrap();
-    let rules = population.rules.as_ref().unwrap().rules(&population.schema, &population.chain).unwrap();
-    let verbaliser = Verbaliser::fit(&population.profiles, 5).unwrap();
-    let prompter = Prompter::new(&population.schema, population.chain.clone(), verbaliser).unwrap();
+    let rules = population
+        .rules
+        .as_ref()
+        .unwrap()
+        .rules(population.dataset.table().schema(), &population.chain)
+        .unwrap();
+    let verbaliser = Verbaliser::fit(population.dataset.table(), 5).unwrap();
+    let prompter =
+        Prompter::new(population.dataset.table().schema(), population.chain.clone(), verbaliser).unwrap();
     let reasoner = Reasoner::builder(rules, prompter).build().unwrap();
-    for row in 0..population.profiles.len() {
-        let record = reasoner.reason(&population.profiles, row, 0).unwrap();
+    for row in 0..population.dataset.table().len() {
+        let record = reasoner.reason(population.dataset.table(), row, 0).unwrap();
         assert!(record.verdict.is_accepted(), "{record:?}");
         assert!(population.chain.is_legal(&record.best.unwrap().values()));
     }

@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::segments::Segments;
 use crate::table::ProfileTable;
 
-/// Collects what is known of a table's users; from [`Dataset::builder`].
+/// Collects what is known of a table's users; from [`Dataset::builder`] or [`Dataset::into_builder`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct DatasetBuilder {
@@ -22,6 +22,11 @@ pub struct DatasetBuilder {
 impl DatasetBuilder {
     pub(super) fn new(table: Arc<ProfileTable>) -> Self {
         Self { table, outcomes: None, segments: None, groups: None, arm: None }
+    }
+
+    pub(super) fn of(dataset: Dataset) -> Self {
+        let Dataset { table, outcomes, segments, groups, arm } = dataset;
+        Self { table, outcomes: Some(outcomes), segments: Some(segments), groups, arm }
     }
 
     pub(super) fn table(&self) -> &ProfileTable {

@@ -64,6 +64,24 @@ impl Dataset {
         DatasetBuilder::new(table.into())
     }
 
+    /// A builder that holds all of this, for the same users with another part: other segments, say, or another column's outcomes.
+    ///
+    /// ```
+    /// use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
+    ///
+    /// let schema = ProfileSchema::builder("shop").with_field(FieldSpec::numeric("age")).build()?;
+    /// let mut rows = TableBuilder::new(schema);
+    /// rows.push_text(1001, &["34"])?;
+    /// let spend = Dataset::builder(rows.finish()).with_outcomes(vec![Some(12.5)]).with_groups(vec![7]).build()?;
+    ///
+    /// let visits = spend.clone().into_builder().with_outcomes(vec![Some(3.0)]).build()?;
+    /// assert_eq!((visits.outcome(0), visits.groups()), (Some(3.0), spend.groups()));
+    /// # Ok::<(), scaletot_profile::Error>(())
+    /// ```
+    pub fn into_builder(self) -> DatasetBuilder {
+        DatasetBuilder::of(self)
+    }
+
     /// The profiles.
     #[must_use]
     pub fn table(&self) -> &ProfileTable {
