@@ -13,6 +13,12 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
+/// So many of something: `1 row`, `2,000 rows`.
+pub(crate) fn of(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", count(number))
+}
+
 /// A share in percent: `12.5 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -59,6 +65,7 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(percent(0.125), "12.5 %");
+        assert_eq!([of(1, "row"), of(2000, "row")], ["1 row", "2,000 rows"]);
         let told = [0.25, 8.0, 200.0, 7500.0, 100_000.0].map(duration);
         assert_eq!(told, ["0.2 s", "8 s", "3 min 20 s", "2 h 5 min", "1 d 3 h"]);
         let rows = [vec!["a".to_owned(), "10".to_owned()], vec!["long".to_owned(), "5".to_owned()]];

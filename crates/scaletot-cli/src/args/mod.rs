@@ -9,6 +9,11 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use scaletot_pipeline::options::{Device, DeviceChoice};
 
+/// A number of things that there must be one of.
+pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number of at least 1".to_owned())
+}
+
 /// The backend that trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeviceArg {
@@ -64,7 +69,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
     device: DeviceArg,
     /// Threads that search in parallel
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_one)]
     pub(crate) workers: NonZeroUsize,
 }
 

@@ -3,16 +3,20 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
 use scaletot_pipeline::evaluation::report::{self, REPORT};
 use scaletot_pipeline::evaluation::{self, RESULTS};
 use scaletot_pipeline::options::TeacherChoice;
+use scaletot_pipeline::tasks::Task;
 
-use crate::args::DeviceArg;
+use crate::args::{DeviceArg, at_least_one};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
+
+/// The synthetic world, which is no task.
+const PLANTED: &str = "planted";
 
 /// Compare reasoning, its transfer and strong baselines at every number of labels
 ///
@@ -63,7 +67,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
     device: DeviceArg,
     /// Threads
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_one)]
     workers: NonZeroUsize,
     /// Output directory; an interrupted evaluation there is resumed  [default: scaletot-evaluate/TASK]
     #[arg(long, value_name = "DIR")]
@@ -140,6 +144,11 @@ impl From<AblationArgs> for Ablations {
 
 /// Runs every fold that is not done yet, and prints what the method brings.
 pub(crate) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<Exit> {
+    if args.task != PLANTED {
+        Task::find(&args.task).with_context(|| {
+            format!("--task, which may also be `{PLANTED}`, a synthetic world whose truth is known")
+        })?;
+    }
     let options = args.options();
     let say = |line: &str| terminal.say(line);
     let results = evaluation::run(&options, terminal.bars())?;

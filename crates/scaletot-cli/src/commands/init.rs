@@ -93,7 +93,7 @@ pub(crate) fn run(args: &InitArgs, terminal: &Terminal) -> Result<Exit> {
     let task_file = files.last().context("the task was written")?;
     let look = |failed: &str| {
         format!(
-            "the files are written, but {failed}: edit them, or say more with the options of `scaletot init`"
+            "the files are written, but {failed}: edit them, or say more with the options of `scaletot init`, and --force"
         )
     };
     let population = Task::read(task_file)

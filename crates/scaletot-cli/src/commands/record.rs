@@ -10,6 +10,7 @@ use scaletot_pipeline::{AnswerRecording, PipelineConfig, teachers};
 use scaletot_teacher::{Recorder, Teacher};
 use serde::Serialize;
 
+use crate::args::at_least_one;
 use crate::args::source::{SourceArgs, min_populated, shell_word};
 use crate::exit::Exit;
 use crate::format::count;
@@ -34,7 +35,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "N")]
     min_populated: Option<usize>,
     /// Questions that are under way at a time: requests to a server; threads of a model in this process share its processors
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
     workers: NonZeroUsize,
     /// Print JSON
     #[arg(long)]

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use scaletot_encoder::Precision;
 use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 
+use crate::args::at_least_one;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
@@ -34,7 +35,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "value")]
     columns: Vec<Output>,
     /// Threads; as many as there are processors unless given
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     threads: Option<NonZeroUsize>,
     /// Numbers that the encoder computes with
     #[arg(long, value_enum, default_value = "full")]

@@ -116,7 +116,8 @@ pub(crate) fn recognise(path: &Path) -> Result<Kind> {
 fn directory(path: &Path) -> Option<Kind> {
     let has = |name: &str| path.join(name).exists();
     let at = |name: &str| path.join(name);
-    if has("manifest.json") && has("weights.safetensors") {
+    // One that lacks another of its files is told so when it is loaded.
+    if has("manifest.json") {
         Some(Kind::Artifact(path.to_owned()))
     } else if has("config.json") && has("chain_schema.json") {
         Some(Kind::Student(path.to_owned()))

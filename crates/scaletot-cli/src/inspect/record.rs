@@ -19,7 +19,11 @@ pub(crate) fn record(path: &Path, schema: &ChainSchema, user: &str) -> Result<In
                 .records()
                 .first()
                 .map_or_else(String::new, |record| format!("; the first one is {}", record.user));
-            format!("{}: user {user} is not among its {} users{first}", path.display(), corpus.len())
+            format!(
+                "{}: user {user} is not among its {} users{first}; about others the teacher did not reason, and their values are in the scores",
+                path.display(),
+                corpus.len()
+            )
         })?;
     let mut report = Report::new(format!("User {user}: {}", verdict(&record.verdict)));
     if let Some(reason) = record.verdict.reason() {

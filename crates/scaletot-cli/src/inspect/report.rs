@@ -84,8 +84,8 @@ impl Report {
         );
         for part in &self.parts {
             _ = match part {
-                Part::Heading(heading) => writeln!(html, "<h2>{}</h2>", escape(heading)),
-                Part::Line(line) => writeln!(html, "<p>{}</p>", escape(line)),
+                Part::Heading(heading) => writeln!(html, "<h2>{}</h2>", marked(heading)),
+                Part::Line(line) => writeln!(html, "<p>{}</p>", marked(line)),
                 Part::Drawing(lines) => writeln!(html, "<pre>{}</pre>", escape(&lines.join("\n"))),
                 Part::Table { rows, numbers } => {
                     let class = if *numbers { " class=\"numbers\"" } else { "" };
@@ -109,6 +109,20 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A text whose parts between back-ticks are code.
+fn marked(text: &str) -> String {
+    let parts: Vec<String> = text.split('`').map(escape).collect();
+    // One without its fellow is a back-tick.
+    if parts.len().is_multiple_of(2) {
+        return parts.join("`");
+    }
+    let marked = parts.iter().enumerate().map(|(at, part)| match at % 2 {
+        0 => part.clone(),
+        _ => format!("<code>{part}</code>"),
+    });
+    marked.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,12 +132,19 @@ mod tests {
         let mut report = Report::new("A <corpus>");
         report.heading("Users");
         report.line("3 users");
+        report.line("column `a<b`");
         report.table(["verdict", "users"], vec![vec!["accepted".to_owned(), "3".to_owned()]], true);
         report.table(["nothing"], vec![], true);
-        assert_eq!(report.text(), "A <corpus>\n\nUsers\n3 users\n  verdict   users\n  accepted      3");
+        assert_eq!(
+            report.text(),
+            "A <corpus>\n\nUsers\n3 users\ncolumn `a<b`\n  verdict   users\n  accepted      3"
+        );
         let html = report.html();
         assert!(
-            html.contains("<h1>A &lt;corpus&gt;</h1>") && html.contains("<td>accepted</td><td>3</td>"),
+            html.contains("<h1>A &lt;corpus&gt;</h1>")
+                && html.contains("column <code>a&lt;b</code>")
+                && !html.contains('`')
+                && html.contains("<td>accepted</td><td>3</td>"),
             "{html}"
         );
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::report::Report;
 use super::{Inspected, fixed};
-use crate::format::{count, percent};
+use crate::format::{count, of, percent};
 
 /// Rows that are shown.
 const SHOWN: usize = 5;
@@ -38,7 +38,8 @@ pub(crate) fn scores(path: &Path) -> Result<Inspected> {
         .map(|field| [field.name().clone(), field.data_type().to_string()])
         .collect();
     let mut report = Report::new(format!("{}: a table in Parquet", path.display()));
-    report.line(format!("{} rows in {} row groups", count(rows.unsigned_abs()), count(groups as u64)));
+    let groups = of(groups as u64, "row group");
+    report.line(format!("{} in {groups}", of(rows.unsigned_abs(), "row")));
     report.heading("Columns");
     report.table(["column", "type"], types.iter().map(|row| row.to_vec()).collect(), false);
     let first = first_rows(path).with_context(failed)?;

@@ -27,6 +27,8 @@ fn a_command_line_that_is_not_valid_ends_with_2() {
         "{}",
         ran.err
     );
+    let ran = scaletot(dir, "run --task a.toml --workers 0");
+    assert!(ran.err.contains("expected a whole number of at least 1"), "{}", ran.err);
     let ran = scaletot(dir, "run");
     assert!(ran.err.contains("--task"), "{}", ran.err);
 }
@@ -69,7 +71,7 @@ fn errors_name_what_was_expected_and_the_next_step() {
         ("plan --task nothing", "expected the name of a task (complete-journey, "),
         ("plan --task nothing.toml", "nothing.toml: cannot read"),
         ("plan --task hillstrom-visit", "needs a table, passed with `--data`"),
-        ("evaluate --task nothing", "expected the name of a task"),
+        ("evaluate --task nothing", "which may also be `planted`"),
         ("evaluate --task complete-journey --min-populated 9", "has 9 populated fields (`min_populated`)"),
         ("inspect nowhere", "cannot find nowhere"),
         ("inspect users.csv", "this file is none of them"),

@@ -333,6 +333,19 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
             best = Some((column, found));
         }
     }
+    // A column that says it more plainly, but for some of its cells, must not lose to another one without a word.
+    let least = best.map_or(Hint::Loss, |(_, best)| best);
+    let plainer = table.columns.iter().filter(|column| hint(column) > least);
+    if let Some((column, row, cell)) = plainer.filter_map(first_misfit).find(|(column, ..)| {
+        best.is_none()
+            || column.cells.iter().flatten().filter(|cell| is_outcome(cell)).count() * 2 > table.rows
+    }) {
+        bail!(
+            "column `{}` is an outcome by its name, but row {row} has {cell:?}: expected a finite number of at least 0, such as 1 and 0 for yes \
+             and no, or an empty cell; write it so, or name the column of the outcome",
+            column.name
+        );
+    }
     match best {
         Some((column, _)) => Ok(column.name.clone()),
         None => bail!(
@@ -340,6 +353,12 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
             names_of(table.columns.iter().filter(fits))
         ),
     }
+}
+
+/// The first cell that is no outcome, with its row from 1.
+fn first_misfit(column: &RawColumn) -> Option<(&RawColumn, usize, &str)> {
+    let mut cells = (1..).zip(&column.cells).filter_map(|(row, cell)| Some((row, cell.as_deref()?)));
+    cells.find(|(_, cell)| !is_outcome(cell)).map(|(row, cell)| (column, row, cell))
 }
 
 fn is_outcome(cell: &str) -> bool {

@@ -6,7 +6,7 @@ use super::DraftOptions;
 use super::chain::{OUTCOME, STATES};
 use super::column::{FieldDraft, FieldKind};
 use super::names::{has, words};
-use super::text::{comment, key, quoted, short, strings};
+use super::text::{comment, key, one_line, quoted, short};
 
 /// Values that a blank rule lists at most.
 const MAX_LISTED: usize = 12;
@@ -127,7 +127,7 @@ fn conditions(field: &FieldDraft) -> Option<[String; 2]> {
     match field.kind {
         FieldKind::Ordinal => {
             let ends = (field.values.len() / 3).max(1);
-            let of = |values: &[String]| format!("{{ {name} = {} }}", strings(values).replace('\n', " "));
+            let of = |values: &[String]| format!("{{ {name} = {} }}", one_line(values));
             Some([of(&field.values[..ends]), of(&field.values[field.values.len() - ends..])])
         }
         FieldKind::Numeric { lower, upper } if lower <= upper => {
@@ -163,7 +163,7 @@ fn render_blank(text: &mut String, field: &FieldDraft) {
         FieldKind::Numeric { upper, .. } => format!("{{ at_least = {} }}", short(upper)),
         _ => {
             let listed = field.values.len().min(MAX_LISTED);
-            strings(&field.values[..listed]).replace('\n', " ")
+            one_line(&field.values[..listed])
         }
     };
     _ = write!(

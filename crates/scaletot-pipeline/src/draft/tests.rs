@@ -144,6 +144,10 @@ fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     assert!(column.contains("id: there is no column `user`; the columns are `id`, `ltv`"), "{column}");
     let negative = refused("id,town,ltv\n1,Ulm,-3\n2,Bath,4\n", &options.clone().with_outcome("ltv"));
     assert!(negative.contains("got \"-3\""), "{negative}");
+    let text = refused("id,town,Outcome\n1,Ulm,yes\n2,Bath,no\n", &options);
+    assert!(text.contains("`Outcome` is an outcome by its name, but row 1 has \"yes\""), "{text}");
+    let minus = refused("id,town,sales,ltv\n1,Ulm,3,4\n2,Bath,4,-3\n3,Ulm,1,2\n", &options);
+    assert!(minus.contains("`ltv` is an outcome by its name, but row 2 has \"-3\""), "{minus}");
     let fields = refused("id,town,ltv\n1,Ulm,3\n2,Ulm,4\n", &options);
     assert!(fields.contains("`town` (constant: every known value is \"Ulm\")"), "{fields}");
     assert!(refused("id,ltv\n", &options).contains("expected a table with rows"));

@@ -25,11 +25,11 @@ pub(super) fn key(text: &str) -> String {
 /// A TOML list of strings, broken into lines of about a hundred characters.
 pub(super) fn strings(values: &[String]) -> String {
     const WIDTH: usize = 100;
-    let quoted: Vec<String> = values.iter().map(|value| quoted(value)).collect();
-    let one_line = format!("[{}]", quoted.join(", "));
-    if one_line.chars().count() <= WIDTH {
-        return one_line;
+    let line = one_line(values);
+    if line.chars().count() <= WIDTH {
+        return line;
     }
+    let quoted: Vec<String> = values.iter().map(|value| quoted(value)).collect();
     let mut lines = vec![String::from("   ")];
     for value in &quoted {
         let last = lines.last().map_or(0, |line| line.chars().count());
@@ -43,6 +43,12 @@ pub(super) fn strings(values: &[String]) -> String {
         }
     }
     format!("[\n{}\n]", lines.join("\n"))
+}
+
+/// A TOML list of strings in one line, as an inline table wants it.
+pub(super) fn one_line(values: &[String]) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// A text as one line of a comment.
@@ -78,6 +84,7 @@ mod tests {
         let many: Vec<String> = (0..60).map(|i| format!("value {i}")).collect();
         let table: toml::Table = toml::from_str(&format!("x = {}", strings(&many))).unwrap();
         assert_eq!(table["x"].as_array().unwrap().len(), 60);
+        assert!(one_line(&many).starts_with("[\"value 0\", \"value 1\", "));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl PerUser {
         (ledger.reasoned > 0).then(|| {
             let users = ledger.reasoned as f64;
             let questions = ledger.questions as f64 / users;
-            let seconds = ledger.seconds_per_call.map(|seconds| seconds * questions);
+            let seconds = seconds_per_call(ledger).map(|seconds| seconds * questions);
             Self { questions, tokens: ledger.tokens as f64 / users, seconds }
         })
     }
@@ -32,6 +32,11 @@ impl PerUser {
         cells.extend(self.seconds.map(|seconds| words::duration(seconds * users)));
         cells
     }
+}
+
+/// The seconds of a model call, if a model was called: rules answer in no time that would mean anything.
+fn seconds_per_call(ledger: &Ledger) -> Option<f64> {
+    ledger.seconds_per_call.filter(|seconds| *seconds >= 1e-3)
 }
 
 /// The ledger of the teacher, and the encoder beside it.
@@ -79,9 +84,10 @@ pub(super) fn ledger(view: &View<'_>) -> Result<Option<Markup>> {
             "The two columns to the right are projections at the same cost per user: " (words::short_percent(coverage))
             " of all users, and the " (words::count(ledger.everybody)) " users whose profile is not too sparse. Equal \
                 prompts would save calls in both."
-            @if let Some(seconds) = ledger.seconds_per_call {
+            @if let Some(seconds) = seconds_per_call(ledger) {
                 " One model call takes " (words::duration(seconds)) ", as measured when it was asked."
             }
+            @else if ledger.seconds_per_call.is_some() { " The answers came at once, so no times are projected." }
             @else { " The time of a model call was not measured, so no times are projected." }
         }
         dl.pairs {

@@ -32,7 +32,7 @@ pub(super) fn run(view: &View<'_>) -> Markup {
         ("Figures per fold", words::count(view.results.cells.len() as u64)),
     ];
     html! {
-        pre.command { "evaluate " (run.command) }
+        pre.command { "scaletot " (run.command) }
         dl.pairs { @for (name, value) in &rows { div { dt { (name) } dd { (value) } } } }
         p {
             "Every figure on this page, and those of each fold, are in " code { "results.json" }

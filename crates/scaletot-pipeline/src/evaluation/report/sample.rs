@@ -238,8 +238,9 @@ pub(crate) fn results() -> Results {
     Results {
         format: FORMAT,
         run: RunInfo {
-            command: "--task planted --teacher planted:1.0 --folds 5 --repeats 2 --out scaletot-evaluate"
-                .to_owned(),
+            command:
+                "evaluate --task planted --teacher planted:1.0 --folds 5 --repeats 2 --out scaletot-evaluate"
+                    .to_owned(),
             version: "0.1.0".to_owned(),
             commit: Some("0123abcd".to_owned()),
             machine: "x86-64 processor, 2 threads".to_owned(),
