@@ -88,7 +88,7 @@ pub use check::TOLERANCE;
 pub use constraint::Constraint;
 pub use corpus::{CORPUS_FORMAT, Corpus, CorpusHeader, CorpusWriter, JoinedCorpus, Repaired};
 pub use cost::{SearchCost, SearchStop};
-pub use error::{Error, Result};
+pub use error::{Error, Result, SchemaError};
 pub use legal::LegalChains;
 pub use record::ChainRecord;
 pub use schema::ChainSchema;

@@ -6,7 +6,7 @@ use scaletot_core::ContentHash;
 
 use crate::constraint::Rule;
 use crate::def::{ChainDef, MAX_VALUES, list};
-use crate::error::{Error, Result};
+use crate::error::{Error, SchemaError};
 use crate::legal::{self, Survey};
 use crate::state::StateKind;
 use crate::{ChainSchema, Constraint, StateDef, StateType};
@@ -33,10 +33,10 @@ impl From<ChainSchema> for ChainDef {
 impl TryFrom<ChainDef> for ChainSchema {
     type Error = Error;
 
-    fn try_from(def: ChainDef) -> Result<Self> {
+    fn try_from(def: ChainDef) -> Result<Self, Error> {
         check_text("name of the chain schema", &def.name)?;
         if def.state.is_empty() {
-            return Err(Error::NoStates { chain: def.name });
+            return Err(SchemaError::NoStates { chain: def.name }.into());
         }
         let last = def.state.len() - 1;
         let mut states: Vec<StateType> = Vec::with_capacity(def.state.len());
@@ -45,7 +45,7 @@ impl TryFrom<ChainDef> for ChainSchema {
             check_text(&format!("name of state {}", k + 1), &state.name)?;
             if let Some(&first) = index.get(&state.name) {
                 let state = state.name.clone();
-                return Err(Error::DuplicateState { state, first: first + 1, second: k + 1 });
+                return Err(SchemaError::DuplicateState { state, first: first + 1, second: k + 1 }.into());
             }
             index.insert(state.name.clone(), k);
         }
@@ -61,7 +61,7 @@ impl TryFrom<ChainDef> for ChainSchema {
             .iter()
             .enumerate()
             .map(|(i, c)| resolve_constraint(i + 1, c, &states, &index))
-            .collect::<Result<Vec<Rule>>>()?;
+            .collect::<Result<Vec<Rule>, _>>()?;
         let schema = Self::from_parts(def.name, states, def.constraint, rules);
         schema.check_completable()?;
         Ok(schema)
@@ -80,15 +80,16 @@ impl ChainSchema {
         Self { name, states, constraints, rules, hash }
     }
 
-    fn check_completable(&self) -> Result<()> {
+    fn check_completable(&self) -> Result<(), SchemaError> {
         match legal::survey(&self.domain_sizes(), &self.rules) {
             Survey::Complete { .. } => Ok(()),
-            Survey::DeadEnd { state, prefix } => {
-                Err(Error::DeadEnd { state: self.states[state].name.clone(), after: self.describe(&prefix) })
-            }
+            Survey::DeadEnd { state, prefix } => Err(SchemaError::DeadEnd {
+                state: self.states[state].name.clone(),
+                after: self.describe(&prefix),
+            }),
             Survey::TooEntangled { state } => {
                 let state = self.states.get(state).unwrap_or(&self.states[self.outcome_state()]).name.clone();
-                Err(Error::TooEntangled { state, limit: legal::MAX_SITUATIONS })
+                Err(SchemaError::TooEntangled { state, limit: legal::MAX_SITUATIONS })
             }
         }
     }
@@ -96,7 +97,7 @@ impl ChainSchema {
 
 /// Refuses text that could not stand in a prompt, a token or a table: empty, padded with spaces, or with control
 /// characters.
-fn check_text(what: &str, text: &str) -> Result<()> {
+fn check_text(what: &str, text: &str) -> Result<(), SchemaError> {
     let problem = if text.is_empty() {
         "must not be empty"
     } else if text.trim() != text {
@@ -106,10 +107,10 @@ fn check_text(what: &str, text: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::BadText { what: what.to_owned(), text: text.to_owned(), problem })
+    Err(SchemaError::BadText { what: what.to_owned(), text: text.to_owned(), problem })
 }
 
-fn check_state(state: &StateDef, last: bool) -> Result<()> {
+fn check_state(state: &StateDef, last: bool) -> Result<(), SchemaError> {
     let name = &state.name;
     if let Some(cue) = &state.cue {
         check_text(&format!("cue of state `{name}`"), cue)?;
@@ -118,20 +119,20 @@ fn check_state(state: &StateDef, last: bool) -> Result<()> {
         check_text(&format!("description of state `{name}`"), &state.description)?;
     }
     if last && state.kind != StateKind::Ordinal {
-        return Err(Error::OutcomeNotOrdinal { state: name.clone() });
+        return Err(SchemaError::OutcomeNotOrdinal { state: name.clone() });
     }
     let (expected, found) = (if last { 2 } else { 1 }, state.values.len());
     if found < expected {
-        return Err(Error::TooFewValues { state: name.clone(), expected, found });
+        return Err(SchemaError::TooFewValues { state: name.clone(), expected, found });
     }
     if found > MAX_VALUES {
-        return Err(Error::TooManyValues { state: name.clone(), limit: MAX_VALUES, found });
+        return Err(SchemaError::TooManyValues { state: name.clone(), limit: MAX_VALUES, found });
     }
     let mut seen = std::collections::HashSet::with_capacity(found);
     for (i, value) in state.values.iter().enumerate() {
         check_text(&format!("value {} of state `{name}`", i + 1), value)?;
         if !seen.insert(value) {
-            return Err(Error::DuplicateValue { state: name.clone(), value: value.clone() });
+            return Err(SchemaError::DuplicateValue { state: name.clone(), value: value.clone() });
         }
     }
     Ok(())
@@ -143,17 +144,19 @@ fn resolve_dependencies(
     k: usize,
     index: &HashMap<String, usize>,
     earlier: &[StateType],
-) -> Result<Vec<usize>> {
+) -> Result<Vec<usize>, SchemaError> {
     let mut found = Vec::with_capacity(state.depends_on.len());
     for name in &state.depends_on {
         let (state, dependency) = (state.name.clone(), name.clone());
         match index.get(name) {
             None => {
                 let known = list(earlier.iter().map(|s| s.name.as_str()));
-                return Err(Error::UnknownDependency { state, dependency, known });
+                return Err(SchemaError::UnknownDependency { state, dependency, known });
             }
-            Some(&p) if p >= k => return Err(Error::LaterDependency { state, dependency }),
-            Some(p) if found.contains(p) => return Err(Error::DuplicateDependency { state, dependency }),
+            Some(&p) if p >= k => return Err(SchemaError::LaterDependency { state, dependency }),
+            Some(p) if found.contains(p) => {
+                return Err(SchemaError::DuplicateDependency { state, dependency });
+            }
             Some(&p) => found.push(p),
         }
     }
@@ -166,16 +169,16 @@ fn resolve_constraint(
     constraint: &Constraint,
     states: &[StateType],
     index: &HashMap<String, usize>,
-) -> Result<Rule> {
+) -> Result<Rule, SchemaError> {
     let state_of = |name: &str| {
-        index.get(name).copied().ok_or_else(|| Error::ConstraintState {
+        index.get(name).copied().ok_or_else(|| SchemaError::ConstraintState {
             index: position,
             state: name.to_owned(),
             known: list(states.iter().map(|s| s.name.as_str())),
         })
     };
     let code_of = |k: usize, value: &str| {
-        states[k].code_of(value).ok_or_else(|| Error::ConstraintValue {
+        states[k].code_of(value).ok_or_else(|| SchemaError::ConstraintValue {
             index: position,
             state: states[k].name.clone(),
             value: value.to_owned(),
@@ -183,10 +186,10 @@ fn resolve_constraint(
         })
     };
     if constraint.when.is_empty() {
-        return Err(Error::EmptyConstraint { index: position, part: "when" });
+        return Err(SchemaError::EmptyConstraint { index: position, part: "when" });
     }
     if constraint.forbid.is_empty() {
-        return Err(Error::EmptyConstraint { index: position, part: "forbid" });
+        return Err(SchemaError::EmptyConstraint { index: position, part: "forbid" });
     }
     let state = state_of(&constraint.state)?;
     let mut when = Vec::with_capacity(constraint.when.len());
@@ -194,7 +197,7 @@ fn resolve_constraint(
         let k = state_of(name)?;
         if k >= state {
             let (when, state) = (name.clone(), constraint.state.clone());
-            return Err(Error::ConstraintOrder { index: position, when, state });
+            return Err(SchemaError::ConstraintOrder { index: position, when, state });
         }
         when.push((k, code_of(k, value)?));
     }
@@ -204,7 +207,7 @@ fn resolve_constraint(
         let code = code_of(state, value)?;
         if forbid.contains(&code) {
             let (state, value) = (constraint.state.clone(), value.clone());
-            return Err(Error::ConstraintRepeats { index: position, state, value });
+            return Err(SchemaError::ConstraintRepeats { index: position, state, value });
         }
         forbid.push(code);
     }

@@ -261,7 +261,7 @@ impl CandidateBatch {
     /// where a round trip does not hurt: when a loss stopped being finite, or before the first step.
     ///
     /// # Errors
-    /// [`Error::NonFiniteLogProb`] with the first place, [`Error::Read`] if the device fails.
+    /// [`Error::NonFiniteLogProb`] with the first place, [`Error::Device`] if the device fails.
     pub fn check_finite(&self) -> Result<()> {
         let sampling = self.sampling.as_ref().map(|sampling| ("sampling", sampling));
         for (which, tensor) in

@@ -1,11 +1,13 @@
 //! The one error type of the crate.
 
+use std::sync::Arc;
+
 use scaletot_core::config::ConfigError;
 
 /// Why a batch, a loss or a reward could not be built or computed.
 ///
 /// Candidates, tokens, rows, segments and tiers are counted from 0.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two inputs that describe the same candidates, tokens, users or states differ in size.
@@ -135,12 +137,12 @@ pub enum Error {
         candidates: usize,
     },
     /// A tensor could not be read back from its device.
-    #[error("reading {what} back from the device: {message}")]
-    Read {
+    #[error("cannot read {what} from the device")]
+    Device {
         /// What was read.
         what: &'static str,
-        /// The backend's message.
-        message: String,
+        /// Why it failed.
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }
 

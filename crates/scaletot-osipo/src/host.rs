@@ -1,5 +1,7 @@
 //! Numbers between the host and a device.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::{Error, Result, TokenMask};
@@ -18,9 +20,7 @@ pub fn log_probs_from_host(values: Vec<f32>, mask: &TokenMask, device: &Device) 
 
 /// Reads a tensor back, in f64 whatever its precision is.
 pub(crate) fn read_to_host<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f64>> {
-    let read = |message: String| Error::Read { what, message };
-    let data = tensor.try_into_data().map_err(|error| read(error.to_string()))?;
-    data.convert::<f64>().try_into_vec::<f64>().map_err(|error| read(error.to_string()))
+    tensor.try_into_vec_as::<f64>().map_err(|error| Error::Device { what, source: Arc::new(error) })
 }
 
 pub(crate) fn check_finite_values(

@@ -174,10 +174,14 @@ impl OsipoStats {
     ///
     /// # Errors
     /// [`Error::NonFiniteLogProbs`] if a kept log-probability of the policy or the reference is NaN or
-    /// infinite (loss and gradient of the step are then worthless), [`Error::Read`] if the device fails.
+    /// infinite (loss and gradient of the step are then worthless), [`Error::Device`] if the device fails.
     pub fn read(&self) -> Result<OsipoReport> {
         let all = read_to_host("statistics", self.packed.clone())?;
-        let short = || Error::Read { what: "statistics", message: format!("{} values came", all.len()) };
+        let short = || Error::Shape {
+            what: "statistics",
+            expected: format!("more numbers, for {} chain segments", self.chain_segments),
+            found: all.len().to_string(),
+        };
         let (&[non_finite, loss, objective, sft, kl, log_ratio, margin, accuracy, clipped], rest) =
             all.split_first_chunk::<9>().ok_or_else(short)?;
         if non_finite > 0.0 {

@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cell::Value;
 use crate::cell::{self, Cell, Mismatch, Raw};
 use crate::column::Column;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::field::{Domain, Field, FieldKind};
 use crate::id::{UserId, UserIds};
 use crate::place::Place;
 use crate::schema::ProfileSchema;
-use crate::table::{ProfileTable, Value};
+use crate::table::ProfileTable;
 
 /// Collects checked rows. A row that is refused leaves the builder as it was.
 ///

@@ -4,7 +4,22 @@ use std::borrow::Cow;
 
 use crate::error::quoted;
 use crate::field::{Domain, Field, FieldKind, Range};
-use crate::table::Value;
+
+/// One value that is there; a missing one is `None` of `Option<Value>`.
+///
+/// Closed on purpose: these are the forms in which columns are stored, and a further kind of field would be stored in one of them. A caller
+/// that matches has handled every value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// Of a categorical or ordinal field: the code of its value in the field's [`Domain`](crate::Domain).
+    Code(u32),
+    /// Of a numeric field: a finite number.
+    Number(f64),
+    /// Of a boolean field.
+    Flag(bool),
+    /// Of a multi-valued field: the codes of its values, increasing, none twice; may be empty.
+    Codes(&'a [u32]),
+}
 
 /// What a cell of a file holds, whatever the file's format.
 #[derive(Debug, Clone, PartialEq)]

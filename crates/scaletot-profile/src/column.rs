@@ -1,8 +1,7 @@
 //! Columnar storage of one field's values.
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Value};
 use crate::field::FieldKind;
-use crate::table::Value;
 
 /// Stands for a missing code; domains are too small to use it.
 pub(crate) const NO_CODE: u32 = u32::MAX;

@@ -88,6 +88,7 @@ mod place;
 mod quantiles;
 mod schema;
 mod schema_builder;
+mod schema_file;
 mod segments;
 mod sentence;
 mod spec;
@@ -96,6 +97,7 @@ mod verbaliser;
 
 pub use attributes::Attributes;
 pub use builder::TableBuilder;
+pub use cell::Value;
 pub use dataset::{ArmSpec, Dataset, DatasetBuilder, DatasetSpec};
 pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
@@ -115,7 +117,7 @@ pub use schema::ProfileSchema;
 pub use schema_builder::SchemaBuilder;
 pub use segments::Segments;
 pub use spec::FieldSpec;
-pub use table::{FieldValues, ProfileTable, Value};
+pub use table::{FieldValues, ProfileTable};
 pub use verbaliser::Verbaliser;
 
 /// The README's example must compile.

@@ -26,7 +26,7 @@ fn default_subject() -> String {
 }
 
 impl SchemaBuilder {
-    pub(crate) fn new(name: impl Into<String>) -> Self {
+    fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), subject: default_subject(), id: "id".to_owned(), fields: Vec::new() }
     }
 
@@ -92,8 +92,15 @@ impl SchemaBuilder {
     }
 }
 
-impl From<ProfileSchema> for SchemaBuilder {
-    fn from(schema: ProfileSchema) -> Self {
+impl ProfileSchema {
+    /// Starts a schema of that name; add fields and `build()`.
+    pub fn builder(name: impl Into<String>) -> SchemaBuilder {
+        SchemaBuilder::new(name)
+    }
+}
+
+impl From<&ProfileSchema> for SchemaBuilder {
+    fn from(schema: &ProfileSchema) -> Self {
         Self {
             name: schema.name().to_owned(),
             subject: schema.subject().to_owned(),

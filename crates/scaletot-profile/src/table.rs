@@ -3,27 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::cell::Value;
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::hash::{Canonical, ProfileKey};
 use crate::id::{UserId, UserIds};
 use crate::schema::ProfileSchema;
-
-/// One value that is there; a missing one is `None` of `Option<Value>`.
-///
-/// Closed on purpose: these are the forms in which columns are stored, and a further kind of field would be stored in one of them. A caller
-/// that matches has handled every value.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
-    /// Of a categorical or ordinal field: the code of its value in the field's [`Domain`](crate::Domain).
-    Code(u32),
-    /// Of a numeric field: a finite number.
-    Number(f64),
-    /// Of a boolean field.
-    Flag(bool),
-    /// Of a multi-valued field: the codes of its values, increasing, none twice; may be empty.
-    Codes(&'a [u32]),
-}
 
 /// Profiles of many users, stored by column. Every value fits the schema, and no id occurs twice.
 ///

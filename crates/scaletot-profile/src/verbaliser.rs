@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cell::Value;
 use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind};
 use crate::levels::{LevelConfig, Levels};
 use crate::sentence::{one_line, within_sentence};
-use crate::table::{ProfileTable, Value};
+use crate::table::ProfileTable;
 use scaletot_core::ContentHash;
 
 /// Renders profiles as plain English: the schema's subject, then one phrase per field that is not missing.

@@ -3,9 +3,9 @@
 use scaletot_core::config::check;
 use scaletot_profile::ProfileTable;
 
+use crate::choose::legal_softmax;
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::Result;
-use crate::infer::legal_softmax;
 use crate::student::Student;
 
 /// A chain and how probable the student thinks it.

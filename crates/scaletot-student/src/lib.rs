@@ -81,6 +81,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod beam;
+mod choose;
 mod config;
 pub mod decoder;
 mod error;
@@ -103,9 +104,9 @@ mod weights;
 pub use burn::tensor::Device;
 
 pub use beam::ScoredChain;
+pub use choose::Sampling;
 pub use config::StudentConfig;
 pub use error::{Cause, Error, Result};
-pub use infer::Sampling;
 pub use inference::Inference;
 pub use lora::{LoraConfig, LoraTarget};
 pub use precision::Precision;

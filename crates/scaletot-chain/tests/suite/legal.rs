@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use crate::common;
 use proptest::prelude::*;
 use scaletot_chain::__private::{ChainSpec, ConstraintSpec, StateSpec};
-use scaletot_chain::{ChainSchema, Constraint, Error, StateDef};
+use scaletot_chain::{ChainSchema, Constraint, Error, SchemaError, StateDef};
 
 /// All tuples of values, legal or not.
 fn all_tuples(sizes: &[usize]) -> Vec<Vec<u16>> {
@@ -92,7 +92,7 @@ proptest! {
                 prop_assert!(!dead);
                 prop_assert_eq!(schema.legal_count(), starts.len() as u128);
             }
-            Err(Error::DeadEnd { .. }) => prop_assert!(dead),
+            Err(Error::Schema(SchemaError::DeadEnd { .. })) => prop_assert!(dead),
             Err(other) => prop_assert!(false, "{other}"),
         }
         // The compiler's check of `user_states!` finds the same, and makes the same schema.

@@ -252,10 +252,10 @@ fn degenerate_rewards_are_defined_or_typed_errors() {
     // a segment of one, all equal, no labelled user
     assert_eq!(standardise(&of(&[Some(5.0)], &[0]), 0.0).unwrap(), [Some(0.0)]);
     assert_eq!(standardise(&of(&[Some(0.1); 3], &[0, 1, 1]), 3.0).unwrap(), [Some(0.0); 3]);
-    assert_eq!(
+    assert!(matches!(
         standardise(&of(&[None, None], &[0, 1]), 1.0).unwrap_err(),
         Error::NoLabelled { what: "advantages", rows: 2 }
-    );
+    ));
     assert!(standardise(&of(&[], &[]), 1.0).is_err());
     assert!(matches!(
         standardise(&of(&[Some(f64::NAN)], &[0]), 1.0),

@@ -103,7 +103,7 @@ impl Scorer {
     /// # Errors
     /// If a field of the profile or an output has that name.
     pub fn with_id_column(mut self, column: &str) -> Result<Self> {
-        let schema = SchemaBuilder::from((*self.schema).clone()).with_id_column(column).build()?;
+        let schema = SchemaBuilder::from(&*self.schema).with_id_column(column).build()?;
         self.columns = Columns::new(&self.encoder, column, &self.outputs)?;
         self.schema = Arc::new(schema);
         Ok(self)

@@ -97,7 +97,7 @@ impl Task {
             );
         }
         match self.source.numbered {
-            true => Ok(SchemaBuilder::from(schema).with_id_column(ROW_NUMBER).build()?),
+            true => Ok(SchemaBuilder::from(&schema).with_id_column(ROW_NUMBER).build()?),
             false => Ok(schema),
         }
     }

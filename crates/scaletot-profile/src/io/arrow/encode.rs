@@ -10,9 +10,10 @@ use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema};
 use super::super::output::Output;
 use super::source::text_list;
 use crate::attributes::{Attributes, Values};
+use crate::cell::Value;
 use crate::field::FieldKind;
 use crate::id::UserIds;
-use crate::table::{ProfileTable, Value};
+use crate::table::ProfileTable;
 
 /// The types of the columns that [`arrays`] makes.
 pub(crate) fn arrow_schema(output: &Output<'_>, ids: &UserIds) -> Schema {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::config::OsipoConfig;
 use super::log_probs;
+use crate::choose::Sampling;
 use crate::decoder::CausalLm;
 use crate::error::Result;
-use crate::infer::Sampling;
 use crate::student::Student;
 
 /// A user with two or more chains to compare.

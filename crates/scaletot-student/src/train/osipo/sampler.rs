@@ -5,9 +5,9 @@ use scaletot_profile::ProfileTable;
 use super::candidates::{CandidateSet, log_probs_of, score_reference};
 use super::config::OsipoConfig;
 use super::reward_model::RewardModel;
+use crate::choose::Sampling;
 use crate::decoder::CausalLm;
 use crate::error::Result;
-use crate::infer::Sampling;
 use crate::student::Student;
 
 /// Samples chains and gives them advantages.
