@@ -107,6 +107,7 @@ impl Budget {
 
 /// What a search has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Usage {
     /// Refinement rounds begun.

@@ -70,7 +70,7 @@
 //! - [`Search::replay`] re-runs a [`Trace`], or resumes a search from any prefix of it. A trace serialises, and is
 //!   drawn by [`Trace::to_dot`] and [`Trace::to_mermaid`].
 //!
-//! # In the workspace
+//! # Up and down the flow
 //! [`scaletot-teacher`](https://docs.rs/scaletot-teacher) answers the queries of searches over user-state chains from language
 //! models, recordings and rules, and writes what they find to corpora of
 //! [`scaletot-chain`](https://docs.rs/scaletot-chain). Below it there is only

@@ -9,6 +9,7 @@ use crate::{Score, StopReason, Usage};
 
 /// One step of a scored path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PathStep<T> {
     /// The thought taken.
@@ -28,6 +29,7 @@ pub struct PathStep<T> {
 
 /// A complete path with its score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ScoredPath<T> {
     /// The thoughts, in order.
@@ -42,6 +44,7 @@ pub struct ScoredPath<T> {
 
 /// The result of a search: what it found, why it stopped, and what it used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Outcome<T> {
     /// The best-scoring complete path; `None` when none was completed. Of equal scores the one found first.
@@ -74,6 +77,8 @@ pub struct Outcome<T> {
 }
 
 /// Posterior per step over scored paths: softmax of `score / temperature`, accumulated by thought.
+///
+/// Weights are accumulated first and divided then: sums of shares that were divided before exceed 1 by rounding.
 pub(crate) fn posterior<T: Clone + Eq + Hash>(
     paths: &[(Vec<T>, f64)],
     temperature: f64,
@@ -119,6 +124,15 @@ mod tests {
         let post = posterior(&paths, 0.5);
         assert!((post[0][0].1 - 0.6).abs() < 1e-12);
         assert!((post[1][0].1 - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn no_probability_exceeds_one() {
+        // All paths have one thought: the sum of their shares is 1 whatever their scores.
+        for count in 1..200_u32 {
+            let paths: Vec<_> = (0..count).map(|i| (vec![7], f64::from(i).sin())).collect();
+            assert_eq!(posterior(&paths, 0.3), [vec![(7, 1.0)]]);
+        }
     }
 
     #[test]

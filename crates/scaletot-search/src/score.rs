@@ -15,6 +15,7 @@ pub const MIN_EVALUATION: f64 = 1e-3;
 
 /// The score of a complete chain and its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Score {
     /// `J`; always finite. The larger, the better.

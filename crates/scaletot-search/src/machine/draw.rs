@@ -2,17 +2,16 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use scaletot_core::numeric::softmax;
 
 /// Draws one of the (index, probability) pairs, with weights `p^(1/T)`; `None` if there is none. Takes one number from the
 /// generator whatever the weights.
 pub(crate) fn draw(rng: &mut ChaCha8Rng, from: &[(usize, f64)], temperature: f64) -> Option<usize> {
     // The upper 53 bits, as a number in [0, 1).
-    let at = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-    let top = from.iter().map(|(_, p)| p.ln()).fold(f64::NEG_INFINITY, f64::max);
-    let weight = |p: f64| ((p.ln() - top) / temperature).exp();
-    let mut left = at * from.iter().map(|(_, p)| weight(*p)).sum::<f64>();
-    for (index, p) in from {
-        left -= weight(*p);
+    let mut left = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    let logits: Vec<f64> = from.iter().map(|(_, p)| p.ln() / temperature).collect();
+    for ((index, _), share) in from.iter().zip(softmax(&logits)) {
+        left -= share;
         if left < 0.0 {
             return Some(*index);
         }

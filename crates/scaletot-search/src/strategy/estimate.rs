@@ -7,6 +7,7 @@ use crate::{Budget, Problem, Result};
 
 /// An upper bound on what a search can use, known before it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Estimate {
     /// Most rounds.
