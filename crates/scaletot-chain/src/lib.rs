@@ -52,7 +52,7 @@
 //! | [`Corpus`], [`JoinedCorpus`] | a whole corpus in memory, and with the rows of its users in a dataset |
 //! | [`Signals`] | marginals and representations of users, from a student or an encoder |
 //!
-//! # Where it stands
+//! # Up and down the flow
 //! | before it | after it |
 //! | --- | --- |
 //! | [`scaletot_profile`]: profiles, outcomes, segments | [`scaletot-teacher`](https://docs.rs/scaletot-teacher): searches ([`scaletot-search`](https://docs.rs/scaletot-search)) that make chains and write the corpus |

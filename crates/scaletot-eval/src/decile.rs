@@ -8,6 +8,7 @@ use crate::{Result, check};
 
 /// Users of one tenth of the scores. Plain numbers, which a caller may build for a report of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Decile {
     /// 1 for the highest scores, up to the number of bins (10).
     pub decile: usize,

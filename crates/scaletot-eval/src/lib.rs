@@ -27,11 +27,13 @@
 //! # Ok::<(), scaletot_eval::Error>(())
 //! ```
 //!
+//! # Up and down the flow
 //! Scores come from whatever model is evaluated: in this workspace from the value models of
 //! [`scaletot-ltv`](https://docs.rs/scaletot-ltv) and the encoders of
 //! [`scaletot-encoder`](https://docs.rs/scaletot-encoder).
 //! [`scaletot-pipeline`](https://docs.rs/scaletot-pipeline) runs these metrics on folds of users.
 //!
+//! # Metrics
 //! | metric | range | perfect order | constant score | ties | undefined (an [`Error`]) |
 //! | --- | --- | --- | --- | --- | --- |
 //! | [`spearman`] | [−1, 1] | 1 | 0 | mid-ranks | outcomes all equal |

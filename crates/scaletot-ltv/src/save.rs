@@ -70,7 +70,7 @@ enum SavedModel {
 }
 
 impl ValueModel {
-    /// Writes the model as a directory, atomically: it appears whole or not at all, and takes the place of one that is there. Out-of-fold
+    /// Writes the model as a directory, atomically: it appears whole or not at all, and takes the folder of one that is there. Out-of-fold
     /// predictions are not written: they are of single users.
     ///
     /// # Errors
@@ -141,8 +141,8 @@ impl ValueModel {
                 SavedModel::Ridge(ridge) => Model::Ridge(ridge),
                 SavedModel::Level => Model::Level,
                 SavedModel::Committee { learner, members } => {
-                    let places = directory.join(LEARNERS);
-                    Model::Committee(Arc::new(Committee::load(&places, learner, members, schema, loaders)?))
+                    let learners = directory.join(LEARNERS);
+                    Model::Committee(Arc::new(Committee::load(&learners, learner, members, schema, loaders)?))
                 }
             };
             Ok(Part { weight, centre, model })
@@ -162,17 +162,17 @@ impl ValueModel {
 }
 
 impl Committee {
-    /// Writes the members as `1`, `2` … under the learner's name in `places`.
-    fn save(&self, places: &Path) -> Result<()> {
-        let place = places.join(&self.name);
-        create_dir_all(&place)?;
+    /// Writes the members as `1`, `2` … under the learner's name in `learners`.
+    fn save(&self, learners: &Path) -> Result<()> {
+        let folder = learners.join(&self.name);
+        create_dir_all(&folder)?;
         self.members.iter().enumerate().try_for_each(|(member, model)| {
-            model.save(&place.join((member + 1).to_string())).map_err(Error::learner(&self.name, "save"))
+            model.save(&folder.join((member + 1).to_string())).map_err(Error::learner(&self.name, "save"))
         })
     }
 
     fn load(
-        places: &Path,
+        learners: &Path,
         name: String,
         members: usize,
         schema: &ProfileSchema,
@@ -181,9 +181,9 @@ impl Committee {
         let Some(loader) = loaders.iter().find(|loader| loader.name() == name) else {
             return Err(Error::NoLoader { name });
         };
-        let place = places.join(&name);
+        let folder = learners.join(&name);
         let member = |member: usize| {
-            loader.load(&place.join(member.to_string()), schema).map_err(Error::learner(&name, "load"))
+            loader.load(&folder.join(member.to_string()), schema).map_err(Error::learner(&name, "load"))
         };
         Ok(Self { members: (1..=members).map(member).collect::<Result<_>>()?, name })
     }

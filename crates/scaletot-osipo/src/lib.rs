@@ -4,7 +4,7 @@
 //! those states explain what users turn out to be worth is another question, and the realised outcomes can answer
 //! it: this crate turns them into a loss that makes chains which explain the outcome of a user more probable than
 //! chains which do not, without a reward model and without a label per step. It knows tensors, masks and numbers; no
-//! schema, no tokenizer, no model. [`scaletot-student`](https://docs.rs/scaletot-student) trains its student with it.
+//! schema, no tokenizer, no model.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -48,6 +48,11 @@
 //! assert_eq!((report.pairs, report.ties), (2, 0));
 //! # Ok::<(), scaletot_osipo::Error>(())
 //! ```
+//!
+//! # Up and down the flow
+//! Outcomes and segments come from [`scaletot-profile`](https://docs.rs/scaletot-profile), candidate chains from a teacher's corpus of
+//! [`scaletot-chain`](https://docs.rs/scaletot-chain) or from the student itself. [`scaletot-student`](https://docs.rs/scaletot-student)
+//! trains its student with this loss, and what that learns goes on to [`scaletot-encoder`](https://docs.rs/scaletot-encoder).
 //!
 //! # What is the paper's and what is this project's
 //!

@@ -25,6 +25,7 @@ pub struct OsipoStats {
 
 /// Statistics of one step, on the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoReport {
     /// The loss: objective + `λ_sft` · SFT term.

@@ -47,7 +47,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where it stands
+//! # Up and down the flow
 //! | before it | after it |
 //! | --- | --- |
 //! | [`scaletot_profile`]: profiles, outcomes and segments ([`Dataset`](scaletot_profile::Dataset)) | [`scaletot-encoder`](https://docs.rs/scaletot-encoder): distils the signals into an encoder that scores a population |

@@ -8,7 +8,7 @@
 //! | `config.json` | format version, sizes, bins of numeric fields, both schema hashes, SHA-256 of the other files |
 //!
 //! Of a student that is a published checkpoint, `config.json` is the checkpoint's, with the number of tokens it has now; under
-//! the key `scaletot` it says what the other one says, with the levels of numeric fields instead of sizes and bins.
+//! the key `scaletot` it holds what the other one holds, with the levels of numeric fields instead of sizes and bins.
 //! `tokenizer_config.json` says how `transformers` is to read `tokenizer.json`.
 //!
 //! Each file is written beside its place and moved there, `config.json` last. A crash between two moves
@@ -43,11 +43,11 @@ const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 /// What `config.json` says of a student.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SavedConfig {
     format: u32,
     profile_schema: ContentHash,
     chain_schema: ContentHash,
-    #[serde(flatten)]
     kind: Kind,
     /// Bins of the numeric fields of a new student, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -62,7 +62,7 @@ struct SavedConfig {
 enum Kind {
     /// A new one: its sizes.
     Student(StudentConfig),
-    /// A published checkpoint: what says the profiles.
+    /// A published checkpoint: what renders the profiles.
     Verbaliser(Verbaliser),
 }
 
@@ -97,8 +97,8 @@ impl Student {
             Origin::Pretrained { verbaliser, .. } => {
                 // The class that takes `tokenizer.json` for what it is, whatever the architecture.
                 let eos = self.tokenizer().words(&[self.tokenizer().eos()]);
-                let said = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos.first() });
-                contents.push((TOKENIZER_CONFIG, to_json(&said, &dir.join(TOKENIZER_CONFIG))?));
+                let class = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": eos.first() });
+                contents.push((TOKENIZER_CONFIG, to_json(&class, &dir.join(TOKENIZER_CONFIG))?));
                 Kind::Verbaliser(verbaliser.as_ref().clone())
             }
         };
@@ -141,20 +141,20 @@ impl Student {
         let mut published: Value =
             serde_json::from_slice(&files::read(&path)?).map_err(Error::unusable(&path))?;
         let own = published.as_object_mut().and_then(|keys| keys.remove(STUDENT));
-        let (said, published) = match own {
+        let (own, published) = match own {
             Some(own) => (own, Some(published)),
             None => (published, None),
         };
-        if published.is_none() && said.get("model_type").is_some() {
+        if published.is_none() && own.get("model_type").is_some() {
             let message =
                 "expected a saved student, found a checkpoint, of which `Student::from_pretrained` makes one";
             return Err(Error::corrupt(&path, message));
         }
-        let FormatOnly { format } = FormatOnly::deserialize(&said).map_err(Error::unusable(&path))?;
+        let FormatOnly { format } = FormatOnly::deserialize(&own).map_err(Error::unusable(&path))?;
         if format != FORMAT {
             return Err(Error::Format { path, expected: FORMAT, found: format });
         }
-        let saved = SavedConfig::deserialize(&said).map_err(Error::unusable(&path))?;
+        let saved = SavedConfig::deserialize(&own).map_err(Error::unusable(&path))?;
 
         let (path, text) = saved.text(dir, PROFILE_SCHEMA)?;
         let profile = ProfileSchema::from_json(&text).map_err(Error::unusable(&path))?;

@@ -80,8 +80,8 @@ impl Student {
 
     /// A student that is a published checkpoint.
     ///
-    /// It reads the sentence that `verbaliser` says of a profile of the schema `profile`, in the checkpoint's own vocabulary and
-    /// as `tokenizer.json` encodes a text (with a token before it, if that adds one); of a missing field nothing is said. The
+    /// It reads the sentence that `verbaliser` renders of a profile of the schema `profile`, in the checkpoint's own vocabulary and
+    /// as `tokenizer.json` encodes a text (with a token before it, if that adds one); of a missing field nothing is rendered. The
     /// tokens of the chain are added to the vocabulary: `<think>`, and one for each state and each of its values. A new
     /// token begins as the mean of the tokens of its plain text (`need`, `low`), in the embedding and in the head; one
     /// that the checkpoint has already is left as it is. A chain ends with the checkpoint's first `eos_token_id`. Adapters are merged.

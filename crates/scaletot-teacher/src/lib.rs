@@ -79,7 +79,7 @@
 //! - Before anything is asked, [`Reasoner::preview`] shows a user's profile and prompts, and [`Reasoner::count_prompts`] how many
 //!   of them there are.
 //!
-//! # In the workspace
+//! # Up and down the flow
 //!
 //! | before | after |
 //! | --- | --- |

@@ -82,6 +82,7 @@ impl Targeting {
 
 /// A policy's estimated worth; made by [`Experiment::policy`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PolicyEstimate {
     /// Share of the users that the policy treats, in (0, 1].
@@ -98,6 +99,7 @@ pub struct PolicyEstimate {
 
 /// A policy's estimated worth with intervals; made by [`Experiment::policy_interval`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PolicyInterval {
     /// On the users as they are.
@@ -110,6 +112,7 @@ pub struct PolicyInterval {
 
 /// Two policies compared at the same share on the same users; made by [`Experiment::compare`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PolicyDifference {
     /// Number of users.

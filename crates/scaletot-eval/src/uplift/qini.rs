@@ -11,6 +11,7 @@ use crate::interval::Interval;
 
 /// A point of a Qini curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QiniPoint {
     /// Share of the users treated, the highest scores first; in [0, 1].
@@ -21,6 +22,7 @@ pub struct QiniPoint {
 
 /// A Qini curve; made by [`Experiment::qini`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Qini {
     /// Number of users.

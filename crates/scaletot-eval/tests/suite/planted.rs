@@ -323,3 +323,16 @@ fn settings_survive_json_and_worlds_are_shared_between_threads() {
     let world = world(2, 0);
     assert_eq!((world.state_names()[4].as_str(), world.field_names()[9].as_str()), ("state_4", "field_9"));
 }
+
+#[test]
+fn unknown_keys_are_refused_with_their_name() {
+    let key = |error: serde_json::Error| {
+        let error = error.to_string();
+        assert!(error.contains("unknown field `user`"), "{error}");
+    };
+    let json = r#"{"user": 5}"#;
+    key(serde_json::from_str::<PlantedConfig>(json).unwrap_err());
+    key(serde_json::from_str::<scaletot_eval::planted::Blur>(json).unwrap_err());
+    key(serde_json::from_str::<scaletot_eval::Bootstrap>(json).unwrap_err());
+    key(serde_json::from_str::<scaletot_eval::uplift::Targeting>(json).unwrap_err());
+}

@@ -59,21 +59,21 @@ impl TokenBatch {
         order.sort_by_key(|&at| std::cmp::Reverse(lengths[at]));
         // Tokens and sequences of each row so far.
         let mut rows: Vec<(usize, u32)> = vec![];
-        let mut places = vec![(0, 0, 0); sequences.len()];
+        let mut spans = vec![(0, 0, 0); sequences.len()];
         for at in order {
             let row = rows.iter().position(|(used, _)| used + lengths[at] <= len).unwrap_or(rows.len());
             if row == rows.len() {
                 rows.push((0, 0));
             }
             let (used, count) = &mut rows[row];
-            places[at] = (row, *used, *count + 1);
+            spans[at] = (row, *used, *count + 1);
             (*used, *count) = (*used + lengths[at], *count + 1);
         }
         let mut batch = Self::blank(rows.len(), len, pad);
-        for (sequence, &(row, begin, number)) in sequences.iter().zip(&places) {
+        for (sequence, &(row, begin, number)) in sequences.iter().zip(&spans) {
             batch.put(row * len + begin, sequence.as_ref(), number);
         }
-        (batch, places.iter().map(|(row, begin, _)| row * len + begin).collect())
+        (batch, spans.iter().map(|(row, begin, _)| row * len + begin).collect())
     }
 
     fn blank(rows: usize, len: usize, pad: u32) -> Self {

@@ -43,12 +43,12 @@ impl DecoderLayer {
         self.rest(x, mixed, dropout)
     }
 
-    /// The same for some tokens alone, given by their places `[n]` in `[rows · len]`: `[n, d]`. All tokens are seen, but the rest of the
+    /// The same for some tokens alone, given by their indices `[n]` in `[rows · len]`: `[n, d]`. All tokens are seen, but the rest of the
     /// layer's work is done for these only, which is all that is needed of the last layer.
     pub(super) fn forward_at(
         &self,
         x: Tensor<3>,
-        places: Tensor<1, Int>,
+        indices: Tensor<1, Int>,
         context: &Context,
         cache: Option<&mut LayerCache>,
         dropout: &mut Option<&mut Dropout>,
@@ -56,7 +56,7 @@ impl DecoderLayer {
         let mixed = self.self_attn.mix(self.input_layernorm.forward(x.clone()), context, cache);
         let at = |x: Tensor<3>| {
             let [rows, len, width] = x.dims();
-            x.reshape([rows * len, width]).select(0, places.clone())
+            x.reshape([rows * len, width]).select(0, indices.clone())
         };
         self.rest(at(x), at(mixed), dropout)
     }

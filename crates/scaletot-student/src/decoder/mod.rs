@@ -105,21 +105,22 @@ impl CausalLm {
         Ok(self.model.norm.forward(self.layers(batch, self.model.layers.len(), &mut None, &mut None)?.0))
     }
 
-    /// Hidden states `[n, d]` at some places in [`TokenBatch::ids`], as the continuation of what the cache holds if there is one.
+    /// Hidden states `[n, d]` at some indices into [`TokenBatch::ids`], as the continuation of what the cache holds if there is one.
     /// For training, elements are dropped after the embedding and after each block.
     pub(crate) fn hidden_at(
         &self,
         batch: &TokenBatch,
-        places: &[i64],
+        indices: &[i64],
         mut cache: Option<&mut KvCache>,
         mut dropout: Option<&mut Dropout>,
     ) -> Result<Tensor<2>> {
         let device = self.device().without_autodiff();
-        let places = Tensor::<1, Int>::from_data(TensorData::new(places.to_vec(), [places.len()]), &device);
+        let indices =
+            Tensor::<1, Int>::from_data(TensorData::new(indices.to_vec(), [indices.len()]), &device);
         let count = self.model.layers.len();
         let (x, context) = self.layers(batch, count - 1, &mut cache, &mut dropout)?;
         let layer = cache.map(|cache| cache.layer(count - 1));
-        let x = self.model.layers[count - 1].forward_at(x, places, &context, layer, &mut dropout);
+        let x = self.model.layers[count - 1].forward_at(x, indices, &context, layer, &mut dropout);
         Ok(self.model.norm.forward(x))
     }
 

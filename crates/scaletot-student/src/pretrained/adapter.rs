@@ -75,7 +75,7 @@ impl Pretrained {
         let path = dir.join(CONFIG);
         let modules: Vec<String> =
             self.model.adapters().into_keys().map(|weight| module_of(&weight).to_owned()).collect();
-        let said = json!({
+        let adapter = json!({
             "base_model_name_or_path": Value::Null,
             "bias": "none",
             "fan_in_fan_out": false,
@@ -89,9 +89,9 @@ impl Pretrained {
             "task_type": "CAUSAL_LM",
             "use_rslora": config.rank_stabilised,
         });
-        let said = serde_json::to_vec_pretty(&said).map_err(Error::unusable(&path))?;
+        let adapter = serde_json::to_vec_pretty(&adapter).map_err(Error::unusable(&path))?;
         let weights = write_factors(&self.model, &dir.join(WEIGHTS))?;
-        files::write_together(dir, [(WEIGHTS, weights.as_slice()), (CONFIG, said.as_slice())])
+        files::write_together(dir, [(WEIGHTS, weights.as_slice()), (CONFIG, adapter.as_slice())])
     }
 }
 

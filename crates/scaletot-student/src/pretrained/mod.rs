@@ -142,12 +142,12 @@ impl Pretrained {
     /// [`Error::Config`] if `config.json` says no token that ends a text.
     pub(crate) fn vocabulary(&self) -> Result<Vocabulary> {
         let rows = self.config.vocab_size;
-        let said = &self.published["eos_token_id"];
+        let published = &self.published["eos_token_id"];
         // Models for conversations have several: of a turn, of a tool's call.
-        let eos = said.as_array().and_then(|all| all.first()).unwrap_or(said).as_u64();
+        let eos = published.as_array().and_then(|all| all.first()).unwrap_or(published).as_u64();
         let Some(eos) = eos.filter(|id| *id < rows as u64) else {
             let (expected, found) =
-                ("a token of the vocabulary in the checkpoint's config.json", said.to_string());
+                ("a token of the vocabulary in the checkpoint's config.json", published.to_string());
             return Err(ConfigError::new("eos_token_id", expected, found).into());
         };
         let context = self.published["max_position_embeddings"].as_u64();

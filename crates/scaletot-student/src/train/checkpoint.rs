@@ -185,7 +185,7 @@ const MODEL: &str = "model";
 const OPTIMISER: &str = "optimizer";
 const BEST: &str = "best";
 
-/// Whose checkpoint it is.
+/// Whose checkpoint it is. Read first, so that a future format is named as such and not as an unknown key.
 #[derive(Serialize, Deserialize)]
 struct Head {
     format: u32,
@@ -194,7 +194,7 @@ struct Head {
 
 /// How far a run is.
 #[derive(Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(deny_unknown_fields, bound = "")]
 pub(super) struct Position<O: Objective> {
     /// Batches of the present epoch that are done.
     pub(super) batches: usize,

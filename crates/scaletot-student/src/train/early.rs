@@ -26,7 +26,7 @@ impl<M> EarlyStopping<M> {
         self.best.as_ref().is_some_and(|(_, epoch, _)| self.last - epoch >= self.patience)
     }
 
-    /// Takes up what was noted until `epoch`.
+    /// Resumes with what was noted until `epoch`.
     pub(super) fn resume(&mut self, epoch: usize, best: Option<((f64, usize), M)>) {
         self.last = epoch;
         self.best = best.map(|((loss, epoch), model)| (loss, epoch, model));

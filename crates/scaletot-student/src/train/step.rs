@@ -85,7 +85,7 @@ impl Optimiser {
         (self.steps, self.first_loss)
     }
 
-    /// Takes up what [`record`](Self::record) and [`position`](Self::position) gave.
+    /// Resumes with what [`record`](Self::record) and [`position`](Self::position) gave.
     pub(super) fn load(&mut self, record: OptimizerRecord, steps: usize, first_loss: Option<f64>) {
         self.inner = self.inner.clone().load_record(record);
         (self.steps, self.first_loss) = (steps, first_loss);

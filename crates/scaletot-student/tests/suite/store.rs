@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{self, quick, records, sft, student, table};
-use scaletot_student::{Error, Student, StudentConfig};
+use scaletot_student::{Error, LoraConfig, OsipoConfig, SftConfig, SftLog, Student, StudentConfig};
 
 fn saved() -> (tempfile::TempDir, Student) {
     let all = table(40, 1);
@@ -156,7 +156,7 @@ fn tensors_that_do_not_fit_are_named() {
     }
     // The other way round the tensor is missing.
     let (dir, _) = saved();
-    sign(dir.path(), |config| config["student"]["n_layers"] = 2.into());
+    sign(dir.path(), |config| config["kind"]["student"]["n_layers"] = 2.into());
     let error = load(dir.path()).unwrap_err().to_string();
     assert!(error.contains("model.layers.1") && error.contains("missing"), "{error}");
     // A NaN weight.
@@ -169,4 +169,22 @@ fn tensors_that_do_not_fit_are_named() {
     sign(dir.path(), |_| {});
     let error = load(dir.path()).unwrap_err().to_string();
     assert!(error.contains("not finite") && error.contains("model."), "{error}");
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_name() {
+    let key = |error: serde_json::Error| {
+        let error = error.to_string();
+        assert!(error.contains("unknown field `epoch`"), "{error}");
+    };
+    let json = r#"{"epoch": 5}"#;
+    key(serde_json::from_str::<StudentConfig>(json).unwrap_err());
+    key(serde_json::from_str::<SftConfig>(json).unwrap_err());
+    key(serde_json::from_str::<OsipoConfig>(json).unwrap_err());
+    key(serde_json::from_str::<LoraConfig>(json).unwrap_err());
+    key(serde_json::from_str::<SftLog>(json).unwrap_err());
+    let (dir, _) = saved();
+    sign(dir.path(), |config| config["bins"] = 3.into());
+    let error = scaletot_core::causes(&load(dir.path()).unwrap_err());
+    assert!(error.contains("unknown field `bins`"), "{error}");
 }

@@ -191,6 +191,7 @@ fn largest_remainder(sizes: &[usize], target: usize) -> Vec<usize> {
 
 /// The users that a [`CoveragePlan`] picked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CoveredUsers {
     rows: Vec<usize>,
     target: usize,
@@ -243,6 +244,7 @@ impl CoveredUsers {
 
 /// How much of one segment is covered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SegmentCoverage {
     /// The segment's name.

@@ -85,6 +85,7 @@ impl CoveragePlan {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProfileCoverage {
     /// Distinct profiles of eligible users.

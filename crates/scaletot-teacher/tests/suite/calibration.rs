@@ -182,7 +182,7 @@ fn a_blank_profile_calibrates_without_users() {
     assert!(reasoner.header(&table, 1).unwrap().settings["calibration"]["users"] == 1);
 }
 
-/// Says of a state what the state before it was said to be, whoever the user is; the first state is by the user.
+/// Answers each state with the value of the state before it, the same for every user; the first state is by the user.
 struct Echo;
 
 impl Teacher for Echo {

@@ -184,3 +184,12 @@ fn many_users_are_planned_for_quickly() {
     let coverage = ProfileCoverage::of(&table, covered.rows(), 1).unwrap();
     assert!(coverage.within(0.1) > 0.9, "{}", coverage.within(0.1));
 }
+
+#[test]
+fn unknown_keys_are_refused_with_their_name() {
+    let plan = serde_json::from_str::<CoveragePlan>(r#"{"share": 0.1}"#).unwrap_err().to_string();
+    assert!(plan.contains("unknown field `share`"), "{plan}");
+    let prices = scaletot_teacher::Prices::from_toml("currency = \"EUR\"\nmodel = 3").unwrap_err();
+    let prices = scaletot_core::causes(&prices);
+    assert!(prices.contains("unknown field `model`"), "{prices}");
+}

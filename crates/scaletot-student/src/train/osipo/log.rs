@@ -11,6 +11,7 @@ use crate::train::stop::Stop;
 
 /// What happened in an OSIPO run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoLog {
     /// Users that were trained on.
@@ -103,6 +104,7 @@ impl OsipoLog {
 
 /// One epoch of OSIPO.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OsipoEpoch {
     /// The epoch, from 1.
@@ -137,6 +139,7 @@ impl fmt::Display for OsipoEpoch {
 
 /// Sums over the steps of an epoch.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Means {
     loss: f64,
     norm: f64,

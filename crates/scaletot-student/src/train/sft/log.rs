@@ -10,6 +10,7 @@ use crate::train::stop::Stop;
 
 /// What happened in an SFT run. Holds no times, so that equal runs have equal logs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SftLog {
     /// Users that were trained on.
@@ -79,6 +80,7 @@ impl SftLog {
 
 /// One epoch of SFT. Losses are means in nats per token, users weighted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SftEpoch {
     /// The epoch, from 1.
@@ -111,6 +113,7 @@ impl fmt::Display for SftEpoch {
 
 /// Sums over the steps of an epoch.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Means {
     loss: f64,
     values: f64,
