@@ -134,12 +134,15 @@ impl Run<'_> {
     }
 }
 
+/// How the note begins that not all users take part.
+pub(super) const QUICK_NOTE: &str = "A quick run: ";
+
 /// The task's own notes, and that a quick run is of a sample.
 fn notes(study: &Study, task: Option<&Task>) -> Vec<String> {
     let mut notes = task.map_or_else(Vec::new, |task| task.notes.clone());
     if study.users < study.dataset.len() {
         let (sample, users) = (study.eligible.len(), study.dataset.len());
-        notes.push(format!("A quick run: a random sample of {sample} users of {users} takes part."));
+        notes.push(format!("{QUICK_NOTE}a random sample of {sample} users of {users} takes part."));
     }
     notes
 }

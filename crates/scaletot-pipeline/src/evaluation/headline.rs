@@ -5,8 +5,8 @@ use scaletot_eval::Metric;
 
 use super::fold_result::REASONING;
 use super::results::{ArmInfo, CurvePoint, Labels, Results};
-use crate::pipeline::SCALETOT;
 use crate::pipeline::summary::{align_numbers, shown, signed};
+use crate::pipeline::{SCALETOT, SERVED};
 
 /// Metrics that the curves are told by.
 const METRICS: [Metric; 2] = [Metric::Spearman, Metric::NormalisedGini];
@@ -48,11 +48,21 @@ pub fn headline(results: &Results) -> String {
         shown => format!("A difference is shown by {shown} of {} comparisons", verdicts.len()),
     };
     let folds = points.iter().map(|point| point.folds).max().unwrap_or(0);
-    format!(
+    let mut text = format!(
         "{table}\n{reading}: means over {folds} folds, paired bootstrap of {} replicates, {:.0} % intervals.",
         first.interval.replicates,
         100.0 * first.interval.level
-    )
+    );
+    // What users get is what is served of it.
+    let served = METRICS.into_iter().filter_map(|metric| {
+        let point = point(results, SERVED, Labels::All, metric)?;
+        Some(format!("{} {:.3}", metric.name(), point.mean))
+    });
+    let served: Vec<String> = served.collect();
+    if !served.is_empty() {
+        text.push_str(&format!("\nServed by the artifact, with all labels: {}.", served.join(", ")));
+    }
+    text
 }
 
 /// One arm at one number of labels by one metric.
@@ -107,7 +117,13 @@ mod tests {
                 assert!(["better", "worse", "nothing"].iter().any(|word| row.contains(word)), "{row}");
             }
         }
-        assert!(text.lines().last().unwrap().contains("paired bootstrap of"), "{text}");
+        assert!(text.contains("paired bootstrap of"), "{text}");
+        assert!(!text.contains("Served by the artifact"), "{text}");
+        let mut served = point(&results, SCALETOT, Labels::All, Metric::Spearman).unwrap().clone();
+        (served.arm, served.mean) = (SERVED.to_owned(), 0.125);
+        results.curves.push(served);
+        let text = headline(&results);
+        assert!(text.ends_with("\nServed by the artifact, with all labels: Spearman 0.125."), "{text}");
         results.curves.clear();
         assert!(headline(&results).starts_with("No metric"));
     }

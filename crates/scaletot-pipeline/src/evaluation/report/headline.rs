@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use scaletot_eval::{Direction, Metric, Verdict};
 
+use super::super::assemble::QUICK_NOTE;
 use super::super::results::{CurvePoint, Labels, Paired};
 use super::parts::marked;
 use super::view::{SCALETOT, STACK, View};
@@ -132,7 +133,7 @@ pub(super) fn markup(view: &View<'_>) -> Markup {
             .collect();
     let facts: [(String, &str); 5] = [
         (words::count(task.users as u64), "users"),
-        (words::count(task.labelled as u64), "with a known outcome"),
+        (words::count(task.labelled as u64), "take part, their outcome known"),
         (words::percent(task.zero_share, 1), "of them with outcome 0"),
         (words::count(task.fields.len() as u64), "profile fields"),
         (words::count(task.states.len() as u64), "states in the chain"),
@@ -149,6 +150,8 @@ pub(super) fn markup(view: &View<'_>) -> Markup {
                     ". Source: " (marked(&task.source)) "."
                 }
             }
+            // Or the numbers of users below would be taken for those of the table.
+            @for note in view.results.notes.iter().filter(|note| note.starts_with(QUICK_NOTE)) { p.task { (note) } }
             dl.facts { @for (value, name) in &facts { div { dt { (name) } dd { (value) } } } }
             details.quiet {
                 summary { "Fields and states" }

@@ -298,3 +298,16 @@ fn the_form_of_the_results_is_documented() {
         .collect();
     assert!(missing.is_empty(), "docs/results-json.md does not name {missing:?}");
 }
+
+#[test]
+fn a_quick_run_is_called_one_beside_its_numbers_of_users() {
+    let mut results = sample::results();
+    let head = |results: &Results| {
+        let page = page(results);
+        page[..page.find("<dl class=\"facts\">").unwrap()].to_owned()
+    };
+    assert!(!head(&results).contains("quick"));
+    results.notes.push("A quick run: a random sample of 10,000 users of 30,000 takes part.".to_owned());
+    assert!(head(&results).contains("a random sample of 10,000 users of 30,000 takes part"));
+    assert!(page(&results).contains("scaletot evaluate --task"), "the command as it was typed");
+}
