@@ -30,7 +30,7 @@ impl FromStr for TeacherChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, path) = text.split_once(':').ok_or_else(|| {
-            format!("expected replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL, got `{text}`")
+            format!("expected replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL, found `{text}`")
         })?;
         if path.is_empty() {
             return Err(format!("`{text}` names no file"));
@@ -43,9 +43,9 @@ impl FromStr for TeacherChoice {
                 Some((url, model)) if !url.is_empty() && !model.is_empty() => {
                     Ok(Self::OpenAi { url: url.to_owned(), model: model.to_owned() })
                 }
-                _ => Err(format!("expected openai:URL#MODEL, got `{text}`")),
+                _ => Err(format!("expected openai:URL#MODEL, found `{text}`")),
             },
-            other => Err(format!("expected replay, gguf, rules or openai before the colon, got `{other}`")),
+            other => Err(format!("expected replay, gguf, rules or openai before the colon, found `{other}`")),
         }
     }
 }
@@ -163,7 +163,7 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|device| device.name() == text);
-        named.ok_or_else(|| format!("expected flex, ndarray, wgpu, vulkan or cuda, got `{text}`"))
+        named.ok_or_else(|| format!("expected flex, ndarray, wgpu, vulkan or cuda, found `{text}`"))
     }
 }
 

@@ -44,7 +44,7 @@ impl FoldWork<'_> {
         let least = ValueModelConfig::default().min_labels();
         ensure!(
             labelled.len() >= least,
-            "fold {}: expected at least {least} training users with a known outcome and {} populated fields (`min_populated`), got {}",
+            "fold {}: expected at least {least} training users with a known outcome and {} populated fields (`min_populated`), found {}",
             self.fold.fold + 1,
             self.min_populated(),
             labelled.len()

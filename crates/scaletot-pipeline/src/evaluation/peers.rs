@@ -92,7 +92,7 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     let found = ContentHash::of_file(dir.join(DRAWS))?.short();
     ensure!(
         peers.draws == found,
-        "{}: expected predictions for the draws {found}, got some for {}; run benches/peers/peers.py again",
+        "{}: expected predictions for the draws {found}, found some for {}; run benches/peers/peers.py again",
         path.display(),
         peers.draws
     );
@@ -108,7 +108,7 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
         for Prediction { labels, draw, scores: found } in std::mem::take(&mut peer.predictions) {
             ensure!(
                 found.len() == users && found.iter().all(|score| score.is_finite()),
-                "{}: arm `{}`: expected {users} finite predictions for {labels:?}, draw {draw}, got {}",
+                "{}: arm `{}`: expected {users} finite predictions for {labels:?}, draw {draw}, found {}",
                 path.display(),
                 peer.name,
                 found.len()

@@ -269,8 +269,11 @@ pub(crate) fn settings(config: &impl Serialize) -> Result<String> {
 /// Reads what a stage has written as JSON.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    match serde_json::from_str(&text) {
-        Ok(value) => Ok(value),
-        Err(error) => bail!("{}: {error}", path.display()),
-    }
+    let failed = || {
+        format!(
+            "{}: expected what this version writes, found something else; without the file, its stage runs again",
+            path.display()
+        )
+    };
+    serde_json::from_str(&text).with_context(failed)
 }

@@ -104,7 +104,7 @@ impl Record {
                     .with_context(|| format!("{} is not a record of stages", path.display()))?;
                 crate::error::ensure!(
                     version.format == FORMAT,
-                    "{}: expected format {FORMAT}, got {}; use another output directory",
+                    "{}: expected format {FORMAT}, found {}; use another output directory",
                     path.display(),
                     version.format
                 );
@@ -302,6 +302,6 @@ mod tests {
         fs::write(dir.path().join(STAGES), r#"{"fingerprint": {}, "done": {}}"#).unwrap();
         assert!(Record::open(dir.path()).unwrap_err().to_string().contains("is not a record"));
         fs::write(dir.path().join(STAGES), r#"{"format": 7, "new": {}}"#).unwrap();
-        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("expected format 2, got 7"));
+        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("expected format 2, found 7"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use scaletot_chain::ChainSchema;
+use scaletot_core::config::{ConfigError, check};
 use scaletot_profile::{ProfileSchema, SchemaBuilder};
 
 use super::{Form, ROW_NUMBER, Task};
@@ -26,29 +27,29 @@ impl Task {
         ];
         let given = optional.iter().filter_map(|(key, text)| Some((*key, text.as_ref()?)));
         if let Some((key, _)) = texts.into_iter().chain(given).find(|(_, text)| text.trim().is_empty()) {
-            bail!("`{key}`: expected a text, got an empty one");
+            return Err(ConfigError::new(key, "a text", "an empty one").into());
         }
-        ensure!((2..=5).contains(&self.levels), "`levels`: expected 2, 3, 4 or 5, got {}", self.levels);
+        check((2..=5).contains(&self.levels), "levels", "2 to 5", self.levels)?;
 
         let (files, form) = (self.source.files.len(), self.source.form);
         let enough = match form {
             Form::Table => files == 1 || (files == 0 && self.source.table.is_some()),
             Form::KuairandPure => files >= 2,
         };
-        ensure!(
-            enough,
-            "`source.files`: expected {}, got {files}",
-            match form {
-                Form::Table => "one file, which is the table, or none if `source.table` is given",
-                Form::KuairandPure => "the user table and at least one log",
-            }
-        );
+        let expected = match form {
+            Form::Table => "one file, which is the table, or none if `source.table` is given",
+            Form::KuairandPure => "the user table and at least one log",
+        };
+        check(enough, "source.files", expected, files)?;
         if let Some(experiment) = &self.experiment {
-            ensure!(
-                !experiment.treated.contains(&experiment.control),
-                "`experiment.treated`: the arm `{}` is the control",
-                experiment.control
-            );
+            let control = &experiment.control;
+            let apart = !experiment.treated.contains(control);
+            check(
+                apart,
+                "experiment.treated",
+                "arms beside the control",
+                format!("the control, `{control}`"),
+            )?;
         }
 
         // A column is read either as numbers or as texts, and an outcome that also sorts users would be known beforehand.
@@ -110,7 +111,7 @@ impl Task {
         let schema = self.chain.chain_schema().context("the chain schema")?;
         if let Some(state) = schema.states().iter().find(|state| state.values().len() < 2) {
             bail!(
-                "{}: state `{}`: expected two values or more, got `{}` alone, of which nothing can be asked; give it more, or take it out",
+                "{}: state `{}`: expected two values or more, found `{}` alone, of which nothing can be asked; give it more, or take it out",
                 self.chain,
                 state.name(),
                 state.values().join("")

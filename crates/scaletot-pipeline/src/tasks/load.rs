@@ -147,7 +147,7 @@ impl Columns<'_> {
             if let Some(value) = cells[row]
                 && value < 0.0
             {
-                bail!("row {}, column `{column}`: an outcome must be at least 0, got {value}", row + 1);
+                bail!("row {}, column `{column}`: expected an outcome of at least 0, found {value}", row + 1);
             }
         }
         Ok(self.kept.iter().map(|&row| cells[row]).collect())

@@ -252,7 +252,7 @@ impl Task {
             return Self::read(path);
         }
         bail!(
-            "expected the name of a task ({}) or the path of a task's .toml file, got `{name_or_path}`",
+            "expected the name of a task ({}) or the path of a task's .toml file, found `{name_or_path}`",
             SHIPPED.join(", ")
         )
     }

@@ -143,7 +143,7 @@ impl Cell<'_> {
             Ok(value) if is_good(&value) => Ok(value),
             _ => {
                 let column = self.header.get(self.column).unwrap_or_default();
-                bail!("row {}, column `{column}`: expected {expected}, got {text:?}", self.row)
+                bail!("row {}, column `{column}`: expected {expected}, found {text:?}", self.row)
             }
         }
     }
@@ -202,11 +202,11 @@ mod tests {
         let good = (3, 20_220_425, "1");
         assert_eq!(
             refusal(log(&[good, (3, 20_220_426, "-1")])),
-            r#"row 2, column `play_time_ms`: expected milliseconds, at least 0, got "-1""#
+            r#"row 2, column `play_time_ms`: expected milliseconds, at least 0, found "-1""#
         );
         assert_eq!(
             refusal(log(&[(3, 425, "1")])),
-            r#"row 1, column `date`: expected a date such as 20220425, got "425""#
+            r#"row 1, column `date`: expected a date such as 20220425, found "425""#
         );
         assert!(refusal("user_id,play_time_ms\n".to_owned()).starts_with("no column `date`"));
         assert!(refusal(format!("{LOG}\n3,7\n")).contains("8 fields"));

@@ -76,7 +76,7 @@ fn unknown_names_list_the_shipped_tasks() {
     for name in SHIPPED {
         assert!(error.contains(name), "{error}");
     }
-    assert!(error.contains("got `kuairand`"), "{error}");
+    assert!(error.contains("found `kuairand`"), "{error}");
     let error = refusal(Task::find("no/such/task.toml"));
     assert!(error.contains("no/such/task.toml: cannot read"), "{error}");
 }
@@ -323,9 +323,13 @@ fn tasks_that_contradict_themselves_are_refused() {
             "outcomes = [\"spend\"]",
             "column `spend` is the further outcome, so it cannot be the outcome",
         ),
-        ("treated = [\"mail\"]", "treated = [\"none\"]", "the arm `none` is the control"),
+        (
+            "treated = [\"mail\"]",
+            "treated = [\"none\"]",
+            "`experiment.treated`: expected arms beside the control, found the control, `none`",
+        ),
         ("unit = \"EUR\"", "unit = \"\"", "`unit`: expected a text"),
-        ("unit = \"EUR\"", "unit = \"EUR\"\nlevels = 6", "`levels`: expected 2, 3, 4 or 5, got 6"),
+        ("unit = \"EUR\"", "unit = \"EUR\"\nlevels = 6", "`levels`: expected 2 to 5, found 6"),
         ("table = \"shop.csv\"", "", "`source.files`: expected one file"),
         ("table = \"shop.csv\"", "form = \"kuairand-pure\"", "`source.files`: expected the user table"),
         ("unit = \"EUR\"", "unit = \"EUR\"\nlevel = 5", "unknown field `level`"),
