@@ -72,7 +72,7 @@ fn defined(outcomes: &[f64]) -> impl Iterator<Item = Metric> {
 ///
 /// # Errors
 /// If outcomes or scores are not finite or of different lengths.
-pub fn evaluate(
+pub(crate) fn evaluate(
     outcomes: &[f64],
     baselines: &[(&str, &[f64])],
     ours: &[(&str, &[f64])],

@@ -80,16 +80,16 @@ mod fold;
 mod lock;
 pub mod networks;
 pub mod options;
-pub mod pipeline;
+mod pipeline;
 pub mod plan;
-pub mod scoring;
+mod scoring;
 mod signals;
 pub mod tasks;
 pub mod teachers;
 pub use error::{Error, Result, causes};
-pub use pipeline::summary::{StageSummary, Summary};
 pub use pipeline::{
-    AnswerRecording, Artifact, Done, Pipeline, PipelineBuilder, PipelineConfig, Split, Stage,
+    AnswerRecording, Artifact, Done, Pipeline, PipelineBuilder, PipelineConfig, Split, Stage, StageReport,
+    StageSummary, Summary, UserCounts,
 };
 pub use scoring::{FileJob, OnError, Output, Quarantined, ScoreSummary, Scorer};
 

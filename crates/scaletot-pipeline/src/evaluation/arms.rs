@@ -67,8 +67,13 @@ impl FoldWork<'_> {
         let all: Vec<usize> = labelled.iter().chain(&self.fold.test).copied().collect();
         let (teacher, chains) = self.teacher(reasoner, &all)?;
 
-        let draws =
-            draws(self.fold, &labelled, self.options.labels(), self.options.draws, self.options.source.seed);
+        let draws = draws(
+            self.fold,
+            &labelled,
+            self.options.label_sizes(),
+            self.options.draws,
+            self.options.source.seed,
+        );
         peers::export(study, self.fold, &draws, dir)?;
         let single = |draw: &Draw| draws.iter().filter(|other| other.labels == draw.labels).count() == 1;
         let mut aligned: Vec<Option<Learnt>> = Vec::new();

@@ -130,7 +130,7 @@ pub struct Ablations {
 impl Ablations {
     /// The flags that are set, without their dashes.
     #[must_use]
-    pub fn names(self) -> Vec<String> {
+    pub(super) fn names(self) -> Vec<String> {
         let Self { greedy, sft_only, no_state_kl, no_representation, uniform } = self;
         [
             ("greedy", greedy),
@@ -151,7 +151,7 @@ impl EvaluateOptions {
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the first option that is out of range.
-    pub fn checked(mut self) -> Result<Self> {
+    pub(super) fn checked(mut self) -> Result<Self> {
         share("coverage", self.coverage)?;
         for &further in &self.coverage_curve {
             share("coverage_curve", further)?;
@@ -173,13 +173,15 @@ impl EvaluateOptions {
             labels.sort_unstable();
             labels.dedup();
         }
-        self.labels().iter().try_for_each(|&n| check(n == 0 || n >= 20, "labels", "0 or at least 20", n))?;
+        self.label_sizes()
+            .iter()
+            .try_for_each(|&n| check(n == 0 || n >= 20, "labels", "0 or at least 20", n))?;
         Ok(self)
     }
 
     /// Numbers of labelled training users: those that were asked for, or the default's.
     #[must_use]
-    pub fn labels(&self) -> &[usize] {
+    pub(super) fn label_sizes(&self) -> &[usize] {
         match &self.labels {
             Some(labels) => labels,
             None if self.quick => &QUICK_LABELS,
@@ -189,7 +191,7 @@ impl EvaluateOptions {
 
     /// How the teacher's chains are searched for.
     #[must_use]
-    pub fn strategy(&self) -> Strategy {
+    pub(super) fn strategy(&self) -> Strategy {
         match self.ablations.greedy {
             true => Strategy::Greedy,
             false => Strategy::Refine(RefineConfig::default()),
@@ -216,10 +218,10 @@ mod tests {
     #[test]
     fn a_quick_run_keeps_the_labels_that_were_asked_for() {
         let quick = EvaluateOptions { quick: true, ..EvaluateOptions::default() };
-        assert_eq!(quick.clone().checked().unwrap().labels(), QUICK_LABELS);
+        assert_eq!(quick.clone().checked().unwrap().label_sizes(), QUICK_LABELS);
         let asked = EvaluateOptions { labels: Some(vec![500, 50, 500]), ..quick };
-        assert_eq!(asked.checked().unwrap().labels(), [50, 500]);
-        assert_eq!(EvaluateOptions::default().checked().unwrap().labels(), LABELS);
+        assert_eq!(asked.checked().unwrap().label_sizes(), [50, 500]);
+        assert_eq!(EvaluateOptions::default().checked().unwrap().label_sizes(), LABELS);
         let few = EvaluateOptions { labels: Some(vec![5]), ..EvaluateOptions::default() };
         assert_eq!(few.checked().unwrap_err().to_string(), "`labels`: expected 0 or at least 20, found 5");
     }

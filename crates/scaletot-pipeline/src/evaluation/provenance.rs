@@ -84,7 +84,7 @@ pub(super) fn measured(identity: &Inputs, options: &EvaluateOptions) -> Inputs {
     let mut inputs = identity.clone();
     inputs.extend(
         [
-            ("labels", format!("{:?}", options.labels())),
+            ("labels", format!("{:?}", options.label_sizes())),
             ("draws", options.draws.to_string()),
             ("replicates", options.replicates.to_string()),
             ("device", options.device.name().to_owned()),

@@ -8,12 +8,12 @@ mod config;
 mod evaluate;
 mod learn;
 mod reason;
-pub mod record;
+pub(crate) mod record;
 mod recording;
 mod serve;
 mod split;
 pub(crate) mod stages;
-pub mod summary;
+pub(crate) mod summary;
 mod value;
 mod warnings;
 
@@ -33,12 +33,13 @@ use serde::de::DeserializeOwned;
 
 pub use self::builder::PipelineBuilder;
 pub use self::config::PipelineConfig;
-use self::record::{Inputs, STAGES, StageReport};
+pub use self::record::StageReport;
+use self::record::{Inputs, STAGES};
 pub use self::recording::AnswerRecording;
 pub use self::split::Split;
 pub use self::stages::Done;
 use self::stages::{StageFiles, Stages};
-use self::summary::Summary;
+pub use self::summary::{StageSummary, Summary, UserCounts};
 pub use self::value::Artifact;
 pub(crate) use self::value::{SCALETOT, SERVED};
 use crate::error::{Context, Result, bail};
@@ -125,7 +126,9 @@ const SUMMARY: &str = "summary.json";
 
 /// A run of the whole method on one dataset.
 ///
-/// Stages may be called one by one; [`run`](Self::run) calls them all.
+/// Stages may be called one by one; [`run`](Self::run) calls them all. Each takes the values of the stages before it, writes its own below the
+/// output directory, and gives it as [`Done`]. `stages.json` there holds the inputs of every stage that was started (data and earlier stages'
+/// files by content hash, settings by value) and the hash of what it wrote: a stage is loaded, and not run again, only if both still hold.
 pub struct Pipeline {
     dataset: Dataset,
     /// The users who are trained on.

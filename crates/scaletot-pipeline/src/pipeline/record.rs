@@ -17,13 +17,13 @@ use serde_json::Value;
 use crate::error::{Context, Result};
 
 /// The name of the record.
-pub const STAGES: &str = "stages.json";
+pub(crate) const STAGES: &str = "stages.json";
 
 /// Version of the record's form.
 const FORMAT: u32 = 2;
 
 /// What decides a stage's result, by name: hashes and settings.
-pub type Inputs = BTreeMap<String, String>;
+pub(crate) type Inputs = BTreeMap<String, String>;
 
 /// What a finished stage reports; a row of the table that the program prints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

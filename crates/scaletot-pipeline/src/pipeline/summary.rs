@@ -23,7 +23,7 @@ pub struct Summary {
     /// The backend.
     pub device: String,
     /// Who there is.
-    pub users: Users,
+    pub users: UserCounts,
     /// What the stages did and cost, in order.
     pub stages: Vec<StageSummary>,
     /// Why the artifact is not ready to serve, so that [`Scorer::open`](crate::Scorer::open) refuses it; empty if it is.
@@ -38,7 +38,7 @@ pub struct Summary {
 /// Numbers of users.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct Users {
+pub struct UserCounts {
     /// In the table.
     pub table: usize,
     /// With enough populated fields to be served.
@@ -79,7 +79,7 @@ impl Summary {
             seed: pipeline.seed,
             teacher: pipeline.teacher.model().to_owned(),
             device: device_name(&pipeline.device),
-            users: Users {
+            users: UserCounts {
                 table: dataset.len(),
                 with_profile: split.eligible.len(),
                 abstained: dataset.len() - split.eligible.len(),

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use scaletot_pipeline::pipeline::record::STAGES;
 use scaletot_pipeline::{FileJob, PipelineConfig, ScoreSummary, Scorer, Stage, Summary};
 
 use super::population::{Case, bytes, finished_parts};
@@ -16,6 +15,9 @@ use super::shop::{self, write_inputs};
 
 /// Names the directory that a child process writes to, beside its inputs.
 const PLACE: &str = "SCALETOT_KILLED_RUN";
+
+/// The record of stages in an output directory.
+const STAGES: &str = "stages.json";
 
 /// The number of the signal that cannot be caught.
 const SIGKILL: i32 = 9;
@@ -138,7 +140,7 @@ fn assert_same_files(killed: &Path, whole: &Path) {
     let files = |out: &Path| -> BTreeMap<PathBuf, Vec<u8>> {
         let file = |(path, bytes): (PathBuf, Vec<u8>)| {
             let name = path.strip_prefix(out).unwrap().to_owned();
-            let counts = ["summary.json", "stages.json"].map(Path::new).contains(&name.as_path());
+            let counts = ["summary.json", STAGES].map(Path::new).contains(&name.as_path());
             (name, if counts { shop::figures(&path).into_bytes() } else { bytes })
         };
         // A checkpoint names weights by numbers that are drawn anew in every process.
