@@ -156,6 +156,7 @@ fn with_value_head(encoder: &FrozenEncoder) -> Result<FrozenEncoder, Box<dyn Err
 /// What values take with a value head, in turn with the encoder without one, from features that are there: shares of the rate of value and
 /// distribution without a value head.
 fn value_head(encoder: &FrozenEncoder, table: &ProfileTable) -> Result<(), Box<dyn Error>> {
+    let encoder = &encoder.clone().without_value_head()?;
     let with = with_value_head(encoder)?;
     let head = with.value_head().ok_or("a value head")?.clone().into_builder();
     let linear = encoder.clone().with_value_head(head.clone().with_marginals(vec![]).build()?)?;

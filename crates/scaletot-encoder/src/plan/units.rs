@@ -3,6 +3,7 @@
 //! What a field's value adds to each of 15 units and to the sum itself stands in one row of 16 numbers, a line of the cache: a user costs one
 //! vector addition per field, as the sum alone would cost a lookup. More units take further rows.
 
+use std::array;
 use std::ops::Range;
 
 use super::LANES;
@@ -22,8 +23,10 @@ impl Row {
     const ZERO: Self = Self([0.0; LANES]);
 
     #[inline(always)]
-    fn add(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(to, from)| *to += from);
+    fn plus(self, other: &Self) -> Self {
+        // Read whole, or it becomes 16 additions.
+        let other = other.0;
+        Self(array::from_fn(|lane| self.0[lane] + other[lane]))
     }
 }
 
@@ -113,23 +116,41 @@ impl Group {
         group
     }
 
+    // Loops and no closures: what a closure is passed to may become a function of its own, without this one's vectors.
     #[inline(always)]
     fn add(&self, features: &Features, first: usize, sums: &mut [f32]) {
         let mut held = [self.bias; USERS];
+        // Several fields at a time: what is held is read and written once for all of them.
+        let mut group: [Lookups<'_>; 4] = [(&[], &[]); 4];
+        let mut count = 0;
         for (field, table) in &self.tables {
             match codes(features, *field, first..first + sums.len()) {
                 Some(Codes::One(codes)) => {
-                    held.iter_mut().zip(codes).for_each(|(held, &code)| held.add(&table[code as usize]));
+                    group[count] = (table, codes);
+                    count += 1;
+                    if count == group.len() {
+                        add(group, &mut held[..sums.len()]);
+                        count = 0;
+                    }
                 }
                 Some(Codes::Sets(ends, indices)) => {
                     for (held, ends) in held.iter_mut().zip(ends.windows(2)) {
-                        indices[ends[0]..ends[1]].iter().for_each(|&code| held.add(&table[code as usize]));
+                        for &code in &indices[ends[0]..ends[1]] {
+                            *held = held.plus(&table[code as usize]);
+                        }
                     }
                 }
                 None => {}
             }
         }
-        for (sum, held) in sums.iter_mut().zip(&held) {
+        let ([first, second, third, _], held) = (group, &mut held[..sums.len()]);
+        match count {
+            1 => add([first], held),
+            2 => add([first, second], held),
+            3 => add([first, second, third], held),
+            _ => {}
+        }
+        for (sum, held) in sums.iter_mut().zip(held.iter()) {
             *sum += self.sum(held);
         }
     }
@@ -141,12 +162,24 @@ impl Group {
         for (lane, to) in lanes.iter_mut().enumerate() {
             *to = self.weight.0[lane] * held.0[lane].max(self.floor.0[lane]);
         }
-        let mut half = LANES / 2;
-        while half > 0 {
-            let (low, high) = lanes.split_at_mut(half);
-            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
-            half /= 2;
+        let eight: [f32; 8] = array::from_fn(|lane| lanes[lane] + lanes[lane + 8]);
+        let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+        four[0] + four[2] + (four[1] + four[3])
+    }
+}
+
+/// A table and what is looked up in it.
+type Lookups<'a> = (&'a [Row], &'a [u32]);
+
+/// Adds what is looked up in `F` tables.
+#[inline(always)]
+fn add<const F: usize>(fields: [Lookups<'_>; F], held: &mut [Row]) {
+    let fields = fields.map(|(table, codes)| (table, &codes[..held.len()]));
+    for (user, held) in held.iter_mut().enumerate() {
+        let mut sum = *held;
+        for (table, codes) in &fields {
+            sum = sum.plus(&table[codes[user] as usize]);
         }
-        lanes[0]
+        *held = sum;
     }
 }
