@@ -312,7 +312,7 @@ impl<K: Sink> Run<'_, K> {
                 width = layer.outputs();
             }
             let first = start - self.rows.start;
-            self.sink.put(first..first + n, &x[..n * width], width);
+            self.sink.put(simd.floats(), first..first + n, &x[..n * width], width);
             start = rows.end;
         }
     }

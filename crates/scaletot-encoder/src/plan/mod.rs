@@ -339,7 +339,7 @@ impl<K: Sink> WithSimd for Run<'_, K> {
             }
             debug_assert_eq!(width, plan.width());
             let first = start - self.rows.start;
-            self.sink.put(first..first + n, &x[..n * width], width);
+            self.sink.put(simd, first..first + n, &x[..n * width], width);
             start = rows.end;
         }
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use pulp::Simd;
+
 use super::served::Served;
 use super::{BLOCK, links};
 use crate::features::Features;
@@ -12,7 +14,7 @@ use crate::scores::Scores;
 /// Takes the heads' outputs of a block of rows, counted from the first of the run, `[rows, width]`, of which the first columns are the
 /// heads'.
 pub(super) trait Sink {
-    fn put(&mut self, rows: Range<usize>, block: &[f32], width: usize);
+    fn put<S: Simd>(&mut self, simd: S, rows: Range<usize>, block: &[f32], width: usize);
 }
 
 /// The rows of a pass and what is done with them.
@@ -75,7 +77,7 @@ impl<'a> Raw<'a> {
 
 impl Sink for Raw<'_> {
     #[inline(always)]
-    fn put(&mut self, rows: Range<usize>, block: &[f32], width: usize) {
+    fn put<S: Simd>(&mut self, simd: S, rows: Range<usize>, block: &[f32], width: usize) {
         let Self { served, outputs, .. } = self;
         let count = served.columns();
         for (row, values) in rows.clone().zip(block.chunks_exact(width)) {
@@ -93,7 +95,7 @@ impl Sink for Raw<'_> {
             let n = rows.len();
             let (states, sums) = columns[served.outcome * n..]
                 .split_at_mut((count - served.outcome - served.value_columns()) * n);
-            terms.start(self.features, rows.clone(), sums);
+            terms.start(simd, self.features, rows.clone(), sums);
             let mut rest = states;
             for (state, &size) in served.states.iter().enumerate() {
                 let (own, after) = rest.split_at_mut(size * n);
@@ -140,7 +142,7 @@ impl<'a> Scored<'a> {
 
 impl Sink for Scored<'_> {
     #[inline(always)]
-    fn put(&mut self, rows: Range<usize>, block: &[f32], width: usize) {
+    fn put<S: Simd>(&mut self, simd: S, rows: Range<usize>, block: &[f32], width: usize) {
         let n = rows.len();
         let Self { served, input, means, scores, .. } = self;
         let (columns, [first, second]) = self.columns.of(block, width, served.columns());
@@ -194,7 +196,7 @@ impl Sink for Scored<'_> {
         }
         let (mut states, sums) = rest.split_at_mut(rest.len() - served.value_columns() * n);
         if let Some(terms) = &served.value {
-            terms.start(input.features, absolute, sums);
+            terms.start(simd, input.features, absolute, sums);
         }
         for (state, &size) in served.states.iter().enumerate() {
             let (own, after) = states.split_at_mut(size * n);

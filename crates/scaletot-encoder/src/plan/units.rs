@@ -3,8 +3,9 @@
 //! What a field's value adds to each of 15 units and to the sum itself stands in one row of 16 numbers, a line of the cache: a user costs one
 //! vector addition per field, as the sum alone would cost a lookup. More units take further rows.
 
-use std::array;
 use std::ops::Range;
+
+use pulp::Simd;
 
 use super::LANES;
 use super::value::{Codes, codes};
@@ -23,10 +24,17 @@ impl Row {
     const ZERO: Self = Self([0.0; LANES]);
 
     #[inline(always)]
-    fn plus(self, other: &Self) -> Self {
-        // Read whole, or it becomes 16 additions.
-        let other = other.0;
-        Self(array::from_fn(|lane| self.0[lane] + other[lane]))
+    fn vectors<S: Simd>(&self) -> &[S::f32s] {
+        S::as_simd_f32s(&self.0).0
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, others: &[&Self]) {
+        for (at, own) in S::as_mut_simd_f32s(&mut self.0).0.iter_mut().enumerate() {
+            for other in others {
+                *own = simd.add_f32s(*own, other.vectors::<S>()[at]);
+            }
+        }
     }
 }
 
@@ -84,11 +92,11 @@ impl Units {
 
     /// Adds what fields and units of a block of users come to.
     #[inline(always)]
-    pub(super) fn add(&self, features: &Features, rows: Range<usize>, sums: &mut [f32]) {
+    pub(super) fn add<S: Simd>(&self, simd: S, features: &Features, rows: Range<usize>, sums: &mut [f32]) {
         for group in &self.groups {
             let mut first = rows.start;
             for sums in sums.chunks_mut(USERS) {
-                group.add(features, first, sums);
+                group.add(simd, features, first, sums);
                 first += sums.len();
             }
         }
@@ -116,70 +124,76 @@ impl Group {
         group
     }
 
-    // Loops and no closures: what a closure is passed to may become a function of its own, without this one's vectors.
     #[inline(always)]
-    fn add(&self, features: &Features, first: usize, sums: &mut [f32]) {
+    fn add<S: Simd>(&self, simd: S, features: &Features, first: usize, sums: &mut [f32]) {
         let mut held = [self.bias; USERS];
+        let held = &mut held[..sums.len()];
         // Several fields at a time: what is held is read and written once for all of them.
-        let mut group: [Lookups<'_>; 4] = [(&[], &[]); 4];
+        let mut group: [Lookups<'_>; 8] = [(&[], &[]); 8];
         let mut count = 0;
         for (field, table) in &self.tables {
             match codes(features, *field, first..first + sums.len()) {
+                Some(Codes::One(codes)) if count + 1 == group.len() => {
+                    group[count] = (table, codes);
+                    for (user, held) in held.iter_mut().enumerate() {
+                        held.add(simd, &rows(&group, user));
+                    }
+                    count = 0;
+                }
                 Some(Codes::One(codes)) => {
                     group[count] = (table, codes);
                     count += 1;
-                    if count == group.len() {
-                        add(group, &mut held[..sums.len()]);
-                        count = 0;
-                    }
                 }
                 Some(Codes::Sets(ends, indices)) => {
                     for (held, ends) in held.iter_mut().zip(ends.windows(2)) {
                         for &code in &indices[ends[0]..ends[1]] {
-                            *held = held.plus(&table[code as usize]);
+                            held.add(simd, &[&table[code as usize]]);
                         }
                     }
                 }
                 None => {}
             }
         }
-        let ([first, second, third, _], held) = (group, &mut held[..sums.len()]);
+        let [a, b, c, d, e, f, g, _] = group;
         match count {
-            1 => add([first], held),
-            2 => add([first, second], held),
-            3 => add([first, second, third], held),
-            _ => {}
-        }
-        for (sum, held) in sums.iter_mut().zip(held.iter()) {
-            *sum += self.sum(held);
+            0 => self.finish(simd, [], held, sums),
+            1 => self.finish(simd, [a], held, sums),
+            2 => self.finish(simd, [a, b], held, sums),
+            3 => self.finish(simd, [a, b, c], held, sums),
+            4 => self.finish(simd, [a, b, c, d], held, sums),
+            5 => self.finish(simd, [a, b, c, d, e], held, sums),
+            6 => self.finish(simd, [a, b, c, d, e, f], held, sums),
+            _ => self.finish(simd, [a, b, c, d, e, f, g], held, sums),
         }
     }
 
-    /// Lane by lane in pairs, so that it stays within vectors.
+    /// Adds the last fields, then all lanes.
     #[inline(always)]
-    fn sum(&self, held: &Row) -> f32 {
-        let mut lanes = [0.0; LANES];
-        for (lane, to) in lanes.iter_mut().enumerate() {
-            *to = self.weight.0[lane] * held.0[lane].max(self.floor.0[lane]);
+    fn finish<S: Simd, const F: usize>(
+        &self,
+        simd: S,
+        fields: [Lookups<'_>; F],
+        held: &mut [Row],
+        sums: &mut [f32],
+    ) {
+        let fields = fields.map(|(table, codes)| (table, &codes[..sums.len()]));
+        let (weight, floor) = (self.weight.vectors::<S>(), self.floor.vectors::<S>());
+        for (user, (sum, held)) in sums.iter_mut().zip(held).enumerate() {
+            held.add(simd, &rows(&fields, user));
+            let mut total = simd.splat_f32s(0.0);
+            for ((lanes, weight), floor) in held.vectors::<S>().iter().zip(weight).zip(floor) {
+                total = simd.mul_add_f32s(simd.max_f32s(*lanes, *floor), *weight, total);
+            }
+            *sum += simd.reduce_sum_f32s(total);
         }
-        let eight: [f32; 8] = array::from_fn(|lane| lanes[lane] + lanes[lane + 8]);
-        let four: [f32; 4] = array::from_fn(|lane| eight[lane] + eight[lane + 4]);
-        four[0] + four[2] + (four[1] + four[3])
     }
 }
 
 /// A table and what is looked up in it.
 type Lookups<'a> = (&'a [Row], &'a [u32]);
 
-/// Adds what is looked up in `F` tables.
+/// What is looked up for one user.
 #[inline(always)]
-fn add<const F: usize>(fields: [Lookups<'_>; F], held: &mut [Row]) {
-    let fields = fields.map(|(table, codes)| (table, &codes[..held.len()]));
-    for (user, held) in held.iter_mut().enumerate() {
-        let mut sum = *held;
-        for (table, codes) in &fields {
-            sum = sum.plus(&table[codes[user] as usize]);
-        }
-        *held = sum;
-    }
+fn rows<'a, const F: usize>(fields: &[Lookups<'a>; F], user: usize) -> [&'a Row; F] {
+    fields.map(|(table, codes)| &table[codes[user] as usize])
 }

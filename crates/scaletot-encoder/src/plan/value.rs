@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use pulp::Simd;
+
 use super::links;
 use super::units::Units;
 use crate::features::{Column, Features};
@@ -76,14 +78,20 @@ impl ValueTerms {
 
     /// Sums the columns of a block of users, `[parts, n]`, into the first of them, and adds the terms of their profiles' fields.
     #[inline(always)]
-    pub(super) fn start(&self, features: &Features, rows: Range<usize>, columns: &mut [f32]) {
+    pub(super) fn start<S: Simd>(
+        &self,
+        simd: S,
+        features: &Features,
+        rows: Range<usize>,
+        columns: &mut [f32],
+    ) {
         let (sums, others) = columns.split_at_mut(rows.len());
         for other in others.chunks_exact(rows.len()) {
             sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
         }
         match &self.tables {
             Tables::Linear(tables) => linear(tables, features, rows, sums),
-            Tables::Hidden(units) => units.add(features, rows, sums),
+            Tables::Hidden(units) => units.add(simd, features, rows, sums),
         }
     }
 
