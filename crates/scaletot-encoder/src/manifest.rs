@@ -20,9 +20,9 @@ use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
 use crate::value_head::ValueHead;
 
-/// The artifact format that this version writes; it reads all from 1 on. It rises when a build could not read what an earlier one of the same
-/// format wrote, or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs no other
-/// format. Format 1 had no value head.
+/// The artifact format that this version writes and reads. From the first release on it rises when a build could not read what an earlier one
+/// of the same format wrote, or would compute other scores from it; a field that may be missing, with what it meant before there was one, needs
+/// no other format.
 pub(crate) const FORMAT: u32 = 2;
 
 /// Facts that the caller adds to an artifact.

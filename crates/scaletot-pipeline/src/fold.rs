@@ -83,7 +83,8 @@ impl Folder<'_> {
             hidden: vec![],
         };
         let linear = encoder.clone().with_value_head(sum.head().build()?)?;
-        let data = UnitData::new(&linear, table, &rows, &predicted)?;
+        let targets: Vec<(usize, f64)> = rows.into_iter().zip(predicted).collect();
+        let data = UnitData::new(&linear, table, &targets)?;
         sum.hidden = UnitTrainer::new(UNITS)?.fit(&data, seed, self.device, self.progress)?;
         Ok(sum)
     }

@@ -57,11 +57,12 @@ pub(crate) fn artifact(path: &Path) -> Result<Inspected> {
     });
     report.line(match encoder.value_head() {
         Some(head) => format!(
-            "value head: the value model, folded in; it rests on {} fields, {} states, {} weights of the representation and {} of the network",
+            "value head: the value model, folded in; it rests on {} fields, {} states, {} weights of the representation and {} of the network, and {} hidden units",
             head.fields().len(),
             head.marginals().len(),
             head.representation().len(),
-            head.trunk().len()
+            head.trunk().len(),
+            head.hidden().len()
         ),
         None => "no value head: the value is the outcome head's".to_owned(),
     });

@@ -68,7 +68,8 @@ pub(crate) enum Kind {
 pub(crate) fn recognise(path: &Path) -> Result<Kind> {
     let unknown = "expected a corpus, an artifact, a student, a value model, results.json, summary.json, evaluation.json, transfer.json, recorded answers, \
                    scores in Parquet, or the output directory of a run or an evaluation";
-    let there = std::fs::metadata(path).with_context(|| format!("cannot find {}", path.display()))?;
+    let there =
+        std::fs::metadata(path).with_context(|| format!("cannot find {}: {unknown}", path.display()))?;
     if there.is_dir() {
         return match directory(path) {
             Some(kind) => Ok(kind),

@@ -209,7 +209,9 @@ impl FrozenEncoder {
     }
 
     /// How far the named rows are from the training profiles, field by field: counting alone, cheap enough for every batch. Over several
-    /// batches, [merge](FieldHistogram::merge) their histograms and use [`Drift::between`] with [`histograms`](Self::histograms).
+    /// batches, [merge](FieldHistogram::merge) their histograms and use [`Drift::between`] with [`histograms`](Self::histograms). Name the rows
+    /// of the kind that the encoder was trained on: where profiles with few populated fields took no part in training, they differ from the
+    /// training profiles without any drift.
     ///
     /// # Errors
     /// [`Error::Schema`] for a table of another schema, [`Error::Shape`] when there is no such row.

@@ -11,6 +11,7 @@
 //! ```
 
 mod bytes;
+mod codes;
 mod dense;
 mod dense8;
 mod int8;

@@ -215,16 +215,9 @@ fn value_heads(shape: &NetworkShape) -> impl Strategy<Value = ValueHead> + use<>
     let units = prop_oneof![Just(0usize), 1..4usize, 14..20usize]
         .prop_flat_map(move |n| prop::collection::vec(unit.clone(), n));
     let link = (-2.0f64..2.0, 0.2f64..2.0);
-    (
-        -1.0f64..1.0,
-        (fields, units),
-        any::<bool>(),
-        states,
-        weights(representation),
-        weights(shape.trunk_width()),
-        link,
-    )
-        .prop_map(move |(intercept, (fields, units), with_states, states, w, u, (a, b))| {
+    let linear = (weights(representation), weights(shape.trunk_width()));
+    (-1.0f64..1.0, (fields, units), any::<bool>(), states, linear, link).prop_map(
+        move |(intercept, (fields, units), with_states, states, (w, u), (a, b))| {
             let quantiles = Quantiles::fit([1.0, 2.0, 3.0], HARD_BINS - 1).unwrap();
             let fields = fields.map_or_else(Vec::new, |weights| {
                 vec![
@@ -243,13 +236,15 @@ fn value_heads(shape: &NetworkShape) -> impl Strategy<Value = ValueHead> + use<>
                 let tables = vec![unit[..3].to_vec(), unit[3..7].to_vec(), unit[7..12].to_vec()];
                 HiddenUnit::new(unit[12], scale * unit[13], tables)
             });
-            let units = units.collect();
-            let builder =
-                ValueHead::builder(intercept).with_hidden(units).with_fields(fields).with_representation(w);
+            let builder = ValueHead::builder(intercept)
+                .with_hidden(units.collect())
+                .with_fields(fields)
+                .with_representation(w);
             let u = u.iter().map(|u| u / trunk.sqrt()).collect();
             let builder = builder.with_trunk(u).with_marginals(if with_states { states } else { vec![] });
             builder.with_link(a, b).build().unwrap()
-        })
+        },
+    )
 }
 
 /// `a + b ŷ` as it is written down, from the trunk's output and the states' logits.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::LANES;
-use super::value::{Codes, codes};
+use super::codes::{Codes, codes};
 use crate::features::Features;
 use crate::value_head::ValueHead;
 

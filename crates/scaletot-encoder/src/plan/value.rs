@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::codes::{Codes, codes};
 use super::links;
 use super::units::Units;
-use crate::features::{Column, Features};
+use crate::features::Features;
 use crate::value_head::ValueHead;
 
 /// Tables of the profile's fields, hidden units and weights of the states' marginals, all times `b`.
@@ -114,24 +115,6 @@ impl ValueTerms {
     pub(super) fn link(&self, sums: &mut [f32]) {
         links::value(self.cap, sums);
     }
-}
-
-/// What users have of a field.
-pub(super) enum Codes<'a> {
-    /// One code or bin each.
-    One(&'a [u32]),
-    /// A set each: ends of the sets in what follows, one more than users.
-    Sets(&'a [usize], &'a [u32]),
-}
-
-/// What these users have of a field; nothing for a number without bins, which was refused.
-#[inline(always)]
-pub(super) fn codes(features: &Features, field: usize, rows: Range<usize>) -> Option<Codes<'_>> {
-    Some(match (&features.columns()[field], features.hard_bins(field)) {
-        (Column::Index(codes), _) => Codes::One(&codes[rows]),
-        (Column::Piecewise(_), hard) => Codes::One(&hard?.bins[rows]),
-        (Column::Bag { offsets, indices }, _) => Codes::Sets(&offsets[rows.start..=rows.end], indices),
-    })
 }
 
 /// Adds what is looked up in the fields' tables.

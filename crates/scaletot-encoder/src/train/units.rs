@@ -22,8 +22,8 @@ const BATCH: usize = 256;
 /// Passes over the rows, and how many steps that may be.
 const EPOCHS: usize = 40;
 const STEPS: [usize; 2] = [500, 5_000];
-/// Looks at the held-out rows.
-const LOOKS: usize = 10;
+/// How often the error on the held-out rows is computed.
+const EVALUATIONS: usize = 10;
 const LEARNING_RATE: f64 = 5e-3;
 const WEIGHT_DECAY: f32 = 1e-4;
 
@@ -33,29 +33,24 @@ pub struct UnitData<'a> {
     encoder: &'a FrozenEncoder,
     head: &'a ValueHead,
     table: &'a ProfileTable,
-    rows: &'a [usize],
-    targets: &'a [f64],
+    targets: &'a [(usize, f64)],
 }
 
 impl<'a> UnitData<'a> {
-    /// `encoder` has the value head as far as it is a sum, fields with tables for the units to read included; `targets` are what a model that
-    /// no sum takes over says of the users in `rows` of the table, as `a + b ŷ`: of any number of users, labelled or not.
+    /// `encoder` has the value head as far as it is a sum, fields with tables for the units to read included; `targets` are rows of the table,
+    /// each with what a model that no sum takes over predicts of the user, as `a + b ŷ`: of any number of users, labelled or not.
     ///
     /// # Errors
-    /// [`Error::Shape`] without a value head, or for another number of targets.
+    /// [`Error::Shape`] without a value head.
     pub fn new(
         encoder: &'a FrozenEncoder,
         table: &'a ProfileTable,
-        rows: &'a [usize],
-        targets: &'a [f64],
+        targets: &'a [(usize, f64)],
     ) -> Result<Self> {
         let Some(head) = encoder.value_head() else {
             return Err(Error::shape("value head of the encoder that gets hidden units", "one", "none"));
         };
-        if rows.len() != targets.len() {
-            return Err(Error::shape("targets of hidden units", rows.len(), targets.len()));
-        }
-        Ok(Self { encoder, head, table, rows, targets })
+        Ok(Self { encoder, head, table, targets })
     }
 }
 
@@ -75,14 +70,13 @@ impl<'a> UnitData<'a> {
 /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
 /// # let heads = Heads::new(true, vec![2], 3);
 /// // Only who is both a member and new is worth more: no sum over fields says so.
-/// let rows: Vec<usize> = (0..table.len()).collect();
-/// let targets: Vec<f64> = rows.iter().map(|row| if row % 4 == 3 { 1.0 } else { 0.0 }).collect();
+/// let targets: Vec<(usize, f64)> = (0..table.len()).map(|row| (row, if row % 4 == 3 { 1.0 } else { 0.0 })).collect();
 /// let field = FieldTerms::Codes { codes: vec![-0.25, 0.25], missing: 0.0 };
 /// let sum = ValueHead::builder(0.25).with_fields(vec![field.clone(), field]);
 /// let encoder = // …
 /// #     FrozenEncoder::with_random_weights(&EncoderConfig::default(), &table, &chain, heads, 7)?;
 /// let encoder = encoder.with_value_head(sum.clone().build()?)?;
-/// let data = UnitData::new(&encoder, &table, &rows, &targets)?;
+/// let data = UnitData::new(&encoder, &table, &targets)?;
 /// let units = UnitTrainer::new(15)?.fit(&data, 7, &Device::default(), &())?;
 /// let encoder = encoder.with_value_head(sum.with_hidden(units).build()?)?;
 /// let value = encoder.score(&table)?.value;
@@ -116,9 +110,11 @@ impl UnitTrainer {
         device: &Device,
         progress: &dyn Progress,
     ) -> Result<Vec<HiddenUnit>> {
-        let features = data.encoder.featuriser().transform(data.table, data.rows)?;
+        let rows: Vec<usize> = data.targets.iter().map(|(row, _)| *row).collect();
+        let features = data.encoder.featuriser().transform(data.table, &rows)?;
         let sums = data.encoder.forward(&features)?.value;
-        let lacks: Vec<f64> = data.targets.iter().zip(&sums).map(|(to, sum)| to - f64::from(*sum)).collect();
+        let lacks: Vec<f64> =
+            data.targets.iter().zip(&sums).map(|((_, to), sum)| to - f64::from(*sum)).collect();
         if let Some(value) = lacks.iter().find(|lack| !lack.is_finite()) {
             return Err(Error::NonFinite {
                 what: "target of hidden units",
@@ -174,7 +170,7 @@ impl UnitTrainer {
             let loss = network.loss(examples, batch);
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             network = optimizer.step(schedule.rate(step), network, gradients);
-            if (step + 1) % total.div_ceil(LOOKS) == 0 || step + 1 == total {
+            if (step + 1) % total.div_ceil(EVALUATIONS) == 0 || step + 1 == total {
                 let snapshot = network.valid();
                 let loss = read_scalar(snapshot.loss(examples, held_out))?;
                 if loss < best.0 {
@@ -236,11 +232,12 @@ mod tests {
     }
 
     /// Mean squared error of `a + b ŷ`.
-    fn error(encoder: &FrozenEncoder, table: &ProfileTable, targets: &[f64]) -> f64 {
+    fn error(encoder: &FrozenEncoder, table: &ProfileTable, targets: &[(usize, f64)]) -> f64 {
         let rows: Vec<usize> = (0..table.len()).collect();
         let features = encoder.featuriser().transform(table, &rows).unwrap();
         let values = encoder.forward(&features).unwrap().value;
-        let squares = values.iter().zip(targets).map(|(value, target)| (f64::from(*value) - target).powi(2));
+        let squares =
+            values.iter().zip(targets).map(|(value, (_, target))| (f64::from(*value) - target).powi(2));
         squares.sum::<f64>() / targets.len() as f64
     }
 
@@ -249,10 +246,10 @@ mod tests {
         let (table, encoder) = users(1_500);
         let device = Device::default();
         let rows: Vec<usize> = (0..table.len()).collect();
-        let exclusive = |row: &usize| f64::from(u8::from(row % 8 > 3) ^ u8::from(row / 32 % 2 == 1));
-        let targets: Vec<f64> = rows.iter().map(exclusive).collect();
+        let exclusive = |row: usize| f64::from(u8::from(row % 8 > 3) ^ u8::from(row / 32 % 2 == 1));
+        let targets: Vec<(usize, f64)> = rows.iter().map(|&row| (row, exclusive(row))).collect();
         let trainer = UnitTrainer::new(15).unwrap();
-        let data = UnitData::new(&encoder, &table, &rows, &targets).unwrap();
+        let data = UnitData::new(&encoder, &table, &targets).unwrap();
         let units = trainer.fit(&data, 1, &device, &()).unwrap();
         assert_eq!(units, trainer.fit(&data, 1, &device, &()).unwrap());
         assert!(units.iter().all(|unit| unit.tables()[3].is_empty()));
@@ -261,28 +258,25 @@ mod tests {
         let (before, after) = (error(&encoder, &table, &targets), error(&with, &table, &targets));
         assert!(after < 0.05 * before, "{before} {after}");
 
-        // What the sum says already.
+        // What the sum predicts already.
         let features = encoder.featuriser().transform(&table, &rows).unwrap();
-        let said: Vec<f64> = encoder.forward(&features).unwrap().value.iter().map(|&x| x.into()).collect();
-        let data = UnitData::new(&encoder, &table, &rows, &said).unwrap();
+        let sums = encoder.forward(&features).unwrap().value;
+        let predicted: Vec<_> = rows.into_iter().zip(sums.iter().map(|&x| f64::from(x))).collect();
+        let data = UnitData::new(&encoder, &table, &predicted).unwrap();
         assert_eq!(trainer.fit(&data, 1, &device, &()).unwrap(), []);
     }
 
     #[test]
     fn what_cannot_be_trained_on_is_refused() {
         let (table, encoder) = users(20);
-        let rows = [3, 4];
         let without = encoder.clone().without_value_head().unwrap();
         assert!(
-            UnitData::new(&without, &table, &rows, &[1.0, 2.0])
+            UnitData::new(&without, &table, &[(3, 1.0), (4, 2.0)])
                 .unwrap_err()
                 .to_string()
                 .contains("value head")
         );
-        assert!(
-            UnitData::new(&encoder, &table, &rows, &[1.0]).unwrap_err().to_string().contains("expected 2")
-        );
-        let data = UnitData::new(&encoder, &table, &rows, &[1.0, f64::NAN]).unwrap();
+        let data = UnitData::new(&encoder, &table, &[(3, 1.0), (4, f64::NAN)]).unwrap();
         let fit = |progress: &dyn Progress, data| {
             UnitTrainer::new(3).unwrap().fit(data, 1, &Device::default(), progress)
         };
@@ -293,7 +287,7 @@ mod tests {
                 true
             }
         }
-        let data = UnitData::new(&encoder, &table, &rows, &[1.0, 2.0]).unwrap();
+        let data = UnitData::new(&encoder, &table, &[(3, 1.0), (4, 2.0)]).unwrap();
         assert!(matches!(fit(&Stop, &data), Err(Error::Stopped { .. })));
         assert!(UnitTrainer::new(0).is_err() && UnitTrainer::new(256).is_err());
     }

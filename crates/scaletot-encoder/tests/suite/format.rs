@@ -1,5 +1,5 @@
-//! Artifacts of earlier builds. Those under `fixtures/artifact-N`, of format N, were written once and are not written again: a build that
-//! cannot load them, or that computes other scores, has to say so by a new format.
+//! Artifacts of earlier builds. Those under `fixtures/artifact-N`, of format N, are not written again once that format is released: a build
+//! that cannot load them, or that computes other scores, has to say so by a new format.
 
 use std::fs;
 use std::path::PathBuf;

@@ -234,15 +234,17 @@ impl<'a> Work<'a> {
                 return Ok(None);
             }
             let batch = batch?.profiles;
+            let scores = self.scorer.encoder.score(&batch)?;
             if number % DRIFT_EVERY == 0 {
-                let rows: Vec<usize> = (0..batch.len()).collect();
+                // An encoder is trained on profiles with enough populated fields, so only such are compared with the training profiles.
+                let enough = |row: &usize| !scores.abstained[*row] || scores.too_far[*row];
+                let rows: Vec<usize> = (0..batch.len()).filter(enough).collect();
                 let own = FieldHistogram::of(self.scorer.encoder.featuriser(), &batch, &rows)?;
                 match number {
                     0 => histograms = own,
                     _ => FieldHistogram::merge(&mut histograms, &own)?,
                 }
             }
-            let scores = self.scorer.encoder.score(&batch)?;
             abstained += scores.abstentions();
             too_far += scores.too_far.iter().filter(|far| **far).count();
             let columns = self.scorer.columns.batch(batch.ids(), &scores)?;
