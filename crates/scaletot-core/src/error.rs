@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A text is not a hash.
-    #[error("expected 64 hexadecimal digits, got {found:?}")]
+    #[error("expected 64 hexadecimal digits, found {found:?}")]
     Hash {
         /// The text, cut after 80 characters.
         found: String,

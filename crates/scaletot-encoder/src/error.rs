@@ -25,7 +25,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An argument has the wrong size or refers to a row that is not there.
-    #[error("{what}: expected {expected}, got {found}")]
+    #[error("{what}: expected {expected}, found {found}")]
     Shape {
         /// The argument, with the field or state.
         what: String,
@@ -35,7 +35,7 @@ pub enum Error {
         found: String,
     },
     /// A value is out of its range.
-    #[error("{what}, row {row}: expected {expected}, got {found}")]
+    #[error("{what}, row {row}: expected {expected}, found {found}")]
     Value {
         /// What the value is.
         what: String,
@@ -113,7 +113,7 @@ pub enum Error {
         found: String,
     },
     /// A file of the artifact is not the one that was written with it.
-    #[error("{path}: expected sha256 {expected}, got {found}; the file was changed or cut")]
+    #[error("{path}: expected sha256 {expected}, found {found}; the file was changed or cut")]
     Checksum {
         /// The file.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum Error {
         found: String,
     },
     /// The profiles are of another schema than the one the encoder was trained with.
-    #[error("profile schema differs: the encoder was trained with {expected}, got {found}: {difference}")]
+    #[error("profile schema differs: the encoder was trained with {expected}, found {found}: {difference}")]
     Schema {
         /// The encoder's schema.
         expected: ContentHash,
@@ -133,7 +133,7 @@ pub enum Error {
         difference: String,
     },
     /// The parts of an artifact do not fit each other.
-    #[error("{path}: {what}: expected {expected}, got {found}")]
+    #[error("{path}: {what}: expected {expected}, found {found}")]
     Artifact {
         /// The file.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum Error {
     },
     /// The encoder failed the gate it was saved with.
     #[error(
-        "{path}: expected an encoder that passed its transfer gate, got one that failed: {reasons}; \
+        "{path}: expected an encoder that passed its transfer gate, found one that failed: {reasons}; \
          it may be looked into, and serves when it is trained to pass, or by a lower gate"
     )]
     NotReady {
@@ -157,7 +157,7 @@ pub enum Error {
     },
     /// A canary profile does not give the output that was recorded when the artifact was written.
     #[error(
-        "canary {index}, {output}: expected {expected}, got {found} (tolerance {tolerance:e}); \
+        "canary {index}, {output}: expected {expected}, found {found} (tolerance {tolerance:e}); \
          this build does not compute what was trained"
     )]
     Canary {

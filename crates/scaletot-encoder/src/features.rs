@@ -271,6 +271,6 @@ mod tests {
     #[test]
     fn wrong_rows_and_flags_are_refused() {
         assert!(features().select(&[3]).unwrap_err().to_string().contains("less than 3"));
-        assert!(features().gather(&[0], &[true]).unwrap_err().to_string().contains("expected 3, got 1"));
+        assert!(features().gather(&[0], &[true]).unwrap_err().to_string().contains("expected 3, found 1"));
     }
 }

@@ -214,7 +214,7 @@ mod tests {
         let tweedie = OutcomeLink::Tweedie { cap: 1.0 };
         let tiers = OutcomeLink::Tiers { means: vec![1.0, f64::NAN] };
         let says = |link: &OutcomeLink, head| link.validate(&head).unwrap_err().to_string();
-        assert!(says(&tweedie, OutcomeHead::Ziln).contains("of Ziln, got Tweedie"));
+        assert!(says(&tweedie, OutcomeHead::Ziln).contains("of Ziln, found Tweedie"));
         assert!(says(&tiers, OutcomeHead::Tiers { tiers: 3 }).contains("tiers: 3"));
         assert!(says(&tiers, OutcomeHead::Tiers { tiers: 2 }).contains("means"));
         assert!(

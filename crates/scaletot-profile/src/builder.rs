@@ -32,7 +32,7 @@ use crate::table::ProfileTable;
 ///     r#"row 2, column "id": the id "anna" is already in row 1; ids must be unique"#
 /// );
 /// let error = builder.push_text("berta", &["-3"]).unwrap_err();
-/// assert_eq!(error.to_string(), r#"row 2, column "income": expected a finite number of at least 0, got -3"#);
+/// assert_eq!(error.to_string(), r#"row 2, column "income": expected a finite number of at least 0, found -3"#);
 /// assert_eq!(builder.finish().len(), 1);
 /// # Ok::<(), scaletot_profile::Error>(())
 /// ```

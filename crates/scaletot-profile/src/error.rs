@@ -63,7 +63,7 @@ pub enum Error {
         feature: &'static str,
     },
     /// A cell holds what its column does not take: a wrong type, an unknown category, a number out of range.
-    #[error("{place}, column {column:?}: expected {expected}, got {found}")]
+    #[error("{place}, column {column:?}: expected {expected}, found {found}")]
     Cell {
         /// Row, and file if there is one.
         place: Place,
@@ -87,7 +87,7 @@ pub enum Error {
         first: usize,
     },
     /// A row has no user id.
-    #[error("{place}, column {column:?}: expected a user id, got an empty cell")]
+    #[error("{place}, column {column:?}: expected a user id, found an empty cell")]
     EmptyId {
         /// The row.
         place: Place,
@@ -150,7 +150,7 @@ pub enum Error {
         source: arrow_schema::ArrowError,
     },
     /// Two things that belong together have different lengths.
-    #[error("{what}: expected {expected}, got {found}")]
+    #[error("{what}: expected {expected}, found {found}")]
     Length {
         /// What was counted.
         what: String,
@@ -171,7 +171,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Something fitted on profiles of one schema was given profiles of another.
-    #[error("expected profiles of the schema with hash {expected}, got {found}")]
+    #[error("expected profiles of the schema with hash {expected}, found {found}")]
     OtherSchema {
         /// Hash of the schema it was fitted on.
         expected: ContentHash,

@@ -45,13 +45,13 @@ impl Domain {
         }
         // The two highest codes stand for the bucket of such a domain and for missing.
         if values.len() >= u32::MAX as usize - 1 {
-            return Err(format!("`values` must list fewer than 2^32 - 2 values, got {}", values.len()));
+            return Err(format!("`values` must list fewer than 2^32 - 2 values, found {}", values.len()));
         }
         let mut codes = HashMap::with_capacity(values.len());
         for (value, code) in values.iter().zip(0u32..) {
             if value.trim() != value || value.is_empty() {
                 return Err(format!(
-                    "values must be non-empty and without blanks at their ends, got {value:?}"
+                    "values must be non-empty and without blanks at their ends, found {value:?}"
                 ));
             }
             if unknown == UnknownPolicy::Bucket && value == UNKNOWN {
@@ -180,12 +180,12 @@ pub struct Range {
 impl Range {
     pub(crate) fn new(min: Option<f64>, max: Option<f64>) -> Result<Self, String> {
         if let Some(bound) = min.iter().chain(&max).find(|bound| !bound.is_finite()) {
-            return Err(format!("`min` and `max` must be finite, got {bound}"));
+            return Err(format!("`min` and `max` must be finite, found {bound}"));
         }
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            return Err(format!("`min` must not exceed `max`, got {min} and {max}"));
+            return Err(format!("`min` must not exceed `max`, found {min} and {max}"));
         }
         Ok(Self { min: min.map(|x| x + 0.0), max: max.map(|x| x + 0.0) })
     }

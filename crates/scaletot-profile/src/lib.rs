@@ -21,7 +21,7 @@
 //! // What does not fit is refused, with its row and column.
 //! let mut rows = TableBuilder::new(table.schema().clone());
 //! let error = rows.push_text(1004, &["36-54", "1", "no"]).unwrap_err();
-//! let expected = r#"row 1, column "age": expected one of "18-34", "35-54", "55+", got "36-54""#;
+//! let expected = r#"row 1, column "age": expected one of "18-34", "35-54", "55+", found "36-54""#;
 //! assert!(error.to_string().starts_with(expected)); // and unknown = "bucket" in the schema is named, which takes it
 //!
 //! // Profiles in words, for language models and people.

@@ -273,7 +273,7 @@ impl FieldSpec {
         match phrase.matches("{}").count() {
             1 => Ok(()),
             0 if self.kind == Kind::Boolean => Ok(()),
-            n => Err(format!("`phrase` must hold one {{}}, where the value goes, got {n} in {phrase:?}")),
+            n => Err(format!("`phrase` must hold one {{}}, where the value goes, found {n} in {phrase:?}")),
         }
     }
 }

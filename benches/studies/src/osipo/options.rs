@@ -69,10 +69,10 @@ impl OsipoStudyOptions {
             self.epochs = self.epochs.or(NonZeroUsize::new(2));
         }
         let seeds = 1..=MAX_WORLDS as u64;
-        ensure!(seeds.contains(&self.seeds), "--seeds must be 1 to {MAX_WORLDS}, got {}", self.seeds);
-        ensure!(self.users >= 1_000, "--users must be at least 1000, got {}", self.users);
+        ensure!(seeds.contains(&self.seeds), "--seeds must be 1 to {MAX_WORLDS}, found {}", self.seeds);
+        ensure!(self.users >= 1_000, "--users must be at least 1000, found {}", self.users);
         if let Some(labels) = self.labels {
-            ensure!(labels >= MIN_LABELS, "--labels must be at least {MIN_LABELS}, got {labels}");
+            ensure!(labels >= MIN_LABELS, "--labels must be at least {MIN_LABELS}, found {labels}");
         }
         for name in &self.arms {
             let known = ARMS.map(|arm| format!("`{}`", arm.name)).join(", ");

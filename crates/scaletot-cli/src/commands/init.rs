@@ -137,7 +137,7 @@ fn options(args: &InitArgs) -> Result<DraftOptions> {
     let name = args.name.clone().unwrap_or_else(stem);
     ensure!(
         !name.contains(['/', '\\']),
-        "--name: expected a name without a directory, got `{name}`; --out is the directory"
+        "--name: expected a name without a directory, found `{name}`; --out is the directory"
     );
     let mut options =
         DraftOptions::new(name).with_subject(&args.subject).with_table(path_from(&args.out, &args.table)?);

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     if let Some(seconds) = args.seconds_per_call
         && !(seconds.is_finite() && seconds >= 0.0)
     {
-        bail!("--seconds-per-call: expected a number of at least 0, got {seconds}");
+        bail!("--seconds-per-call: expected a number of at least 0, found {seconds}");
     }
     let (task, population) = args.source.load()?;
     let fields = population.dataset.table().schema().fields().len();
@@ -180,7 +180,7 @@ impl Answers {
             Some(TeacherChoice::Replay(_)) => Some("replay"),
             Some(live) => {
                 bail!(
-                    "--teacher: expected replay:FILE or rules:FILE, got `{live}`; of a live teacher pass --seconds-per-call"
+                    "--teacher: expected replay:FILE or rules:FILE, found `{live}`; of a live teacher pass --seconds-per-call"
                 )
             }
             None if population.answers.is_some() => Some("replay"),
@@ -233,7 +233,7 @@ fn price(args: &PlanArgs) -> Result<Option<(String, Price)>> {
     let names = || prices.models.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let price = match &args.model {
         Some(model) => prices.of(model).with_context(|| {
-            format!("{}: expected a price of `{model}`, got those of {}", file.display(), names())
+            format!("{}: expected a price of `{model}`, found those of {}", file.display(), names())
         })?,
         None if prices.models.len() == 1 => prices.models.values().next().context("one price")?,
         None => bail!("{} has prices of {}: choose one with --model", file.display(), names()),

@@ -21,7 +21,7 @@ pub(crate) fn results(path: &Path) -> Result<Inspected> {
     let format = value.get("format").and_then(Value::as_u64);
     ensure!(
         format == Some(u64::from(FORMAT)),
-        "{}: expected results of format {FORMAT}, got {}",
+        "{}: expected results of format {FORMAT}, found {}",
         path.display(),
         format.map_or_else(|| "none".to_owned(), |format| format.to_string())
     );

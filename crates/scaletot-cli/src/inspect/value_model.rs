@@ -18,7 +18,7 @@ pub(crate) fn value_model(path: &Path) -> Result<Inspected> {
     let format = value.get("format").and_then(Value::as_u64);
     ensure!(
         format == Some(FORMAT),
-        "{}: expected a value model of format {FORMAT}, got {}",
+        "{}: expected a value model of format {FORMAT}, found {}",
         file.display(),
         format.map_or_else(|| "none".to_owned(), |format| format.to_string())
     );

@@ -37,7 +37,7 @@ fn the_embedded_table_is_counted_without_a_checkout() {
     let unknown = scaletot(dir, &format!("{with} --model other")).failed();
     assert!(unknown.contains("expected a price of `other`"), "{unknown}");
     let negative = scaletot(dir, "plan --task complete-journey --seconds-per-call=-1").failed();
-    assert!(negative.contains("--seconds-per-call: expected a number of at least 0, got -1"), "{negative}");
+    assert!(negative.contains("--seconds-per-call: expected a number of at least 0, found -1"), "{negative}");
 }
 
 #[test]

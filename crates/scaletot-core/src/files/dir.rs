@@ -76,7 +76,7 @@ impl AtomicDir {
             if !target.is_dir() {
                 return Err(io::Error::new(
                     io::ErrorKind::NotADirectory,
-                    "expected a directory or nothing, got a file",
+                    "expected a directory or nothing, found a file",
                 ));
             }
             let replaced = match rename::exchange(&self.next, target) {

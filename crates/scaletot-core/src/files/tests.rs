@@ -101,7 +101,7 @@ fn errors_name_the_path() {
     let error = write_bytes(place.path().join("dir"), "").unwrap_err();
     assert!(error.to_string().starts_with("cannot replace") && error.to_string().ends_with("dir"), "{error}");
     let error = AtomicDir::create(place.path().join("file")).unwrap().commit().unwrap_err();
-    assert!(error.source.to_string().contains("got a file"), "{error}");
+    assert!(error.source.to_string().contains("found a file"), "{error}");
     only(place.path(), &["dir", "file"]);
 }
 

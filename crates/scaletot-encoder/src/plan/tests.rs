@@ -389,7 +389,7 @@ fn features_without_the_bins_of_the_value_head_are_refused() {
     ];
     let features = Features::new(1, columns, WIDTHS.to_vec(), vec![3]);
     let error = plan.forward(&features).unwrap_err();
-    assert!(error.to_string().contains("expected [4], got [0]"), "{error}");
+    assert!(error.to_string().contains("expected [4], found [0]"), "{error}");
     let bins = |width| Some(HardBins { width, bins: vec![1] });
     let others = features.clone().with_hard_bins(vec![None, bins(3), None]);
     assert!(plan.forward(&others).is_err());

@@ -330,12 +330,12 @@ fn bad_arguments_are_named() {
     let dataset = world.dataset();
     let data = || DistillData::new(&dataset, &world.chain);
     let says = |result: Result<DistillData<'_>, Error>| result.unwrap_err().to_string();
-    assert!(says(data().with_rows(&[40])).contains("training row: expected less than 40, got 40"));
+    assert!(says(data().with_rows(&[40])).contains("training row: expected less than 40, found 40"));
     let beyond =
         Signals::new(vec![40], vec![2, 3], vec![1.0, 0.0, 1.0, 0.0, 0.0], [2, 1], vec![0.0; 2]).unwrap();
     assert!(says(data().with_signals(&beyond)).contains("row of the signals: expected less than 40"));
     let one = Signals::new(vec![0], vec![2, 3], vec![1.0, 0.0, 1.0, 0.0, 0.0], [1, 2], vec![0.0; 2]).unwrap();
-    assert!(says(data().with_signals(&one)).contains("expected [2, d > 0], got [1, 2]"));
+    assert!(says(data().with_signals(&one)).contains("expected [2, d > 0], found [1, 2]"));
     let other = ChainSchema::builder("other")
         .with_state(StateDef::ordinal("spend", ["low", "high"]))
         .build()

@@ -70,11 +70,14 @@ fn readiness_has_to_follow_from_the_gate() {
     encoder(1).save(&directory, ArtifactInfo::new()).unwrap();
     edit_manifest(&directory, "\"readiness\": \"unchecked\"", "\"readiness\": \"ready\"");
     let error = FrozenEncoder::load(&directory, &schema()).unwrap_err().to_string();
-    assert!(error.contains("manifest.json: readiness by its gate: expected Unchecked, got Ready"), "{error}");
+    assert!(
+        error.contains("manifest.json: readiness by its gate: expected Unchecked, found Ready"),
+        "{error}"
+    );
     save(&directory, at_least(0.0));
     edit_manifest(&directory, "\"min_agreement\": 0.0", "\"min_agreement\": 1.0");
     let error = FrozenEncoder::load_for_inspection(&directory).unwrap_err().to_string();
-    assert!(error.contains("got Ready"), "{error}");
+    assert!(error.contains("found Ready"), "{error}");
 }
 
 #[test]

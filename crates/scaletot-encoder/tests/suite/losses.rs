@@ -122,11 +122,11 @@ fn without_labels_there_is_no_loss() {
         ziln_loss(tensor(&[[0.0; 3]; 2], &device), &none, 0.1, ZilnReduction::AllRows).unwrap().is_none()
     );
     let error = ziln_loss(tensor(&[[0.0; 3]; 3], &device), &none, 0.1, ZilnReduction::AllRows).unwrap_err();
-    assert!(error.to_string().contains("expected [2, 3], got [3, 3]"), "{error}");
+    assert!(error.to_string().contains("expected [2, 3], found [3, 3]"), "{error}");
     assert!(tweedie_loss(tensor(&[[0.0]; 2], &device), &none, 1.5, 1.0).unwrap().is_none());
     assert!(tier_loss(tensor(&[[0.0; 2]; 2], &device), &none, &[]).unwrap().is_none());
     let error = tier_loss(tensor(&[[0.0; 3]; 2], &device), &none, &[1.0, 2.0]).unwrap_err();
-    assert!(error.to_string().contains("expected [2, 4], got [2, 3]"), "{error}");
+    assert!(error.to_string().contains("expected [2, 4], found [2, 3]"), "{error}");
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(Labelled::new(&[None, Some(bad)]).unwrap_err().to_string().contains("row 1"));
     }

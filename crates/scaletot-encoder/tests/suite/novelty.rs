@@ -88,7 +88,7 @@ fn a_limit_goes_with_the_artifact() {
         saved.clone().calibrate_abstention(&world.table, rows, share).unwrap_err().to_string()
     };
     assert!(refused(&rows, -0.1).contains("share") && refused(&rows, f64::NAN).contains("share"));
-    assert!(refused(&[0], 0.1).contains("at least 1, got 0"), "the first user is blank");
+    assert!(refused(&[0], 0.1).contains("at least 1, found 0"), "the first user is blank");
     assert!(refused(&[200], 0.1).contains("less than 200"));
 }
 

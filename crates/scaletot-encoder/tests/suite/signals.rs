@@ -80,7 +80,7 @@ fn batches_that_do_not_fit_are_refused() {
     assert!(new(&[2], &[Some(1)]).contains("less than 1"));
     let device = Device::default();
     let wrong = state_loss(Tensor::zeros([1, 4], &device), &reasoned(&[Some(0)]), 1.0).unwrap_err();
-    assert!(wrong.to_string().contains("expected [1, 5], got [1, 4]"), "{wrong}");
+    assert!(wrong.to_string().contains("expected [1, 5], found [1, 4]"), "{wrong}");
 }
 
 /// A loss and its gradient with respect to what it is of.

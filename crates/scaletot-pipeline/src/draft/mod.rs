@@ -193,7 +193,7 @@ impl Draft {
                 })
                 .collect();
             bail!(
-                "expected at least one column that can be a profile field, got {}",
+                "expected at least one column that can be a profile field, found {}",
                 text::list(&reasons, "none")
             );
         }
@@ -312,7 +312,7 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
     if let Some(column) = options.outcome.as_deref().and_then(|name| table.column(name)) {
         if let Some(cell) = column.cells.iter().flatten().find(|cell| !is_outcome(cell)) {
             bail!(
-                "column `{}`: an outcome must be a finite number of at least 0 or empty, got {cell:?}; write a number for it, or leave the \
+                "column `{}`: an outcome must be a finite number of at least 0 or empty, found {cell:?}; write a number for it, or leave the \
                  cell empty",
                 column.name
             );

@@ -96,7 +96,9 @@ impl RawTable {
         if let (1, Some(mark)) =
             (header.len(), header.get(0).and_then(|name| name.chars().find(is_other_separator)))
         {
-            bail!("expected commas between cells, got {mark:?}: write the table with commas, or as Parquet");
+            bail!(
+                "expected commas between cells, found {mark:?}: write the table with commas, or as Parquet"
+            );
         }
         let mut columns: Vec<RawColumn> =
             header.iter().map(|name| RawColumn::new(name, Declared::Text)).collect();
@@ -126,8 +128,8 @@ impl RawTable {
     }
 
     fn checked(self) -> Result<Self> {
-        ensure!(!self.columns.is_empty(), "expected a table with columns, got none");
-        ensure!(self.rows > 0, "expected a table with rows, got none");
+        ensure!(!self.columns.is_empty(), "expected a table with columns, found none");
+        ensure!(self.rows > 0, "expected a table with rows, found none");
         for (at, column) in self.columns.iter().enumerate() {
             let earlier = self.columns[..at].iter().position(|other| other.name == column.name);
             if let Some(earlier) = earlier.filter(|_| !column.name.is_empty()) {

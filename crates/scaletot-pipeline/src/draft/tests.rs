@@ -143,7 +143,7 @@ fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     let column = refused("id,ltv\n1,2\n", &options.clone().with_id("user"));
     assert!(column.contains("id: there is no column `user`; the columns are `id`, `ltv`"), "{column}");
     let negative = refused("id,town,ltv\n1,Ulm,-3\n2,Bath,4\n", &options.clone().with_outcome("ltv"));
-    assert!(negative.contains("got \"-3\""), "{negative}");
+    assert!(negative.contains("found \"-3\""), "{negative}");
     let text = refused("id,town,Outcome\n1,Ulm,yes\n2,Bath,no\n", &options);
     assert!(text.contains("`Outcome` is an outcome by its name, but row 1 has \"yes\""), "{text}");
     let minus = refused("id,town,sales,ltv\n1,Ulm,3,4\n2,Bath,4,-3\n3,Ulm,1,2\n", &options);
@@ -152,7 +152,7 @@ fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     assert!(fields.contains("`town` (constant: every known value is \"Ulm\")"), "{fields}");
     assert!(refused("id,ltv\n", &options).contains("expected a table with rows"));
     assert!(refused("id,a,a\n1,2,3\n", &options).contains("columns 2 and 3 are both called `a`"));
-    assert!(refused("id;ltv\n1;2\n", &options).contains("expected commas between cells, got ';'"));
+    assert!(refused("id;ltv\n1;2\n", &options).contains("expected commas between cells, found ';'"));
     assert!(draft_of("id,a\n1,2,3\n", &options).is_err(), "a row with too many cells");
     assert!(refused("id,ltv\n1,2\n", &DraftOptions::new("")).contains("`name`"));
 }

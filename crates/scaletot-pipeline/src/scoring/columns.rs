@@ -61,7 +61,7 @@ impl FromStr for Output {
         let percent = text.strip_prefix('q').and_then(|percent| percent.parse().ok());
         let quantile = percent.filter(|percent| (1..=99).contains(percent)).map(Self::Quantile);
         let found = NAMES.iter().find(|(name, _)| *name == text).map(|(_, output)| *output);
-        found.or(quantile).ok_or_else(|| format!("expected one of {}, q1 to q99, got `{text}`", known()))
+        found.or(quantile).ok_or_else(|| format!("expected one of {}, q1 to q99, found `{text}`", known()))
     }
 }
 

@@ -68,7 +68,7 @@ impl Scorer {
         let inner = artifact.join("artifact");
         ensure!(
             artifact.join(SUMS).exists() || !inner.join(SUMS).exists(),
-            "artifact {0}: expected an artifact, got the directory of a run; its artifact is {1}",
+            "artifact {0}: expected an artifact, found the directory of a run; its artifact is {1}",
             artifact.display(),
             inner.display()
         );

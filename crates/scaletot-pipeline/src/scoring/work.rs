@@ -302,7 +302,7 @@ impl<'a> Work<'a> {
         let rows = assemble(&parts, &output, &origin)?;
         if rows != expected {
             let _ = fs::remove_file(&output);
-            bail!("{}: expected {expected} users in its parts, got {rows}", output.display());
+            bail!("{}: expected {expected} users in its parts, found {rows}", output.display());
         }
         if let Some(directory) = parts.first().and_then(|part| part.parent()) {
             fs::remove_dir_all(directory)

@@ -185,7 +185,7 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     case.users("good.parquet", 100, 30, 10);
     let message = scaletot_pipeline::causes(&case.score().unwrap_err());
     assert_eq!(message.matches("bad.parquet").count(), 1, "{message}");
-    for part in ["bad.parquet", "row group 2", "row 24", r#"got "Rome""#, "--on-error quarantine"] {
+    for part in ["bad.parquet", "row group 2", "row 24", r#"found "Rome""#, "--on-error quarantine"] {
         assert!(message.contains(part), "{message}");
     }
     assert!(!case.path("scores/bad.parquet").exists());
@@ -353,5 +353,5 @@ fn a_csv_file_is_scored_as_a_parquet_file_is() {
 fn the_directory_of_a_run_is_told_from_its_artifact() {
     let case = Case::new();
     let message = Scorer::open(&case.dir).unwrap_err().to_string();
-    assert!(message.contains("got the directory of a run; its artifact is "), "{message}");
+    assert!(message.contains("found the directory of a run; its artifact is "), "{message}");
 }

@@ -46,7 +46,7 @@ use crate::table::ProfileTable;
 /// assert_eq!(dataset.with_outcomes_of(&[2])?.outcomes(), [None, None, Some(0.0)]);
 ///
 /// let error = Dataset::builder(dataset.table().clone()).with_outcomes(vec![None, Some(-1.0), None]).build().unwrap_err();
-/// assert_eq!(error.to_string(), r#"row 2, column "outcome": expected a finite number of at least 0, got -1"#);
+/// assert_eq!(error.to_string(), r#"row 2, column "outcome": expected a finite number of at least 0, found -1"#);
 /// # Ok::<(), scaletot_profile::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

@@ -75,7 +75,7 @@ pub fn read_csv_from(
         return Err(cut_in_quotes(path, None));
     }
     if header.is_empty() {
-        let message = "expected a header line, got an empty file".to_owned();
+        let message = "expected a header line, found an empty file".to_owned();
         return Err(Error::Damaged { path: path.to_owned(), place: None, message });
     }
     let layout = Layout::find(Some(path), &header.iter().collect::<Vec<_>>(), schema, options)?;
@@ -135,7 +135,7 @@ fn cut_in_quotes(path: &Path, place: Option<Place>) -> Error {
 fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::csv::Error) -> Error {
     let message = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("expected {expected_len} cells as in the header, got {len}")
+            format!("expected {expected_len} cells as in the header, found {len}")
         }
         ErrorKind::Utf8 { err, .. } => match header.get(err.field()) {
             Some(column) => format!("column {column:?} is not valid UTF-8"),

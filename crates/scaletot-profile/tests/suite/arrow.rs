@@ -166,7 +166,7 @@ fn rows_are_counted_through_all_batches() {
     ]);
     assert_eq!(
         message(vec![two([1, 2]), bad.clone()]),
-        r#"row 3, column "x": expected a finite number of at most 5, got 6"#
+        r#"row 3, column "x": expected a finite number of at most 5, found 6"#
     );
     let numbered = all(vec![two([1, 1]), two([1, 1])], &ReadOptions::new().with_numbered_ids()).unwrap();
     assert_eq!(numbered.ids(), &UserIds::Int(vec![1, 2, 3, 4]));
@@ -226,7 +226,7 @@ fn attributes_are_read_alone_and_written_behind_the_profile() {
     assert_eq!(Attributes::new().to_record_batch().unwrap().num_columns(), 0);
 
     let error = Attributes::from_record_batch(&table, &ReadOptions::new().with_number("tier")).unwrap_err();
-    assert_eq!(error.to_string(), r#"row 1, column "tier": expected a finite number, got "gold""#);
+    assert_eq!(error.to_string(), r#"row 1, column "tier": expected a finite number, found "gold""#);
     let mut clash = loaded.clone();
     clash.attributes.insert_number("x", vec![None, None]).unwrap();
     assert_eq!(

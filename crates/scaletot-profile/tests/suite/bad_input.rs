@@ -26,14 +26,14 @@ const HEADER: &str = "customer,age,city,income,owner,tags\n";
 fn wrong_types() {
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a\n\n2,55+,1,ten,yes,a\n")),
-        r#"people.csv, row 2 (line 4), column "income": expected a finite number, got "ten""#
+        r#"people.csv, row 2 (line 4), column "income": expected a finite number, found "ten""#
     );
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,perhaps,a\n")),
-        r#"people.csv, row 1 (line 2), column "owner": expected true or false (or yes/no, t/f, y/n, 1/0), got "perhaps""#
+        r#"people.csv, row 1 (line 2), column "owner": expected true or false (or yes/no, t/f, y/n, 1/0), found "perhaps""#
     );
     assert!(
-        refusal(format!("{HEADER}1,55+,1,inf,yes,a\n")).ends_with(r#"expected a finite number, got "inf""#)
+        refusal(format!("{HEADER}1,55+,1,inf,yes,a\n")).ends_with(r#"expected a finite number, found "inf""#)
     );
 }
 
@@ -48,11 +48,11 @@ fn lines_are_those_of_an_editor() {
 fn unknown_categories() {
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,56+,1,10,yes,a\n")),
-        r#"people.csv, row 2 (line 3), column "age": expected one of "18-34", "35-54", "55+", got "56+"; unknown = "bucket" in the profile schema takes it"#
+        r#"people.csv, row 2 (line 3), column "age": expected one of "18-34", "35-54", "55+", found "56+"; unknown = "bucket" in the profile schema takes it"#
     );
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a;e\n")),
-        r#"people.csv, row 1 (line 2), column "tags": expected one of "a", "b", "c d", got "e"; unknown = "bucket" in the profile schema takes it"#
+        r#"people.csv, row 1 (line 2), column "tags": expected one of "a", "b", "c d", found "e"; unknown = "bucket" in the profile schema takes it"#
     );
 }
 
@@ -77,7 +77,7 @@ fn ids() {
     );
     assert_eq!(
         refusal(format!("{HEADER}1,,,,,\n ,,,,,\n")),
-        r#"people.csv, row 2 (line 3), column "customer": expected a user id, got an empty cell"#
+        r#"people.csv, row 2 (line 3), column "customer": expected a user id, found an empty cell"#
     );
 }
 
@@ -107,7 +107,7 @@ fn columns() {
 fn files_that_are_cut_off_or_damaged() {
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,55+,1")),
-        "people.csv, row 2 (line 3): the file is cut off or damaged: expected 6 cells as in the header, got 3"
+        "people.csv, row 2 (line 3): the file is cut off or damaged: expected 6 cells as in the header, found 3"
     );
     assert_eq!(
         refusal(format!("{HEADER}1,55+,1,10,yes,a\n2,55+,1,10,yes,\"a;")),
@@ -118,7 +118,7 @@ fn files_that_are_cut_off_or_damaged() {
         refusal(format!("{HEADER}1,55+,\"1,10,yes,a\n2,55+,1,10,yes,a\n3,55+,1,10,yes,a\n")),
         "people.csv, row 1 (line 2): the file is cut off or damaged: the file ends within quotes"
     );
-    assert!(refusal("").contains("expected a header line, got an empty file"));
+    assert!(refusal("").contains("expected a header line, found an empty file"));
     assert!(refusal("customer,\"age").contains("ends within quotes"));
     assert_eq!(
         refusal([HEADER.as_bytes(), b"1,55+,Z\xfcrich,10,yes,a\n"].concat()),
@@ -143,7 +143,7 @@ fn attributes() {
         ReadOptions::new().with_number("spend").with_text("tier").with_flag("active").with_missing(["NULL"]);
     assert_eq!(
         refusal_with(format!("{header}1,,,,,,NULL,NULL,\n2,,,,,,many,gold,1\n"), &options).0,
-        r#"people.csv, row 2 (line 3), column "spend": expected a finite number, got "many""#
+        r#"people.csv, row 2 (line 3), column "spend": expected a finite number, found "many""#
     );
 }
 
@@ -174,6 +174,6 @@ fn what_cannot_be_written_leaves_no_file() {
         "{error}"
     );
     let error = write_csv(&path, "user", &UserIds::Int(vec![1]), None, &attributes).unwrap_err();
-    assert!(error.to_string().ends_with("rows of the attributes: expected 1, got 2"), "{error}");
+    assert!(error.to_string().ends_with("rows of the attributes: expected 1, found 2"), "{error}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -80,10 +80,10 @@ fn parts_of_another_length_are_refused() {
         error.to_string()
     };
     let new = || Dataset::builder(three());
-    assert_eq!(message(new().with_outcomes(vec![None; 2])), "rows of the outcomes: expected 3, got 2");
-    assert_eq!(message(new().with_segments(Segments::all(2))), "rows of the segments: expected 3, got 2");
-    assert_eq!(message(new().with_groups(vec![0; 2])), "rows of the groups: expected 3, got 2");
-    assert_eq!(message(new().with_arm(vec![None; 2])), "rows of the arm: expected 3, got 2");
+    assert_eq!(message(new().with_outcomes(vec![None; 2])), "rows of the outcomes: expected 3, found 2");
+    assert_eq!(message(new().with_segments(Segments::all(2))), "rows of the segments: expected 3, found 2");
+    assert_eq!(message(new().with_groups(vec![0; 2])), "rows of the groups: expected 3, found 2");
+    assert_eq!(message(new().with_arm(vec![None; 2])), "rows of the arm: expected 3, found 2");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn outcomes_are_finite_and_not_negative() {
             Dataset::builder(three()).with_outcomes(vec![Some(0.0), None, Some(bad)]).build().unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(r#"row 3, column "outcome": expected a finite number of at least 0, got {found}"#)
+            format!(r#"row 3, column "outcome": expected a finite number of at least 0, found {found}"#)
         );
     }
 }
@@ -206,7 +206,7 @@ fn columns_in_a_wrong_role_are_refused() {
     let error = read(&TABLE.replace("2.5", "-2.5"), &all()).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            r#"shop.csv, row 1, column "spend": expected a finite number of at least 0, got -2.5"#
+            r#"shop.csv, row 1, column "spend": expected a finite number of at least 0, found -2.5"#
         ),
         "{error}"
     );

@@ -71,9 +71,9 @@ fn groups_with_fewer_or_more_rows_than_the_directory_says_are_refused() {
     let read = |group| file.row_group(group).unwrap().collect::<Result<Vec<_>>>();
     assert_eq!(read(1).unwrap()[0].profiles.len(), 10);
     let error = read(0).unwrap_err().to_string();
-    assert!(error.contains("expected 9 rows up to here, got more"), "{error}");
+    assert!(error.contains("expected 9 rows up to here, found more"), "{error}");
     let error = read(2).unwrap_err().to_string();
-    assert!(error.contains("expected 30 rows up to here, got 29"), "{error}");
+    assert!(error.contains("expected 30 rows up to here, found 29"), "{error}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn errors_name_the_source_the_row_and_the_line() {
     let error = read_text("recency,spend\n10,0\n\n0,0\n").unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"shop.csv, row 2 (line 4), column "recency": expected a finite number of at least 1, got 0"#
+        r#"shop.csv, row 2 (line 4), column "recency": expected a finite number of at least 1, found 0"#
     );
 }
 

@@ -142,7 +142,7 @@ fn ids_keep_their_type() {
     );
     assert!(
         message(column(Int64Array::from(vec![Some(1), None])))
-            .contains(r#"row 2, column "id": expected a user id, got an empty cell"#)
+            .contains(r#"row 2, column "id": expected a user id, found an empty cell"#)
     );
     assert!(
         message(column(Int64Array::from(vec![1, 2, 2])))
@@ -164,15 +164,16 @@ fn what_does_not_fit_is_refused() {
         message(FieldSpec::numeric("x"), column(BooleanArray::from(vec![true]))).contains("has type Boolean")
     );
     assert!(
-        message(FieldSpec::numeric("x").with_max(3.0), column(Int32Array::from(vec![3, 4])))
-            .ends_with(r#"people.parquet, row 2, column "x": expected a finite number of at most 3, got 4"#)
+        message(FieldSpec::numeric("x").with_max(3.0), column(Int32Array::from(vec![3, 4]))).ends_with(
+            r#"people.parquet, row 2, column "x": expected a finite number of at most 3, found 4"#
+        )
     );
     assert!(
-        message(FieldSpec::numeric("x"), column(Float64Array::from(vec![f64::NAN]))).ends_with("got NaN")
+        message(FieldSpec::numeric("x"), column(Float64Array::from(vec![f64::NAN]))).ends_with("found NaN")
     );
     assert!(
         message(FieldSpec::categorical("x", ["a"]), column(StringArray::from(vec!["a", "b"])))
-            .ends_with(r#"people.parquet, row 2, column "x": expected one of "a", got "b"; unknown = "bucket" in the profile schema takes it"#)
+            .ends_with(r#"people.parquet, row 2, column "x": expected one of "a", found "b"; unknown = "bucket" in the profile schema takes it"#)
     );
     let missing = file(vec![("id", column(Int32Array::from(vec![1])))]);
     let schema = builder().with_field(FieldSpec::numeric("x")).build().unwrap();

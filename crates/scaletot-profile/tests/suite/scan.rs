@@ -98,7 +98,7 @@ fn a_bad_cell_spoils_its_own_group_alone_and_is_named_by_its_row_in_the_file() {
     assert_eq!(read(2).unwrap()[0].profiles.len(), 10);
     let message = read(1).unwrap_err().to_string();
     assert!(
-        message.contains(r#"row 18, column "town": expected one of "Ulm", "Bath", got "Rome""#),
+        message.contains(r#"row 18, column "town": expected one of "Ulm", "Bath", found "Rome""#),
         "{message}"
     );
     assert!(read_parquet(&path, &schema(), &ReadOptions::new()).is_err());

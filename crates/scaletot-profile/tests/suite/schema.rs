@@ -150,7 +150,7 @@ fn contradictions_are_refused() {
         ("min = 0", "values = [\"x\"]", "`values` does not apply"),
         (r#"kind = "boolean""#, "kind = \"boolean\"\nmin = 0", "`min` does not apply"),
         ("aged {}", "aged", "must hold one {}"),
-        ("aged {}", "{} to {}", "got 2"),
+        ("aged {}", "{} to {}", "found 2"),
         (r#"{ "55+" = "#, r#"{ "56+" = "#, "which is not among the values"),
         (r#"missing = ["NA"]"#, r#"missing = ["55+"]"#, "both a value and a token for missing"),
         (

@@ -31,7 +31,7 @@ fn a_refused_row_leaves_nothing_behind() {
             .push_text(2, &["55+"])
             .unwrap_err()
             .to_string()
-            .contains("cells of the row: expected 5, got 1")
+            .contains("cells of the row: expected 5, found 1")
     );
     assert!(builder.push_text("", &["", "", "", "", ""]).is_err());
     builder.push_text(2, &["18-34", "1", "6", "no", "b"]).unwrap();
@@ -47,11 +47,11 @@ fn typed_values_are_checked() {
         values[field] = Some(value);
         TableBuilder::new(common::all_kinds()).push_values(1, &values).unwrap_err().to_string()
     };
-    assert!(refuse(0, Value::Code(3)).contains(r#"column "age": expected a code under 3, got code 3"#));
+    assert!(refuse(0, Value::Code(3)).contains(r#"column "age": expected a code under 3, found code 3"#));
     assert!(refuse(1, Value::Code(6)).contains("code under 6"));
-    assert!(refuse(2, Value::Number(f64::NAN)).contains("got NaN"));
+    assert!(refuse(2, Value::Number(f64::NAN)).contains("found NaN"));
     assert!(refuse(2, Value::Flag(true)).contains("a value of a numeric field"));
-    assert!(refuse(4, Value::Codes(&[0, 9])).contains("got code 9"));
+    assert!(refuse(4, Value::Codes(&[0, 9])).contains("found code 9"));
 }
 
 #[test]

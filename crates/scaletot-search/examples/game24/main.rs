@@ -227,7 +227,7 @@ fn read(file: &PathBuf) -> Result<Vec<[i64; 4]>, Box<dyn Error>> {
         let four = numbers.and_then(|numbers| <[i64; 4]>::try_from(numbers).ok());
         puzzles.push(four.ok_or_else(|| {
             format!(
-                "{}:{}: expected four whole numbers from 1 to 1000, got `{text}`",
+                "{}:{}: expected four whole numbers from 1 to 1000, found `{text}`",
                 file.display(),
                 line + 1
             )

@@ -23,7 +23,7 @@ impl std::str::FromStr for Evaluator {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected `exact` or `noisy:P` with P from 0 to 0.5, got `{text}`");
+        let wrong = || format!("expected `exact` or `noisy:P` with P from 0 to 0.5, found `{text}`");
         if text == "exact" {
             return Ok(Evaluator::Exact);
         }

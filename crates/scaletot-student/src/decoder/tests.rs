@@ -166,9 +166,9 @@ fn attention_equals_a_plain_loop() {
             rotary: Rotations::new(0, len, &tiny().rope.frequencies(width), input.dtype(), &device),
             bias: attention::bias(&vec![1; len], 1, 0, len, &device),
         };
-        let got = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
+        let found = attention.project(attention.mix(input, &context, None)).try_into_vec_as::<f32>().unwrap();
         let expected = reference::attention(&attention, &config, &x);
-        for (a, b) in got.iter().zip(&expected) {
+        for (a, b) in found.iter().zip(&expected) {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{a} {b}");
         }
     }

@@ -129,8 +129,8 @@ mod tests {
             v = b2 * v + (1.0 - b2) * g * g;
             let (m_hat, v_hat) = (m / (1.0 - b1.powi(t)), v / (1.0 - b2.powi(t)));
             w -= lr * m_hat / (v_hat.sqrt() + 1e-8);
-            let got = module.weight.val().into_scalar::<f64>();
-            assert!((got - w).abs() < 2e-6, "step {t}: {got} {w}");
+            let found = module.weight.val().into_scalar::<f64>();
+            assert!((found - w).abs() < 2e-6, "step {t}: {found} {w}");
         }
     }
 

@@ -212,8 +212,8 @@ mod tests {
                     for d in 0..head_dim {
                         let exact: f64 =
                             list.iter().map(|&s| score(s).exp() / total * f64::from(values[at(s, d)])).sum();
-                        let got = f64::from(out[row * q_dim + head * head_dim + d]);
-                        assert!((got - exact).abs() < 1e-5, "{head_dim} {row} {head} {d}: {got} {exact}");
+                        let found = f64::from(out[row * q_dim + head * head_dim + d]);
+                        assert!((found - exact).abs() < 1e-5, "{head_dim} {row} {head} {d}: {found} {exact}");
                     }
                 }
             }

@@ -113,9 +113,9 @@ impl fmt::Display for Value {
 pub(super) struct Metadata<'a>(pub(super) &'a BTreeMap<String, Value>);
 
 impl<'a> Metadata<'a> {
-    fn wrong<T>(key: &str, expected: &str, got: Option<&Value>) -> Result<T, String> {
-        let got = got.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        Err(format!("metadata `{key}`: expected {expected}, found {got}"))
+    fn wrong<T>(key: &str, expected: &str, found: Option<&Value>) -> Result<T, String> {
+        let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        Err(format!("metadata `{key}`: expected {expected}, found {found}"))
     }
 
     pub(super) fn get(self, key: &str) -> Option<&'a Value> {

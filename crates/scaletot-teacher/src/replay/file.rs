@@ -181,8 +181,11 @@ pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
         }
     }
     if entries.len() != header.answers {
-        let (want, got) = (header.answers, entries.len());
-        return Err(at(got, format!("expected {want} answers, by its header, found {got}: the file is cut")));
+        let (want, found) = (header.answers, entries.len());
+        return Err(at(
+            found,
+            format!("expected {want} answers, by its header, found {found}: the file is cut"),
+        ));
     }
     Ok(Recording { model: header.model, timing: header.timing.unwrap_or_default(), entries })
 }

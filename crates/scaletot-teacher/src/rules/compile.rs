@@ -140,12 +140,12 @@ fn compile_condition(raw: &RawCondition, field: &Field, key: &str, at: &At<'_>) 
                 FieldKind::Boolean => "true or false",
                 _ => "a value or a list of values",
             };
-            let got = match given {
+            let found = match given {
                 RawCondition::Flag(_) => "true or false",
                 RawCondition::Values(_) => "values",
                 RawCondition::Table(_) => "a range",
             };
-            Err(at.error(key, format!("expected {expected} for this field, found {got}")))
+            Err(at.error(key, format!("expected {expected} for this field, found {found}")))
         }
     }
 }
@@ -161,7 +161,7 @@ fn some<'a>(values: &'a OneOrMany, key: &str, at: &At<'_>) -> Result<&'a [String
     }
 }
 
-fn unknown<S: AsRef<str>>(what: &str, got: &str, known: impl IntoIterator<Item = S>) -> String {
+fn unknown<S: AsRef<str>>(what: &str, found: &str, known: impl IntoIterator<Item = S>) -> String {
     let known: Vec<String> = known.into_iter().map(|name| name.as_ref().to_owned()).collect();
-    format!("expected a {what} among [{}], found `{got}`", known.join(", "))
+    format!("expected a {what} among [{}], found `{found}`", known.join(", "))
 }

@@ -67,7 +67,7 @@ impl ChunkReader for Chunks {
         // Before room is made for them.
         let left = self.len().saturating_sub(start);
         if length as u64 > left {
-            return Err(ParquetError::EOF(format!("expected {length} bytes at {start}, got {left}")));
+            return Err(ParquetError::EOF(format!("expected {length} bytes at {start}, found {left}")));
         }
         let mut bytes = vec![0; length];
         self.get_read(start)?.read_exact(&mut bytes)?;

@@ -184,7 +184,7 @@ impl Iterator for RowGroup<'_> {
             _ => self.ended = true,
         }
         if matches!(next, Ok(None)) && self.row != self.end {
-            let message = format!("expected {} rows up to here, got {}", self.end, self.row);
+            let message = format!("expected {} rows up to here, found {}", self.end, self.row);
             return Some(Err(damaged(&file.path, Some(file.columns.place(self.row)), message)));
         }
         next.transpose()
@@ -195,7 +195,7 @@ impl RowGroup<'_> {
     /// Pages may hold more rows than the directory says, and go on for long: no more are read than that shows it.
     fn load(&self, batch: &RecordBatch) -> Result<Loaded> {
         if batch.num_rows() > self.end - self.row {
-            let message = format!("expected {} rows up to here, got more", self.end);
+            let message = format!("expected {} rows up to here, found more", self.end);
             return Err(damaged(&self.file.path, Some(self.file.columns.place(self.row)), message));
         }
         self.file.load(batch, self.row)
