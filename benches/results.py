@@ -358,7 +358,8 @@ Written by `benches/results.py` from the `results.json` of each run; no figure i
 users; every arm sees the same draws of them on the same folds, and test users are served without any teacher call. `{OURS}` is the method;
 `student` and `teacher` are its ceilings, which would cost a model call for every user; all others are baselines that see the profile alone.
 A paired error is the standard error of a difference on the same folds, draws and users. "Better" and "worse" say that its 95 % bootstrap
-interval excludes 0; nothing is corrected for the number of comparisons.
+interval excludes 0; nothing is corrected for the number of comparisons. What is served was measured in runs of its own: their `scaletot` is that of their
+commit, and differs from that of the tables above it by what changed in between.
 """
 
 
