@@ -155,7 +155,10 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
         args.teacher.as_ref().map(|teacher| format!(" --teacher {}", shell_word(&teacher.to_string()))),
     );
     given.extend(args.min_populated.map(|fields| format!(" --min-populated {fields}")));
-    terminal.say(&format!("\nTo run it:\n  scaletot run {given} --coverage {}", args.coverage));
+    if labels.is_ok() {
+        let teacher = if teacher.kind.is_none() { " --teacher rules:FILE" } else { "" };
+        terminal.say(&format!("\nTo run it:\n  scaletot run {given}{teacher} --coverage {}", args.coverage));
+    }
     Ok(Exit::Done)
 }
 

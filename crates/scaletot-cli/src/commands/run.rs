@@ -97,9 +97,11 @@ pub(super) fn run_on(
     let files = "corpus.jsonl, student/, value-model/, artifact/, scores.parquet, summary.json";
     let artifact = shell_word(&pipeline.out().join("artifact").to_string_lossy());
     say(&format!("\nWritten under {}: {files}", pipeline.out().display()));
-    say(&format!(
-        "To score other users:\n  scaletot score --artifact {artifact} --input 'users/*.parquet' --output scores"
-    ));
+    if summary.not_ready.is_empty() {
+        say(&format!(
+            "To score other users:\n  scaletot score --artifact {artifact} --input 'users/*.parquet' --output scores"
+        ));
+    }
     Ok(exit)
 }
 

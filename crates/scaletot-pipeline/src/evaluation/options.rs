@@ -1,7 +1,7 @@
 //! What is evaluated, by which protocol.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use scaletot_core::config::{check, share};
 use scaletot_search::{RefineConfig, Strategy};
@@ -202,11 +202,8 @@ impl EvaluateOptions {
     #[must_use]
     pub fn out(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| {
-            let name = PathBuf::from(&self.source.task)
-                .file_stem()
-                .map(|stem| stem.to_os_string())
-                .unwrap_or_default();
-            PathBuf::from("scaletot-evaluate").join(name)
+            let stem = Path::new(&self.source.task).file_stem().unwrap_or_default().to_string_lossy();
+            PathBuf::from("scaletot-evaluate").join(stem.trim_end_matches(".task"))
         })
     }
 }

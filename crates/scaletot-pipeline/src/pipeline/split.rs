@@ -29,7 +29,8 @@ impl Split {
     /// Draws the held-out users by the seed.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if there are too few users with a profile and a known outcome to train on, or to hold out.
+    /// [`Error::Input`](crate::Error::Input) if there are too few users with a profile and a known outcome to train on, or to hold out, or if
+    /// all of them on one side have the same outcome: nobody is then worth more than anybody else.
     pub fn new(dataset: &Dataset, config: &PipelineConfig, seed: u64) -> Result<Self> {
         let least = config.min_populated;
         let eligible: Vec<usize> =
@@ -46,11 +47,47 @@ impl Split {
             "at least {MIN_USERS} users with {least} populated fields and a known outcome are needed on both sides of the split; \
              there are {labelled_train} to train on and {held} held out"
         );
-        Ok(Self { eligible, train, held_out: held_out.into_iter().collect() })
+        let held_out: Vec<usize> = held_out.into_iter().collect();
+        for (side, rows) in [("to train on", &train), ("held out", &held_out)] {
+            let mut known = rows.iter().filter_map(|&row| dataset.outcome(row));
+            let first = known.next().unwrap_or_default();
+            ensure!(
+                known.any(|outcome| outcome != first),
+                "the known outcomes of the users {side} must differ, and all of them are {first}; more known outcomes help, or another seed where \
+                 few differ"
+            );
+        }
+        Ok(Self { eligible, train, held_out })
     }
 }
 
 /// The known outcomes of a dataset, in the order of its rows.
 pub(super) fn known_outcomes(dataset: &Dataset) -> Vec<f64> {
     dataset.outcomes().iter().copied().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+
+    use super::*;
+
+    fn refused(outcome: impl Fn(usize) -> f64) -> Option<String> {
+        let schema = ProfileSchema::builder("shop").with_field(FieldSpec::boolean("member")).build().unwrap();
+        let mut table = TableBuilder::new(schema);
+        (0..100i64).for_each(|id| table.push_text(id, &["yes"]).unwrap());
+        let outcomes = (0..100).map(|row| Some(outcome(row))).collect();
+        let dataset = Dataset::builder(table.finish()).with_outcomes(outcomes).build().unwrap();
+        let mut config = PipelineConfig::default();
+        (config.min_populated, config.held_out) = (1, 0.3);
+        Split::new(&dataset, &config, 1).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn outcomes_that_do_not_differ_are_refused_before_anything_is_asked() {
+        assert_eq!(refused(|row| row as f64), None);
+        assert!(refused(|_| 3.0).unwrap().contains("users to train on must differ, and all of them are 3"));
+        // One user who is worth something is on one side, whichever that is.
+        assert!(refused(|row| f64::from(row == 7)).unwrap().contains("must differ, and all of them are 0"));
+    }
 }

@@ -111,6 +111,11 @@ pub(super) fn origin_of(path: &Path) -> Option<(Origin, usize)> {
     Some((origin, usize::try_from(metadata.file_metadata().num_rows()).ok()?))
 }
 
+/// Whether there is a Parquet file that can be read.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    read_metadata(path).is_ok()
+}
+
 fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     ParquetMetaDataReader::new()

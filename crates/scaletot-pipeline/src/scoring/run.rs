@@ -9,7 +9,7 @@ use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 
 use super::Scorer;
-use super::files::{Quarantined, origin_of};
+use super::files::{Quarantined, is_parquet, origin_of};
 use super::inputs::{self, Input};
 use super::job::{FileJob, OnError, is_damage};
 use super::summary::ScoreSummary;
@@ -38,7 +38,7 @@ impl Scorer {
             start_over(&job.output)?;
         }
         let found = inputs::find(&job.input, &job.output)?;
-        let settings = self.same_settings(job, &found.root)?;
+        let begun = job.output.join(SETTINGS).exists();
         let mut quarantined = vec![];
         let mut inputs = vec![];
         let mut names = BTreeMap::new();
@@ -65,6 +65,18 @@ impl Scorer {
             let first = quarantined.first().map_or("", |bad| bad.error.as_str());
             bail!("none of the {} input files can be read; of the first: {first}", quarantined.len());
         }
+        for input in &inputs {
+            let output = job.output.join(&input.relative);
+            // Where scoring has begun, what cannot be read may be scores that were damaged.
+            let foreign = if begun { is_parquet(&output) } else { output.exists() };
+            if foreign && origin_of(&output).is_none() {
+                let output = output.display();
+                bail!(
+                    "{output} holds no scores, so it is not written over: --output names another directory"
+                );
+            }
+        }
+        let settings = self.same_settings(job, &found.root)?;
         let mut summary = Work::new(self, &inputs, job, settings).run(progress)?;
         drop(tables);
         summary.quarantined.append(&mut quarantined);

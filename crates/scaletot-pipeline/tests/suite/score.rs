@@ -239,6 +239,19 @@ fn damaged_parts_and_outputs_are_made_again() {
 fn what_would_mix_or_replace_is_refused() {
     let case = Case::new();
     case.users("a.parquet", 0, 10, 10);
+    // What was there before, read or not, is not written over.
+    fs::create_dir(case.path("scores")).unwrap();
+    fs::write(case.path("scores/a.parquet"), "notes").unwrap();
+    for _ in 0..2 {
+        let message = scaletot_pipeline::causes(&case.score().unwrap_err());
+        assert!(message.contains("a.parquet holds no scores"), "{message}");
+        assert_eq!(fs::read(case.path("scores/a.parquet")).unwrap(), b"notes");
+    }
+    fs::remove_file(case.path("scores/a.parquet")).unwrap();
+    case.score().unwrap();
+    fs::copy(case.path("users/a.parquet"), case.path("scores/a.parquet")).unwrap();
+    assert!(scaletot_pipeline::causes(&case.score().unwrap_err()).contains("holds no scores"));
+    fs::remove_file(case.path("scores/a.parquet")).unwrap();
     case.score().unwrap();
     let message = scaletot_pipeline::causes(
         &case.run(&Run { precision: Precision::Int8, ..Run::default() }, &()).unwrap_err(),
