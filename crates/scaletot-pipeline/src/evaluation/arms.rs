@@ -18,6 +18,7 @@ use super::searches::searches;
 use super::signals::accuracy;
 use super::values::DrawFit;
 use crate::pipeline::record::StageReport;
+use crate::pipeline::warnings::of_answers;
 
 /// One draw and the signals that were learned with its labels at most.
 struct Job<'a> {
@@ -125,7 +126,10 @@ impl FoldWork<'_> {
             outcomes: &outcomes,
             progress: self.progress,
         };
+        let warnings = of_answers(reasoned.corpus.records(), &study.chain);
+        warnings.iter().for_each(|warning| self.progress.note(&format!("warning: {warning}")));
         Ok(FoldResult {
+            warnings,
             repeat: self.fold.repeat,
             fold: self.fold.fold,
             replicates: measuring.replicates(&arms)?,

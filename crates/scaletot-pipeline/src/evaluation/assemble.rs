@@ -1,5 +1,7 @@
 //! From the folds to the results of a run.
 
+use std::collections::BTreeSet;
+
 use scaletot_eval::{Metric, normalised_gini, spearman};
 
 use super::fold_result::{ARMS, FoldResult};
@@ -99,8 +101,21 @@ impl Run<'_> {
                 None => None,
             },
             planted: self.planted(study, &labelled)?,
-            notes: notes(study, task),
+            notes: self.notes(study, task),
         })
+    }
+
+    /// The task's own notes, that a quick run is of a sample, and what the teacher's answers do not tell.
+    fn notes(&self, study: &Study, task: Option<&Task>) -> Vec<String> {
+        let mut notes = task.map_or_else(Vec::new, |task| task.notes.clone());
+        if study.users < study.dataset.len() {
+            let (sample, users) = (study.eligible.len(), study.dataset.len());
+            notes.push(format!("{QUICK_NOTE}a random sample of {sample} users of {users} takes part."));
+        }
+        // Folds mostly say the same.
+        let warnings: BTreeSet<&String> = self.folds.iter().flat_map(|fold| &fold.warnings).collect();
+        notes.extend(warnings.into_iter().cloned());
+        notes
     }
 
     fn planted(&self, study: &Study, labelled: &[usize]) -> Result<Option<PlantedResults>> {
@@ -136,13 +151,3 @@ impl Run<'_> {
 
 /// How the note begins that not all users take part.
 pub(super) const QUICK_NOTE: &str = "A quick run: ";
-
-/// The task's own notes, and that a quick run is of a sample.
-fn notes(study: &Study, task: Option<&Task>) -> Vec<String> {
-    let mut notes = task.map_or_else(Vec::new, |task| task.notes.clone());
-    if study.users < study.dataset.len() {
-        let (sample, users) = (study.eligible.len(), study.dataset.len());
-        notes.push(format!("{QUICK_NOTE}a random sample of {sample} users of {users} takes part."));
-    }
-    notes
-}

@@ -47,6 +47,8 @@ pub(super) struct FoldResult {
     pub(super) searches: Vec<SearchTree>,
     /// Seconds in which the encoder scored a million users.
     pub(super) encoder_seconds_per_million: f64,
+    /// States about which the teacher's answers tell nobody apart.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Entropies summed over covered users.

@@ -15,7 +15,7 @@ mod split;
 pub(crate) mod stages;
 pub(crate) mod summary;
 mod value;
-mod warnings;
+pub(crate) mod warnings;
 
 use std::fs;
 use std::num::NonZeroUsize;

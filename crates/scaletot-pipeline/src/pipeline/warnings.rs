@@ -11,7 +11,7 @@ const UNIFORM: f64 = 0.99;
 const SAME: f64 = 1e-6;
 
 /// States about which the teacher preferred no value, and others about which it said the same of every user.
-pub(super) fn of_answers(records: &[ChainRecord], chain: &ChainSchema) -> Vec<String> {
+pub(crate) fn of_answers(records: &[ChainRecord], chain: &ChainSchema) -> Vec<String> {
     let (uniform, told): (Vec<usize>, Vec<usize>) =
         (0..chain.len()).partition(|&state| is_uniform(records, state));
     let same: Vec<usize> = told.into_iter().filter(|&state| is_same(records, state)).collect();
