@@ -48,6 +48,7 @@ impl Cell {
 
 /// One profile with its recorded head outputs (before link functions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Canary {
     pub(crate) profile: Vec<Option<Cell>>,
     pub(crate) outcome: Vec<f32>,

@@ -14,6 +14,7 @@ use crate::features::Features;
 
 /// A field with its encoding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FieldEncoder {
     /// The field's name.
@@ -44,6 +45,7 @@ pub struct FieldEncoder {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Featuriser {
     schema: ContentHash,
     fields: Vec<FieldEncoder>,

@@ -44,7 +44,7 @@ pub struct TransferGate {
 
 /// Whether an encoder may serve.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Readiness {
     /// No gate was asked, as for every artifact from before there were any.

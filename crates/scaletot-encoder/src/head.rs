@@ -82,7 +82,7 @@ impl OutcomeHead {
 /// ```
 // Untagged, so that a scale that was written before there were other heads is a zero-inflated log-normal head's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 #[non_exhaustive]
 pub enum OutcomeLink {
     /// Of [`OutcomeHead::Ziln`].
@@ -207,6 +207,8 @@ mod tests {
             let json = serde_json::to_string(&link).unwrap();
             assert_eq!(serde_json::from_str::<OutcomeLink>(&json).unwrap(), link, "{json}");
         }
+        // A misspelt floor does not make it a Tweedie head's.
+        assert!(serde_json::from_str::<OutcomeLink>(r#"{"sigma_flor": 0.05, "cap": 200.0}"#).is_err());
     }
 
     #[test]

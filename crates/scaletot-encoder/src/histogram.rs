@@ -9,6 +9,7 @@ use crate::featuriser::Featuriser;
 
 /// Counts of one field's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FieldHistogram {
     /// The field's name.

@@ -38,6 +38,7 @@ use crate::histogram::FieldHistogram;
 
 /// The distance from which on profiles are abstained on, and how it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DistanceLimit {
     /// Profiles that are farther are abstained on.

@@ -29,6 +29,7 @@ pub(crate) fn sigmoid(x: f64) -> f64 {
 
 /// How the three numbers of a zero-inflated log-normal head become a distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OutcomeScale {
     /// Least σ.
@@ -82,6 +83,7 @@ impl OutcomeScale {
 
 /// A zero-inflated log-normal distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Ziln {
     /// Probability of a positive outcome.

@@ -19,6 +19,7 @@ use crate::featuriser::Featuriser;
 /// Which heads a network has. A network that was trained on outcomes alone has no signal heads, one that saw no
 /// outcome has no outcome head: an untrained head would give numbers that look like predictions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Heads {
     /// Whether there is an outcome head.

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 
 /// How the encoder reproduces the student on some users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferReport {
     /// Users compared.
@@ -46,6 +47,7 @@ pub struct TransferReport {
 
 /// How the encoder reproduces the student on a group of users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferGroup {
     /// The segment's label, or the number of populated fields.
@@ -312,6 +314,16 @@ mod tests {
         let mut old = serde_json::to_value(&report).unwrap();
         old.as_object_mut().unwrap().retain(|name, _| !name.starts_with("by_") && name != "retention");
         assert_eq!(serde_json::from_value::<TransferReport>(old).unwrap(), report);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let states = vec!["a".to_string(), "b".to_string()];
+        let (report, _) = TransferReport::compare(states, &student(), &student()).unwrap();
+        let mut misspelt = serde_json::to_value(&report).unwrap();
+        misspelt["retentoin"] = 0.9.into();
+        let error = serde_json::from_value::<TransferReport>(misspelt).unwrap_err().to_string();
+        assert!(error.contains("unknown field `retentoin`"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ const METRICS: [Metric; 4] =
 
 /// What the evaluation found.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// Metrics of each model on the held-out users.
@@ -20,6 +21,7 @@ pub struct Evaluation {
 
 /// A model and its metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Arm {
     /// The model's name.

@@ -172,6 +172,7 @@ impl Price {
 
 /// What a run cost, and what reasoning about everybody would. Amounts are in [`Prices::currency`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunCost {
     /// Of the run.

@@ -75,6 +75,7 @@ impl Ledger {
 
 /// A [`Ledger`] at one moment. `questions = calls + cache_hits`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LedgerSnapshot {
     /// Questions asked.

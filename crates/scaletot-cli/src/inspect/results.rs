@@ -98,8 +98,11 @@ pub(crate) fn evaluation(path: &Path) -> Result<Inspected> {
         report.table(["stage", "users", "calls", "tokens", "seconds"], rows.collect(), true);
     }
     report.heading("Models on the held-out users, with 95 % intervals");
-    let found = Evaluation::deserialize(&value)
-        .with_context(|| format!("{} holds no evaluation of a run", path.display()))?;
+    // A summary has further keys, which an evaluation by itself may not have.
+    let found = Evaluation::deserialize(
+        json!({ "arms": value.get("arms"), "comparisons": value.get("comparisons") }),
+    )
+    .with_context(|| format!("{} holds no evaluation of a run", path.display()))?;
     report.drawing(lines(&found.metrics_table()));
     report.heading("Against the strongest model of the profile alone");
     report.drawing(lines(&found.headline()));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Losses of one epoch, each before its weight; `None` where no row had that target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Losses {
     /// Of projected against student representation, as chosen.
@@ -19,6 +20,7 @@ pub struct Losses {
 
 /// One pass over the training rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EpochLog {
     /// Number of the epoch, from 1.
@@ -46,6 +48,7 @@ pub enum Stop {
 
 /// What happened in a distillation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DistillLog {
     /// Every epoch that was run, the first of them first.

@@ -25,6 +25,7 @@ pub(super) const REASONING: [&str; 4] = ["scaletot", "served", "student", "teach
 
 /// What one fold gave; written when the fold is done.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct FoldResult {
     pub(super) repeat: usize,
     pub(super) fold: usize,
@@ -53,6 +54,7 @@ pub(super) struct FoldResult {
 
 /// Entropies summed over covered users.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EntropySums {
     pub(super) users: usize,
     pub(super) changed: usize,
@@ -62,6 +64,7 @@ pub(super) struct EntropySums {
 
 /// What the teacher did for the covered users.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TeacherSums {
     pub(super) users: u64,
     pub(super) questions: u64,
@@ -73,6 +76,7 @@ pub(super) struct TeacherSums {
 
 /// The arm on one fold at one share of reasoned users and one number of labels.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CoverageCell {
     /// Share asked for.
     pub(super) coverage: f64,

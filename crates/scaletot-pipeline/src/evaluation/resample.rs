@@ -24,6 +24,7 @@ pub(super) const METRICS: [Metric; 5] = [
 
 /// A number of labels on one fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Size {
     pub(super) labels: Labels,
     /// How often so many were drawn.
@@ -34,6 +35,7 @@ pub(super) struct Size {
 
 /// A metric of one arm on resampled test users.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Replicates {
     pub(super) arm: String,
     pub(super) labels: Labels,

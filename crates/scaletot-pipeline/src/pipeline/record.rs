@@ -27,6 +27,7 @@ pub(crate) type Inputs = BTreeMap<String, String>;
 
 /// What a finished stage reports; a row of the table that the program prints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StageReport {
     /// Users the stage worked on.
@@ -303,5 +304,17 @@ mod tests {
         assert!(Record::open(dir.path()).unwrap_err().to_string().contains("is not a record"));
         fs::write(dir.path().join(STAGES), r#"{"format": 7, "new": {}}"#).unwrap();
         assert!(Record::open(dir.path()).unwrap_err().to_string().contains("expected format 2, found 7"));
+    }
+
+    #[test]
+    fn unknown_keys_of_a_report_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path());
+        let path = dir.path().join(STAGES);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"users\"", "\"usres\": 3, \"users\"")).unwrap();
+        let error = Record::open(dir.path()).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("unknown field `usres`"), "{error}: {cause}");
     }
 }

@@ -28,6 +28,7 @@ const KEY: &str = "scaletot.scores";
 
 /// What a file of scores was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Origin {
     /// Fingerprint of the settings.
     pub(super) settings: String,
@@ -39,6 +40,7 @@ pub(super) struct Origin {
 
 /// A row group that could not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Quarantined {
     /// The input file.

@@ -91,6 +91,7 @@ impl Reasoner<'_> {
 
 /// What became of the users of one run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunSummary {
     /// Users with an accepted chain.

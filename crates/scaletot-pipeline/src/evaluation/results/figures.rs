@@ -7,6 +7,7 @@ use super::Labels;
 
 /// One model's figures on one fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Cell {
     /// Repeat of the cross-validation, from 0.
@@ -25,6 +26,7 @@ pub struct Cell {
 
 /// One arm at one number of labels by one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CurvePoint {
     /// Arm.
@@ -57,6 +59,7 @@ impl CurvePoint {
 
 /// A paired difference at the same labels, folds, draws and users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Paired {
     /// What is subtracted: the arm's name.
@@ -74,6 +77,7 @@ pub struct Paired {
 
 /// A decile table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ArmDeciles {
     /// Arm.
@@ -84,6 +88,7 @@ pub struct ArmDeciles {
 
 /// A gain curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ArmGains {
     /// Arm.
@@ -94,6 +99,7 @@ pub struct ArmGains {
 
 /// Transfer from student to encoder on the test users of a fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Transfer {
     /// Repeat.
@@ -116,6 +122,7 @@ pub struct Transfer {
 
 /// Transfer on a group of users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransferGroup {
     /// Number of populated fields, or the segment's label.
@@ -130,6 +137,7 @@ pub struct TransferGroup {
 
 /// One share of reasoned users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CoveragePoint {
     /// Share of all users of the task.

@@ -18,6 +18,7 @@ pub const FORMAT: u32 = 1;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Results {
     /// [`FORMAT`] of the version that wrote it.
@@ -56,6 +57,7 @@ pub struct Results {
 
 /// What was run, and where.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunInfo {
     /// The command line after the program's name.
@@ -88,6 +90,7 @@ pub struct RunInfo {
 
 /// The task and its users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TaskInfo {
     /// The task's name.
@@ -118,6 +121,7 @@ pub struct TaskInfo {
 
 /// An arm of the comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ArmInfo {
     /// Short name: the key in all tables.

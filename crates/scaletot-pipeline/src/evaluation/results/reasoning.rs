@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Normalised entropies in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Entropy {
     /// State names.
@@ -18,6 +19,7 @@ pub struct Entropy {
 
 /// What the teacher did over the whole run, and what it would do for everybody.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Ledger {
     /// Users reasoned about, counted once per fold in which they are covered.
@@ -39,6 +41,7 @@ pub struct Ledger {
 
 /// A search, to be browsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SearchTree {
     /// User id, as it came.
@@ -63,6 +66,7 @@ pub struct SearchTree {
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TreeQuestion {
     /// Index of the state.
@@ -81,6 +85,7 @@ pub struct TreeQuestion {
 
 /// One completed chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TreeChain {
     /// Value index per state.
@@ -93,6 +98,7 @@ pub struct TreeChain {
 
 /// One round of refinement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TreeRound {
     /// State that was branched.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A simulated randomised test on really randomised arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ExperimentResults {
     /// What the treatment is.
@@ -19,6 +20,7 @@ pub struct ExperimentResults {
 
 /// Treating the top share by an arm's prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PolicyResult {
     /// Outcome column.
@@ -35,6 +37,7 @@ pub struct PolicyResult {
 
 /// A Qini curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QiniResult {
     /// Outcome column.
@@ -49,6 +52,7 @@ pub struct QiniResult {
 
 /// What only a planted world can tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PlantedResults {
     /// Teacher's noise of the main run.
@@ -65,6 +69,7 @@ pub struct PlantedResults {
 
 /// Accuracy of the teacher's chains at one noise and sparsity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RefinementPoint {
     /// Noise of the teacher's logits.
