@@ -169,7 +169,12 @@ macro_rules! user_states {
         }
 
         impl $Chain {
-            #[allow(non_camel_case_types, dead_code, clippy::upper_case_acronyms)]
+            #[allow(
+                non_camel_case_types,
+                dead_code,
+                clippy::upper_case_acronyms,
+                reason = "each state gives its name to a variant and to an alias, which not every declaration uses"
+            )]
             const __SPEC: $crate::__private::ChainSpec = {
                 // Numbers the states, and gives each state's name the meaning of its enum, so that constraints can
                 // name values by state.

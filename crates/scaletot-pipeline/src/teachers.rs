@@ -13,7 +13,7 @@ use crate::options::TeacherChoice;
 /// A teacher, and what is known of its speed.
 #[non_exhaustive]
 pub struct Opened {
-    /// Who answers.
+    /// Teacher: answers the questions.
     pub teacher: Box<dyn Teacher>,
     /// Mean seconds of one answer when it was recorded; `None` for a teacher that answers itself.
     pub seconds_per_answer: Option<f64>,

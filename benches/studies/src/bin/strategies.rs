@@ -43,7 +43,7 @@ struct Arguments {
     /// The task's table; not needed for embedded tables
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     /// Profiles with fewer populated fields are left out

@@ -95,7 +95,7 @@ impl Recovered {
             let truth = planted.truth(row);
             users += 1;
             states += truth.len();
-            right += truth.iter().zip(&chain).filter(|(is, said)| is == said).count();
+            right += truth.iter().zip(&chain).filter(|(is, predicted)| is == predicted).count();
             last += usize::from(truth.last() == chain.last());
         }
         let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
@@ -169,14 +169,14 @@ impl<'a> Evaluator<'a> {
         let (mut likelihood, mut taught, mut truth) = (0.0, 0.0, 0.0);
         for ((row, chain), outcome) in chains.iter().zip(&self.outcomes) {
             let is = self.planted.truth(*row).last().copied().map_or(0, usize::from);
-            let said = chain.last().copied().map_or(0, usize::from);
+            let predicted = chain.last().copied().map_or(0, usize::from);
             let entry = signals.index_of(*row).context("a test user without signals")?;
             let last = signals.domain_sizes().len().checked_sub(1).context("a student without states")?;
             let probability = signals.marginal(entry, last).get(is).copied().unwrap_or_default();
             likelihood += f64::from(probability).max(MIN_PROBABILITY).ln();
             let segment = self.known.segments().of(*row);
-            taught += self.taught.reward_unseen(segment, *outcome, said)?;
-            truth += self.truth.reward_unseen(segment, *outcome, said)?;
+            taught += self.taught.reward_unseen(segment, *outcome, predicted)?;
+            truth += self.truth.reward_unseen(segment, *outcome, predicted)?;
         }
         let right = Recovered::of(self.planted, chains);
         let level = levels(&signals, test);

@@ -108,7 +108,7 @@ fn recovery(results: &StudyResults) -> String {
         results.seeds.iter().filter_map(found).collect()
     };
     let mut rows = Vec::new();
-    let mut said = String::new();
+    let mut sentences = String::new();
     for users in [REASONED, TEST] {
         for who in [TEACHER, STUDENT_AFTER_SFT] {
             let [states, last] =
@@ -119,7 +119,7 @@ fn recovery(results: &StudyResults) -> String {
             (of(TEACHER, users, |r| r.states), of(STUDENT_AFTER_SFT, users, |r| r.states));
         let differences: Vec<f64> = student.iter().zip(&teacher).map(|(s, t)| s - t).collect();
         if let Some(mean) = Mean::of(&differences) {
-            said += &format!(
+            sentences += &format!(
                 "- States of {users}, student minus teacher: {} – {}.\n",
                 signed(mean),
                 match mean.verdict() {
@@ -135,24 +135,24 @@ fn recovery(results: &StudyResults) -> String {
     let bayes: Vec<f64> = results.seeds.iter().map(|seed| seed.bayes).collect();
     rows.push(vec!["limit: who knows the posterior".to_owned(), level(&bayes), String::new()]);
     let header = ["", "states right", "last state right"].map(str::to_owned);
-    format!("### States: the student after SFT against its teacher\n\n{}\n{said}", table(&header, &rows))
+    format!("### States: the student after SFT against its teacher\n\n{}\n{sentences}", table(&header, &rows))
 }
 
 /// OSIPO against SFT, measure by measure.
 fn headline(results: &StudyResults) -> String {
     let short = compared(results, OSIPO, SFT_LONGER)
-        .map_or_else(String::new, |said| format!("**`{OSIPO}`: {said}.**\n\n"));
+        .map_or_else(String::new, |sentence| format!("**`{OSIPO}`: {sentence}.**\n\n"));
     let mut text = format!("### Outcomes: `{OSIPO}` against SFT\n\n{short}");
     for measure in Measure::ALL {
-        let said: Vec<String> = [SFT, SFT_LONGER]
+        let comparisons: Vec<String> = [SFT, SFT_LONGER]
             .iter()
             .filter_map(|other| {
                 let mean = Mean::of(&results.differences(OSIPO, other, measure))?;
                 Some(format!("minus `{other}` {}, {}", signed(mean), in_words(mean.verdict())))
             })
             .collect();
-        if !said.is_empty() {
-            text += &format!("- {}: {}.\n", measure.name(), said.join("; "));
+        if !comparisons.is_empty() {
+            text += &format!("- {}: {}.\n", measure.name(), comparisons.join("; "));
         }
     }
     text
@@ -227,12 +227,12 @@ fn sentences(results: &StudyResults) -> String {
     for arm in ran(results).filter(|arm| arm.name != SFT) {
         let mut others = vec![SFT, SFT_LONGER];
         others.extend(arm.beside.filter(|beside| *beside != SFT));
-        let said: Vec<String> = others
+        let comparisons: Vec<String> = others
             .into_iter()
             .filter(|other| *other != arm.name)
             .filter_map(|other| compared(results, arm.name, other))
             .collect();
-        text += &format!("- `{}`: {}.\n", arm.name, said.join("; "));
+        text += &format!("- `{}`: {}.\n", arm.name, comparisons.join("; "));
     }
     text
 }
@@ -251,21 +251,21 @@ fn compared(results: &StudyResults, arm: &str, other: &str) -> Option<String> {
         let shown = means.iter().filter(|(_, mean)| mean.verdict() == verdict);
         shown.map(|(measure, mean)| format!("{} ({:+.4})", measure.name(), mean.mean)).collect()
     };
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     for (what, direction) in [("a gain beyond its interval", Direction::Better), ("a loss", Direction::Worse)]
     {
         let found = those(Verdict::Shown(direction));
         if !found.is_empty() {
-            said.push(format!("{what} in {}", found.join(", ")));
+            parts.push(format!("{what} in {}", found.join(", ")));
         }
     }
     let nothing = those(Verdict::NoDifferenceShown).len();
-    match (said.is_empty(), nothing) {
-        (true, _) => said.push("no difference shown in any figure".to_owned()),
+    match (parts.is_empty(), nothing) {
+        (true, _) => parts.push("no difference shown in any figure".to_owned()),
         (false, 0) => {}
-        (false, n) => said.push(format!("nothing shown in the other {n}")),
+        (false, n) => parts.push(format!("nothing shown in the other {n}")),
     }
-    Some(format!("against `{other}` {}", said.join(", ")))
+    Some(format!("against `{other}` {}", parts.join(", ")))
 }
 
 /// Every figure.

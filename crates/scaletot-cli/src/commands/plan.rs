@@ -49,7 +49,7 @@ pub(crate) struct PlanArgs {
     /// Model of the prices file; not needed if it has one
     #[arg(long, value_name = "NAME", requires = "prices")]
     model: Option<String>,
-    /// Who will answer, by default the task's own: rules:FILE is checked, and the answers of replay:FILE tell the seconds for one answer
+    /// Teacher, by default the task's own: rules:FILE is checked, and the answers of replay:FILE tell the seconds for one answer
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     /// Print JSON
@@ -162,9 +162,9 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Who answers in a run, as far as a plan can tell.
+/// The teacher of a run, as far as a plan can tell.
 struct Answers {
-    /// `rules` or `replay`; none if nobody answers without --teacher.
+    /// `rules` or `replay`; none if there is none without --teacher.
     kind: Option<&'static str>,
     /// Of recorded answers, the seconds that one took.
     seconds: Option<f64>,

@@ -25,7 +25,7 @@ use crate::terminal::Terminal;
 pub(crate) struct RecordArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Who answers: gguf:FILE or openai:URL#MODEL
+    /// Teacher: gguf:FILE or openai:URL#MODEL
     #[arg(long, value_name = "TEACHER")]
     teacher: TeacherChoice,
     /// The recording: .jsonl or .jsonl.gz

@@ -20,7 +20,7 @@ use crate::terminal::{Terminal, note};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     #[command(flatten)]

@@ -109,11 +109,13 @@ fn first_rows(path: &Path) -> Result<Rows> {
 
 /// A cell's text, with three decimals where it is a number with more, and short where it is a list.
 fn cell(column: &ArrayFormatter<'_>, row: usize) -> String {
-    const MOST: usize = 24;
+    const MAX_CHARS: usize = 24;
     let text = column.value(row).to_string();
     match text.parse::<f64>() {
         Ok(number) if text.contains('.') => fixed(number),
-        _ if text.chars().count() > MOST => text.chars().take(MOST).chain("\u{2026}".chars()).collect(),
+        _ if text.chars().count() > MAX_CHARS => {
+            text.chars().take(MAX_CHARS).chain("\u{2026}".chars()).collect()
+        }
         _ => text,
     }
 }

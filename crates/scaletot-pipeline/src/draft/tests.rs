@@ -98,7 +98,7 @@ fn a_table_without_ids_is_numbered() {
     assert_eq!(draft.why_numbered(), Some("no column has a value of its own in every row"));
     check(&csv, &draft);
 
-    // One id that stands twice, or is missing, is the likeliest mistake of a table.
+    // One id that stands twice, or is missing, is the most probable mistake of a table.
     let mut csv = "customer_id,size,revenue\n".to_owned();
     (0..30).for_each(|i| writeln!(csv, "c{},{},{}", i % 29, i % 4, i % 3).unwrap());
     let twice = draft_of(&csv, &DraftOptions::new("shop")).unwrap();

@@ -180,8 +180,8 @@ impl FoldWork<'_> {
         let test = &self.fold.test;
         let (mut right, mut all) = (0.0, 0.0);
         for (&row, chain) in asked.iter().zip(chains).filter(|(row, _)| test.binary_search(row).is_ok()) {
-            for (said, is) in chain.iter().zip(truth(row)) {
-                right += f64::from(u8::from(*said == is));
+            for (answered, is) in chain.iter().zip(truth(row)) {
+                right += f64::from(u8::from(*answered == is));
                 all += 1.0;
             }
         }

@@ -17,7 +17,7 @@ pub struct SourceOptions {
     pub task: String,
     /// The task's table, or a directory with its publisher's raw files; not needed for embedded tables
     pub data: Option<PathBuf>,
-    /// Who answers: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
     pub teacher: Option<TeacherChoice>,
     /// Profiles with fewer populated fields are abstained on and take no part; 3 by default, or all where there are fewer
     pub min_populated: Option<usize>,

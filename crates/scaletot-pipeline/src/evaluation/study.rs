@@ -42,7 +42,7 @@ pub struct Study {
     pub chain: ChainSchema,
     /// How a number is rendered in words.
     pub levels: LevelConfig,
-    /// Who answers.
+    /// Teacher: answers the search's questions.
     pub teacher: Box<dyn Teacher>,
     /// Mean seconds of one of its answers when they were recorded, if they were.
     pub seconds_per_answer: Option<f64>,

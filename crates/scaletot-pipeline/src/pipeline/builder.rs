@@ -59,7 +59,7 @@ impl PipelineBuilder {
         }
     }
 
-    /// Who answers the search's questions. Required.
+    /// Teacher: answers the search's questions. Required.
     pub fn with_teacher(mut self, teacher: impl Teacher + 'static) -> Self {
         self.teacher = Some(Box::new(teacher));
         self

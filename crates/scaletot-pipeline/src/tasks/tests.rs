@@ -114,10 +114,10 @@ fn hillstrom_loads_from_the_published_file_plain_and_gzipped() {
     // The recorded answers are to prompts of this rule.
     assert_eq!(task.level_config(), LevelConfig::new(5).with_rule(LevelRule::QuantileBins));
     let verbaliser = Verbaliser::fit(population.dataset.table(), task.level_config()).unwrap();
-    let said = verbaliser.render(population.dataset.table(), 0);
+    let rendered = verbaliser.render(population.dataset.table(), 0);
     let end = "who lives in a suburban area, who has been a customer for more than a year, \
                who orders both by phone and on the web";
-    assert!(said.ends_with(end), "{said}");
+    assert!(rendered.ends_with(end), "{rendered}");
 
     let spend = Task::find("hillstrom-spend").unwrap().load(Some(&plain)).unwrap();
     assert_eq!(spend.dataset.outcomes()[..2], [Some(29.5), Some(0.0)]);

@@ -81,7 +81,7 @@ pub fn read(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOption
         Format::Csv => read_csv(path, schema, options),
         #[cfg(feature = "parquet")]
         Format::Parquet => read_parquet(path, schema, options),
-        #[allow(unreachable_patterns)]
+        #[allow(unreachable_patterns, reason = "with every format built there is none left")]
         format => {
             let _ = (schema, options);
             Err(format.not_built(path))
@@ -108,7 +108,7 @@ pub fn write(
         Format::Csv => write_csv(path, id_column, ids, profiles, attributes),
         #[cfg(feature = "parquet")]
         Format::Parquet => write_parquet(path, id_column, ids, profiles, attributes),
-        #[allow(unreachable_patterns)]
+        #[allow(unreachable_patterns, reason = "with every format built there is none left")]
         format => {
             let _ = (id_column, ids, profiles, attributes);
             Err(format.not_built(path))
@@ -130,7 +130,7 @@ impl Format {
         }
     }
 
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "with every format built nobody calls it")]
     fn not_built(&self, path: &Path) -> Error {
         let feature = match self {
             Self::Csv => "csv",

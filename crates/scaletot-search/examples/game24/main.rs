@@ -32,8 +32,8 @@ struct Options {
     /// How to search
     #[arg(long, value_enum, default_value = "all")]
     strategy: Name,
-    /// Who answers: exact, or noisy:P
-    #[arg(long, value_name = "WHO", default_value = "exact")]
+    /// Teacher: exact, or noisy:P
+    #[arg(long, value_name = "TEACHER", default_value = "exact")]
     evaluator: Evaluator,
     /// Most queries per puzzle, one run for each number; by default no bound with the exact evaluator, or else several
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
