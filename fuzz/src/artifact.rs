@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, FrozenEncoder, Heads, ValueHead};
 use scaletot_core::ContentHash;
+use scaletot_encoder::{
+    ArtifactInfo, EncoderConfig, FieldTerms, FrozenEncoder, Heads, HiddenUnit, ValueHead,
+};
 
 /// The files of an artifact that can be changed; a case's first byte says which it is.
 pub const NAMES: [&str; 3] = ["manifest.json", "weights.safetensors", "canaries.json"];
@@ -17,7 +19,11 @@ pub fn files() -> [Vec<u8>; 3] {
     (config.embed_dim, config.hidden, config.rep_dim, config.bins) = (2, vec![3], 2, 2);
     config.cross_layers = 1;
     let heads = Heads::new(true, vec![2, 3], 2);
+    let codes = |count: usize| FieldTerms::Codes { codes: vec![0.1; count], missing: -0.1 };
+    let tables = vec![vec![0.1, -0.2, 0.3, 0.0], vec![], vec![], vec![0.2, 0.1, -0.1], vec![]];
     let value_head = ValueHead::builder(0.5)
+        .with_fields(vec![codes(3), FieldTerms::Unused, codes(2), codes(2), FieldTerms::Unused])
+        .with_hidden(vec![HiddenUnit::new(0.1, 0.3, tables)])
         .with_marginals(vec![vec![0.1, -0.1], vec![0.0, 0.2, 0.4]])
         .with_representation(vec![0.3, -0.2])
         .with_trunk(vec![0.1, 0.2, -0.3])
