@@ -109,8 +109,8 @@ impl ValueHeadBuilder {
         self
     }
 
-    /// Sets the hidden units, whose tables go with those of [`with_fields`](Self::with_fields). Without them there are none. The first 15
-    /// cost little more than none at all.
+    /// Sets the hidden units, whose tables go with those of [`with_fields`](Self::with_fields). Without them there are none. They are
+    /// looked up 16 numbers at a time, one of which is the fields' own: 15 units cost as much as one.
     #[must_use]
     pub fn with_hidden(mut self, units: Vec<HiddenUnit>) -> Self {
         self.hidden = units;

@@ -16,7 +16,7 @@ use scaletot_profile::Dataset;
 
 use crate::error::{Context, Result, bail};
 
-/// Hidden units of a committee: as many as are served for next to nothing.
+/// Hidden units of a committee: as many as are served as fast as one.
 const UNITS: usize = 15;
 
 /// What a fold needs beside the models.

@@ -89,7 +89,7 @@ pub struct UnitTrainer {
 }
 
 impl UnitTrainer {
-    /// A trainer of so many units, 1 to 255; of the first 15 each is served for next to nothing.
+    /// A trainer of so many units, 1 to 255; 15 are served as fast as one.
     ///
     /// # Errors
     /// [`Error::Config`] for another number.

@@ -68,8 +68,8 @@ impl Scorer {
         for input in &inputs {
             let output = job.output.join(&input.relative);
             // Where scoring has begun, what cannot be read may be scores that were damaged.
-            let foreign = if begun { is_parquet(&output) } else { output.exists() };
-            if foreign && origin_of(&output).is_none() {
+            let foreign = || if begun { is_parquet(&output) } else { output.exists() };
+            if origin_of(&output).is_none() && foreign() {
                 let output = output.display();
                 bail!(
                     "{output} holds no scores, so it is not written over: --output names another directory"
