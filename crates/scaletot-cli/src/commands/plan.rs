@@ -215,10 +215,10 @@ impl Labels {
     fn told(&self) -> String {
         let Self { train, held_out, reasoned } = self;
         let few = match *reasoned < FEW_LABELS {
-            true => {
-                "; fewer than 100 are little for OSIPO, and a run in which nobody is left for it goes on with the student of SFT"
-            }
-            false => "",
+            true => format!(
+                "; fewer than {FEW_LABELS} are little for OSIPO, and a run in which nobody is left for it goes on with the student of SFT"
+            ),
+            false => String::new(),
         };
         format!(
             "Known outcomes: {} users to train on, about {} of them reasoned about, and {} held out{few}.\n",
