@@ -53,6 +53,7 @@ pub mod numeric;
 pub mod pool;
 pub mod progress;
 pub mod seed;
+pub mod text;
 
 pub use error::{Error, Result, causes};
 pub use hash::{ContentHash, ContentHasher};

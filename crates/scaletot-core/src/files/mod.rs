@@ -7,6 +7,7 @@
 //! - [`AtomicFile`] is a writer of one file; [`write_bytes`] and [`write_json`] are short for it.
 //! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
 //!   reader finds the old one or the new one at every moment.
+//! - [`open`], [`read`] and [`read_to_string`] take regular files alone, and no more bytes than the caller wants.
 //!
 //! What is written to `NAME` lies beside it under the hidden name `.NAME.part` until then, locked by its writer. Several
 //! writers, in one process or in many, do not disturb each other: the last to commit wins. What a killed writer left behind
@@ -37,6 +38,7 @@
 
 mod dir;
 mod file;
+mod read;
 mod rename;
 mod slot;
 
@@ -46,6 +48,7 @@ use std::path::{Path, PathBuf};
 
 pub use dir::AtomicDir;
 pub use file::AtomicFile;
+pub use read::{open, read, read_to_string};
 use serde::Serialize;
 
 /// The system refused something about a file or directory.
