@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 pub use scaletot_core::causes;
 
 use scaletot_core::config::ConfigError;
-use scaletot_core::files::FileError;
+use scaletot_core::files::{FileError, LockError};
 
 /// Errors of this crate. A message says what was expected, what came and where; its cause is in `source()`, and
 /// [`causes`] puts both into one line for a terminal.
@@ -30,13 +30,8 @@ pub enum Error {
         feature: &'static str,
     },
     /// Another run is writing to the same directory.
-    #[error("another run is writing to {directory} ({holder})")]
-    InUse {
-        /// The output directory.
-        directory: String,
-        /// Who holds it, as far as its lock file says.
-        holder: String,
-    },
+    #[error(transparent)]
+    InUse(LockError),
     /// Something failed while the run did what the message says.
     #[error("{context}")]
     Context {
@@ -76,6 +71,15 @@ pub enum Error {
     /// An error of a library that reads, writes or draws; mostly the source of a [`Context`](Self::Context), which names the file.
     #[error(transparent)]
     Library(Box<dyn StdError + Send + Sync>),
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::File(error) => Self::File(error),
+            held => Self::InUse(held),
+        }
+    }
 }
 
 macro_rules! library_errors {

@@ -77,7 +77,6 @@ pub mod draft;
 mod error;
 pub mod evaluation;
 mod fold;
-mod lock;
 pub mod networks;
 pub mod options;
 mod pipeline;

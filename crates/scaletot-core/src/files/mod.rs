@@ -8,6 +8,7 @@
 //! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
 //!   reader finds the old one or the new one at every moment.
 //! - [`open`], [`read`] and [`read_to_string`] take regular files alone, and no more bytes than the caller wants.
+//! - [`DirLock`] holds a directory for one writer, and names it to the others.
 //!
 //! What is written to `NAME` lies beside it under the hidden name `.NAME.part` until then, locked by its writer. Several
 //! writers, in one process or in many, do not disturb each other: the last to commit wins. What a killed writer left behind
@@ -38,6 +39,8 @@
 
 mod dir;
 mod file;
+mod lock;
+mod own;
 mod read;
 mod rename;
 mod slot;
@@ -48,6 +51,7 @@ use std::path::{Path, PathBuf};
 
 pub use dir::AtomicDir;
 pub use file::AtomicFile;
+pub use lock::{DirLock, LockError};
 pub use read::{open, read, read_to_string};
 use serde::Serialize;
 

@@ -15,16 +15,18 @@ use super::FileError;
 pub fn open(path: impl AsRef<Path>) -> Result<File, FileError> {
     let path = path.as_ref();
     let file = nonblocking().open(path).map_err(FileError::at("open", path))?;
-    let metadata = file.metadata().map_err(FileError::at("open", path))?;
-    if !metadata.is_file() {
-        let found = if metadata.is_dir() { "a directory" } else { "a pipe, socket or device" };
-        return Err(FileError::new(
-            "open",
-            path,
-            io::Error::new(io::ErrorKind::InvalidInput, format!("expected a regular file, found {found}")),
-        ));
-    }
+    expect_regular(&file).map_err(FileError::at("open", path))?;
     Ok(file)
+}
+
+/// An error for what is no regular file.
+pub(super) fn expect_regular(file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let found = if metadata.is_dir() { "a directory" } else { "a pipe, socket or device" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a regular file, found {found}")))
 }
 
 /// Reads a regular file of at most `most` bytes.
@@ -64,7 +66,7 @@ pub fn read_to_string(path: impl AsRef<Path>, most: u64) -> Result<String, FileE
 }
 
 /// Options by which opening a pipe does not wait for its writer; regular files do not notice.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+#[cfg(unix)]
 fn nonblocking() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
@@ -73,7 +75,7 @@ fn nonblocking() -> OpenOptions {
     options
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+#[cfg(not(unix))]
 fn nonblocking() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true);

@@ -121,7 +121,7 @@ fn remove_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Whether an open file is the one at a path. Between opening and locking, it may have been moved or removed.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

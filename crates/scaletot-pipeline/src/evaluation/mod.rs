@@ -52,7 +52,7 @@ mod values;
 
 use crate::error::Result;
 use scaletot_core::Progress;
-use scaletot_core::files::write_json;
+use scaletot_core::files::{DirLock, write_json};
 use scaletot_eval::Metric;
 use scaletot_eval::planted::PlantedConfig;
 
@@ -64,7 +64,6 @@ use results::{Labels, Results};
 use run::Run;
 use study::Study;
 
-use crate::lock::DirectoryLock;
 use crate::pipeline::stages::Stages;
 use crate::pipeline::summary::align_numbers;
 use crate::tasks::Task;
@@ -92,7 +91,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
         .as_ref()
         .map_or(PlantedConfig::default().fields, |study| study.dataset.table().schema().fields().len());
     let identity = identity(options, task.as_ref(), fields)?;
-    let _lock = DirectoryLock::acquire(&out)?;
+    let _lock = DirLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
     if options.fresh {
         start_over(&out)?;

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
 use scaletot_core::config::ConfigError;
+use scaletot_core::files::DirLock;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
 
@@ -16,7 +17,6 @@ use super::record::Inputs;
 use super::split::Split;
 use super::stages::Stages;
 use crate::error::Result;
-use crate::lock::DirectoryLock;
 
 /// Collects what a [`Pipeline`] runs on; from [`Pipeline::builder`].
 #[must_use]
@@ -114,7 +114,7 @@ impl PipelineBuilder {
         self.config.validate()?;
         self.config.encoder.min_populated = self.config.min_populated;
         let split = Split::new(&self.dataset, &self.config, self.seed)?;
-        let lock = DirectoryLock::acquire(&out)?;
+        let lock = DirLock::acquire(&out)?;
         let stages = Stages::open(&out)?;
         let mut identity = self.versions;
         identity.extend([

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::Progress;
-use scaletot_core::files::write_json;
+use scaletot_core::files::{DirLock, write_json};
 use scaletot_encoder::Readiness;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
@@ -43,7 +43,6 @@ pub use self::summary::{StageSummary, Summary, UserCounts};
 pub use self::value::Artifact;
 pub(crate) use self::value::{SCALETOT, SERVED};
 use crate::error::{Context, Result, bail};
-use crate::lock::DirectoryLock;
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +145,7 @@ pub struct Pipeline {
     /// Inputs of every stage.
     identity: Inputs,
     stages: Stages,
-    _lock: DirectoryLock,
+    _lock: DirLock,
 }
 
 impl std::fmt::Debug for Pipeline {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
 use scaletot_core::Progress;
-use scaletot_core::files::write_json;
+use scaletot_core::files::{DirLock, write_json};
 
 use super::Scorer;
 use super::files::{Quarantined, is_parquet, origin_of};
@@ -16,7 +16,6 @@ use super::summary::ScoreSummary;
 use super::tables::Tables;
 use super::work::Work;
 use crate::error::{Context, Result, bail, causes};
-use crate::lock::DirectoryLock;
 use crate::pipeline::record::differences;
 
 /// Settings of the scores in a directory, so that scores of different settings do not mix.
@@ -33,7 +32,7 @@ impl Scorer {
     /// If an input cannot be read (with [`OnError::Stop`]), the output directory holds scores of other settings or is in use
     /// ([`Error::InUse`](crate::Error::InUse)), or a file cannot be written. What was scored stays. [`Error::Stopped`](crate::Error::Stopped) if `progress` says so.
     pub fn score_files(&self, job: &FileJob, progress: &dyn Progress) -> Result<ScoreSummary> {
-        let _lock = DirectoryLock::acquire(&job.output)?;
+        let _lock = DirLock::acquire(&job.output)?;
         if job.fresh {
             start_over(&job.output)?;
         }
