@@ -6,7 +6,7 @@ use std::fmt;
 use scaletot_core::config::ConfigError;
 
 use crate::answer::LabelAnswer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::question::Question;
@@ -62,7 +62,9 @@ impl<A: Teacher, B: Teacher> Teacher for Fallback<A, B> {
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let mut answers = ask_counted(&self.first, &self.ledgers[0], questions);
-        let failed: Vec<usize> = (0..answers.len()).filter(|&i| answers[i].is_err()).collect();
+        let failed: Vec<usize> = (0..answers.len())
+            .filter(|&i| matches!(&answers[i], Err(error) if !matches!(error, Error::Stopped)))
+            .collect();
         if let Some(Err(error)) = failed.first().map(|&i| &answers[i]) {
             tracing::debug!(%error, failed = failed.len(), second = self.second.model(), "asking the second teacher");
             let open: Vec<Question<'_>> = failed.iter().map(|&i| questions[i].clone()).collect();

@@ -131,6 +131,10 @@ pub enum Error {
         limit: std::time::Duration,
     },
 
+    /// The run was asked to stop, or has ended, before the answer came; it tells nothing about the user or the teacher.
+    #[error("expected an answer, found that the run is to stop")]
+    Stopped,
+
     /// From the profile crate.
     #[error(transparent)]
     Profile(#[from] scaletot_profile::Error),
@@ -153,6 +157,14 @@ impl Error {
     /// An [`Error::Format`] that no parser found.
     pub(crate) fn format(path: &Path, line: usize, message: impl Into<String>) -> Self {
         Self::Format { path: path.to_owned(), line, message: message.into(), source: None }
+    }
+
+    /// What became of a question that a server gave no answer to.
+    pub(crate) fn server(model: &str, fault: Fault) -> Self {
+        match fault {
+            Fault::Stopped => Self::Stopped,
+            fault => Self::Server { model: model.to_owned(), fault },
+        }
     }
 
     /// A teacher gave fewer answers than it was asked.

@@ -67,6 +67,9 @@ pub enum Fault {
     /// The question's time is over ([`Question::deadline`](crate::Question::deadline)); it tells nothing about the server.
     #[error("expected an answer within the time for this user, found none")]
     Late,
+    /// Nobody waits for the answer any more ([`Question::stopped`](crate::Question::stopped)); it tells nothing about the server.
+    #[error("expected an answer, found that the run is to stop")]
+    Stopped,
     /// The circuit breaker is open: the server failed too often in a row, and was not asked.
     #[error(
         "expected a server that answers, but it failed {failures} times in a row and is left alone for a while"
@@ -83,8 +86,19 @@ impl Fault {
     pub fn is_transient(&self) -> bool {
         !matches!(
             self,
-            Fault::UnknownModel { .. } | Fault::Refused { .. } | Fault::Late | Fault::CircuitOpen { .. }
+            Fault::UnknownModel { .. }
+                | Fault::Refused { .. }
+                | Fault::Late
+                | Fault::Stopped
+                | Fault::CircuitOpen { .. }
         )
+    }
+
+    /// Whether every other question will meet it too, however long is waited: the key is wrong, or the model unknown. A run
+    /// ends at the first of these.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Fault::UnknownModel { .. } | Fault::Refused { status: 401..=403, .. })
     }
 
     /// How long the server asked to wait.

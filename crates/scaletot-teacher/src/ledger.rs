@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::answer::LabelAnswer;
 use crate::busy::{BusyCall, BusyClock};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Counts questions, calls, tokens and time, from any number of threads.
 ///
@@ -32,9 +32,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Counts one answered (or failed) question.
+    /// Counts one answered (or failed) question; one that was stopped is neither.
     pub fn count(&self, answer: &Result<LabelAnswer>) {
         let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
+        if matches!(answer, Err(Error::Stopped)) {
+            return;
+        }
         add(&self.questions, 1);
         match answer {
             Ok(answer) if answer.cached => {

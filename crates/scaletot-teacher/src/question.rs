@@ -4,7 +4,7 @@
 //! words.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use scaletot_chain::ChainSchema;
 use scaletot_profile::ProfileTable;
@@ -33,11 +33,15 @@ pub struct Question<'a> {
     /// When the caller stops waiting for the answer; `None` if it always waits. No answer depends on it, but that one may
     /// not come: a teacher that waits for a server, or tries again, gives up then.
     pub deadline: Option<Instant>,
+    stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
 impl<'a> Question<'a> {
+    /// The longest time that a teacher waits before it looks again whether a question was [`stopped`](Self::stopped).
+    pub const STOP_INTERVAL: Duration = Duration::from_millis(50);
+
     /// A question about `state` for the user in `row`, given the values of the states before it: with the state's labels, no
-    /// prompt yet and no deadline. [`Prompter::question`](crate::Prompter::question) makes one with its prompt.
+    /// prompt yet, no deadline, and nothing that stops it. [`Prompter::question`](crate::Prompter::question) makes one with its prompt.
     #[must_use]
     pub fn new(
         schema: &'a ChainSchema,
@@ -47,7 +51,7 @@ impl<'a> Question<'a> {
         row: usize,
     ) -> Self {
         let labels = schema.states().get(state).map_or(&[][..], |state| state.values());
-        Self { prompt: String::new(), labels, table, row, schema, state, path, deadline: None }
+        Self { prompt: String::new(), labels, table, row, schema, state, path, deadline: None, stop: None }
     }
 
     /// Sets the prompt.
@@ -69,6 +73,36 @@ impl<'a> Question<'a> {
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Sets what tells that nobody waits for the answer any more; by default nothing does.
+    #[must_use]
+    pub fn with_stop(mut self, stopped: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        self.stop = Some(stopped);
+        self
+    }
+
+    /// Whether nobody waits for the answer any more, because the run is to stop or has ended. No answer depends on it, but that
+    /// one may not come: a teacher that waits, for a server or before it tries again, looks at it at least every
+    /// [`STOP_INTERVAL`](Self::STOP_INTERVAL), and returns [`Error::Stopped`](crate::Error::Stopped) then.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.is_some_and(|stopped| stopped())
+    }
+
+    /// Waits for `wait`, or until the question is [`stopped`](Self::stopped); returns whether it is.
+    pub(crate) fn sleep(&self, wait: Duration) -> bool {
+        let Some(until) = Instant::now().checked_add(wait) else { return self.stopped() };
+        loop {
+            if self.stopped() {
+                return true;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(left.min(Self::STOP_INTERVAL));
+        }
     }
 
     /// The name of the state that is asked.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
@@ -182,8 +181,11 @@ impl<T: Teacher> Retry<T> {
     }
 
     /// Waits while the breaker is open.
-    fn pass_breaker(&self, deadline: Instant) -> Result<(), Fault> {
+    fn pass_breaker(&self, question: &Question<'_>, deadline: Instant) -> Result<(), Fault> {
         loop {
+            if question.stopped() {
+                return Err(Fault::Stopped);
+            }
             let wait = {
                 let mut state = self.lock();
                 let Some(until) = state.open_until else { return Ok(()) };
@@ -200,7 +202,7 @@ impl<T: Teacher> Retry<T> {
             };
             // Woken early if another question finds the server well again. One that cannot wait so long waits as long as it can:
             // failing at once would run through all users while the server is away.
-            sleep(wait.min(Duration::from_millis(50)));
+            question.sleep(wait.min(Question::STOP_INTERVAL));
         }
     }
 
@@ -252,8 +254,7 @@ impl<T: Teacher> Teacher for Retry<T> {
         }
         let mut attempt = 1;
         loop {
-            let model = || self.inner.model().to_owned();
-            self.pass_breaker(deadline).map_err(|fault| Error::Server { model: model(), fault })?;
+            self.pass_breaker(question, deadline).map_err(|fault| Error::server(self.model(), fault))?;
             let error = match self.inner.answer(question) {
                 Ok(answer) => {
                     self.after(None, attempt, deadline);
@@ -272,7 +273,9 @@ impl<T: Teacher> Teacher for Retry<T> {
             match wait {
                 Some(wait) => {
                     tracing::debug!(attempt, wait_ms = wait.as_millis() as u64, %fault, "asking again");
-                    sleep(wait);
+                    if question.sleep(wait) {
+                        return Err(Error::Stopped);
+                    }
                 }
                 None => {
                     let seconds = began.elapsed().as_secs_f64();

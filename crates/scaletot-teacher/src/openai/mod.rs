@@ -235,7 +235,7 @@ impl Teacher for OpenAi {
             Some(scoring) => self.by(scoring, question),
             None => self.find_out(question),
         };
-        answered.map_err(|fault| Error::Server { model: self.model.clone(), fault })
+        answered.map_err(|fault| Error::server(&self.model, fault))
     }
 }
 

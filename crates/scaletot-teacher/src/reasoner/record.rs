@@ -8,7 +8,7 @@ use scaletot_profile::ProfileTable;
 
 use super::Reasoner;
 use super::asks::{Ask, legal_asks};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::question::Question;
 use crate::replay::{RecordSummary, Recorder};
 use crate::teacher::Teacher;
@@ -47,7 +47,8 @@ impl Reasoner<'_> {
     /// Records the answer to every question that a search about any of these users may ask, and writes the file.
     ///
     /// Answers that are recorded already are not asked again, so an interrupted recording goes on where it was. Users
-    /// with too few populated fields are left out. When `progress` asks to stop, the users in hand are finished.
+    /// with too few populated fields are left out. When `progress` asks to stop, no further question is asked, and one that waits for a
+    /// server is given up.
     ///
     /// The recorder's teacher is asked, not this reasoner's (which may be the same: `Reasoner::builder(&recorder, …)`).
     ///
@@ -78,11 +79,21 @@ impl Reasoner<'_> {
             |_, &row| {
                 let questions = self.questions(asks, table, row);
                 let keys: Vec<_> = questions.iter().map(|question| question.key(recorder.model())).collect();
+                let questions: Vec<Question<'_>> =
+                    questions.into_iter().map(|question| question.with_stop(&stopped)).collect();
                 let answers = recorder.answer_batch(&questions);
                 answers.into_iter().collect::<Result<Vec<_>>>().map(|_| keys)
             },
             |_, keys| {
-                prompts.extend(keys?);
+                match keys {
+                    Ok(keys) => prompts.extend(keys),
+                    // What the others in hand gave is counted.
+                    Err(Error::Stopped) => {
+                        summary.stopped = true;
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
+                }
                 summary.users += 1;
                 progress.advance(1);
                 Ok(())
@@ -93,7 +104,7 @@ impl Reasoner<'_> {
         if taken.is_ok() || !recorder.is_empty() {
             recorder.checkpoint()?;
         }
-        summary.stopped = taken? < users.len() as u64;
+        summary.stopped |= taken? < users.len() as u64;
         summary.prompts = prompts.len();
         summary.asked = recorder.len() - before;
         Ok(summary)

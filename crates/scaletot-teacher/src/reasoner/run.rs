@@ -11,7 +11,7 @@ use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use super::Reasoner;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::LedgerSnapshot;
 use crate::teacher::Teacher;
 
@@ -21,8 +21,9 @@ impl Reasoner<'_> {
     /// Records are appended in the order of `rows`, so that the corpus has the same bytes whatever the number of
     /// workers. The seed of the searches is the one in the corpus's [header](Self::header). Users who have a record
     /// already are skipped: a corpus that was resumed goes on where it stopped. When
-    /// `progress` asks to stop, no further user is begun, and those in hand are finished and written. A teacher that
-    /// fails, answers what cannot be used, or panics makes a failed record for the user it was asked about.
+    /// `progress` asks to stop, no further question is asked, one that waits for a server is given up, and users in hand have no
+    /// record, nor has anybody after them in `rows`: a run that is resumed writes what it would have written without the
+    /// stop. A teacher that fails, answers what cannot be used, or panics makes a failed record for the user it was asked about.
     ///
     /// # Errors
     ///
@@ -53,9 +54,17 @@ impl Reasoner<'_> {
         let workers = NonZeroUsize::new(workers.min(todo.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
             todo.iter(),
-            |_, &row| self.reason_caught(table, row, seed),
+            |_, &row| self.reason_caught(table, row, seed, &stopped),
             |_, record| {
-                let record = record?;
+                let record = match record {
+                    Err(Error::Stopped) => {
+                        summary.stopped = true;
+                        return Ok(());
+                    }
+                    // Written now, it would stand before the user who was in hand.
+                    _ if summary.stopped => return Ok(()),
+                    record => record?,
+                };
                 corpus.append(&record)?;
                 summary.count(&record.verdict);
                 progress.advance(1);
@@ -63,7 +72,7 @@ impl Reasoner<'_> {
             },
         );
         progress.finish();
-        summary.stopped = taken? < todo.len() as u64;
+        summary.stopped |= taken? < todo.len() as u64;
         summary.ledger = self.ledger().snapshot().since(&before);
         summary.models = self.models_since(&before_by_model, &summary.ledger);
         summary.seconds = started.elapsed().as_secs_f64();

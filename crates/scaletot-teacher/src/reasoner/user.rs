@@ -23,6 +23,9 @@ use crate::teacher::Teacher;
 /// What is remembered of the answer after each path besides what the search keeps.
 type AnswerNotes = HashMap<Vec<u16>, AnswerNote>;
 
+/// What tells that a run is to stop.
+pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+
 struct AnswerNote {
     /// The fields that it rests on, if the teacher named any.
     evidence: Option<Vec<String>>,
@@ -57,13 +60,21 @@ impl Reasoner<'_> {
         seed: u64,
     ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         self.check(table, &[row])?;
-        self.reason_checked(table, row, seed)
+        self.reason_checked(table, row, seed, &|| false)
     }
 
-    /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too.
-    pub(super) fn reason_caught(&self, table: &ProfileTable, row: usize, seed: u64) -> Result<ChainRecord> {
+    /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too. A user in hand when it is
+    /// `stopped` has no record: [`Error::Stopped`].
+    pub(super) fn reason_caught(
+        &self,
+        table: &ProfileTable,
+        row: usize,
+        seed: u64,
+        stopped: Stopped<'_>,
+    ) -> Result<ChainRecord> {
         // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
-        let reasoned = AssertUnwindSafe(|| self.reason_checked(table, row, seed).map(|(record, _)| record));
+        let reasoned =
+            AssertUnwindSafe(|| self.reason_checked(table, row, seed, stopped).map(|(record, _)| record));
         catch_unwind(reasoned).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -77,6 +88,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         seed: u64,
+        stopped: Stopped<'_>,
     ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         let populated = table.populated(row);
         if populated < self.min_populated {
@@ -84,7 +96,7 @@ impl Reasoner<'_> {
             return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
         let mut notes = AnswerNotes::new();
-        let (outcome, trace) = self.search(table, row, seed, &mut notes)?;
+        let (outcome, trace) = self.search(table, row, seed, stopped, &mut notes)?;
         Ok((self.curate(table, row, &outcome, &notes)?, Some(trace)))
     }
 
@@ -94,6 +106,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         seed: u64,
+        stopped: Stopped<'_>,
         notes: &mut AnswerNotes,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
@@ -107,12 +120,15 @@ impl Reasoner<'_> {
             if search.is_done() || open.is_empty() {
                 break;
             }
+            if stopped() {
+                return Err(Error::Stopped);
+            }
             let questions: Vec<Question<'_>> = open
                 .iter()
                 .map(|(_, query)| {
                     let path = query.path();
                     let question = self.prompter.question_of(&profile, table, row, path.len(), path);
-                    question.with_deadline(deadline.map(|(_, at)| at))
+                    question.with_deadline(deadline.map(|(_, at)| at)).with_stop(stopped)
                 })
                 .collect();
             let answers = match deadline {
@@ -123,6 +139,9 @@ impl Reasoner<'_> {
             };
             let mut replies = Vec::with_capacity(open.len());
             for ((id, query), answer) in open.iter().zip(answers) {
+                if matches!(answer, Err(Error::Stopped)) {
+                    return Err(Error::Stopped);
+                }
                 let reply = match query {
                     Query::Propose { path, .. } => {
                         answer.and_then(|answer| self.proposals(path, answer, notes)).unwrap_or_else(failed)

@@ -1,11 +1,12 @@
 //! A small shop: its profile schema, its chain schema, its users, and teachers to ask.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use scaletot_chain::{ChainSchema, Constraint, StateDef};
 use scaletot_core::Progress;
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Verbaliser};
-use scaletot_teacher::{LabelAnswer, Prompter, Question, Result, Teacher};
+use scaletot_teacher::{Error, LabelAnswer, Prompter, Question, Result, Teacher};
 
 pub(crate) fn profile_schema() -> ProfileSchema {
     ProfileSchema::builder("shop")
@@ -111,5 +112,47 @@ impl Progress for StopAfter {
 
     fn stopped(&self) -> bool {
         self.done.load(Ordering::Relaxed) >= self.left
+    }
+}
+
+/// A server that never answers: it waits until the question is stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Silent {
+    pub asked: AtomicUsize,
+}
+
+impl Teacher for Silent {
+    fn model(&self) -> &str {
+        "silent"
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        while !question.stopped() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(Error::Stopped)
+    }
+}
+
+/// Says to stop once so much time is over.
+#[derive(Debug)]
+pub(crate) struct StopAt(pub Instant);
+
+impl StopAt {
+    pub(crate) fn in_ms(ms: u64) -> Self {
+        Self(Instant::now() + Duration::from_millis(ms))
+    }
+
+    /// How long ago that was.
+    pub(crate) fn heard_within(&self, limit: Duration) {
+        let late = self.0.elapsed();
+        assert!(late < limit, "a stop was heard after {late:?}");
+    }
+}
+
+impl Progress for StopAt {
+    fn stopped(&self) -> bool {
+        Instant::now() >= self.0
     }
 }

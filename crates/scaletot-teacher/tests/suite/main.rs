@@ -13,3 +13,4 @@ mod replay;
 mod retrying;
 mod rules;
 mod running;
+mod stopping;
