@@ -25,6 +25,9 @@ const WEIGHTS: &str = "weights.safetensors";
 const CANARIES: &str = "canaries.json";
 const SUMS: &str = "SHA256SUMS";
 
+/// What an artifact's directory may hold, and only one like that is replaced.
+const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, SUMS];
+
 /// Fewer canaries than this and an artifact is refused.
 const MIN_CANARIES: usize = 16;
 
@@ -43,23 +46,13 @@ impl Artifact {
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         let parent = directory.parent().unwrap_or(Path::new(""));
         create_dir_all(parent)?;
-        if directory.exists()
-            && !directory.join(MANIFEST).is_file()
-            && fs::read_dir(directory).map_err(Error::io(directory))?.next().is_some()
-        {
-            return Err(Error::Artifact {
-                path: directory.into(),
-                what: "directory to write to".into(),
-                expected: "a new, an empty or an artifact's directory".into(),
-                found: "a directory with other files".into(),
-            });
-        }
-        let staged = AtomicDir::create(directory)?;
-        self.write_files(staged.path())?;
+        let staged = AtomicDir::create(directory, NAMES)?;
+        self.write_files(&staged)?;
         Ok(staged.commit()?)
     }
 
-    fn write_files(&self, directory: &Path) -> Result<()> {
+    fn write_files(&self, staged: &AtomicDir) -> Result<()> {
+        let directory = staged.target();
         let weights = self.weights.to_bytes(&directory.join(WEIGHTS))?;
         let json = |name: &str| Error::json(directory.join(name));
         let canaries = serde_json::to_vec_pretty(&self.canaries).map_err(json(CANARIES))?;
@@ -78,9 +71,9 @@ impl Artifact {
         let mut sums = String::new();
         for (name, bytes) in [(MANIFEST, &manifest), (WEIGHTS, &weights), (CANARIES, &canaries)] {
             sums.push_str(&format!("{}  {name}\n", ContentHash::of(bytes)));
-            write(&directory.join(name), bytes)?;
+            staged.write(name, bytes)?;
         }
-        write(&directory.join(SUMS), sums.as_bytes())
+        Ok(staged.write(SUMS, sums)?)
     }
 
     /// As [`read`](Self::read), but refused if the encoder failed its gate.
@@ -151,8 +144,4 @@ fn verified(path: PathBuf, expected: ContentHash) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     Err(Error::Checksum { path, expected: expected.to_string(), found: found.to_string() })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(Error::io(path))
 }

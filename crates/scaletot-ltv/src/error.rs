@@ -115,12 +115,6 @@ pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] scaletot_core::files::FileError),
-    /// A model was to be saved where something else is.
-    #[error("{}: expected no directory, an empty one or a saved value model; remove it first", path.display())]
-    Occupied {
-        /// The path.
-        path: PathBuf,
-    },
     /// A manifest is not JSON of the expected shape.
     #[error("{}: not the manifest of a value model", path.display())]
     Json {

@@ -74,16 +74,10 @@ impl ValueModel {
     /// predictions are not written: they are of single users.
     ///
     /// # Errors
-    /// [`Error::Occupied`] for a directory of something else, [`Error::Files`] if it cannot be written, [`Error::Learner`] if a learner's model cannot be saved.
+    /// [`Error::Files`] if it cannot be written, or there is a file or a directory of something else; [`Error::Learner`] if a learner's model cannot be saved.
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
-        let ours = !directory.exists()
-            || directory.join(MANIFEST).is_file()
-            || directory.read_dir().is_ok_and(|mut entries| entries.next().is_none());
-        if !ours {
-            return Err(Error::Occupied { path: directory.to_owned() });
-        }
-        let beside = AtomicDir::create(directory)?;
+        let beside = AtomicDir::create(directory, &[MANIFEST, LEARNERS])?;
         let parts = self.parts.iter().map(|part| {
             let model = match &part.model {
                 Model::Ridge(ridge) => SavedModel::Ridge(ridge.clone()),

@@ -1,11 +1,13 @@
 //! A directory that appears whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::slot::{Slot, clear_beside};
 use super::{FileError, rename, sync_dir, sync_parent};
+use crate::text::printable;
 
 /// A directory that is filled beside its place and takes its name when it is whole; see [the module](super). One that is
 /// dropped before [`commit`](Self::commit) is removed, and what was at its path is untouched.
@@ -16,29 +18,45 @@ use super::{FileError, rename, sync_dir, sync_parent};
 /// is none, and a writer that is killed then leaves none, until the next [`create`](Self::create) for the same path puts the
 /// old one back.
 ///
+/// Nobody's directory is replaced by mistake: [`create`](Self::create) is told what a directory of the caller's holds, and one that holds
+/// anything else is refused.
+///
 /// A reader that opens several files by their paths may get some from the old directory and some from the new; hashes in a
 /// manifest tell, and [`read`](Self::read) reads again.
 #[derive(Debug)]
 pub struct AtomicDir {
     next: PathBuf,
+    names: &'static [&'static str],
     slot: Slot,
 }
 
 impl AtomicDir {
-    /// Begins an empty directory in one that is there.
+    /// Begins an empty directory in one that is there. `names` are those that a directory of the caller's may hold, first of all the one that
+    /// it always holds: what is at the path is replaced only if it is empty, or holds the first of them and no other name.
     ///
     /// # Errors
-    /// If no directory can be created beside the path.
-    pub fn create(path: impl AsRef<Path>) -> Result<Self, FileError> {
+    /// If no directory can be created beside the path, or what is at the path is a file or somebody else's directory.
+    pub fn create(path: impl AsRef<Path>, names: &'static [&'static str]) -> Result<Self, FileError> {
         let path = path.as_ref();
         let begin = || -> io::Result<Self> {
             let slot = Slot::take(path)?;
             clear_beside(&slot.path, path)?;
             let next = slot.next();
             fs::create_dir(&next)?;
-            Ok(Self { next, slot })
+            Ok(Self { next, names, slot })
         };
-        begin().map_err(FileError::at("create a directory beside", path))
+        let begun = begin().map_err(FileError::at("create a directory beside", path))?;
+        // Before work is done for it, and again when it is committed.
+        expect_ours(path, names).map_err(FileError::at("replace", path))?;
+        Ok(begun)
+    }
+
+    /// Writes a file into it, in place of one that was written before.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
+        fs::write(self.next.join(name), bytes).map_err(FileError::at("write", &self.target().join(name)))
     }
 
     /// Where it is filled: any files and directories, written in any way. They are forced to disk by [`commit`](Self::commit).
@@ -56,7 +74,7 @@ impl AtomicDir {
     /// Forces the content to disk and gives the directory its name, replacing a directory that was there.
     ///
     /// # Errors
-    /// If the system refuses, or there is a file of that name; what was at the path then still is.
+    /// If the system refuses, or what is at the path by now is a file or somebody else's directory; what was there then still is.
     pub fn commit(self) -> Result<(), FileError> {
         let target = self.target();
         sync_tree(&self.next).map_err(FileError::at("write", target))?;
@@ -73,12 +91,7 @@ impl AtomicDir {
                 other => return other,
             }
             // A link to a directory counts as one, and is replaced itself.
-            if !target.is_dir() {
-                return Err(io::Error::new(
-                    io::ErrorKind::NotADirectory,
-                    "expected a directory or nothing, found a file",
-                ));
-            }
+            expect_ours(target, self.names)?;
             let replaced = match rename::exchange(&self.next, target) {
                 Ok(true) => Ok(()),
                 Ok(false) => replace_in_two_steps(&self.next, target, &self.slot.old()),
@@ -90,6 +103,35 @@ impl AtomicDir {
                 other => return other,
             }
         }
+    }
+}
+
+/// An error for a file, and for a directory that is not empty and does not hold the first of the names, or holds others.
+fn expect_ours(path: &Path, names: &[&str]) -> io::Result<()> {
+    let refused = |found: String| {
+        let message = format!(
+            "expected nothing, an empty directory, or one with {} and nothing else, found {found}; choose another path, or move it away",
+            names.join(", ")
+        );
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, message))
+    };
+    match path.metadata() {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return refused("a file".to_owned()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    let found = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
+    let mut found: Vec<OsString> = found.collect::<io::Result<_>>()?;
+    found.sort();
+    if let Some(other) = found.iter().find(|found| !names.iter().any(|name| *found == name)) {
+        return refused(format!("{:?} in it", printable(&other.to_string_lossy(), 100)));
+    }
+    match names.first() {
+        Some(first) if !found.is_empty() && !found.iter().any(|found| found == first) => {
+            refused(format!("a directory without {first}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -142,7 +184,7 @@ pub(super) fn replace_in_two_steps(next: &Path, target: &Path, aside: &Path) -> 
     fs::rename(target, aside)?;
     fs::rename(next, target).inspect_err(|_| {
         // If this fails too, it is tried again when the slot is left, and by the next writer.
-        let _ = fs::rename(aside, target);
+        let _ = fs::rename(aside, target).and_then(|()| sync_parent(target));
     })
 }
 
@@ -163,4 +205,66 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
         }
     }
     sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: &[&str] = &["manifest", "weights"];
+
+    fn files_of(path: &Path) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+        let read = |entry: fs::DirEntry| {
+            (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap())
+        };
+        let mut files: Vec<_> = entries.map(read).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn somebody_elses_directory_is_refused_and_left_as_it_was() {
+        for (files, found) in [
+            (&["notes.txt"][..], "notes.txt"),
+            (&["manifest", "notes.txt"], "notes.txt"),
+            (&["manifest", ".git"], ".git"),
+            (&["weights"], "a directory without manifest"),
+        ] {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("model");
+            fs::create_dir(&path).unwrap();
+            files.iter().for_each(|name| fs::write(path.join(name), *name).unwrap());
+            let before = files_of(&path);
+            let error = AtomicDir::create(&path, NAMES).unwrap_err();
+            assert!(error.source.to_string().contains(found), "{}", error.source);
+            assert_eq!(files_of(&path), before);
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_somebody_fills_meanwhile_is_not_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("model");
+        let dir = AtomicDir::create(&path, NAMES).unwrap();
+        dir.write("manifest", "1").unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        assert!(dir.commit().unwrap_err().source.to_string().contains("notes.txt"));
+        assert_eq!(files_of(&path), [("notes.txt".to_owned(), b"mine".to_vec())]);
+    }
+
+    #[test]
+    fn an_empty_directory_and_one_of_ours_are_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("model");
+        fs::create_dir(&path).unwrap();
+        for version in ["1", "2"] {
+            let dir = AtomicDir::create(&path, NAMES).unwrap();
+            dir.write("manifest", version).unwrap();
+            dir.commit().unwrap();
+            assert_eq!(files_of(&path), [("manifest".to_owned(), version.as_bytes().to_vec())]);
+        }
+    }
 }

@@ -7,12 +7,14 @@
 //! - [`AtomicFile`] is a writer of one file; [`write_bytes`] and [`write_json`] are short for it.
 //! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
 //!   reader finds the old one or the new one at every moment.
+//! - [`append`] and [`append_or_create`] open files that grow, never through a symbolic link.
 //! - [`open`], [`read`] and [`read_to_string`] take regular files alone, and no more bytes than the caller wants.
 //! - [`DirLock`] holds a directory for one writer, and names it to the others.
 //!
 //! What is written to `NAME` lies beside it under the hidden name `.NAME.part` until then, locked by its writer. Several
 //! writers, in one process or in many, do not disturb each other: the last to commit wins. What a killed writer left behind
-//! is recognised by its lock, which ends with the process, and is removed by the next writer to the same `NAME`. Where the
+//! is recognised by its lock, which ends with the process, and is removed by the next writer to the same `NAME`, or by
+//! [`remove_leftovers`]. Where the
 //! file system has no locks, nothing tells the left-overs from work under way, and they stay.
 //!
 //! ```
@@ -28,9 +30,9 @@
 //! assert!(place.join("scores.csv").exists());
 //!
 //! for version in 1..=2 {
-//!     let model = AtomicDir::create(place.join("model"))?;
-//!     write_json(&model.path().join("manifest.json"), &version)?;
-//!     std::fs::write(model.path().join("weights"), vec![0; 100])?;
+//!     let model = AtomicDir::create(place.join("model"), &["manifest.json", "weights"])?;
+//!     write_json(model.path().join("manifest.json"), &version)?;
+//!     model.write("weights", [0; 100])?;
 //!     model.commit()?;
 //! }
 //! assert_eq!(std::fs::read_to_string(place.join("model/manifest.json"))?, "2\n");
@@ -52,6 +54,7 @@ use std::path::{Path, PathBuf};
 pub use dir::AtomicDir;
 pub use file::AtomicFile;
 pub use lock::{DirLock, LockError};
+pub use own::{append, append_or_create};
 pub use read::{open, read, read_to_string};
 use serde::Serialize;
 
@@ -113,8 +116,42 @@ pub fn create_dir_all(path: impl AsRef<Path>) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(path).map_err(FileError::at("create", path))?;
-    sync_parent(path).map_err(FileError::at("create", path))
+    // The names of all that are new, not of the last alone.
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|above| !above.is_dir() && !above.as_os_str().is_empty()).collect();
+    let create = || {
+        fs::create_dir_all(path)?;
+        missing.iter().rev().try_for_each(|above| sync_parent(above))
+    };
+    create().map_err(FileError::at("create", path))
+}
+
+/// Removes what killed writers of this module left behind in a directory and those below it: the files and directories beside the targets for
+/// which `is_ours` is true, which gets their paths. For who starts over; without it, the next writer to the same
+/// target does it. Returns how many were removed.
+///
+/// Work that is under way is left alone, known by its lock. A target whose replacement was cut short between two steps is put back
+/// first. Links are not followed.
+///
+/// ```
+/// use scaletot_core::files::remove_leftovers;
+///
+/// # let place = tempfile::tempdir()?;
+/// # let place = place.path();
+/// std::fs::write(place.join(".scores.csv.part"), "half of the")?; // by a process that was killed
+/// assert_eq!(remove_leftovers(place, |target| target.extension().is_some_and(|name| name == "csv"))?, 1);
+/// assert_eq!(std::fs::read_dir(place)?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If a directory cannot be read.
+pub fn remove_leftovers(
+    directory: impl AsRef<Path>,
+    is_ours: impl Fn(&Path) -> bool,
+) -> Result<u64, FileError> {
+    let directory = directory.as_ref();
+    slot::remove_abandoned(directory, &is_ours).map_err(FileError::at("read", directory))
 }
 
 /// The directory that holds a name.

@@ -1,10 +1,38 @@
-//! Files that we keep open to write to: locks, logs that grow. Never through a symbolic link, and regular files only.
+//! Files that are kept open to write to: locks, and files that grow. Never through a symbolic link, and regular files only.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
 use super::read::expect_regular;
+use super::{FileError, sync_parent};
+
+/// Opens a file that is there to read it and to append to it.
+///
+/// A symbolic link is not followed: what grows would grow wherever somebody else has pointed to.
+///
+/// # Errors
+/// If there is no regular file at the path, or the system refuses.
+pub fn append(path: impl AsRef<Path>) -> Result<File, FileError> {
+    let path = path.as_ref();
+    open_existing(path, OpenOptions::new().read(true).append(true)).map_err(FileError::at("open", path))
+}
+
+/// As [`append`]; a file that is not there is created empty, in a directory that is there. A new file's name is on disk when this returns.
+///
+/// # Errors
+/// As [`append`], but for a missing file.
+pub fn append_or_create(path: impl AsRef<Path>) -> Result<File, FileError> {
+    let path = path.as_ref();
+    let open = || {
+        let (file, created) = open_with(path, OpenOptions::new().read(true).append(true))?;
+        if created {
+            sync_parent(path)?;
+        }
+        Ok(file)
+    };
+    open().map_err(FileError::at("open", path))
+}
 
 /// Opens a file to read and write, or creates it; true if it was created.
 pub(super) fn open_or_create(path: &Path) -> io::Result<(File, bool)> {
@@ -54,4 +82,44 @@ fn no_follow(mut options: OpenOptions) -> OpenOptions {
 #[cfg(not(unix))]
 fn no_follow(options: OpenOptions) -> OpenOptions {
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_file_grows_and_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("log");
+        assert_eq!(append(&path).unwrap_err().source.kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+        append_or_create(&path).unwrap().write_all(b"one ").unwrap();
+        append_or_create(&path).unwrap().write_all(b"two").unwrap();
+        let mut text = String::new();
+        append(&path).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one two");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_grows_behind_a_link_and_no_pipe_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("file"), "mine").unwrap();
+        for (name, to) in [("link", "file"), ("dangling", "nowhere")] {
+            std::os::unix::fs::symlink(path(to), path(name)).unwrap();
+        }
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        for name in ["link", "dangling", "pipe", "."] {
+            for error in [append(path(name)).unwrap_err(), append_or_create(path(name)).unwrap_err()] {
+                assert!(error.to_string().starts_with("cannot open "), "{name}: {error}");
+            }
+        }
+        assert_eq!(fs::read(path("file")).unwrap(), b"mine");
+        assert!(!path("nowhere").exists());
+    }
 }

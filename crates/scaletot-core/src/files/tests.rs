@@ -15,7 +15,7 @@ fn only(names_of: &Path, expected: &[&str]) {
 }
 
 fn put_dir(path: &Path, text: &str) {
-    let dir = AtomicDir::create(path).unwrap();
+    let dir = AtomicDir::create(path, &["inner"]).unwrap();
     fs::create_dir(dir.path().join("inner")).unwrap();
     fs::write(dir.path().join("inner/text"), text).unwrap();
     dir.commit().unwrap();
@@ -85,7 +85,9 @@ fn writers_of_one_name_do_not_disturb_each_other() {
 fn errors_name_the_path() {
     let nowhere = Path::new("/no/such/place/a.txt");
     assert!(write_bytes(nowhere, "").unwrap_err().to_string().ends_with("beside /no/such/place/a.txt"));
-    assert!(AtomicDir::create(nowhere).unwrap_err().to_string().ends_with("/no/such/place/a.txt"));
+    assert!(
+        AtomicDir::create(nowhere, &["inner"]).unwrap_err().to_string().ends_with("/no/such/place/a.txt")
+    );
     let place = tempfile::tempdir().unwrap();
     write_bytes(place.path().join("file"), "").unwrap();
     let error = create_dir_all(place.path().join("file/below")).unwrap_err();
@@ -100,7 +102,7 @@ fn errors_name_the_path() {
     fs::create_dir(place.path().join("dir")).unwrap();
     let error = write_bytes(place.path().join("dir"), "").unwrap_err();
     assert!(error.to_string().starts_with("cannot replace") && error.to_string().ends_with("dir"), "{error}");
-    let error = AtomicDir::create(place.path().join("file")).unwrap().commit().unwrap_err();
+    let error = AtomicDir::create(place.path().join("file"), &["inner"]).unwrap_err();
     assert!(error.source.to_string().contains("found a file"), "{error}");
     only(place.path(), &["dir", "file"]);
 }
@@ -118,7 +120,9 @@ fn a_refused_permission_names_the_path() {
         let error = write_bytes(locked.join("a"), "").unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::PermissionDenied);
         assert!(error.to_string().ends_with("locked/a"), "{error}");
-        assert!(AtomicDir::create(locked.join("d")).unwrap_err().to_string().ends_with("locked/d"));
+        assert!(
+            AtomicDir::create(locked.join("d"), &["inner"]).unwrap_err().to_string().ends_with("locked/d")
+        );
     }
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
 }
@@ -128,7 +132,7 @@ fn a_dropped_directory_leaves_the_old_one_and_no_other() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("model");
     put_dir(&path, "old");
-    let dir = AtomicDir::create(&path).unwrap();
+    let dir = AtomicDir::create(&path, &["inner"]).unwrap();
     assert_eq!(dir.target(), path);
     fs::write(dir.path().join("half"), "").unwrap();
     drop(dir);
@@ -198,7 +202,7 @@ fn a_kill_between_the_two_steps_is_repaired_by_the_next_writer() {
     put_dir(&place.path().join(".model.part.old"), "old");
     put_dir(&place.path().join(".model.part.next"), "new");
     fs::write(place.path().join(".model.part"), "").unwrap();
-    drop(AtomicDir::create(&path).unwrap());
+    drop(AtomicDir::create(&path, &["inner"]).unwrap());
     assert_eq!(text_in(&path), "old");
     only(place.path(), &["model"]);
 }
@@ -230,7 +234,7 @@ fn begin_and_be_killed() {
     let mut file = AtomicFile::create(place.join("file")).unwrap();
     file.write_all(b"half").unwrap();
     file.flush().unwrap();
-    let dir = AtomicDir::create(place.join("dir")).unwrap();
+    let dir = AtomicDir::create(place.join("dir"), &["inner"]).unwrap();
     fs::write(dir.path().join("half"), "").unwrap();
     std::process::abort();
 }
@@ -274,8 +278,8 @@ fn a_directory_that_was_replaced_is_read_again() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("model");
     let put = |text: &str| {
-        let next = AtomicDir::create(&path).unwrap();
-        fs::write(next.path().join("a"), text).unwrap();
+        let next = AtomicDir::create(&path, &["a"]).unwrap();
+        next.write("a", text).unwrap();
         next.commit().unwrap();
     };
     put("1");

@@ -44,9 +44,11 @@ fn a_directory_of_something_else_is_not_replaced() {
     let temporary = tempfile::tempdir().unwrap();
     model.save(temporary.path().join("model")).unwrap();
     let error = model.save(temporary.path()).unwrap_err();
-    assert!(matches!(error, Error::Occupied { .. }), "{error}");
+    assert!(scaletot_core::causes(&error).contains("found \"model\" in it"), "{error}");
     fs::write(temporary.path().join("file"), "x").unwrap();
-    assert!(matches!(model.save(temporary.path().join("file")), Err(Error::Occupied { .. })));
+    assert!(matches!(model.save(temporary.path().join("file")), Err(Error::Files { .. })));
+    fs::write(temporary.path().join("model/notes.txt"), "x").unwrap();
+    assert!(matches!(model.save(temporary.path().join("model")), Err(Error::Files { .. })));
     fs::create_dir(temporary.path().join("empty")).unwrap();
     model.save(temporary.path().join("empty")).unwrap();
 }
