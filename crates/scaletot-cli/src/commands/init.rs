@@ -1,11 +1,10 @@
 //! `scaletot init`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
-use scaletot_core::files::write_bytes;
+use scaletot_core::files::{create_dir_all, write_bytes};
 use scaletot_pipeline::draft::{ColumnUse, Draft, DraftOptions, FieldKind, RawTable};
 use scaletot_pipeline::plan::{Plan, PlanOptions, Preview};
 use scaletot_pipeline::tasks::Task;
@@ -170,7 +169,7 @@ fn write(args: &InitArgs, draft: &Draft) -> Result<Vec<PathBuf>> {
     if let Some((file, _)) = files.iter().find(|(file, _)| !args.force && file.exists()) {
         bail!("{} is there already: --force overwrites it, --name and --out write elsewhere", file.display());
     }
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    create_dir_all(&args.out)?;
     for (file, text) in &files {
         write_bytes(file, text)?;
     }

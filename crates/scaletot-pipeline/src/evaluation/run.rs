@@ -4,12 +4,11 @@
 //! inputs, so another teacher makes all of them run again, and other numbers of labels leave the corpora as they are.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
 use scaletot_core::Progress;
-use scaletot_core::files::write_json;
+use scaletot_core::files::{create_dir_all, write_json};
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_teacher::Reasoner;
 
@@ -91,8 +90,7 @@ impl Run<'_> {
             let directory = options.out().join(&directory);
             let reason = || {
                 let reasoner = calibrated(&mut reasoner, &work)?;
-                fs::create_dir_all(&directory)
-                    .with_context(|| format!("cannot create {}", directory.display()))?;
+                create_dir_all(&directory)?;
                 Ok(((), work.reason(reasoner, coverage, &directory)?.report()))
             };
             let stage_inputs = reasoned(&self.identity, options, coverage)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use scaletot_core::files::create_dir_all;
 use scaletot_profile::{Attributes, Error as ProfileError, write_parquet};
 
 use super::Scorer;
@@ -37,8 +38,7 @@ impl<'a> Tables<'a> {
                 let users = read_prepared(path, schema, &options)?.profiles;
                 let table = self.directory.join(&relative);
                 let directory = table.parent().unwrap_or(&self.directory);
-                fs::create_dir_all(directory)
-                    .with_context(|| format!("cannot create {}", directory.display()))?;
+                create_dir_all(directory)?;
                 write_parquet(&table, schema.id_column(), users.ids(), Some(&users), &Attributes::new())?;
                 Ok(Input { source: path.to_owned(), ..Input::open(&table, &relative, schema, &options)? })
             }
