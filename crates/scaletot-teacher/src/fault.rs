@@ -9,10 +9,30 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Fault {
     /// Too many requests (429).
-    #[error("expected an answer, found status 429, too many requests{}", wait(.retry_after))]
+    #[error("expected an answer, found status 429, too many requests{}: {message}", wait(.retry_after))]
     RateLimited {
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
+        /// Its message, cut short.
+        message: String,
+    },
+    /// The account is at its end: no credit, or a quota that no wait brings back.
+    #[error("expected an account that is in credit, found status {status}: {message}")]
+    Quota {
+        /// The status.
+        status: u16,
+        /// Its message, cut short.
+        message: String,
+    },
+    /// The server sends requests elsewhere. They are not followed, so that a key goes to the address it was given for.
+    #[error(
+        "expected an answer, found status {status}, a redirect to `{location}`: give that address if it is the server that is meant"
+    )]
+    Redirected {
+        /// The status.
+        status: u16,
+        /// Where to.
+        location: String,
     },
     /// The server failed (5xx).
     #[error("expected an answer, found status {status}{}: {message}", wait(.retry_after))]
@@ -46,6 +66,16 @@ pub enum Fault {
     #[error("{message}")]
     Unusable {
         /// What was expected and what came.
+        message: String,
+    },
+    /// The server never gave an answer that could be read, and is probably none of the kind that is asked.
+    #[error(
+        "expected a server that answers in the form of OpenAI's API, found no such answer in {answers}, the last of them: {message}"
+    )]
+    Incompatible {
+        /// Answers, none of which could be read.
+        answers: u32,
+        /// What was wrong with the last.
         message: String,
     },
     /// The server does not know the model.
@@ -84,29 +114,63 @@ impl Fault {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        !matches!(
-            self,
-            Fault::UnknownModel { .. }
-                | Fault::Refused { .. }
-                | Fault::Late
-                | Fault::Stopped
-                | Fault::CircuitOpen { .. }
-        )
+        match self {
+            Fault::RateLimited { .. }
+            | Fault::Failed { .. }
+            | Fault::Timeout { .. }
+            | Fault::Connection { .. }
+            | Fault::Malformed { .. }
+            | Fault::Unusable { .. } => true,
+            Fault::Quota { .. }
+            | Fault::Redirected { .. }
+            | Fault::Incompatible { .. }
+            | Fault::UnknownModel { .. }
+            | Fault::Refused { .. }
+            | Fault::Late
+            | Fault::Stopped
+            | Fault::CircuitOpen { .. } => false,
+        }
     }
 
-    /// Whether every other question will meet it too, however long is waited: the key is wrong, or the model unknown. A run
-    /// ends at the first of these.
+    /// Whether every other question will meet it too, however long is waited: the key is wrong, the account at its end, the model
+    /// unknown, or the address that of something else. A run ends at the first of these.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Fault::UnknownModel { .. } | Fault::Refused { status: 401..=403, .. })
+        matches!(
+            self,
+            Fault::Quota { .. }
+                | Fault::Redirected { .. }
+                | Fault::Incompatible { .. }
+                | Fault::UnknownModel { .. }
+                | Fault::Refused { status: 401..=403, .. }
+        )
     }
 
     /// How long the server asked to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Fault::RateLimited { retry_after } | Fault::Failed { retry_after, .. } => *retry_after,
+            Fault::RateLimited { retry_after, .. } | Fault::Failed { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// The text of the server in it, if it holds any.
+    #[cfg(feature = "openai")]
+    pub(crate) fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Fault::RateLimited { message, .. }
+            | Fault::Quota { message, .. }
+            | Fault::Redirected { location: message, .. }
+            | Fault::Failed { message, .. }
+            | Fault::Timeout { message }
+            | Fault::Connection { message }
+            | Fault::Malformed { message }
+            | Fault::Unusable { message }
+            | Fault::Incompatible { message, .. }
+            | Fault::UnknownModel { message, .. }
+            | Fault::Refused { message, .. } => Some(message),
+            Fault::Late | Fault::Stopped | Fault::CircuitOpen { .. } => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sets up a model behind a server.
 
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -7,12 +8,15 @@ use std::time::Duration;
 use scaletot_core::config::ConfigError;
 
 use super::OpenAi;
+use super::address::{Address, KeySource};
+use super::sanitise::Sanitiser;
 use super::scoring::{Endpoint, Scoring};
 use super::transport::Transport;
+use crate::credentials::without_credentials;
 use crate::error::Result;
 
 /// Sets up an [`OpenAi`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OpenAiBuilder {
     url: String,
     model: String,
@@ -22,7 +26,8 @@ pub struct OpenAiBuilder {
     top: u32,
     samples: u32,
     timeout: Duration,
-    key_variable: String,
+    key: KeySource,
+    unencrypted_key: bool,
 }
 
 impl OpenAiBuilder {
@@ -69,10 +74,26 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Sets the environment variable that holds the API key, if there is one; by default `OPENAI_API_KEY`.
+    /// Sets the API key. It is sent to this server and nowhere else; an empty one is none.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.key = KeySource::given(key);
+        self
+    }
+
+    /// Sets the environment variable that holds the API key for this server; one that is not set, or empty, is no key. By default
+    /// `OPENAI_API_KEY` is sent to api.openai.com, and no other server is sent a key.
     #[must_use]
     pub fn with_key_variable(mut self, variable: impl Into<String>) -> Self {
-        self.key_variable = variable.into();
+        self.key = KeySource::Variable(variable.into());
+        self
+    }
+
+    /// Sets whether a key may be sent unencrypted, by `http`, to a server on another machine; by default it may not. To this
+    /// machine it always may.
+    #[must_use]
+    pub fn with_unencrypted_key(mut self, unencrypted: bool) -> Self {
+        self.unencrypted_key = unencrypted;
         self
     }
 
@@ -80,13 +101,10 @@ impl OpenAiBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the address is no `http` or `https` one, a number is 0, the key is not printable ASCII, or echo is
-    /// wanted of a chat endpoint.
+    /// [`Error::Config`](crate::Error::Config) if the address is no `http` or `https` one or holds a user name and a password, a number is 0, the
+    /// key is not printable ASCII or would be sent unencrypted to another machine, or echo is wanted of a chat endpoint.
     pub fn build(self) -> Result<OpenAi> {
-        let url = self.url.trim_end_matches('/').to_owned();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(ConfigError::new("url", "an http or https address", format!("`{url}`")).into());
-        }
+        let address = Address::parse(&self.url)?;
         let wanted = match self.scoring {
             Some(Scoring::TopTokens { top }) => ("top", top),
             Some(Scoring::Sample { samples, .. }) => ("samples", samples),
@@ -98,11 +116,7 @@ impl OpenAiBuilder {
         if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
             return Err(ConfigError::new("scoring", "one that a chat endpoint has", "echo").into());
         }
-        let key = std::env::var(&self.key_variable).ok().filter(|key| !key.is_empty());
-        if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let expected = "an API key of printable ASCII without spaces";
-            return Err(ConfigError::new(self.key_variable, expected, "something else").into());
-        }
+        let key = self.key.key(&address, self.unencrypted_key)?;
         let path = match self.endpoint {
             Endpoint::Completions => "completions",
             Endpoint::Chat => "chat/completions",
@@ -116,9 +130,13 @@ impl OpenAiBuilder {
             Some(Scoring::Sample { samples, guided: true }) => format!("{samples} guided samples"),
             Some(Scoring::Sample { samples, guided: false }) => format!("{samples} samples"),
         };
-        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {url}, {how}", self.model));
+        let name = self.name.unwrap_or_else(|| format!("{}, {path} of {}, {how}", self.model, address.url()));
+        let transport = Transport::new(&address, path, key, self.timeout);
+        let sanitiser = Sanitiser::new(transport.secrets().iter().map(String::as_str));
         Ok(OpenAi {
-            transport: Transport::new(format!("{url}/{path}"), key, self.timeout),
+            transport,
+            sanitiser,
+            key: self.key,
             model: name,
             served: self.model,
             endpoint: self.endpoint,
@@ -144,7 +162,20 @@ impl OpenAi {
             top: 20,
             samples: 20,
             timeout: Duration::from_secs(60),
-            key_variable: "OPENAI_API_KEY".to_owned(),
+            key: KeySource::OpenAi,
+            unencrypted_key: false,
         }
+    }
+}
+
+impl fmt::Debug for OpenAiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiBuilder")
+            .field("url", &without_credentials(&self.url))
+            .field("model", &self.model)
+            .field("endpoint", &self.endpoint)
+            .field("scoring", &self.scoring)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }

@@ -4,10 +4,13 @@
 //! the first question: the most probable next tokens; the log-probabilities of the given labels, where the server echoes
 //! prompts with theirs; or the shares of sampled answers, guided to the labels where the server can.
 
+mod address;
 mod builder;
 mod labels;
+mod refusal;
 mod reply;
 mod request;
+mod sanitise;
 mod scoring;
 mod transport;
 
@@ -24,15 +27,17 @@ use crate::teacher::Teacher;
 pub use builder::OpenAiBuilder;
 pub use scoring::{Endpoint, Scoring};
 
+use address::KeySource;
 use labels::Matched;
 use reply::Reply;
+use sanitise::Sanitiser;
 use transport::Transport;
 
 /// A model behind an OpenAI-compatible server.
 ///
 /// It asks once and returns what went wrong; wrap it in [`Retry`](crate::Retry) for another try, and in
-/// [`Cached`](crate::Cached) or a [`Recorder`](crate::Recorder) to ask equal prompts once. The API key is read from the
-/// environment, sent to the server and nowhere else: it is not in `Debug`, errors, logs or traces.
+/// [`Cached`](crate::Cached) or a [`Recorder`](crate::Recorder) to ask equal prompts once. The API key is sent to the server that it
+/// was given for and nowhere else: it is not in `Debug`, errors, logs or traces, not even where a server sends it back.
 ///
 /// ```no_run
 /// use scaletot_teacher::openai::OpenAi;
@@ -44,6 +49,8 @@ use transport::Transport;
 /// ```
 pub struct OpenAi {
     transport: Transport,
+    sanitiser: Sanitiser,
+    key: KeySource,
     /// The name that answers are known by.
     model: String,
     /// The name that the server knows.
@@ -72,6 +79,19 @@ impl OpenAi {
     #[must_use]
     pub fn scoring(&self) -> Option<Scoring> {
         *self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault with its server's text made fit for errors, logs and files. Every fault leaves through here.
+    fn fit_to_show(&self, mut fault: Fault) -> Fault {
+        if let Some(text) = fault.text_mut() {
+            *text = self.sanitiser.clean(text);
+        }
+        if let Fault::Refused { status: 401 | 403, message } = &mut fault
+            && !self.transport.has_key()
+        {
+            message.push_str(&format!(" ({})", self.key.absence()));
+        }
+        fault
     }
 
     /// Keeps what was found out first.
@@ -160,7 +180,7 @@ impl OpenAi {
         let mut open = vec![(String::new(), 1.0, all)];
         while let Some((generated, mass, among)) = open.pop() {
             let body = request::next_token(self.endpoint, &self.served, question, &generated, top);
-            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
+            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
             tokens += reply.tokens;
             let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
             for (token, log_prob) in next {
@@ -190,7 +210,7 @@ impl OpenAi {
         let mut tokens = 0;
         for label in question.labels {
             let body = request::echo(&self.served, question, label);
-            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
+            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
             tokens += reply.tokens;
             match reply.echoed(&question.prompt, label) {
                 Some(log_prob) => log_probs.push(log_prob),
@@ -206,7 +226,7 @@ impl OpenAi {
         let (mut drawn, mut tokens) = (0, 0);
         while drawn < samples {
             let body = request::sample(self.endpoint, &self.served, question, samples - drawn, guided);
-            let reply = Reply::parse(&self.transport.post(&body, question.deadline)?)?;
+            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
             tokens += reply.tokens;
             // Some servers give one choice whatever is asked for.
             for text in reply.texts.iter().take((samples - drawn) as usize) {
@@ -235,7 +255,7 @@ impl Teacher for OpenAi {
             Some(scoring) => self.by(scoring, question),
             None => self.find_out(question),
         };
-        answered.map_err(|fault| Error::server(&self.model, fault))
+        answered.map_err(|fault| Error::server(&self.model, self.fit_to_show(fault)))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::refusal;
 use crate::fault::Fault;
 
 /// The parts of an answer that are read.
@@ -82,9 +83,8 @@ impl Reply {
             Fault::Malformed { message }
         })?;
         let unusable = |message: String| Fault::Unusable { message };
-        if let Some(error) = body.error {
-            let text: String = error.to_string().chars().take(200).collect();
-            return Err(unusable(format!("expected an answer, found the error {text}")));
+        if body.error.is_some() {
+            return Err(refusal::fault_in_answer(text));
         }
         let tokens = body.usage.map_or(0, |usage| usage.prompt_tokens + usage.completion_tokens);
         let Some(first) = body.choices.first() else {

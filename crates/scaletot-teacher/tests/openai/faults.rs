@@ -38,7 +38,8 @@ fn every_fault_has_its_name() {
     let text = |status, text: &str| Reaction::Raw(status, "", text.to_owned());
     let raw = |body: &str| Reaction::Raw(200, "", body.to_owned());
     let limited = fault_of(Reaction::Raw(429, "retry-after: 7\r\n", "slow down".to_owned()));
-    assert_eq!(limited, Fault::RateLimited { retry_after: Some(Duration::from_secs(7)) });
+    let message = "slow down".to_owned();
+    assert_eq!(limited, Fault::RateLimited { retry_after: Some(Duration::from_secs(7)), message });
     let down = fault_of(text(503, "warming up"));
     assert_eq!(down, Fault::Failed { status: 503, retry_after: None, message: "warming up".to_owned() });
     assert!(matches!(fault_of(Reaction::Hang(Duration::from_secs(1))), Fault::Timeout { .. }));

@@ -15,4 +15,5 @@ mod faults;
 mod real;
 mod runs;
 mod scoring;
+mod secrets;
 mod server;

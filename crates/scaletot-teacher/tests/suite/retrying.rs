@@ -29,7 +29,7 @@ impl Teacher for Moody {
         let times = |row| asked.iter().flatten().filter(|&&before: &&usize| before == row).count();
         let server = |fault| Err(Error::Server { model: "moody".to_owned(), fault });
         let answers = questions.iter().map(|question| match (question.row % 10, times(question.row)) {
-            (3, 0) | (7, _) => server(Fault::RateLimited { retry_after: None }),
+            (3, 0) | (7, _) => server(Fault::RateLimited { retry_after: None, message: String::new() }),
             (9, _) => server(Fault::Refused { status: 401, message: "no".to_owned() }),
             _ => Arbitrary::default().answer(question),
         });

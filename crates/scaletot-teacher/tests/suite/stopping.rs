@@ -76,7 +76,7 @@ fn a_wait_for_another_attempt_ends_with_the_run() {
     let policy =
         RetryPolicy::default().with_base(Duration::from_secs(60)).with_breaker_pause(Duration::from_secs(60));
     let faults = [
-        Fault::RateLimited { retry_after: Some(Duration::from_secs(60)) },
+        Fault::RateLimited { retry_after: Some(Duration::from_secs(60)), message: String::new() },
         Fault::Failed { status: 503, retry_after: Some(Duration::from_secs(60)), message: String::new() },
     ];
     // The breaker's wait, too: it opens at the first failure.

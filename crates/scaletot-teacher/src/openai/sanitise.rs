@@ -1,0 +1,222 @@
+//! Texts of a server, made fit to be shown and kept.
+//!
+//! A server, or a proxy before it, may send back what it was sent: the API key in a refusal, in a token, in a redirect. Whatever
+//! it says goes through here before it gets into an error, and with it into logs, corpora and terminals.
+
+use std::collections::{BTreeMap, HashSet};
+
+use scaletot_core::text::printable;
+
+use crate::credentials::without_credentials;
+
+/// Characters of a server's text that are shown.
+const SHOWN: usize = 400;
+/// Characters of it that are looked at.
+const READ: usize = 8 << 10;
+/// A part of a secret of so many characters is taken out; a shorter secret is taken out whole.
+const PART: usize = 8;
+/// What stands for a secret that was taken out.
+const MARK: &str = "[secret]";
+
+/// Takes secrets out of texts.
+#[derive(Default)]
+pub(super) struct Sanitiser {
+    /// Parts of the secrets in all their forms, folded, by their lengths.
+    parts: BTreeMap<usize, HashSet<Vec<u8>>>,
+}
+
+impl Sanitiser {
+    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
+            all.add(secret);
+            all.add(&hex(secret.as_bytes()));
+            // Within a longer text, such as `user:key`, a secret begins at any of the three places of a group.
+            for shift in 0..3 {
+                let core = base64_core(secret.as_bytes(), shift);
+                all.add(&core);
+                all.add(&core.replace('+', "-").replace('/', "_"));
+            }
+        }
+        all
+    }
+
+    /// Both as it is and as it is read where escapes are resolved.
+    fn add(&mut self, form: &str) {
+        for resolved in [false, true] {
+            let form: Vec<u8> = folded(form, resolved).into_iter().map(|unit| unit.byte).collect();
+            let length = form.len().min(PART);
+            if length > 0 {
+                self.parts.entry(length).or_default().extend(form.windows(length).map(<[u8]>::to_vec));
+            }
+        }
+    }
+
+    /// The text on one line of at most [`SHOWN`] characters, without control characters, secrets and credentials of addresses.
+    pub(super) fn clean(&self, text: &str) -> String {
+        // Secrets go before anything is cut, so that no cut leaves the beginning of one.
+        let end = text.char_indices().nth(READ).map_or(text.len(), |(at, _)| at);
+        let text = &text[..end];
+        printable(&without_credentials(&self.without_secrets(text)), SHOWN)
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        // Which bytes of the text are of a secret, whether a backslash in it escapes or is itself of the key.
+        let mut secret = vec![false; text.len()];
+        for resolved in [false, true] {
+            let units = folded(text, resolved);
+            let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
+            for (&length, parts) in &self.parts {
+                for (at, _) in bytes.windows(length).enumerate().filter(|(_, part)| parts.contains(*part)) {
+                    secret[units[at].begin..units[at + length - 1].end].fill(true);
+                }
+            }
+        }
+        let mut shown = String::with_capacity(text.len());
+        let mut within = false;
+        for (at, c) in text.char_indices() {
+            match (secret[at], within) {
+                (true, false) => shown.push_str(MARK),
+                (true, true) => {}
+                (false, _) => shown.push(c),
+            }
+            within = secret[at];
+        }
+        shown
+    }
+}
+
+/// A character as it is compared, and the bytes of the text that stand for it.
+struct Unit {
+    byte: u8,
+    begin: usize,
+    end: usize,
+}
+
+/// The text as it is compared: in lower case, without white space and control characters, and where wanted with the escapes of
+/// JSON and of addresses `resolved`. Characters beyond ASCII are all alike, since no key holds one.
+fn folded(text: &str, resolved: bool) -> Vec<Unit> {
+    let bytes = text.as_bytes();
+    let mut units = Vec::with_capacity(bytes.len());
+    let mut begin = 0;
+    while let Some(c) = text[begin..].chars().next() {
+        let (byte, length) = match escape(&bytes[begin..]).filter(|_| resolved) {
+            Some((byte, length)) => (Some(byte), length),
+            None if c.is_ascii() => (Some(c as u8), 1),
+            None => ((!c.is_whitespace() && !c.is_control() && !is_joiner(c)).then_some(0xff), c.len_utf8()),
+        };
+        if let Some(byte) = byte.filter(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_control()) {
+            units.push(Unit { byte: byte.to_ascii_lowercase(), begin, end: begin + length });
+        }
+        begin += length;
+    }
+    units
+}
+
+/// Characters that are not seen, and could stand between those of a key.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// An escape at the beginning of a text: the ASCII character that it stands for, and its length.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let code = |from: usize, digits: usize| {
+        let digits = std::str::from_utf8(text.get(from..from + digits)?).ok()?;
+        u32::from_str_radix(digits, 16).ok().and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii)
+    };
+    match text {
+        [b'%', ..] => Some((code(1, 2)?, 3)),
+        [b'\\', b'u', ..] => Some((code(2, 4)?, 6)),
+        [b'\\', b'n' | b'r' | b't' | b'b' | b'f', ..] => Some((b' ', 2)),
+        [b'\\', c, ..] if c.is_ascii() => Some((*c, 2)),
+        _ => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digits of base64 that these bytes determine alone, if `shift` others stand before them in their group.
+fn base64_core(bytes: &[u8], shift: usize) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bit = |at: usize| {
+        let byte = bytes.get((at / 8).checked_sub(shift)?)?;
+        Some(usize::from(byte >> (7 - at % 8) & 1))
+    };
+    let digits = (8 * (shift + bytes.len())).div_ceil(6);
+    let digit = |at: usize| (6 * at..6 * at + 6).try_fold(0, |all, at| Some(2 * all + bit(at)?));
+    (0..digits).filter_map(digit).map(|digit| char::from(DIGITS[digit])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "sk-proj-4fT9/zQ+1\"xY\\7w_Lm";
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        assert_eq!(base64_core(b"foobar", 0), "Zm9vYmFy");
+        // `xfoobar` is `eGZvb2Jhcg==`, `xyfoobar` is `eHlmb29iYXI=`.
+        assert_eq!(base64_core(b"foobar", 1), "Zvb2Jhc");
+        assert_eq!(base64_core(b"foobar", 2), "mb29iYX");
+    }
+
+    #[test]
+    fn a_key_is_taken_out_in_every_form() {
+        let sanitiser = Sanitiser::new([KEY]);
+        let json = serde_json::to_string(KEY).unwrap();
+        let unicode: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+        let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let some_percent = KEY.replace('/', "%2F").replace('+', "%2b").replace('"', "%22");
+        let spaced: String = KEY.chars().map(|c| format!("{c}\u{1b}\u{200b}\n ")).collect();
+        // `Bearer ` and the key, and `user:` and the key, in base64.
+        let forms = [
+            KEY.to_owned(),
+            format!("Bearer {KEY}"),
+            json,
+            unicode,
+            percent,
+            some_percent,
+            spaced,
+            KEY.to_uppercase(),
+            hex(KEY.as_bytes()),
+            base64_core(format!("Bearer {KEY}").as_bytes(), 0),
+            base64_core(format!("user:{KEY}").as_bytes(), 0).replace('+', "-").replace('/', "_"),
+        ];
+        for form in forms {
+            let shown = sanitiser.clean(&format!("<< {form} >>"));
+            assert!(shown.starts_with("<< ") && shown.ends_with(">>"), "{form}: {shown}");
+            assert!(shown.contains(MARK) && shown.len() < 40, "{form}: {shown}");
+        }
+        assert_eq!(sanitiser.clean("bad key sk-proj-4f…Lm"), "bad key [secret]…Lm");
+        assert_eq!(sanitiser.clean("a plain text, 100 % of it \\ here"), "a plain text, 100 % of it \\ here");
+    }
+
+    #[test]
+    fn short_secrets_go_whole_and_none_leaves_texts_as_they_are() {
+        assert_eq!(Sanitiser::new(["abc"]).clean("xabcx ab c b"), "x[secret]x [secret] b");
+        assert_eq!(Sanitiser::default().clean("http://u:p@h \u{7}x"), "http://[credentials]@h x");
+        assert_eq!(Sanitiser::new([""]).clean("x"), "x");
+    }
+
+    proptest! {
+        /// Wherever a text is cut, and whatever part of the key it holds.
+        #[test]
+        fn no_part_of_eight_characters_is_left(
+            key in "[!-~]{8,60}", from in 0_usize..60, length in 8_usize..60, before in "[ a-z]{0,500}", after in "[ -~]{0,40}",
+        ) {
+            let from = from.min(key.len() - 8);
+            let part = &key[from..(from + length).min(key.len())];
+            let shown = Sanitiser::new([key.as_str()]).clean(&format!("{before}{part}{after}"));
+            for at in 0..=part.len() - 8 {
+                let window = &part[at..at + 8];
+                prop_assert!(!shown.contains(window) || before.contains(window) || MARK.contains(window), "{}", shown);
+            }
+            prop_assert!(shown.chars().count() <= SHOWN);
+        }
+    }
+}
