@@ -2,7 +2,7 @@
 //!
 //! Each says in its metadata what it was made of, so that a later run knows whether it still holds.
 
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +14,11 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
-use scaletot_core::files::{AtomicFile, create_dir_all};
+use scaletot_core::ContentHash;
+use scaletot_core::files::{self, AtomicFile, create_dir_all};
 use serde::{Deserialize, Serialize};
+
+use super::sums::Hashing;
 
 /// Rows of an output row group, which are in memory until they are written.
 const GROUP_ROWS: usize = 1 << 20;
@@ -32,7 +35,7 @@ const KEY: &str = "scaletot.scores";
 pub(super) struct Origin {
     /// Fingerprint of the settings.
     pub(super) settings: String,
-    /// Fingerprint of the input file.
+    /// Hash of the input file's bytes.
     pub(super) input: String,
     /// Row groups of the input that are not in it.
     pub(super) quarantined: Vec<Quarantined>,
@@ -56,7 +59,7 @@ pub struct Quarantined {
 /// Writes the scores of one row group.
 pub(super) struct PartWriter {
     path: PathBuf,
-    writer: ArrowWriter<AtomicFile>,
+    writer: ArrowWriter<Hashing<AtomicFile>>,
 }
 
 impl PartWriter {
@@ -84,16 +87,18 @@ impl PartWriter {
         self.writer.write(batch).with_context(|| failed(&self.path))
     }
 
-    pub(super) fn finish(self) -> Result<()> {
-        let file = self.writer.into_inner().with_context(|| failed(&self.path))?;
-        Ok(file.commit()?)
+    /// The hash of the file, which has its name then.
+    pub(super) fn finish(self) -> Result<ContentHash> {
+        let (file, hash) = self.writer.into_inner().with_context(|| failed(&self.path))?.finish();
+        file.commit()?;
+        Ok(hash)
     }
 }
 
 /// A file to be, in a directory that is made if there is none.
-fn begin(path: &Path) -> Result<AtomicFile> {
+fn begin(path: &Path) -> Result<Hashing<AtomicFile>> {
     create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-    Ok(AtomicFile::create(path)?)
+    Ok(Hashing::new(AtomicFile::create(path)?))
 }
 
 fn failed(path: &Path) -> String {
@@ -113,20 +118,22 @@ pub(super) fn origin_of(path: &Path) -> Option<(Origin, usize)> {
     Some((origin, usize::try_from(metadata.file_metadata().num_rows()).ok()?))
 }
 
-/// Whether there is a Parquet file that can be read.
-pub(super) fn is_parquet(path: &Path) -> bool {
-    read_metadata(path).is_ok()
+/// Whether there is what a Parquet file becomes when it is emptied or cut, and nothing that somebody else may have put there.
+pub(super) fn is_damaged(path: &Path) -> bool {
+    let mut begin = vec![];
+    let read = files::open(path).map(|file| file.take(4).read_to_end(&mut begin));
+    matches!(read, Ok(Ok(_))) && b"PAR1".starts_with(&begin) && read_metadata(path).is_err()
 }
 
 fn read_metadata(path: &Path) -> Result<ParquetMetaData> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = files::open(path)?;
     ParquetMetaDataReader::new()
         .parse_and_finish(&file)
         .with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are.
-pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<usize> {
+/// Puts parts together, in their order and without reading what is in their pages. Returns how many rows there are, and the file's hash.
+pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Result<(usize, ContentHash)> {
     let file = begin(path)?;
     let Some(first) = parts.first() else {
         crate::error::bail!("{}: nothing to put together", path.display())
@@ -140,12 +147,12 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
     let properties: WriterPropertiesPtr =
         Arc::new(WriterProperties::builder().set_key_value_metadata(Some(entries)).build());
     let schema = first.file_metadata().schema_descr().root_schema_ptr();
-    let write = || -> Result<(AtomicFile, usize)> {
+    let write = || -> Result<(Hashing<AtomicFile>, usize)> {
         let mut writer = SerializedFileWriter::new(file, schema, properties)?;
         let mut rows = 0;
         // One after the other: a file may have more row groups than a process may have files.
         for part in parts {
-            let source = File::open(part).with_context(|| format!("cannot open {}", part.display()))?;
+            let source = files::open(part)?;
             for group in read_metadata(part)?.row_groups() {
                 let mut to = writer.next_row_group()?;
                 for column in group.columns() {
@@ -166,6 +173,7 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
         Ok((writer.into_inner()?, rows))
     };
     let (file, rows) = write().with_context(|| failed(path))?;
+    let (file, hash) = file.finish();
     file.commit()?;
-    Ok(rows)
+    Ok((rows, hash))
 }

@@ -1,13 +1,14 @@
 //! Which files are scored, and where their scores go.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf, absolute};
 
-use crate::error::{Context, Result, bail};
-use scaletot_core::ContentHash;
+use scaletot_core::{ContentHash, Pool, Progress};
 use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
+
+use super::sums::hash_of;
+use crate::error::{Context, Error, Result, bail};
 
 /// An input file. What it holds is read again when it is scored, since the directories of many files would not fit into memory.
 #[derive(Debug, Clone)]
@@ -17,18 +18,19 @@ pub(super) struct Input {
     pub(super) source: PathBuf,
     /// Its scores' place below the output directory: its own place below the directory that all inputs are in.
     pub(super) relative: PathBuf,
-    /// Changes with the file.
-    pub(super) fingerprint: String,
+    /// The hash of the source's bytes: no length or directory, which stay the same when a value is corrected in place.
+    pub(super) hash: ContentHash,
     /// Users in each row group.
     pub(super) groups: Vec<usize>,
     pub(super) text_ids: bool,
 }
 
 impl Input {
-    /// Looks at a file's directory.
+    /// Looks at a file's directory; `hash` is that of its bytes.
     pub(super) fn open(
         path: &Path,
         relative: &Path,
+        hash: ContentHash,
         schema: &ProfileSchema,
         options: &ReadOptions,
     ) -> Result<Self> {
@@ -37,35 +39,45 @@ impl Input {
             path: path.to_owned(),
             source: path.to_owned(),
             relative: relative.to_owned(),
-            fingerprint: fingerprint(path).with_context(|| format!("cannot read {}", path.display()))?,
+            hash,
             groups: (0..file.row_groups()).filter_map(|group| file.rows_of(group)).collect(),
             text_ids: file.text_ids(),
         })
     }
 
     /// Whether the file still is what it was when it was opened.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
-        let path = self.path.display();
-        let now = fingerprint(&self.path).with_context(|| format!("cannot read {path}"))?;
-        if now != self.fingerprint {
+    ///
+    /// # Errors
+    /// If it is not, or cannot be read any more; [`Error::Stopped`](crate::Error::Stopped).
+    pub(super) fn check_unchanged(&self, stopped: &dyn Fn() -> bool) -> Result<()> {
+        if hash_of(&self.source, stopped)? != self.hash {
+            let path = self.source.display();
             bail!("{path} changed while it was scored; the same call scores it as it is now");
         }
         Ok(())
     }
 }
 
-/// A hash of a Parquet file's length and directory, which says where every page is and what it holds at least and at most.
-fn fingerprint(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut tail = [0; 8];
-    file.seek(SeekFrom::Start(length.saturating_sub(8)))?;
-    file.read_exact(&mut tail)?;
-    let directory = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
-    file.seek(SeekFrom::Start(length.saturating_sub(8 + directory)))?;
-    let mut bytes = length.to_le_bytes().to_vec();
-    file.take(8 + directory).read_to_end(&mut bytes)?;
-    Ok(ContentHash::of(&bytes).short())
+/// The hashes of files' bytes, several at a time.
+///
+/// # Errors
+/// If one cannot be read; [`Error::Stopped`].
+pub(super) fn hashes(
+    files: &[(PathBuf, PathBuf)],
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Result<Vec<ContentHash>> {
+    let stopped = || progress.stopped();
+    let mut found = Vec::with_capacity(files.len());
+    Pool::new(threads).with_stop(&stopped).map(
+        files.iter(),
+        |_, (path, _)| hash_of(path, &stopped),
+        |_, hash| {
+            found.push(hash?);
+            Ok::<(), Error>(())
+        },
+    )?;
+    if found.len() < files.len() { Err(Error::Stopped) } else { Ok(found) }
 }
 
 /// The files that patterns name.
@@ -196,23 +208,23 @@ mod tests {
     fn a_file_that_changes_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("users.parquet");
-        // Pages, a directory of four bytes, its length, the magic number.
-        std::fs::write(&path, b"PAR1pages4444\x04\0\0\0PAR1").unwrap();
-        let fingerprint = fingerprint(&path).unwrap();
+        let (before, after) = ("PAR1 pages 1111 directory PAR1", "PAR1 pages 1112 directory PAR1");
+        std::fs::write(&path, before).unwrap();
         let input = Input {
             path: path.clone(),
             source: path.clone(),
             relative: "users.parquet".into(),
-            fingerprint,
+            hash: ContentHash::of(before),
             groups: vec![1],
             text_ids: false,
         };
-        input.check_unchanged().unwrap();
-        std::fs::write(&path, b"PAR1pages5555\x04\0\0\0PAR1").unwrap();
-        let message = input.check_unchanged().unwrap_err().to_string();
+        let go_on = || false;
+        input.check_unchanged(&go_on).unwrap();
+        std::fs::write(&path, after).unwrap();
+        let message = input.check_unchanged(&go_on).unwrap_err().to_string();
         assert!(message.contains("changed while it was scored"), "{message}");
         std::fs::remove_file(&path).unwrap();
-        let message = input.check_unchanged().unwrap_err().to_string();
-        assert!(message.contains("cannot read"), "{message}");
+        let message = input.check_unchanged(&go_on).unwrap_err().to_string();
+        assert!(message.contains("cannot open"), "{message}");
     }
 }

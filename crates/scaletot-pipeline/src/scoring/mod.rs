@@ -9,8 +9,10 @@ mod columns;
 mod files;
 mod inputs;
 mod job;
+mod place;
 mod run;
 mod summary;
+mod sums;
 mod tables;
 mod work;
 

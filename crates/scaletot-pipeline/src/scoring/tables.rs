@@ -1,18 +1,16 @@
 //! CSV files, which are scored as the Parquet files that are made of them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use scaletot_core::ContentHash;
 use scaletot_core::files::create_dir_all;
 use scaletot_profile::{Attributes, Error as ProfileError, write_parquet};
 
 use super::Scorer;
 use super::inputs::Input;
+use super::place::{TABLES, clear};
 use crate::error::{Context, Result};
 use crate::tasks::read_prepared;
-
-/// Where the Parquet files are while their users are scored.
-const TABLES: &str = ".tables";
 
 /// Opens the files of users, and holds what is made of CSV files until it is dropped.
 pub(super) struct Tables<'a> {
@@ -29,10 +27,10 @@ impl<'a> Tables<'a> {
     }
 
     /// Opens a file of users, whose scores' place is that of the file or, of a CSV file, that of a Parquet file of its name.
-    pub(super) fn open(&self, path: &Path, relative: &Path) -> Result<Input> {
+    pub(super) fn open(&self, path: &Path, relative: &Path, hash: ContentHash) -> Result<Input> {
         let (schema, options) = (&self.scorer.schema, self.scorer.read_options());
         let opened = || match csv_stem(relative) {
-            None => Input::open(path, relative, schema, &options),
+            None => Input::open(path, relative, hash, schema, &options),
             Some(stem) => {
                 let relative = relative.with_file_name(format!("{stem}.parquet"));
                 let users = read_prepared(path, schema, &options)?.profiles;
@@ -40,7 +38,8 @@ impl<'a> Tables<'a> {
                 let directory = table.parent().unwrap_or(&self.directory);
                 create_dir_all(directory)?;
                 write_parquet(&table, schema.id_column(), users.ids(), Some(&users), &Attributes::new())?;
-                Ok(Input { source: path.to_owned(), ..Input::open(&table, &relative, schema, &options)? })
+                let input = Input::open(&table, &relative, hash, schema, &options)?;
+                Ok(Input { source: path.to_owned(), ..input })
             }
         };
         match opened() {
@@ -52,7 +51,7 @@ impl<'a> Tables<'a> {
 
     fn remove(&self) {
         // What stays is removed by the next run.
-        let _ = fs::remove_dir_all(&self.directory);
+        let _ = clear(&self.directory);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,10 +16,9 @@ use super::Scorer;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
 use super::job::{FileJob, OnError, is_damage};
+use super::place::{self, PARTS};
 use super::summary::ScoreSummary;
-
-/// Where parts are until they are put together.
-const PARTS: &str = ".parts";
+use super::sums::Sums;
 
 /// Of so many batches one is counted for the drift: a group's beginning alone would not tell where its rows are sorted.
 const DRIFT_EVERY: usize = 16;
@@ -30,6 +29,7 @@ pub(super) struct Work<'a> {
     inputs: &'a [Input],
     job: &'a FileJob,
     settings: String,
+    sums: &'a Sums,
     /// The file that was opened last: its directory is read once for all of its row groups.
     open: Mutex<Option<(usize, Arc<ParquetProfiles>)>>,
 }
@@ -42,6 +42,14 @@ enum Group {
     Kept,
     /// It cannot be read.
     Bad(Quarantined),
+}
+
+/// What earlier runs have left of a file's scores.
+enum Earlier {
+    /// All of them.
+    Whole { rows: usize, quarantined: Vec<Quarantined> },
+    /// For each row group whether its part is there.
+    Parts(Vec<bool>),
 }
 
 /// What becomes of the file that a row group belongs to.
@@ -88,15 +96,21 @@ impl Found<'_> {
         if state.groups == self.work.inputs[file].groups.len() {
             let quarantined = std::mem::take(&mut state.quarantined);
             self.pending.remove(&file);
-            self.work.place(file, quarantined, &mut self.summary)?;
+            self.work.place(file, quarantined, &mut self.summary, &|| progress.stopped())?;
         }
         Ok(())
     }
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(scorer: &'a Scorer, inputs: &'a [Input], job: &'a FileJob, settings: String) -> Self {
-        Self { scorer, inputs, job, settings, open: Mutex::new(None) }
+    pub(super) fn new(
+        scorer: &'a Scorer,
+        inputs: &'a [Input],
+        job: &'a FileJob,
+        settings: String,
+        sums: &'a Sums,
+    ) -> Self {
+        Self { scorer, inputs, job, settings, sums, open: Mutex::new(None) }
     }
 
     /// Scores what is not scored yet.
@@ -114,21 +128,27 @@ impl<'a> Work<'a> {
             drift: None,
             left_over: vec![],
         };
-        let mut items = vec![];
-        for (file, input) in self.inputs.iter().enumerate() {
-            match origin_of(&self.output(file)).filter(|(origin, rows)| self.holds(file, origin, *rows)) {
-                Some((origin, rows)) => {
+        let stop = || progress.stopped();
+        let earlier = self.earlier(&stop)?;
+        let (mut kept, mut items) = (vec![], vec![]);
+        for (file, earlier) in earlier.into_iter().enumerate() {
+            match earlier {
+                Earlier::Whole { rows, quarantined } => {
                     summary.files += 1;
                     summary.users += rows;
-                    summary.quarantined.extend(origin.quarantined);
+                    summary.quarantined.extend(quarantined);
                 }
-                None if input.groups.is_empty() => self.place(file, vec![], &mut summary)?,
-                None => items.extend((0..input.groups.len()).map(|group| (file, group))),
+                Earlier::Parts(groups) if groups.is_empty() => {
+                    self.place(file, vec![], &mut summary, &stop)?;
+                }
+                // Parts of an earlier run are there; they would tell nothing about the rate of this one.
+                Earlier::Parts(groups) => {
+                    for (group, there) in groups.into_iter().enumerate() {
+                        if there { kept.push((file, group)) } else { items.push((file, group)) }
+                    }
+                }
             }
         }
-        // Parts of an earlier run are there; they would tell nothing about the rate of this one.
-        let (kept, items): (Vec<_>, Vec<_>) =
-            items.into_iter().partition(|&(file, group)| self.kept(file, group));
         let total: usize = items.iter().map(|&(file, group)| self.inputs[file].groups[group]).sum();
         let failed = AtomicBool::new(false);
         let stopped = || failed.load(Ordering::Relaxed) || progress.stopped();
@@ -155,16 +175,16 @@ impl<'a> Work<'a> {
             });
         progress.finish();
         result?;
-        if progress.stopped() {
+        let Found { mut summary, histograms, .. } = found;
+        // Asked to stop after the last file, there is nothing to resume.
+        if summary.files < self.inputs.len() {
             return Err(Error::Stopped);
         }
-        let Found { mut summary, histograms, .. } = found;
         summary.elapsed = began.elapsed();
         if let Some(incoming) = histograms.filter(|_| summary.scored > 0) {
             summary.drift = Some(Drift::between(self.scorer.encoder.histograms(), &incoming)?);
         }
-        // Empty by now.
-        let _ = fs::remove_dir_all(self.job.output.join(PARTS));
+        place::clear(&self.job.output.join(PARTS))?;
         Ok(summary)
     }
 
@@ -172,17 +192,43 @@ impl<'a> Work<'a> {
         self.job.output.join(&self.inputs[file].relative)
     }
 
+    /// A part, by its path in the output directory.
     fn part(&self, file: usize, group: usize) -> PathBuf {
-        let parts = self.job.output.join(PARTS).join(&self.inputs[file].relative);
-        parts.join(format!("{group}.parquet"))
+        Path::new(PARTS).join(&self.inputs[file].relative).join(format!("{group}.parquet"))
     }
 
     fn origin(&self, file: usize, quarantined: Vec<Quarantined>) -> Origin {
-        Origin { settings: self.settings.clone(), input: self.inputs[file].fingerprint.clone(), quarantined }
+        Origin { settings: self.settings.clone(), input: self.inputs[file].hash.to_string(), quarantined }
+    }
+
+    /// What earlier runs have left of every file; its bytes are looked at, several files at a time.
+    fn earlier(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<Vec<Earlier>> {
+        let mut found = Vec::with_capacity(self.inputs.len());
+        Pool::new(self.job.threads).with_stop(stopped).map(
+            0..self.inputs.len(),
+            |_, file| self.earlier_of(file, stopped),
+            |_, earlier| {
+                found.push(earlier?);
+                Ok::<(), Error>(())
+            },
+        )?;
+        if found.len() < self.inputs.len() { Err(Error::Stopped) } else { Ok(found) }
+    }
+
+    fn earlier_of(&self, file: usize, stopped: &dyn Fn() -> bool) -> Result<Earlier> {
+        let input = &self.inputs[file];
+        if let Some((origin, rows)) =
+            origin_of(&self.output(file)).filter(|(o, rows)| self.fits(file, o, *rows))
+            && self.sums.holds(&input.relative, stopped)?
+        {
+            return Ok(Earlier::Whole { rows, quarantined: origin.quarantined });
+        }
+        let groups = (0..input.groups.len()).map(|group| self.kept(file, group, stopped));
+        Ok(Earlier::Parts(groups.collect::<Result<_>>()?))
     }
 
     /// Whether scores of such an origin and so many rows are those of an input file.
-    fn holds(&self, file: usize, origin: &Origin, rows: usize) -> bool {
+    fn fits(&self, file: usize, origin: &Origin, rows: usize) -> bool {
         let left_out: usize = origin.quarantined.iter().map(|group| group.rows).sum();
         // What was left out once is tried again, unless it may be left out again.
         let whole = origin.quarantined.is_empty() || self.job.on_error == OnError::Quarantine;
@@ -192,9 +238,13 @@ impl<'a> Work<'a> {
     }
 
     /// Whether an earlier run has scored a row group, or there is nobody in it.
-    fn kept(&self, file: usize, group: usize) -> bool {
-        let users = self.inputs[file].groups[group];
-        users == 0 || origin_of(&self.part(file, group)) == Some((self.origin(file, vec![]), users))
+    fn kept(&self, file: usize, group: usize, stopped: &dyn Fn() -> bool) -> Result<bool> {
+        let (users, part) = (self.inputs[file].groups[group], self.part(file, group));
+        if users == 0 {
+            return Ok(true);
+        }
+        let fits = origin_of(&self.job.output.join(&part)) == Some((self.origin(file, vec![]), users));
+        Ok(fits && self.sums.holds(&part, stopped)?)
     }
 
     /// Scores a row group into its part; nothing if the run is stopped on the way.
@@ -251,8 +301,8 @@ impl<'a> Work<'a> {
             let writer = match &mut writer {
                 Some(writer) => writer,
                 empty => {
-                    let (part, origin) = (self.part(file, group), self.origin(file, vec![]));
-                    empty.insert(PartWriter::create(&part, &columns, &origin)?)
+                    let part = self.job.output.join(self.part(file, group));
+                    empty.insert(PartWriter::create(&part, &columns, &self.origin(file, vec![]))?)
                 }
             };
             writer.write(&columns)?;
@@ -260,7 +310,9 @@ impl<'a> Work<'a> {
             progress.advance(batch.len() as u64);
         }
         // The reader has compared the number of rows with the file's directory.
-        writer.map_or(Ok(()), PartWriter::finish)?;
+        if let Some(writer) = writer {
+            self.sums.add(&self.part(file, group), writer.finish()?)?;
+        }
         Ok(Some(Group::Scored { users: seen, abstained, too_far, histograms }))
     }
 
@@ -283,30 +335,32 @@ impl<'a> Work<'a> {
         file: usize,
         mut quarantined: Vec<Quarantined>,
         summary: &mut ScoreSummary,
+        stopped: &dyn Fn() -> bool,
     ) -> Result<()> {
         quarantined.sort_by_key(|group| group.row_group);
         let input = &self.inputs[file];
-        input.check_unchanged()?;
+        input.check_unchanged(stopped)?;
         let left_out = |group: usize| quarantined.iter().any(|bad| bad.row_group == Some(group));
         let groups = || (0..input.groups.len()).filter(|&group| input.groups[group] > 0 && !left_out(group));
-        let mut parts: Vec<PathBuf> = groups().map(|group| self.part(file, group)).collect();
+        let place = |group: usize| self.job.output.join(self.part(file, group));
+        let mut parts: Vec<PathBuf> = groups().map(place).collect();
         if parts.is_empty() {
             // A file without users has scores without users.
-            let (part, empty) = (self.part(file, 0), self.scorer.columns.empty(input.text_ids));
+            let (part, empty) = (place(0), self.scorer.columns.empty(input.text_ids));
             PartWriter::create(&part, &empty, &self.origin(file, vec![]))?.finish()?;
             parts.push(part);
         }
         let (output, expected) =
             (self.output(file), groups().map(|group| input.groups[group]).sum::<usize>());
         let origin = self.origin(file, quarantined);
-        let rows = assemble(&parts, &output, &origin)?;
+        let (rows, hash) = assemble(&parts, &output, &origin)?;
         if rows != expected {
             let _ = fs::remove_file(&output);
             bail!("{}: expected {expected} users in its parts, found {rows}", output.display());
         }
+        self.sums.add(&input.relative, hash)?;
         if let Some(directory) = parts.first().and_then(|part| part.parent()) {
-            fs::remove_dir_all(directory)
-                .with_context(|| format!("cannot remove {}", directory.display()))?;
+            place::clear(directory)?;
         }
         summary.files += 1;
         summary.users += rows;

@@ -6,4 +6,5 @@ mod kill;
 mod own_table;
 mod population;
 mod score;
+mod score_place;
 mod shop;

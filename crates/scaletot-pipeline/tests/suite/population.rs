@@ -93,13 +93,25 @@ impl Case {
     pub(super) fn write(&self, name: &str, ids: ArrayRef, towns: Vec<Option<&str>>, group: usize) {
         let income = |row: usize| (!row.is_multiple_of(10)).then_some(row as i64 % 31);
         let incomes: Int64Array = (0..towns.len()).map(income).collect();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group));
+        self.write_as(name, ids, towns, incomes, properties.build());
+    }
+
+    /// The same with incomes and properties of the file's own.
+    pub(super) fn write_as(
+        &self,
+        name: &str,
+        ids: ArrayRef,
+        towns: Vec<Option<&str>>,
+        incomes: Int64Array,
+        properties: WriterProperties,
+    ) {
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("income", Arc::new(incomes) as ArrayRef, true),
             ("user", ids, false),
             ("town", Arc::new(StringArray::from(towns)), true),
         ])
         .unwrap();
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
         let path = self.path("users").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut writer =
