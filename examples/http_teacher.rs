@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}", prompter.prompt(&table, 1, 0, &[]));
     let mut reasoner =
         Reasoner::builder(teacher, prompter).with_budget(Budget::default().with_queries(20)).build()?;
-    reasoner.set_calibration(reasoner.fit_calibration(&table, &[0, 1, 2, 3], &())?)?;
+    reasoner.set_calibration(reasoner.fit_calibration(&table, &[0, 1, 2, 3], 1, &())?)?;
     for row in 0..3 {
         let record = reasoner.reason(&table, row, 1)?;
         println!("{}: {}", reasoner.prompter().profile(&table, row), record.verdict);

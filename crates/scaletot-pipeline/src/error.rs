@@ -55,7 +55,7 @@ pub enum Error {
     Search(#[from] scaletot_search::Error),
     /// A teacher.
     #[error(transparent)]
-    Teacher(#[from] scaletot_teacher::Error),
+    Teacher(scaletot_teacher::Error),
     /// A student or its training.
     #[error(transparent)]
     Student(#[from] scaletot_student::Error),
@@ -78,6 +78,15 @@ impl From<LockError> for Error {
         match error {
             LockError::File(error) => Self::File(error),
             held => Self::InUse(held),
+        }
+    }
+}
+
+impl From<scaletot_teacher::Error> for Error {
+    fn from(error: scaletot_teacher::Error) -> Self {
+        match error {
+            scaletot_teacher::Error::Stopped => Self::Stopped,
+            error => Self::Teacher(error),
         }
     }
 }

@@ -28,6 +28,24 @@ pub struct LabelAnswer {
 }
 
 impl LabelAnswer {
+    /// The least [covered mass](Self::covered_mass) of an answer that can be used.
+    ///
+    /// A model that draws its next token blindly from a vocabulary of 30,000, a small one, gives three labels as much together. An answer that
+    /// gives them less knows nothing of them: the ratios of such probabilities are those of the far tail, where a rounding to
+    /// 16 bits or a cut-off of the sampler decide.
+    pub const MIN_COVERED_MASS: f64 = 1e-4;
+
+    /// The least [covered mass](Self::covered_mass) of an answer without some of the labels.
+    ///
+    /// Labels are missing where a server lists its 20 most probable tokens and no more. The least of these has a 20th at most, and so has a
+    /// label that is not among them: below this, a missing label may be as probable as all that were found, and a single one found,
+    /// at whatever probability, would become 1.
+    pub const MIN_COVERED_MASS_OF_SOME: f64 = 0.05;
+
+    /// What to do about answers that cover little.
+    pub(crate) const LOW_MASS_HINT: &str = "the model would rather say something else: one that thinks first needs its \
+         thinking turned off, a chat model the chat endpoint, a state a cue that reads on to its labels";
+
     /// An answer from log-probabilities; labels at [`f64::NEG_INFINITY`] are the missing ones.
     ///
     /// ```
@@ -87,10 +105,7 @@ impl LabelAnswer {
     /// [`Error::Answer`] if there is not one log-probability per label, one is NaN or above 0 (rounding up to
     /// `1e-3` is let pass), or every label is missing.
     pub fn check(&self, model: &str, question: &Question<'_>) -> Result<()> {
-        let fail = |message: String| {
-            let state = question.state_name().to_owned();
-            Err(Error::Answer { model: model.to_owned(), state, message })
-        };
+        let fail = |message: String| Err(unusable(model, question, message));
         if self.log_probs.len() != question.labels.len() {
             return fail(format!(
                 "expected {} log-probabilities, one per label, found {}",
@@ -110,6 +125,35 @@ impl LabelAnswer {
         }
         Ok(())
     }
+
+    /// Checks that enough of the teacher's probability fell on the labels to reason with them. A [`Reasoner`](crate::Reasoner) refuses
+    /// other answers as if the teacher had failed, and a [`Fallback`](crate::Fallback) asks its second teacher; a recording keeps them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Answer`] if it is less than [`MIN_COVERED_MASS`](Self::MIN_COVERED_MASS), or
+    /// [`MIN_COVERED_MASS_OF_SOME`](Self::MIN_COVERED_MASS_OF_SOME) where some labels are missing.
+    pub fn check_covered_mass(&self, model: &str, question: &Question<'_>) -> Result<()> {
+        let some = self.log_probs.contains(&f64::NEG_INFINITY);
+        let (least, of) = match some {
+            true => (Self::MIN_COVERED_MASS_OF_SOME, ", as some of them are missing"),
+            false => (Self::MIN_COVERED_MASS, ""),
+        };
+        let covered = self.covered_mass();
+        // A share of samples may miss the bar by a rounding.
+        if covered < least * (1.0 - 1e-9) {
+            let hint = Self::LOW_MASS_HINT;
+            let message = format!(
+                "expected at least {least} of the probability on the labels{of}, found {covered:.1e}: {hint}"
+            );
+            return Err(unusable(model, question, message));
+        }
+        Ok(())
+    }
+}
+
+fn unusable(model: &str, question: &Question<'_>, message: String) -> Error {
+    Error::Answer { model: model.to_owned(), state: question.state_name().to_owned(), message }
 }
 
 /// The labels at negative infinity.

@@ -97,6 +97,10 @@ impl<T: Teacher> Teacher for Cached<T> {
         answers
     }
 
+    fn batch_size(&self) -> usize {
+        self.inner.batch_size()
+    }
+
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
     }

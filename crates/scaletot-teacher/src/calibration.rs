@@ -37,6 +37,8 @@ struct Raw {
     priors: Vec<Vec<f64>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     by_parents: Vec<ParentPrior>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    covered_mass: Option<f64>,
 }
 
 /// The prior of a state after certain values of the states that it depends on.
@@ -80,6 +82,7 @@ impl Calibration {
                 strength: 1.0,
                 priors,
                 by_parents: Vec::new(),
+                covered_mass: None,
             },
         }
     }
@@ -104,6 +107,7 @@ impl Calibration {
             strength: 1.0,
             priors,
             by_parents: Vec::new(),
+            covered_mass: None,
         })?;
         calibration.check(schema)?;
         Ok(calibration)
@@ -113,6 +117,12 @@ impl Calibration {
     pub(crate) fn with_parents(mut self, by_parents: Vec<ParentPrior>) -> Result<Self> {
         self.raw.version = Self::VERSIONS[usize::from(!by_parents.is_empty())];
         self.raw.by_parents = by_parents;
+        Self::try_from(self.raw)
+    }
+
+    /// The same with what the answers covered that it was fitted on.
+    pub(crate) fn with_covered_mass(mut self, covered_mass: Option<f64>) -> Result<Self> {
+        self.raw.covered_mass = covered_mass;
         Self::try_from(self.raw)
     }
 
@@ -142,6 +152,14 @@ impl Calibration {
     #[must_use]
     pub fn users(&self) -> usize {
         self.raw.users
+    }
+
+    /// Mean share of the teacher's probability on the labels ([`covered_mass`](crate::LabelAnswer::covered_mass)) over the answers that it was
+    /// fitted on, in `[0, 1]`; `None` if it was fitted on none. A mean of hundredths or less is a teacher that would rather say
+    /// something else than any label.
+    #[must_use]
+    pub fn covered_mass(&self) -> Option<f64> {
+        self.raw.covered_mass
     }
 
     /// The prior of a state over its values (sums to 1), if there is such a state.
@@ -236,6 +254,14 @@ impl TryFrom<Raw> for Calibration {
         }
         if !(0.0..=1.0).contains(&raw.strength) {
             return Err(ConfigError::new("strength", "a number in [0, 1]", raw.strength).into());
+        }
+        if raw.covered_mass.is_some_and(|mass| !(0.0..=1.0).contains(&mass)) {
+            return Err(ConfigError::new(
+                "covered_mass",
+                "a number in [0, 1]",
+                format!("{:?}", raw.covered_mass),
+            )
+            .into());
         }
         let by_parents = raw.by_parents.iter().map(|own| (own.state, &own.prior));
         for (state, prior) in raw.priors.iter().enumerate().chain(by_parents) {

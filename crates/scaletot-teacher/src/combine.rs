@@ -12,7 +12,7 @@ use crate::ledger::{Ledger, LedgerSnapshot};
 use crate::question::Question;
 use crate::teacher::{Teacher, ask_checked, only};
 
-/// Asks a second teacher what the first cannot answer.
+/// Asks a second teacher what the first cannot answer, or [not usably](LabelAnswer::check_covered_mass).
 ///
 /// ```
 /// use scaletot_teacher::{Fallback, Result, Teacher};
@@ -63,16 +63,24 @@ impl<A: Teacher, B: Teacher> Teacher for Fallback<A, B> {
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let mut answers = ask_counted(&self.first, &self.ledgers[0], questions);
         let failed: Vec<usize> = (0..answers.len())
-            .filter(|&i| matches!(&answers[i], Err(error) if !matches!(error, Error::Stopped)))
+            .filter(|&i| match &answers[i] {
+                Ok(answer) => answer.check_covered_mass(self.first.model(), &questions[i]).is_err(),
+                Err(error) => !matches!(error, Error::Stopped),
+            })
             .collect();
-        if let Some(Err(error)) = failed.first().map(|&i| &answers[i]) {
-            tracing::debug!(%error, failed = failed.len(), second = self.second.model(), "asking the second teacher");
+        if !failed.is_empty() {
+            tracing::debug!(failed = failed.len(), second = self.second.model(), "asking the second teacher");
             let open: Vec<Question<'_>> = failed.iter().map(|&i| questions[i].clone()).collect();
             for (i, answer) in failed.into_iter().zip(ask_counted(&self.second, &self.ledgers[1], &open)) {
                 answers[i] = answer;
             }
         }
         answers
+    }
+
+    /// That of the first.
+    fn batch_size(&self) -> usize {
+        self.first.batch_size()
     }
 
     fn cache_key(&self, _question: &Question<'_>) -> Option<PromptKey> {
@@ -219,6 +227,11 @@ impl Teacher for Ensemble {
             }
         }
         questions.iter().zip(given).map(|(question, given)| self.pool(question, given?)).collect()
+    }
+
+    /// The largest of its members': what asks one after the other takes more at once as well.
+    fn batch_size(&self) -> usize {
+        self.members.iter().map(|member| member.teacher.batch_size()).max().unwrap_or(1)
     }
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {

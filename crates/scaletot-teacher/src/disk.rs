@@ -248,6 +248,10 @@ impl<T: Teacher> Teacher for DiskCached<T> {
         answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect()
     }
 
+    fn batch_size(&self) -> usize {
+        self.inner.batch_size()
+    }
+
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
     }

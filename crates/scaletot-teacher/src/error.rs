@@ -89,6 +89,35 @@ pub enum Error {
         source: Box<Error>,
     },
 
+    /// The teacher answers nobody, so the run has ended before its last user.
+    #[error(
+        "expected answers, found {attempts} failed attempts in a row: the run has ended, and what was done before is kept; see to \
+         the teacher, and run again to go on"
+    )]
+    NoAnswers {
+        /// Attempts since the last answer.
+        attempts: u32,
+        /// What the last of them met.
+        source: Box<Error>,
+    },
+
+    /// More users failed than may.
+    #[error(
+        "expected at most {:.1} % of the users to fail, found {failed} of {users}, most often: {reason}; their records say why, what was \
+         done is kept, and a run that resumes without the failed asks about them again",
+        100.0 * max_share
+    )]
+    TooManyFailed {
+        /// Users who failed.
+        failed: u64,
+        /// Users of the run, those who were done before among them.
+        users: u64,
+        /// The largest share of them that may fail.
+        max_share: f64,
+        /// The most frequent reason.
+        reason: String,
+    },
+
     /// A teacher's answer cannot be used: wrong length, not a number, above zero, or nothing answered.
     #[error("model `{model}`, state `{state}`: {message}")]
     Answer {
@@ -164,6 +193,15 @@ impl Error {
         match fault {
             Fault::Stopped => Self::Stopped,
             fault => Self::Server { model: model.to_owned(), fault },
+        }
+    }
+
+    /// What a server did, if it is that what went wrong.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Server { fault, .. } => Some(fault),
+            Self::GaveUp { source, .. } => source.fault(),
+            _ => None,
         }
     }
 

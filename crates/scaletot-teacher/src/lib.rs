@@ -138,7 +138,9 @@ pub use ledger::{Ledger, LedgerSnapshot};
 pub use problem::ChainProblem;
 pub use prompter::{PROMPT_FORMAT, Prompter};
 pub use question::Question;
-pub use reasoner::{Preview, PromptCount, PromptPreview, Reasoner, ReasonerBuilder, RunSummary};
+pub use reasoner::{
+    FailureCount, Preview, PromptCount, PromptPreview, Reasoner, ReasonerBuilder, RunSummary,
+};
 #[doc(no_inline)]
 pub use replay::{RecordSummary, Recorder, Replay};
 pub use retry::{Retry, RetryPolicy};

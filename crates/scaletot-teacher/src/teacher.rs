@@ -44,10 +44,21 @@ pub trait Teacher: Send + Sync {
     /// Whatever kept the teacher from answering; see the implementation.
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer>;
 
-    /// Answers many questions, in their order. The default asks one after the other; a teacher that is faster in
-    /// batches overrides it, but must give the same answers.
+    /// Answers many questions, in their order. The default asks one after the other, and no more once one is
+    /// [stopped](Question::stopped); a teacher that is faster in batches overrides it and [`batch_size`](Self::batch_size), but must give
+    /// the same answers.
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
-        questions.iter().map(|question| self.answer(question)).collect()
+        let one = |question: &Question<'_>| match question.stopped() {
+            true => Err(Error::Stopped),
+            false => self.answer(question),
+        };
+        questions.iter().map(one).collect()
+    }
+
+    /// The number of questions that are best asked in one [`answer_batch`](Self::answer_batch). The default is 1: whoever asks then looks
+    /// at each answer before the next question, and stops at once when a server is gone.
+    fn batch_size(&self) -> usize {
+        1
     }
 
     /// The key under which an answer to `question` may be kept and given again, or `None` if equal prompts may
@@ -106,6 +117,9 @@ macro_rules! forward {
             }
             fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
                 (**self).answer_batch(questions)
+            }
+            fn batch_size(&self) -> usize {
+                (**self).batch_size()
             }
             fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
                 (**self).cache_key(question)

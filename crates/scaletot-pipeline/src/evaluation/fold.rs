@@ -140,7 +140,12 @@ impl<'a> FoldWork<'a> {
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
         rows.sort_unstable();
-        let calibration = reasoner.fit_calibration(self.study.dataset.table(), &rows, self.progress)?;
+        let calibration = reasoner.fit_calibration(
+            self.study.dataset.table(),
+            &rows,
+            self.options.workers.get(),
+            self.progress,
+        )?;
         reasoner.set_calibration(calibration)?;
         Ok(reasoner)
     }

@@ -52,7 +52,8 @@ impl Pipeline {
             rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
             rows.truncate(self.config.calibration_users);
             rows.sort_unstable();
-            let calibration = reasoner.fit_calibration(self.dataset.table(), &rows, progress)?;
+            let calibration =
+                reasoner.fit_calibration(self.dataset.table(), &rows, self.workers.get(), progress)?;
             write_json(&path, &calibration)?;
             Ok((calibration, with_ledger(rows.len(), &reasoner.ledger().snapshot())))
         })

@@ -173,6 +173,11 @@ impl Teacher for Gguf {
         self.answer_batch(std::slice::from_ref(question)).pop().unwrap_or_else(|| Err(none()))
     }
 
+    /// Enough that what begins alike is evaluated together, and few enough to be asked between two looks at a wish to stop.
+    fn batch_size(&self) -> usize {
+        64
+    }
+
     /// Questions that begin alike are evaluated together, whatever their order.
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let fail = |question: &Question<'_>, message| Error::Answer {

@@ -26,9 +26,14 @@ pub struct ReasonerBuilder<'t> {
     score_bar: Option<f64>,
     cache_capacity: usize,
     user_deadline: Option<Duration>,
+    max_failed_share: f64,
 }
 
 impl<'t> ReasonerBuilder<'t> {
+    /// The largest share of users who may fail, unless set otherwise: a twentieth, as single faults of a server make, and far from a
+    /// corpus of those alone about whom a sick one happened to answer.
+    pub const MAX_FAILED_SHARE: f64 = 0.05;
+
     pub(super) fn new(teacher: Box<dyn Teacher + 't>, prompter: Prompter) -> Self {
         Self {
             teacher,
@@ -40,6 +45,7 @@ impl<'t> ReasonerBuilder<'t> {
             score_bar: None,
             cache_capacity: Cached::<&dyn Teacher>::CAPACITY,
             user_deadline: None,
+            max_failed_share: Self::MAX_FAILED_SHARE,
         }
     }
 
@@ -98,16 +104,29 @@ impl<'t> ReasonerBuilder<'t> {
         self
     }
 
+    /// Sets the largest share of the users of a [`run`](Reasoner::run) who may fail, in `[0, 1]`;
+    /// [`MAX_FAILED_SHARE`](Self::MAX_FAILED_SHARE) by default. Beyond it the run is an error, so that nobody trains on what is left of a
+    /// population by accident.
+    #[must_use]
+    pub fn with_max_failed_share(mut self, share: f64) -> Self {
+        self.max_failed_share = share;
+        self
+    }
+
     /// Checks the config.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the score bar is not a number or the calibration is for another chain schema or model;
+    /// [`Error::Config`](crate::Error::Config) if the score bar is not a number, the share that may fail is none, or the calibration is for another chain schema or model;
     /// [`Error::Search`](crate::Error::Search) if the strategy or the budget is out of its range.
     pub fn build(self) -> Result<Reasoner<'t>> {
         if self.score_bar.is_some_and(|bar| !bar.is_finite()) {
             let found = self.score_bar.unwrap_or_default();
             return Err(ConfigError::new("score_bar", "a finite number", found).into());
+        }
+        if !(0.0..=1.0).contains(&self.max_failed_share) {
+            let found = self.max_failed_share;
+            return Err(ConfigError::new("max_failed_share", "a number in [0, 1]", found).into());
         }
         self.strategy.validate()?;
         self.budget.validate()?;
@@ -126,6 +145,7 @@ impl<'t> ReasonerBuilder<'t> {
             min_populated: self.min_populated,
             score_bar: self.score_bar,
             user_deadline: self.user_deadline,
+            max_failed_share: self.max_failed_share,
             asks: OnceLock::new(),
         })
     }
@@ -150,6 +170,7 @@ impl fmt::Debug for ReasonerBuilder<'_> {
             .field("min_populated", &self.min_populated)
             .field("score_bar", &self.score_bar)
             .field("user_deadline", &self.user_deadline)
+            .field("max_failed_share", &self.max_failed_share)
             .finish_non_exhaustive()
     }
 }

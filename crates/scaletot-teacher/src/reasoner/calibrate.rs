@@ -1,19 +1,20 @@
 //! Fits the calibration to a batch of users.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
-use scaletot_core::Progress;
 use scaletot_core::config::ConfigError;
+use scaletot_core::{Pool, Progress, causes};
 use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 
 use super::Reasoner;
+use super::guard::RunGuard;
+use super::mass::{Mean, warn_of_low_mass};
+use crate::answer::LabelAnswer;
 use crate::calibration::{Calibration, MeanPrediction, ParentPrior, normalise};
 use crate::error::{Error, Result};
 use crate::question::Question;
 use crate::teacher::Teacher;
-
-/// Questions asked in one call of the teacher.
-const BATCH: usize = 64;
 
 impl Reasoner<'_> {
     /// The mean prediction per state over a batch of users, as a [`Calibration`] of strength 1.
@@ -21,20 +22,22 @@ impl Reasoner<'_> {
     /// No outcome or label of any user is read. A state that depends on others is asked along the path that is greedy
     /// under the calibration of the states before it, so states are fitted in their order. Users with too few populated
     /// fields are left out, as is one about whom the teacher fails from that state on. Answers stay cached: users
-    /// of the batch who are reasoned about later cost nothing again. Progress counts questions; a wish to stop is not heard,
-    /// as half a calibration is none.
+    /// of the batch who are reasoned about later cost nothing again. That many worker threads ask; the result is the same
+    /// whatever their number. Progress counts questions.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields; the
-    /// teacher's error if it could not answer about anybody.
+    /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields;
+    /// [`Error::Stopped`] when `progress` asks to stop, as half a calibration is none; [`Error::NoAnswers`] if the teacher answers
+    /// nobody, and its own error if it could not answer about anybody.
     pub fn fit_calibration(
         &self,
         table: &ProfileTable,
         rows: &[usize],
+        workers: usize,
         progress: &dyn Progress,
     ) -> Result<Calibration> {
-        self.fit(table, self.batch(table, rows)?, false, progress)
+        self.fit(&Fit { table, by_parents: false, workers, progress }, self.batch(table, rows)?)
     }
 
     /// As [`fit_calibration`](Self::fit_calibration), with a prior for each combination of values that the states which a state
@@ -52,9 +55,10 @@ impl Reasoner<'_> {
         &self,
         table: &ProfileTable,
         rows: &[usize],
+        workers: usize,
         progress: &dyn Progress,
     ) -> Result<Calibration> {
-        self.fit(table, self.batch(table, rows)?, true, progress)
+        self.fit(&Fit { table, by_parents: true, workers, progress }, self.batch(table, rows)?)
     }
 
     /// The users among `rows` who can be fitted on.
@@ -81,62 +85,51 @@ impl Reasoner<'_> {
         blank.push_values(0, &vec![None; schema.fields().len()])?;
         let table = blank.finish();
         self.check(&table, &[0])?;
-        self.fit(&table, vec![self.unasked(&table, 0)], false, &())
+        let job = Fit { table: &table, by_parents: false, workers: 1, progress: &() };
+        self.fit(&job, vec![self.unasked(&table, 0)])
     }
 
     fn unasked(&self, table: &ProfileTable, row: usize) -> User {
         User { row, profile: self.prompter.profile(table, row), path: Vec::new() }
     }
 
-    fn fit(
-        &self,
-        table: &ProfileTable,
-        users: Vec<User>,
-        by_parents: bool,
-        progress: &dyn Progress,
-    ) -> Result<Calibration> {
-        progress.start("calibrate", (users.len() * self.chain().len()) as u64);
-        let fitted = self.fit_states(table, users, by_parents, progress);
-        progress.finish();
-        fitted
+    fn fit(&self, job: &Fit<'_>, users: Vec<User>) -> Result<Calibration> {
+        job.progress.start("calibrate", (users.len() * self.chain().len()) as u64);
+        let stopped = || job.progress.stopped();
+        let guard = RunGuard::new(&stopped);
+        let fitted = self.fit_states(job, users, &guard);
+        job.progress.finish();
+        // A teacher that answers nobody is the reason, and not that the questions in hand were stopped for it.
+        guard.finish().and(fitted)
     }
 
-    fn fit_states(
-        &self,
-        table: &ProfileTable,
-        mut users: Vec<User>,
-        by_parents: bool,
-        progress: &dyn Progress,
-    ) -> Result<Calibration> {
+    fn fit_states(&self, job: &Fit<'_>, mut users: Vec<User>, guard: &RunGuard<'_>) -> Result<Calibration> {
         let fitted_on = users.len();
         let chain = self.chain();
         let mut priors: Vec<Vec<f64>> =
             (0..chain.len()).map(|k| MeanPrediction::new(chain.domain_size(k)).mean()).collect();
         let mut parent_priors = Vec::new();
+        let mut covered = Mean::default();
         for (state, def) in chain.states().iter().enumerate() {
             let mut mean = MeanPrediction::new(chain.domain_size(state));
-            let mut predictions = Vec::with_capacity(users.len());
             let mut failure = None;
-            for batch in users.chunks(BATCH) {
-                let questions: Vec<Question<'_>> = batch
-                    .iter()
-                    .map(|user| self.prompter.question_of(&user.profile, table, user.row, state, &user.path))
-                    .collect();
-                for answer in self.teacher.answer_batch(&questions) {
-                    let prediction = match answer {
-                        Ok(answer) => answer.distribution(),
-                        Err(error) => {
-                            tracing::warn!(%error, "a user is left out of the calibration");
-                            failure = Some(error);
-                            None
-                        }
-                    };
-                    if let Some(prediction) = &prediction {
-                        mean.add(prediction);
+            let mut predictions = Vec::with_capacity(users.len());
+            for answer in self.answers(job, &users, state, guard)? {
+                let prediction = match answer {
+                    Ok(answer) => {
+                        covered.add(answer.covered_mass());
+                        answer.distribution()
                     }
-                    predictions.push(prediction);
+                    Err(error) => {
+                        tracing::warn!(error = causes(&error), "a user is left out of the calibration");
+                        failure = Some(error);
+                        None
+                    }
+                };
+                if let Some(prediction) = &prediction {
+                    mean.add(prediction);
                 }
-                progress.advance(batch.len() as u64);
+                predictions.push(prediction);
             }
             if mean.count() == 0 {
                 let nothing = || Error::Incomplete {
@@ -147,7 +140,7 @@ impl Reasoner<'_> {
                 return Err(failure.unwrap_or_else(nothing));
             }
             priors[state] = mean.mean();
-            if by_parents && !def.depends_on().is_empty() {
+            if job.by_parents && !def.depends_on().is_empty() {
                 let answered = users.iter().zip(&predictions);
                 parent_priors.extend(after_parents(state, def.depends_on(), answered, &priors[state]));
             }
@@ -171,8 +164,55 @@ impl Reasoner<'_> {
             }
             users = kept;
         }
-        Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)?.with_parents(parent_priors)
+        warn_of_low_mass(covered.mean(), job.progress);
+        Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)?
+            .with_parents(parent_priors)?
+            .with_covered_mass(covered.mean())
     }
+
+    /// What the teacher answers about a state for each user, in their order.
+    fn answers(
+        &self,
+        job: &Fit<'_>,
+        users: &[User],
+        state: usize,
+        guard: &RunGuard<'_>,
+    ) -> Result<Vec<Result<LabelAnswer>>> {
+        let stopped = || guard.stopped();
+        let workers = NonZeroUsize::new(job.workers.min(users.len())).unwrap_or(NonZeroUsize::MIN);
+        // Whole batches, but no worker without one.
+        let size = self.teacher.batch_size().clamp(1, users.len().div_ceil(workers.get()).max(1));
+        let mut answers = Vec::with_capacity(users.len());
+        Pool::new(workers).with_stop(&stopped).map(
+            users.chunks(size),
+            |_, batch| {
+                let questions: Vec<Question<'_>> = batch
+                    .iter()
+                    .map(|user| {
+                        let profile = &user.profile;
+                        self.prompter.question_of(profile, job.table, user.row, state, &user.path)
+                    })
+                    .map(|question| question.with_stop(&stopped))
+                    .collect();
+                guard.ask_batch(&self.teacher, &questions)
+            },
+            |_, batch| {
+                let batch = batch?;
+                job.progress.advance(batch.len() as u64);
+                answers.extend(batch);
+                Ok::<(), Error>(())
+            },
+        )?;
+        if answers.len() < users.len() { Err(Error::Stopped) } else { Ok(answers) }
+    }
+}
+
+/// What a calibration is fitted on, and how.
+struct Fit<'a> {
+    table: &'a ProfileTable,
+    by_parents: bool,
+    workers: usize,
+    progress: &'a dyn Progress,
 }
 
 struct User {

@@ -3,10 +3,13 @@
 mod asks;
 mod builder;
 mod calibrate;
+mod guard;
+mod mass;
 mod preview;
 mod rationale;
 mod record;
 mod run;
+mod tally;
 mod user;
 
 use std::fmt;
@@ -28,6 +31,7 @@ use crate::teacher::Teacher;
 pub use builder::ReasonerBuilder;
 pub use preview::{Preview, PromptCount, PromptPreview};
 pub use run::RunSummary;
+pub use tally::FailureCount;
 
 use asks::Ask;
 
@@ -87,6 +91,7 @@ pub struct Reasoner<'t> {
     min_populated: usize,
     score_bar: Option<f64>,
     user_deadline: Option<Duration>,
+    max_failed_share: f64,
     asks: OnceLock<Vec<Ask>>,
 }
 

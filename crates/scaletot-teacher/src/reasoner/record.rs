@@ -8,6 +8,8 @@ use scaletot_profile::ProfileTable;
 
 use super::Reasoner;
 use super::asks::{Ask, legal_asks};
+use super::guard::RunGuard;
+use super::mass::{Mean, warn_of_low_mass};
 use crate::error::{Error, Result};
 use crate::question::Question;
 use crate::replay::{RecordSummary, Recorder};
@@ -54,7 +56,8 @@ impl Reasoner<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) as for [`all_questions`](Self::all_questions); the teacher's first error; [`Error::Io`](crate::Error::Io) if the
+    /// [`Error::Config`](crate::Error::Config) as for [`all_questions`](Self::all_questions); the teacher's first error;
+    /// [`Error::NoAnswers`] if its first answers are all such as [nobody can reason with](crate::LabelAnswer::check_covered_mass); [`Error::Io`](crate::Error::Io) if the
     /// file cannot be written. What was recorded before an error is written first.
     pub fn record_all<T: Teacher>(
         &self,
@@ -71,8 +74,11 @@ impl Reasoner<'_> {
         let mut summary = RecordSummary { skipped: rows.len() - users.len(), ..RecordSummary::default() };
         let before = recorder.len();
         let mut prompts = HashSet::new();
+        let mut covered = Mean::default();
         progress.start("record", users.len() as u64);
-        let stopped = || progress.stopped();
+        let asked_to_stop = || progress.stopped();
+        let guard = RunGuard::of_recording(&asked_to_stop);
+        let stopped = || guard.stopped();
         let workers = NonZeroUsize::new(workers.min(users.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
             users.iter(),
@@ -81,12 +87,16 @@ impl Reasoner<'_> {
                 let keys: Vec<_> = questions.iter().map(|question| question.key(recorder.model())).collect();
                 let questions: Vec<Question<'_>> =
                     questions.into_iter().map(|question| question.with_stop(&stopped)).collect();
-                let answers = recorder.answer_batch(&questions);
-                answers.into_iter().collect::<Result<Vec<_>>>().map(|_| keys)
+                let answers = guard.ask(recorder, &questions)?;
+                let masses = answers.into_iter().map(|answer| Ok(answer?.covered_mass()));
+                Ok((keys, masses.collect::<Result<Vec<_>>>()?))
             },
-            |_, keys| {
-                match keys {
-                    Ok(keys) => prompts.extend(keys),
+            |_, answered: Result<(Vec<_>, Vec<f64>)>| {
+                match answered {
+                    Ok((keys, masses)) => {
+                        prompts.extend(keys);
+                        masses.into_iter().for_each(|mass| covered.add(mass));
+                    }
                     // What the others in hand gave is counted.
                     Err(Error::Stopped) => {
                         summary.stopped = true;
@@ -104,7 +114,11 @@ impl Reasoner<'_> {
         if taken.is_ok() || !recorder.is_empty() {
             recorder.checkpoint()?;
         }
-        summary.stopped |= taken? < users.len() as u64;
+        let taken = taken?;
+        guard.finish()?;
+        summary.stopped |= taken < users.len() as u64;
+        summary.covered_mass = covered.mean();
+        warn_of_low_mass(summary.covered_mass, progress);
         summary.prompts = prompts.len();
         summary.asked = recorder.len() - before;
         Ok(summary)

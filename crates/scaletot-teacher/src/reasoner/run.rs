@@ -11,6 +11,9 @@ use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use super::Reasoner;
+use super::guard::RunGuard;
+use super::mass::{Mean, warn_of_low_mass};
+use super::tally::{FailureCount, Tally};
 use crate::error::{Error, Result};
 use crate::ledger::LedgerSnapshot;
 use crate::teacher::Teacher;
@@ -27,8 +30,11 @@ impl Reasoner<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`](crate::Error::Chain) if a
-    /// record cannot be written, for instance to a full disk. What was appended before stays.
+    /// [`Error::Config`] if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`] if a
+    /// record cannot be written, for instance to a full disk; [`Error::NoAnswers`] if the teacher answers nobody: the first
+    /// attempts at two users and more all fail, or many in a row later on, or one with a fault that every question will meet, such as a wrong key;
+    /// [`Error::TooManyFailed`] if more users failed than [may](crate::ReasonerBuilder::with_max_failed_share). What was appended
+    /// before stays, forced to disk; a corpus that [resumes without the failed](CorpusWriter::resume_without_failed) goes on with them.
     pub fn run(
         &self,
         table: &ProfileTable,
@@ -47,14 +53,17 @@ impl Reasoner<'_> {
         let before = self.ledger().snapshot();
         let before_by_model = self.teacher.spent_by_model();
         let todo: Vec<usize> = rows.iter().copied().filter(|&row| !corpus.contains(&table.id(row))).collect();
+        let (mut failures, mut covered) = (Tally::default(), Mean::default());
         let mut summary = RunSummary { skipped: (rows.len() - todo.len()) as u64, ..RunSummary::default() };
         progress.start("reason", rows.len() as u64);
         progress.advance(summary.skipped);
-        let stopped = || progress.stopped();
+        let asked_to_stop = || progress.stopped();
+        let guard = RunGuard::new(&asked_to_stop);
+        let stopped = || guard.stopped();
         let workers = NonZeroUsize::new(workers.min(todo.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
             todo.iter(),
-            |_, &row| self.reason_caught(table, row, seed, &stopped),
+            |_, &row| self.reason_caught(table, row, seed, &guard),
             |_, record| {
                 let record = match record {
                     Err(Error::Stopped) => {
@@ -67,16 +76,35 @@ impl Reasoner<'_> {
                 };
                 corpus.append(&record)?;
                 summary.count(&record.verdict);
+                failures.count(&record.verdict);
+                record
+                    .best
+                    .iter()
+                    .flat_map(|chain| chain.steps())
+                    .for_each(|step| covered.add(step.covered_mass));
                 progress.advance(1);
                 Ok(())
             },
         );
         progress.finish();
-        summary.stopped |= taken? < todo.len() as u64;
+        let synced = corpus.sync();
+        let taken = taken?;
+        synced?;
+        guard.finish()?;
+        summary.stopped |= taken < todo.len() as u64;
+        summary.covered_mass = covered.mean();
+        warn_of_low_mass(summary.covered_mass, progress);
+        summary.failure = failures.most_frequent();
         summary.ledger = self.ledger().snapshot().since(&before);
         summary.models = self.models_since(&before_by_model, &summary.ledger);
         summary.seconds = started.elapsed().as_secs_f64();
         tracing::info!(?summary, "reasoned about users");
+        let users = rows.len() as u64;
+        if !summary.stopped && summary.failed as f64 > self.max_failed_share * users as f64 {
+            let reason = summary.failure.map(|failure| failure.reason).unwrap_or_default();
+            let (failed, max_share) = (summary.failed, self.max_failed_share);
+            return Err(Error::TooManyFailed { failed, users, max_share, reason });
+        }
         Ok(summary)
     }
 
@@ -111,6 +139,13 @@ pub struct RunSummary {
     pub abstained: u64,
     /// Users about whom the teacher failed.
     pub failed: u64,
+    /// The most frequent reason of these; `None` without any.
+    #[serde(default)]
+    pub failure: Option<FailureCount>,
+    /// Mean share of the teacher's probability on the labels, in `[0, 1]`, over the steps of all chains of this run; `None` without
+    /// a chain. A mean of hundredths or less is a teacher that would rather say something else than any label.
+    #[serde(default)]
+    pub covered_mass: Option<f64>,
     /// Users who had a record before this run.
     pub skipped: u64,
     /// Whether it was asked to stop before the last user.

@@ -13,6 +13,7 @@ use scaletot_search::{
     Trace,
 };
 
+use super::guard::RunGuard;
 use super::{Reasoner, rationale};
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
@@ -22,9 +23,6 @@ use crate::teacher::Teacher;
 
 /// What is remembered of the answer after each path besides what the search keeps.
 type AnswerNotes = HashMap<Vec<u16>, AnswerNote>;
-
-/// What tells that a run is to stop.
-pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 
 struct AnswerNote {
     /// The fields that it rests on, if the teacher named any.
@@ -60,21 +58,21 @@ impl Reasoner<'_> {
         seed: u64,
     ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         self.check(table, &[row])?;
-        self.reason_checked(table, row, seed, &|| false)
+        self.reason_checked(table, row, seed, &RunGuard::of_one_user())
     }
 
-    /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too. A user in hand when it is
-    /// `stopped` has no record: [`Error::Stopped`].
+    /// As [`reason`](Self::reason), for a table that was checked; a teacher that panics makes a failed record, too. A user in hand when the
+    /// run is to stop has no record: [`Error::Stopped`].
     pub(super) fn reason_caught(
         &self,
         table: &ProfileTable,
         row: usize,
         seed: u64,
-        stopped: Stopped<'_>,
+        guard: &RunGuard<'_>,
     ) -> Result<ChainRecord> {
         // Nothing half-changed can be seen afterwards: the search is the call's own, and the cache frees its claims.
         let reasoned =
-            AssertUnwindSafe(|| self.reason_checked(table, row, seed, stopped).map(|(record, _)| record));
+            AssertUnwindSafe(|| self.reason_checked(table, row, seed, guard).map(|(record, _)| record));
         catch_unwind(reasoned).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -88,7 +86,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         seed: u64,
-        stopped: Stopped<'_>,
+        guard: &RunGuard<'_>,
     ) -> Result<(ChainRecord, Option<Trace<u16>>)> {
         let populated = table.populated(row);
         if populated < self.min_populated {
@@ -96,7 +94,7 @@ impl Reasoner<'_> {
             return Ok((ChainRecord::new(table.id(row), Verdict::Abstained { reason }), None));
         }
         let mut notes = AnswerNotes::new();
-        let (outcome, trace) = self.search(table, row, seed, stopped, &mut notes)?;
+        let (outcome, trace) = self.search(table, row, seed, guard, &mut notes)?;
         Ok((self.curate(table, row, &outcome, &notes)?, Some(trace)))
     }
 
@@ -106,7 +104,7 @@ impl Reasoner<'_> {
         table: &ProfileTable,
         row: usize,
         seed: u64,
-        stopped: Stopped<'_>,
+        guard: &RunGuard<'_>,
         notes: &mut AnswerNotes,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
@@ -114,38 +112,34 @@ impl Reasoner<'_> {
         let mut search = Search::new(problem, self.strategy, self.budget, seed)?;
         let mut clock = Clock::for_search(&search);
         let deadline = self.user_deadline.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?)));
+        let stopped = || guard.stopped();
         loop {
             clock.tick(&mut search);
             let open = search.open();
             if search.is_done() || open.is_empty() {
                 break;
             }
-            if stopped() {
-                return Err(Error::Stopped);
-            }
             let questions: Vec<Question<'_>> = open
                 .iter()
                 .map(|(_, query)| {
                     let path = query.path();
                     let question = self.prompter.question_of(&profile, table, row, path.len(), path);
-                    question.with_deadline(deadline.map(|(_, at)| at)).with_stop(stopped)
+                    question.with_deadline(deadline.map(|(_, at)| at)).with_stop(&stopped)
                 })
                 .collect();
             let answers = match deadline {
-                Some((limit, at)) if Instant::now() >= at => {
-                    questions.iter().map(|_| Err(Error::Late { limit })).collect()
-                }
-                _ => self.teacher.answer_batch(&questions),
+                Some((limit, at)) if Instant::now() >= at => vec![Err(Error::Late { limit })],
+                _ => guard.ask(&self.teacher, &questions)?,
             };
             let mut replies = Vec::with_capacity(open.len());
+            let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
             for ((id, query), answer) in open.iter().zip(answers) {
-                if matches!(answer, Err(Error::Stopped)) {
-                    return Err(Error::Stopped);
-                }
-                let reply = match query {
-                    Query::Propose { path, .. } => {
+                let reply = match (query, answer) {
+                    (Query::Propose { path, .. }, Some(answer)) => {
                         answer.and_then(|answer| self.proposals(path, answer, notes)).unwrap_or_else(failed)
                     }
+                    // A search ends with the first failure of a wave.
+                    (_, None) => Answer::failed("not asked, as a question before it failed"),
                     // The problem wants none, so these are never opened.
                     _ => Answer::failed("self-evaluation is not offered"),
                 };

@@ -256,6 +256,10 @@ impl<T: Teacher> Teacher for Recorder<T> {
         answers
     }
 
+    fn batch_size(&self) -> usize {
+        self.inner.batch_size()
+    }
+
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
         self.inner.cache_key(question)
     }
@@ -280,7 +284,7 @@ impl<T: Teacher> fmt::Debug for Recorder<T> {
 }
 
 /// What recording a set of users did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RecordSummary {
     /// Users whose questions are all recorded now.
@@ -291,6 +295,9 @@ pub struct RecordSummary {
     pub prompts: usize,
     /// Prompts asked now; the others were recorded before.
     pub asked: usize,
+    /// Mean share of the teacher's probability on the labels, in `[0, 1]`, over these users' questions; `None` without any. A mean of
+    /// hundredths or less is a teacher that would rather say something else than any label.
+    pub covered_mass: Option<f64>,
     /// Whether it was asked to stop before the end.
     pub stopped: bool,
 }

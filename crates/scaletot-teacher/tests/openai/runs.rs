@@ -44,7 +44,10 @@ fn run(url: &str, users: usize, path: &Path, attempts: u32, workers: usize) -> R
         .build()
         .unwrap();
     let table = table(users);
-    let reasoner = Reasoner::builder(Retry::new(model, policy).unwrap(), prompter(&table)).build().unwrap();
+    let reasoner = Reasoner::builder(Retry::new(model, policy).unwrap(), prompter(&table))
+        .with_max_failed_share(1.0)
+        .build()
+        .unwrap();
     let header = reasoner.header(&table, 1).unwrap();
     let mut corpus = match path.exists() {
         true => CorpusWriter::resume_without_failed(path, &header).unwrap().0,
@@ -110,7 +113,11 @@ fn a_user_has_so_much_time_and_no_more() {
             .unwrap();
         let teacher = Retry::new(model, RetryPolicy::default()).unwrap();
         let most = Duration::from_millis(400);
-        Reasoner::builder(teacher, prompter(&table)).with_user_deadline(most).build().unwrap()
+        Reasoner::builder(teacher, prompter(&table))
+            .with_user_deadline(most)
+            .with_max_failed_share(1.0)
+            .build()
+            .unwrap()
     };
     let first = reasoner(&hanging.url());
     let header = first.header(&table, 1).unwrap();

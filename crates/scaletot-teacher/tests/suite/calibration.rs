@@ -133,7 +133,7 @@ fn a_fitted_prior_takes_the_bias_out() {
     let raw = reasoner.reason(&table, 0, 1).unwrap().best.unwrap();
     assert_eq!(raw.values(), [0, 0, 0, 0], "uncalibrated, the bias decides");
 
-    let calibration = reasoner.fit_calibration(&table, &rows, &()).unwrap();
+    let calibration = reasoner.fit_calibration(&table, &rows, 2, &()).unwrap();
     assert_eq!((calibration.model(), calibration.strength()), ("biased", 1.0));
     assert_eq!(calibration.users(), rows.iter().filter(|&&row| table.populated(row) > 0).count());
     assert!(calibration.prior(0).unwrap()[0] > 0.8);
@@ -156,9 +156,9 @@ fn fitting_needs_somebody_and_the_right_model() {
     let table = table(7);
     let mut reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
     // The seventh user has no field.
-    let error = reasoner.fit_calibration(&table, &[6], &()).unwrap_err();
+    let error = reasoner.fit_calibration(&table, &[6], 2, &()).unwrap_err();
     assert!(error.to_string().contains("at least 1 populated fields"), "{error}");
-    assert!(reasoner.fit_calibration(&table, &[7], &()).is_err(), "no such row");
+    assert!(reasoner.fit_calibration(&table, &[7], 2, &()).is_err(), "no such row");
     let other = Calibration::identity("another", &chain_schema());
     assert!(matches!(reasoner.set_calibration(other), Err(Error::Config(_))));
 }
@@ -202,9 +202,9 @@ fn a_prior_per_parent_value_takes_out_what_is_only_repeated() {
     let (table, chain) = (table(120), chain_schema());
     let rows: Vec<usize> = (0..120).collect();
     let reasoner = Reasoner::builder(Echo, prompter(&table)).build().unwrap();
-    let pooled = reasoner.fit_calibration(&table, &rows, &()).unwrap();
+    let pooled = reasoner.fit_calibration(&table, &rows, 2, &()).unwrap();
     let asked = reasoner.ledger().snapshot().calls;
-    let by_parents = reasoner.fit_calibration_by_parents(&table, &rows, &()).unwrap();
+    let by_parents = reasoner.fit_calibration_by_parents(&table, &rows, 2, &()).unwrap();
     assert_eq!(reasoner.ledger().snapshot().calls, asked, "it asks nothing more");
 
     // `capacity` depends on `need`, which was low or moderate for half of the users each.

@@ -72,7 +72,8 @@ fn no_fault_loses_a_user() {
     let mut bytes = Vec::new();
     for workers in [1, 4] {
         let path = folder.path().join(format!("{workers}.jsonl"));
-        let reasoner = Reasoner::builder(Faulty, prompter(&table)).build().unwrap();
+        let reasoner =
+            Reasoner::builder(Faulty, prompter(&table)).with_max_failed_share(1.0).build().unwrap();
         let mut corpus = CorpusWriter::create(&path, &reasoner.header(&table, 1).unwrap()).unwrap();
         let summary = reasoner.run(&table, &rows, &mut corpus, workers, &()).unwrap();
         drop(corpus);
@@ -158,7 +159,7 @@ fn calibration_leaves_failures_out() {
     let table = table(30);
     let rows: Vec<usize> = (0..30).collect();
     let fit = |teacher| {
-        Reasoner::builder(teacher, prompter(&table)).build().unwrap().fit_calibration(&table, &rows, &())
+        Reasoner::builder(teacher, prompter(&table)).build().unwrap().fit_calibration(&table, &rows, 2, &())
     };
     let some = fit(Down(|question| question.row % 2 == 0)).unwrap();
     assert!(some.prior(3).unwrap().iter().all(|p| *p > 0.0));

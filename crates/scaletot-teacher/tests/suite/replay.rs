@@ -22,7 +22,7 @@ fn a_replay_gives_what_the_recording_run_saw() {
         let path = folder.path().join(name);
         let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
         let mut live = reasoner(&recorder, &table);
-        live.set_calibration(live.fit_calibration(&table, &rows, &()).unwrap()).unwrap();
+        live.set_calibration(live.fit_calibration(&table, &rows, 2, &()).unwrap()).unwrap();
         let seen: Vec<_> = rows.iter().map(|&row| live.reason(&table, row, 1).unwrap()).collect();
         drop(live);
         let asked = recorder.len();
@@ -32,7 +32,7 @@ fn a_replay_gives_what_the_recording_run_saw() {
         let replay = Replay::open(&path).unwrap();
         assert_eq!((replay.model(), replay.len()), ("arbitrary", asked));
         let mut again = reasoner(replay, &table);
-        again.set_calibration(again.fit_calibration(&table, &rows, &()).unwrap()).unwrap();
+        again.set_calibration(again.fit_calibration(&table, &rows, 2, &()).unwrap()).unwrap();
         let replayed: Vec<_> = rows.iter().map(|&row| again.reason(&table, row, 1).unwrap()).collect();
         assert_eq!(replayed, seen, "{name}");
         assert_eq!(again.ledger().snapshot().calls, 0, "nothing is computed");
@@ -78,7 +78,7 @@ fn recording_everything_covers_any_search() {
     assert!(live.all_questions(&table, 0).unwrap().len() == 14 && summary.prompts <= 26 * 14);
 
     // A calibration changes the search's way, but not beyond what is recorded.
-    live.set_calibration(live.fit_calibration(&table, &rows, &()).unwrap()).unwrap();
+    live.set_calibration(live.fit_calibration(&table, &rows, 2, &()).unwrap()).unwrap();
     rows.iter().for_each(|&row| drop(live.reason(&table, row, 1).unwrap()));
     assert_eq!(recorder.len(), summary.prompts);
     // A second time, nothing is left to ask.

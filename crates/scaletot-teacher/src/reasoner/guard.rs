@@ -1,0 +1,187 @@
+//! What ends a run early: its caller, or a teacher that answers nobody.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::answer::LabelAnswer;
+use crate::error::{Error, Result};
+use crate::fault::Fault;
+use crate::question::Question;
+use crate::teacher::Teacher;
+
+/// What tells that a run is to stop.
+pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Failed attempts, before anything was answered, that end a run.
+const FIRST: u32 = 10;
+/// Failed attempts in a row that end a run later on: a server may be away for minutes.
+const SERIES: u32 = 50;
+/// No question counts for more, however often it was tried: one alone must not end a run.
+const OF_A_QUESTION: u32 = 5;
+
+/// Watches the answers of a run, over all its workers.
+///
+/// A teacher that answers nobody would otherwise be asked about every user, for minutes each where a server is silent, and all that
+/// comes of it is a corpus of failed users. So the run ends where the first attempts all fail, where many fail in a row,
+/// or at once with a fault that every question will meet.
+pub(super) struct RunGuard<'a> {
+    stopped: Stopped<'a>,
+    mode: Mode,
+    ended: AtomicBool,
+    series: Mutex<Series>,
+}
+
+/// What becomes of failures, and of answers that cover too little.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// Both are passed on as failures, and too many end the run.
+    Run,
+    /// The same without an end: a single user's.
+    One,
+    /// Answers that cover too little are passed on as they are, and too many of them end the recording.
+    Record,
+}
+
+#[derive(Default)]
+struct Series {
+    /// Failed attempts since the last answer.
+    attempts: u32,
+    /// Whether the last failure was a server's.
+    of_server: bool,
+    /// Whether anything was answered, and whether it was computed and not at hand.
+    answered: bool,
+    computed: bool,
+    /// What ended the run.
+    error: Option<Error>,
+}
+
+impl<'a> RunGuard<'a> {
+    /// Ends a run when it is `stopped`, or its teacher answers nobody.
+    pub(super) fn new(stopped: Stopped<'a>) -> Self {
+        Self { stopped, mode: Mode::Run, ended: AtomicBool::new(false), series: Mutex::default() }
+    }
+
+    /// For one user, who fails as any error has it.
+    pub(super) fn of_one_user() -> Self {
+        Self { mode: Mode::One, ..Self::new(&|| false) }
+    }
+
+    /// For a recording, which ends with its first error anyway, and keeps what is answered.
+    pub(super) fn of_recording(stopped: Stopped<'a>) -> Self {
+        Self { mode: Mode::Record, ..Self::new(stopped) }
+    }
+
+    /// Whether no further question shall be asked.
+    pub(super) fn stopped(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) || (self.stopped)()
+    }
+
+    /// Asks questions of which the first that fails makes the others needless, as many at once as the teacher is fast with. Returns the
+    /// answers to the first questions, at least up to one that failed.
+    ///
+    /// # Errors
+    /// As [`ask_batch`](Self::ask_batch).
+    pub(super) fn ask<T: Teacher + ?Sized>(
+        &self,
+        teacher: &T,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Result<LabelAnswer>>> {
+        let mut answers = Vec::with_capacity(questions.len());
+        for batch in questions.chunks(teacher.batch_size().max(1)) {
+            answers.extend(self.ask_batch(teacher, batch)?);
+            if answers.iter().any(Result::is_err) {
+                break;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Asks questions at once, and takes note of what comes.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], before or while they are asked.
+    pub(super) fn ask_batch<T: Teacher + ?Sized>(
+        &self,
+        teacher: &T,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Result<LabelAnswer>>> {
+        if self.stopped() {
+            return Err(Error::Stopped);
+        }
+        let answers = teacher.answer_batch(questions).into_iter().zip(questions);
+        answers.map(|(answer, question)| self.note(teacher.model(), question, answer)).collect()
+    }
+
+    /// Takes note of an answer and passes it on, unless nobody waits for it any more.
+    fn note(
+        &self,
+        model: &str,
+        question: &Question<'_>,
+        answer: Result<LabelAnswer>,
+    ) -> Result<Result<LabelAnswer>> {
+        match answer {
+            Err(Error::Stopped) => Err(Error::Stopped),
+            Err(error) => Ok(Err(self.failed(error)?)),
+            Ok(answer) => match answer.check_covered_mass(model, question) {
+                Ok(()) => {
+                    self.answered(&answer);
+                    Ok(Ok(answer))
+                }
+                Err(error) => {
+                    let error = self.failed(error)?;
+                    Ok(if self.mode == Mode::Record { Ok(answer) } else { Err(error) })
+                }
+            },
+        }
+    }
+
+    fn answered(&self, answer: &LabelAnswer) {
+        let mut series = self.series();
+        series.answered = true;
+        series.computed |= !answer.cached;
+        // What was at hand tells nothing about a server.
+        if !answer.cached || !series.of_server {
+            series.attempts = 0;
+        }
+    }
+
+    /// Counts a failure, and gives it back unless the run ends with it.
+    fn failed(&self, error: Error) -> Result<Error> {
+        if self.mode == Mode::One {
+            return Ok(error);
+        }
+        let mut series = self.series();
+        let fault = error.fault();
+        let tried = match (&error, fault) {
+            (Error::GaveUp { attempts, .. }, _) => (*attempts).clamp(1, OF_A_QUESTION),
+            // It has waited for the server as long as a question may.
+            (_, Some(Fault::CircuitOpen { .. })) => OF_A_QUESTION,
+            _ => 1,
+        };
+        let permanent = fault.is_some_and(Fault::is_permanent);
+        series.of_server = fault.is_some();
+        series.attempts = series.attempts.saturating_add(tried);
+        let has_answered = if series.of_server { series.computed } else { series.answered };
+        let most = if has_answered { SERIES } else { FIRST };
+        if !permanent && series.attempts < most {
+            return Ok(error);
+        }
+        let attempts = series.attempts;
+        series.error.get_or_insert(Error::NoAnswers { attempts, source: Box::new(error) });
+        self.ended.store(true, Ordering::Relaxed);
+        Err(Error::Stopped)
+    }
+
+    /// What ended the run, if it was its teacher.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswers`].
+    pub(super) fn finish(&self) -> Result<()> {
+        self.series().error.take().map_or(Ok(()), Err)
+    }
+
+    fn series(&self) -> MutexGuard<'_, Series> {
+        // Counts that are a little old at worst.
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
