@@ -167,6 +167,11 @@ impl Arms {
         self.outcomes.len()
     }
 
+    /// The outcomes.
+    pub(crate) fn outcomes(&self) -> &[f64] {
+        &self.outcomes
+    }
+
     /// Number of arms.
     #[must_use]
     pub fn len(&self) -> usize {

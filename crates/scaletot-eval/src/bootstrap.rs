@@ -71,7 +71,10 @@ impl Bootstrap {
     /// Interval of any metric over `users` users. The metric takes the rows that were drawn, with repetitions; a NaN
     /// says that it is undefined on them.
     ///
-    /// The metrics of this crate have faster ways: [`Metric::interval`](crate::Metric::interval), and
+    /// What the metric rests on is not known here but for the number of users: one that few users move (a share of purchases, of which
+    /// there are three) has an interval that is too narrow without a word of it. [`Interval::informative`] may be set to their number.
+    ///
+    /// The metrics of this crate have faster ways that know it: [`Metric::interval`](crate::Metric::interval), and
     /// [`Bootstrap::measure`] for several models and metrics at once.
     ///
     /// # Errors
@@ -89,7 +92,8 @@ impl Bootstrap {
             rows.fill_with(&mut draw);
             metric(&rows)
         });
-        Interval::of(estimate, values.collect(), self.level)
+        // Which of the users tell something is the caller's knowledge; there are no more than all of them.
+        Interval::of(estimate, values.collect(), self.level, users)
     }
 
     /// Interval of the difference `metric_a − metric_b`, both computed on the same draws. A replicate counts where

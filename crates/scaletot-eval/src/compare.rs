@@ -12,7 +12,10 @@ use crate::{Error, Result, check};
 pub struct Replicates {
     arms: usize,
     users: usize,
+    positives: usize,
     metrics: Vec<Metric>,
+    /// Per metric, the users that tell something about it.
+    informative: Vec<usize>,
     level: f64,
     /// On the users as they are, `[arms, metrics]`.
     estimates: Vec<Result<f64>>,
@@ -58,6 +61,8 @@ impl Bootstrap {
         Ok(Replicates {
             arms: arms.len(),
             users: arms.users(),
+            positives: arms.outcomes().iter().filter(|&&outcome| outcome > 0.0).count(),
+            informative: metrics.iter().map(|metric| metric.informative(arms.outcomes())).collect(),
             metrics: metrics.to_vec(),
             level: self.level(),
             estimates,
@@ -74,7 +79,8 @@ impl Replicates {
     /// all users; [`Error::UndefinedReplicates`].
     pub fn interval(&self, arm: usize, metric: Metric) -> Result<Interval> {
         let at = self.position(arm, metric)?;
-        Interval::of(self.estimates[at].clone()?, self.values_at(at).collect(), self.level)
+        let informative = self.informative[at % self.metrics.len()];
+        Interval::of(self.estimates[at].clone()?, self.values_at(at).collect(), self.level, informative)
     }
 
     /// One arm against another on the same draws. A replicate counts where both are defined.
@@ -85,8 +91,10 @@ impl Replicates {
         let [a, b] = [self.position(first, metric)?, self.position(second, metric)?];
         let (first, second) = (self.estimates[a].clone()?, self.estimates[b].clone()?);
         let values = self.values_at(a).zip(self.values_at(b)).map(|(a, b)| a - b).collect();
-        let interval = Interval::of(first - second, values, self.level)?;
-        Ok(Difference { metric, users: self.users, first, second, interval })
+        let informative = self.informative[a % self.metrics.len()];
+        let interval = Interval::of(first - second, values, self.level, informative)?;
+        let (users, positives) = (self.users, self.positives);
+        Ok(Difference { metric, users, positives, first, second, interval })
     }
 
     fn position(&self, arm: usize, metric: Metric) -> Result<usize> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::interval::Interval;
+use crate::interval::{Interval, Shortage};
 use crate::metric::Metric;
 use crate::verdict::{Direction, Verdict};
 
@@ -14,6 +14,8 @@ pub struct Difference {
     pub metric: Metric,
     /// Number of users.
     pub users: usize,
+    /// How many of them have an outcome above 0.
+    pub positives: usize,
     /// Metric of the first model.
     pub first: f64,
     /// Metric of the second model.
@@ -33,13 +35,14 @@ impl Difference {
     #[must_use]
     pub fn in_words(&self, first: &str, second: &str) -> String {
         let Self { metric, users, interval, .. } = self;
-        let Interval { estimate, low, high, level, replicates, .. } = interval;
+        let Interval { estimate, low, high, level, .. } = interval;
         let basis = format!(
             "{:.3} against {:.3}, difference {estimate:+.3}, {:.0} % interval {low:+.3} to {high:+.3} (paired bootstrap \
-             of {users} users, {replicates} replicates)",
+             of {users} users, {})",
             self.first,
             self.second,
             level * 100.0,
+            interval.replicates_in_words(),
         );
         match self.verdict() {
             Verdict::Shown(Direction::Better) => {
@@ -51,6 +54,18 @@ impl Difference {
                     "{metric}: no difference shown between {first} and {second}, it is within noise: {basis}."
                 )
             }
+            Verdict::TooLittleData => {
+                let why = match interval.shortage() {
+                    Some(Shortage::Informative { found }) if found == self.positives => {
+                        let outcomes = if found == 1 { "outcome" } else { "outcomes" };
+                        let least = Interval::MIN_INFORMATIVE;
+                        format!("with {found} positive {outcomes} (at least {least} are needed)")
+                    }
+                    Some(shortage) => shortage.to_string(),
+                    None => "with so little data".to_owned(),
+                };
+                format!("{metric}: no difference can be shown between {first} and {second} {why}: {basis}.")
+            }
         }
     }
 }
@@ -61,8 +76,16 @@ mod tests {
 
     fn difference(metric: Metric, low: f64, high: f64) -> Difference {
         let estimate = (low + high) / 2.0;
-        let interval = Interval { estimate, low, high, level: 0.95, replicates: 2_000, undefined: 0 };
-        Difference { metric, users: 400, first: 0.5 + estimate, second: 0.5, interval }
+        let interval = Interval {
+            estimate,
+            low,
+            high,
+            level: 0.95,
+            replicates: 2_000,
+            undefined: 0,
+            informative: Some(90),
+        };
+        Difference { metric, users: 400, positives: 90, first: 0.5 + estimate, second: 0.5, interval }
     }
 
     #[test]
@@ -94,6 +117,27 @@ mod tests {
         );
         let words = difference(Metric::Spearman, -0.01, 0.03).in_words("signals", "profile only");
         assert!(words.contains("no difference shown") && words.contains("within noise"), "{words}");
+        let mut few = difference(Metric::Spearman, 0.01, 0.03);
+        (few.positives, few.interval.informative, few.interval.undefined) = (1, Some(1), 731);
+        assert_eq!(few.verdict(), Verdict::TooLittleData);
+        assert_eq!(
+            few.in_words("signals", "profile only"),
+            "Spearman: no difference can be shown between signals and profile only with 1 positive outcome (at least 10 are needed): \
+             0.520 against 0.500, difference +0.020, 95 % interval +0.010 to +0.030 (paired bootstrap of 400 users, 2000 replicates, on 731 \
+             of which (36.5 %) it is undefined)."
+        );
+        (few.positives, few.interval.informative) = (30, Some(4));
+        assert!(
+            few.in_words("a", "b").contains("with 4 informative users (at least 10"),
+            "{}",
+            few.in_words("a", "b")
+        );
+        few.interval.informative = Some(30);
+        assert!(
+            few.in_words("a", "b").contains("with 36.5 % of the resamples undefined"),
+            "{}",
+            few.in_words("a", "b")
+        );
         assert_eq!(Verdict::NoDifferenceShown.to_string(), "no difference shown (within noise)");
     }
 }

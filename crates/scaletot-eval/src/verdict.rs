@@ -15,7 +15,7 @@ pub enum Direction {
 }
 
 /// What a comparison shows. There is no "equal": an interval that contains 0 shows no difference, which is not the same
-/// as showing that there is none. Closed on purpose: an interval contains 0 or does not, and a caller that matches has handled both.
+/// as showing that there is none. Closed on purpose: a caller that matches has handled all there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -23,6 +23,9 @@ pub enum Verdict {
     Shown(Direction),
     /// The interval contains 0: the difference is within noise.
     NoDifferenceShown,
+    /// Too few users tell something, or the metric is undefined on too many resamples, for a difference to be shown at all; see
+    /// [`Interval::shortage`](crate::Interval::shortage).
+    TooLittleData,
 }
 
 impl Verdict {
@@ -39,6 +42,7 @@ impl fmt::Display for Verdict {
             Self::Shown(Direction::Better) => "shown to be better",
             Self::Shown(Direction::Worse) => "shown to be worse",
             Self::NoDifferenceShown => "no difference shown (within noise)",
+            Self::TooLittleData => "no difference can be shown (too little data)",
         })
     }
 }

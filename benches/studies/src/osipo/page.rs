@@ -127,7 +127,7 @@ fn recovery(results: &StudyResults) -> String {
                         "the student is right more often, beyond the interval",
                     Verdict::Shown(Direction::Worse) =>
                         "the student is right less often, beyond the interval",
-                    Verdict::NoDifferenceShown => "no difference shown",
+                    Verdict::NoDifferenceShown | Verdict::TooLittleData => "no difference shown",
                 }
             );
         }
@@ -301,7 +301,7 @@ fn in_words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Shown(Direction::Better) => "a gain beyond its interval",
         Verdict::Shown(Direction::Worse) => "a loss",
-        Verdict::NoDifferenceShown => "no difference shown",
+        Verdict::NoDifferenceShown | Verdict::TooLittleData => "no difference shown",
     }
 }
 

@@ -3,6 +3,7 @@
 use scaletot_core::config;
 
 use super::totals::{Ranked, Totals};
+use crate::informative::telling;
 use crate::{Error, Result, check};
 
 /// Probability with which the experiment treated a user, in (0, 1): known by design, not estimated from the outcomes.
@@ -33,7 +34,9 @@ pub enum Propensity<'a> {
 #[derive(Debug, Clone)]
 pub struct Experiment {
     /// What every user adds to the totals.
-    pub(super) users: Vec<Totals>,
+    users: Vec<Totals>,
+    outcomes: Vec<f64>,
+    arms: Vec<bool>,
     treated: usize,
 }
 
@@ -72,11 +75,12 @@ impl Experiment {
             }
             users.push(Totals::of(treated, weight, outcome));
         }
+        let (outcomes, arms) = (outcomes.to_vec(), treated.to_vec());
         let treated = treated.iter().filter(|&&treated| treated).count();
         if treated == 0 || treated == rows {
             return Err(Error::OneArm { treated, rows });
         }
-        Ok(Self { users, treated })
+        Ok(Self { users, outcomes, arms, treated })
     }
 
     /// Number of users.
@@ -96,5 +100,17 @@ impl Experiment {
         check::lengths(what, self.users(), scores.len())?;
         check::finite("score", scores)?;
         Ok(Ranked::new(&self.users, scores))
+    }
+
+    /// Of these users, how many at most an estimate can rest on: those whose outcome is not the usual one, and those of the smaller arm.
+    pub(super) fn informative(&self, rows: &[usize]) -> usize {
+        let outcomes: Vec<f64> = rows.iter().map(|&row| self.outcomes[row]).collect();
+        telling(&outcomes).min(self.smaller_arm(rows))
+    }
+
+    /// Of these users, how many are in the smaller arm.
+    pub(super) fn smaller_arm(&self, rows: &[usize]) -> usize {
+        let treated = rows.iter().filter(|&&row| self.arms[row]).count();
+        treated.min(rows.len() - treated)
     }
 }

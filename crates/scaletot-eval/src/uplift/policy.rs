@@ -136,17 +136,23 @@ impl PolicyDifference {
     /// The comparison as a sentence, with what it rests on.
     #[must_use]
     pub fn in_words(&self, first: &str, second: &str) -> String {
-        let Interval { estimate, low, high, level, replicates, .. } = self.interval;
+        let Interval { estimate, low, high, level, .. } = self.interval;
+        let replicates = self.interval.replicates_in_words();
         let verdict = match self.verdict() {
             Verdict::Shown(Direction::Better) => format!("{first} brings more than {second}"),
             Verdict::Shown(Direction::Worse) => format!("{first} brings less than {second}"),
             Verdict::NoDifferenceShown => {
                 format!("no difference shown between {first} and {second}, it is within noise")
             }
+            Verdict::TooLittleData => {
+                let why =
+                    self.interval.shortage().map_or_else(String::new, |shortage| format!(" {shortage}"));
+                format!("no difference can be shown between {first} and {second}{why}")
+            }
         };
         format!(
             "Treating the top {:.1} %: {verdict}: {:+.4} against {:+.4} per customer, difference {estimate:+.4}, {:.0} % \
-             interval {low:+.4} to {high:+.4} (paired bootstrap of {} users, {replicates} replicates).",
+             interval {low:+.4} to {high:+.4} (paired bootstrap of {} users, {replicates}).",
             self.first.share * 100.0,
             self.first.incremental,
             self.second.incremental,
@@ -203,14 +209,19 @@ impl Experiment {
                 }
             },
         )?;
-        let of = |estimate, part: usize| {
-            Interval::of(
-                estimate,
-                drawn.chunks_exact(2).map(|values| values[part]).collect(),
-                bootstrap.level(),
-            )
+        let of = |estimate, part: usize, informative| {
+            let values = drawn.chunks_exact(2).map(|values| values[part]).collect();
+            Interval::of(estimate, values, bootstrap.level(), informative)
         };
-        Ok(PolicyInterval { estimate: all, value: of(all.value, 0)?, incremental: of(all.incremental, 1)? })
+        let top = ranked.in_top(targeting.share);
+        let everybody: Vec<usize> = (0..self.users()).collect();
+        // The value is that of treating nobody, to which all untreated users contribute, and the increment.
+        let of_value = self.informative(&everybody).min(self.smaller_arm(&top));
+        Ok(PolicyInterval {
+            estimate: all,
+            value: of(all.value, 0, of_value)?,
+            incremental: of(all.incremental, 1, self.informative(&top))?,
+        })
     }
 
     /// Compares the policies of scores `a` and `b` at the same share, on the same resamples.
@@ -240,7 +251,15 @@ impl Experiment {
                 }
             },
         )?;
-        let interval = Interval::of(first.incremental - second.incremental, drawn, bootstrap.level())?;
+        // What only one of the two treats tells them apart; each has a mean per arm.
+        let tops = [of_a.in_top(targeting.share), of_b.in_top(targeting.share)];
+        let smaller_arm = tops.iter().map(|top| self.smaller_arm(top)).min().unwrap_or(0);
+        let mut either: Vec<usize> = tops.into_iter().flatten().collect();
+        either.sort_unstable();
+        either.dedup();
+        let informative = self.informative(&either).min(smaller_arm);
+        let difference = first.incremental - second.incremental;
+        let interval = Interval::of(difference, drawn, bootstrap.level(), informative)?;
         Ok(PolicyDifference { users: self.users(), first, second, interval })
     }
 }

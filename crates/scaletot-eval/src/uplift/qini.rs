@@ -106,7 +106,8 @@ impl Experiment {
                 }
             },
         )?;
-        Interval::of(estimate, drawn, bootstrap.level())
+        let everybody: Vec<usize> = (0..self.users()).collect();
+        Interval::of(estimate, drawn, bootstrap.level(), self.informative(&everybody))
     }
 }
 

@@ -66,14 +66,25 @@ impl<'a> Ranked<'a> {
         };
         self.groups.iter().map(of_group).collect()
     }
+
+    /// The users who are in the top share, wholly or in part, the highest scores first.
+    pub(crate) fn in_top(&self, share: f64) -> Vec<usize> {
+        let cut = border(self.users.len() as f64, share);
+        let mut rows = Vec::new();
+        for group in &self.groups {
+            if rows.len() as f64 >= cut {
+                break;
+            }
+            rows.extend(group);
+        }
+        rows
+    }
 }
 
 /// Totals of the top share, in [0, 1]: of a group across the border, the part inside.
 pub(crate) fn top(groups: &[Totals], share: f64) -> Totals {
     let all: f64 = groups.iter().map(|group| group.users).sum();
-    // 0.1 · 30 is a hair above 3; the hair would put a fourth user in, with next to no weight, but then alone in an arm.
-    let whole = (share * all).round();
-    let cut = if (share * all - whole).abs() < 1e-9 * all { whole } else { share * all };
+    let cut = border(all, share);
     let mut top = Totals::default();
     for group in groups {
         let inside = (cut - top.users).min(group.users);
@@ -83,4 +94,11 @@ pub(crate) fn top(groups: &[Totals], share: f64) -> Totals {
         top.add(group, inside / group.users);
     }
     top
+}
+
+/// How many of the users the top share holds; need not be whole.
+fn border(users: f64, share: f64) -> f64 {
+    // 0.1 · 30 is a hair above 3; the hair would put a fourth user in, with next to no weight, but then alone in an arm.
+    let whole = (share * users).round();
+    if (share * users - whole).abs() < 1e-9 * users { whole } else { share * users }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod bootstrap;
+mod coverage;
 mod fixtures;
 mod invariances;
 mod planted;

@@ -36,13 +36,18 @@ pub(super) fn experiment(
     let arms = trial.outcomes.values().find_map(Dataset::arm).unwrap_or_default();
     let (rows, ranks) = ranked(folds, arms);
     let treated: Vec<bool> = rows.iter().map(|&row| arms[row] == Some(true)).collect();
+    // By the design, which knows nothing of outcomes.
     let share = treated.iter().filter(|&&treated| treated).count() as f64 / treated.len().max(1) as f64;
     let grid: Vec<f64> = (0..=20).map(|at| f64::from(at) / 20.0).collect();
-    let (mut policies, mut qini) = (Vec::new(), Vec::new());
+    let (mut policies, mut qini, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for (outcome, users) in &trial.outcomes {
-        let values: Vec<f64> = rows.iter().map(|&row| users.outcome(row).unwrap_or(0.0)).collect();
+        let outcomes: Vec<Option<f64>> = rows.iter().map(|&row| users.outcome(row)).collect();
+        let treated = known(&outcomes, &treated);
+        let values: Vec<f64> = outcomes.iter().flatten().copied().collect();
+        unknown.push((outcome.clone(), outcomes.len() - values.len()));
         let experiment = Experiment::new(&treated, &values, Propensity::Constant(share))
             .with_context(|| format!("the experiment on `{outcome}`"))?;
+        let ranks: Ranks = ranks.iter().map(|(arm, ranks)| (arm.clone(), known(&outcomes, ranks))).collect();
         let baseline = ranks.get(BASELINE).context("the baseline has no predictions")?;
         for arm in POLICIES {
             let Some(scores) = ranks.get(arm) else { continue };
@@ -79,6 +84,7 @@ pub(super) fn experiment(
     Ok(ExperimentResults {
         treatment: trial.treatment.clone(),
         users: [users, treated.len() - users],
+        unknown,
         policies,
         qini,
     })
@@ -86,6 +92,16 @@ pub(super) fn experiment(
 
 /// Per arm, a rank in (0, 1) of every user.
 type Ranks = BTreeMap<String, Vec<f64>>;
+
+/// What belongs to the users whose outcome is known. An outcome that nobody saw is none of 0: it would count in the arm's mean.
+fn known<T: Copy>(outcomes: &[Option<f64>], of_users: &[T]) -> Vec<T> {
+    outcomes
+        .iter()
+        .zip(of_users)
+        .filter(|(outcome, _)| outcome.is_some())
+        .map(|(_, &of_user)| of_user)
+        .collect()
+}
 
 /// The tested users who took part, and per arm their ranks within the fold, in (0, 1).
 fn ranked(folds: &[FoldResult], arms: &[Option<bool>]) -> (Vec<usize>, Ranks) {

@@ -21,10 +21,11 @@ pub(super) fn curves(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<CurvePoint> 
         folds.iter().flat_map(|fold| fold.sizes.iter().map(|size| size.labels)).collect();
     let baselines: Vec<&str> =
         arms.iter().map(|arm| arm.name.as_str()).filter(|name| !REASONING.contains(name)).collect();
+    let counted = METRICS.map(|metric| (metric, informative(folds, metric)));
     let mut points = Vec::new();
     for arm in arms {
         for &labels in &sizes {
-            for metric in METRICS {
+            for metric in counted {
                 points.extend(point(folds, &arm.name, &baselines, labels, metric));
             }
         }
@@ -32,12 +33,21 @@ pub(super) fn curves(arms: &[ArmInfo], folds: &[FoldResult]) -> Vec<CurvePoint> 
     points
 }
 
+/// Test users that tell something about a metric. Repeats of a cross-validation bring no new ones.
+fn informative(folds: &[FoldResult], metric: Metric) -> usize {
+    let mut repeats: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for fold in folds {
+        repeats.entry(fold.repeat).or_default().extend(&fold.outcomes);
+    }
+    repeats.values().map(|outcomes| metric.informative(outcomes)).max().unwrap_or(0)
+}
+
 fn point(
     folds: &[FoldResult],
     arm: &str,
     baselines: &[&str],
     labels: Labels,
-    metric: Metric,
+    (metric, informative): (Metric, usize),
 ) -> Option<CurvePoint> {
     let means = fold_means(folds, arm, labels, metric);
     if means.is_empty() {
@@ -51,7 +61,7 @@ fn point(
         .collect();
     let everywhere: Vec<(usize, usize)> = means.keys().copied().collect();
     let replicates = replicate_means(folds, arm, labels, metric, &everywhere);
-    let mut interval = interval(metric, mean(&values), replicates)?;
+    let mut interval = interval((metric, informative), mean(&values), replicates)?;
     if metric == Metric::CalibrationError {
         // The bias that is taken off may be larger than the error itself, which is at least 0.
         [interval.estimate, interval.low, interval.high] =
@@ -60,7 +70,8 @@ fn point(
     // What is served is also compared with the model that it was made from.
     let model = (arm == SERVED).then_some(SCALETOT);
     let others = baselines.iter().copied().filter(|&baseline| baseline != arm).chain(model);
-    let against = others.filter_map(|other| paired(folds, arm, other, labels, metric, &means)).collect();
+    let paired = |other| paired(folds, [arm, other], labels, (metric, informative), &means);
+    let against = others.filter_map(paired).collect();
     Some(CurvePoint {
         arm: arm.to_owned(),
         labels,
@@ -76,10 +87,9 @@ fn point(
 
 fn paired(
     folds: &[FoldResult],
-    arm: &str,
-    baseline: &str,
+    [arm, baseline]: [&str; 2],
     labels: Labels,
-    metric: Metric,
+    (metric, informative): (Metric, usize),
     means: &BTreeMap<(usize, usize), f64>,
 ) -> Option<Paired> {
     let others = fold_means(folds, baseline, labels, metric);
@@ -95,7 +105,7 @@ fn paired(
         1 => deviation(&replicates.iter().flatten().copied().collect::<Vec<_>>()),
         _ => standard_error(&both, &differences),
     };
-    let interval = interval(metric, mean(&differences), replicates)?;
+    let interval = interval((metric, informative), mean(&differences), replicates)?;
     Some(Paired {
         baseline: baseline.to_owned(),
         difference: interval.estimate,
@@ -171,7 +181,11 @@ fn replicate_means(
 /// For a metric that resampling biases the bias is taken off the estimate, and the percentiles are reversed (Davison and Hinkley 1997,
 /// §2.3 and §5.2): a calibration error is a sum of absolute values, so a resample's is larger by about as much as the sample's is larger
 /// than the truth.
-fn interval(metric: Metric, estimate: f64, replicates: Vec<Option<f64>>) -> Option<Interval> {
+fn interval(
+    (metric, informative): (Metric, usize),
+    estimate: f64,
+    replicates: Vec<Option<f64>>,
+) -> Option<Interval> {
     let drawn = replicates.len();
     let mut values: Vec<f64> = replicates.into_iter().flatten().collect();
     if values.is_empty() || 2 * values.len() < drawn {
@@ -190,7 +204,8 @@ fn interval(metric: Metric, estimate: f64, replicates: Vec<Option<f64>>) -> Opti
         }
         _ => (estimate, low, high),
     };
-    Some(Interval { estimate, low, high, level: LEVEL, replicates: drawn, undefined: drawn - values.len() })
+    let (undefined, informative) = (drawn - values.len(), Some(informative));
+    Some(Interval { estimate, low, high, level: LEVEL, replicates: drawn, undefined, informative })
 }
 
 /// Decile tables with all labels over the test users of the first repeat.
@@ -272,7 +287,7 @@ mod tests {
     #[test]
     fn an_interval_holds_the_middle_of_the_replicates() {
         let replicates = (0..=1000).map(|i| Some(f64::from(i) / 1000.0)).chain([None]).collect();
-        let found = interval(Metric::Spearman, 0.5, replicates).unwrap();
+        let found = interval((Metric::Spearman, 50), 0.5, replicates).unwrap();
         assert!((found.low - 0.025).abs() < 1e-12 && (found.high - 0.975).abs() < 1e-12, "{found:?}");
         assert_eq!((found.replicates, found.undefined), (1002, 1));
     }
@@ -280,7 +295,7 @@ mod tests {
     #[test]
     fn a_biased_metric_has_its_bias_taken_off() {
         let replicates = (0..=1000).map(|i| Some(0.3 + f64::from(i) / 1000.0)).collect();
-        let found = interval(Metric::CalibrationError, 0.5, replicates).unwrap();
+        let found = interval((Metric::CalibrationError, 50), 0.5, replicates).unwrap();
         assert!((found.low + 0.275).abs() < 1e-12 && (found.high - 0.675).abs() < 1e-12, "{found:?}");
         assert!((found.estimate - 0.2).abs() < 1e-12, "{found:?}");
     }
@@ -288,9 +303,9 @@ mod tests {
     /// An interval of no width around the estimate would show anything.
     #[test]
     fn too_few_replicates_give_no_interval() {
-        assert!(interval(Metric::Spearman, 0.5, vec![None]).is_none());
-        assert!(interval(Metric::Spearman, 0.5, vec![]).is_none());
-        assert!(interval(Metric::Spearman, 0.5, vec![None, None, Some(0.5)]).is_none());
+        assert!(interval((Metric::Spearman, 50), 0.5, vec![None]).is_none());
+        assert!(interval((Metric::Spearman, 50), 0.5, vec![]).is_none());
+        assert!(interval((Metric::Spearman, 50), 0.5, vec![None, None, Some(0.5)]).is_none());
     }
 
     #[test]
@@ -300,5 +315,17 @@ mod tests {
         assert!((repeated - standard_error(&[(0, 0), (0, 1)], &values[..2])).abs() < 1e-12);
         let worlds = standard_error(&[(0, 0), (1, 0), (2, 0), (3, 0)], &values);
         assert!(worlds < repeated);
+    }
+
+    /// One payer among the test users shows nothing, whatever the replicates are.
+    #[test]
+    fn few_users_who_tell_something_show_no_difference() {
+        let replicates = || (0..=1000).map(|i| Some(0.3 + f64::from(i) / 1000.0)).collect();
+        let verdict = |informative| {
+            let found = interval((Metric::Spearman, informative), 0.5, replicates()).unwrap();
+            found.verdict(true)
+        };
+        assert_eq!(verdict(1), scaletot_eval::Verdict::TooLittleData);
+        assert!(verdict(10).is_shown());
     }
 }

@@ -227,6 +227,7 @@ pub(crate) fn shown(verdict: Verdict) -> &'static str {
         Verdict::Shown(Direction::Better) => "better",
         Verdict::Shown(Direction::Worse) => "worse",
         Verdict::NoDifferenceShown => "nothing",
+        Verdict::TooLittleData => "too little data",
     }
 }
 

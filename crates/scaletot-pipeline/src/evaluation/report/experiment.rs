@@ -26,6 +26,12 @@ pub(super) fn experiment(view: &View<'_>) -> Result<Option<Markup>> {
         }
     }
     let [treated, others] = experiment.users;
+    let unknown: Vec<String> = experiment
+        .unknown
+        .iter()
+        .filter(|(_, users)| *users > 0)
+        .map(|(outcome, users)| format!("{outcome} of {}", words::count(*users as u64)))
+        .collect();
     Ok(Some(html! {
         p {
             "Treatment: " (experiment.treatment) ". " (words::count(treated as u64)) " users were treated and "
@@ -33,6 +39,9 @@ pub(super) fn experiment(view: &View<'_>) -> Result<Option<Markup>> {
                 highest is "
             strong { "simulated" } " from them by inverse propensities; nobody was treated because of a \
                 prediction."
+            @if !unknown.is_empty() {
+                " Not known, and left out of both arms, is " (words::list(&unknown)) "."
+            }
         }
         @if !charts.is_empty() {
             p.quiet { "A Qini curve says what treating the top share brings per customer, treated or not, \

@@ -53,11 +53,17 @@ fn shown<'a>(
             ));
         }
     }
-    let open = with(Verdict::NoDifferenceShown);
-    if !open.is_empty() {
-        let between =
-            if parts.is_empty() { format!(" between {SCALETOT} and {rival}") } else { String::new() };
-        parts.push(format!("no difference{between} is shown with {}", words::label_sizes(&open)));
+    let nothing = [
+        (Verdict::NoDifferenceShown, "is shown"),
+        (Verdict::TooLittleData, "can be shown, for lack of data,"),
+    ];
+    for (verdict, shown) in nothing {
+        let sizes = with(verdict);
+        if !sizes.is_empty() {
+            let between =
+                if parts.is_empty() { format!(" between {SCALETOT} and {rival}") } else { String::new() };
+            parts.push(format!("no difference{between} {shown} with {}", words::label_sizes(&sizes)));
+        }
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -90,7 +90,7 @@ pub(super) fn verdict(verdict: Verdict) -> Markup {
     let class = match verdict {
         Verdict::Shown(Direction::Better) => "verdict better",
         Verdict::Shown(Direction::Worse) => "verdict worse",
-        Verdict::NoDifferenceShown => "verdict",
+        Verdict::NoDifferenceShown | Verdict::TooLittleData => "verdict",
     };
     html! { span class=(class) { (words::verdict(verdict)) } }
 }

@@ -38,6 +38,7 @@ pub(crate) fn interval(estimate: f64, half: f64) -> Interval {
         level: 0.95,
         replicates: 2_000,
         undefined: 0,
+        informative: Some(400),
     }
 }
 
@@ -196,6 +197,7 @@ fn experiment() -> ExperimentResults {
     ExperimentResults {
         treatment: "an e-mail with an offer".to_owned(),
         users: [21_307, 42_693],
+        unknown: [("visit", 0), ("spend", 3)].map(|(outcome, users)| (outcome.to_owned(), users)).to_vec(),
         policies,
         qini,
     }

@@ -238,8 +238,9 @@ mod tests {
 
     fn paired(metric: Metric, difference: f64, half: f64) -> Paired {
         let (low, high) = (difference - half, difference + half);
+        let (level, replicates, undefined, informative) = (0.95, 2_000, 0, Some(400));
         let interval =
-            Interval { estimate: difference, low, high, level: 0.95, replicates: 2_000, undefined: 0 };
+            Interval { estimate: difference, low, high, level, replicates, undefined, informative };
         Paired {
             baseline: "ridge".to_owned(),
             difference,

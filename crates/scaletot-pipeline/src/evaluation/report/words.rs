@@ -135,6 +135,7 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Shown(Direction::Better) => "shown better",
         Verdict::Shown(Direction::Worse) => "shown worse",
         Verdict::NoDifferenceShown => "no difference shown",
+        Verdict::TooLittleData => "too little data to show one",
     }
 }
 

@@ -12,6 +12,9 @@ pub struct ExperimentResults {
     pub treatment: String,
     /// Users treated, and not.
     pub users: [usize; 2],
+    /// Per outcome, those of them whose outcome is not known: they are left out of its policies and curves.
+    #[serde(default)]
+    pub unknown: Vec<(String, usize)>,
     /// One entry per outcome (`visit`, `spend`) and policy.
     pub policies: Vec<PolicyResult>,
     /// Qini curves: outcome, arm, coefficient with interval, points (share, incremental outcome per customer).
