@@ -18,6 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::interval::Interval;
 use crate::{Error, Result};
 
+/// Every replicate of every metric is kept.
+const MAX_REPLICATES: usize = 1_000_000;
+/// More than any processor has use for; a system may refuse to start them.
+const MAX_THREADS: usize = 256;
+
 /// Config of a bootstrap: 2,000 replicates at level 0.95 by default.
 ///
 /// ```
@@ -46,7 +51,7 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// Sets the number of replicates, at least 1. An interval at level 0.95 wants 1,000 or more.
+    /// Sets the number of replicates, from 1 to 1,000,000. An interval at level 0.95 wants 1,000 or more.
     #[must_use]
     pub fn with_replicates(mut self, replicates: usize) -> Self {
         self.replicates = replicates;
@@ -61,7 +66,7 @@ impl Bootstrap {
     }
 
     /// Sets the number of threads that share the replicates of this crate's own metrics; all processors by default.
-    /// Results do not depend on it. A metric that is a closure is called on the calling thread alone.
+    /// Results do not depend on it, and no more than 256 are started. A metric that is a closure is called on the calling thread alone.
     #[must_use]
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
@@ -141,7 +146,8 @@ impl Bootstrap {
             }
         };
         let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let each = self.replicates.div_ceil(self.threads.map_or_else(available, NonZeroUsize::get));
+        let threads = self.threads.map_or_else(available, NonZeroUsize::get).min(MAX_THREADS);
+        let each = self.replicates.div_ceil(threads);
         std::thread::scope(|scope| {
             let mut parts = values.chunks_mut(each * width).enumerate();
             let own = parts.next();
@@ -157,7 +163,8 @@ impl Bootstrap {
     }
 
     fn validate(&self, users: usize) -> Result<()> {
-        check(self.replicates >= 1, "replicates", "at least 1", self.replicates)?;
+        let replicates = (1..=MAX_REPLICATES).contains(&self.replicates);
+        check(replicates, "replicates", "from 1 to 1000000", self.replicates)?;
         let level = self.level > 0.0 && self.level < 1.0;
         check(level, "level", "a number between 0 and 1", self.level)?;
         if users == 0 { Err(Error::Empty { what: "bootstrap" }) } else { Ok(()) }
@@ -180,7 +187,8 @@ mod tests {
         let one = |_: &[usize]| 1.0;
         let bootstrap = Bootstrap::default();
         let error = bootstrap.with_replicates(0).interval(3, 0, one).unwrap_err();
-        assert_eq!(error.to_string(), "`replicates`: expected at least 1, found 0");
+        assert_eq!(error.to_string(), "`replicates`: expected from 1 to 1000000, found 0");
+        assert!(bootstrap.with_replicates(usize::MAX).interval(3, 0, one).is_err());
         for level in [0.0, 1.0, f64::NAN, -0.5] {
             assert!(matches!(
                 bootstrap.with_level(level).interval(3, 0, one),

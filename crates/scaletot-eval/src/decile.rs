@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::gain::descending;
 use crate::{Result, check};
 
+/// What a table is called in errors.
+const TABLE: &str = "decile table";
+/// More bins than this tell nobody anything.
+const MAX_BINS: usize = 10_000;
+
 /// Users of one tenth of the scores. Plain numbers, which a caller may build for a report of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +45,8 @@ pub struct Decile {
 ///
 /// # Errors
 /// [`LengthMismatch`](crate::Error::LengthMismatch), [`Empty`](crate::Error::Empty), [`NotFinite`](crate::Error::NotFinite), [`NegativeOutcome`](crate::Error::NegativeOutcome),
-/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes).
+/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes); [`NotRepresentable`](crate::Error::NotRepresentable) if a prediction and an outcome
+/// are too far apart to be subtracted.
 pub fn decile_table(outcomes: &[f64], scores: &[f64]) -> Result<Vec<Decile>> {
     quantile_table(outcomes, scores, 10)
 }
@@ -48,10 +54,10 @@ pub fn decile_table(outcomes: &[f64], scores: &[f64]) -> Result<Vec<Decile>> {
 /// As [`decile_table`], with another number of bins.
 ///
 /// # Errors
-/// As [`decile_table`]; [`Config`](crate::Error::Config) for no bin.
+/// As [`decile_table`]; [`Config`](crate::Error::Config) for no bin, or more than 10,000.
 pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<Vec<Decile>> {
-    config::check(bins >= 1, "bins", "at least 1", bins)?;
-    let total = check::value_pair("decile table", outcomes, scores)?;
+    config::check((1..=MAX_BINS).contains(&bins), "bins", "from 1 to 10000", bins)?;
+    let check::Sum { unit, total } = check::value_pair(TABLE, outcomes, scores)?;
     let n = outcomes.len();
     // In units of 1 / bins of a user, so that borders are whole and nothing is lost to rounding: bin b covers the
     // positions b n … (b + 1) n of the n · bins positions.
@@ -59,7 +65,7 @@ pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<V
     let mut outcome = vec![0.0; bins];
     for (start, rows) in descending(scores) {
         let size = rows.len() as f64;
-        let mean_outcome = rows.iter().map(|&row| outcomes[row]).sum::<f64>() / size;
+        let mean_outcome = rows.iter().map(|&row| outcomes[row] * unit).sum::<f64>() / size;
         let score = rows.first().map_or(0.0, |&row| scores[row]);
         let (from, to) = (start * bins, (start + rows.len()) * bins);
         for bin in from / n..to.div_ceil(n).min(bins) {
@@ -70,16 +76,13 @@ pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<V
     }
     let users = n as f64 / bins as f64;
     let rows = prediction.into_iter().zip(outcome).enumerate();
-    Ok(rows
-        .map(|(bin, (mean_prediction, mean_outcome))| Decile {
-            decile: bin + 1,
-            users,
-            mean_prediction,
-            mean_outcome,
-            error: mean_prediction - mean_outcome,
-            value_share: mean_outcome * users / total,
-        })
-        .collect())
+    rows.map(|(bin, (mean_prediction, in_units))| {
+        let mean_outcome = check::result(TABLE, in_units / unit)?;
+        let error = check::result(TABLE, mean_prediction - mean_outcome)?;
+        let value_share = in_units * users / total;
+        Ok(Decile { decile: bin + 1, users, mean_prediction, mean_outcome, error, value_share })
+    })
+    .collect()
 }
 
 /// Mean absolute calibration error over the deciles, relative to the mean outcome; 0 is perfect, and less is better.
@@ -87,9 +90,17 @@ pub fn quantile_table(outcomes: &[f64], scores: &[f64], bins: usize) -> Result<V
 /// `(1/10) Σ_d |mean prediction_d − mean outcome_d| / mean outcome`
 ///
 /// # Errors
-/// As [`decile_table`].
+/// As [`decile_table`]; [`NotRepresentable`](crate::Error::NotRepresentable) too if the error is that many times the mean outcome.
 pub fn calibration_error(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
+    // The error is in units of the outcomes, and the same in all of them.
+    let unit = check::summable(outcomes.iter().chain(scores).copied());
+    if unit != 1.0 {
+        check::value_pair(TABLE, outcomes, scores)?;
+        let scaled = |values: &[f64]| values.iter().map(|value| value * unit).collect::<Vec<_>>();
+        return calibration_error(&scaled(outcomes), &scaled(scores));
+    }
     let table = decile_table(outcomes, scores)?;
     let mean_outcome = outcomes.iter().sum::<f64>() / outcomes.len() as f64;
-    Ok(table.iter().map(|row| row.error.abs()).sum::<f64>() / table.len() as f64 / mean_outcome)
+    let error = table.iter().map(|row| row.error.abs()).sum::<f64>() / table.len() as f64;
+    check::result("calibration error", error / mean_outcome)
 }

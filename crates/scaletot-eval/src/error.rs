@@ -32,6 +32,17 @@ pub enum Error {
         /// The value.
         value: f64,
     },
+    /// The numbers are finite, and what is computed from them is not: they are too large, too far apart or too much alike.
+    #[error(
+        "{what}: expected a finite result, found {value}: outcomes or scores are too large, too far apart or too much alike for \
+         floating-point numbers; state them in a larger unit"
+    )]
+    NotRepresentable {
+        /// What was computed.
+        what: &'static str,
+        /// What came out.
+        value: f64,
+    },
     /// An outcome is below 0, so shares of the total value mean nothing.
     #[error("outcome of row {row}: expected at least 0, found {value}")]
     NegativeOutcome {

@@ -31,7 +31,8 @@ use crate::{Result, check};
 /// # Errors
 /// [`LengthMismatch`](crate::Error::LengthMismatch), [`Empty`](crate::Error::Empty),
 /// [`NotFinite`](crate::Error::NotFinite), [`NegativeOutcome`](crate::Error::NegativeOutcome),
-/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes), [`ConstantOutcomes`](crate::Error::ConstantOutcomes).
+/// [`AllZeroOutcomes`](crate::Error::AllZeroOutcomes), [`ConstantOutcomes`](crate::Error::ConstantOutcomes),
+/// [`NotRepresentable`](crate::Error::NotRepresentable) for outcomes that hardly differ.
 pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
     const NAME: &str = "normalised Gini";
     check::value_pair(NAME, outcomes, scores)?;
@@ -42,7 +43,10 @@ pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
     let area = |by: &[f64]| -> f64 {
         outcomes.iter().zip(mid_ranks(by)).map(|(y, rank)| y / largest * (2.0 * rank - n - 1.0)).sum()
     };
-    Ok((area(scores) / area(outcomes)).clamp(-1.0, 1.0))
+    // Outcomes that differ in their last digits alone may have no area that is left of the rounding.
+    let best = area(outcomes);
+    let gini = if best > 0.0 { area(scores) / best } else { f64::NAN };
+    check::result(NAME, gini.clamp(-1.0, 1.0))
 }
 
 /// `G(fraction)`: the share of the total value that the top-scored `fraction` of users brings, in [0, 1]. For a constant
@@ -65,14 +69,15 @@ pub fn normalised_gini(outcomes: &[f64], scores: &[f64]) -> Result<f64> {
 /// outside (0, 1].
 pub fn top_share(outcomes: &[f64], scores: &[f64], fraction: f64) -> Result<f64> {
     share("fraction", fraction)?;
-    let total = check::value_pair("top share", outcomes, scores)?;
+    let check::Sum { unit, total } = check::value_pair("top share", outcomes, scores)?;
     let cut = fraction * outcomes.len() as f64;
     let value: f64 = descending(scores)
         .into_iter()
         .map(|(start, rows)| {
             let size = rows.len() as f64;
             let inside = (cut - start as f64).clamp(0.0, size) / size;
-            if inside == 0.0 { 0.0 } else { inside * rows.iter().map(|&row| outcomes[row]).sum::<f64>() }
+            let value = || rows.iter().map(|&row| outcomes[row] * unit).sum::<f64>();
+            if inside == 0.0 { 0.0 } else { inside * value() }
         })
         .sum();
     Ok((value / total).clamp(0.0, 1.0))

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Direction, Verdict};
-use crate::{Error, Result};
+use crate::{Error, Result, check};
 
 /// A metric with its bootstrap interval. All of its fields are public and may be built, for replicates that a caller drew by other means.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,7 @@ impl Interval {
 
     /// The interval that holds the middle `level` of the replicates' values; those that are not finite are undefined.
     pub(crate) fn of(estimate: f64, mut values: Vec<f64>, level: f64, informative: usize) -> Result<Self> {
+        check::result("bootstrap", estimate)?;
         let replicates = values.len();
         values.retain(|value| value.is_finite());
         let undefined = replicates - values.len();
@@ -148,7 +149,9 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let at = share.clamp(0.0, 1.0) * last as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[(at.ceil() as usize).min(last)]);
-    low + (high - low) * at.fract()
+    let step = high - low;
+    // Two huge numbers of different signs are too far apart to be subtracted.
+    if step.is_finite() { low + step * at.fract() } else { low * (1.0 - at.fract()) + high * at.fract() }
 }
 
 #[cfg(test)]
@@ -163,5 +166,7 @@ mod tests {
             assert!((percentile(&values, share) - expected).abs() < 1e-12);
         }
         assert_eq!(percentile(&[5.0], 0.3), 5.0);
+        let far = [-f64::MAX, f64::MAX];
+        assert_eq!([0.0, 0.5, 1.0].map(|share| percentile(&far, share)), [-f64::MAX, 0.0, f64::MAX]);
     }
 }

@@ -132,6 +132,20 @@ fn without_labels_there_is_no_loss() {
     }
 }
 
+#[test]
+fn a_tweedie_loss_outside_its_family_is_refused_and_not_nan() {
+    let device = Device::default();
+    let labelled = Labelled::new(&[Some(1.0), Some(0.0)]).unwrap();
+    let loss = |power, unit| tweedie_loss(tensor(&[[0.0]; 2], &device), &labelled, power, unit);
+    assert!(loss(1.5, 1.0).is_ok());
+    for unit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(loss(1.5, unit).unwrap_err().to_string().contains("`unit`"), "{unit}");
+    }
+    for power in [1.0, 2.0, f64::NAN] {
+        assert!(loss(power, 1.0).unwrap_err().to_string().contains("`power`"), "{power}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -8,7 +8,7 @@ use super::totals::{Ranked, Totals, top};
 use crate::bootstrap::Bootstrap;
 use crate::interval::Interval;
 use crate::verdict::{Direction, Verdict};
-use crate::{Error, Result};
+use crate::{Error, Result, check};
 
 /// How the users of an arm are weighted.
 ///
@@ -281,5 +281,6 @@ fn estimate(groups: &[Totals], targeting: &Targeting) -> Result<PolicyEstimate> 
             (all.untreated_outcome / all.untreated_weight, share * (treated - untreated))
         }
     };
-    Ok(PolicyEstimate { share, estimator, value: nobody + incremental, nobody, incremental })
+    let value = check::result("policy value", nobody + incremental)?;
+    Ok(PolicyEstimate { share, estimator, value, nobody, incremental })
 }

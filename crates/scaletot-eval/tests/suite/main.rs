@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod coverage;
+mod extremes;
 mod fixtures;
 mod invariances;
 mod planted;

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softplus};
 use ndarray::Array2;
+use scaletot_core::config::check;
 
 use super::{Labelled, expect_dims, host2, pick};
 use crate::choices::ZilnReduction;
@@ -89,7 +90,8 @@ fn log_if_positive(outcome: f64) -> f32 {
 /// every currency. Source: Yang, Qian and Zou 2018, and `LightGBM`'s objective `tweedie`.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) when `log_mean` is not `[rows of the batch, 1]`.
+/// [`Error::Shape`](crate::Error::Shape) when `log_mean` is not `[rows of the batch, 1]`, [`Error::Config`](crate::Error::Config) for a power
+/// outside (1, 2) or a unit that is not finite and above 0.
 pub fn tweedie_loss(
     log_mean: Tensor<2>,
     labelled: &Labelled,
@@ -107,6 +109,8 @@ pub(in super::super) fn tweedie_rows(
     unit: f64,
 ) -> Result<Option<Tensor<2>>> {
     expect_dims("outcome head", &log_mean, [labelled.batch, 1])?;
+    check(power > 1.0 && power < 2.0, "power", "a number between 1 and 2", power)?;
+    check(unit > 0.0 && unit.is_finite(), "unit", "a finite number above 0", unit)?;
     if labelled.is_empty() {
         return Ok(None);
     }
