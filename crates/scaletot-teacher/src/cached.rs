@@ -79,14 +79,19 @@ impl<T: Teacher> Teacher for Cached<T> {
             None => self.ask(questions),
             Some(keys) => self
                 .answers
-                .get_or_compute(&keys, |claimed| {
-                    // Questions borrow their parts, so a claimed subset is cheap to copy; the usual one is whole.
-                    if claimed.len() == questions.len() {
-                        return self.ask(questions);
-                    }
-                    let subset: Vec<Question<'_>> = claimed.iter().map(|&i| questions[i].clone()).collect();
-                    self.ask(&subset)
-                })
+                .get_or_compute(
+                    &keys,
+                    || questions.iter().any(Question::stopped),
+                    |claimed| {
+                        // Questions borrow their parts, so a claimed subset is cheap to copy; the usual one is whole.
+                        if claimed.len() == questions.len() {
+                            return self.ask(questions);
+                        }
+                        let subset: Vec<Question<'_>> =
+                            claimed.iter().map(|&i| questions[i].clone()).collect();
+                        self.ask(&subset)
+                    },
+                )
                 .into_iter()
                 .map(|result| result.map(|(answer, kept)| if kept { answer.into_cached() } else { answer }))
                 .collect(),

@@ -186,7 +186,7 @@ impl Ensemble {
             for (sum, lp) in pooled.iter_mut().zip(&answer.log_probs) {
                 *sum += share * lp.min(0.0);
             }
-            tokens += answer.tokens;
+            tokens = answer.tokens.saturating_add(tokens);
             match answer.evidence {
                 Some(fields) => evidence.extend(fields),
                 None => whole = true,

@@ -34,7 +34,10 @@ pub struct Ledger {
 impl Ledger {
     /// Counts one answered (or failed) question; one that was stopped is neither.
     pub fn count(&self, answer: &Result<LabelAnswer>) {
-        let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
+        // A server may claim any number of tokens: at the end of the range the count stays there.
+        let add = |counter: &AtomicU64, n| {
+            counter.update(Ordering::Relaxed, Ordering::Relaxed, |count| count.saturating_add(n))
+        };
         if matches!(answer, Err(Error::Stopped)) {
             return;
         }
@@ -106,16 +109,16 @@ impl LedgerSnapshot {
         (self.calls > 0).then(|| self.seconds / self.calls as f64)
     }
 
-    /// Both together: the cost of two models, or of two stages.
+    /// Both together: the cost of two models, or of two stages. Counts saturate.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
-            questions: self.questions + other.questions,
-            calls: self.calls + other.calls,
-            cache_hits: self.cache_hits + other.cache_hits,
-            failures: self.failures + other.failures,
-            tokens: self.tokens + other.tokens,
-            tokens_saved: self.tokens_saved + other.tokens_saved,
+            questions: self.questions.saturating_add(other.questions),
+            calls: self.calls.saturating_add(other.calls),
+            cache_hits: self.cache_hits.saturating_add(other.cache_hits),
+            failures: self.failures.saturating_add(other.failures),
+            tokens: self.tokens.saturating_add(other.tokens),
+            tokens_saved: self.tokens_saved.saturating_add(other.tokens_saved),
             seconds: self.seconds + other.seconds,
         }
     }
@@ -140,6 +143,18 @@ mod tests {
     use scaletot_core::config::ConfigError;
 
     use super::*;
+
+    #[test]
+    fn counts_saturate() {
+        let ledger = Ledger::default();
+        let huge = || LabelAnswer::new(vec![-1.0], u64::MAX - 1);
+        for answer in [huge(), huge(), huge().into_cached(), huge().into_cached()] {
+            ledger.count(&Ok(answer));
+        }
+        let snapshot = ledger.snapshot();
+        assert_eq!((snapshot.tokens, snapshot.tokens_saved), (u64::MAX, u64::MAX));
+        assert_eq!(snapshot.plus(&snapshot).tokens, u64::MAX);
+    }
 
     #[test]
     fn threads_lose_no_count_and_stages_subtract() {

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::question::Question;
 
 /// Values by key; a key that is being computed by one thread is waited for by the others. Failures are not kept:
 /// the next to ask computes again.
@@ -47,10 +48,12 @@ impl<K: Copy + Eq + Hash, V: Clone> OnceMap<K, V> {
     }
 
     /// One result per key, in their order, each with whether it was there already. `compute` is called, without
-    /// the lock, with the positions in `keys` that this thread has to compute, and returns one result for each.
+    /// the lock, with the positions in `keys` that this thread has to compute, and returns one result for each. What others
+    /// compute is waited for until `stopped`: then it is [`Error::Stopped`].
     pub(crate) fn get_or_compute(
         &self,
         keys: &[K],
+        stopped: impl Fn() -> bool,
         mut compute: impl FnMut(&[usize]) -> Vec<Result<V>>,
     ) -> Vec<Result<(V, bool)>> {
         let mut out: Vec<Option<Result<(V, bool)>>> = keys.iter().map(|_| None).collect();
@@ -74,7 +77,13 @@ impl<K: Copy + Eq + Hash, V: Clone> OnceMap<K, V> {
                 if !claimed.is_empty() || !waiting {
                     break;
                 }
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                if stopped() {
+                    drop(state);
+                    let given = out.into_iter().map(|result| result.unwrap_or(Err(Error::Stopped)));
+                    return given.collect();
+                }
+                let waited = self.changed.wait_timeout(state, Question::STOP_INTERVAL);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
             drop(state);
             if claimed.is_empty() {
@@ -138,11 +147,15 @@ mod tests {
                 scope.spawn(move || {
                     // Overlapping batches in different orders, with a key twice in each.
                     let keys: Vec<usize> = (0..20).map(|i| (i * 7 + shift * 5) % 20).chain([3]).collect();
-                    let values = map.get_or_compute(&keys, |at| {
-                        computed.fetch_add(at.len(), Ordering::Relaxed);
-                        std::thread::sleep(Duration::from_millis(2));
-                        at.iter().map(|&i| Ok(keys[i] * 10)).collect()
-                    });
+                    let values = map.get_or_compute(
+                        &keys,
+                        || false,
+                        |at| {
+                            computed.fetch_add(at.len(), Ordering::Relaxed);
+                            std::thread::sleep(Duration::from_millis(2));
+                            at.iter().map(|&i| Ok(keys[i] * 10)).collect()
+                        },
+                    );
                     let values: Vec<usize> = values.into_iter().map(|value| value.unwrap().0).collect();
                     assert_eq!(values, keys.iter().map(|key| key * 10).collect::<Vec<_>>());
                 });
@@ -155,21 +168,25 @@ mod tests {
     #[test]
     fn failures_and_panics_leave_the_key_free() {
         let map: OnceMap<u8, u8> = OnceMap::new(HashMap::new(), usize::MAX);
-        let failed = map.get_or_compute(&[1], |_| vec![Err(ConfigError::new("x", "y", "z").into())]);
+        let failed =
+            map.get_or_compute(&[1], || false, |_| vec![Err(ConfigError::new("x", "y", "z").into())]);
         assert!(failed[0].is_err());
         assert!(
-            map.get_or_compute(&[1], |_| Vec::new())[0].is_err(),
+            map.get_or_compute(&[1], || false, |_| Vec::new())[0].is_err(),
             "an answer that never came is an error"
         );
-        assert!(catch_unwind(AssertUnwindSafe(|| map.get_or_compute(&[1], |_| panic!("teacher")))).is_err());
-        assert_eq!(map.get_or_compute(&[1], |_| vec![Ok(7)])[0].as_ref().unwrap(), &(7, false));
-        assert_eq!(map.get_or_compute(&[1], |_| vec![Ok(8)])[0].as_ref().unwrap(), &(7, true));
+        assert!(
+            catch_unwind(AssertUnwindSafe(|| map.get_or_compute(&[1], || false, |_| panic!("teacher"))))
+                .is_err()
+        );
+        assert_eq!(map.get_or_compute(&[1], || false, |_| vec![Ok(7)])[0].as_ref().unwrap(), &(7, false));
+        assert_eq!(map.get_or_compute(&[1], || false, |_| vec![Ok(8)])[0].as_ref().unwrap(), &(7, true));
     }
 
     #[test]
     fn capacity_bounds_what_is_kept() {
         let map: OnceMap<u8, u8> = OnceMap::new(HashMap::new(), 2);
-        let all = map.get_or_compute(&[1, 2, 3], |at| at.iter().map(|_| Ok(0)).collect());
+        let all = map.get_or_compute(&[1, 2, 3], || false, |at| at.iter().map(|_| Ok(0)).collect());
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(map.len(), 2);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -159,8 +160,8 @@ impl<T: Teacher> Retry<T> {
     /// [`Error::Config`] if the policy allows no attempt, or its numbers are out of range.
     pub fn new(inner: T, policy: RetryPolicy) -> Result<Self> {
         policy.validate()?;
-        // Threads and processes need not wait alike, but a run should be the same twice.
-        let jitter = ChaCha8Rng::seed_from_u64(0);
+        // By the system's randomness: the processes of a fleet must not retry in step, and no result depends on a wait.
+        let jitter = ChaCha8Rng::seed_from_u64(RandomState::new().hash_one(std::process::id()));
         let budget = f64::from(policy.reserve);
         let state = State { budget, failures: 0, open_until: None, jitter, retries: 0 };
         Ok(Self { inner, policy, state: Mutex::new(state) })
@@ -306,5 +307,34 @@ impl<T: Teacher> fmt::Debug for Retry<T> {
             .field("policy", &self.policy)
             .field("retries", &self.retries())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Teacher for Nobody {
+        fn model(&self) -> &str {
+            "nobody"
+        }
+        fn answer(&self, _: &Question<'_>) -> Result<LabelAnswer> {
+            Err(Error::too_few_answers(1))
+        }
+    }
+
+    #[test]
+    fn no_two_instances_retry_in_step() {
+        let fault = Fault::RateLimited { retry_after: None, message: String::new() };
+        let waits = |_| {
+            let retry = Retry::new(Nobody, RetryPolicy::default()).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(600);
+            (1..5).map(|attempt| retry.after(Some(&fault), attempt, deadline).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!((0..20).map(waits).collect::<HashSet<_>>().len(), 20);
     }
 }

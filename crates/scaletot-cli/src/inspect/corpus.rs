@@ -194,8 +194,8 @@ impl CorpusSummary {
             verdicts,
             reasons,
             states: states.collect(),
-            queries: records.iter().map(|record| record.cost.queries).sum(),
-            tokens: records.iter().map(|record| record.cost.tokens).sum(),
+            queries: records.iter().map(|record| record.cost.queries).fold(0, u64::saturating_add),
+            tokens: records.iter().map(|record| record.cost.tokens).fold(0, u64::saturating_add),
             stops,
             examples: examples.collect(),
         }

@@ -149,8 +149,18 @@ impl FoldWork<'_> {
             encoder_seconds_per_million: base.encoder_seconds * 1e6 / study.dataset.len() as f64,
             teacher: TeacherSums {
                 users: reasoned.corpus.len() as u64,
-                questions: reasoned.corpus.records().iter().map(|record| record.cost.queries).sum(),
-                tokens: reasoned.corpus.records().iter().map(|record| record.cost.tokens).sum(),
+                questions: reasoned
+                    .corpus
+                    .records()
+                    .iter()
+                    .map(|record| record.cost.queries)
+                    .fold(0, u64::saturating_add),
+                tokens: reasoned
+                    .corpus
+                    .records()
+                    .iter()
+                    .map(|record| record.cost.tokens)
+                    .fold(0, u64::saturating_add),
                 calls: reason.calls,
                 seconds: reason.figures.get(TEACHER_SECONDS).copied().unwrap_or(0.0),
             },

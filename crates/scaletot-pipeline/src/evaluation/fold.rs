@@ -87,7 +87,8 @@ impl Reasoned {
         let mut report = StageReport::of_users(self.rows.len());
         report.calls = self.ledger.calls;
         report.cache_hits = self.ledger.cache_hits;
-        report.tokens = self.corpus.records().iter().map(|record| record.cost.tokens).sum();
+        report.tokens =
+            self.corpus.records().iter().map(|record| record.cost.tokens).fold(0, u64::saturating_add);
         report.figures.insert(TEACHER_SECONDS.to_owned(), self.ledger.seconds);
         report
     }

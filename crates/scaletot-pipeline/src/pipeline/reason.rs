@@ -154,11 +154,11 @@ impl Pipeline {
 /// Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
 fn report(corpus: &Corpus, ledger: &LedgerSnapshot) -> StageReport {
     let records = corpus.records();
-    let questions: u64 = records.iter().map(|record| record.cost.queries).sum();
+    let questions: u64 = records.iter().map(|record| record.cost.queries).fold(0, u64::saturating_add);
     let mut report = StageReport::of_users(records.len());
     report.calls = ledger.calls;
     report.cache_hits = questions.saturating_sub(ledger.calls);
-    report.tokens = records.iter().map(|record| record.cost.tokens).sum();
+    report.tokens = records.iter().map(|record| record.cost.tokens).fold(0, u64::saturating_add);
     let count =
         |test: fn(&Verdict) -> bool| records.iter().filter(|record| test(&record.verdict)).count() as f64;
     let accepted = records.iter().filter(|record| record.verdict.is_accepted());

@@ -230,7 +230,11 @@ impl<T: Teacher> Teacher for Recorder<T> {
         let mut answers: Vec<Result<LabelAnswer>> = Vec::with_capacity(questions.len());
         for (result, (question, (_, key))) in self
             .answers
-            .get_or_compute(&short, |at| self.compute(questions, &keys, at))
+            .get_or_compute(
+                &short,
+                || questions.iter().any(Question::stopped),
+                |at| self.compute(questions, &keys, at),
+            )
             .into_iter()
             .zip(questions.iter().zip(&keys))
         {

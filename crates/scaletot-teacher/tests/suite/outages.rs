@@ -258,3 +258,41 @@ fn a_second_teacher_is_asked_where_the_first_hardly_covers_the_labels() {
     let answer = both.answer(&prompter.question(&table, 0, 0, &[])).unwrap();
     assert!(answer.covered_mass() > 0.5);
 }
+
+#[test]
+fn a_user_whose_time_is_over_fails_with_the_limit() {
+    struct Slow;
+    impl Teacher for Slow {
+        fn model(&self) -> &str {
+            "slow"
+        }
+        fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            Arbitrary::default().answer(question)
+        }
+    }
+    let table = table(1);
+    let limit = std::time::Duration::from_millis(20);
+    let reasoner = Reasoner::builder(Slow, prompter(&table)).with_user_deadline(limit).build().unwrap();
+    let reason = reasoner.reason(&table, 0, 1).unwrap().verdict.reason().unwrap().to_string();
+    assert!(reason.contains("expected a chain of the user within 20ms"), "{reason}");
+}
+
+#[test]
+fn a_server_may_claim_any_number_of_tokens() {
+    struct Vain(&'static str);
+    impl Teacher for Vain {
+        fn model(&self) -> &str {
+            self.0
+        }
+        fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+            let answer = Arbitrary::default().answer(question)?;
+            Ok(LabelAnswer::new(answer.log_probs, u64::MAX - 1))
+        }
+    }
+    let members: Vec<(Box<dyn Teacher>, f64)> = vec![(Box::new(Vain("a")), 1.0), (Box::new(Vain("b")), 1.0)];
+    let ran = run(scaletot_teacher::Ensemble::new(members).unwrap(), 2, 0.0);
+    let summary = ran.outcome.unwrap();
+    assert_eq!((summary.ledger.tokens, summary.failed), (u64::MAX, 0));
+    assert_eq!(summary.models["a"].tokens, u64::MAX);
+}

@@ -1,11 +1,13 @@
 //! A wish to stop is heard at once, whatever the teacher waits for, and makes nobody a failure.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use scaletot_chain::CorpusWriter;
 use scaletot_core::Progress;
 use scaletot_teacher::{
-    Error, Fallback, Fault, LabelAnswer, Question, Reasoner, Recorder, Result, Retry, RetryPolicy, Teacher,
+    Cached, Error, Fallback, Fault, LabelAnswer, Question, Reasoner, Recorder, Result, Retry, RetryPolicy,
+    Teacher,
 };
 
 use crate::common::{Arbitrary, Silent, StopAfter, StopAt, prompter, table};
@@ -103,7 +105,7 @@ fn a_stopped_question_is_not_asked_of_the_second_teacher() {
     let question = prompter.question(&table, 0, 0, &[]).with_stop(&stopped);
     let both = Fallback::new(Silent::default(), Arbitrary::default());
     assert!(matches!(both.answer(&question), Err(Error::Stopped)));
-    assert_eq!(both.second().calls.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(both.second().calls.load(Ordering::Relaxed), 0);
 }
 
 #[test]
@@ -116,4 +118,29 @@ fn a_recording_whose_server_is_silent_stops_at_once() {
     let summary = reasoner.record_all(&table, &(0..12).collect::<Vec<_>>(), &recorder, 3, &stop).unwrap();
     stop.heard_within(SOON);
     assert_eq!((summary.stopped, summary.users, summary.asked), (true, 0, 0));
+}
+
+/// Whoever waits for an answer that another asks for looks at its own stop.
+#[test]
+fn a_stop_is_heard_by_whoever_waits_for_anothers_answer() {
+    let table = table(2);
+    let prompter = prompter(&table);
+    let cached = Cached::new(Silent::default());
+    let release = AtomicBool::new(false);
+    let released = || release.load(Ordering::SeqCst);
+    let first = prompter.question(&table, 0, 0, &[]).with_stop(&released);
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| cached.answer(&first));
+        while cached.inner().asked.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let stop = StopAt::in_ms(30);
+        let stopped = || stop.stopped();
+        let second = prompter.question(&table, 0, 0, &[]).with_stop(&stopped);
+        assert!(matches!(cached.answer(&second), Err(Error::Stopped)));
+        stop.heard_within(SOON);
+        release.store(true, Ordering::SeqCst);
+        assert!(matches!(asks.join().unwrap(), Err(Error::Stopped)));
+    });
+    assert_eq!(cached.inner().asked.load(Ordering::SeqCst), 1);
 }
