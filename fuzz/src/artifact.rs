@@ -56,9 +56,10 @@ pub fn write(directory: &Path, files: [&[u8]; 3]) -> std::io::Result<()> {
             value.copy_from_slice(hash.as_bytes());
         }
     }
+    let mut sums = String::new();
     for (name, bytes) in NAMES.iter().zip([&manifest, weights, canaries]) {
         super::overwrite(&directory.join(name), bytes)?;
+        sums.push_str(&format!("{}  {name}\n", ContentHash::of(bytes)));
     }
-    let sums = format!("{}  {}\n", ContentHash::of(&manifest), NAMES[0]);
     super::overwrite(&directory.join("SHA256SUMS"), sums.as_bytes())
 }

@@ -6,30 +6,37 @@
 //! | `weights.safetensors` | every tensor, `f32` |
 //! | `canaries.json` | synthetic profiles with recorded outputs |
 //! | `SHA256SUMS` | hashes of the three, so that `sha256sum -c SHA256SUMS` checks a copy without this crate |
+//!
+//! On loading every line of `SHA256SUMS` is compared, and no other file may be there. Sizes are looked at before anything is read: that of the
+//! weights' file is known from the manifest, and a network that would take more than 1 GiB is refused by its manifest.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
-use scaletot_core::files::{AtomicDir, create_dir_all};
+use scaletot_core::files::{self, AtomicDir, Checksums, FileError, create_dir_all};
 
 use crate::canary::Canaries;
 use crate::error::{Error, Result};
 use crate::gate::Readiness;
-use crate::manifest::{ArtifactInfo, Description, FORMAT, Manifest};
+use crate::manifest::{ArtifactInfo, Description, Manifest};
 use crate::novelty::DistanceLimit;
+use crate::shape::NetworkShape;
 use crate::weights::Weights;
 
 const MANIFEST: &str = "manifest.json";
 const WEIGHTS: &str = "weights.safetensors";
 const CANARIES: &str = "canaries.json";
-const SUMS: &str = "SHA256SUMS";
+
+/// The files that have a checksum, and none other.
+const FILES: [&str; 3] = [MANIFEST, WEIGHTS, CANARIES];
 
 /// What an artifact's directory may hold, and only one like that is replaced.
-const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, SUMS];
+const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, Checksums::NAME];
 
-/// Fewer canaries than this and an artifact is refused.
-const MIN_CANARIES: usize = 16;
+/// Longer manifests and canaries are neither written nor read: what is made of JSON takes up to 16 times its bytes.
+const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// The parts of an artifact.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,26 +61,17 @@ impl Artifact {
     fn write_files(&self, staged: &AtomicDir) -> Result<()> {
         let directory = staged.target();
         let weights = self.weights.to_bytes(&directory.join(WEIGHTS))?;
-        let json = |name: &str| Error::json(directory.join(name));
-        let canaries = serde_json::to_vec_pretty(&self.canaries).map_err(json(CANARIES))?;
-        let manifest = Manifest {
-            format: FORMAT,
-            crate_version: env!("CARGO_PKG_VERSION").into(),
-            profile_schema_hash: self.description.profile_schema.hash(),
-            chain_schema_hash: self.description.chain_schema.hash(),
-            weights_sha256: ContentHash::of(&weights),
-            canaries_sha256: ContentHash::of(&canaries),
-            info: self.info.clone(),
-            distance_limit: self.distance_limit,
-            encoder: self.description.clone(),
-        };
-        let manifest = serde_json::to_vec_pretty(&manifest).map_err(json(MANIFEST))?;
-        let mut sums = String::new();
-        for (name, bytes) in [(MANIFEST, &manifest), (WEIGHTS, &weights), (CANARIES, &canaries)] {
-            sums.push_str(&format!("{}  {name}\n", ContentHash::of(bytes)));
+        let canaries = json(&directory.join(CANARIES), &self.canaries)?;
+        let hashes = [ContentHash::of(&weights), ContentHash::of(&canaries)];
+        let manifest =
+            Manifest::new(self.description.clone(), self.info.clone(), self.distance_limit, hashes);
+        let manifest = json(&directory.join(MANIFEST), &manifest)?;
+        let mut sums = vec![];
+        for (name, bytes) in FILES.into_iter().zip([&manifest, &weights, &canaries]) {
+            sums.push((name.to_owned(), ContentHash::of(bytes)));
             staged.write(name, bytes)?;
         }
-        Ok(staged.write(SUMS, sums)?)
+        Ok(staged.write(Checksums::NAME, Checksums::from_iter(sums).to_text())?)
     }
 
     /// As [`read`](Self::read), but refused if the encoder failed its gate.
@@ -94,54 +92,80 @@ impl Artifact {
     }
 
     fn read_once(directory: &Path) -> Result<Self> {
-        let path = |name: &str| directory.join(name);
-        let bytes = read(&path(MANIFEST))?;
-        let manifest = Manifest::parse(&bytes, &path(MANIFEST))?;
-        let sums = String::from_utf8_lossy(&read(&path(SUMS))?).into_owned();
-        let stated = sums.lines().find_map(|line| line.strip_suffix(MANIFEST).map(str::trim));
-        let stated = stated.ok_or_else(|| Error::Artifact {
-            path: path(SUMS),
-            what: "sha256".into(),
-            expected: format!("a line for {MANIFEST}"),
-            found: format!("{} lines without one", sums.lines().count()),
-        })?;
-        let found = ContentHash::of(&bytes).to_string();
-        if stated != found {
-            return Err(Error::Checksum { path: path(MANIFEST), expected: stated.to_owned(), found });
-        }
-        let in_manifest = |error: Error| match error {
-            Error::Shape { what, expected, found } => {
-                Error::Artifact { path: path(MANIFEST), what, expected, found }
-            }
-            other => other,
+        let sums = Checksums::read(directory)?;
+        sums.check_names(directory, FILES, &[])?;
+        let verified = |name: &str, most: u64| -> Result<Vec<u8>> {
+            let bytes = files::read(directory.join(name), most)?;
+            sums.check_bytes(directory, name, &bytes)?;
+            Ok(bytes)
         };
-        manifest.check().map_err(in_manifest)?;
-        let weights = verified(path(WEIGHTS), manifest.weights_sha256)?;
-        let weights = Weights::from_bytes(&weights, &manifest.encoder.shape(), &path(WEIGHTS))?;
-        let canaries = verified(path(CANARIES), manifest.canaries_sha256)?;
-        let canaries: Canaries = serde_json::from_slice(&canaries).map_err(Error::json(path(CANARIES)))?;
-        if canaries.0.len() < MIN_CANARIES {
-            return Err(Error::Artifact {
-                path: path(CANARIES),
-                what: "canaries".into(),
-                expected: format!("at least {MIN_CANARIES}"),
-                found: canaries.0.len().to_string(),
-            });
+        let path = |name: &str| directory.join(name);
+        let manifest = Manifest::parse(&verified(MANIFEST, MAX_JSON_BYTES)?, &path(MANIFEST))?;
+        manifest.check().map_err(of(path(MANIFEST)))?;
+        for (name, stated) in [(WEIGHTS, manifest.weights_sha256), (CANARIES, manifest.canaries_sha256)] {
+            if let Some(found) = sums.get(name).filter(|found| *found != stated) {
+                let (what, found) = (format!("sha256 of {name}"), format!("{found} in {}", Checksums::NAME));
+                return Err(Error::Artifact {
+                    path: path(MANIFEST),
+                    what,
+                    expected: stated.to_string(),
+                    found,
+                });
+            }
         }
-        let Manifest { encoder: description, info, distance_limit, .. } = manifest;
+        let weights = {
+            // The size is looked at before anything of the file is, and its bytes go as soon as there are tensors.
+            let shape = manifest.encoder.shape();
+            let most = most_weights(&shape);
+            let bytes = verified(WEIGHTS, most).map_err(too_long(path(WEIGHTS), most))?;
+            Weights::from_bytes(&bytes, &shape, &path(WEIGHTS))?
+        };
+        let canaries = verified(CANARIES, MAX_JSON_BYTES)?;
+        let canaries: Canaries = serde_json::from_slice(&canaries).map_err(Error::json(path(CANARIES)))?;
+        let Description { profile_schema, featuriser, .. } = &manifest.encoder;
+        canaries.check_profiles(profile_schema, featuriser).map_err(of(path(CANARIES)))?;
+        let (description, info, distance_limit) = manifest.into_parts();
         Ok(Self { description, info, weights, canaries, distance_limit })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io(path))
+/// A misfit as one of a file.
+fn of(path: PathBuf) -> impl FnOnce(Error) -> Error {
+    |error| match error {
+        Error::Shape { what, expected, found } => Error::Artifact { path, what, expected, found },
+        other => other,
+    }
 }
 
-fn verified(path: PathBuf, expected: ContentHash) -> Result<Vec<u8>> {
-    let bytes = read(&path)?;
-    let found = ContentHash::of(&bytes);
-    if found == expected {
+/// Bytes of a file of weights: those of the tensors, and of a header that names them.
+fn most_weights(shape: &NetworkShape) -> u64 {
+    let tensors = shape.tensors();
+    let numbers: u64 = tensors.iter().map(|(_, dims)| dims.iter().map(|&n| n as u64).product::<u64>()).sum();
+    4 * numbers + 256 * tensors.len() as u64 + 4096
+}
+
+/// A file of weights that is longer than its tensors are is none of this artifact.
+fn too_long(path: PathBuf, most: u64) -> impl FnOnce(Error) -> Error {
+    move |error| match error {
+        Error::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
+            let found = fs::metadata(&path).map_or_else(|_| "more".into(), |file| file.len().to_string());
+            let (what, expected) =
+                ("bytes".into(), format!("at most {most}, for the tensors of the manifest"));
+            Error::Artifact { path, what, expected, found }
+        }
+        other => other,
+    }
+}
+
+/// The JSON of a file: for people to read, unless it is so long that nobody would.
+fn json(path: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(Error::json(path))?;
+    if bytes.len() as u64 > MAX_JSON_BYTES / 8 {
+        bytes = serde_json::to_vec(value).map_err(Error::json(path))?;
+    }
+    if bytes.len() as u64 <= MAX_JSON_BYTES {
         return Ok(bytes);
     }
-    Err(Error::Checksum { path, expected: expected.to_string(), found: found.to_string() })
+    let message = format!("expected at most {MAX_JSON_BYTES} bytes, found {}", bytes.len());
+    Err(FileError::new("write", path, std::io::Error::new(ErrorKind::FileTooLarge, message)).into())
 }

@@ -7,9 +7,10 @@
 use ndarray::ArrayView1;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder, Value};
+use scaletot_profile::{FieldKind, ProfileSchema, ProfileTable, TableBuilder, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::distinct::Deduplication;
 use crate::encoding::FieldEncoding;
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -18,8 +19,17 @@ use crate::histogram::FieldHistogram;
 use crate::network::Outputs;
 use crate::plan::Plan;
 
-/// How many canaries an artifact carries.
-pub(crate) const COUNT: usize = 24;
+/// How many canaries an artifact carries, if as many profiles can differ.
+const COUNT: usize = 24;
+
+/// Fewer canaries than this and an artifact is refused, if as many profiles can differ.
+const MIN_CANARIES: usize = 16;
+
+/// More canaries than this are refused: they are computed whenever an artifact is loaded.
+const MAX_CANARIES: usize = 256;
+
+/// How often [`COUNT`] profiles are drawn until as many differ.
+const ROUNDS: usize = 8;
 
 /// Allowed difference of an output `x`: `TOLERANCE · (1 + |x|)`. Machines differ in the order and fusing of floating
 /// point operations by about 1e-6 of that; a wrong weight is orders of magnitude away.
@@ -64,7 +74,7 @@ pub(crate) struct Canaries(pub(crate) Vec<Canary>);
 
 impl Canaries {
     /// Draws profiles and records the encoder's outputs for them: a blank one, a full one, then draws in which every
-    /// field follows its training histogram.
+    /// field follows its training histogram. No two are alike; where too few profiles can differ there are fewer.
     pub(crate) fn record(
         schema: &ProfileSchema,
         featuriser: &Featuriser,
@@ -72,24 +82,34 @@ impl Canaries {
         plan: &Plan,
     ) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut profiles = Vec::with_capacity(COUNT);
-        for i in 0..COUNT {
-            let fields = featuriser.fields().iter().zip(histograms);
-            let cells = fields.map(|(encoder, histogram)| match i {
-                0 => None,
-                1 => draw(&encoder.encoding, histogram, false, &mut rng),
-                _ => draw(&encoder.encoding, histogram, true, &mut rng),
-            });
-            profiles.push(cells.collect::<Vec<_>>());
-        }
-        let boolean =
-            schema.fields().iter().map(|f| matches!(f.kind(), scaletot_profile::FieldKind::Boolean));
-        let boolean: Vec<bool> = boolean.collect();
-        for profile in &mut profiles {
-            for (cell, &boolean) in profile.iter_mut().zip(&boolean) {
-                if let (Some(Cell::Code(code)), true) = (&*cell, boolean) {
-                    *cell = Some(Cell::Flag(*code == 1));
+        let mut profiles: Vec<Vec<Option<Cell>>> = vec![];
+        for round in 0..=ROUNDS {
+            if round == ROUNDS {
+                // Nearly all training profiles are alike.
+                profiles.extend((0..least(featuriser)).map(|number| enumerated(featuriser, number)));
+            } else {
+                for i in 0..COUNT {
+                    let fields = featuriser.fields().iter().zip(histograms);
+                    let cells = fields.map(|(encoder, histogram)| match (round, i) {
+                        (0, 0) => None,
+                        (0, 1) => draw(&encoder.encoding, histogram, false, &mut rng),
+                        _ => draw(&encoder.encoding, histogram, true, &mut rng),
+                    });
+                    profiles.push(cells.collect());
                 }
+            }
+            for profile in &mut profiles {
+                for (cell, field) in profile.iter_mut().zip(schema.fields()) {
+                    if let (Some(Cell::Code(code)), FieldKind::Boolean) = (&*cell, field.kind()) {
+                        *cell = Some(Cell::Flag(*code == 1));
+                    }
+                }
+            }
+            let mut distinct = distinct(&features(schema, featuriser, &profiles)?);
+            distinct.truncate(COUNT);
+            profiles = distinct.into_iter().map(|row| std::mem::take(&mut profiles[row])).collect();
+            if profiles.len() == COUNT {
+                break;
             }
         }
         let outputs = plan.forward(&features(schema, featuriser, &profiles)?)?;
@@ -101,6 +121,37 @@ impl Canaries {
             value: outputs.value.row(i).to_vec(),
         });
         Ok(Self(canaries.collect()))
+    }
+
+    /// Checks what was read from a file: that there are enough profiles, none of which is another one again, and that what was recorded for them
+    /// are numbers. Copies of one profile would tell no more than that one does.
+    ///
+    /// # Errors
+    /// [`Error::Shape`]; as [`features`](Self::features).
+    pub(crate) fn check_profiles(&self, schema: &ProfileSchema, featuriser: &Featuriser) -> Result<()> {
+        let least = least(featuriser);
+        if !(least..=MAX_CANARIES).contains(&self.0.len()) {
+            let expected = format!("at least {least} and at most {MAX_CANARIES}");
+            return Err(Error::shape("canaries", expected, self.0.len()));
+        }
+        let recorded = |canary: &Canary| {
+            let heads = [&canary.outcome, &canary.states, &canary.representation, &canary.value];
+            heads.into_iter().flatten().all(|x| x.is_finite())
+        };
+        if let Some(index) = self.0.iter().position(|canary| !recorded(canary)) {
+            return Err(Error::shape(
+                "outputs of a canary",
+                "finite numbers",
+                format!("others in canary {index}"),
+            ));
+        }
+        let distinct = distinct(&self.features(schema, featuriser)?);
+        if distinct.len() == self.0.len() {
+            return Ok(());
+        }
+        let again = (0..self.0.len()).find(|row| !distinct.contains(row)).unwrap_or_default();
+        let found = format!("{} that differ; canary {again} is one of those before it again", distinct.len());
+        Err(Error::shape("canaries", "profiles that all differ from one another", found))
     }
 
     /// Records another value head's outputs for the profiles; the other heads' outputs stay as they were recorded.
@@ -152,6 +203,53 @@ pub(crate) fn compare(index: usize, expected: [ArrayView1<'_, f32>; 4], found: &
         }
     }
     Ok(())
+}
+
+/// The rows that are not one of those before them again.
+fn distinct(features: &Features) -> Vec<usize> {
+    Deduplication::Always
+        .of(features)
+        .map_or_else(|| (0..features.len()).collect(), |distinct| distinct.first)
+}
+
+/// How many canaries there are at least.
+fn least(featuriser: &Featuriser) -> usize {
+    let choices = featuriser.fields().iter().map(|field| choices(&field.encoding));
+    choices.fold(1, usize::saturating_mul).min(MIN_CANARIES)
+}
+
+/// How many values of a field [`enumerated`] tells apart, missing included.
+fn choices(encoding: &FieldEncoding) -> usize {
+    match encoding {
+        FieldEncoding::Index { cardinality } => cardinality + 1,
+        FieldEncoding::Bag { cardinality } => cardinality + 2,
+        FieldEncoding::Piecewise { quantiles: Some(quantiles) } => {
+            2 + usize::from(quantiles.min() < quantiles.max())
+        }
+        FieldEncoding::Piecewise { quantiles: None } => 1,
+    }
+}
+
+/// The profiles that can be, by number: no two are alike among the first [`least`].
+fn enumerated(featuriser: &Featuriser, number: usize) -> Vec<Option<Cell>> {
+    let mut rest = number;
+    let cells = featuriser.fields().iter().map(|field| {
+        let choices = choices(&field.encoding);
+        let choice = (rest % choices).checked_sub(1);
+        rest /= choices;
+        choice.map(|choice| match &field.encoding {
+            FieldEncoding::Index { .. } => Cell::Code(choice as u32),
+            FieldEncoding::Bag { .. } => {
+                Cell::Codes(choice.checked_sub(1).map(|code| code as u32).into_iter().collect())
+            }
+            FieldEncoding::Piecewise { quantiles } => {
+                let ends =
+                    quantiles.as_ref().map_or([0.0; 2], |quantiles| [quantiles.min(), quantiles.max()]);
+                Cell::Number(ends[choice.min(1)])
+            }
+        })
+    });
+    cells.collect()
 }
 
 fn features(

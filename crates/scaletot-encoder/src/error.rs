@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use scaletot_core::ContentHash;
 use scaletot_core::config::ConfigError;
-use scaletot_core::files::FileError;
+use scaletot_core::files::{ChecksumError, FileError};
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -66,6 +66,19 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// A network has weights so large that its numbers may be infinite for some profile.
+    #[error(
+        "layer `{layer}`: expected weights by which no profile's numbers exceed {limit:e}, found ones by which they may reach {reach:e}; \
+         the weights are damaged, or training went astray: train again with a lower learning rate"
+    )]
+    Overflow {
+        /// The first layer whose outputs may be too large.
+        layer: String,
+        /// The largest size that outputs may have.
+        limit: f64,
+        /// The size that they may reach.
+        reach: f64,
+    },
     /// The progress sink asked to stop.
     #[error("stopped on request after {epochs} epochs")]
     Stopped {
@@ -112,16 +125,9 @@ pub enum Error {
         /// The format of the artifact.
         found: String,
     },
-    /// A file of the artifact is not the one that was written with it.
-    #[error("{path}: expected sha256 {expected}, found {found}; the file was changed or cut")]
-    Checksum {
-        /// The file.
-        path: PathBuf,
-        /// The hash on record.
-        expected: String,
-        /// The hash of the file.
-        found: String,
-    },
+    /// A file of the artifact is not the one that was written with it, is missing or superfluous.
+    #[error(transparent)]
+    Checksum(ChecksumError),
     /// The profiles are of another schema than the one the encoder was trained with.
     #[error("profile schema differs: the encoder was trained with {expected}, found {found}: {difference}")]
     Schema {
@@ -174,6 +180,15 @@ pub enum Error {
     },
 }
 
+impl From<ChecksumError> for Error {
+    fn from(error: ChecksumError) -> Self {
+        match error {
+            ChecksumError::File(error) => error.into(),
+            other => Self::Checksum(other),
+        }
+    }
+}
+
 impl From<FileError> for Error {
     fn from(FileError { path, source, .. }: FileError) -> Self {
         Self::Io { path, source }
@@ -188,11 +203,6 @@ impl Error {
     #[cfg(feature = "train")]
     pub(crate) fn device(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Device { source: source.into() }
-    }
-
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { path, source }
     }
 
     pub(crate) fn json(path: impl Into<PathBuf>) -> impl FnOnce(serde_json::Error) -> Self {

@@ -6,6 +6,7 @@ use std::path::Path;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
 use scaletot_core::config::ConfigError;
+use scaletot_core::text::printable;
 use scaletot_profile::{FieldKind, ProfileSchema};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::gate::{Readiness, TransferGate};
 use crate::head::OutcomeLink;
 use crate::histogram::FieldHistogram;
 use crate::novelty::DistanceLimit;
+use crate::plan::affordable;
 use crate::shape::{Heads, NetworkShape};
 use crate::transfer::TransferReport;
 use crate::value_head::ValueHead;
@@ -32,6 +34,7 @@ pub(crate) const FORMAT: u32 = 2;
 /// assert_eq!(info.metrics["spearman"], 0.31);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ArtifactInfo {
     /// Measured figures by name, each a finite number.
@@ -130,16 +133,20 @@ impl ArtifactInfo {
     }
 
     /// Checks that readiness is what follows from report and gate: what was read from a file may be anything.
-    fn check(&self) -> Result<()> {
-        let expected = match (&self.gate, &self.transfer) {
+    fn check(
+        gate: &Option<TransferGate>,
+        transfer: &Option<TransferReport>,
+        readiness: &Readiness,
+    ) -> Result<()> {
+        let expected = match (gate, transfer) {
             (Some(gate), Some(report)) => gate.check(report)?,
             _ => Readiness::Unchecked,
         };
         // Reasons are for people, and another version may word them otherwise.
-        if std::mem::discriminant(&expected) == std::mem::discriminant(&self.readiness) {
+        if std::mem::discriminant(&expected) == std::mem::discriminant(readiness) {
             return Ok(());
         }
-        let (expected, found) = (format!("{expected:?}"), format!("{:?}", self.readiness));
+        let (expected, found) = (format!("{expected:?}"), format!("{readiness:?}"));
         Err(Error::shape("readiness by its gate", expected, found))
     }
 }
@@ -213,6 +220,7 @@ impl Description {
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
     pub(crate) crate_version: String,
@@ -220,24 +228,69 @@ pub(crate) struct Manifest {
     pub(crate) chain_schema_hash: ContentHash,
     pub(crate) weights_sha256: ContentHash,
     pub(crate) canaries_sha256: ContentHash,
-    #[serde(flatten)]
-    pub(crate) info: ArtifactInfo,
+    // The parts of an `ArtifactInfo`, one by one: a flattened struct would let unknown keys pass.
+    #[serde(default)]
+    metrics: BTreeMap<String, f64>,
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transfer: Option<TransferReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gate: Option<TransferGate>,
+    #[serde(default)]
+    readiness: Readiness,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) distance_limit: Option<DistanceLimit>,
     pub(crate) encoder: Description,
 }
 
+/// Read before anything else, of any format.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: serde_json::Value,
+}
+
 impl Manifest {
+    /// Of a description, with the hashes of weights and canaries.
+    pub(crate) fn new(
+        encoder: Description,
+        info: ArtifactInfo,
+        distance_limit: Option<DistanceLimit>,
+        [weights_sha256, canaries_sha256]: [ContentHash; 2],
+    ) -> Self {
+        let ArtifactInfo { metrics, note, transfer, gate, readiness } = info;
+        Self {
+            format: FORMAT,
+            crate_version: env!("CARGO_PKG_VERSION").into(),
+            profile_schema_hash: encoder.profile_schema.hash(),
+            chain_schema_hash: encoder.chain_schema.hash(),
+            weights_sha256,
+            canaries_sha256,
+            metrics,
+            note,
+            transfer,
+            gate,
+            readiness,
+            distance_limit,
+            encoder,
+        }
+    }
+
+    /// Description, the caller's facts, and the distance limit.
+    pub(crate) fn into_parts(self) -> (Description, ArtifactInfo, Option<DistanceLimit>) {
+        let Self { metrics, note, transfer, gate, readiness, encoder, distance_limit, .. } = self;
+        (encoder, ArtifactInfo { metrics, note, transfer, gate, readiness }, distance_limit)
+    }
+
     /// Reads a manifest; the format is looked at first, so that another one is called by its name.
     pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(Error::json(path))?;
-        let format = value.get("format");
-        let number = format.and_then(serde_json::Value::as_u64).and_then(|number| u32::try_from(number).ok());
-        if number != Some(FORMAT) {
-            let found = format.map_or_else(|| "without a number".into(), ToString::to_string);
+        let Head { format } = serde_json::from_slice(bytes).map_err(Error::json(path))?;
+        if format.as_u64() != Some(FORMAT.into()) {
+            let found = printable(&format.to_string(), 40);
             return Err(Error::Format { path: path.into(), expected: FORMAT, found });
         }
-        let mut manifest: Self = serde_json::from_value(value).map_err(Error::json(path))?;
+        let mut manifest: Self = serde_json::from_slice(bytes).map_err(Error::json(path))?;
         manifest.encoder.bin();
         let hashes = [
             ("profile schema", manifest.profile_schema_hash, manifest.encoder.profile_schema.hash()),
@@ -253,10 +306,13 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Checks that its parts make sense and fit each other.
+    /// Checks that its parts make sense, fit each other and can be held.
     pub(crate) fn check(&self) -> Result<()> {
+        let Description { featuriser, value_head, .. } = &self.encoder;
         self.encoder.check()?;
-        self.info.check()?;
+        let units = value_head.as_ref().map(|head| head.hidden().len());
+        affordable(&self.encoder.shape(), &featuriser.numeric(), units)?;
+        ArtifactInfo::check(&self.gate, &self.transfer, &self.readiness)?;
         self.distance_limit.as_ref().map_or(Ok(()), DistanceLimit::check)
     }
 }

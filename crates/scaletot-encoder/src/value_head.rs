@@ -238,6 +238,25 @@ impl ValueHead {
         self.cap
     }
 
+    /// The largest size of what fields, states and hidden units together add to `a + b ŷ`, whatever the profile is, and of every sum on the way
+    /// there. Of a set of values all may be there.
+    pub(crate) fn reach(&self) -> f64 {
+        let largest = |numbers: &[f64]| numbers.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let of_field = |table: &[f64], terms: &FieldTerms| match terms {
+            FieldTerms::Codes { .. } => table.iter().map(|x| x.abs()).sum(),
+            _ => largest(table),
+        };
+        let fields: f64 = self.fields.iter().map(|terms| of_field(&terms.table(), terms)).sum();
+        let states: f64 = self.marginals.iter().map(|weights| largest(weights)).sum();
+        let of_unit = |unit: &HiddenUnit| {
+            let tables = unit.tables().iter().zip(&self.fields);
+            let sum: f64 = tables.map(|(table, terms)| of_field(table, terms)).sum();
+            // The sum is a number of its own, however small its weight is.
+            (unit.bias().abs() + sum) * (self.b * unit.weight().abs()).max(1.0)
+        };
+        fields * self.b.max(1.0) + states * self.b + self.hidden.iter().map(of_unit).sum::<f64>()
+    }
+
     /// Whether a state's marginal adds anything.
     pub(crate) fn uses_state(&self, state: usize) -> bool {
         self.marginals.get(state).is_some_and(|weights| weights.iter().any(|&weight| weight != 0.0))

@@ -46,6 +46,7 @@ mod own;
 mod read;
 mod rename;
 mod slot;
+mod sums;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -57,6 +58,7 @@ pub use lock::{DirLock, LockError};
 pub use own::{append, append_or_create};
 pub use read::{open, read, read_to_string};
 use serde::Serialize;
+pub use sums::{ChecksumError, Checksums};
 
 /// The system refused something about a file or directory.
 #[derive(Debug, thiserror::Error)]

@@ -40,7 +40,8 @@ impl FrozenEncoder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Schema`] for a table of another schema; [`Error::Shape`] when there is no such row, or neither outcome nor value head.
+    /// [`Error::Schema`] for a table of another schema; [`Error::Shape`] when there is no such row, or neither outcome nor value head;
+    /// [`Error::Value`] with the row where weights are so extreme that a contribution is not finite.
     pub fn explain(&self, table: &ProfileTable, row: usize) -> Result<Explanation> {
         let network = self.network();
         let features = self.featuriser().transform(table, &[row])?;
@@ -80,6 +81,20 @@ impl FrozenEncoder {
         // Stable, so that those of one size stay in the schema's order.
         contributions.sort_by(|a, b| b.amount.abs().total_cmp(&a.amount.abs()));
         let logits = self.forward(&features)?.states;
+        // Values are bounded, but their slopes need not be.
+        let numbers = contributions.iter().map(|contribution| contribution.amount).chain([
+            value,
+            baseline,
+            integral.gap,
+        ]);
+        if let Some(found) = numbers.into_iter().find(|x| !x.is_finite()) {
+            return Err(Error::Value {
+                what: "explanation of a value".into(),
+                row,
+                expected: "finite contributions, of an encoder whose weights are not extreme".into(),
+                found: found.to_string(),
+            });
+        }
         Ok(Explanation {
             value,
             baseline,

@@ -30,7 +30,7 @@ use crate::histogram::FieldHistogram;
 use crate::manifest::{ArtifactInfo, Description, difference};
 use crate::network::{Network, Outputs};
 use crate::novelty::{Novelty, Surprise};
-use crate::plan::Plan;
+use crate::plan::{Plan, affordable};
 use crate::scores::Selection;
 use crate::shape::Heads;
 use crate::threads::Threads;
@@ -122,20 +122,24 @@ impl FrozenEncoder {
             training: serde_json::json!({ "random_weights": seed }),
         };
         description.check()?;
+        affordable(&description.shape(), &description.featuriser.numeric(), None)?;
         let weights = Weights::random(&description.shape(), seed);
         Self::new(description, &weights)
     }
 
     /// Loads an artifact for profiles of a schema.
     ///
-    /// It is refused, with a message that names what differs, when its format is another one, when a file is not the one
-    /// the manifest's hashes name, when the encoder [failed its gate](ArtifactInfo::with_gate), when the profile schema differs, when tensors do
-    /// not have the shapes that follow from the manifest, or when a canary profile gives an output that is off by more than
-    /// `1e-4 · (1 + |x|)`.
+    /// It is refused, with a message that names what differs, when its format is another one, when a file is missing, superfluous or not the
+    /// one that `SHA256SUMS` and the manifest name, when the encoder [failed its gate](ArtifactInfo::with_gate), when the profile schema
+    /// differs, when tensors do not have the shapes that follow from the manifest, when the weights are so large that some profile's numbers
+    /// could be infinite, when the encoder would take more than 1 GiB, or when a canary profile gives an output that is off by more than
+    /// `1e-4 · (1 + |x|)`. So no score of an encoder that loads is infinite or NaN, in any [`Precision`].
+    ///
+    /// Hashes and canaries show damage and mix-ups. They are no protection against whoever can write the directory.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::NotReady`], [`Error::Schema`] or
-    /// [`Error::Canary`].
+    /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::NotReady`], [`Error::Schema`],
+    /// [`Error::Config`] for one that is too large, [`Error::Overflow`] or [`Error::Canary`].
     pub fn load(directory: impl AsRef<Path>, schema: &ProfileSchema) -> Result<Self> {
         let artifact = Artifact::ready(directory.as_ref())?;
         same_schema(&artifact.description.profile_schema, schema)?;
@@ -162,6 +166,7 @@ impl FrozenEncoder {
     fn from_artifact(artifact: Artifact) -> Result<Self> {
         let Artifact { description, info, weights, canaries, distance_limit } = artifact;
         let network = Network::new(description.shape(), &weights)?;
+        drop(weights);
         let (numeric, head) = (description.featuriser.numeric(), description.value_head.as_ref());
         let plan = Plan::new(&network, &numeric, Selection::ALL, head, false)?;
         let surprise = || Surprise::new(&description.featuriser, &description.histograms);
@@ -234,7 +239,8 @@ impl FrozenEncoder {
     /// no meaning otherwise.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the encoder has no signal heads or the representation is of another width.
+    /// [`Error::Shape`] when the encoder has no signal heads or the representation is of another width; [`Error::Value`] with the row where a
+    /// number is so large that the projection is not finite.
     pub fn project(&self, representation: &Array2<f32>) -> Result<Array3<f32>> {
         let projected = self.projected(representation)?;
         let shape =
@@ -249,10 +255,20 @@ impl FrozenEncoder {
         let heads = &self.description.heads;
         let width = if heads.signals() { self.description.config.rep_dim } else { 0 };
         let fits = width > 0 && representation.ncols() == width;
-        fits.then(|| self.network.project(&representation.view())).flatten().ok_or_else(|| {
+        let projected = fits.then(|| self.network.project(&representation.view())).flatten();
+        let projected = projected.ok_or_else(|| {
             let found = representation.ncols();
             Error::shape("representation to project (0 is: no signal heads)", width, found)
-        })
+        })?;
+        match projected.indexed_iter().find(|(_, x)| !x.is_finite()) {
+            None => Ok(projected),
+            Some(((row, _), x)) => Err(Error::Value {
+                what: "projection of a representation".into(),
+                row,
+                expected: "finite numbers, of a representation that this encoder gives".into(),
+                found: x.to_string(),
+            }),
+        }
     }
 
     /// The layers as they were trained.

@@ -7,8 +7,7 @@
 
 use std::ops::Range;
 
-use aligned_vec::AVec;
-use ndarray::ArrayView1;
+use aligned_vec::{AVec, CACHELINE_ALIGN};
 #[cfg(target_arch = "x86_64")]
 use pulp::NullaryFnOnce;
 use pulp::bytemuck::{Zeroable, cast_slice, cast_slice_mut};
@@ -20,14 +19,14 @@ use super::bytes::V4WithVnni;
 use super::bytes::{Bytes, SHORTS};
 use super::dense::Dense;
 use super::dense8::Dense8;
-use super::lookup::fold;
+use super::fold::Fold;
 use super::scales::{PARTS, STEPS, Scales};
 use super::scratch::{Scratch, room};
 use super::served::Served;
 use super::sink::{Input, Raw, Scored, Sink};
 use super::terms::{Layout, Terms};
 use super::value::ValueTerms;
-use super::{BLOCK, PARTS_OF_VALUE, aligned, same_widths};
+use super::{BLOCK, PARTS_OF_VALUE, affordable, part_of, same_widths, zeros};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::network::{Layer, Network, Outputs};
@@ -36,6 +35,9 @@ use crate::value_head::ValueHead;
 
 /// Units of a first layer, so that sums of products of two numbers to 127 stay in 32 bits.
 const MAX_UNITS: usize = 1 << 16;
+
+/// Fields, so that rounding of each of their rows by half a unit takes little of 16 bits.
+const MAX_FIELDS: usize = 1 << 12;
 
 /// Lookups in 16 bits, then a layer in 8, then layers in floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,24 +85,45 @@ impl Int8 {
         if first.bias.len() > MAX_UNITS {
             return Err(refused("more than 65536 units in its first layer"));
         }
-        let tables = fold(&shape.widths, numeric, network.embedding(), first.weight.mapv(f64::from).view());
-        let scales = Scales::new(&tables, numeric, &first.bias);
+        if shape.widths.len() > MAX_FIELDS {
+            return Err(refused("more than 4096 fields"));
+        }
+        affordable(shape, numeric, served.value.as_ref().map(ValueTerms::units))?;
+        let weight = part_of(first);
+        let fold = Fold {
+            widths: &shape.widths,
+            numeric,
+            embedding: network.embedding(),
+            weight: &weight,
+            outputs: first.outputs(),
+        };
+        let scales = Scales::new(&fold, &first.bias);
         let mut layers: Vec<(&Layer, bool)> = others.iter().map(|layer| (layer, true)).collect();
         layers.push((heads, false));
         let (next, relu) = layers.remove(0);
         let split = if others.is_empty() { served.value_range() } else { 0..0 };
         let width = scales.units.len().next_multiple_of(SHORTS);
-        let round = |row: ArrayView1<'_, f64>| {
-            let values = row.iter().zip(&scales.units).map(|(value, unit)| (value / unit).round() as i16);
-            values.chain(std::iter::repeat(0)).take(width).collect::<Vec<i16>>()
-        };
-        let table: Vec<i16> = tables.iter().flat_map(|table| table.outer_iter()).flat_map(round).collect();
+        let round = |value: f64, unit: f64| (value / unit).round() as i16;
+        let mut bias = zeros(width);
+        for ((to, bias), unit) in bias.iter_mut().zip(&first.bias).zip(&scales.units) {
+            *to = round(f64::from(*bias), *unit);
+        }
+        let mut table = AVec::with_capacity(CACHELINE_ALIGN, fold.rows().sum::<usize>() * width);
+        fold.each(
+            |row, own| {
+                for row in std::iter::once(row).chain(own) {
+                    row.iter().zip(&scales.units).for_each(|(value, unit)| table.push(round(*value, *unit)));
+                    (row.len()..width).for_each(|_| table.push(0));
+                }
+            },
+            |_, _| {},
+        );
         Ok(Self {
             widths: shape.widths.clone(),
             width,
-            bias: aligned(&round(first.bias.mapv(f64::from).view())),
-            table: aligned(&table),
-            layout: Layout::new(tables.iter().map(|table| table.nrows()), numeric),
+            bias,
+            table,
+            layout: Layout::new(fold.rows(), numeric),
             layer: Dense8::new(next, &scales, width, relu, split),
             rest: layers
                 .iter()

@@ -7,12 +7,14 @@
 
 use std::ops::Range;
 
-use aligned_vec::AVec;
-use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
+use aligned_vec::{AVec, CACHELINE_ALIGN};
+use ndarray::Array1;
 use pulp::Simd;
 use pulp::bytemuck::cast_slice_mut;
 
 use super::aligned;
+use super::fold::Fold;
+use super::reach::Reach;
 use super::terms::{Layout, Terms};
 
 /// `b + Σ_f T_f[code_f]`.
@@ -34,6 +36,31 @@ enum Table {
     Bf16(AVec<u16>),
 }
 
+impl Table {
+    fn new(stored: &Stored, count: usize) -> Self {
+        match stored {
+            Stored::Full => Self::Full(AVec::with_capacity(CACHELINE_ALIGN, count)),
+            Stored::Bf16(_) => Self::Bf16(AVec::with_capacity(CACHELINE_ALIGN, count)),
+        }
+    }
+
+    /// Adds a row, which is changed where rounding takes away what a later column is to have.
+    fn push(&mut self, row: &mut [f64], stored: &Stored) {
+        match self {
+            Self::Full(table) => row.iter().for_each(|value| table.push(*value as f32)),
+            Self::Bf16(table) => {
+                if let Stored::Bf16(columns) = stored {
+                    for column in columns.clone().skip(1) {
+                        let before = f64::from(f32::from_bits(u32::from(bf16(row[column - 1])) << 16));
+                        row[column] = row[column - 1] - before;
+                    }
+                }
+                row.iter().for_each(|value| table.push(bf16(*value)));
+            }
+        }
+    }
+}
+
 /// How numbers are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stored {
@@ -50,32 +77,29 @@ fn bf16(x: f64) -> u16 {
 }
 
 impl Lookup {
-    /// Of the fields' tables, see [`fold`].
-    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>, stored: &Stored) -> Self {
+    /// Of the fields' tables; with the bounds of its outputs.
+    pub(super) fn new(fold: &Fold<'_>, bias: &Array1<f32>, stored: &Stored) -> (Self, Reach) {
         let width = super::padded(bias.len());
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(width, 0.0);
-        let mut table: Vec<f64> = vec![];
-        for (row, values) in tables.iter().flat_map(|table| table.outer_iter()).enumerate() {
-            table.extend(values);
-            table.resize((row + 1) * width, 0.0);
-        }
-        let table = match stored {
-            Stored::Full => {
-                Table::Full(aligned(&table.into_iter().map(|value| value as f32).collect::<Vec<_>>()))
-            }
-            Stored::Bf16(columns) => {
-                for row in table.chunks_exact_mut(width) {
-                    for column in columns.clone().skip(1) {
-                        let before = f64::from(f32::from_bits(u32::from(bf16(row[column - 1])) << 16));
-                        row[column] = row[column - 1] - before;
-                    }
+        let mut table = Table::new(stored, fold.rows().sum::<usize>() * width);
+        let mut reach: Vec<f64> = bias.iter().map(|bias| f64::from(*bias).abs()).collect();
+        let mut padded = vec![0.0; width];
+        fold.each(
+            |row, own| {
+                for row in std::iter::once(row).chain(own) {
+                    padded[..row.len()].copy_from_slice(row);
+                    table.push(&mut padded, stored);
                 }
-                Table::Bf16(aligned(&table.into_iter().map(bf16).collect::<Vec<_>>()))
-            }
-        };
-        let layout = Layout::new(tables.iter().map(|table| table.nrows()), numeric);
-        Self { width, bias: aligned(&padded_bias), table, layout }
+            },
+            |extent, numeric| {
+                // Of a number in bins two rows are added.
+                let rows = if numeric { 2.0 } else { 1.0 };
+                reach.iter_mut().zip(&extent.size).for_each(|(reach, size)| *reach += rows * size);
+            },
+        );
+        let layout = Layout::new(fold.rows(), fold.numeric);
+        (Self { width, bias: aligned(&padded_bias), table, layout }, Reach(reach))
     }
 
     /// Outputs, padding included.
@@ -197,37 +221,4 @@ impl<S: Simd, T: Numbers> Sums<'_, S, T> {
             *out = if self.relu { simd.max_f32s(sum, zero) } else { sum };
         }
     }
-}
-
-/// Every field's table: its embedding rows, `[Σ widths, e]` one field after the other, times its part of `weight`, `[F·e, n]`. That of a
-/// number, as by `numeric`, has two rows for each bin: the sum of the rows before it, and its own; missing is the last bin.
-pub(super) fn fold(
-    widths: &[usize],
-    numeric: &[bool],
-    embedding: &Array2<f32>,
-    weight: ArrayView2<'_, f64>,
-) -> Vec<Array2<f64>> {
-    let e = embedding.ncols();
-    let mut first = 0;
-    let tables = widths.iter().zip(numeric).enumerate().map(|(field, (&rows, &numeric))| {
-        let part = weight.slice_axis(Axis(0), Slice::from(field * e..(field + 1) * e));
-        let own = embedding.slice_axis(Axis(0), Slice::from(first..first + rows)).mapv(f64::from).dot(&part);
-        first += rows;
-        if numeric { bins(&own) } else { own }
-    });
-    tables.collect()
-}
-
-fn bins(own: &Array2<f64>) -> Array2<f64> {
-    let pieces = own.nrows() - 1;
-    // A field that had no number in training has one bin that adds nothing, for numbers that are there now.
-    let mut table = Array2::zeros((2 * (pieces.max(1) + 1), own.ncols()));
-    let mut before = Array1::<f64>::zeros(own.ncols());
-    for (bin, row) in own.outer_iter().take(pieces).enumerate() {
-        table.row_mut(2 * bin).assign(&before);
-        table.row_mut(2 * bin + 1).assign(&row);
-        before += &row;
-    }
-    table.row_mut(2 * pieces.max(1)).assign(&own.row(pieces));
-    table
 }

@@ -10,13 +10,16 @@
 //! neither:          heads = lookup
 //! ```
 
+mod budget;
 mod bytes;
 mod codes;
 mod dense;
 mod dense8;
+mod fold;
 mod int8;
 mod links;
 mod lookup;
+mod reach;
 mod scales;
 mod scratch;
 mod served;
@@ -30,11 +33,13 @@ use std::ops::Range;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use ndarray::{Array1, Array2, Axis, Slice};
 use pulp::{Arch, Scalar, Simd, WithSimd};
-use scaletot_core::config::ConfigError;
 
+pub(crate) use self::budget::affordable;
 use self::dense::Dense;
+use self::fold::Fold;
 pub(crate) use self::int8::Int8;
-use self::lookup::{Lookup, Stored, fold};
+use self::lookup::{Lookup, Stored};
+use self::reach::Reach;
 pub(crate) use self::scratch::Scratch;
 use self::scratch::room;
 use self::served::Served;
@@ -45,7 +50,6 @@ use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::network::{Layer, Network, Outputs};
 use crate::scores::{Scores, Selection};
-use crate::shape::NetworkShape;
 use crate::value_head::ValueHead;
 
 /// Widths of layers are rounded up to a multiple of this: the widest vector of 32-bit floats.
@@ -76,7 +80,7 @@ impl Plan {
     /// whether tables are stored in 16 bits.
     ///
     /// # Errors
-    /// [`Error::Config`] for a network whose folded tables would not fit into memory.
+    /// [`Error::Config`] for a network that would not fit into memory, [`Error::Overflow`] for one whose numbers may leave 32 bits.
     pub(crate) fn new(
         network: &Network,
         numeric: &[bool],
@@ -90,7 +94,7 @@ impl Plan {
         let (heads, served) = Served::new(network, selection, head, parts);
         let split = if looked_up { served.value_range() } else { 0..0 };
         let stored = if half { Stored::Bf16(split) } else { Stored::Full };
-        Self::compile(network, numeric, &heads, served, &stored)
+        Self::compile(network, numeric, Some(&heads), served, &stored)
     }
 
     /// Compiles a network that ends with the trunk, for [`forward`](Self::forward), which gives the trunk's output as the representation.
@@ -98,56 +102,84 @@ impl Plan {
     /// # Errors
     /// As [`new`](Self::new).
     pub(crate) fn of_trunk(network: &Network, numeric: &[bool]) -> Result<Self> {
-        let width = network.shape().trunk_width();
-        let same = Layer { weight: Array2::eye(width), bias: Array1::zeros(width) };
-        Self::compile(network, numeric, &same, Served::representation(width), &Stored::Full)
+        let served = Served::representation(network.shape().trunk_width());
+        Self::compile(network, numeric, None, served, &Stored::Full)
     }
 
-    /// Compiles a network that ends with a layer.
+    /// Compiles a network that ends with a layer, if one is given.
     fn compile(
         network: &Network,
         numeric: &[bool],
-        heads: &Layer,
+        heads: Option<&Layer>,
         served: Served,
         stored: &Stored,
     ) -> Result<Self> {
-        affordable(network.shape(), numeric)?;
-        let fold = |weight: &Array2<f64>, bias: &Array1<f32>| {
-            Lookup::new(
-                &fold(&network.shape().widths, numeric, network.embedding(), weight.view()),
-                numeric,
-                bias,
-                stored,
-            )
-        };
         let shape = network.shape();
+        affordable(shape, numeric, served.value.as_ref().map(ValueTerms::units))?;
+        let fold = |weight: &dyn Fn(Range<usize>) -> Array2<f64>, bias: &Array1<f32>| {
+            let (widths, embedding, outputs) = (&shape.widths, network.embedding(), bias.len());
+            Lookup::new(&Fold { widths, numeric, embedding, weight, outputs }, bias, stored)
+        };
         let mut layers: Vec<(&Layer, bool)> = network.trunk().iter().map(|layer| (layer, true)).collect();
-        layers.push((heads, false));
+        layers.extend(heads.map(|heads| (heads, false)));
         let pack = |(layer, relu): &(&Layer, bool)| Dense::new(layer.weight.view(), &layer.bias, *relu);
-        let widths = shape.widths.clone();
-        if let Some((first, others)) = network.cross().split_first() {
-            let (width, padded) = (first.bias.len(), padded(first.bias.len()));
-            let mut weight = Array2::zeros((width, padded + width));
-            weight.diag_mut().fill(1.0);
-            weight.slice_axis_mut(Axis(1), Slice::from(padded..)).assign(&first.weight.mapv(f64::from));
-            let mut bias = Array1::zeros(padded + width);
-            bias.slice_axis_mut(Axis(0), Slice::from(padded..)).assign(&first.bias);
-            let others = others.iter().map(|layer| Dense::new(layer.weight.view(), &layer.bias, false));
-            return Ok(Self {
-                widths,
-                first: fold(&weight, &bias),
-                relu: false,
-                cross: Some(others.collect()),
-                layers: layers.iter().map(pack).collect(),
-                served,
-            });
+        let ((first, mut reach), relu, cross) = match network.cross().split_first() {
+            Some((first, others)) => {
+                let (width, padded) = (first.outputs(), padded(first.outputs()));
+                let weight = |rows: Range<usize>| {
+                    let mut weight = Array2::zeros((rows.len(), padded + width));
+                    rows.clone().enumerate().for_each(|(at, row)| weight[[at, row]] = 1.0);
+                    let own = Slice::from(padded..);
+                    weight.slice_axis_mut(Axis(1), own).assign(&part_of(first)(rows));
+                    weight
+                };
+                let mut bias = Array1::zeros(padded + width);
+                bias.slice_axis_mut(Axis(0), Slice::from(padded..)).assign(&first.bias);
+                let (lookup, reach) = fold(&weight, &bias);
+                reach.check(|| "cross.0".into())?;
+                let x0 = Reach(reach.0[..width].to_vec());
+                let mut x = Reach(reach.0[padded..].to_vec()).crossed(&x0, &x0);
+                for (at, layer) in others.iter().enumerate() {
+                    x.check(|| format!("cross.{at}"))?;
+                    x = x.through(layer).crossed(&x0, &x);
+                }
+                let others = others.iter().map(|layer| Dense::new(layer.weight.view(), &layer.bias, false));
+                ((lookup, x), false, Some(others.collect()))
+            }
+            None if layers.is_empty() => {
+                // The embedded profile as it is.
+                let width = shape.embedded();
+                let weight = |rows: Range<usize>| {
+                    let mut weight = Array2::zeros((rows.len(), width));
+                    rows.enumerate().for_each(|(at, row)| weight[[at, row]] = 1.0);
+                    weight
+                };
+                (fold(&weight, &Array1::zeros(width)), false, None)
+            }
+            None => {
+                let (first, relu) = layers.remove(0);
+                (fold(&part_of(first), &first.bias), relu, None)
+            }
+        };
+        let before = network.trunk().len() + usize::from(heads.is_some()) - layers.len();
+        let name = |at: usize| match at < network.trunk().len() {
+            true => format!("trunk.{at}"),
+            false => "heads".to_owned(),
+        };
+        reach.check(|| before.checked_sub(1).map_or_else(|| "embedding".into(), name))?;
+        for (at, (layer, _)) in layers.iter().enumerate() {
+            reach = reach.through(layer);
+            reach.check(|| name(before + at))?;
         }
-        let (first, relu) = layers.remove(0);
+        if let Some(terms) = &served.value {
+            let linear: f64 = reach.0[served.value_range()].iter().sum();
+            Reach(vec![linear + terms.reach()]).check(|| "value head".into())?;
+        }
         Ok(Self {
-            widths,
-            first: fold(&first.weight.mapv(f64::from), &first.bias),
+            widths: shape.widths.clone(),
+            first,
             relu,
-            cross: None,
+            cross,
             layers: layers.iter().map(pack).collect(),
             served,
         })
@@ -209,7 +241,8 @@ impl Plan {
 
     /// Width of what [`run`](Self::run) gives.
     fn width(&self) -> usize {
-        self.layers.last().map_or(self.first.width(), Dense::outputs)
+        let first = if self.cross.is_some() { self.first.width() / 2 } else { self.first.width() };
+        self.layers.last().map_or(first, Dense::outputs)
     }
 
     /// Multiplications and additions of the dense layers for one user, padding included.
@@ -228,35 +261,9 @@ impl Plan {
     }
 }
 
-/// Numbers that folded tables may hold, 1 GiB of them.
-const MAX_TABLE_NUMBERS: usize = 1 << 28;
-
-/// Whether the folded tables of a network can be held: what was read from a file may ask for any size.
-/// `numeric`: which fields are numbers in bins, which have two rows per bin.
-///
-/// # Errors
-/// [`Error::Config`] where they cannot.
-pub(crate) fn affordable(shape: &NetworkShape, numeric: &[bool]) -> Result<()> {
-    let rows = shape.widths.iter().zip(numeric);
-    let rows: usize = rows.map(|(rows, &numeric)| if numeric { 2 * (rows + 1) } else { rows + 1 }).sum();
-    let width = match shape.cross_layers {
-        // With the columns of a value head.
-        0 => shape
-            .hidden
-            .first()
-            .copied()
-            .unwrap_or_else(|| PARTS_OF_VALUE + shape.served().iter().sum::<usize>()),
-        _ => 2 * shape.embedded(),
-    };
-    if rows.saturating_mul(padded(width)) <= MAX_TABLE_NUMBERS {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "hidden",
-        format!("a first layer whose tables hold at most {MAX_TABLE_NUMBERS} numbers"),
-        format!("{rows} rows of {width}"),
-    )
-    .into())
+/// The weights of a layer that meet some of its inputs, in 64 bits.
+fn part_of(layer: &Layer) -> impl Fn(Range<usize>) -> Array2<f64> {
+    |rows| layer.weight.slice_axis(Axis(0), Slice::from(rows)).mapv(f64::from)
 }
 
 fn same_widths(widths: &[usize], features: &Features) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The scales of a plan in small integers.
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
+
+use super::fold::Fold;
 
 /// Steps of an activation.
 pub(super) const STEPS: f64 = 127.0;
@@ -13,35 +15,26 @@ pub(super) struct Scales {
 }
 
 impl Scales {
-    pub(super) fn new(tables: &[Array2<f64>], numeric: &[bool], bias: &Array1<f32>) -> Self {
-        let units = bias.iter().enumerate().map(|(unit, bias)| {
-            // The largest sum, and the largest in size on the way to any.
-            let (mut most, mut reach) = (f64::from(*bias), f64::from(*bias).abs());
-            for (table, &numeric) in tables.iter().zip(numeric) {
-                let column = table.column(unit);
-                let ends: Vec<f64> = if numeric {
-                    column
-                        .iter()
-                        .step_by(2)
-                        .zip(column.iter().skip(1).step_by(2))
-                        .flat_map(|(a, b)| [*a, a + b])
-                        .collect()
-                } else {
-                    // An empty set adds nothing.
-                    column.iter().copied().chain([0.0]).collect()
-                };
-                most += ends.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                reach += column.iter().fold(0.0, |reach, value| f64::max(reach, value.abs()));
-                reach += if numeric {
-                    ends.iter().fold(0.0, |reach, value| f64::max(reach, value.abs()))
-                } else {
-                    0.0
-                };
-            }
-            let room = f64::from(i16::MAX) - f64::from(1 << PARTS) - 2.0 * tables.len() as f64;
-            // Never 0: a unit that no profile can raise above 0 has any scale.
+    pub(super) fn new(fold: &Fold<'_>, bias: &Array1<f32>) -> Self {
+        // The largest sum, and the largest in size on the way to any.
+        let mut most: Vec<f64> = bias.iter().map(|bias| f64::from(*bias)).collect();
+        let mut reach: Vec<f64> = most.iter().map(|bias| bias.abs()).collect();
+        fold.each(
+            |_, _| {},
+            |extent, _| {
+                for (at, (most, reach)) in most.iter_mut().zip(&mut reach).enumerate() {
+                    *most += extent.high[at];
+                    *reach += extent.size[at];
+                    *reach += extent.ends[at];
+                }
+            },
+        );
+        let room = f64::from(i16::MAX) - f64::from(1 << PARTS) - 2.0 * fold.widths.len() as f64;
+        // Never 0: a unit that no profile can raise above 0 has any scale.
+        let unit = |(most, reach): (f64, f64)| {
             f64::max(most / STEPS / f64::from(1 << PARTS), reach / room).max(1e-30)
-        });
+        };
+        let units = most.into_iter().zip(reach).map(unit);
         Self { units: units.collect() }
     }
 

@@ -169,8 +169,8 @@ impl Joined {
 fn differences(layer: &Layer, outputs: Range<usize>) -> Layer {
     let last = outputs.end.saturating_sub(1);
     let others = Slice::from(outputs.start..last);
-    let weight = layer.weight.mapv(f64::from);
-    let difference = &weight.slice_axis(Axis(1), others) - &weight.column(last).insert_axis(Axis(1));
+    let last_weight = layer.weight.column(last).mapv(f64::from).insert_axis(Axis(1));
+    let difference = layer.weight.slice_axis(Axis(1), others).mapv(f64::from) - &last_weight;
     let bias = layer.bias.slice_axis(Axis(0), others).mapv(|bias| bias - layer.bias[last]);
     Layer { weight: difference.mapv(|weight| weight as f32), bias }
 }

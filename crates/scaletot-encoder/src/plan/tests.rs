@@ -10,6 +10,8 @@ use crate::value_head::ValueHead;
 use crate::weights::Weights;
 use scaletot_profile::Quantiles;
 
+mod extremes;
+
 /// Rows of the three fields' tables: codes, a number in three bins, a set.
 const WIDTHS: [usize; 3] = [3, 4, 5];
 
@@ -331,8 +333,7 @@ proptest! {
         let looked_up = network.cross().is_empty() && network.trunk().is_empty();
         let stored = if half && !looked_up { Stored::Bf16(0..0) } else { Stored::Full };
         let width = network.shape().trunk_width();
-        let same = Layer { weight: Array2::eye(width), bias: Array1::zeros(width) };
-        let trunk = Plan::compile(&network, &numeric, &same, Served::representation(width), &stored).unwrap();
+        let trunk = Plan::compile(&network, &numeric, None, Served::representation(width), &stored).unwrap();
         let trunk = trunk.forward(&features).unwrap().representation;
         let expected = value_of(&head, &network, &features, &trunk, &all.states);
         same_values(&expected, &all)?;

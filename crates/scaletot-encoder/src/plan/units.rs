@@ -84,6 +84,11 @@ impl Units {
         Self { groups: lanes.chunks(LANES).map(|lanes| Group::new(lanes, head.fields().len())).collect() }
     }
 
+    /// Numbers in a row of all groups.
+    pub(super) fn lanes(&self) -> usize {
+        self.groups.len() * LANES
+    }
+
     /// Bytes of the tables.
     pub(super) fn bytes(&self) -> usize {
         let tables = self.groups.iter().flat_map(|group| &group.tables);

@@ -21,6 +21,7 @@ pub(super) struct ValueTerms {
     /// By state of the block and by value; empty for a state that adds nothing.
     marginals: Vec<Vec<f32>>,
     cap: f32,
+    reach: f64,
 }
 
 /// The fields' tables, by code or bin and then missing.
@@ -55,11 +56,25 @@ impl ValueTerms {
             tables,
             marginals: marginals.collect(),
             cap: links::in_range(head.cap()),
+            reach: head.reach(),
         }
     }
 
     pub(super) fn parts(&self) -> usize {
         self.parts
+    }
+
+    /// Hidden units, padding included.
+    pub(super) fn units(&self) -> usize {
+        match &self.tables {
+            Tables::Linear(_) => 0,
+            Tables::Hidden(units) => units.lanes(),
+        }
+    }
+
+    /// The bound of what they add, see [`Reach`](super::reach::Reach).
+    pub(super) fn reach(&self) -> f64 {
+        self.reach
     }
 
     /// Bytes of the tables.

@@ -94,7 +94,7 @@ impl Distiller {
         let base = BaseRates::new(task.base(), &means, data.centre.clone(), data.whitening.clone());
         let shape = NetworkShape::new(&featuriser, &encoder, heads.clone());
         // Refused before the training and not after it.
-        affordable(&shape, &featuriser.numeric())?;
+        affordable(&shape, &featuriser.numeric(), None)?;
         let weights = Weights::init(&shape, seed);
         let network = EncoderNetwork::new(shape, &weights, base, &device.clone().autodiff())?;
         let epochs = self.config.epochs_of(data.rows.len());

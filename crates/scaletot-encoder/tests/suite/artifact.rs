@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::common::{config, edit_manifest, encoder, schema, sign, with_causes, world};
+use crate::common::{config, edit_manifest, encoder, schema, sign, sum, with_causes, world};
 use ndarray::Array2;
 use proptest::prelude::*;
 use scaletot_encoder::{
@@ -119,7 +119,8 @@ fn changed_and_cut_files_are_refused() {
         });
         assert!(error.to_string().contains("changed or cut"), "{error}");
         let error = refusal(|directory| fs::remove_file(directory.join(name)).unwrap());
-        assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(name), "{error}");
+        assert!(matches!(error, Error::Checksum { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("missing: `{name}`; superfluous: none")), "{error}");
     }
     let error = refusal(|directory| {
         let path = directory.join("manifest.json");
@@ -131,11 +132,15 @@ fn changed_and_cut_files_are_refused() {
         "{error}"
     );
     let error = refusal(|directory| fs::write(directory.join("SHA256SUMS"), "").unwrap());
-    assert!(error.to_string().contains("a line for manifest.json"), "{error}");
+    assert!(
+        error.to_string().contains("missing: `canaries.json`, `manifest.json`, `weights.safetensors`"),
+        "{error}"
+    );
     let error = refusal(|directory| {
         let path = directory.join("manifest.json");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, &text[..text.len() / 2]).unwrap();
+        sum(directory);
     });
     assert!(matches!(error, Error::Json { .. }) && with_causes(&error).contains("line"), "{error}");
 }

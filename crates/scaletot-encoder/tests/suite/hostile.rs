@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::common::{config, encoder, in_segments, schema, value_head, world};
+use crate::common::{config, encoder, in_segments, schema, sum, value_head, world};
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::ContentHash;
@@ -45,13 +45,19 @@ fn load_signed(mut files: [Vec<u8>; 3]) -> Result<FrozenEncoder, Error> {
         }
         files[0] = serde_json::to_vec(&manifest).unwrap();
     }
-    load(&files, &ContentHash::of(&files[0]).to_string())
+    load(&files, &sums(&files))
 }
 
-fn load(files: &[Vec<u8>; 3], hash: &str) -> Result<FrozenEncoder, Error> {
+/// The checksums of the files.
+fn sums(files: &[Vec<u8>; 3]) -> String {
+    let lines = NAMES.iter().zip(files).map(|(name, bytes)| format!("{}  {name}\n", ContentHash::of(bytes)));
+    lines.collect()
+}
+
+fn load(files: &[Vec<u8>; 3], sums: &str) -> Result<FrozenEncoder, Error> {
     let place = tempfile::tempdir().unwrap();
     NAMES.iter().zip(files).for_each(|(name, bytes)| fs::write(place.path().join(name), bytes).unwrap());
-    fs::write(place.path().join("SHA256SUMS"), format!("{hash}  {MANIFEST}\n")).unwrap();
+    fs::write(place.path().join("SHA256SUMS"), sums).unwrap();
     FrozenEncoder::load(place.path(), &schema())
 }
 
@@ -136,10 +142,10 @@ proptest! {
     #[test]
     fn hashes_that_do_not_fit_are_refused(file in 0usize..3, tail in prop::collection::vec(any::<u8>(), 1..9)) {
         let mut files = FILES.clone();
-        let hash = ContentHash::of(&files[0]).to_string();
+        let sums = sums(&files);
         files[file].extend(tail);
-        let error = load(&files, &hash).unwrap_err();
-        prop_assert!(matches!(error, Error::Checksum { .. } | Error::Json { .. }), "{}", error);
+        let error = load(&files, &sums).unwrap_err();
+        prop_assert!(matches!(error, Error::Checksum { .. }), "{}", error);
         prop_assert!(error.to_string().contains(NAMES[file]), "{}", error);
     }
 }
@@ -193,16 +199,81 @@ fn counts_and_sizes_that_overflow_are_refused() {
     assert!(refusal("/encoder/config/cross_layers", json!(usize::MAX)).contains("`cross_layers`"));
     // As large as allowed, but not what the weights are.
     assert!(refusal("/encoder/config/hidden", json!([1 << 20])).contains("weights of the trunk"));
-    assert!(refusal("/encoder/config/hidden", json!([1 << 20, 6])).contains("tensor `trunk.0.weight`"));
-    assert!(refusal("/encoder/config/embed_dim", json!(1 << 20)).contains("tensor `embedding.weight`"));
+    assert!(refusal("/encoder/config/hidden", json!([64, 6])).contains("tensor `trunk.0.weight`"));
+    assert!(refusal("/encoder/config/embed_dim", json!(64)).contains("tensor `embedding.weight`"));
+    // So large that nothing of the weights is looked at.
+    assert!(refusal("/encoder/config/hidden", json!([1 << 20, 6])).contains("at most 1024 MiB of memory"));
+    assert!(refusal("/encoder/config/embed_dim", json!(1 << 20)).contains("at most 1024 MiB of memory"));
     assert!(refusal("/encoder/heads/student_dim", json!(usize::MAX)).contains("signal heads"));
     assert!(refusal("/distance_limit/users", json!(0)).contains("distance limit"));
+}
+
+/// The files with another number at a place of a tensor.
+fn with_weight(tensor: &str, place: usize, weight: f32) -> [Vec<u8>; 3] {
+    let mut files = FILES.clone();
+    let header = 8 + u64::from_le_bytes(files[1][..8].try_into().unwrap()) as usize;
+    let table: Value = serde_json::from_slice(&files[1][8..header]).unwrap();
+    let first = table[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    files[1][header + first + 4 * place..][..4].copy_from_slice(&weight.to_le_bytes());
+    files
+}
+
+#[test]
+fn weights_by_which_a_profile_could_have_infinite_scores_are_refused() {
+    // The canaries need not meet the weight: the embedding of a value is no canary's, or all canaries are the blank profile.
+    let blank = |mut files: [Vec<u8>; 3]| {
+        let mut canaries: Vec<Value> = serde_json::from_slice(&files[2]).unwrap();
+        let first = canaries[0].clone();
+        canaries.iter_mut().for_each(|canary| canary.clone_from(&first));
+        canaries.truncate(16);
+        files[2] = serde_json::to_vec(&canaries).unwrap();
+        files
+    };
+    let says = |files| load_signed(files).unwrap_err().to_string();
+    assert!(says(blank(FILES.clone())).contains("canary 1 is one of those before it again"));
+    for weight in [3e38, f32::MAX, -3e38, 1e38] {
+        let files = with_weight("embedding.weight", 0, weight);
+        let error = load_signed(files.clone()).unwrap_err();
+        assert!(matches!(error, Error::Overflow { .. }), "{error}");
+        assert!(error.to_string().contains("`cross.0`"), "{error}");
+        assert!(says(blank(files)).contains("canary 1 is one of those before it again"));
+        for (tensor, layer) in
+            [("trunk.0.bias", "trunk.0"), ("states.bias", "heads"), ("outcome.weight", "heads")]
+        {
+            let error = says(with_weight(tensor, 1, weight));
+            assert!(error.contains(&format!("`{layer}`")), "{tensor}: {error}");
+        }
+    }
+    // The projection is only computed where somebody asks for it: with the row's number.
+    let encoder = load_signed(with_weight("projection.weight", 0, 3e38)).unwrap();
+    let scores = use_it(&encoder);
+    let error = encoder.project(&scores.representation.mapv(|x| x * 1e3)).unwrap_err();
+    assert!(matches!(error, Error::Value { row: 1, .. }), "{error}");
+}
+
+#[test]
+fn canaries_that_say_nothing_are_refused() {
+    let says = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut files = FILES.clone();
+        let mut canaries: Vec<Value> = serde_json::from_slice(&files[2]).unwrap();
+        change(&mut canaries);
+        files[2] = serde_json::to_vec(&canaries).unwrap();
+        load_signed(files).unwrap_err().to_string()
+    };
+    assert!(says(&|canaries| canaries.truncate(15)).contains("at least 16 and at most 256, found 15"));
+    assert!(says(&|canaries| canaries[3] = canaries[20].clone()).contains("23 that differ; canary 20"));
+    assert!(
+        says(&|canaries| *canaries = canaries.iter().cycle().take(300).cloned().collect())
+            .contains("found 300")
+    );
+    // A number beyond 32 bits would be within its own tolerance of anything.
+    assert!(says(&|canaries| canaries[4]["outcome"][0] = json!(1e39)).contains("canaries.json"));
 }
 
 #[test]
 fn tables_that_would_not_fit_into_memory_are_refused() {
     // A few megabytes of weights, a few gigabytes of products.
-    let names: Vec<String> = (0..300).map(|i| format!("v{i}")).collect();
+    let names: Vec<String> = (0..3000).map(|i| format!("v{i}")).collect();
     let schema =
         ProfileSchema::builder("wide").with_field(FieldSpec::categorical("code", names)).build().unwrap();
     let mut table = TableBuilder::new(schema);
@@ -211,12 +282,12 @@ fn tables_that_would_not_fit_into_memory_are_refused() {
         .with_state(StateDef::ordinal("budget", ["low", "high"]))
         .build()
         .unwrap();
-    let config = config(1, vec![1 << 20], 0);
+    let config = config(1, vec![1 << 17], 0);
     let error =
         FrozenEncoder::with_random_weights(&config, &table.finish(), &chain, Heads::new(true, vec![], 0), 1)
             .unwrap_err();
     assert!(matches!(&error, Error::Config(error) if error.field == "hidden"), "{error}");
-    assert!(error.to_string().contains("302 rows of 1048576"), "{error}");
+    assert!(error.to_string().contains("lookup tables of 3001 rows by 131072 columns"), "{error}");
 }
 
 #[test]
@@ -225,9 +296,12 @@ fn what_is_not_an_artifact_is_refused() {
     let says = |path: &Path| FrozenEncoder::load(path, &schema()).unwrap_err();
     assert!(matches!(says(&place.path().join("nowhere")), Error::Io { .. }));
     assert!(matches!(says(place.path()), Error::Io { .. }));
+    NAMES.iter().zip(&*FILES).for_each(|(name, bytes)| fs::write(place.path().join(name), bytes).unwrap());
     // Deeper than any parser should follow.
     fs::write(place.path().join(MANIFEST), "[".repeat(100_000)).unwrap();
+    sum(place.path());
     assert!(matches!(says(place.path()), Error::Json { .. }));
     fs::write(place.path().join(MANIFEST), "{}").unwrap();
+    sum(place.path());
     assert!(matches!(says(place.path()), Error::Format { .. }));
 }

@@ -15,4 +15,5 @@ mod novelty;
 mod serve;
 mod signals;
 mod transfer;
+mod trust;
 mod value_head;

@@ -6,6 +6,8 @@ use std::path::Path;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::{ChainSchema, Signals, StateDef};
+use scaletot_core::ContentHash;
+use scaletot_core::files::Checksums;
 use scaletot_encoder::{EncoderConfig, FieldTerms, FrozenEncoder, Heads, HiddenUnit, ValueHead};
 use scaletot_profile::{
     Dataset, FieldSpec, ProfileSchema, ProfileTable, Quantiles, Segments, TableBuilder, Value,
@@ -205,14 +207,21 @@ pub(crate) fn edit_manifest(directory: &Path, from: &str, to: &str) {
     sign(directory);
 }
 
-/// Writes `SHA256SUMS` anew, and the hashes in the manifest where they are of other files.
+/// Writes the hashes in the manifest and `SHA256SUMS` anew, where they are of other files.
 pub(crate) fn sign(directory: &Path) {
-    let hash =
-        |name: &str| scaletot_core::ContentHash::of(fs::read(directory.join(name)).unwrap()).to_string();
+    let hash = |name: &str| ContentHash::of(fs::read(directory.join(name)).unwrap()).to_string();
     let path = directory.join("manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     manifest["weights_sha256"] = hash("weights.safetensors").into();
     manifest["canaries_sha256"] = hash("canaries.json").into();
     fs::write(&path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
-    fs::write(directory.join("SHA256SUMS"), format!("{}  manifest.json\n", hash("manifest.json"))).unwrap();
+    sum(directory);
+}
+
+/// Writes `SHA256SUMS` anew.
+pub(crate) fn sum(directory: &Path) {
+    fs::remove_file(directory.join(Checksums::NAME)).ok();
+    let sums = Checksums::of(directory).unwrap();
+    // Not as the artifact's own are, which are forced to disk.
+    fs::write(directory.join(Checksums::NAME), sums.to_text()).unwrap();
 }
