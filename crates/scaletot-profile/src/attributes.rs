@@ -144,6 +144,19 @@ impl Attributes {
         self.columns.iter().find(|(other, _)| other == name).map(|(_, values)| values)
     }
 
+    /// Bytes that they take in memory, about.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn bytes(&self) -> u64 {
+        let of = |values: &Values| match values {
+            Values::Number(values) => size_of_val(&**values),
+            Values::Flag(values) => size_of_val(&**values),
+            Values::Text(values) => {
+                size_of_val(&**values) + values.iter().flatten().map(String::len).sum::<usize>()
+            }
+        };
+        self.columns.iter().map(|(_, values)| of(values) as u64).sum()
+    }
+
     /// Appends the rows of attributes with the same columns.
     #[cfg(feature = "arrow")]
     pub(crate) fn append(&mut self, other: Self) {

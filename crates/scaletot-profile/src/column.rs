@@ -66,6 +66,19 @@ impl Column {
         }
     }
 
+    /// Bytes that it takes in memory, about.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Codes(column) => size_of_val(&**column),
+            Self::Numbers(column) => size_of_val(&**column),
+            Self::Flags(column) => size_of_val(&**column),
+            Self::Lists { codes, ends, present } => {
+                size_of_val(&**codes) + size_of_val(&**ends) + size_of_val(&**present)
+            }
+        }
+    }
+
     pub(crate) fn value(&self, row: usize) -> Option<Value<'_>> {
         match self {
             Self::Codes(column) => (column[row] != NO_CODE).then(|| Value::Code(column[row])),

@@ -140,6 +140,47 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// The file may be sound, but holds what is not read here.
+    #[error("{}: found {found}, expected {expected}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+        /// What would be read, and how to come by it.
+        expected: &'static str,
+    },
+    /// Decoding would take more memory than [`ReadOptions::with_max_decoded_bytes`](crate::ReadOptions::with_max_decoded_bytes) allows.
+    #[error(
+        "{place}, column {column:?}: expected cells and pages that decode into at most {} MiB at once, found {} MiB; ReadOptions::with_max_decoded_bytes sets the limit",
+        limit >> 20, needed.div_ceil(1 << 20)
+    )]
+    TooLarge {
+        /// The first row of what would be decoded.
+        place: Place,
+        /// Column name.
+        column: String,
+        /// Bytes that it would take, at least.
+        needed: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// A file unpacks to a table out of proportion to its size, see
+    /// [`ReadOptions::with_max_decoded_bytes`](crate::ReadOptions::with_max_decoded_bytes).
+    #[error(
+        "{}: expected a table of at most {} MiB in a file of {length} bytes, found more in {rows} rows; ReadOptions::with_max_decoded_bytes raises the limit",
+        path.display(), limit >> 20
+    )]
+    OutOfProportion {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of the file.
+        length: u64,
+        /// Rows that the file says it has.
+        rows: usize,
+        /// Bytes that its table may take.
+        limit: u64,
+    },
     /// Arrow arrays cannot be read or made, or the source of batches failed.
     #[cfg(feature = "arrow")]
     #[error("{}expected Arrow arrays that can be converted", place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]

@@ -158,6 +158,16 @@ impl ProfileTable {
         })
     }
 
+    /// Bytes that it takes in memory, about.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn bytes(&self) -> u64 {
+        let ids = match &self.ids {
+            UserIds::Int(ids) => 8 * ids.len(),
+            UserIds::Text(ids) => ids.iter().map(|id| id.len() + size_of::<String>()).sum(),
+        };
+        (ids + self.columns.iter().map(Column::bytes).sum::<usize>()) as u64
+    }
+
     /// The key of the profile in `row`: equal for equal profiles of the same schema, whatever the ids. It is the
     /// SHA-256 of the schema's hash and the values, and the same on every machine and in every run.
     ///

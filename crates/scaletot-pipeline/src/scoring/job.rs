@@ -82,5 +82,6 @@ pub(super) fn is_damage(error: &Error) -> bool {
 }
 
 fn is_of_content(error: &ProfileError) -> bool {
-    !matches!(error, ProfileError::Io { .. })
+    // A file that holds what is not read here may be sound.
+    !matches!(error, ProfileError::Io { .. } | ProfileError::Unsupported { .. })
 }

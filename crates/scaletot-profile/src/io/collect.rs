@@ -29,7 +29,6 @@ impl Layout {
         schema: &ProfileSchema,
         options: &ReadOptions,
     ) -> Result<Self> {
-        check_unique(path, there)?;
         let find = |column, wanted_as| find(path, there, column, wanted_as);
         Ok(Self {
             id: if options.numbered_ids { None } else { Some(find(schema.id_column(), "the user id")?) },
@@ -42,13 +41,22 @@ impl Layout {
         })
     }
 
+    /// The positions of all wanted columns, ascending.
+    #[cfg(feature = "parquet")]
+    pub(super) fn positions(&self) -> Vec<usize> {
+        let all = self.id.iter().chain(&self.fields).chain(&self.attributes);
+        let mut positions: Vec<usize> = all.copied().collect();
+        positions.sort_unstable();
+        positions.dedup();
+        positions
+    }
+
     /// Finds the further columns alone, in the options' order.
     pub(super) fn attributes(
         path: Option<&Path>,
         there: &[&str],
         options: &ReadOptions,
     ) -> Result<Vec<usize>> {
-        check_unique(path, there)?;
         let wanted_as = |wanted: Wanted| match wanted {
             Wanted::Number => "a number",
             Wanted::Text => "a text",
@@ -58,17 +66,27 @@ impl Layout {
     }
 }
 
-/// The position of a column.
+/// The position of a column. One whose name occurs twice is refused: which of the two is meant cannot be known.
 fn find(path: Option<&Path>, there: &[&str], column: &str, wanted_as: &'static str) -> Result<usize> {
-    there.iter().position(|name| *name == column).ok_or_else(|| Error::MissingColumn {
-        path: path.map(Path::to_owned),
-        column: column.to_owned(),
-        wanted_as,
-        there: there.iter().map(|&name| name.to_owned()).collect(),
-    })
+    let mut positions = there.iter().enumerate().filter(|(_, name)| **name == column);
+    match (positions.next(), positions.next()) {
+        (Some((position, _)), None) => Ok(position),
+        (Some((first, _)), Some((second, _))) => Err(Error::DuplicateColumn {
+            path: path.map(Path::to_owned),
+            column: column.to_owned(),
+            first: first + 1,
+            second: second + 1,
+        }),
+        (None, _) => Err(Error::MissingColumn {
+            path: path.map(Path::to_owned),
+            column: column.to_owned(),
+            wanted_as,
+            there: there.iter().map(|&name| name.to_owned()).collect(),
+        }),
+    }
 }
 
-/// Refuses two columns of one name: which of them is meant cannot be known.
+/// Refuses two columns of one name in what is written.
 pub(super) fn check_unique(path: Option<&Path>, names: &[&str]) -> Result<()> {
     let mut sorted: Vec<(&str, usize)> = names.iter().copied().zip(1..).collect();
     sorted.sort_unstable();

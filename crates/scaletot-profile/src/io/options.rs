@@ -6,13 +6,29 @@
 /// let options = ReadOptions::new().with_number("spend_30d").with_text("tier").with_flag("subscribed").with_missing(["NA"]);
 /// assert_eq!(options.columns().count(), 3);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
     pub(crate) wanted: Vec<(String, Wanted)>,
     pub(crate) missing: Vec<String>,
     pub(crate) text_ids: bool,
     pub(crate) numbered_ids: bool,
+    pub(crate) max_decoded_bytes: u64,
+}
+
+/// Bytes that a batch of a Parquet file decodes into at most, unless set: 512 MiB.
+const MAX_DECODED_BYTES: u64 = 512 << 20;
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            missing: Vec::new(),
+            text_ids: false,
+            numbered_ids: false,
+            max_decoded_bytes: MAX_DECODED_BYTES,
+        }
+    }
 }
 
 /// The type of an attribute.
@@ -68,6 +84,18 @@ impl ReadOptions {
     #[must_use]
     pub fn with_numbered_ids(mut self) -> Self {
         self.numbered_ids = true;
+        self
+    }
+
+    /// Bytes that decoding a Parquet file may take at once: 512 MiB unless set. Pages in hand, dictionaries and the cells of a batch are
+    /// counted before they are decoded, and a batch has fewer rows where they would be more. The file is refused if a single row, or the
+    /// page that it is in, takes more.
+    ///
+    /// A table that is read as a whole may take as much, and a hundred bytes more for every byte of the file: honest tables stay under
+    /// that by far, and a small file that unpacks to gigabytes does not. CSV files do not unpack.
+    #[must_use]
+    pub fn with_max_decoded_bytes(mut self, bytes: u64) -> Self {
+        self.max_decoded_bytes = bytes;
         self
     }
 

@@ -3,9 +3,11 @@
 
 mod arrow;
 mod bad_input;
+mod bombs;
 mod common;
 mod dataset;
 mod directory;
+mod foreign;
 mod levels;
 mod numbered;
 mod parquet;

@@ -7,6 +7,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Schema};
+#[cfg(feature = "parquet")]
+use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
 
 use super::super::Loaded;
 use super::super::collect::{Layout, empty, push_value, user_id};
@@ -70,23 +72,11 @@ impl Columns {
         self.id.as_ref().is_some_and(|column| column.shape == Shape::Text)
     }
 
-    /// Positions of the profile fields.
+    /// The field of a column whose type Arrow does not have.
     #[cfg(feature = "parquet")]
-    pub(crate) fn field_positions(&self) -> impl Iterator<Item = usize> + '_ {
-        self.fields.iter().map(|column| column.position)
-    }
-
-    /// The positions of all wanted columns, ascending. From now on, batches of those alone are taken.
-    #[cfg(feature = "parquet")]
-    pub(crate) fn project(&mut self) -> Vec<usize> {
-        let all = || self.id.iter().chain(&self.fields).chain(&self.attributes);
-        let mut wanted: Vec<usize> = all().map(|column| column.position).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        for column in self.id.iter_mut().chain(&mut self.fields).chain(&mut self.attributes) {
-            column.position = wanted.partition_point(|&other| other < column.position);
-        }
-        wanted
+    pub(crate) fn unreadable(name: &str) -> FieldRef {
+        // A type that no column is read from.
+        Arc::new(Field::new(name, DataType::Duration(TimeUnit::Second), true))
     }
 
     /// A row, by its index.

@@ -15,6 +15,8 @@ use crate::schema::ProfileSchema;
 pub(crate) struct Gather {
     profiles: TableBuilder,
     attributes: Attributes,
+    /// Bytes of both.
+    bytes: u64,
 }
 
 impl Gather {
@@ -32,7 +34,7 @@ impl Gather {
         for (name, wanted) in &options.wanted {
             attributes.insert(name.clone(), empty(*wanted))?;
         }
-        Ok(Self { profiles, attributes })
+        Ok(Self { profiles, attributes, bytes: 0 })
     }
 
     /// How many rows there are so far.
@@ -40,7 +42,14 @@ impl Gather {
         self.profiles.len()
     }
 
+    /// Bytes that they take so far, about.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn push(&mut self, batch: Loaded) -> Result<()> {
+        self.bytes += batch.profiles.bytes() + batch.attributes.bytes();
         self.profiles.append(batch.profiles)?;
         self.attributes.append(batch.attributes);
         Ok(())

@@ -8,11 +8,10 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::thrift::{Stop, Walk};
+
 /// Bytes behind the directory: its length and the magic number.
 const TAIL: u64 = 8;
-
-/// As deep as the decoder goes.
-const DEPTH: u8 = 64;
 
 /// Says what is wrong if a list of the directory claims more elements than bytes are left. Everything else is left to the decoder.
 pub(super) fn check(mut file: &File) -> io::Result<Result<(), String>> {
@@ -32,108 +31,11 @@ pub(super) fn check(mut file: &File) -> io::Result<Result<(), String>> {
 }
 
 fn check_bytes(directory: &[u8]) -> Result<(), String> {
-    match (Walk { rest: directory }).structure(DEPTH) {
+    match Walk::new(directory).skip_structure() {
         Err(Stop::TooMany { count, left }) => {
             Err(format!("the directory has a list of {count} elements in {left} bytes"))
         }
         Ok(()) | Err(Stop::Lost) => Ok(()),
-    }
-}
-
-/// Why a walk ends early.
-enum Stop {
-    TooMany {
-        count: u64,
-        left: usize,
-    },
-    /// Not what the protocol allows, so that the decoder will not like it either.
-    Lost,
-}
-
-struct Walk<'a> {
-    rest: &'a [u8],
-}
-
-impl Walk<'_> {
-    fn skip(&mut self, bytes: u64) -> Result<(), Stop> {
-        let bytes = usize::try_from(bytes).map_err(|_| Stop::Lost)?;
-        self.rest = self.rest.get(bytes..).ok_or(Stop::Lost)?;
-        Ok(())
-    }
-
-    fn byte(&mut self) -> Result<u8, Stop> {
-        let (&byte, rest) = self.rest.split_first().ok_or(Stop::Lost)?;
-        self.rest = rest;
-        Ok(byte)
-    }
-
-    /// Seven bits a byte, the least first.
-    fn number(&mut self) -> Result<u64, Stop> {
-        let mut number = 0;
-        for shift in (0u32..).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        Ok(number)
-    }
-
-    fn structure(&mut self, depth: u8) -> Result<(), Stop> {
-        loop {
-            let header = self.byte()?;
-            if header & 0xf == 0 {
-                return Ok(());
-            }
-            if header >> 4 == 0 {
-                self.number()?;
-            }
-            self.value(header & 0xf, depth)?;
-        }
-    }
-
-    fn list(&mut self, depth: u8) -> Result<(), Stop> {
-        let header = self.byte()?;
-        let count = match header >> 4 {
-            15 => self.number()?,
-            count => count.into(),
-        };
-        self.elements(count, &[header & 0xf], depth)
-    }
-
-    fn map(&mut self, depth: u8) -> Result<(), Stop> {
-        let count = self.number()?;
-        if count == 0 {
-            return Ok(());
-        }
-        let kinds = self.byte()?;
-        self.elements(count, &[kinds >> 4, kinds & 0xf], depth)
-    }
-
-    /// So many elements, each of values of these kinds.
-    fn elements(&mut self, count: u64, kinds: &[u8], depth: u8) -> Result<(), Stop> {
-        if count > self.rest.len() as u64 {
-            return Err(Stop::TooMany { count, left: self.rest.len() });
-        }
-        (0..count).try_for_each(|_| kinds.iter().try_for_each(|&kind| self.value(kind, depth)))
-    }
-
-    fn value(&mut self, kind: u8, depth: u8) -> Result<(), Stop> {
-        let depth = depth.checked_sub(1).ok_or(Stop::Lost)?;
-        match kind {
-            // A flag is in its field's header. The decoder skips flags in a list as if they took no bytes either.
-            1 | 2 => Ok(()),
-            3 => self.skip(1),
-            4..=6 => self.number().map(|_| ()),
-            7 => self.skip(8),
-            8 => self.number().and_then(|length| self.skip(length)),
-            9 | 10 => self.list(depth),
-            11 => self.map(depth),
-            12 => self.structure(depth),
-            13 => self.skip(16),
-            _ => Err(Stop::Lost),
-        }
     }
 }
 
