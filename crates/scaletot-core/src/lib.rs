@@ -48,6 +48,7 @@
 pub mod config;
 mod error;
 pub mod files;
+pub mod guard;
 pub mod hash;
 pub mod numeric;
 pub mod pool;
