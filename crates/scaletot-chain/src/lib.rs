@@ -86,7 +86,9 @@ pub use builder::ChainSchemaBuilder;
 pub use chain::{Chain, EntropySource, Step};
 pub use check::TOLERANCE;
 pub use constraint::Constraint;
-pub use corpus::{CORPUS_FORMAT, Corpus, CorpusHeader, CorpusWriter, JoinedCorpus, Repaired};
+pub use corpus::{
+    CORPUS_FORMAT, Corpus, CorpusHeader, CorpusWriter, DamagedLine, JoinedCorpus, Repaired, Undamaged,
+};
 pub use cost::{SearchCost, SearchStop};
 pub use error::{Error, Result, SchemaError};
 pub use legal::LegalChains;

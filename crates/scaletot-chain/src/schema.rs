@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use scaletot_core::ContentHash;
-use scaletot_core::files::write_bytes;
+use scaletot_core::files::{self, write_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::constraint::Rule;
@@ -11,6 +11,9 @@ use crate::def::ChainDef;
 use crate::error::{Error, Result};
 use crate::legal::{self, LegalChains, Survey};
 use crate::{Constraint, StateType};
+
+/// Bytes of the longest schema file that is read.
+const MAX_SCHEMA_BYTES: u64 = 64 << 20;
 
 /// The ordered state types of a chain, with constraints between them.
 ///
@@ -263,14 +266,14 @@ impl ChainSchema {
             .map_err(|e| Error::Syntax { format: "JSON", source: Box::new(e) })
     }
 
-    /// Reads a schema file, by its extension `.toml` or `.json`.
+    /// Reads a schema file of up to 64 MiB, by its extension `.toml` or `.json`.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::UnknownExtension`], or [`Error::InFile`] with what is wrong in the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let format = Format::of(path)?;
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = files::read_to_string(path, MAX_SCHEMA_BYTES)?;
         match format {
             Format::Toml => Self::from_toml(&text),
             Format::Json => Self::from_json(&text),

@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod checksum;
 pub mod config;
 mod error;
 pub mod files;

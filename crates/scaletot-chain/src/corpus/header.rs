@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use scaletot_core::ContentHash;
+use scaletot_core::checksum::{KEY, SEAL_LENGTH, seal, unseal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::ChainSchema;
 use crate::error::{Error, Result};
 
 /// The corpus format that this version reads and writes.
-pub const CORPUS_FORMAT: u32 = 1;
+pub const CORPUS_FORMAT: u32 = 2;
 
 /// What a corpus was made under; two runs may share a corpus only if their headers are equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,21 +75,27 @@ impl CorpusHeader {
     pub(crate) fn to_line(&self, path: &Path) -> Result<Vec<u8>> {
         let Self { format, profile_schema, chain_schema, teacher, seed, settings } = self.clone();
         let kind = KIND.to_owned();
-        serde_json::to_vec(&Line { kind, format, profile_schema, chain_schema, teacher, seed, settings })
-            .map_err(|e| Error::io("write the header of", path, e.into()))
+        let mut line =
+            serde_json::to_vec(&Line { kind, format, profile_schema, chain_schema, teacher, seed, settings })
+                .map_err(|e| Error::io("write the header of", path, e.into()))?;
+        seal(&mut line);
+        Ok(line)
     }
 
-    /// Reads the header line; the format version is looked at before anything else in it.
-    pub(crate) fn from_line(line: &[u8], path: &Path) -> Result<Self> {
-        let not_a_corpus =
-            |found: String| Error::NotACorpus { path: path.to_path_buf(), found, source: None };
-        let value: Value = serde_json::from_slice(line).map_err(|_| not_a_corpus(excerpt(line)))?;
-        if value.get("kind").and_then(Value::as_str) != Some(KIND) {
-            return Err(not_a_corpus(excerpt(line)));
-        }
-        let found = value.get("format").and_then(Value::as_u64).ok_or_else(|| not_a_corpus(excerpt(line)))?;
-        if found != u64::from(CORPUS_FORMAT) {
-            return Err(Error::UnknownFormat { path: path.to_path_buf(), found, supported: CORPUS_FORMAT });
+    /// Whether a damaged first line was this header before.
+    pub(crate) fn was(&self, damaged: &[u8], path: &Path) -> Result<bool> {
+        let line = self.to_line(path)?;
+        let (body, checksum) = line.split_at(line.len() - SEAL_LENGTH);
+        Ok(damaged.ends_with(checksum) || damaged.starts_with(body) || line.starts_with(damaged))
+    }
+
+    /// Reads the header line, `None` if it is a damaged one. The format version is looked at before anything else in it.
+    pub(crate) fn from_line(line: &[u8], path: &Path) -> Result<Option<Self>> {
+        let Some(json) = unseal(line) else { return damaged(line, path).map(|()| None) };
+        let line = json.as_slice();
+        let format = format_of(line).ok_or_else(|| not_a_corpus(line, path))?;
+        if format != u64::from(CORPUS_FORMAT) {
+            return Err(unknown_format(format, path));
         }
         // From the bytes again, not from `value`: the error then names a column.
         let Line { format, profile_schema, chain_schema, teacher, seed, settings, .. } =
@@ -97,7 +104,7 @@ impl CorpusHeader {
                 found: "another one".to_owned(),
                 source: Some(e),
             })?;
-        Ok(Self { format, profile_schema, chain_schema, teacher, seed, settings })
+        Ok(Some(Self { format, profile_schema, chain_schema, teacher, seed, settings }))
     }
 
     /// How the header of a corpus differs from that of this run, one line for each difference.
@@ -133,6 +140,33 @@ struct Line {
     seed: u64,
     #[serde(default)]
     settings: Value,
+}
+
+/// The format of a corpus of whatever version, by its first line.
+fn format_of(line: &[u8]) -> Option<u64> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    value.get("format")?.as_u64().filter(|_| value.get("kind").is_some_and(|kind| kind == KIND))
+}
+
+/// An error unless a line without a checksum that fits is a damaged header of the current format.
+fn damaged(line: &[u8], path: &Path) -> Result<()> {
+    let contains = |part: &[u8]| line.windows(part.len()).any(|window| window == part);
+    match format_of(line) {
+        // The first format had no checksums.
+        Some(found) if found != u64::from(CORPUS_FORMAT) && !contains(KEY) => {
+            Err(unknown_format(found, path))
+        }
+        _ if contains(KEY) || contains(KIND.as_bytes()) => Ok(()),
+        _ => Err(not_a_corpus(line, path)),
+    }
+}
+
+fn unknown_format(found: u64, path: &Path) -> Error {
+    Error::UnknownFormat { path: path.to_path_buf(), found, supported: CORPUS_FORMAT }
+}
+
+fn not_a_corpus(line: &[u8], path: &Path) -> Error {
+    Error::NotACorpus { path: path.to_path_buf(), found: excerpt(line), source: None }
 }
 
 /// The beginning of a line that is not what it should be.

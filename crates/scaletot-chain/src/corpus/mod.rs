@@ -10,15 +10,20 @@
 //! - [`Corpus`] is a whole corpus in memory, its records checked against the chain schema; [`Corpus::join`] finds their users in a
 //!   dataset.
 //!
-//! Numbers come back as the same bits, users as the same ids.
+//! Numbers come back as the same bits, users as the same ids. Every line ends with a [checksum](scaletot_core::checksum) of itself: lines that
+//! are not as they were written are named by [`Corpus::read`], left out by [`Corpus::read_undamaged`], and
+//! removed by [`CorpusWriter::resume`], so that their users are done again.
 
+mod damage;
 mod header;
 mod joined;
 mod read;
 mod records;
 mod write;
 
+pub use damage::DamagedLine;
+pub(crate) use damage::listed;
 pub use header::{CORPUS_FORMAT, CorpusHeader};
 pub use joined::JoinedCorpus;
-pub use records::Corpus;
+pub use records::{Corpus, Undamaged};
 pub use write::{CorpusWriter, Repaired};

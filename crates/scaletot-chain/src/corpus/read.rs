@@ -1,22 +1,28 @@
 //! Reading corpus files.
 
 use std::collections::HashMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 use std::path::Path;
 
+use scaletot_core::checksum::unseal;
 use scaletot_profile::UserId;
 
-use super::CorpusHeader;
+use super::damage::{pieces, user_of, whole};
+use super::{CorpusHeader, DamagedLine};
 use crate::ChainRecord;
 use crate::error::{Error, Result};
 
 /// What a corpus file holds.
 pub(crate) struct Scan {
-    /// None if the file ends before the first line does.
+    /// None if the file ends before the first line does, or that is damaged.
     pub(crate) header: Option<CorpusHeader>,
+    /// The first line, if it is a damaged header.
+    pub(crate) damaged_header: Option<Vec<u8>>,
     pub(crate) records: Vec<ChainRecord>,
     /// Line of each user's record.
     pub(crate) users: HashMap<UserId, u64>,
+    /// Lines whose checksum does not fit.
+    pub(crate) damaged: Vec<DamagedLine>,
     /// Bytes of the whole lines, with their line ends.
     pub(crate) whole: u64,
     /// A last line without its line end that is not whole.
@@ -31,6 +37,9 @@ pub(crate) struct CutLine {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// Bytes of the longest line that is read: a file without line ends must not fill the memory.
+pub(crate) const MAX_LINE_BYTES: u64 = 64 << 20;
+
 /// Reads lines to the end of the file. `accept` sees the header before any record.
 pub(crate) fn scan(
     path: &Path,
@@ -39,8 +48,10 @@ pub(crate) fn scan(
 ) -> Result<Scan> {
     let mut scan = Scan {
         header: None,
+        damaged_header: None,
         records: Vec::new(),
         users: HashMap::new(),
+        damaged: Vec::new(),
         whole: 0,
         cut: None,
         unended: false,
@@ -48,47 +59,80 @@ pub(crate) fn scan(
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let read = input.read_until(b'\n', &mut bytes).map_err(|e| Error::io("read", path, e))? as u64;
+        let read = (&mut input).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut bytes);
+        let read = read.map_err(|e| Error::io("read", path, e))? as u64;
         if read == 0 {
             break;
+        }
+        if read > MAX_LINE_BYTES {
+            return Err(corrupt(path, line, format!("expected at most {MAX_LINE_BYTES} bytes, found more")));
         }
         let ended = bytes.last() == Some(&b'\n');
         let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         // A line is one JSON object, and no proper beginning of an object is itself JSON: so a line that was cut never
         // reads as a whole one, and one that reads is whole even if its line end was cut.
-        if line == 1 {
-            match CorpusHeader::from_line(text, path) {
-                Ok(header) => {
-                    accept(&header)?;
-                    scan.header = Some(header);
-                }
-                Err(Error::NotACorpus { .. }) if !ended && is_cut(text) => {
-                    scan.cut = Some(CutLine { line, bytes: std::mem::take(&mut bytes) });
-                    break;
-                }
-                Err(e) => return Err(e),
-            }
-        } else {
-            match serde_json::from_slice::<ChainRecord>(text) {
-                Ok(record) => {
-                    record.check_numbers().map_err(|e| in_line(path, line, e))?;
-                    if let Some(first) = scan.users.insert(record.user.clone(), line) {
-                        let (path, user) = (path.to_path_buf(), record.user.to_string());
-                        return Err(Error::DuplicateUser { path, user, first, second: line });
-                    }
-                    scan.records.push(record);
-                }
-                Err(e) if !ended && stops_early(&e, text) => {
-                    scan.cut = Some(CutLine { line, bytes: std::mem::take(&mut bytes) });
-                    break;
-                }
-                Err(e) => return Err(corrupt(path, line, format!("not a chain record: {}", describe(&e)))),
-            }
+        if !ended && whole(text).is_none() && is_cut(text) {
+            scan.cut = Some(CutLine { line, bytes: std::mem::take(&mut bytes) });
+            break;
         }
+        scan.take(path, line, text, &accept)?;
         scan.whole += read;
         scan.unended = !ended;
     }
     Ok(scan)
+}
+
+impl Scan {
+    /// Takes a line that was not cut.
+    fn take(
+        &mut self,
+        path: &Path,
+        line: u64,
+        text: &[u8],
+        accept: &impl Fn(&CorpusHeader) -> Result<()>,
+    ) -> Result<()> {
+        if line > 1
+            && let Some(json) = unseal(text)
+        {
+            return self.record(path, line, &json);
+        }
+        let known = self.damaged.len();
+        for (k, piece) in pieces(text).into_iter().enumerate() {
+            let written = whole(piece);
+            if line == 1 && k == 0 {
+                self.header = CorpusHeader::from_line(written.unwrap_or(piece), path)?;
+                match &self.header {
+                    Some(header) => accept(header)?,
+                    None => {
+                        self.damaged_header = Some(piece.to_vec());
+                        self.damaged.push(DamagedLine { line, user: None });
+                    }
+                }
+            } else if let Some(json) = written.and_then(unseal) {
+                self.record(path, line, &json)?;
+            } else {
+                self.damaged.push(DamagedLine { line, user: user_of(piece) });
+            }
+        }
+        // Nothing in the line is damaged but the line itself.
+        if self.damaged.len() == known && unseal(text).is_none() {
+            self.damaged.push(DamagedLine { line, user: None });
+        }
+        Ok(())
+    }
+
+    /// Takes a record as it was written.
+    fn record(&mut self, path: &Path, line: u64, json: &[u8]) -> Result<()> {
+        let record: ChainRecord = serde_json::from_slice(json)
+            .map_err(|e| corrupt(path, line, format!("not a chain record: {}", describe(&e))))?;
+        record.check_numbers().map_err(|e| in_line(path, line, e))?;
+        if let Some(first) = self.users.insert(record.user.clone(), line) {
+            let (path, user) = (path.to_path_buf(), record.user.to_string());
+            return Err(Error::DuplicateUser { path, user, first, second: line });
+        }
+        self.records.push(record);
+        Ok(())
+    }
 }
 
 /// Whether `text` did not parse because it stops too early.

@@ -1,28 +1,33 @@
 //! Writing corpus files.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use scaletot_core::files::{AtomicFile, FileError, write_bytes};
+use scaletot_core::checksum::seal;
+use scaletot_core::files::{AtomicFile, FileError, append_locked};
 use scaletot_profile::UserId;
 
-use super::CorpusHeader;
-use super::read::{Scan, scan};
+use super::read::{MAX_LINE_BYTES, Scan, scan};
+use super::{CorpusHeader, DamagedLine};
 use crate::error::{Error, Result};
 use crate::{ChainRecord, Verdict};
 
 /// What resuming a corpus had to repair.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repaired {
     /// Bytes of a cut last line that were removed. The user of that line has no record and is to be done again.
     pub dropped_bytes: u64,
     /// The last line was whole but for its line end, which was added; nothing was lost.
     pub ended_line: bool,
-    /// The header itself was cut, or missing from an empty file, and was written again.
+    /// The header itself was damaged, cut, or missing from an empty file, and was written again.
     pub rewrote_header: bool,
+    /// Lines that were not what had been written, and were removed. Their users have no record and are to be done again.
+    pub damaged: Vec<DamagedLine>,
+    /// Records of users for whom it had failed, which were removed ([`CorpusWriter::resume_without_failed`]).
+    pub failed: u64,
 }
 
 impl Repaired {
@@ -101,26 +106,56 @@ impl CorpusWriter {
 
     /// Goes on with a corpus: returns the writer, the records that are there, and what was repaired.
     ///
-    /// A last line that was cut short is removed, so that its user is done again.
+    /// A last line that was cut short is removed, and so are lines that are not what was written: their users are done again. Where lines
+    /// are damaged, the file is replaced by one without them, whole or not at all; the others keep their order.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no such file; [`Error::CorpusLocked`]; [`Error::NotACorpus`] or [`Error::UnknownFormat`]
+    /// [`Error::Io`] if there is no such file, or it is a symbolic link; [`Error::CorpusLocked`]; [`Error::NotACorpus`] or [`Error::UnknownFormat`]
     /// for a file of another kind, which is left as it is; [`Error::HeaderDiffers`] if it was made by another run, with
-    /// what differs; [`Error::CorruptLine`], [`Error::InLine`] or [`Error::DuplicateUser`] for a bad record, with its line.
+    /// what differs, or [`Error::OtherHeaderDamaged`]; [`Error::CorruptLine`], [`Error::InLine`] or [`Error::DuplicateUser`] for
+    /// a bad record, with its line.
     pub fn resume(
         path: impl AsRef<Path>,
         header: &CorpusHeader,
     ) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
-        let path = path.as_ref();
+        Self::resume_keeping(path.as_ref(), header, |_| true)
+    }
+
+    /// As [`resume`](Self::resume), without the records of users for whom it failed ([`Verdict::Failed`]), so that they are
+    /// done again; [`Repaired::failed`] counts them.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume).
+    pub fn resume_without_failed(
+        path: impl AsRef<Path>,
+        header: &CorpusHeader,
+    ) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
+        let failed = |record: &ChainRecord| matches!(record.verdict, Verdict::Failed { .. });
+        Self::resume_keeping(path.as_ref(), header, |record| !failed(record))
+    }
+
+    fn resume_keeping(
+        path: &Path,
+        header: &CorpusHeader,
+        keep: impl Fn(&ChainRecord) -> bool,
+    ) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
         check_format(path, header)?;
         let file = open_locked(path)?;
-        let found = scan(path, BufReader::new(&file), |there| {
+        let mut found = scan(path, BufReader::new(&file), |there| {
             let differences = CorpusHeader::differences(there, header);
             if differences.is_empty() {
                 return Ok(());
             }
             Err(Error::HeaderDiffers { path: path.to_path_buf(), differences })
         })?;
+        if let Some(damaged) = &found.damaged_header
+            && !header.was(damaged, path)?
+        {
+            return Err(Error::OtherHeaderDamaged { path: path.to_path_buf() });
+        }
+        let there = found.records.len();
+        found.records.retain(keep);
+        let failed = (there - found.records.len()) as u64;
         let mut writer = Self {
             path: path.to_path_buf(),
             header: header.clone(),
@@ -129,43 +164,44 @@ impl CorpusWriter {
             end: found.whole,
             broken: false,
         };
-        let repaired = writer.repair(&found, header)?;
-        writer.users = found.users;
+        let repaired = if failed == 0 && found.damaged.is_empty() {
+            writer.users = std::mem::take(&mut found.users);
+            writer.repair(&found)?
+        } else {
+            writer.rewrite(&found.records)?;
+            Repaired {
+                dropped_bytes: found.cut.map_or(0, |cut| cut.bytes.len() as u64),
+                ended_line: false,
+                rewrote_header: found.damaged_header.is_some(),
+                damaged: found.damaged,
+                failed,
+            }
+        };
         if repaired.anything() {
-            tracing::warn!(path = %path.display(), ?repaired, "repaired a corpus whose last line was cut");
+            tracing::warn!(path = %path.display(), ?repaired, "repaired a corpus; users whose records went are done again");
         }
         Ok((writer, found.records, repaired))
     }
 
-    /// As [`resume`](Self::resume), without the records of users for whom it failed ([`Verdict::Failed`]), so that they are
-    /// done again. The file is replaced by one without those lines, whole or not at all; the others keep their order.
-    /// Also returns how many were removed.
-    ///
-    /// # Errors
-    /// As [`resume`](Self::resume).
-    pub fn resume_without_failed(
-        path: impl AsRef<Path>,
-        header: &CorpusHeader,
-    ) -> Result<(Self, Vec<ChainRecord>, u64)> {
-        let path = path.as_ref();
-        let (writer, records, _) = Self::resume(path, header)?;
-        let failed = |record: &ChainRecord| matches!(record.verdict, Verdict::Failed { .. });
-        let removed = records.iter().filter(|record| failed(record)).count() as u64;
-        if removed == 0 {
-            return Ok((writer, records, 0));
+    /// Replaces the file by one of these records.
+    fn rewrite(&mut self, records: &[ChainRecord]) -> Result<()> {
+        let mut next = AtomicFile::create(&self.path)?;
+        let mut line = self.header.to_line(&self.path)?;
+        self.end = 0;
+        for (number, record) in (2..).zip(records) {
+            line.push(b'\n');
+            self.end += line.len() as u64;
+            next.write_all(&line).map_err(|e| next.error(e))?;
+            line = to_line(record, &self.path)?;
+            self.users.insert(record.user.clone(), number);
         }
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        let mut kept: Vec<u8> = lines.next().unwrap_or_default().to_vec();
-        // One line for each record, in its order.
-        let good = lines.zip(&records).filter(|(_, record)| !failed(record)).map(|(line, _)| line);
-        good.for_each(|line| kept.extend_from_slice(line));
-        // The old file stays locked until the new one is in its place.
-        write_bytes(path, kept)?;
-        drop(writer);
-        let (writer, records, _) = Self::resume(path, header)?;
-        tracing::info!(path = %path.display(), removed, "failed records are done again");
-        Ok((writer, records, removed))
+        line.push(b'\n');
+        self.end += line.len() as u64;
+        next.write_all(&line).map_err(|e| next.error(e))?;
+        // The old file stays locked until the new one is.
+        next.commit()?;
+        self.file = open_locked(&self.path)?;
+        Ok(())
     }
 
     /// Resumes the corpus at `path`, or creates it if no file is there.
@@ -182,11 +218,12 @@ impl CorpusWriter {
         }
     }
 
-    fn repair(&mut self, found: &Scan, header: &CorpusHeader) -> Result<Repaired> {
+    /// Repairs the file's end.
+    fn repair(&mut self, found: &Scan) -> Result<Repaired> {
         let mut repaired = Repaired::default();
         if found.header.is_none() {
             // Only what this very header would have begun with may be written over: nothing else was ours.
-            let line = header.to_line(&self.path)?;
+            let line = self.header.to_line(&self.path)?;
             let there = found.cut.as_ref().map_or(&[][..], |c| &c.bytes);
             if !line.starts_with(there) {
                 let found = super::header::excerpt(there);
@@ -199,7 +236,7 @@ impl CorpusWriter {
             self.file.set_len(found.whole).map_err(|e| Error::io("repair", &self.path, e))?;
         }
         if repaired.rewrote_header {
-            let mut line = header.to_line(&self.path)?;
+            let mut line = self.header.to_line(&self.path)?;
             line.push(b'\n');
             self.write(&line)?;
         } else if found.unended && found.cut.is_none() {
@@ -222,8 +259,7 @@ impl CorpusWriter {
             let (path, user) = (self.path.clone(), record.user.to_string());
             return Err(Error::DuplicateUser { path, user, first, second });
         }
-        let mut line =
-            serde_json::to_vec(record).map_err(|e| Error::io("write a record to", &self.path, e.into()))?;
+        let mut line = to_line(record, &self.path)?;
         line.push(b'\n');
         self.write(&line)?;
         self.users.insert(record.user.clone(), second);
@@ -289,16 +325,20 @@ fn check_format(path: &Path, header: &CorpusHeader) -> Result<()> {
     Err(Error::UnknownFormat { path: path.to_path_buf(), found, supported })
 }
 
+/// A record's line, without its line end.
+fn to_line(record: &ChainRecord, path: &Path) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record).map_err(|e| Error::io("write a record to", path, e.into()))?;
+    seal(&mut line);
+    if line.len() as u64 >= MAX_LINE_BYTES {
+        let message = format!("a record of {} bytes, where {MAX_LINE_BYTES} are too many", line.len());
+        return Err(Error::io("write", path, std::io::Error::new(ErrorKind::InvalidInput, message)));
+    }
+    Ok(line)
+}
+
 /// Opens an existing file to read and append, and locks it where the file system can.
 fn open_locked(path: &Path) -> Result<File> {
-    let file =
-        OpenOptions::new().read(true).append(true).open(path).map_err(|e| Error::io("open", path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::CorpusLocked { path: path.to_path_buf() }),
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(file),
-        Err(TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
-    }
+    append_locked(path)?.ok_or_else(|| Error::CorpusLocked { path: path.to_path_buf() })
 }
 
 #[cfg(test)]
@@ -351,12 +391,12 @@ mod tests {
         }
         drop(corpus);
         let (mut corpus, done, removed) = CorpusWriter::resume_without_failed(&path, &header).unwrap();
-        assert_eq!((done, removed), (vec![abstained(2), abstained(4)], 2));
+        assert_eq!((done, removed.failed), (vec![abstained(2), abstained(4)], 2));
         corpus.append(&abstained(3)).unwrap();
         assert!(matches!(corpus.append(&abstained(4)), Err(Error::DuplicateUser { first: 3, .. })));
         drop(corpus);
         let (_, _, removed) = CorpusWriter::resume_without_failed(&path, &header).unwrap();
-        assert_eq!(removed, 0);
+        assert!(!removed.anything());
         assert_eq!(
             Corpus::read(&path, &schema).unwrap().records(),
             [abstained(2), abstained(4), abstained(3)]

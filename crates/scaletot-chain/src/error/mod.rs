@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use scaletot_core::ContentHash;
 use scaletot_core::files::FileError;
 
+use crate::corpus::{DamagedLine, listed};
+
 pub use schema::SchemaError;
 
 /// Result of this crate's functions.
@@ -260,6 +262,25 @@ pub enum Error {
         line: u64,
         /// What is wrong.
         message: String,
+    },
+    /// Lines of a corpus are not what was written.
+    #[error(
+        "{}: {} not what was written: {}; resume the corpus to ask about the users of these lines again, or read the others with `Corpus::read_undamaged`",
+        path.display(),
+        if lines.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", lines.len()) },
+        listed(lines)
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// All of these lines.
+        lines: Vec<DamagedLine>,
+    },
+    /// The header of a corpus is damaged, and was not the one of this run.
+    #[error("{}: line 1: the corpus header is damaged, and was not this run's; read the records with `Corpus::read_undamaged`", path.display())]
+    OtherHeaderDamaged {
+        /// The file.
+        path: PathBuf,
     },
     /// The last corpus line was cut.
     #[error("{}: line {line} was cut after {bytes} bytes; resume the corpus to repair it", path.display())]

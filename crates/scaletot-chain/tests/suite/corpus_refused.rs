@@ -5,8 +5,21 @@ use std::path::Path;
 
 use crate::corpus::{Folder, header, line_starts, records, schema};
 use scaletot_chain::{ChainSchema, Corpus, CorpusHeader, CorpusWriter, Error, StateDef};
+use scaletot_core::checksum::seal;
 use scaletot_core::{ContentHash, causes};
 use serde_json::json;
+
+/// Lines whose checksums fit, whatever they were before.
+fn resealed(lines: &str) -> String {
+    let reseal = |line: &str| {
+        let object =
+            line.rsplit_once(",\"checksum\":\"").map_or(line.to_owned(), |(object, _)| format!("{object}}}"));
+        let mut line = object.into_bytes();
+        seal(&mut line);
+        String::from_utf8(line).unwrap() + "\n"
+    };
+    lines.lines().map(reseal).collect()
+}
 
 /// The message of resuming a corpus that this run did not make; it must be left as it was.
 fn refused(path: &Path, header: &CorpusHeader) -> String {
@@ -63,17 +76,23 @@ fn another_chain_schema_cannot_read_it() {
 #[test]
 fn an_unknown_format_is_refused_whatever_else_it_holds() {
     let folder = Folder::new();
-    fs::write(folder.path(), "{\"kind\":\"scaletot-corpus\",\"format\":2,\"users\":[]}\nsomething new\n")
-        .unwrap();
-    let expected = "line 1: expected corpus format 1, found 2; read it with the version that wrote it";
-    let message = refused(&folder.path(), &header());
-    assert!(message.ends_with(expected), "{message}");
-    let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
-    assert!(message.ends_with(expected), "{message}");
+    // The first format had no checksums.
+    for (format, sealed) in [(3, true), (1, false), (1, true)] {
+        let line = format!("{{\"kind\":\"scaletot-corpus\",\"format\":{format},\"users\":[]}}\n");
+        let line = if sealed { resealed(&line) } else { line };
+        fs::write(folder.path(), line + "something new\n").unwrap();
+        let expected = format!(
+            "line 1: expected corpus format 2, found {format}; read it with the version that wrote it"
+        );
+        let message = refused(&folder.path(), &header());
+        assert!(message.ends_with(&expected), "{message}");
+        let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
+        assert!(message.ends_with(&expected), "{message}");
+    }
     let mut future = header();
-    future.format = 2;
+    future.format = 3;
     let new = folder.path().with_file_name("new.jsonl");
-    assert!(matches!(CorpusWriter::create(new, &future), Err(Error::UnknownFormat { found: 2, .. })));
+    assert!(matches!(CorpusWriter::create(new, &future), Err(Error::UnknownFormat { found: 3, .. })));
 }
 
 #[test]
@@ -83,8 +102,8 @@ fn other_files_are_refused_and_left_alone() {
         "household_id,age\n1,45-54\n",
         "household_id,age",
         "{\"kind\":\"something else\",\"format\":1}\n",
-        "{\"kind\":\"scaletot-corpus\"}\n",
-        "{\"kind\":\"scaletot-corpus\",\"format\":1,\"seed\":2}\n",
+        &resealed("{\"kind\":\"scaletot-corpus\"}\n"),
+        &resealed("{\"kind\":\"scaletot-corpus\",\"format\":2,\"seed\":2}\n"),
         "{\"kind\":\"something else",
         "\n",
         "[",
@@ -93,6 +112,9 @@ fn other_files_are_refused_and_left_alone() {
         let message = refused(&folder.path(), &header());
         assert!(message.contains("line 1: expected a corpus header, found "), "{message}");
     }
+    // A corpus, but nobody knows whose.
+    fs::write(folder.path(), "{\"kind\":\"scaletot-corpus\"}\n").unwrap();
+    assert!(refused(&folder.path(), &header()).contains("line 1: the corpus header is damaged"));
 }
 
 #[test]
@@ -105,14 +127,14 @@ fn a_corrupt_line_is_named() {
     let wrong_sum = lines[2].replacen("\"distribution\":[", "\"distribution\":[1.0,", 1);
     let no_user = lines[2].replacen("\"user\"", "\"usr\"", 1);
     for (bad, why) in [
-        (cut, "not a chain record: EOF while parsing"),
-        ("", "not a chain record: EOF while parsing a value at column 0"),
-        ("{}", "not a chain record: missing field `user` at column 2"),
+        (cut, "not a chain record: "),
+        ("{\"reason\":null}", "not a chain record: missing field `user` at column "),
         (&no_user, "not a chain record: unknown field `usr`, expected one of `user`, `verdict`"),
         (&wrong_sum, "not a chain record: state `#1`: distribution: sum of the probabilities: expected 1"),
     ] {
         let mut changed = lines.clone();
-        changed[2] = bad;
+        let bad = resealed(&format!("{bad}\n"));
+        changed[2] = bad.trim_end();
         fs::write(folder.path(), changed.join("\n") + "\n").unwrap();
         let expected = format!("corpus.jsonl: line 3: {why}");
         let message = refused(&folder.path(), &header());
@@ -120,12 +142,12 @@ fn a_corrupt_line_is_named() {
         let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
         assert!(message.contains(&expected), "{message}");
     }
-    // The last line, ended but not whole, was not cut by a kill.
-    fs::write(folder.path(), [&lines[..4], &[&lines[4][..40]]].concat().join("\n") + "\n").unwrap();
-    assert!(refused(&folder.path(), &header()).contains("corpus.jsonl: line 5: not a chain record"));
-    // Nor was an unended one that is no beginning of a record.
-    fs::write(folder.path(), [&lines[..4], &["rubbish"]].concat().join("\n")).unwrap();
-    assert!(refused(&folder.path(), &header()).contains("corpus.jsonl: line 5: not a chain record"));
+    // The last line, ended but not whole, was not cut by a kill; nor was an unended one that is no beginning of a record.
+    for last in [&format!("{}\n", &lines[4][..40]), "rubbish"] {
+        fs::write(folder.path(), [&lines[..4], &[last]].concat().join("\n")).unwrap();
+        let error = Corpus::read(folder.path(), &schema()).unwrap_err();
+        assert!(matches!(&error, Error::Damaged { lines, .. } if lines[0].line == 5), "{error}");
+    }
 }
 
 #[test]
@@ -141,7 +163,7 @@ fn unknown_keys_are_refused_with_their_name() {
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");
-        fs::write(folder.path(), changed).unwrap();
+        fs::write(folder.path(), resealed(&changed)).unwrap();
         let key = to.split('"').find(|part| part.len() > 1 && !from.contains(part)).unwrap();
         let message = refused(&folder.path(), &header());
         assert!(message.contains(&format!("unknown field `{key}`")), "{message}");
@@ -165,12 +187,13 @@ fn a_record_that_breaks_the_schema_is_named() {
         ),
         (r#""rejected""#, "expected one, as the verdict is not accepted, found none"),
     ] {
-        fs::write(folder.path(), format!("{text}{{\"user\":1,\"verdict\":{verdict}}}\n")).unwrap();
+        let record = resealed(&format!("{{\"user\":1,\"verdict\":{verdict}}}\n"));
+        fs::write(folder.path(), format!("{text}{record}")).unwrap();
         let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
         assert!(message.contains(&format!("reason of the verdict: {expected}")), "{message}");
     }
     let line = format!(r#"{{"user":1,"verdict":"accepted","best":{{"steps":[{steps}],"score":0.0}}}}"#);
-    fs::write(folder.path(), format!("{text}{line}\n")).unwrap();
+    fs::write(folder.path(), text + &resealed(&line)).unwrap();
     let message = causes(&Corpus::read(folder.path(), &schema()).unwrap_err());
     let expected = "line 2 is not valid: the record of user 1 is not valid: state `spend`: `high` is forbidden by constraint 1";
     assert!(message.contains(expected), "{message}");

@@ -4,6 +4,7 @@
 mod chain;
 mod common;
 mod corpus;
+mod corpus_damage;
 mod corpus_refused;
 mod join;
 mod legal;

@@ -293,7 +293,7 @@ fn files_are_saved_and_loaded_by_extension() {
         "{error}"
     );
     let error = ChainSchema::load(folder.path().join("none.toml")).unwrap_err();
-    assert!(matches!(&error, Error::Io { action: "read", .. }), "{error}");
+    assert!(matches!(&error, Error::Io { action: "open", .. }), "{error}");
     let bad = folder.path().join("bad.toml");
     std::fs::write(&bad, SHOPPER.replace("\"web\"]", "\"shop\"]")).unwrap();
     let error = ChainSchema::load(&bad).unwrap_err();

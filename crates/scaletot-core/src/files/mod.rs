@@ -7,7 +7,7 @@
 //! - [`AtomicFile`] is a writer of one file; [`write_bytes`] and [`write_json`] are short for it.
 //! - [`AtomicDir`] is a directory that is filled beside its place. One that is there already is exchanged for it, so that a
 //!   reader finds the old one or the new one at every moment.
-//! - [`append`] and [`append_or_create`] open files that grow, never through a symbolic link.
+//! - [`append`], [`append_or_create`] and [`append_locked`] open files that grow, never through a symbolic link.
 //! - [`open`], [`read`] and [`read_to_string`] take regular files alone, and no more bytes than the caller wants.
 //! - [`DirLock`] holds a directory for one writer, and names it to the others.
 //!
@@ -55,7 +55,7 @@ use std::path::{Path, PathBuf};
 pub use dir::AtomicDir;
 pub use file::AtomicFile;
 pub use lock::{DirLock, LockError};
-pub use own::{append, append_or_create};
+pub use own::{append, append_locked, append_or_create};
 pub use read::{open, read, read_to_string};
 use serde::Serialize;
 pub use sums::{ChecksumError, Checksums};

@@ -1,10 +1,11 @@
 //! Files that are kept open to write to: locks, and files that grow. Never through a symbolic link, and regular files only.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
 use super::read::expect_regular;
+use super::slot::is_at;
 use super::{FileError, sync_parent};
 
 /// Opens a file that is there to read it and to append to it.
@@ -32,6 +33,27 @@ pub fn append_or_create(path: impl AsRef<Path>) -> Result<File, FileError> {
         Ok(file)
     };
     open().map_err(FileError::at("open", path))
+}
+
+/// As [`append`], with the system's lock on the file, which ends when the file is closed; `None` if another holds it. Where the file system has
+/// no locks, nobody is refused.
+///
+/// # Errors
+/// As [`append`], and if the system refuses the lock.
+pub fn append_locked(path: impl AsRef<Path>) -> Result<Option<File>, FileError> {
+    let path = path.as_ref();
+    loop {
+        let file = append(path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => {
+                return Err(FileError::new("lock", path, e));
+            }
+            // Else it was replaced between opening and locking, and what is appended to the old one is lost.
+            _ if is_at(&file, path) => return Ok(Some(file)),
+            _ => {}
+        }
+    }
 }
 
 /// Opens a file to read and write, or creates it; true if it was created.

@@ -103,10 +103,12 @@ impl Pipeline {
             let table = self.dataset.table();
             let header = reasoner.header(table, self.seed)?;
             let mut writer = if path.exists() {
-                let (writer, done, failed) = CorpusWriter::resume_without_failed(&path, &header)?;
+                let (writer, done, repaired) = CorpusWriter::resume_without_failed(&path, &header)?;
                 progress.note(&format!(
-                    "  {} users are in the corpus already; {failed} about whom the teacher failed are asked about again",
-                    done.len()
+                    "  {} users are in the corpus already; {} about whom the teacher failed and {} whose lines are damaged are asked about again",
+                    done.len(),
+                    repaired.failed,
+                    repaired.damaged.len()
                 ));
                 writer
             } else {
