@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use scaletot_core::ContentHash;
+use scaletot_core::files::{append_or_create, create_dir_all};
+use scaletot_core::text::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{LabelAnswer, missing_of};
@@ -14,18 +18,31 @@ use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
 use crate::question::Question;
+use crate::sealed::{seal, unseal};
 use crate::teacher::{Teacher, ask_checked, only};
 
 const FORMAT: &str = "scaletot-answers";
 /// The version of the file format. A reader refuses a version that it does not know.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// How often a file is forced to disk while it grows, and tried again while it cannot be written.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long another process may hold the file: none needs a second.
+const MAX_LOCKED: Duration = Duration::from_secs(10);
 
 /// Keeps a teacher's answers in a file that any number of processes may use at once.
 ///
 /// An answer is found again by the hash of model, prompt and labels ([`PromptKey`]), so the model's name must contain whatever its
 /// answers depend on. The file grows by one line an answer, written under a lock; processes read what the others added before
-/// they ask. A line that was cut by a kill is skipped, and its question asked again. For an archive to be shared, use a
-/// [`Recorder`](crate::Recorder), whose file is compressed and sorted.
+/// they ask. For an archive to be shared, use a [`Recorder`](crate::Recorder), whose file is compressed and sorted.
+///
+/// Every line has a checksum. One that was cut by a kill or is damaged is skipped with a warning that names it, and its question asked
+/// again; so is a question whose kept answer could not have come from the teacher ([`LabelAnswer::check`]).
+///
+/// A file that cannot be written, on a full disk for instance, costs no answer: they are given and kept in memory, with a warning,
+/// and written as soon as it can be again. [`checkpoint`](Self::checkpoint) and [`unsaved`](Self::unsaved) tell what is left, and so does a
+/// warning when this is dropped. The file is forced to disk every second while it grows, by `checkpoint`, and when this is
+/// dropped: a power loss takes the answers of the last second at most.
 ///
 /// ```
 /// use scaletot_teacher::{DiskCached, Result, Teacher};
@@ -36,15 +53,28 @@ const VERSION: u32 = 1;
 /// ```
 pub struct DiskCached<T> {
     inner: T,
-    path: PathBuf,
     state: Mutex<State>,
 }
 
 struct State {
+    path: PathBuf,
     file: File,
-    /// Bytes that were read.
+    /// Bytes and lines that were read.
     offset: u64,
-    answers: HashMap<[u8; 32], LabelAnswer>,
+    lines: u64,
+    answers: HashMap<[u8; 32], Kept>,
+    /// Keys of answers that are not in the file.
+    unsaved: Vec<PromptKey>,
+    /// Whether the file could not be used at the last attempt, and when that was.
+    trouble: Option<Instant>,
+    /// When the file was forced to disk, and whether it has grown since.
+    synced: Instant,
+    grown: bool,
+}
+
+struct Kept {
+    answer: LabelAnswer,
+    saved: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,24 +97,32 @@ struct Line {
 }
 
 impl<T: Teacher> DiskCached<T> {
-    /// Wraps `inner` and reads the file, which is begun if there is none.
+    /// Wraps `inner` and reads the file, which is begun if there is none. A header that was cut when the power failed is written
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]; [`Error::Format`] if the file is of another kind or version.
+    /// [`Error::Io`] if the file cannot be read or locked, or is no regular file; [`Error::Format`] if it is of another kind or version.
     pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let io = |source| Error::io("open", &path, source);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(io)?;
-        }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(io)?;
-        let mut state = State { file, offset: 0, answers: HashMap::new() };
-        state.file.lock().map_err(io)?;
-        let read = state.begin(&path);
-        let unlocked = state.file.unlock().map_err(io);
+        create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        let file = append_or_create(&path)?;
+        let mut state = State {
+            path,
+            file,
+            offset: 0,
+            lines: 0,
+            answers: HashMap::new(),
+            unsaved: Vec::new(),
+            trouble: None,
+            synced: Instant::now(),
+            grown: false,
+        };
+        state.lock(true).map_err(|error| state.error("lock", error))?;
+        let read = state.begin();
+        let unlocked = state.file.unlock().map_err(|error| state.error("unlock", error));
         read.and(unlocked)?;
-        Ok(Self { inner, path, state: Mutex::new(state) })
+        Ok(Self { inner, state: Mutex::new(state) })
     }
 
     /// The number of answers known.
@@ -97,127 +135,268 @@ impl<T: Teacher> DiskCached<T> {
         self.len() == 0
     }
 
+    /// The number of answers that are in memory alone, as the file could not be written.
+    pub fn unsaved(&self) -> usize {
+        self.lock().unsaved.len()
+    }
+
     /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> PathBuf {
+        self.lock().path.clone()
+    }
+
+    /// The wrapped teacher.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// Writes what could not be written before, and forces the file to disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it still cannot; the answers stay in memory.
+    pub fn checkpoint(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.save().and_then(|()| state.sync()).map_err(|error| state.error("write", error))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer, if this process or another one has it.
-    fn find(&self, key: &PromptKey) -> Result<Option<LabelAnswer>> {
+    /// The answer, if this process or another one has it and it is one to this question.
+    fn find(&self, key: &PromptKey, question: &Question<'_>) -> Option<LabelAnswer> {
         let mut state = self.lock();
-        if let Some(answer) = state.answers.get(key.bytes()) {
-            return Ok(Some(answer.clone()));
+        if !state.answers.contains_key(key.bytes()) {
+            state.look();
         }
-        let io = |source| Error::io("use", &self.path, source);
-        state.file.lock_shared().map_err(io)?;
-        let read = state.catch_up(&self.path);
-        let unlocked = state.file.unlock().map_err(io);
-        read.and(unlocked)?;
-        Ok(state.answers.get(key.bytes()).cloned())
-    }
-
-    fn keep(&self, key: &PromptKey, answer: &LabelAnswer) -> Result<()> {
-        let mut state = self.lock();
-        let io = |source| Error::io("use", &self.path, source);
-        state.file.lock().map_err(io)?;
-        let kept = state.catch_up(&self.path).and_then(|()| state.append(&self.path, key, answer));
-        let unlocked = state.file.unlock().map_err(io);
-        kept.and(unlocked)
+        let answer = state.answers.get(key.bytes())?.answer.clone();
+        if let Err(error) = answer.check(self.inner.model(), question) {
+            let path = state.path.display();
+            tracing::warn!(%path, %key, %error, "a kept answer cannot be one to its question, which is asked again");
+            return None;
+        }
+        Some(answer)
     }
 }
 
 impl State {
-    /// Writes the header of an empty file, checks that of another, and reads the rest.
-    fn begin(&mut self, path: &Path) -> Result<()> {
-        let io = |source| Error::io("use", path, source);
-        if self.file.metadata().map_err(io)?.len() == 0 {
-            let mut line = serde_json::to_vec(&Header { format: FORMAT.to_owned(), version: VERSION })
-                .map_err(|error| io(error.into()))?;
-            line.push(b'\n');
-            self.file.write_all(&line).map_err(io)?;
-        }
-        let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.read_to_end(&mut bytes)).map_err(io)?;
-        let first = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
-        let header = serde_json::from_slice::<Header>(first).ok();
-        if header.as_ref().is_none_or(|header| header.format != FORMAT || header.version != VERSION) {
-            let found: String = String::from_utf8_lossy(first).trim().chars().take(80).collect();
-            let message = format!("expected the header of {FORMAT} version {VERSION}, found `{found}`");
-            return Err(Error::format(path, 1, message));
-        }
-        self.offset = first.len() as u64;
-        self.take(&bytes[first.len()..]);
-        Ok(())
+    fn error(&self, action: &'static str, source: io::Error) -> Error {
+        Error::io(action, &self.path, source)
     }
 
-    /// Reads what was added.
-    fn catch_up(&mut self, path: &Path) -> Result<()> {
-        let io = |source| Error::io("use", path, source);
-        let mut bytes = Vec::new();
-        self.file
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| self.file.read_to_end(&mut bytes))
-            .map_err(io)?;
-        self.take(&bytes);
-        Ok(())
-    }
-
-    /// Takes whole lines; what cannot be read was cut by a kill.
-    fn take(&mut self, added: &[u8]) {
-        for line in added.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            self.offset += line.len() as u64;
-            let parsed = serde_json::from_slice::<Line>(line).ok();
-            let parsed = parsed.and_then(|line| Some((key_bytes(&line.key)?, line)));
-            match parsed {
-                Some((key, line)) => {
-                    let log_probs: Vec<f64> =
-                        line.log_probs.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
-                    let missing = missing_of(&log_probs);
-                    let (tokens, evidence, samples) = (line.tokens, line.evidence, line.samples);
-                    let answer = LabelAnswer { log_probs, missing, tokens, cached: true, evidence, samples };
-                    self.answers.insert(key, answer);
+    fn lock(&self, exclusive: bool) -> io::Result<()> {
+        let began = Instant::now();
+        loop {
+            let locked = if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
+            match locked {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if began.elapsed() >= MAX_LOCKED => {
+                    let message =
+                        format!("expected another process to give it free, found it held for {MAX_LOCKED:?}");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
                 }
-                None => tracing::warn!("a cut line among kept answers is skipped"),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
             }
         }
     }
 
-    fn append(&mut self, path: &Path, key: &PromptKey, answer: &LabelAnswer) -> Result<()> {
-        if self.answers.contains_key(key.bytes()) {
+    /// Does something with the file while no other process does.
+    fn locked(&mut self, exclusive: bool, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        self.lock(exclusive)?;
+        let done = act(self);
+        let unlocked = self.file.unlock();
+        done.and(unlocked)
+    }
+
+    /// Checks the header, and reads the rest.
+    fn begin(&mut self) -> Result<()> {
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes).map_err(|error| self.error("read", error))?;
+        let header = header().map_err(|error| self.error("write", error))?;
+        let begun = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let begun = &begun[..begun.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)];
+        if bytes.len() != header.len() && header.starts_with(begun) {
+            // Nothing yet, or what a power loss left of a header. Where it cannot be written now, it is with the first answer.
+            let begun = self.file.set_len(0).and_then(|()| self.save());
+            self.note("write", begun);
             return Ok(());
         }
-        let io = |source| Error::io("use", path, source);
-        let line = Line {
-            key: key.to_string(),
-            log_probs: answer.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
-            tokens: answer.tokens,
-            evidence: answer.evidence.clone(),
-            samples: answer.samples,
+        let (first, rest) = match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => bytes.split_at(end + 1),
+            None => (&bytes[..], &[][..]),
         };
-        let mut bytes = serde_json::to_vec(&line).map_err(|error| io(error.into()))?;
-        bytes.push(b'\n');
-        // A line that was cut is ended first, so that this one is not glued to it.
-        let end = self.file.seek(SeekFrom::End(0)).map_err(io)?;
-        if end > self.offset {
-            bytes.insert(0, b'\n');
+        if first != header {
+            let other = serde_json::from_slice::<Header>(first).is_ok();
+            if other || !rest.split_inclusive(|byte| *byte == b'\n').any(|line| unseal(line).is_some()) {
+                let found = printable(&String::from_utf8_lossy(&first[..first.len().min(400)]), 80);
+                let message = format!("expected the header of {FORMAT} version {VERSION}, found `{found}`");
+                return Err(Error::format(&self.path, 1, message));
+            }
         }
-        self.file.write_all(&bytes).map_err(io)?;
-        self.offset = end + bytes.len() as u64;
-        self.answers.insert(*key.bytes(), answer.clone().into_cached());
+        self.take(&bytes);
         Ok(())
+    }
+
+    /// Reads what others added, unless that failed a moment ago.
+    fn look(&mut self) {
+        if self.may_try() {
+            let read = self.locked(false, Self::catch_up);
+            self.note("read", read);
+        }
+    }
+
+    fn catch_up(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        self.file.read_to_end(&mut bytes)?;
+        self.take(&bytes);
+        Ok(())
+    }
+
+    /// Takes whole lines; what cannot be read was cut by a kill, or is damaged.
+    fn take(&mut self, added: &[u8]) {
+        for line in added.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            self.offset += line.len() as u64;
+            self.lines += 1;
+            if line == b"\n" || (self.lines == 1 && header().is_ok_and(|header| line == header)) {
+                continue;
+            }
+            match read_line(line) {
+                Some((key, answer)) => {
+                    self.answers.insert(key, Kept { answer, saved: true });
+                }
+                None => {
+                    let (path, line) = (self.path.display(), self.lines);
+                    tracing::warn!(%path, line, "a cut or damaged line among kept answers is skipped");
+                }
+            }
+        }
+    }
+
+    /// Keeps an answer, in place of one under the same key; what another process kept meanwhile is as good.
+    fn keep(&mut self, key: &PromptKey, answer: &LabelAnswer) {
+        let kept = Kept { answer: answer.clone().into_cached(), saved: false };
+        self.answers.insert(*key.bytes(), kept);
+        self.unsaved.push(*key);
+        if self.may_try() {
+            let saved = self.save();
+            self.note("write", saved);
+        }
+        if self.grown && self.synced.elapsed() >= INTERVAL {
+            let synced = self.sync();
+            self.note("sync", synced);
+        }
+    }
+
+    /// Writes what is not in the file yet, as far as there is room for it.
+    fn save(&mut self) -> io::Result<()> {
+        self.locked(true, |state| {
+            state.catch_up()?;
+            let mut end = state.file.seek(SeekFrom::End(0))?;
+            if end == 0 {
+                state.write(&header()?, end)?;
+                (state.offset, state.lines) = (state.file.seek(SeekFrom::End(0))?, 1);
+                end = state.offset;
+            }
+            while let Some(key) = state.unsaved.last().copied() {
+                if let Some(kept) = state.answers.get(key.bytes()).filter(|kept| !kept.saved) {
+                    let mut line = write_line(&key, &kept.answer)?;
+                    // A line that was cut is ended first, so that this one is not glued to it.
+                    let lines = 1 + u64::from(end > state.offset);
+                    if end > state.offset {
+                        line.insert(0, b'\n');
+                    }
+                    state.write(&line, end)?;
+                    end += line.len() as u64;
+                    (state.offset, state.lines) = (end, state.lines + lines);
+                    if let Some(kept) = state.answers.get_mut(key.bytes()) {
+                        kept.saved = true;
+                    }
+                }
+                state.unsaved.pop();
+            }
+            Ok(())
+        })
+    }
+
+    /// Appends at `end`, whole or not at all.
+    fn write(&mut self, bytes: &[u8], end: u64) -> io::Result<()> {
+        self.file.write_all(bytes).inspect_err(|_| {
+            // If this fails too, what was written is a cut line.
+            let _ = self.file.set_len(end);
+        })?;
+        self.grown = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.synced = Instant::now();
+        if self.grown {
+            self.file.sync_data()?;
+            self.grown = false;
+        }
+        Ok(())
+    }
+
+    /// Whether to use the file: every time, or every second while it cannot be.
+    fn may_try(&self) -> bool {
+        self.trouble.is_none_or(|at| at.elapsed() >= INTERVAL)
+    }
+
+    /// Takes note of whether the file could be used, and warns of the first of several failures.
+    fn note(&mut self, action: &'static str, done: io::Result<()>) {
+        let Err(error) = done else {
+            self.trouble = None;
+            return;
+        };
+        if self.trouble.replace(Instant::now()).is_none() {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, action, "the file of kept answers cannot be used; answers are kept in memory until it can");
+        }
     }
 }
 
-/// 64 hexadecimal digits.
-fn key_bytes(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
-    let pairs: Vec<u8> =
-        digits.chunks(2).map(|pair| (pair[0] * 16 + pair.get(1).unwrap_or(&0)) as u8).collect();
-    pairs.try_into().ok().filter(|_| digits.len() == 64)
+impl Drop for State {
+    fn drop(&mut self) {
+        let saved = match self.unsaved.is_empty() {
+            true => Ok(()),
+            false => self.save(),
+        };
+        if let Err(error) = saved.and_then(|()| self.sync()) {
+            let (path, unsaved) = (self.path.display(), self.unsaved.len());
+            tracing::warn!(%path, %error, unsaved, "kept answers could not be written, or not be forced to disk");
+        }
+    }
+}
+
+fn header() -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Header { format: FORMAT.to_owned(), version: VERSION })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn write_line(key: &PromptKey, answer: &LabelAnswer) -> io::Result<Vec<u8>> {
+    let line = Line {
+        key: key.to_string(),
+        log_probs: answer.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
+        tokens: answer.tokens,
+        evidence: answer.evidence.clone(),
+        samples: answer.samples,
+    };
+    Ok(seal(&line)?)
+}
+
+fn read_line(line: &[u8]) -> Option<([u8; 32], LabelAnswer)> {
+    // A file that grew before the power failed may hold zeros where nothing was written.
+    let line = &line[line.iter().position(|byte| *byte != 0)?..];
+    let line: Line = serde_json::from_slice(&unseal(line)?).ok()?;
+    let key: ContentHash = line.key.parse().ok()?;
+    let log_probs: Vec<f64> = line.log_probs.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
+    let missing = missing_of(&log_probs);
+    let (tokens, evidence, samples) = (line.tokens, line.evidence, line.samples);
+    Some((*key.as_bytes(), LabelAnswer { log_probs, missing, tokens, cached: true, evidence, samples }))
 }
 
 impl<T: Teacher> Teacher for DiskCached<T> {
@@ -231,18 +410,16 @@ impl<T: Teacher> Teacher for DiskCached<T> {
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let keys: Vec<Option<PromptKey>> = questions.iter().map(|q| self.inner.cache_key(q)).collect();
-        let found = keys.iter().map(|key| key.as_ref().map_or(Ok(None), |key| self.find(key)).transpose());
+        let found =
+            keys.iter().zip(questions).map(|(key, question)| self.find(key.as_ref()?, question).map(Ok));
         let mut answers: Vec<Option<Result<LabelAnswer>>> = found.collect();
         let missing: Vec<usize> = (0..questions.len()).filter(|&i| answers[i].is_none()).collect();
         let asked: Vec<Question<'_>> = missing.iter().map(|&i| questions[i].clone()).collect();
         for (i, answer) in missing.into_iter().zip(ask_checked(&self.inner, &asked)) {
-            let kept = answer.and_then(|answer| {
-                if let Some(key) = &keys[i] {
-                    self.keep(key, &answer)?;
-                }
-                Ok(answer)
-            });
-            answers[i] = Some(kept);
+            if let (Some(key), Ok(answer)) = (&keys[i], &answer) {
+                self.lock().keep(key, answer);
+            }
+            answers[i] = Some(answer);
         }
         let none = || Err(Error::too_few_answers(questions.len()));
         answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect()
@@ -258,7 +435,7 @@ impl<T: Teacher> Teacher for DiskCached<T> {
 
     fn holds(&self, question: &Question<'_>) -> bool {
         let key = self.inner.cache_key(question);
-        key.is_some_and(|key| matches!(self.find(&key), Ok(Some(_)))) || self.inner.holds(question)
+        key.is_some_and(|key| self.find(&key, question).is_some()) || self.inner.holds(question)
     }
 
     fn spent_by_model(&self) -> BTreeMap<String, LedgerSnapshot> {
@@ -270,7 +447,7 @@ impl<T: Teacher> fmt::Debug for DiskCached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DiskCached")
             .field("model", &self.model())
-            .field("path", &self.path)
+            .field("path", &self.path())
             .field("answers", &self.len())
             .finish_non_exhaustive()
     }

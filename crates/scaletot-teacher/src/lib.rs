@@ -121,6 +121,7 @@ mod reasoner;
 pub mod replay;
 mod retry;
 pub mod rules;
+mod sealed;
 mod teacher;
 
 pub use answer::LabelAnswer;
