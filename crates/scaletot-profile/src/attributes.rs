@@ -20,6 +20,36 @@ impl Values {
         }
     }
 
+    /// Drops the rows from that index on.
+    #[cfg(feature = "csv")]
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Number(values) => values.truncate(rows),
+            Self::Text(values) => values.truncate(rows),
+            Self::Flag(values) => values.truncate(rows),
+        }
+    }
+
+    /// Appends a missing value.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_missing(&mut self) {
+        match self {
+            Self::Number(values) => values.push(None),
+            Self::Text(values) => values.push(None),
+            Self::Flag(values) => values.push(None),
+        }
+    }
+
+    /// The values of `rows`, in that order. Rows must exist.
+    #[cfg(feature = "arrow")]
+    fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::Number(values) => Self::Number(rows.iter().map(|&row| values[row]).collect()),
+            Self::Text(values) => Self::Text(rows.iter().map(|&row| values[row].clone()).collect()),
+            Self::Flag(values) => Self::Flag(rows.iter().map(|&row| values[row]).collect()),
+        }
+    }
+
     /// Appends values of the same type; of another they would be a bug of this crate and are left out.
     #[cfg(feature = "arrow")]
     fn append(&mut self, other: Self) {
@@ -155,6 +185,13 @@ impl Attributes {
             }
         };
         self.columns.iter().map(|(_, values)| of(values) as u64).sum()
+    }
+
+    /// The values of `rows`, in that order. Rows must exist.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        let columns = self.columns.iter().map(|(name, values)| (name.clone(), values.select(rows)));
+        Self { columns: columns.collect() }
     }
 
     /// Appends the rows of attributes with the same columns.

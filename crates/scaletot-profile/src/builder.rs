@@ -46,6 +46,8 @@ pub struct TableBuilder {
     row: Vec<Cell>,
     file: Option<Arc<Path>>,
     line: Option<NonZeroU64>,
+    /// The rows of the file that were left out, from 1, ascending.
+    left_out: Vec<usize>,
 }
 
 impl TableBuilder {
@@ -61,6 +63,7 @@ impl TableBuilder {
             row: Vec::new(),
             file: None,
             line: None,
+            left_out: Vec::new(),
         }
     }
 
@@ -142,9 +145,36 @@ impl TableBuilder {
         Ok(())
     }
 
+    /// Rows of the file, counted from 1, are not in the table. They follow those that were left out before.
+    #[cfg(any(feature = "csv", feature = "arrow"))]
+    pub(crate) fn leave_out(&mut self, rows: impl IntoIterator<Item = usize>) {
+        self.left_out.extend(rows);
+    }
+
+    /// How many rows of the file there were so far.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn rows_seen(&self) -> usize {
+        self.len() + self.left_out.len()
+    }
+
+    /// The row of the file, from 1, that is or will be the table's with that index.
+    fn file_row(&self, index: usize) -> usize {
+        // How many were left out before it: each moves the rows behind it on by one.
+        let (mut low, mut high) = (0, self.left_out.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.left_out[middle] - middle <= index + 1 {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        index + 1 + low
+    }
+
     /// Where the next row stands.
     pub(crate) fn place(&self) -> Place {
-        Place { file: self.file.clone(), row: self.len() + 1, line: self.line }
+        Place { file: self.file.clone(), row: self.file_row(self.len()), line: self.line }
     }
 
     /// The error for a cell of the next row.
@@ -177,7 +207,12 @@ impl TableBuilder {
             return Err(Error::EmptyId { place: self.place(), column: column() });
         }
         if let Some(first) = self.seen.insert(&id, &self.ids) {
-            return Err(Error::DuplicateId { place: self.place(), column: column(), id, first: first + 1 });
+            return Err(Error::DuplicateId {
+                place: self.place(),
+                column: column(),
+                id,
+                first: self.file_row(first),
+            });
         }
         self.ids.push(id);
         Ok(())

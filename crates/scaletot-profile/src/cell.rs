@@ -47,7 +47,7 @@ pub(crate) enum Cell {
 }
 
 /// A cell that does not hold what its column takes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mismatch {
     pub(crate) expected: String,
     pub(crate) found: String,

@@ -103,7 +103,7 @@ pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
 pub use hash::ProfileKey;
 pub use id::{UserId, UserIds};
-pub use io::{Loaded, ReadOptions, read, write};
+pub use io::{LeftOut, Loaded, ReadOptions, read, write};
 #[cfg(feature = "parquet")]
 pub use io::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 #[cfg(feature = "csv")]

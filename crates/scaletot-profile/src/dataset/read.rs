@@ -53,7 +53,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Config`] as [`Self::read`], and if a column of `spec` was not read; [`Error::Cell`] for an outcome that is negative.
     pub fn from_loaded(loaded: Loaded, spec: &DatasetSpec) -> Result<Self> {
-        let Loaded { profiles, attributes } = loaded;
+        let Loaded { profiles, attributes, .. } = loaded;
         // Columns were checked when the options were made; that table may be another one.
         spec.read_options(profiles.schema())?;
         let number = |column: &str| {

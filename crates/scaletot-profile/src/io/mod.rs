@@ -13,6 +13,7 @@ mod csv;
 #[cfg(feature = "parquet")]
 mod parquet;
 
+use std::fmt;
 use std::path::Path;
 
 pub use options::ReadOptions;
@@ -27,6 +28,7 @@ pub use self::parquet::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
 use crate::attributes::Attributes;
 use crate::error::{Error, Result};
 use crate::id::UserIds;
+use crate::place::Place;
 use crate::schema::ProfileSchema;
 use crate::table::ProfileTable;
 
@@ -38,6 +40,44 @@ pub struct Loaded {
     pub profiles: ProfileTable,
     /// The further columns that [`ReadOptions`] asked for, row by row beside the profiles.
     pub attributes: Attributes,
+    /// The rows that do not fit, in the file's order: none, unless [`ReadOptions::with_bad_rows_left_out`] asks to go on without them.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A row that was left out, and why. It is displayed as the error that it would have been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// The row.
+    pub place: Place,
+    /// The column of the first cell that does not fit.
+    pub column: String,
+    /// What that column takes.
+    pub expected: String,
+    /// What the cell holds.
+    pub found: String,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, column, expected, found } = self;
+        write!(f, "{place}, column {column:?}: expected {expected}, found {found}")
+    }
+}
+
+impl LeftOut {
+    /// The row of an error, if it is a cell's.
+    #[cfg(any(feature = "csv", feature = "arrow"))]
+    pub(crate) fn of(error: Error) -> Result<Self> {
+        match error {
+            Error::Cell { place, column, expected, found } => Ok(Self { place, column, expected, found }),
+            Error::EmptyId { place, column } => {
+                let (expected, found) = ("a user id".to_owned(), "an empty cell".to_owned());
+                Ok(Self { place, column, expected, found })
+            }
+            other => Err(other),
+        }
+    }
 }
 
 /// Reads profiles from a `.csv` or `.parquet` file, by its extension; see `read_csv` and `read_parquet`.

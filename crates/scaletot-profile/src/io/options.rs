@@ -14,6 +14,7 @@ pub struct ReadOptions {
     pub(crate) text_ids: bool,
     pub(crate) numbered_ids: bool,
     pub(crate) max_decoded_bytes: u64,
+    pub(crate) leave_out: bool,
 }
 
 /// Bytes that a batch of a Parquet file decodes into at most, unless set: 512 MiB.
@@ -27,6 +28,7 @@ impl Default for ReadOptions {
             text_ids: false,
             numbered_ids: false,
             max_decoded_bytes: MAX_DECODED_BYTES,
+            leave_out: false,
         }
     }
 }
@@ -96,6 +98,15 @@ impl ReadOptions {
     #[must_use]
     pub fn with_max_decoded_bytes(mut self, bytes: u64) -> Self {
         self.max_decoded_bytes = bytes;
+        self
+    }
+
+    /// Leaves out rows of which the id or a cell does not fit, and lists them in [`Loaded::left_out`](crate::Loaded::left_out); without
+    /// it the first of them is an error. A file or page that cannot be read, and a user id that occurs twice, are errors in any case: there
+    /// it is not known which rows are right.
+    #[must_use]
+    pub fn with_bad_rows_left_out(mut self) -> Self {
+        self.leave_out = true;
         self
     }
 

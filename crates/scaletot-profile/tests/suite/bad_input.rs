@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use crate::common;
-use scaletot_profile::{Attributes, Error, ReadOptions, UserIds, read_csv, write_csv};
+use scaletot_profile::{
+    Attributes, Error, FieldSpec, ProfileSchema, ReadOptions, UserIds, read_csv, read_csv_from, write_csv,
+};
 
 /// The message for a CSV file of that content, with the folder cut off.
 fn refusal_with(content: impl AsRef<[u8]>, options: &ReadOptions) -> (String, Error) {
@@ -176,4 +178,32 @@ fn what_cannot_be_written_leaves_no_file() {
     let error = write_csv(&path, "user", &UserIds::Int(vec![1]), None, &attributes).unwrap_err();
     assert!(error.to_string().ends_with("rows of the attributes: expected 1, found 2"), "{error}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn csv_rows_that_do_not_fit_can_be_left_out() {
+    let schema =
+        ProfileSchema::builder("test").with_field(FieldSpec::numeric("x").with_min(0.0)).build().unwrap();
+    let table = "id,x,spend\n1,1,2\n2,-1,2\n,1,2\n4,1,much\n5,1,\n";
+    let options = ReadOptions::new().with_number("spend").with_bad_rows_left_out();
+    let loaded = read_csv_from(table.as_bytes(), "t.csv", &schema, &options).unwrap();
+    assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![1, 5]));
+    assert_eq!(loaded.attributes.number("spend"), Some(&[Some(2.0), None][..]));
+    let messages: Vec<String> = loaded.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        messages,
+        [
+            r#"t.csv, row 2 (line 3), column "x": expected a finite number of at least 0, found -1"#,
+            r#"t.csv, row 3 (line 4), column "id": expected a user id, found an empty cell"#,
+            r#"t.csv, row 4 (line 5), column "spend": expected a finite number, found "much""#,
+        ]
+    );
+    let twice = format!("{table}1,1,1\n");
+    let error = read_csv_from(twice.as_bytes(), "t.csv", &schema, &options).map(|_| ()).unwrap_err();
+    assert!(
+        error.to_string().contains(r#"row 6 (line 7), column "id": the id "1" is already in row 1"#),
+        "{error}"
+    );
+    let numbered = read_csv_from(table.as_bytes(), "t.csv", &schema, &options.with_numbered_ids()).unwrap();
+    assert_eq!(numbered.profiles.ids(), &UserIds::Int(vec![1, 3, 5]));
 }

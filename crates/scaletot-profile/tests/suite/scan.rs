@@ -10,7 +10,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 use scaletot_profile::{
-    Error, FieldSpec, FieldValues, ParquetProfiles, ProfileSchema, ReadOptions, UserIds, read_parquet,
+    Error, FieldSpec, FieldValues, ParquetProfiles, ProfileSchema, ReadOptions, UserId, UserIds, read_parquet,
 };
 
 fn schema() -> ProfileSchema {
@@ -131,4 +131,71 @@ fn a_damaged_page_is_an_error_of_its_group() {
     let found: Result<Vec<_>, _> = file.row_group(0).and_then(Iterator::collect);
     assert!(matches!(found, Err(Error::Damaged { .. })), "{found:?}");
     assert!(file.row_group(1).unwrap().all(|batch| batch.is_ok()));
+}
+
+/// Rows in three groups of ten, of which some have a cell that the schema does not take, or no id.
+fn write_bad(path: &Path) {
+    let mut towns = vec![Some("Ulm"); 30];
+    let mut sizes = vec![Some(2); 30];
+    (towns[3], towns[17], towns[18]) = (Some("Rome"), Some("York"), None);
+    (sizes[3], sizes[29]) = (Some(7), Some(7));
+    write(path, 10, &sizes, &towns);
+}
+
+#[test]
+fn a_row_that_does_not_fit_can_be_left_out_and_the_others_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    write_bad(&path);
+    let options = ReadOptions::new().with_bad_rows_left_out();
+    let file = ParquetProfiles::open(&path, &schema(), &options).unwrap();
+    let mut ids = vec![];
+    let mut left_out = vec![];
+    for group in 0..3 {
+        for batch in file.row_group(group).unwrap() {
+            let batch = batch.unwrap();
+            assert_eq!(Some(batch.profiles.len() + batch.left_out.len()), file.rows_of(group));
+            ids.extend(batch.profiles.ids().iter());
+            left_out.extend(batch.left_out);
+        }
+    }
+    let expected = (100..130i64).filter(|id| ![103, 117, 129].contains(id)).map(UserId::Int);
+    assert_eq!(ids, expected.collect::<Vec<_>>());
+    let rows: Vec<usize> = left_out.iter().map(|row| row.place.row).collect();
+    assert_eq!(rows, [4, 18, 30]);
+    // Of two cells in a row the first column's is told, in the words of the error that it would have been.
+    let strict = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+    let error = strict.row_group(0).unwrap().next().unwrap().map(|batch| batch.profiles.len()).unwrap_err();
+    assert_eq!(left_out[0].to_string(), error.to_string());
+    assert!(left_out[0].to_string().contains(r#"row 4, column "size""#), "{}", left_out[0]);
+
+    let whole = read_parquet(&path, &schema(), &options).unwrap();
+    assert_eq!((whole.profiles.len(), &whole.left_out), (27, &left_out));
+}
+
+#[test]
+fn rows_behind_those_that_were_left_out_keep_their_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let batch = |ids: Vec<Option<i64>>| {
+        let size: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(9), None, Some(2)]));
+        let town: ArrayRef = Arc::new(StringArray::from(vec!["Ulm"; 4]));
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids));
+        let batch = RecordBatch::try_from_iter([("id", ids), ("size", size), ("town", town)]).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    let options = ReadOptions::new().with_bad_rows_left_out();
+    batch(vec![Some(7), Some(8), None, Some(7)]);
+    // The second and the third row are left out; a user who is there twice is an error still.
+    let error = read_parquet(&path, &schema(), &options).map(|loaded| loaded.profiles.len()).unwrap_err();
+    assert!(error.to_string().contains(r#"row 4, column "id": the id "7" is already in row 1"#), "{error}");
+    batch(vec![None, None, Some(5), Some(6)]);
+    let loaded = read_parquet(&path, &schema(), &options).unwrap();
+    assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![5, 6]));
+    assert_eq!(loaded.left_out.len(), 2);
+    assert!(loaded.left_out[0].to_string().ends_with("expected a user id, found an empty cell"));
+    let numbered = read_parquet(&path, &schema(), &options.with_numbered_ids()).unwrap();
+    assert_eq!(numbered.profiles.ids(), &UserIds::Int(vec![1, 3, 4]));
 }

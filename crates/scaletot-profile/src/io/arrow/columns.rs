@@ -1,5 +1,6 @@
 //! The wanted columns of batches of one Arrow schema.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,15 +11,15 @@ use arrow_schema::{ArrowError, Schema};
 #[cfg(feature = "parquet")]
 use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
 
-use super::super::Loaded;
 use super::super::collect::{Layout, empty, push_value, user_id};
 use super::super::options::{ReadOptions, Wanted};
+use super::super::{LeftOut, Loaded};
 use super::decode;
 use super::source::{Shape, Source, Use};
 use crate::attributes::{Attributes, Values};
 use crate::cell::Mismatch;
 use crate::error::{Error, Result};
-use crate::id::UserIds;
+use crate::id::{UserId, UserIds};
 use crate::place::Place;
 use crate::schema::ProfileSchema;
 use crate::table::ProfileTable;
@@ -84,54 +85,98 @@ impl Columns {
         Place { file: self.file.clone(), row: row + 1, line: None }
     }
 
-    /// A batch whose first row has the index `first`. Of several cells that do not fit, that of the earliest row is reported. Ids are
-    /// not checked to be unique.
+    /// A batch whose first row has the index `first`. Of several cells that do not fit, that of the earliest row is reported, or all such
+    /// rows are left out, as the options say. Ids are not checked to be unique.
     pub(crate) fn load(&self, batch: &RecordBatch, first: usize) -> Result<Loaded> {
         let arrow = |source: ArrowError| Error::Arrow { place: Some(self.place(first)), source };
-        let mut earliest = Earliest::default();
+        let mut bad = BadRows { all: self.options.leave_out, rows: BTreeMap::new() };
         let ids = match &self.id {
-            None => Some((first as i64 + 1..).take(batch.num_rows()).collect::<Vec<_>>().into()),
-            Some(column) => {
-                let ids = self.ids(column.array(batch), &column.shape, first).map_err(arrow)?;
-                earliest.ok(ids)
-            }
+            None => (first as i64 + 1..).take(batch.num_rows()).collect::<Vec<_>>().into(),
+            Some(column) => self.ids(column, batch, first, &mut bad).map_err(arrow)?,
         };
-        let cell = |column: &str, (row, Mismatch { expected, found }): decode::Misfit| {
-            let place = self.place(first + row);
-            (row, Error::Cell { place, column: column.to_owned(), expected, found })
+        let mut take = |column: &str, misfits: decode::Misfits| {
+            for (row, Mismatch { expected, found }) in misfits.found {
+                let place = self.place(first + row);
+                bad.push(row, Error::Cell { place, column: column.to_owned(), expected, found });
+            }
         };
         let mut attributes = Attributes::new();
         for (column, (name, wanted)) in self.attributes.iter().zip(&self.options.wanted) {
-            let values = column.values(batch, *wanted, &self.options.missing).map_err(arrow)?;
-            if let Some(values) = earliest.ok(values.map_err(|misfit| cell(name, misfit))) {
+            let mut misfits = decode::Misfits::new(self.options.leave_out);
+            let values = column.values(batch, *wanted, &self.options.missing, &mut misfits).map_err(arrow)?;
+            take(name, misfits);
+            // The values end at the first cell that does not fit, if that is an error.
+            if values.len() == batch.num_rows() {
                 attributes.insert(name.clone(), values)?;
             }
         }
         let mut columns = Vec::with_capacity(self.fields.len());
         for (column, field) in self.fields.iter().zip(self.schema.fields()) {
-            let values = decode::field(field, column.array(batch), &column.shape).map_err(arrow)?;
-            columns.extend(earliest.ok(values.map_err(|misfit| cell(field.name(), misfit))));
+            let mut misfits = decode::Misfits::new(self.options.leave_out);
+            let values = decode::field(field, column.array(batch), &column.shape, &mut misfits);
+            columns.push(values.map_err(arrow)?);
+            take(field.name(), misfits);
         }
-        let ids = earliest.into_result(ids.unwrap_or_default())?;
-        let profiles = ProfileTable { schema: Arc::clone(&self.schema), ids, columns };
-        Ok(Loaded { profiles, attributes })
+        let schema = Arc::clone(&self.schema);
+        if bad.rows.is_empty() {
+            let profiles = ProfileTable { schema, ids, columns };
+            return Ok(Loaded { profiles, attributes, left_out: Vec::new() });
+        }
+        let good: Vec<usize> = (0..batch.num_rows()).filter(|row| !bad.rows.contains_key(row)).collect();
+        // The first of them is the error, unless they are to be left out.
+        let left_out = bad.rows.into_values().map(|error| match self.options.leave_out {
+            true => LeftOut::of(error),
+            false => Err(error),
+        });
+        let left_out = left_out.collect::<Result<_>>()?;
+        let columns = columns.iter().map(|column| column.select(&good)).collect();
+        let profiles = ProfileTable { schema, ids: ids.select(&good), columns };
+        Ok(Loaded { profiles, attributes: attributes.select(&good), left_out })
     }
 
+    /// The ids; some other one in the place of what is none.
     fn ids(
         &self,
-        array: &ArrayRef,
-        shape: &Shape,
+        column: &Column,
+        batch: &RecordBatch,
         first: usize,
-    ) -> Result<Result<UserIds, (usize, Error)>, ArrowError> {
+        bad: &mut BadRows,
+    ) -> Result<UserIds, ArrowError> {
+        let array = column.array(batch);
         if let Some(ints) = array.as_primitive_opt::<Int64Type>().filter(|ints| ints.null_count() == 0) {
-            return Ok(Ok(ints.values().to_vec().into()));
+            return Ok(ints.values().to_vec().into());
         }
-        let source = Source::new(array, shape)?;
-        let id = |row: usize| -> Result<_, (usize, Error)> {
-            user_id(source.raw(row), false, self.schema.id_column(), || self.place(first + row))
-                .map_err(|error| (row, error))
-        };
-        Ok((0..array.len()).map(id).collect())
+        let source = Source::new(array, &column.shape)?;
+        let none = || if column.shape == Shape::Text { UserId::Text(String::new()) } else { UserId::Int(0) };
+        let mut ids = Vec::with_capacity(array.len());
+        for row in 0..array.len() {
+            let id = user_id(source.raw(row), false, self.schema.id_column(), || self.place(first + row));
+            match id {
+                Ok(id) => ids.push(id),
+                Err(error) => {
+                    if !bad.push(row, error) {
+                        break;
+                    }
+                    ids.push(none());
+                }
+            }
+        }
+        Ok(ids.into_iter().collect())
+    }
+}
+
+/// Rows of a batch that do not fit, each with the first of its errors.
+#[derive(Debug)]
+struct BadRows {
+    all: bool,
+    rows: BTreeMap<usize, Error>,
+}
+
+impl BadRows {
+    /// Notes a row; whether there is more to look for.
+    fn push(&mut self, row: usize, error: Error) -> bool {
+        self.rows.entry(row).or_insert(error);
+        self.all
     }
 }
 
@@ -158,13 +203,19 @@ impl Column {
         batch: &RecordBatch,
         wanted: Wanted,
         missing: &[String],
-    ) -> Result<Result<Values, decode::Misfit>, ArrowError> {
+        misfits: &mut decode::Misfits,
+    ) -> Result<Values, ArrowError> {
         let source = Source::new(self.array(batch), &self.shape)?;
         let mut values = empty(wanted);
-        let push =
-            |row: usize| push_value(&mut values, source.raw(row), missing).map_err(|misfit| (row, misfit));
-        let pushed: Result<(), decode::Misfit> = (0..batch.num_rows()).try_for_each(push);
-        Ok(pushed.map(|()| values))
+        for row in 0..batch.num_rows() {
+            if let Err(mismatch) = push_value(&mut values, source.raw(row), missing) {
+                if !misfits.push(row, mismatch) {
+                    break;
+                }
+                values.push_missing();
+            }
+        }
+        Ok(values)
     }
 }
 
@@ -176,38 +227,13 @@ pub(super) fn attributes(batch: &RecordBatch, options: &ReadOptions) -> Result<A
     for (&position, (name, wanted)) in Layout::attributes(None, &names, options)?.iter().zip(&options.wanted)
     {
         let column = Column::new(None, &there, position, Use::Attribute(*wanted))?;
-        let values = column.values(batch, *wanted, &options.missing);
+        let mut misfits = decode::Misfits::new(false);
+        let values = column.values(batch, *wanted, &options.missing, &mut misfits);
         let values = values.map_err(|source| Error::Arrow { place: None, source })?;
-        let values = values.map_err(|(row, Mismatch { expected, found })| Error::Cell {
-            place: Place::row(row + 1),
-            column: name.clone(),
-            expected,
-            found,
-        })?;
+        if let Some((row, Mismatch { expected, found })) = misfits.found.pop() {
+            return Err(Error::Cell { place: Place::row(row + 1), column: name.clone(), expected, found });
+        }
         attributes.insert(name.clone(), values)?;
     }
     Ok(attributes)
-}
-
-/// The error of the earliest row.
-#[derive(Debug, Default)]
-struct Earliest(Option<(usize, Error)>);
-
-impl Earliest {
-    /// The value, or nothing and the error is kept if it is of an earlier row than that so far.
-    fn ok<T>(&mut self, result: Result<T, (usize, Error)>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err((row, error)) => {
-                if self.0.as_ref().is_none_or(|(other, _)| row < *other) {
-                    self.0 = Some((row, error));
-                }
-                None
-            }
-        }
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T> {
-        self.0.map_or(Ok(value), |(_, error)| Err(error))
-    }
 }

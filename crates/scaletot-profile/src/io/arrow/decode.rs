@@ -14,32 +14,54 @@ use crate::field::Field;
 /// A cell that does not fit, in the row of that index in the batch.
 pub(super) type Misfit = (usize, Mismatch);
 
-/// The values of a field. The outer error is a damaged file's.
+/// Cells of a column that do not fit, in row order; in their places nothing is known.
+#[derive(Debug)]
+pub(super) struct Misfits {
+    pub(super) found: Vec<Misfit>,
+    /// Whether all are looked for, or the first alone.
+    all: bool,
+}
+
+impl Misfits {
+    pub(super) fn new(all: bool) -> Self {
+        Self { found: Vec::new(), all }
+    }
+
+    /// Notes a cell; whether there is more to look for.
+    pub(super) fn push(&mut self, row: usize, mismatch: Mismatch) -> bool {
+        self.found.push((row, mismatch));
+        self.all
+    }
+}
+
+/// The values of a field, and what does not fit. The error is a damaged file's.
 pub(super) fn field(
     field: &Field,
     array: &ArrayRef,
     shape: &Shape,
-) -> Result<Result<Column, Misfit>, ArrowError> {
+    misfits: &mut Misfits,
+) -> Result<Column, ArrowError> {
     let Some(dictionary) = array.as_any_dictionary_opt() else {
-        return Ok(rows(field, &Source::new(array, shape)?, array.len()));
+        return Ok(rows(field, &Source::new(array, shape)?, array.len(), misfits));
     };
     let mut column = Column::new(field.kind());
     let values = dictionary.values();
     if values.is_empty() {
         (0..array.len()).for_each(|_| column.push(Cell::Missing));
-        return Ok(Ok(column));
+        return Ok(column);
     }
     let source = Source::new(values, shape)?;
-    let mut cells: Vec<_> = (0..values.len()).map(|value| cell::read(field, source.raw(value))).collect();
+    let cells: Vec<_> = (0..values.len()).map(|value| cell::read(field, source.raw(value))).collect();
     let keys = dictionary.normalized_keys();
     let used = |row: usize| dictionary.keys().is_valid(row);
     if cells.iter().any(Result::is_err) {
         // A value that no row has does no harm.
-        let bad = keys.iter().enumerate().find(|&(row, &key)| used(row) && cells[key].is_err());
-        if let Some((row, &key)) = bad
-            && let Err(mismatch) = cells.swap_remove(key)
-        {
-            return Ok(Err((row, mismatch)));
+        for (row, &key) in keys.iter().enumerate().filter(|(row, _)| used(*row)) {
+            if let Err(mismatch) = &cells[key]
+                && !misfits.push(row, mismatch.clone())
+            {
+                break;
+            }
         }
     }
     match &mut column {
@@ -63,11 +85,11 @@ pub(super) fn field(
             }
         }
     }
-    Ok(Ok(column))
+    Ok(column)
 }
 
 /// As [`field`], row by row; whole numbers, whose text is looked up for a category, once each.
-fn rows(field: &Field, source: &Source, rows: usize) -> Result<Column, Misfit> {
+fn rows(field: &Field, source: &Source, rows: usize, misfits: &mut Misfits) -> Column {
     let mut column = Column::new(field.kind());
     let mut known: HashMap<i64, Cell> = HashMap::new();
     let by_text = field.kind().domain().is_some();
@@ -79,15 +101,22 @@ fn rows(field: &Field, source: &Source, rows: usize) -> Result<Column, Misfit> {
         };
         let cell = match number.and_then(|number| known.get(&number)) {
             Some(cell) => cell.clone(),
-            None => {
-                let cell = cell::read(field, raw).map_err(|mismatch| (row, mismatch))?;
-                if let Some(number) = number {
-                    known.insert(number, cell.clone());
+            None => match cell::read(field, raw) {
+                Ok(cell) => {
+                    if let Some(number) = number {
+                        known.insert(number, cell.clone());
+                    }
+                    cell
                 }
-                cell
-            }
+                Err(mismatch) => {
+                    if !misfits.push(row, mismatch) {
+                        break;
+                    }
+                    Cell::Missing
+                }
+            },
         };
         column.push(cell);
     }
-    Ok(column)
+    column
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::collect::empty;
-use super::super::{Loaded, ReadOptions};
+use super::super::{LeftOut, Loaded, ReadOptions};
 use crate::attributes::Attributes;
 use crate::builder::TableBuilder;
 use crate::error::Result;
@@ -15,6 +15,7 @@ use crate::schema::ProfileSchema;
 pub(crate) struct Gather {
     profiles: TableBuilder,
     attributes: Attributes,
+    left_out: Vec<LeftOut>,
     /// Bytes of both.
     bytes: u64,
 }
@@ -34,12 +35,12 @@ impl Gather {
         for (name, wanted) in &options.wanted {
             attributes.insert(name.clone(), empty(*wanted))?;
         }
-        Ok(Self { profiles, attributes, bytes: 0 })
+        Ok(Self { profiles, attributes, left_out: Vec::new(), bytes: 0 })
     }
 
-    /// How many rows there are so far.
+    /// How many rows there were so far, with those that were left out.
     pub(crate) fn rows(&self) -> usize {
-        self.profiles.len()
+        self.profiles.rows_seen()
     }
 
     /// Bytes that they take so far, about.
@@ -50,12 +51,14 @@ impl Gather {
 
     pub(crate) fn push(&mut self, batch: Loaded) -> Result<()> {
         self.bytes += batch.profiles.bytes() + batch.attributes.bytes();
+        self.profiles.leave_out(batch.left_out.iter().map(|row| row.place.row));
         self.profiles.append(batch.profiles)?;
         self.attributes.append(batch.attributes);
+        self.left_out.extend(batch.left_out);
         Ok(())
     }
 
     pub(crate) fn finish(self) -> Loaded {
-        Loaded { profiles: self.profiles.finish(), attributes: self.attributes }
+        Loaded { profiles: self.profiles.finish(), attributes: self.attributes, left_out: self.left_out }
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::collect::{empty, push_value, user_id};
-use super::super::{Loaded, ReadOptions};
+use super::super::{LeftOut, Loaded, ReadOptions};
 use crate::attributes::{Attributes, Values};
 use crate::builder::TableBuilder;
 use crate::cell::{self, Raw};
@@ -18,6 +18,7 @@ pub(super) struct Collector<'a> {
     attributes: Vec<Values>,
     /// Whether a text id that is the plain form of an integer is one.
     parse_ids: bool,
+    left_out: Vec<LeftOut>,
 }
 
 impl<'a> Collector<'a> {
@@ -30,7 +31,7 @@ impl<'a> Collector<'a> {
         let mut builder = TableBuilder::new(schema.clone());
         builder.set_file(Arc::from(path));
         let attributes = options.wanted.iter().map(|(_, wanted)| empty(*wanted)).collect();
-        Self { builder, attributes, options, parse_ids }
+        Self { builder, attributes, options, parse_ids, left_out: Vec::new() }
     }
 
     /// Where the next row stands.
@@ -50,7 +51,25 @@ impl<'a> Collector<'a> {
         field: impl Fn(usize) -> Raw<'r>,
         attribute: impl Fn(usize) -> Raw<'r>,
     ) -> Result<()> {
-        let id = id.unwrap_or(Raw::Int(self.builder.len() as i128 + 1));
+        match self.try_push(id, field, attribute) {
+            Err(error) if self.options.leave_out => {
+                let row = LeftOut::of(error)?;
+                self.attributes.iter_mut().for_each(|values| values.truncate(self.builder.len()));
+                self.builder.leave_out([row.place.row]);
+                self.left_out.push(row);
+                Ok(())
+            }
+            pushed => pushed,
+        }
+    }
+
+    fn try_push<'r>(
+        &mut self,
+        id: Option<Raw<'_>>,
+        field: impl Fn(usize) -> Raw<'r>,
+        attribute: impl Fn(usize) -> Raw<'r>,
+    ) -> Result<()> {
+        let id = id.unwrap_or_else(|| Raw::Int(self.builder.place().row as i128));
         let id = user_id(id, self.parse_ids, self.builder.schema().id_column(), || self.builder.place())?;
         // Before the row is in the table, whose length the place is taken from.
         for index in 0..self.attributes.len() {
@@ -66,6 +85,6 @@ impl<'a> Collector<'a> {
         for ((name, _), values) in self.options.wanted.iter().zip(self.attributes) {
             attributes.insert(name.clone(), values)?;
         }
-        Ok(Loaded { profiles: self.builder.finish(), attributes })
+        Ok(Loaded { profiles: self.builder.finish(), attributes, left_out: self.left_out })
     }
 }
