@@ -33,7 +33,19 @@ const CANARIES: &str = "canaries.json";
 const FILES: [&str; 3] = [MANIFEST, WEIGHTS, CANARIES];
 
 /// What an artifact's directory may hold, and only one like that is replaced.
-const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, Checksums::NAME];
+const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, Checksums::NAME, SIGNATURE];
+
+/// A signature of the checksums, which whoever signs puts there.
+pub(crate) const SIGNATURE: &str = "SHA256SUMS.sig";
+
+/// Longer checksums are not those of three files.
+const MAX_SUMS_BYTES: u64 = 1 << 12;
+
+/// Says whether checksums are to be believed, before anything else is read.
+pub(crate) type Trust<'a> = &'a dyn Fn(&str) -> Result<()>;
+
+/// Takes checksums as they are.
+pub(crate) const UNSIGNED: Trust<'static> = &|_| Ok(());
 
 /// Longer manifests and canaries are neither written nor read: what is made of JSON takes up to 16 times its bytes.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -75,8 +87,8 @@ impl Artifact {
     }
 
     /// As [`read`](Self::read), but refused if the encoder failed its gate.
-    pub(crate) fn ready(directory: &Path) -> Result<Self> {
-        let artifact = Self::read(directory)?;
+    pub(crate) fn ready(directory: &Path, trust: Trust<'_>) -> Result<Self> {
+        let artifact = Self::read(directory, trust)?;
         match artifact.info.readiness() {
             Readiness::NotReady { reasons } => {
                 Err(Error::NotReady { path: directory.into(), reasons: reasons.join("; ") })
@@ -85,15 +97,20 @@ impl Artifact {
         }
     }
 
-    /// Reads and verifies a directory: format, hashes, the fit of all parts, tensors. One that is replaced meanwhile, so that
+    /// Reads and verifies a directory: checksums, format, the fit of all parts, tensors. One that is replaced meanwhile, so that
     /// files of two artifacts were read, is read again.
-    pub(crate) fn read(directory: &Path) -> Result<Self> {
-        AtomicDir::read(directory, || Self::read_once(directory))
+    pub(crate) fn read(directory: &Path, trust: Trust<'_>) -> Result<Self> {
+        AtomicDir::read(directory, || {
+            let path = directory.join(Checksums::NAME);
+            let sums = files::read_to_string(&path, MAX_SUMS_BYTES)?;
+            trust(&sums)?;
+            Self::read_as(directory, &Checksums::parse(&sums, &path)?)
+        })
     }
 
-    fn read_once(directory: &Path) -> Result<Self> {
-        let sums = Checksums::read(directory)?;
-        sums.check_names(directory, FILES, &[])?;
+    /// Reads a directory that has these checksums.
+    fn read_as(directory: &Path, sums: &Checksums) -> Result<Self> {
+        sums.check_names(directory, FILES, &[SIGNATURE])?;
         let verified = |name: &str, most: u64| -> Result<Vec<u8>> {
             let bytes = files::read(directory.join(name), most)?;
             sums.check_bytes(directory, name, &bytes)?;

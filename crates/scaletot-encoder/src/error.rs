@@ -128,6 +128,27 @@ pub enum Error {
     /// A file of the artifact is not the one that was written with it, is missing or superfluous.
     #[error(transparent)]
     Checksum(ChecksumError),
+    /// An artifact is not signed by the key that was given.
+    #[cfg(feature = "signature")]
+    #[error(
+        "{}: expected a signature by the given key of the checksums beside it, found {found}; sign the artifact, or give the key of its signer",
+        path.display()
+    )]
+    Signature {
+        /// The file of the signature.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// A key for signatures is none.
+    #[cfg(feature = "signature")]
+    #[error("expected {expected}")]
+    Key {
+        /// The kind of key, and its forms.
+        expected: &'static str,
+        /// What is wrong with what came.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The profiles are of another schema than the one the encoder was trained with.
     #[error("profile schema differs: the encoder was trained with {expected}, found {found}: {difference}")]
     Schema {

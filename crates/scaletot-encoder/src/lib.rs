@@ -99,6 +99,9 @@ mod plan;
 mod record_batch;
 mod scores;
 mod shape;
+#[cfg(feature = "signature")]
+#[cfg_attr(docsrs, doc(cfg(feature = "signature")))]
+pub mod signature;
 mod threads;
 #[cfg(feature = "train")]
 #[cfg_attr(docsrs, doc(cfg(feature = "train")))]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use scaletot_encoder::Precision;
+#[cfg(feature = "signature")]
+use scaletot_encoder::signature::PublicKey;
 use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 
 use crate::args::at_least_one;
@@ -22,6 +24,10 @@ pub(crate) struct ScoreArgs {
     /// Artifact directory of the encoder: `artifact` in the directory of a run
     #[arg(long, value_name = "DIR")]
     artifact: PathBuf,
+    /// File of the public key, as PEM or its 32 bytes, that the artifact must be signed by
+    #[cfg(feature = "signature")]
+    #[arg(long, value_name = "FILE")]
+    verify_key: Option<PathBuf>,
     /// Parquet files of users: files, directories or patterns such as 'users/*.parquet'; CSV files are read into memory as a whole
     #[arg(long, value_name = "PATTERN", required = true, num_args = 1..)]
     input: Vec<String>,
@@ -69,13 +75,21 @@ enum OnErrorArg {
 }
 
 impl ScoreArgs {
+    fn open(&self) -> Result<Scorer> {
+        #[cfg(feature = "signature")]
+        if let Some(key) = &self.verify_key {
+            return Ok(Scorer::open_signed(&self.artifact, &PublicKey::read(key)?)?);
+        }
+        Ok(Scorer::open(&self.artifact)?)
+    }
+
     fn scorer(&self) -> Result<Scorer> {
         let precision = match self.precision {
             PrecisionArg::Full => Precision::Full,
             PrecisionArg::Bf16 => Precision::Bf16,
             PrecisionArg::Int8 => Precision::Int8,
         };
-        let scorer = Scorer::open(&self.artifact)?.with_precision(precision)?.with_outputs(&self.columns)?;
+        let scorer = self.open()?.with_precision(precision)?.with_outputs(&self.columns)?;
         Ok(match &self.id {
             Some(column) => scorer.with_id_column(column)?,
             None => scorer,

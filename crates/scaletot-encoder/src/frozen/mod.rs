@@ -17,7 +17,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable};
 pub use self::activations::Activations;
 use self::settings::Serving;
 pub use self::settings::{Footprint, Precision};
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, UNSIGNED};
 use crate::canary::{Canaries, compare};
 use crate::config::EncoderConfig;
 use crate::distinct::Deduplication;
@@ -135,13 +135,14 @@ impl FrozenEncoder {
     /// could be infinite, when the encoder would take more than 1 GiB, or when a canary profile gives an output that is off by more than
     /// `1e-4 · (1 + |x|)`. So no score of an encoder that loads is infinite or NaN, in any [`Precision`].
     ///
-    /// Hashes and canaries show damage and mix-ups. They are no protection against whoever can write the directory.
+    /// Hashes and canaries show damage and mix-ups. They are no protection against whoever can write the directory: a signature is, which
+    /// `load_signed` checks (feature `signature`).
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Json`], [`Error::Format`], [`Error::Checksum`], [`Error::Artifact`], [`Error::NotReady`], [`Error::Schema`],
     /// [`Error::Config`] for one that is too large, [`Error::Overflow`] or [`Error::Canary`].
     pub fn load(directory: impl AsRef<Path>, schema: &ProfileSchema) -> Result<Self> {
-        let artifact = Artifact::ready(directory.as_ref())?;
+        let artifact = Artifact::ready(directory.as_ref(), UNSIGNED)?;
         same_schema(&artifact.description.profile_schema, schema)?;
         Self::from_artifact(artifact)
     }
@@ -151,7 +152,7 @@ impl FrozenEncoder {
     /// # Errors
     /// As [`load`](Self::load), but never [`Error::Schema`].
     pub fn load_with_own_schema(directory: impl AsRef<Path>) -> Result<Self> {
-        Self::from_artifact(Artifact::ready(directory.as_ref())?)
+        Self::from_artifact(Artifact::ready(directory.as_ref(), UNSIGNED)?)
     }
 
     /// As [`load_with_own_schema`](Self::load_with_own_schema), also for an encoder that failed its gate: to look at what it does, not to
@@ -160,10 +161,10 @@ impl FrozenEncoder {
     /// # Errors
     /// As there, but never [`Error::NotReady`].
     pub fn load_for_inspection(directory: impl AsRef<Path>) -> Result<Self> {
-        Self::from_artifact(Artifact::read(directory.as_ref())?)
+        Self::from_artifact(Artifact::read(directory.as_ref(), UNSIGNED)?)
     }
 
-    fn from_artifact(artifact: Artifact) -> Result<Self> {
+    pub(crate) fn from_artifact(artifact: Artifact) -> Result<Self> {
         let Artifact { description, info, weights, canaries, distance_limit } = artifact;
         let network = Network::new(description.shape(), &weights)?;
         drop(weights);

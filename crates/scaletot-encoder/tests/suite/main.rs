@@ -14,6 +14,8 @@ mod losses;
 mod novelty;
 mod serve;
 mod signals;
+#[cfg(feature = "signature")]
+mod signed;
 mod transfer;
 mod trust;
 mod value_head;

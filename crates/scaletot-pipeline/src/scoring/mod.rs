@@ -65,7 +65,26 @@ impl Scorer {
     /// # Errors
     /// If the artifact is damaged, or not ready to serve.
     pub fn open(artifact: impl AsRef<Path>) -> Result<Self> {
-        let artifact = artifact.as_ref();
+        Self::load(artifact.as_ref(), |artifact| FrozenEncoder::load_with_own_schema(artifact))
+    }
+
+    /// As [`open`](Self::open), for an artifact that must be signed by a key.
+    ///
+    /// # Errors
+    /// As there, and if it is not signed, or by another key.
+    #[cfg(feature = "signature")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signature")))]
+    pub fn open_signed(
+        artifact: impl AsRef<Path>,
+        key: &scaletot_encoder::signature::PublicKey,
+    ) -> Result<Self> {
+        Self::load(artifact.as_ref(), |artifact| FrozenEncoder::load_signed(artifact, key))
+    }
+
+    fn load(
+        artifact: &Path,
+        load: impl FnOnce(&Path) -> scaletot_encoder::Result<FrozenEncoder>,
+    ) -> Result<Self> {
         let failed = || format!("artifact {}", artifact.display());
         let inner = artifact.join("artifact");
         ensure!(
@@ -74,7 +93,7 @@ impl Scorer {
             artifact.display(),
             inner.display()
         );
-        let encoder = FrozenEncoder::load_with_own_schema(artifact).with_context(failed)?;
+        let encoder = load(artifact).with_context(failed)?;
         let identity = ContentHash::of_file(artifact.join(SUMS)).with_context(failed)?;
         let outputs = vec![Output::Value];
         let schema = Arc::new(encoder.profile_schema().clone());
