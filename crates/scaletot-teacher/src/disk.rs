@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use scaletot_core::ContentHash;
+use scaletot_core::checksum::{seal, unseal};
 use scaletot_core::files::{append_or_create, create_dir_all};
 use scaletot_core::text::printable;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
 use crate::question::Question;
-use crate::sealed::{seal, unseal};
 use crate::teacher::{Teacher, ask_checked, only};
 
 const FORMAT: &str = "scaletot-answers";
@@ -229,7 +229,7 @@ impl State {
         };
         if first != header {
             let other = serde_json::from_slice::<Header>(first).is_ok();
-            if other || !rest.split_inclusive(|byte| *byte == b'\n').any(|line| unseal(line).is_some()) {
+            if other || !rest.split(|byte| *byte == b'\n').any(|line| unseal(line).is_some()) {
                 let found = printable(&String::from_utf8_lossy(&first[..first.len().min(400)]), 80);
                 let message = format!("expected the header of {FORMAT} version {VERSION}, found `{found}`");
                 return Err(Error::format(&self.path, 1, message));
@@ -385,12 +385,15 @@ fn write_line(key: &PromptKey, answer: &LabelAnswer) -> io::Result<Vec<u8>> {
         evidence: answer.evidence.clone(),
         samples: answer.samples,
     };
-    Ok(seal(&line)?)
+    let mut bytes = serde_json::to_vec(&line)?;
+    seal(&mut bytes);
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 fn read_line(line: &[u8]) -> Option<([u8; 32], LabelAnswer)> {
     // A file that grew before the power failed may hold zeros where nothing was written.
-    let line = &line[line.iter().position(|byte| *byte != 0)?..];
+    let line = line[line.iter().position(|byte| *byte != 0)?..].strip_suffix(b"\n")?;
     let line: Line = serde_json::from_slice(&unseal(line)?).ok()?;
     let key: ContentHash = line.key.parse().ok()?;
     let log_probs: Vec<f64> = line.log_probs.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();

@@ -121,7 +121,6 @@ mod reasoner;
 pub mod replay;
 mod retry;
 pub mod rules;
-mod sealed;
 mod teacher;
 
 pub use answer::LabelAnswer;

@@ -1,15 +1,17 @@
 //! The file of recorded answers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use scaletot_core::causes;
+use scaletot_core::checksum::{seal, unseal};
 use scaletot_core::config::ConfigError;
-use scaletot_core::files::{AtomicFile, create_dir_all};
+use scaletot_core::files::{self, AtomicFile, create_dir_all};
+use scaletot_core::text::printable;
 use serde::{Deserialize, Serialize};
 
 use super::REPLAY_VERSION;
@@ -122,72 +124,180 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
     }
 }
 
-/// Reads a whole file.
-pub(super) fn read(path: &Path) -> Result<Recording> {
-    compressed(path)?;
-    read_from(File::open(path).map_err(|source| Error::io("read", path, source))?, path)
+/// Bytes of the longest line that is read: one answer takes thousands at most.
+const MAX_LINE_BYTES: u64 = 16 << 20;
+
+/// The version from which on every line has a checksum.
+const SEALED: u32 = 2;
+
+/// What to do about lines that are not as they were written.
+pub(super) enum Damage<'a> {
+    /// The first is an error.
+    Refuse,
+    /// They are skipped, and their numbers, from 1, noted here: 1 is the header, and the last may stand for all that follow.
+    Skip(&'a mut Vec<usize>),
 }
 
-/// Reads all of `source`, whose name is `path`.
-pub(super) fn read_from(source: impl Read, path: &Path) -> Result<Recording> {
+impl Damage<'_> {
+    fn at(&mut self, line: usize, error: Error) -> Result<()> {
+        match self {
+            Self::Refuse => Err(error),
+            Self::Skip(lines) => {
+                tracing::warn!(error = causes(&error), "a damaged line among recorded answers is skipped");
+                lines.push(line);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads a whole file.
+pub(super) fn read(path: &Path, damage: Damage<'_>) -> Result<Recording> {
+    compressed(path)?;
+    read_from(files::open(path)?, path, damage)
+}
+
+/// Reads all of `source`, whose name is `path`. A recording whose header was skipped has no model.
+pub(super) fn read_from(source: impl Read, path: &Path, mut damage: Damage<'_>) -> Result<Recording> {
     let reader: Box<dyn Read + '_> =
         if compressed(path)? { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
-    let mut lines = BufReader::new(reader).lines().enumerate();
-    let at = |index: usize, message: String| Error::format(path, index + 1, message);
-    let unparsed = |index: usize, expected: &str, error: serde_json::Error| {
-        let message = format!("expected {expected}");
-        Error::Format { path: path.to_owned(), line: index + 1, message, source: Some(error) }
-    };
+    let mut lines = Lines { reader: BufReader::new(reader), path, number: 0 };
+    let first =
+        lines.next()?.ok_or_else(|| Error::format(path, 1, "expected a header, found an empty file"))?;
+    let mut recording = Recording::default();
+    let mut expected = None;
+    let mut version = SEALED;
+    match header(&first, path) {
+        Ok(header) => {
+            version = header.version;
+            expected = Some(header.answers);
+            (recording.model, recording.timing) = (header.model, header.timing.unwrap_or_default());
+        }
+        // Of another kind or version, and not damaged.
+        Err(error)
+            if unseal(&first).is_some()
+                || serde_json::from_slice::<Header>(&first).is_ok_and(|header| header.version < SEALED) =>
+        {
+            return Err(error);
+        }
+        Err(error) => damage.at(1, error)?,
+    }
+    loop {
+        let line = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => {
+                // Nothing behind a break in compressed data can be read.
+                damage.at(lines.number + 1, error)?;
+                break;
+            }
+        };
+        // A header that claims fewer bounds what a small compressed file can grow to.
+        if expected.is_some_and(|expected| recording.entries.len() > expected) {
+            break;
+        }
+        match answer(&line, version, path, lines.number) {
+            Ok((key, entry)) => {
+                if recording.entries.insert(key, entry).is_some() {
+                    let key = scaletot_core::hash::hex(&key);
+                    let message = format!(
+                        "expected each key once, found {key} again: two prompts clash, or the file was edited"
+                    );
+                    return Err(Error::format(path, lines.number, message));
+                }
+            }
+            Err(error) => damage.at(lines.number, error)?,
+        }
+    }
+    let found = recording.entries.len();
+    if let (Damage::Refuse, Some(expected)) = (&damage, expected)
+        && found != expected
+    {
+        let what = if found < expected { "the file is cut" } else { "the file was edited" };
+        let message = format!("expected {expected} answers, by its header, found {found}: {what}");
+        return Err(Error::format(path, found + 1, message));
+    }
+    Ok(recording)
+}
 
-    let (_, first) =
-        lines.next().ok_or_else(|| at(0, "expected a header, found an empty file".to_owned()))?;
-    let first = first.map_err(|source| Error::io("read", path, source))?;
-    let header: Header =
-        serde_json::from_str(&first).map_err(|error| unparsed(0, "a replay header", error))?;
-    if header.format != FORMAT || header.version == 0 || header.version > REPLAY_VERSION {
-        let (format, version) = (header.format, header.version);
-        return Err(at(
-            0,
-            format!("expected {FORMAT} up to version {REPLAY_VERSION}, found {format} version {version}"),
-        ));
+/// Lines of bounded length.
+struct Lines<'a, R> {
+    reader: BufReader<R>,
+    path: &'a Path,
+    /// Of the line that was read last, from 1.
+    number: usize,
+}
+
+impl<R: Read> Lines<'_, R> {
+    /// The next line without its end.
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        let read = self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+        if read.map_err(|source| Error::io("read", self.path, source))? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        if line.len() as u64 == MAX_LINE_BYTES {
+            let message = format!("expected a line of less than {MAX_LINE_BYTES} bytes, found a longer one");
+            return Err(Error::format(self.path, self.number, message));
+        }
+        line.pop_if(|last| *last == b'\n');
+        line.pop_if(|last| *last == b'\r');
+        Ok(Some(line))
+    }
+}
+
+fn unparsed(path: &Path, line: usize, expected: &str, error: serde_json::Error) -> Error {
+    let message = format!("expected {expected}");
+    Error::Format { path: path.to_owned(), line, message, source: Some(error) }
+}
+
+fn damaged(path: &Path, line: usize) -> Error {
+    let message = "expected a line as it was written, found another checksum: it is damaged or was edited; a recording that goes on with \
+                   this file (the program: `scaletot record … --to FILE`) keeps the other answers and asks for this one again";
+    Error::format(path, line, message)
+}
+
+fn header(line: &[u8], path: &Path) -> Result<Header> {
+    let object = unseal(line);
+    let header: Header = serde_json::from_slice(object.as_deref().unwrap_or(line))
+        .map_err(|error| unparsed(path, 1, "a replay header", error))?;
+    let (format, version) = (&header.format, header.version);
+    if format != FORMAT || version == 0 || version > REPLAY_VERSION {
+        let expected = format!("expected {FORMAT} up to version {REPLAY_VERSION}");
+        return Err(Error::format(path, 1, format!("{expected}, found {format} version {version}")));
+    }
+    if version >= SEALED && object.is_none() {
+        return Err(damaged(path, 1));
     }
     if header.prompt_format != PROMPT_FORMAT {
         let found = header.prompt_format;
-        return Err(at(
-            0,
-            format!(
-                "expected answers to prompts of format {PROMPT_FORMAT}, found format {found}: record again"
-            ),
-        ));
+        let message = format!(
+            "expected answers to prompts of format {PROMPT_FORMAT}, found format {found}: record again"
+        );
+        return Err(Error::format(path, 1, message));
     }
+    Ok(header)
+}
 
-    let mut entries = BTreeMap::new();
-    for (index, line) in lines {
-        let line = line.map_err(|source| Error::io("read", path, source))?;
-        let Line { k, p, t, e, n } =
-            serde_json::from_str(&line).map_err(|error| unparsed(index, "an answer", error))?;
-        let key = parse_key(&k).ok_or_else(|| {
-            at(index, format!("expected a key of {} hexadecimal digits, found `{k}`", 2 * PromptKey::SHORT))
-        })?;
-        let log_probs: Vec<f64> = p.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
-        if let Some(lp) = log_probs.iter().find(|lp| **lp > 1e-3) {
-            return Err(at(index, format!("expected log-probabilities of at most 0, found {lp}")));
-        }
-        if entries.insert(key, Entry { log_probs, tokens: t, evidence: e, samples: n }).is_some() {
-            return Err(at(
-                index,
-                format!("expected each key once, found {k} again: two prompts clash, or the file was edited"),
-            ));
-        }
+fn answer(line: &[u8], version: u32, path: &Path, number: usize) -> Result<(ShortKey, Entry)> {
+    let object = match version {
+        SEALED.. => &unseal(line).ok_or_else(|| damaged(path, number))?,
+        _ => line,
+    };
+    let Line { k, p, t, e, n } =
+        serde_json::from_slice(object).map_err(|error| unparsed(path, number, "an answer", error))?;
+    let key = parse_key(&k).ok_or_else(|| {
+        let digits = 2 * PromptKey::SHORT;
+        let message = format!("expected a key of {digits} hexadecimal digits, found `{}`", printable(&k, 80));
+        Error::format(path, number, message)
+    })?;
+    let log_probs: Vec<f64> = p.into_iter().map(|lp| lp.unwrap_or(f64::NEG_INFINITY)).collect();
+    if let Some(lp) = log_probs.iter().find(|lp| **lp > 1e-3) {
+        let message = format!("expected log-probabilities of at most 0, found {lp}");
+        return Err(Error::format(path, number, message));
     }
-    if entries.len() != header.answers {
-        let (want, found) = (header.answers, entries.len());
-        return Err(at(
-            found,
-            format!("expected {want} answers, by its header, found {found}: the file is cut"),
-        ));
-    }
-    Ok(Recording { model: header.model, timing: header.timing.unwrap_or_default(), entries })
+    Ok((key, Entry { log_probs, tokens: t, evidence: e, samples: n }))
 }
 
 /// Replaces the file as a whole, so that a reader never sees half of it.
@@ -214,8 +324,7 @@ fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Resul
         answers: recording.entries.len(),
         timing: Some(recording.timing).filter(|timing| timing.answers > 0),
     };
-    serde_json::to_writer(&mut *writer, &header)?;
-    writeln!(writer)?;
+    write_line(writer, &header)?;
     for (key, entry) in &recording.entries {
         let line = Line {
             k: scaletot_core::hash::hex(key),
@@ -224,10 +333,16 @@ fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Resul
             e: entry.evidence.clone(),
             n: entry.samples,
         };
-        serde_json::to_writer(&mut *writer, &line)?;
-        writeln!(writer)?;
+        write_line(writer, &line)?;
     }
     Ok(())
+}
+
+fn write_line(writer: &mut impl Write, value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    seal(&mut line);
+    line.push(b'\n');
+    writer.write_all(&line)
 }
 
 fn parse_key(text: &str) -> Option<ShortKey> {

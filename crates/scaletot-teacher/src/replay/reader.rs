@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Recording};
+use super::file::{self, Damage, Recording};
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::question::Question;
@@ -26,10 +26,30 @@ impl Replay {
     ///
     /// [`Error::Io`] if the file cannot be read or is cut within its compressed data; [`Error::Format`], with the
     /// line, if its header is of another format or version, its prompts are of another format, a line is not an
-    /// answer, a key comes twice, or lines are missing; [`Error::Config`] if its name has another ending.
+    /// answer or not as it was written, a key comes twice, or lines are missing; [`Error::Config`] if its name has another ending.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::of(file::read(path)?, path)
+        Self::of(file::read(path, Damage::Refuse)?, path)
+    }
+
+    /// Reads what is as it was written of a file that [`open`](Self::open) refuses as damaged or cut, with the numbers of the lines that are
+    /// not, from 1; where compressed data break off, the last number stands for all lines from there on. A
+    /// [`Recorder`](crate::Recorder) that [opens](crate::Recorder::open) the file asks for their answers again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but for damaged or missing answers; [`Error::Format`] if the header is damaged, which tells whose answers
+    /// they are.
+    pub fn open_undamaged(path: impl AsRef<Path>) -> Result<(Self, Vec<usize>)> {
+        let path = path.as_ref();
+        let mut damaged = Vec::new();
+        let recording = file::read(path, Damage::Skip(&mut damaged))?;
+        if damaged.first() == Some(&1) {
+            let message = "expected a header as it was written, found a damaged one: a recording that goes on with this file (the program: \
+                           `scaletot record … --to FILE`) keeps its answers";
+            return Err(Error::format(path, 1, message));
+        }
+        Ok((Self::of(recording, path)?, damaged))
     }
 
     /// Reads recorded answers from anything that holds the bytes of such a file, such as one that is compiled in. `name` is what errors
@@ -40,7 +60,7 @@ impl Replay {
     /// As [`open`](Self::open).
     pub fn from_reader(source: impl Read, name: impl AsRef<Path>) -> Result<Self> {
         let name = name.as_ref();
-        Self::of(file::read_from(source, name)?, name)
+        Self::of(file::read_from(source, name, Damage::Refuse)?, name)
     }
 
     fn of(recording: Recording, path: &Path) -> Result<Self> {

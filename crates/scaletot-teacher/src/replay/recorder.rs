@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::file::{self, Entry, Recording, ShortKey, Timing};
+use super::file::{self, Damage, Entry, Recording, ShortKey, Timing};
 use crate::answer::LabelAnswer;
 use crate::busy::BusyClock;
 use crate::error::{Error, Result};
@@ -60,19 +60,22 @@ impl<T: Teacher> Recorder<T> {
         Ok(Self::with(inner, path.as_ref(), Recording::default()))
     }
 
-    /// Extends an existing recording, or starts one if there is no file.
+    /// Extends an existing recording, or starts one if there is no file. Lines that are damaged or cut are skipped with a warning that names them, and
+    /// their answers asked for again; the file is as it was until the first write.
     ///
     /// # Errors
     ///
-    /// As [`Replay::open`](crate::Replay::open), and [`Error::Format`] if the file holds another model's answers.
+    /// As [`Replay::open`](crate::Replay::open), but for damage, and [`Error::Format`] if the file holds another model's answers.
     pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.exists() {
             return Self::create(inner, path);
         }
-        let recording = file::read(path)?;
+        let mut damaged = Vec::new();
+        let recording = file::read(path, Damage::Skip(&mut damaged))?;
         let model = &recording.model;
-        if model != inner.model() {
+        // Whosever answers are behind a damaged header, those of another model have other keys.
+        if damaged.first() != Some(&1) && model != inner.model() {
             let message =
                 format!("expected answers of model `{}`, found answers of `{model}`", inner.model());
             return Err(Error::format(path, 1, message));

@@ -214,7 +214,7 @@ fn bad_files_are_refused_with_their_place() {
         (String::new(), 1, "empty file"),
         ("{}\n".to_owned(), 1, "replay header"),
         (header.replace("scaletot-replay", "other"), 1, "found other version 1"),
-        (header.replace("\"version\":1", "\"version\":2"), 1, "version 2"),
+        (header.replace("\"version\":1", "\"version\":3"), 1, "version 3"),
         (header.replace("\"prompt_format\":1", "\"prompt_format\":9"), 1, "record again"),
         (format!("{header}\n"), 1, "the file is cut"),
         (format!("{header}\n{line}\n{line}\n"), 3, "each key once"),
@@ -346,5 +346,101 @@ fn seconds_per_call_do_not_grow_with_the_workers() {
         let (recorded, wall) = measured(workers);
         // Summed over threads it would be four times the wall time of an answer.
         assert!((0.005..=1.001 * wall).contains(&recorded), "{workers} workers: {recorded} of {wall}");
+    }
+}
+
+/// Records everything about some users; gives the file's lines.
+fn recording(path: &Path) -> Vec<String> {
+    let table = table(12);
+    let recorder = Recorder::open(Arbitrary::default(), path).unwrap();
+    reasoner(&recorder, &table).record_all(&table, &(0..12).collect::<Vec<_>>(), &recorder, 2, &()).unwrap();
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_damaged_answer_is_named_the_others_stay_readable_and_it_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let lines = recording(&path);
+    let whole = Replay::open(&path).unwrap().len();
+    // A digit, a sign, a value that would still be one, the key, the checksum itself, half a line.
+    let edits: [&dyn Fn(&str) -> String; 5] = [
+        &|line| line.replacen("\"p\":[-", "\"p\":[-1", 1),
+        &|line| line.replacen("\"t\":", "\"t\":1", 1),
+        &|line| line.replacen(&line[6..8], "zz", 1),
+        &|line| line.replacen(&line[line.len() - 4..line.len() - 2], "zz", 1),
+        &|line| line[..line.len() / 2].to_owned(),
+    ];
+    for (n, edit) in edits.iter().enumerate() {
+        let at = 4 + n;
+        let mut edited = lines.clone();
+        edited[at] = edit(&lines[at]);
+        assert_ne!(edited[at], lines[at]);
+        std::fs::write(&path, edited.join("\n") + "\n").unwrap();
+        let error = Replay::open(&path).unwrap_err();
+        assert!(matches!(&error, Error::Format { line, .. } if *line == at + 1), "{error}");
+        let (rest, damaged) = Replay::open_undamaged(&path).unwrap();
+        assert_eq!((rest.len(), damaged), (whole - 1, vec![at + 1]));
+        let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
+        assert_eq!(recorder.len(), whole - 1);
+        drop(recorder);
+        assert_eq!(recording(&path)[1..], lines[1..], "as if nothing had been");
+    }
+}
+
+#[test]
+fn a_damaged_header_takes_no_answers_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl");
+    let lines = recording(&path);
+    for header in [lines[0].replacen("arbitrary", "arbitrarz", 1), lines[0][..20].to_owned(), String::new()] {
+        std::fs::write(&path, format!("{header}\n{}\n", lines[1..].join("\n"))).unwrap();
+        assert!(Replay::open(&path).is_err());
+        assert!(Replay::open_undamaged(&path).is_err(), "whose answers they are is not known");
+        let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
+        assert_eq!(recorder.len(), lines.len() - 1);
+        recorder.finish().unwrap();
+        assert_eq!(Replay::open(&path).unwrap().len(), lines.len() - 1);
+    }
+}
+
+#[test]
+fn what_stands_before_a_break_in_compressed_data_stays_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("answers.jsonl");
+    let lines = recording(&plain);
+    let path = folder.path().join("answers.jsonl.gz");
+    let table = table(12);
+    let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
+    reasoner(&recorder, &table).record_all(&table, &(0..12).collect::<Vec<_>>(), &recorder, 2, &()).unwrap();
+    drop(recorder);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
+    assert!(Replay::open(&path).is_err());
+    let (rest, damaged) = Replay::open_undamaged(&path).unwrap();
+    assert!(rest.len() > lines.len() / 3 && rest.len() < lines.len() - 1, "{}", rest.len());
+    assert!(damaged.last().is_some_and(|last| *last >= rest.len()));
+    let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
+    reasoner(&recorder, &table).record_all(&table, &(0..12).collect::<Vec<_>>(), &recorder, 2, &()).unwrap();
+    drop(recorder);
+    assert_eq!(Replay::open(&path).unwrap().len(), lines.len() - 1);
+}
+
+/// Small files that would fill the memory, or never end.
+#[test]
+fn a_recording_is_read_no_further_than_its_header_and_a_line_allow() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.jsonl.gz");
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    bomb.write_all(&vec![b' '; 64 << 20]).unwrap();
+    std::fs::write(&path, bomb.finish().unwrap()).unwrap();
+    let error = Replay::open(&path).unwrap_err();
+    assert!(error.to_string().contains("expected a line of less than"), "{error}");
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("zero.jsonl");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        assert!(matches!(Replay::open(&link), Err(Error::Io(_))));
     }
 }
