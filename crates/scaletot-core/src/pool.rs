@@ -8,6 +8,12 @@ use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+/// More threads than this are never started for one piece of work: a number beyond it is a slip, and takes memory and the system's threads.
+pub const MAX_WORKERS: NonZeroUsize = match NonZeroUsize::new(1_024) {
+    Some(workers) => workers,
+    None => NonZeroUsize::MIN,
+};
+
 /// In which order results are handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -47,9 +53,11 @@ pub struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    /// A pool of that many threads, which gives results in the order of the inputs and may run 16 items per thread ahead.
+    /// A pool of that many threads, at most [`MAX_WORKERS`], which gives results in the order of the inputs and may run 16 items per thread
+    /// ahead.
     #[must_use]
     pub fn new(workers: NonZeroUsize) -> Self {
+        let workers = workers.min(MAX_WORKERS);
         Pool { workers, lookahead: workers.get().saturating_mul(16), order: Order::Input, stopped: &|| false }
     }
 }
@@ -257,6 +265,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn no_more_threads_are_started_than_anyone_needs() {
+        let all = Pool::new(NonZeroUsize::MAX).map(
+            0..2,
+            |_, item| item,
+            |_, item| {
+                assert!(item < 2);
+                Ok::<_, ()>(())
+            },
+        );
+        assert!(all.is_ok());
+        assert_eq!(Pool::new(NonZeroUsize::MAX).workers, MAX_WORKERS);
+    }
 
     fn pool(workers: usize) -> Pool<'static> {
         Pool::new(NonZeroUsize::new(workers).unwrap())

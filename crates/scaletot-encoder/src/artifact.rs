@@ -18,7 +18,7 @@ use scaletot_core::ContentHash;
 use scaletot_core::files::{self, AtomicDir, Checksums, FileError, create_dir_all};
 
 use crate::canary::Canaries;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, readable};
 use crate::gate::Readiness;
 use crate::manifest::{ArtifactInfo, Description, Manifest};
 use crate::novelty::DistanceLimit;
@@ -91,7 +91,7 @@ impl Artifact {
         let artifact = Self::read(directory, trust)?;
         match artifact.info.readiness() {
             Readiness::NotReady { reasons } => {
-                Err(Error::NotReady { path: directory.into(), reasons: reasons.join("; ") })
+                Err(Error::NotReady { path: directory.into(), reasons: readable(&reasons.join("; ")) })
             }
             _ => Ok(artifact),
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use scaletot_core::ContentHash;
 use scaletot_core::config::ConfigError;
 use scaletot_core::files::{ChecksumError, FileError};
+use scaletot_core::text::printable;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -216,9 +217,15 @@ impl From<FileError> for Error {
     }
 }
 
+/// What may come from a file or a table of any size, cut to what a person reads.
+pub(crate) fn readable(text: &str) -> String {
+    printable(text, 400)
+}
+
 impl Error {
     pub(crate) fn shape(what: impl Into<String>, expected: impl ToString, found: impl ToString) -> Self {
-        Self::Shape { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+        let (what, expected, found) = (what.into(), expected.to_string(), found.to_string());
+        Self::Shape { what: readable(&what), expected: readable(&expected), found: readable(&found) }
     }
 
     #[cfg(feature = "train")]

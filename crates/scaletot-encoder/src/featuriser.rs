@@ -9,7 +9,7 @@ use scaletot_profile::{FieldKind, FieldValues, ProfileSchema, ProfileTable, Quan
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{FieldEncoding, hard_bins_of};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, readable};
 use crate::features::Features;
 
 /// A field with its encoding.
@@ -135,10 +135,10 @@ impl Featuriser {
         let mut columns = Vec::with_capacity(self.fields.len());
         for (field, encoder) in self.fields.iter().enumerate() {
             let misfit = |row: usize| Error::Value {
-                what: format!("field `{}`", encoder.name),
+                what: readable(&format!("field `{}`", encoder.name)),
                 row,
-                expected: format!("a value of {:?}", encoder.encoding),
-                found: format!("{:?}", table.value(row, field)),
+                expected: readable(&format!("a value of {:?}", encoder.encoding)),
+                found: readable(&format!("{:?}", table.value(row, field))),
             };
             columns.push(encoder.encoding.column(table.column(field), rows, &mut populated).map_err(misfit)?);
         }

@@ -317,6 +317,16 @@ impl Manifest {
     }
 }
 
+/// The first few of some words.
+fn some(words: &[String]) -> String {
+    const FEW: usize = 12;
+    let cut = |word: &String| printable(word, 40);
+    let mut words: Vec<String> = words.iter().take(FEW + 1).map(cut).collect();
+    let more = words.len() > FEW;
+    words.truncate(FEW);
+    format!("{words:?}{}", if more { " and more" } else { "" })
+}
+
 /// Where two profile schemas differ, in words: the first few differences.
 pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> String {
     let mut differences = Vec::new();
@@ -336,10 +346,10 @@ pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> Str
         } else if let (Some(old), Some(new)) = (kinds.0.domain(), kinds.1.domain()) {
             if old.values() != new.values() {
                 differences.push(format!(
-                    "values of `{}` were {:?}, are {:?}",
+                    "values of `{}` were {}, are {}",
                     field.name(),
-                    old.values(),
-                    new.values()
+                    some(old.values()),
+                    some(new.values())
                 ));
             } else if old.unknown() != new.unknown() {
                 let (old, new) = (old.unknown(), new.unknown());
@@ -359,7 +369,8 @@ pub(crate) fn difference(expected: &ProfileSchema, found: &ProfileSchema) -> Str
         differences.push(if names(expected) == names(found) {
             "their fields read alike but are declared differently".into()
         } else {
-            format!("the order of the fields was {}, is {}", names(expected), names(found))
+            let (expected, found) = (printable(&names(expected), 400), printable(&names(found), 400));
+            format!("the order of the fields was {expected}, is {found}")
         });
     }
     let more = differences.len().saturating_sub(4);

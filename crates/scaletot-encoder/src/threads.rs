@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use scaletot_core::config::check;
+use scaletot_core::pool::MAX_WORKERS;
+
 use crate::error::{Error, Result};
 
 /// How often a thread looks whether the others are done before it sleeps; some microseconds each at most.
@@ -17,8 +20,9 @@ pub(crate) struct Threads(Option<Arc<ThreadPool>>);
 
 impl Threads {
     /// # Errors
-    /// [`Error::Threads`] when the system cannot start so many.
+    /// [`Error::Config`] for more than [`MAX_WORKERS`], [`Error::Threads`] when the system cannot start so many.
     pub(crate) fn new(count: NonZeroUsize) -> Result<Self> {
+        check(count <= MAX_WORKERS, "threads", format!("at most {MAX_WORKERS}"), count)?;
         if count.get() == 1 {
             return Ok(Self(None));
         }

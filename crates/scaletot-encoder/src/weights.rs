@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, readable};
 use crate::shape::NetworkShape;
 
 /// Named tensors, `f32`, row-major.
@@ -73,7 +73,7 @@ impl Weights {
         let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(path, &error))?;
         let wrong = |what: &str, expected: String, found: String| Error::Artifact {
             path: path.into(),
-            what: format!("tensor `{what}`"),
+            what: readable(&format!("tensor `{what}`")),
             expected,
             found,
         };
@@ -115,7 +115,7 @@ fn unreadable(path: &Path, error: &safetensors::SafeTensorError) -> Error {
         path: path.into(),
         what: "weights".into(),
         expected: "a safetensors file".into(),
-        found: error.to_string(),
+        found: readable(&error.to_string()),
     }
 }
 

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use scaletot_core::pool::MAX_WORKERS;
 use scaletot_pipeline::options::{Device, DeviceChoice};
 
-/// A number of things that there must be one of.
-pub(crate) fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "expected a whole number of at least 1".to_owned())
+/// A number of threads.
+pub(crate) fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let parsed: Option<NonZeroUsize> = text.parse().ok();
+    parsed
+        .filter(|workers| *workers <= MAX_WORKERS)
+        .ok_or_else(|| format!("expected a whole number from 1 to {MAX_WORKERS}"))
 }
 
 /// The backend that trains.
@@ -69,7 +73,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
     device: DeviceArg,
     /// Threads that search in parallel
-    #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = workers)]
     pub(crate) workers: NonZeroUsize,
 }
 

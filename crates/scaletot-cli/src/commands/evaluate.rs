@@ -11,7 +11,7 @@ use scaletot_pipeline::evaluation::{self, RESULTS};
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::tasks::Task;
 
-use crate::args::{DeviceArg, at_least_one};
+use crate::args::{DeviceArg, workers};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
@@ -67,7 +67,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = DeviceArg::Flex)]
     device: DeviceArg,
     /// Threads
-    #[arg(long, value_name = "N", default_value = "2", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = workers)]
     workers: NonZeroUsize,
     /// Output directory; an interrupted evaluation there is resumed  [default: scaletot-evaluate/TASK]
     #[arg(long, value_name = "DIR")]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::init::preview;
 use super::run::open;
 use crate::args::source::{SourceArgs, min_populated, shell_word};
-use crate::args::{DEFAULT_SEED, at_least_one};
+use crate::args::{DEFAULT_SEED, workers};
 use crate::exit::Exit;
 use crate::format::{columns, count, duration, percent};
 use crate::terminal::Terminal;
@@ -41,7 +41,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "S")]
     seconds_per_call: Option<f64>,
     /// Answers that are under way at a time: requests to a server; threads of a model in this process share its processors
-    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = workers)]
     at_a_time: NonZeroUsize,
     /// Prices file, TOML: `currency`, and for each model `[models.NAME]` with `per_million_tokens`, `per_call`, `per_hour`
     #[arg(long, value_name = "FILE")]

@@ -10,8 +10,8 @@ use scaletot_pipeline::{AnswerRecording, PipelineConfig, teachers};
 use scaletot_teacher::{Recorder, Teacher};
 use serde::Serialize;
 
-use crate::args::at_least_one;
 use crate::args::source::{SourceArgs, min_populated, shell_word};
+use crate::args::workers;
 use crate::exit::Exit;
 use crate::format::count;
 use crate::terminal::Terminal;
@@ -35,7 +35,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "N")]
     min_populated: Option<usize>,
     /// Questions that are under way at a time: requests to a server; threads of a model in this process share its processors
-    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = workers)]
     workers: NonZeroUsize,
     /// Print JSON
     #[arg(long)]

@@ -10,7 +10,7 @@ use scaletot_encoder::Precision;
 use scaletot_encoder::signature::PublicKey;
 use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 
-use crate::args::at_least_one;
+use crate::args::workers;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
@@ -41,7 +41,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "value")]
     columns: Vec<Output>,
     /// Threads; as many as there are processors unless given
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = workers)]
     threads: Option<NonZeroUsize>,
     /// Numbers that the encoder computes with
     #[arg(long, value_enum, default_value = "full")]

@@ -80,7 +80,8 @@ impl FrozenEncoder {
     /// on it.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) when the system cannot start so many.
+    /// [`Error::Config`](crate::Error::Config) for more than 1,024, [`Error::Threads`](crate::Error::Threads) when the system cannot start so
+    /// many.
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Result<Self> {
         self.threads = Threads::new(threads)?;
         Ok(self)

@@ -1,6 +1,7 @@
 //! What is compared and bounded before an artifact is believed.
 
 use std::fs::{self, File};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -157,5 +158,56 @@ fn a_tiny_schema_has_as_many_canaries_as_profiles_can_differ() {
         let canaries: Vec<serde_json::Value> =
             serde_json::from_slice(&fs::read(place.path().join("canaries.json")).unwrap()).unwrap();
         assert!(canaries.len() >= least, "{}", canaries.len());
+    }
+}
+
+#[test]
+fn many_values_of_a_field_take_time_in_proportion() {
+    let begun = Instant::now();
+    let names: Vec<String> = (0..100_000).map(|value| format!("v{value}")).collect();
+    let schema = ProfileSchema::builder("wide")
+        .with_field(FieldSpec::categorical("code", names))
+        .with_field(FieldSpec::boolean("b"))
+        .build()
+        .unwrap();
+    let mut table = TableBuilder::new(schema.clone());
+    (0..500i64).for_each(|id| table.push_text(id, &[&format!("v{}", id * 199), "yes"]).unwrap());
+    let table = table.finish();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("s", ["low", "high"])).build().unwrap();
+    let mut config = EncoderConfig::default();
+    (config.embed_dim, config.hidden) = (1, vec![4]);
+    let heads = Heads::new(true, vec![], 0);
+    let rows: Vec<usize> = (0..500).collect();
+    let encoder = FrozenEncoder::with_random_weights(&config, &table, &chain, heads, 1)
+        .unwrap()
+        .calibrate_abstention(&table, &rows, 0.1)
+        .unwrap();
+    encoder.drift(&table, &rows).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    encoder.save(place.path(), ArtifactInfo::new()).unwrap();
+    let loaded = FrozenEncoder::load(place.path(), &schema).unwrap();
+    assert_eq!(loaded.score(&table).unwrap(), encoder.score(&table).unwrap());
+    // Without optimisation about 2 s, where a step per pair of values would take minutes.
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    // Nobody reads a hundred thousand words.
+    let other = ProfileSchema::builder("wide")
+        .with_field(FieldSpec::categorical("code", (0..100_001).map(|value| format!("w{value}"))))
+        .with_field(FieldSpec::boolean("b"))
+        .build()
+        .unwrap();
+    let error = FrozenEncoder::load(place.path(), &other).unwrap_err();
+    assert!(
+        matches!(error, Error::Schema { .. }) && error.to_string().len() < 2_000,
+        "{}",
+        error.to_string().len()
+    );
+}
+
+#[test]
+fn absurd_numbers_of_threads_are_refused() {
+    for threads in [1_025, 4_000_000, usize::MAX] {
+        let error = encoder(1).with_threads(NonZeroUsize::new(threads).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("at most 1024") && error.contains(&threads.to_string()), "{error}");
     }
 }
