@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::error::quoted;
+use crate::error::{quoted, shortened};
 use crate::field::{Domain, Field, FieldKind, Range};
 
 /// One value that is there; a missing one is `None` of `Option<Value>`.
@@ -60,12 +60,7 @@ impl Mismatch {
 
     /// With the beginning of the text that was found, in quotes.
     pub(crate) fn text(expected: impl Into<String>, found: &str) -> Self {
-        const SHOWN: usize = 60;
-        let mut shown: String = found.chars().take(SHOWN).collect();
-        if shown.len() < found.len() {
-            shown.push('…');
-        }
-        Self { expected: expected.into(), found: format!("{shown:?}") }
+        Self { expected: expected.into(), found: format!("{:?}", shortened(found)) }
     }
 }
 

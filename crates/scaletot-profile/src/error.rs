@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
@@ -95,7 +96,7 @@ pub enum Error {
         column: String,
     },
     /// A column that is needed is not in the file.
-    #[error("{}no column {column:?}, which is wanted as {wanted_as}; the columns are {}", in_file(path.as_deref()), quoted(.there))]
+    #[error("{}no column {column:?}, which is wanted as {wanted_as}; the columns are {}{}", in_file(path.as_deref()), quoted(.there), partition(path.as_deref(), .column))]
     MissingColumn {
         /// The file.
         path: Option<PathBuf>,
@@ -119,7 +120,7 @@ pub enum Error {
         second: usize,
     },
     /// A typed file's column has a type that cannot be read as what is wanted.
-    #[error("{}column {column:?} has type {found}, expected {expected}", in_file(path.as_deref()))]
+    #[error("{}column {column:?} has type {found}, expected {expected}: {remedy}", in_file(path.as_deref()))]
     ColumnType {
         /// The file.
         path: Option<PathBuf>,
@@ -129,6 +130,8 @@ pub enum Error {
         expected: &'static str,
         /// The type that is there.
         found: String,
+        /// How the table can be written so that the column is read.
+        remedy: &'static str,
     },
     /// The file is cut off or damaged.
     #[error("{}{}: the file is cut off or damaged: {message}", path.display(), at(.place))]
@@ -236,15 +239,43 @@ pub(crate) fn in_file(path: Option<&Path>) -> String {
     path.map(|path| format!("{}: ", path.display())).unwrap_or_default()
 }
 
+/// Where a column is that a partitioned table has in the names of its directories, `COLUMN=VALUE`, and not in its files.
+fn partition(path: Option<&Path>, column: &str) -> String {
+    let names = path.into_iter().flat_map(Path::components);
+    let names = names.filter_map(|part| part.as_os_str().to_str()?.split_once('='));
+    match names.rev().find(|(name, _)| *name == column) {
+        Some((_, value)) => {
+            format!(
+                "; its value for this file is in the directory's name, {:?}: write it into the file as a column",
+                shortened(value)
+            )
+        }
+        None => String::new(),
+    }
+}
+
 fn at(place: &Option<Place>) -> String {
     place.as_ref().map(|place| format!(", {}", Place { file: None, ..place.clone() })).unwrap_or_default()
+}
+
+/// The text, cut after 60 characters.
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// `"a", "b", "c"`, cut after a dozen.
 pub(crate) fn quoted<S: AsRef<str>>(items: &[S]) -> String {
     const SHOWN: usize = 12;
-    let mut text =
-        items.iter().take(SHOWN).map(|item| format!("{:?}", item.as_ref())).collect::<Vec<_>>().join(", ");
+    let mut text = items
+        .iter()
+        .take(SHOWN)
+        .map(|item| format!("{:?}", shortened(item.as_ref())))
+        .collect::<Vec<_>>()
+        .join(", ");
     if items.len() > SHOWN {
         text.push_str(&format!(" … ({} in all)", items.len()));
     }

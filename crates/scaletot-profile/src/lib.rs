@@ -105,7 +105,7 @@ pub use hash::ProfileKey;
 pub use id::{UserId, UserIds};
 pub use io::{LeftOut, Loaded, ReadOptions, read, write};
 #[cfg(feature = "parquet")]
-pub use io::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
+pub use io::{ParquetPreview, ParquetProfiles, PreviewColumn, RowGroup, read_parquet, write_parquet};
 #[cfg(feature = "csv")]
 pub use io::{read_csv, read_csv_from, write_csv};
 pub use levels::{LevelConfig, LevelRule};

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use scaletot_core::files::write_bytes;
+use scaletot_core::files::{self, write_bytes};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::schema::ProfileSchema;
 use crate::schema_builder::SchemaBuilder;
+
+/// Bytes of a schema file, at most: a million values with their words.
+const MAX_FILE: u64 = 256 << 20;
 
 impl Serialize for ProfileSchema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,11 +69,7 @@ impl ProfileSchema {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let format = format_of(path)?;
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            action: "read",
-            source,
-        })?;
+        let text = files::read_to_string(path, MAX_FILE)?;
         let schema = if format == "TOML" { Self::from_toml(&text) } else { Self::from_json(&text) };
         schema.map_err(|error| match error {
             Error::Syntax { format, source, .. } => {

@@ -62,7 +62,8 @@ impl DatasetSpec {
         Self::default()
     }
 
-    /// The column of the outcomes: numbers, finite and at least 0; an empty cell is not known. It may not be a profile field, for
+    /// The column of the outcomes: numbers, finite and at least 0; an empty cell, `NA` and alike
+    /// ([`ReadOptions::with_number`] has the list) are not known. It may not be a profile field, for
     /// then the outcome would be known beforehand.
     #[must_use]
     pub fn with_outcome(mut self, column: impl Into<String>) -> Self {
@@ -92,7 +93,8 @@ impl DatasetSpec {
         self
     }
 
-    /// Cell texts of these columns that are missing, besides the empty one. (Profile fields have their own.)
+    /// Cell texts of these columns that are missing, besides the empty one; in a segment's column `NA` may be a label. (Profile fields have
+    /// their own.)
     #[must_use]
     pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing.extend(tokens.into_iter().map(Into::into));

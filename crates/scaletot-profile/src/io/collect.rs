@@ -137,10 +137,22 @@ pub(super) fn user_id(
     }
 }
 
+/// Whether it is what programs write in the place of a number that is not known: those of R, Python, SQL, Hive, SAS and Excel.
+fn is_no_number(raw: &Raw<'_>) -> bool {
+    const WORDS: [&str; 11] = ["NA", "N/A", "NaN", "nan", "<NA>", "NULL", "null", "None", "\\N", ".", "#N/A"];
+    match raw {
+        Raw::Text(text) => WORDS.contains(&text.trim()),
+        Raw::Float(number) => number.is_nan(),
+        _ => false,
+    }
+}
+
 pub(super) fn push_value(values: &mut Values, raw: Raw<'_>, missing: &[String]) -> Result<(), Mismatch> {
     let is_missing = raw.is_missing(missing);
     match values {
-        Values::Number(values) => values.push(if is_missing { None } else { Some(raw.number()?) }),
+        Values::Number(values) => {
+            values.push(if is_missing || is_no_number(&raw) { None } else { Some(raw.number()?) });
+        }
         Values::Flag(values) => values.push(if is_missing { None } else { Some(raw.flag()?) }),
         Values::Text(values) => {
             let text = match (&raw, raw.as_text()) {

@@ -2,29 +2,33 @@
 
 mod collector;
 mod lines;
+mod start;
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
-use scaletot_core::files::{AtomicFile, FileError};
+use scaletot_core::files::{self, AtomicFile, FileError};
 
 use self::collector::Collector;
-use self::lines::Lines;
+use self::lines::{Fault, Lines, MAX_ROW};
 use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
 use crate::attributes::{Attributes, Values};
 use crate::cell::{self, Raw};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use crate::id::UserIds;
 use crate::place::Place;
 use crate::schema::ProfileSchema;
 use crate::table::ProfileTable;
 
 /// Reads profiles from a comma-separated file in UTF-8 with a header line.
+///
+/// Where the header has no comma outside of quotes, cells stand between semicolons, tabs or bars, whichever it has most of; numbers have
+/// a decimal point in any case. A byte-order mark is skipped. Text behind a closing quote is refused: a quote within quotes is written
+/// twice, not with a backslash. A row takes at most 4 MiB.
 ///
 /// The columns may stand in any order, and columns that neither the schema nor `options` names are skipped. An empty
 /// cell, or one of the field's missing tokens, is missing. Blanks at the ends of a profile cell play no part; ids and text
@@ -37,12 +41,11 @@ use crate::table::ProfileTable;
 ///
 /// # Errors
 /// All name the file, and where there is one the row, its line and the column: [`Error::Io`], [`Error::MissingColumn`],
-/// [`Error::DuplicateColumn`], [`Error::Cell`], [`Error::EmptyId`], [`Error::DuplicateId`], [`Error::Damaged`].
+/// [`Error::DuplicateColumn`], [`Error::Cell`], [`Error::EmptyId`], [`Error::DuplicateId`], [`Error::Damaged`], and
+/// [`Error::Unsupported`] for what is no text in UTF-8.
 pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = path.as_ref();
-    let file =
-        File::open(path).map_err(|source| Error::Io { path: path.to_owned(), action: "open", source })?;
-    read_csv_from(file, path, schema, options)
+    read_csv_from(files::open(path)?, path, schema, options)
 }
 
 /// As [`read_csv`], from any source of bytes: a file that is unpacked on the way, or a table in memory. `name` is what errors
@@ -68,19 +71,33 @@ pub fn read_csv_from(
     options: &ReadOptions,
 ) -> Result<Loaded> {
     let path = name.as_ref();
-    let mut reader = ReaderBuilder::new().buffer_capacity(1 << 16).from_reader(Lines::new(source));
-    let header = reader.headers().map_err(|error| refused(path, None, &StringRecord::new(), error))?.clone();
-    reader.get_mut().next_start();
+    let damaged = |place, message: String| Error::Damaged { path: path.to_owned(), place, message };
+    let start = start::look(source)
+        .map_err(|source| Error::Io { path: path.to_owned(), action: "read", source })?
+        .map_err(|(found, expected)| Error::Unsupported {
+            path: path.to_owned(),
+            found: found.to_owned(),
+            expected,
+        })?;
+    let mut reader = ReaderBuilder::new()
+        .buffer_capacity(1 << 16)
+        .delimiter(start.delimiter)
+        .from_reader(Lines::new(start.bytes, start.delimiter));
+    let header = reader.headers().cloned();
+    let begin = reader.get_mut().next_start();
+    if let Some(fault) = reader.get_ref().fault(begin) {
+        return Err(damaged(None, format!("the header: {}", told(fault, start.delimiter))));
+    }
+    let header = header.map_err(|error| refused(path, None, &StringRecord::new(), error))?;
     if reader.get_ref().is_cut() {
         return Err(cut_in_quotes(path, None));
     }
     if header.is_empty() {
-        let message = "expected a header line, found an empty file".to_owned();
-        return Err(Error::Damaged { path: path.to_owned(), place: None, message });
+        return Err(damaged(None, "expected a header line, found an empty file".to_owned()));
     }
     let layout = Layout::find(Some(path), &header.iter().collect::<Vec<_>>(), schema, options)?;
-    let mut rows =
-        Rows { path, reader, header, layout, into: Collector::new(path, schema, options, !options.text_ids) };
+    let into = Collector::new(path, schema, options, !options.text_ids);
+    let mut rows = Rows { path, reader, header, layout, delimiter: start.delimiter, into };
     let mut record = StringRecord::new();
     loop {
         let found = rows.next(&mut record);
@@ -101,6 +118,7 @@ struct Rows<'a, R> {
     reader: Reader<Lines<R>>,
     header: StringRecord,
     layout: Layout,
+    delimiter: u8,
     into: Collector<'a>,
 }
 
@@ -108,8 +126,14 @@ impl<R: Read> Rows<'_, R> {
     /// Reads the next row; `false` at the end of the file.
     fn next(&mut self, record: &mut StringRecord) -> Result<bool> {
         let found = self.reader.read_record(record);
-        if let Some(line) = self.reader.get_mut().next_start() {
+        let start = self.reader.get_mut().next_start();
+        if let Some(line) = start {
             self.into.set_line(line);
+        }
+        if let Some(fault) = self.reader.get_ref().fault(start) {
+            let place = Some(self.into.place());
+            let message = told(fault, self.delimiter);
+            return Err(Error::Damaged { path: self.path.to_owned(), place, message });
         }
         found.map_err(|error| refused(self.path, Some(self.into.place()), &self.header, error))
     }
@@ -126,10 +150,24 @@ impl<R: Read> Rows<'_, R> {
     }
 }
 
+fn told(fault: Fault, delimiter: u8) -> String {
+    match fault {
+        Fault::BehindQuote(line) => format!(
+            "line {line}: expected {:?} or the end of the line after a closing quote; a quote within quotes is written twice, not as \\\"",
+            char::from(delimiter)
+        ),
+        Fault::TooLong => {
+            format!("expected a row of at most {} MiB, found more; is a quote not closed?", MAX_ROW >> 20)
+        }
+    }
+}
+
 fn cut_in_quotes(path: &Path, place: Option<Place>) -> Error {
     let message = "the file ends within quotes".to_owned();
     Error::Damaged { path: path.to_owned(), place, message }
 }
+
+const NOT_UTF8: &str = "save the table as UTF-8; it may be in Latin-1 or Windows-1252";
 
 /// This crate's error for one of the parser.
 fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::csv::Error) -> Error {
@@ -138,8 +176,8 @@ fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::cs
             format!("expected {expected_len} cells as in the header, found {len}")
         }
         ErrorKind::Utf8 { err, .. } => match header.get(err.field()) {
-            Some(column) => format!("column {column:?} is not valid UTF-8"),
-            None => "the header is not valid UTF-8".to_owned(),
+            Some(column) => format!("column {:?} is not valid UTF-8: {NOT_UTF8}", shortened(column)),
+            None => format!("the header is not valid UTF-8: {NOT_UTF8}"),
         },
         _ => error.to_string(),
     };

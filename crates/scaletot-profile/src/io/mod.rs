@@ -23,7 +23,9 @@ pub(crate) use self::arrow::to_record_batch;
 #[cfg(feature = "csv")]
 pub use self::csv::{read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]
-pub use self::parquet::{ParquetProfiles, RowGroup, read_parquet, write_parquet};
+pub use self::parquet::{
+    ParquetPreview, ParquetProfiles, PreviewColumn, RowGroup, read_parquet, write_parquet,
+};
 
 use crate::attributes::Attributes;
 use crate::error::{Error, Result};

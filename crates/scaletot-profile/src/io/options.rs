@@ -48,7 +48,8 @@ impl ReadOptions {
         Self::default()
     }
 
-    /// Reads the column as numbers.
+    /// Reads the column as numbers. What programs write for a number that is not known is missing: NaN, and the texts `NA`, `N/A`, `NaN`, `nan`,
+    /// `<NA>`, `NULL`, `null`, `None`, `\N`, `.` and `#N/A`.
     #[must_use]
     pub fn with_number(self, column: impl Into<String>) -> Self {
         self.want(column.into(), Wanted::Number)
@@ -66,7 +67,7 @@ impl ReadOptions {
         self.want(column.into(), Wanted::Flag)
     }
 
-    /// Cell texts that are missing in the further columns, besides the empty one. (Profile fields have their own.)
+    /// Cell texts that are missing in the further columns, besides the empty one and those of numbers. (Profile fields have their own.)
     #[must_use]
     pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing.extend(tokens.into_iter().map(Into::into));

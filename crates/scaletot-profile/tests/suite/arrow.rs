@@ -185,7 +185,7 @@ fn what_does_not_fit_is_refused_without_a_file() {
     );
     assert_eq!(
         message(one("x", column(Date32Array::from(vec![1]))), &ReadOptions::new()),
-        r#"column "x" has type Date32, expected numbers, or texts that hold numbers"#
+        r#"column "x" has type Date32, expected numbers, or texts that hold numbers: write a date as text, or better the time since it as a number, such as an age in years"#
     );
     let twice = batch(vec![
         ("id", column(NullArray::new(1))),

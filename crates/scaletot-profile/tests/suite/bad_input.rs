@@ -124,7 +124,7 @@ fn files_that_are_cut_off_or_damaged() {
     assert!(refusal("customer,\"age").contains("ends within quotes"));
     assert_eq!(
         refusal([HEADER.as_bytes(), b"1,55+,Z\xfcrich,10,yes,a\n"].concat()),
-        "people.csv, row 1 (line 2): the file is cut off or damaged: column \"city\" is not valid UTF-8"
+        "people.csv, row 1 (line 2): the file is cut off or damaged: column \"city\" is not valid UTF-8: save the table as UTF-8; it may be in Latin-1 or Windows-1252"
     );
 }
 

@@ -5,17 +5,24 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, FixedSizeBinaryArray, Float64Array, Int64Array, RecordBatch};
+use arrow_array::{
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int64Array,
+    RecordBatch, TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{BrotliLevel, Compression};
+use parquet::data_type::{DoubleType, FixedLenByteArray, FixedLenByteArrayType};
 use parquet::file::metadata::{
     KeyValue, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaDataBuilder,
 };
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use scaletot_profile::{
-    Error, FieldSpec, ParquetProfiles, ProfileSchema, ReadOptions, Result, Value, read_parquet,
+    Error, FieldSpec, ParquetPreview, ParquetProfiles, ProfileSchema, ReadOptions, Result, UserId, UserIds,
+    Value, read_parquet,
 };
 
 struct Case {
@@ -122,4 +129,122 @@ fn a_compression_that_is_not_read_is_named_when_the_file_is_opened_and_is_no_dam
         // In a column that nobody asked for it plays no part.
         assert_eq!(compressed(2).read(&schema()).unwrap().len(), 3);
     }
+}
+
+/// A file of one row group whose columns are written as they are, with the logical type UUID for `id`.
+fn with_uuids(ids: &[[u8; 16]]) -> Case {
+    let schema = "message users {
+        optional fixed_len_byte_array(16) id (UUID);
+        required double x;
+    }";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let bytes: Vec<FixedLenByteArray> = ids.iter().map(|id| id.to_vec().into()).collect();
+    let levels = vec![1; ids.len()];
+    column.typed::<FixedLenByteArrayType>().write_batch(&bytes, Some(&levels), None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&vec![1.0; ids.len()], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    Case { _dir: dir, path }
+}
+
+#[test]
+fn uuids_are_read_as_their_text() {
+    let file = with_uuids(&[*b"0123456789abcdef", [0xff; 16]]);
+    let opened = ParquetProfiles::open(&file.path, &schema(), &ReadOptions::new()).unwrap();
+    assert!(opened.text_ids());
+    let table = file.read(&schema()).unwrap();
+    assert_eq!(table.id(0), UserId::from("30313233-3435-3637-3839-616263646566"));
+    assert_eq!(table.id(1), UserId::from("ffffffff-ffff-ffff-ffff-ffffffffffff"));
+}
+
+#[test]
+fn decimals_are_numbers_and_without_a_fraction_integers_of_any_width() {
+    let wide = |values: Vec<i128>, scale| -> ArrayRef {
+        Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, scale).unwrap())
+    };
+    let batch = |ids: Vec<i128>| {
+        RecordBatch::try_from_iter([("id", wide(ids, 0)), ("x", wide(vec![150, -225], 2))]).unwrap()
+    };
+    let large = i128::from(i64::MAX);
+    let table = Case::new(&batch(vec![7, large]), None).read(&schema()).unwrap();
+    assert_eq!(table.ids(), &UserIds::Int(vec![7, i64::MAX]));
+    assert_eq!([table.value(0, 0), table.value(1, 0)], [1.5, -2.25].map(|x| Some(Value::Number(x))));
+    // A larger one is a cell's error, and no damage.
+    let error = Case::new(&batch(vec![7, large + 1]), None).read(&schema()).unwrap_err();
+    assert!(matches!(error, Error::Cell { .. }), "{error}");
+    assert!(
+        error.to_string().contains("row 2") && error.to_string().contains("9223372036854775808"),
+        "{error}"
+    );
+}
+
+#[test]
+fn types_that_are_not_read_are_refused_by_name_and_with_the_remedy() {
+    let dates: ArrayRef = Arc::new(Date32Array::from(vec![1, 2, 3]));
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]));
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"a", b"b", b"c"]));
+    for (array, name, remedy) in [
+        (dates, "Date32", "the time since it as a number"),
+        (times, "Timestamp", "the time since it as a number"),
+        (bytes, "Binary", "write bytes as text"),
+    ] {
+        let batch = RecordBatch::try_from_iter([("id", ids(3)), ("x", array)]).unwrap();
+        let error = Case::new(&batch, None).read(&schema()).unwrap_err();
+        assert!(matches!(error, Error::ColumnType { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(name) && message.contains(remedy), "{message}");
+        assert!(message.contains(r#"column "x""#), "{message}");
+    }
+}
+
+#[test]
+fn a_column_that_a_partitioned_table_has_in_its_directories_is_told() {
+    let batch = RecordBatch::try_from_iter([("id", ids(3))]).unwrap();
+    let file = Case::new(&batch, None);
+    let directory = file.path.with_file_name("x=7");
+    fs::create_dir(&directory).unwrap();
+    let path = directory.join("part-0.parquet");
+    fs::rename(&file.path, &path).unwrap();
+    let error = read_parquet(&path, &schema(), &ReadOptions::new()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::MissingColumn { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains(r#"in the directory's name, "7": write it into the file"#), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("users.parquet");
+    fs::create_dir(&folder).unwrap();
+    let link = dir.path().join("zero.parquet");
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    for path in [folder, link] {
+        let error = read_parquet(&path, &schema(), &ReadOptions::new()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Io { action: "open", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_preview_has_all_columns_that_could_be_read_and_names_the_others() {
+    let wide: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter((0..3).map(|_| [7u8; 16])).unwrap());
+    let batch = RecordBatch::try_from_iter([("id", ids(3)), ("raw", wide), ("x", numbers(3))]).unwrap();
+    let file = Case::new(&batch, Some("no Arrow schema"));
+    let preview = ParquetPreview::open(&file.path, &ReadOptions::new()).unwrap();
+    let columns: Vec<_> = preview.columns().map(|column| (column.name(), column.is_read())).collect();
+    assert_eq!(columns, [("id", true), ("raw", false), ("x", true)]);
+    let batches: Vec<RecordBatch> = preview.batches().collect::<Result<_>>().unwrap();
+    assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 3, 2));
+    let tight = ParquetPreview::open(&file.path, &ReadOptions::new().with_max_decoded_bytes(10)).unwrap();
+    let found: Vec<_> = tight.batches().collect();
+    assert!(matches!(found.as_slice(), [Err(Error::TooLarge { .. })]));
 }

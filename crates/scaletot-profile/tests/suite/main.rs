@@ -5,6 +5,7 @@ mod arrow;
 mod bad_input;
 mod bombs;
 mod common;
+mod csv;
 mod dataset;
 mod directory;
 mod foreign;

@@ -191,7 +191,7 @@ fn files_load_and_save_by_extension() {
             .contains("bad.toml: expected a profile schema in TOML")
     );
     assert!(
-        ProfileSchema::load(dir.path().join("none.toml")).unwrap_err().to_string().contains("cannot read")
+        ProfileSchema::load(dir.path().join("none.toml")).unwrap_err().to_string().contains("cannot open")
     );
 }
 

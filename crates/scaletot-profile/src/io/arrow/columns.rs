@@ -10,12 +10,13 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Schema};
 #[cfg(feature = "parquet")]
 use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
+use scaletot_core::text::printable;
 
 use super::super::collect::{Layout, empty, push_value, user_id};
 use super::super::options::{ReadOptions, Wanted};
 use super::super::{LeftOut, Loaded};
 use super::decode;
-use super::source::{Shape, Source, Use};
+use super::source::{Shape, Source, Use, remedy};
 use crate::attributes::{Attributes, Values};
 use crate::cell::Mismatch;
 use crate::error::{Error, Result};
@@ -70,7 +71,7 @@ impl Columns {
     /// Whether there is an id column and its type is a text.
     #[cfg(feature = "parquet")]
     pub(crate) fn text_ids(&self) -> bool {
-        self.id.as_ref().is_some_and(|column| column.shape == Shape::Text)
+        self.id.as_ref().is_some_and(|column| matches!(column.shape, Shape::Text | Shape::Uuid))
     }
 
     /// The field of a column whose type Arrow does not have.
@@ -147,7 +148,8 @@ impl Columns {
             return Ok(ints.values().to_vec().into());
         }
         let source = Source::new(array, &column.shape)?;
-        let none = || if column.shape == Shape::Text { UserId::Text(String::new()) } else { UserId::Int(0) };
+        let is_text = matches!(column.shape, Shape::Text | Shape::Uuid);
+        let none = || if is_text { UserId::Text(String::new()) } else { UserId::Int(0) };
         let mut ids = Vec::with_capacity(array.len());
         for row in 0..array.len() {
             let id = user_id(source.raw(row), false, self.schema.id_column(), || self.place(first + row));
@@ -183,12 +185,13 @@ impl BadRows {
 impl Column {
     fn new(file: Option<&Path>, there: &Schema, position: usize, use_as: Use<'_>) -> Result<Self> {
         let field = there.field(position);
-        let shape = Shape::of(field.data_type()).filter(|shape| use_as.accepts(shape));
+        let shape = Shape::of(field).filter(|shape| use_as.accepts(shape));
         let shape = shape.ok_or_else(|| Error::ColumnType {
             path: file.map(Path::to_owned),
             column: field.name().clone(),
             expected: use_as.expected(),
-            found: field.data_type().to_string(),
+            found: printable(&field.data_type().to_string(), 200),
+            remedy: remedy(field.data_type()),
         })?;
         Ok(Self { position, shape })
     }

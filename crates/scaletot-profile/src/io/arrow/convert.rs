@@ -23,12 +23,15 @@ impl Loaded {
     ///
     /// | wanted as | columns that will do |
     /// | --- | --- |
-    /// | user id | integers (they stay integers) or texts (they stay texts) |
+    /// | user id | integers, also decimals without a fraction (they stay integers), or texts and UUIDs (they are texts) |
     /// | categorical, ordinal | texts; integers, floats and booleans by their text form: `2` and `2.0` are `"2"` |
     /// | numeric, number | integers, floats, decimals; texts that hold numbers |
     /// | boolean, flag | booleans; 0 and 1; texts as in CSV |
     /// | multi | lists of texts or integers; texts with separators |
     /// | text | texts; integers, floats and booleans by their text form |
+    ///
+    /// UUIDs are sixteen bytes that are marked as such, by Arrow's extension type or Parquet's logical type. Dates, times, other bytes and
+    /// structures are refused, with what to write instead.
     ///
     /// NaN is an error, unless `"NaN"` is one of the missing tokens: such tokens are compared with the text form of cells of any type.
     ///

@@ -14,3 +14,5 @@ pub(crate) use convert::to_record_batch;
 pub(super) use encode::{arrays, arrow_schema};
 #[cfg(feature = "parquet")]
 pub(super) use gather::Gather;
+#[cfg(feature = "parquet")]
+pub(super) use source::{as_uuid, is_readable};

@@ -1,16 +1,26 @@
 //! Arrow columns of many types as the few kinds of cells that profiles are read from.
 
+use std::fmt::Write as _;
+#[cfg(feature = "parquet")]
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
+use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, LargeStringArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeListArray,
+    LargeStringArray, UInt64Array,
 };
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DataType, Field as ArrowField};
+use arrow_schema::{ArrowError, DECIMAL128_MAX_PRECISION, DataType, Field as ArrowField};
+#[cfg(feature = "parquet")]
+use arrow_schema::{FieldRef, extension::EXTENSION_TYPE_NAME_KEY};
 
 use super::super::options::Wanted;
 use crate::cell::Raw;
 use crate::field::FieldKind;
+
+/// The name by which Arrow knows sixteen bytes that are a UUID.
+const UUID: &str = "arrow.uuid";
 
 /// What a type's values are, however they are stored: dictionaries, views, large offsets and narrow integers play no part.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,30 +29,43 @@ pub(super) enum Shape {
     Text,
     Int,
     UInt,
+    /// Whole numbers that may need more than 64 bits.
+    Wide,
     Float,
     Flag,
+    /// Sixteen bytes, read as their text.
+    Uuid,
     List(Box<Shape>),
 }
 
 impl Shape {
     /// `None` for types that no profile column is read from, such as dates and structs.
-    pub(super) fn of(data_type: &DataType) -> Option<Self> {
+    pub(super) fn of(field: &ArrowField) -> Option<Self> {
+        match field.data_type() {
+            DataType::FixedSizeBinary(16) if field.extension_type_name() == Some(UUID) => Some(Self::Uuid),
+            data_type => Self::of_type(data_type),
+        }
+    }
+
+    fn of_type(data_type: &DataType) -> Option<Self> {
         match data_type {
             DataType::Null => Some(Self::Null),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Self::Text),
             DataType::UInt64 => Some(Self::UInt),
             data_type if data_type.is_integer() => Some(Self::Int),
+            // As databases have identifiers; with a fraction they are numbers like others.
+            DataType::Decimal32(_, 0) | DataType::Decimal64(_, 0) | DataType::Decimal128(_, 0) => {
+                Some(Self::Wide)
+            }
             data_type if data_type.is_floating() || data_type.is_decimal() => Some(Self::Float),
             DataType::Boolean => Some(Self::Flag),
-            DataType::Dictionary(_, values) => Self::of(values),
-            DataType::RunEndEncoded(_, values) => Self::of(values.data_type()),
+            DataType::Dictionary(_, values) => Self::of_type(values),
+            DataType::RunEndEncoded(_, values) => Self::of(values),
             DataType::List(item)
             | DataType::LargeList(item)
             | DataType::ListView(item)
             | DataType::LargeListView(item)
-            | DataType::FixedSizeList(item, _) => {
-                Self::of(item.data_type()).map(|item| Self::List(Box::new(item)))
-            }
+            | DataType::FixedSizeList(item, _) => Self::of(item).map(|item| Self::List(Box::new(item))),
             _ => None,
         }
     }
@@ -53,6 +76,8 @@ impl Shape {
             Self::Null => DataType::Null,
             Self::Text => DataType::LargeUtf8,
             Self::Int => DataType::Int64,
+            Self::Wide => DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0),
+            Self::Uuid => DataType::FixedSizeBinary(16),
             Self::UInt => DataType::UInt64,
             Self::Float => DataType::Float64,
             Self::Flag => DataType::Boolean,
@@ -72,12 +97,14 @@ pub(super) enum Use<'a> {
 impl Use<'_> {
     /// Whether it is read from such a column.
     pub(super) fn accepts(self, shape: &Shape) -> bool {
-        let is_number = matches!(shape, Shape::Int | Shape::UInt | Shape::Float);
-        let is_one = is_number || matches!(shape, Shape::Text | Shape::Flag);
+        let is_number = matches!(shape, Shape::Int | Shape::UInt | Shape::Wide | Shape::Float);
+        let is_one = is_number || matches!(shape, Shape::Text | Shape::Flag | Shape::Uuid);
         // A column of nothing but nulls often has no other type.
         *shape == Shape::Null
             || match self {
-                Self::Id => matches!(shape, Shape::Text | Shape::Int | Shape::UInt),
+                Self::Id => {
+                    matches!(shape, Shape::Text | Shape::Int | Shape::UInt | Shape::Wide | Shape::Uuid)
+                }
                 Self::Field(FieldKind::Numeric(_)) | Self::Attribute(Wanted::Number) => {
                     is_number || *shape == Shape::Text
                 }
@@ -91,7 +118,7 @@ impl Use<'_> {
     /// The types it is read from.
     pub(super) fn expected(self) -> &'static str {
         match self {
-            Self::Id => "integers or texts",
+            Self::Id => "integers, texts or UUIDs",
             Self::Field(FieldKind::Numeric(_)) | Self::Attribute(Wanted::Number) => {
                 "numbers, or texts that hold numbers"
             }
@@ -111,6 +138,7 @@ pub(super) enum Source {
     Text(LargeStringArray),
     Int(Int64Array),
     UInt(UInt64Array),
+    Wide(Decimal128Array),
     Float(Float64Array),
     Flag(BooleanArray),
     List(LargeListArray, Box<Source>),
@@ -125,6 +153,10 @@ impl Source {
             Shape::Text => array.as_string_opt::<i64>().cloned().map(Self::Text),
             Shape::Int => array.as_primitive_opt::<Int64Type>().cloned().map(Self::Int),
             Shape::UInt => array.as_primitive_opt::<UInt64Type>().cloned().map(Self::UInt),
+            Shape::Wide => array.as_primitive_opt::<Decimal128Type>().cloned().map(Self::Wide),
+            Shape::Uuid => array
+                .as_fixed_size_binary_opt()
+                .map(|ids| Self::Text(ids.iter().map(|id| id.map(uuid)).collect())),
             Shape::Float => array.as_primitive_opt::<Float64Type>().cloned().map(Self::Float),
             Shape::Flag => array.as_boolean_opt().cloned().map(Self::Flag),
             Shape::List(item) => match array.as_list_opt::<i64>().cloned() {
@@ -144,6 +176,7 @@ impl Source {
             Self::Text(array) if array.is_valid(row) => Raw::Text(array.value(row)),
             Self::Int(array) if array.is_valid(row) => Raw::Int(array.value(row).into()),
             Self::UInt(array) if array.is_valid(row) => Raw::Int(array.value(row).into()),
+            Self::Wide(array) if array.is_valid(row) => Raw::Int(array.value(row)),
             Self::Float(array) if array.is_valid(row) => Raw::Float(array.value(row)),
             Self::Flag(array) if array.is_valid(row) => Raw::Flag(array.value(row)),
             Self::List(array, items) if array.is_valid(row) => {
@@ -159,6 +192,53 @@ impl Source {
             _ => Raw::Null,
         }
     }
+}
+
+/// How a table can be written so that a column of a type that is not read would be.
+pub(super) fn remedy(found: &DataType) -> &'static str {
+    match found {
+        DataType::Date32
+        | DataType::Date64
+        | DataType::Timestamp(..)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => {
+            "write a date as text, or better the time since it as a number, such as an age in years"
+        }
+        DataType::Duration(_) | DataType::Interval(_) => "write a span of time as a number",
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "write bytes as text, and identifiers of sixteen bytes as text or with the type UUID"
+        }
+        DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => {
+            "write its parts as columns of their own"
+        }
+        _ => "write the column with one of these types",
+    }
+}
+
+/// Whether columns of that type are read as anything.
+#[cfg(feature = "parquet")]
+pub(crate) fn is_readable(field: &ArrowField) -> bool {
+    Shape::of(field).is_some()
+}
+
+/// The field as one of UUIDs, whose type alone does not say so.
+#[cfg(feature = "parquet")]
+pub(crate) fn as_uuid(field: &ArrowField) -> FieldRef {
+    let mark = [(EXTENSION_TYPE_NAME_KEY.to_owned(), UUID.to_owned())];
+    Arc::new(field.clone().with_metadata(mark.into()))
+}
+
+/// The text of a UUID.
+fn uuid(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// The Arrow type in which a list of texts is written.

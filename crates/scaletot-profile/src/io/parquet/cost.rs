@@ -12,6 +12,8 @@ const CELL: u64 = 24;
 const TEXT: u64 = 40;
 /// A text as it is decoded, converted, and in the table.
 const TEXT_COPIES: u64 = 3;
+/// The lengths of what a text shares with the one before and of what follows, as the decoder and [`delta::extent`] hold them.
+const LENGTHS: u64 = 12;
 /// Levels and offsets of an item of a list.
 const ITEM: u64 = 8;
 
@@ -68,11 +70,11 @@ impl Column {
         Ok(TEXT_COPIES * extent.total + TEXT * values)
     }
 
-    /// Bytes that the page's cells take in a batch of at most so many rows.
+    /// Bytes that the page's cells take in a batch of at most so many rows; more than the limit need not be known exactly.
     ///
     /// # Errors
     /// If the page claims more than it can hold.
-    pub(super) fn cells(&self, page: &Page, rows: u64) -> Result<u64, String> {
+    pub(super) fn cells(&self, page: &Page, rows: u64, limit: u64) -> Result<u64, String> {
         let values = u64::from(page.num_values());
         // How many values of a list belong to one row is not known before they are decoded.
         let here = if self.is_list() { values } else { values.min(rows) };
@@ -81,15 +83,20 @@ impl Column {
         let is_text = self.kind == Type::BYTE_ARRAY;
         let texts = match page.encoding() {
             Encoding::DELTA_BINARY_PACKED => {
-                delta::check_count(bytes, values)?;
+                delta::count(bytes, values)?;
                 0
             }
             // The lengths of all texts of a page are decoded at once.
             Encoding::DELTA_LENGTH_BYTE_ARRAY => {
-                delta::check_count(bytes, values)?;
+                delta::count(bytes, values)?;
                 4 * values + TEXT_COPIES * bytes.len() as u64
             }
-            Encoding::DELTA_BYTE_ARRAY => 8 * values + self.texts(delta::extent(bytes, values)?, here),
+            Encoding::DELTA_BYTE_ARRAY => {
+                let lengths = LENGTHS * delta::count(bytes, values)?;
+                // More lengths than there is room for are not looked at.
+                let fits = lengths <= limit;
+                lengths + if fits { self.texts(delta::extent(bytes, values)?, here) } else { 0 }
+            }
             Encoding::PLAIN if is_text => {
                 let (_, extent) = plain(bytes);
                 // Cells that refer to a dictionary are written out when others of their batch do not.

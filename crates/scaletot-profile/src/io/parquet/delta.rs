@@ -28,22 +28,22 @@ struct Header {
     first: i64,
 }
 
-/// Refuses a sequence that claims more numbers than the page has values.
-pub(super) fn check_count(bytes: &[u8], values: u64) -> Result<(), String> {
-    Bytes { rest: bytes }.header(values).map(|_| ())
+/// How many numbers a sequence claims; more than the page has values are refused.
+pub(super) fn count(bytes: &[u8], values: u64) -> Result<u64, String> {
+    Bytes { rest: bytes }.header(values).map(|header| header.count)
 }
 
-/// What the texts of a page in `DELTA_BYTE_ARRAY` take.
+/// What the texts of a page in `DELTA_BYTE_ARRAY` take. For a moment this itself takes four bytes for each.
 pub(super) fn extent(bytes: &[u8], values: u64) -> Result<Extent, String> {
     let mut shared = Vec::new();
     let rest = lengths(bytes, values, |length| {
-        shared.push(length);
+        shared.push(length as u32);
         Ok(())
     })?;
     let mut extent = Extent::default();
     let (mut before, mut at) = (0, 0);
     lengths(rest, values, |own| {
-        let shared: u64 = *shared.get(at).ok_or("more ends of texts than beginnings")?;
+        let shared = u64::from(*shared.get(at).ok_or("more ends of texts than beginnings")?);
         if shared > before {
             return Err(format!("a text shares {shared} bytes with one of {before}"));
         }
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn claims_beyond_the_page_are_refused() {
         let bytes = sequence(4, 5, &[1, 0, 3]);
-        assert_eq!(check_count(&bytes, 4), Ok(()));
-        assert!(check_count(&bytes, 3).unwrap_err().contains("claims 4 numbers"));
+        assert_eq!(count(&bytes, 4), Ok(4));
+        assert!(count(&bytes, 3).unwrap_err().contains("claims 4 numbers"));
         assert!(lengths(&bytes[..12], 4, |_| Ok(())).is_err());
-        assert!(check_count(&[0x80, 1, 0xff, 0xff, 3, 1, 0], 9).unwrap_err().contains("parts"));
-        assert!(check_count(&[0xff; 12], 9).unwrap_err().contains("64 bits"));
+        assert!(count(&[0x80, 1, 0xff, 0xff, 3, 1, 0], 9).unwrap_err().contains("parts"));
+        assert!(count(&[0xff; 12], 9).unwrap_err().contains("64 bits"));
     }
 }

@@ -7,13 +7,14 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, FieldRef, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
-use parquet::basic::Compression;
+use parquet::basic::{Compression, LogicalType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::Length;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use scaletot_core::files;
 
+use super::super::arrow::as_uuid;
 use super::budget::{Budget, Refused};
 use super::chunks::Chunks;
 use super::cost::Column;
@@ -78,7 +79,12 @@ impl ParquetFile {
     /// hint, and may name types that Arrow here does not know. `None` if there is no such type.
     pub(super) fn type_of(&self, position: usize) -> Option<FieldRef> {
         let schema = guarded(|| parquet_to_arrow_schema(&self.part(&[position])?, None)).ok()?;
-        schema.fields().first().cloned()
+        let field = schema.fields().first()?;
+        let info = self.root().get_fields().get(position)?.get_basic_info();
+        Some(match info.logical_type_ref() {
+            Some(LogicalType::Uuid) => as_uuid(field),
+            _ => Arc::clone(field),
+        })
     }
 
     /// The columns at these positions, ascending, all of which have types; those for which `as_dictionary` is true come as dictionaries

@@ -2,6 +2,8 @@ use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use scaletot_core::text::printable;
+
 /// Why the decoder does not give what it should.
 #[derive(Debug, PartialEq)]
 pub(super) enum Failure {
@@ -30,6 +32,7 @@ fn failure(mut message: String) -> Failure {
             message = rest.to_owned();
         }
     }
+    let message = printable(&message, 400);
     let unsupported = message.contains("NYI: ") || message.contains("encryption feature is disabled");
     if unsupported { Failure::Unsupported(message) } else { Failure::Damaged(message) }
 }

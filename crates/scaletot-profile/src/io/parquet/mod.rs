@@ -11,11 +11,13 @@ mod directory;
 mod file;
 mod guard;
 mod pages;
+mod preview;
 mod read;
 mod scan;
 mod thrift;
 mod write;
 
+pub use preview::{ParquetPreview, PreviewColumn};
 pub use read::read_parquet;
 pub use scan::{ParquetProfiles, RowGroup};
 pub use write::write_parquet;

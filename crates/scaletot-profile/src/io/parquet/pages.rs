@@ -181,7 +181,7 @@ impl CheckedPages {
             let bytes = bytes.map_err(damaged)?;
             self.budget.take_dictionary(self.index, buf.len() as u64 + bytes)
         } else {
-            let bytes = self.column.cells(page, self.rows).map_err(damaged)?;
+            let bytes = self.column.cells(page, self.rows, self.budget.limit()).map_err(damaged)?;
             self.budget.take_cells(self.index, bytes)
         };
         taken.map_err(|refused| self.refuse(refused))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
+use scaletot_core::text::printable;
 
 use super::super::arrow::Columns;
 use super::super::collect::Layout;
@@ -119,7 +120,7 @@ impl ParquetProfiles {
         let damaged = |message| damaged(&self.file.path, Some(self.columns.place(first)), message);
         match guarded(|| Ok::<_, Infallible>(self.columns.load(batch, first))) {
             Err(Failure::Damaged(message) | Failure::Unsupported(message)) => Err(damaged(message)),
-            Ok(Err(Error::Arrow { source, .. })) => Err(damaged(source.to_string())),
+            Ok(Err(Error::Arrow { source, .. })) => Err(damaged(printable(&source.to_string(), 400))),
             Ok(loaded) => loaded,
         }
     }

@@ -1,0 +1,132 @@
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
+
+use super::super::ReadOptions;
+use super::super::arrow::is_readable;
+use super::file::{Batches, ParquetFile, Selection};
+use crate::error::Result;
+
+/// All columns of a Parquet file as Arrow batches, for a look at a table of which no schema is known yet.
+///
+/// Columns of types that no profile is read from are named and not decoded. The rest is as [`ParquetProfiles`](crate::ParquetProfiles) has
+/// it: what pages claim and unpack to is counted before they are decoded, damage is an error that names the file.
+///
+/// ```
+/// use scaletot_profile::{ParquetPreview, ReadOptions};
+/// # use scaletot_profile::{Attributes, FieldSpec, ProfileSchema, TableBuilder, write_parquet};
+/// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "55+"])).build()?;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("users.parquet");
+/// # let mut table = TableBuilder::new(schema);
+/// # (0..3).try_for_each(|id| table.push_text(id, &["55+"]))?;
+/// # let table = table.finish();
+/// # write_parquet(&path, "id", table.ids(), Some(&table), &Attributes::new())?;
+///
+/// let preview = ParquetPreview::open(&path, &ReadOptions::new())?;
+/// assert_eq!(preview.columns().map(|column| column.name()).collect::<Vec<_>>(), ["id", "age"]);
+/// assert_eq!(preview.rows(), 3);
+/// for batch in preview.batches() {
+///     assert_eq!(batch?.num_columns(), 2);
+/// }
+/// # Ok::<(), scaletot_profile::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ParquetPreview {
+    file: ParquetFile,
+    columns: Vec<PreviewColumn>,
+    selection: Selection,
+    limit: u64,
+}
+
+/// A column of a [`ParquetPreview`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewColumn {
+    name: String,
+    data_type: Option<DataType>,
+    is_read: bool,
+}
+
+impl PreviewColumn {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its type; `None` if Arrow has none for it.
+    #[must_use]
+    pub fn data_type(&self) -> Option<&DataType> {
+        self.data_type.as_ref()
+    }
+
+    /// Whether it is in the batches.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_read
+    }
+}
+
+impl ParquetPreview {
+    /// Opens a file and reads its directory; of the options, [`ReadOptions::with_max_decoded_bytes`] alone plays a part.
+    ///
+    /// # Errors
+    /// All name the file: [`Error::Io`](crate::Error::Io), [`Error::Damaged`](crate::Error::Damaged),
+    /// [`Error::Unsupported`](crate::Error::Unsupported).
+    pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self> {
+        let file = ParquetFile::open(path.as_ref())?;
+        let names: Vec<String> = file.names().iter().map(ToString::to_string).collect();
+        let columns: Vec<PreviewColumn> = names
+            .into_iter()
+            .enumerate()
+            .map(|(position, name)| {
+                let field = file.type_of(position);
+                let is_read = field.as_ref().is_some_and(|field| is_readable(field));
+                PreviewColumn { name, data_type: field.map(|field| field.data_type().clone()), is_read }
+            })
+            .collect();
+        let read = columns.iter().enumerate().filter(|(_, column)| column.is_read);
+        let positions: Vec<usize> = read.map(|(position, _)| position).collect();
+        let selection = file.select(&positions, |_| false)?;
+        Ok(Self { file, columns, selection, limit: options.max_decoded_bytes })
+    }
+
+    /// All columns, in the file's order.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = &PreviewColumn> {
+        self.columns.iter()
+    }
+
+    /// Number of rows, as the file's directory says.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.file.rows()
+    }
+
+    /// The rows of the columns that are read, in batches of at most 8,192. After an error there is nothing more.
+    ///
+    /// # Errors
+    /// As [`RowGroup`](crate::RowGroup)'s.
+    pub fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
+        let mut groups = 0..self.file.row_groups();
+        let mut current: Option<Batches> = None;
+        let mut next = move || -> Result<Option<RecordBatch>> {
+            loop {
+                if let Some(batch) = current.as_mut().map(Batches::next).transpose()?.flatten() {
+                    return Ok(Some(batch));
+                }
+                let Some(group) = groups.next() else { return Ok(None) };
+                current = Some(self.file.batches(group, &self.selection, self.limit)?);
+            }
+        };
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let batch = next().transpose();
+            ended = !matches!(batch, Some(Ok(_)));
+            batch
+        })
+    }
+}
