@@ -5,41 +5,46 @@
 //! | `model.safetensors` | weights, under the names and in the layout of `LLaMA` checkpoints |
 //! | `tokenizer.json` | the vocabulary, for the `tokenizers` library |
 //! | `profile_schema.json`, `chain_schema.json` | the schemas |
-//! | `config.json` | format version, sizes, bins of numeric fields, both schema hashes, SHA-256 of the other files |
+//! | `config.json` | format version, sizes, bins of numeric fields, both schema hashes, bytes of the other files |
+//! | `SHA256SUMS` | hashes of all of them, so that `sha256sum -c SHA256SUMS` checks a copy without this crate |
 //!
 //! Of a student that is a published checkpoint, `config.json` is the checkpoint's, with the number of tokens it has now; under
 //! the key `scaletot` it holds what the other one holds, with the levels of numeric fields instead of sizes and bins.
 //! `tokenizer_config.json` says how `transformers` is to read `tokenizer.json`.
 //!
-//! Each file is written beside its place and moved there, `config.json` last. A crash between two moves
-//! leaves files that the hashes in `config.json` do not fit, which loading reports; other files in the
-//! directory are not touched.
+//! The directory appears whole or not at all, and replaces a student's that is there already; one that holds anything else is refused and
+//! stays as it is. Loading compares every file with its hash before it is used.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::files::{AtomicDir, Checksums, read};
 use scaletot_profile::{ProfileSchema, Quantiles, Verbaliser};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::StudentConfig;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Checked, MAX_CONFIG_BYTES, expect_length};
 use crate::pretrained::{CONFIG, Pretrained, STUDENT, TOKENIZER, WEIGHTS};
 use crate::student::{Origin, Student};
 use crate::tokenizer::ProfileTokenizer;
 use crate::weights;
 
 /// Version of the directory's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const PROFILE_SCHEMA: &str = "profile_schema.json";
 const CHAIN_SCHEMA: &str = "chain_schema.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// What a student's directory may hold, and only one like that is replaced.
+const NAMES: &[&str] =
+    &[CHAIN_SCHEMA, PROFILE_SCHEMA, CONFIG, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, Checksums::NAME];
 
 /// What `config.json` says of a student.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,8 +57,8 @@ struct SavedConfig {
     /// Bins of the numeric fields of a new student, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     numeric_bins: BTreeMap<String, Quantiles>,
-    /// SHA-256 of the other files.
-    files: BTreeMap<String, ContentHash>,
+    /// Bytes of the other files but the checksums.
+    file_bytes: BTreeMap<String, u64>,
 }
 
 /// What the student is made of, under the kind's name.
@@ -79,11 +84,12 @@ struct FormatOnly {
 }
 
 impl Student {
-    /// Writes the student to a directory, which is created if it is not there. One that is a published checkpoint is written as
-    /// such, with the tokens of the chain, and `transformers` reads it.
+    /// Writes the student to a directory, which is created if it is not there, and replaced if it is a student's. One that is a published
+    /// checkpoint is written as such, with the tokens of the chain, and `transformers` reads it.
     ///
     /// # Errors
-    /// [`Error::File`] with the file that could not be written; what was there before then still is.
+    /// [`Error::File`] with the file that could not be written, also where there is a directory of something else; what was there before
+    /// then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let mut contents: Vec<(&str, Vec<u8>)> = vec![
@@ -110,9 +116,9 @@ impl Student {
             chain_schema: self.chain_schema().hash(),
             kind,
             numeric_bins: bins.collect(),
-            files: contents
+            file_bytes: contents
                 .iter()
-                .map(|(name, bytes)| ((*name).to_owned(), ContentHash::of(bytes)))
+                .map(|(name, bytes)| ((*name).to_owned(), bytes.len() as u64))
                 .collect(),
         };
         let path = dir.join(CONFIG);
@@ -125,7 +131,7 @@ impl Student {
             }
         };
         contents.push((CONFIG, config));
-        files::write_together(dir, contents.iter().map(|(name, bytes)| (*name, bytes.as_slice())))
+        files::write_dir(dir, NAMES, &contents)
     }
 
     /// Reads a student of either kind from a directory that [`save`](Self::save) wrote, onto `device`.
@@ -137,9 +143,14 @@ impl Student {
     /// of another shape, superfluous or not finite; and for a published checkpoint that is no student yet.
     pub fn load(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
+        AtomicDir::read(dir, || Self::load_once(dir, device))
+    }
+
+    fn load_once(dir: &Path, device: &Device) -> Result<Self> {
         let path = dir.join(CONFIG);
-        let mut published: Value =
-            serde_json::from_slice(&files::read(&path)?).map_err(Error::unusable(&path))?;
+        // What is no student, or one of another format, is called so before its checksums are looked for.
+        let bytes = read(&path, MAX_CONFIG_BYTES)?;
+        let mut published: Value = serde_json::from_slice(&bytes).map_err(Error::unusable(&path))?;
         let own = published.as_object_mut().and_then(|keys| keys.remove(STUDENT));
         let (own, published) = match own {
             Some(own) => (own, Some(published)),
@@ -154,19 +165,27 @@ impl Student {
         if format != FORMAT {
             return Err(Error::Format { path, expected: FORMAT, found: format });
         }
-        let saved = SavedConfig::deserialize(&own).map_err(Error::unusable(&path))?;
+        let checked = Checked::with_checksums(dir)?;
+        checked.check(&path, &bytes)?;
+        let config = SavedConfig::deserialize(&own).map_err(Error::unusable(&path))?;
+        // All lengths before any content; `transformers` reads files that we do not.
+        config.file_bytes.iter().try_for_each(|(name, bytes)| expect_length(&dir.join(name), *bytes))?;
+        let saved = Saved { dir, config, checked };
+        if saved.config.file_bytes.contains_key(TOKENIZER_CONFIG) {
+            saved.checked.read(&dir.join(TOKENIZER_CONFIG))?;
+        }
 
-        let (path, text) = saved.text(dir, PROFILE_SCHEMA)?;
+        let (path, text) = saved.text(PROFILE_SCHEMA)?;
         let profile = ProfileSchema::from_json(&text).map_err(Error::unusable(&path))?;
-        check_schema("profile_schema.json", saved.profile_schema, profile.hash())?;
-        let (path, text) = saved.text(dir, CHAIN_SCHEMA)?;
+        check_schema("profile_schema.json", saved.config.profile_schema, profile.hash())?;
+        let (path, text) = saved.text(CHAIN_SCHEMA)?;
         let chain = ChainSchema::from_json(&text).map_err(Error::unusable(&path))?;
-        check_schema("chain_schema.json", saved.chain_schema, chain.hash())?;
+        check_schema("chain_schema.json", saved.config.chain_schema, chain.hash())?;
         let schemas = Schemas { profile: Arc::new(profile), chain: Arc::new(chain) };
-        match (&saved.kind, published) {
-            (Kind::Student(config), None) => saved.new_student(dir, config, schemas, device),
+        match (&saved.config.kind, published) {
+            (Kind::Student(config), None) => saved.new_student(config, schemas, device),
             (Kind::Verbaliser(verbaliser), Some(published)) => {
-                saved.checkpoint(dir, published, verbaliser, schemas, device)
+                saved.checkpoint(published, verbaliser, schemas, device)
             }
             _ => Err(Error::corrupt(
                 &dir.join(CONFIG),
@@ -176,38 +195,38 @@ impl Student {
     }
 }
 
-impl SavedConfig {
-    fn new_student(
-        &self,
-        dir: &Path,
-        config: &StudentConfig,
-        schemas: Schemas,
-        device: &Device,
-    ) -> Result<Student> {
+/// A student's directory whose `config.json` was read.
+struct Saved<'a> {
+    dir: &'a Path,
+    config: SavedConfig,
+    checked: Checked,
+}
+
+impl Saved<'_> {
+    fn new_student(&self, config: &StudentConfig, schemas: Schemas, device: &Device) -> Result<Student> {
         config.validate()?;
         let Schemas { profile, chain } = schemas;
         let bins: Vec<_> =
-            profile.fields().iter().map(|f| self.numeric_bins.get(f.name()).cloned()).collect();
+            profile.fields().iter().map(|f| self.config.numeric_bins.get(f.name()).cloned()).collect();
         let tokenizer = ProfileTokenizer::from_bins(profile, chain, &bins)?;
-        let path = dir.join(TOKENIZER);
-        tokenizer.check_json(&self.read(&path)?).map_err(Error::unusable(&path))?;
+        let path = self.dir.join(TOKENIZER);
+        tokenizer.check_json(&self.checked.read(&path)?).map_err(Error::unusable(&path))?;
         let student = Student::from_tokenizer(config, tokenizer, 0, device)?;
-        let read = |path: &Path| self.read(path);
-        let model = weights::load(student.model().clone(), &[dir.join(WEIGHTS)], read, |_| false)?;
+        let read = |path: &Path| self.checked.read(path);
+        let model = weights::load(student.model().clone(), &[self.dir.join(WEIGHTS)], read, |_| false)?;
         Ok(student.with_model(&model))
     }
 
     fn checkpoint(
         &self,
-        dir: &Path,
         published: Value,
         verbaliser: &Verbaliser,
         schemas: Schemas,
         device: &Device,
     ) -> Result<Student> {
-        let pretrained = Pretrained::read(dir, published, device, &|path| self.read(path))?;
+        let pretrained = Pretrained::read(self.dir, published, device, &self.checked)?;
         let verbaliser = Arc::new(verbaliser.clone());
-        let path = dir.join(TOKENIZER);
+        let path = self.dir.join(TOKENIZER);
         match Student::of_checkpoint(&pretrained, verbaliser, schemas.profile, schemas.chain) {
             Ok((student, 0)) => Ok(student),
             Ok((_, missing)) => Err(Error::corrupt(
@@ -219,26 +238,9 @@ impl SavedConfig {
         }
     }
 
-    /// Reads a file and checks its hash.
-    fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        let bytes = files::read(path)?;
-        let found = ContentHash::of(&bytes);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match self.files.get(name.as_ref()) {
-            Some(&expected) if expected == found => Ok(bytes),
-            Some(expected) => {
-                let message = format!(
-                    "expected the content with SHA-256 {expected}, found {found}; the save was cut short or the file changed"
-                );
-                Err(Error::corrupt(path, message))
-            }
-            None => Err(Error::corrupt(path, format!("{CONFIG} does not list this file"))),
-        }
-    }
-
-    fn text(&self, dir: &Path, name: &str) -> Result<(std::path::PathBuf, String)> {
-        let path = dir.join(name);
-        let text = String::from_utf8(self.read(&path)?).map_err(Error::unusable(&path))?;
+    fn text(&self, name: &str) -> Result<(PathBuf, String)> {
+        let path = self.dir.join(name);
+        let text = String::from_utf8(self.checked.read(&path)?).map_err(Error::unusable(&path))?;
         Ok((path, text))
     }
 }

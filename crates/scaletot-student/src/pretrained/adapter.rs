@@ -7,18 +7,21 @@ use burn::tensor::{DType, TensorData};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use scaletot_core::config::ConfigError;
+use scaletot_core::files::{AtomicDir, Checksums};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Pretrained;
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Checked};
 use crate::host::to_host;
 use crate::lora::{Factors, LoraConfig, LoraTarget};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
+/// What the directory of adapters that were saved here may hold.
+const NAMES: &[&str] = &[Checksums::NAME, CONFIG, WEIGHTS];
 /// What stands before a weight's path.
 const PREFIX: &str = "base_model.model.";
 
@@ -49,12 +52,15 @@ impl Pretrained {
     /// [`Error::Corrupt`] for a tensor that is missing, superfluous or of another shape.
     pub fn with_adapter(&self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
-        let path = dir.join(WEIGHTS);
-        let bytes = files::read(&path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&path))?;
-        let (config, modules) = read_config(&dir.join(CONFIG), &tensors)?;
-        let model = read_factors(&self.model, &config, &modules, &tensors, &path)?;
-        Ok(Self { model, lora: Some(config), ..self.clone() })
+        AtomicDir::read(dir, || {
+            let (checked, path) = (Checked::maybe(dir)?, dir.join(WEIGHTS));
+            let bytes = checked.read(&path)?;
+            let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&path))?;
+            let config = dir.join(CONFIG);
+            let (config, modules) = read_config(&config, &checked.read(&config)?, &tensors)?;
+            let model = read_factors(&self.model, &config, &modules, &tensors, &path)?;
+            Ok(Self { model, lora: Some(config), ..self.clone() })
+        })
     }
 
     /// The same checkpoint with its adapters merged into the weights.
@@ -63,10 +69,12 @@ impl Pretrained {
         Self { model: self.model.merged(), lora: None, ..self.clone() }
     }
 
-    /// Writes the adapters to a directory, for `peft` and for [`with_adapter`](Self::with_adapter).
+    /// Writes the adapters to a directory, for `peft` and for [`with_adapter`](Self::with_adapter), with checksums that the latter compares.
+    /// One that was written so before is replaced, anything else is not.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is no adapter, [`Error::File`] with the file that could not be written.
+    /// [`Error::Config`] if there is no adapter, [`Error::File`] with the file that could not be written, or the directory that is somebody
+    /// else's.
     pub fn save_adapter(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let Some(config) = &self.lora else {
@@ -91,13 +99,13 @@ impl Pretrained {
         });
         let adapter = serde_json::to_vec_pretty(&adapter).map_err(Error::unusable(&path))?;
         let weights = write_factors(&self.model, &dir.join(WEIGHTS))?;
-        files::write_together(dir, [(WEIGHTS, weights.as_slice()), (CONFIG, adapter.as_slice())])
+        files::write_dir(dir, NAMES, &[(WEIGHTS, weights), (CONFIG, adapter)])
     }
 }
 
 /// The settings, and the modules that have adapters, as the file names them.
-fn read_config(path: &Path, tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Vec<String>)> {
-    let json: Value = serde_json::from_slice(&files::read(path)?).map_err(Error::unusable(path))?;
+fn read_config(path: &Path, bytes: &[u8], tensors: &SafeTensors<'_>) -> Result<(LoraConfig, Vec<String>)> {
+    let json: Value = serde_json::from_slice(bytes).map_err(Error::unusable(path))?;
     let set = |key: &str| match json.get(key) {
         None | Some(Value::Null | Value::Bool(false)) => None,
         Some(Value::Object(map)) if map.is_empty() => None,

@@ -10,13 +10,14 @@ use burn::module::Module;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use scaletot_core::config::ConfigError;
+use scaletot_core::files::{AtomicDir, Checksums};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Checked};
 use crate::lora::LoraConfig;
 use crate::tokenizer::Vocabulary;
 use crate::weights;
@@ -29,6 +30,9 @@ const TIE: &str = "tie_word_embeddings";
 /// What a student that is saved as a checkpoint says of itself, in `config.json`.
 pub(crate) const STUDENT: &str = "scaletot";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// What the directory of a checkpoint that was saved here may hold; published ones have no checksums, or other files.
+const NAMES: &[&str] = &[Checksums::NAME, CONFIG, WEIGHTS, TOKENIZER];
 
 /// A decoder with published weights, and its tokenizer.
 ///
@@ -73,29 +77,25 @@ impl Pretrained {
     /// missing, sizes that contradict each other, or a tensor that is missing, of another shape, superfluous or not finite.
     pub fn from_pretrained(dir: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
-        let path = dir.join(CONFIG);
-        let mut published: Value =
-            serde_json::from_slice(&files::read(&path)?).map_err(Error::unusable(&path))?;
-        // What makes a saved student of a checkpoint; it says nothing about another one's files.
-        published.as_object_mut().map(|keys| keys.remove(STUDENT));
-        Self::read(dir, published, device, &files::read)
+        AtomicDir::read(dir, || {
+            let (checked, path) = (Checked::maybe(dir)?, dir.join(CONFIG));
+            let mut published: Value =
+                serde_json::from_slice(&checked.read(&path)?).map_err(Error::unusable(&path))?;
+            // What makes a saved student of a checkpoint; it says nothing about another one's files.
+            published.as_object_mut().map(|keys| keys.remove(STUDENT));
+            Self::read(dir, published, device, &checked)
+        })
     }
 
-    /// As [`from_pretrained`](Self::from_pretrained), with the content of `config.json`; `read` gets the path of another file and
-    /// gives its content.
-    pub(crate) fn read(
-        dir: &Path,
-        mut published: Value,
-        device: &Device,
-        read: &dyn Fn(&Path) -> Result<Vec<u8>>,
-    ) -> Result<Self> {
+    /// As [`from_pretrained`](Self::from_pretrained), with the content of `config.json`, and what reads the other files.
+    pub(crate) fn read(dir: &Path, mut published: Value, device: &Device, files: &Checked) -> Result<Self> {
         let mut config = config::decoder(&published, &dir.join(CONFIG))?;
         let path = dir.join(TOKENIZER);
-        let mut tokenizer = Tokenizer::from_bytes(read(&path)?).map_err(Error::unusable(&path))?;
+        let mut tokenizer = Tokenizer::from_bytes(files.read(&path)?).map_err(Error::unusable(&path))?;
         // What a file keeps of the call that it was last used for.
         tokenizer.with_padding(None).with_truncation(None).map_err(Error::unusable(&path))?;
-        let parts = parts(dir)?;
-        if config.tie_embeddings && has_other_head(&parts, read)? {
+        let parts = parts(dir, files)?;
+        if config.tie_embeddings && has_other_head(&parts, files)? {
             // As `transformers` has it: a head that was trained apart is used, whatever the configuration says.
             tracing::warn!(dir = %dir.display(), "the head differs from the embedding and is not tied to it");
             config.tie_embeddings = false;
@@ -106,14 +106,15 @@ impl Pretrained {
         let surplus = |name: &str| {
             name.ends_with("rotary_emb.inv_freq") || config.tie_embeddings && name == "lm_head.weight"
         };
-        let model = weights::load(blank, &parts, read, surplus)?;
+        let model = weights::load(blank, &parts, |path| files.read(path), surplus)?;
         Ok(Self { model, config, tokenizer, published, lora: None })
     }
 
-    /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads. Adapters are merged into it.
+    /// Writes the checkpoint to a directory, in one file of 32-bit floats that `transformers` reads. Adapters are merged into it. One that was
+    /// written so before is replaced; anything else, a published checkpoint among it, is not.
     ///
     /// # Errors
-    /// [`Error::File`] with the file that could not be written; what was there before then still is.
+    /// [`Error::File`] with the file that could not be written, or the directory that is somebody else's; what was there before then still is.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
         let path = dir.join(CONFIG);
@@ -121,8 +122,7 @@ impl Pretrained {
         let path = dir.join(TOKENIZER);
         let tokenizer = self.tokenizer.to_string(true).map_err(Error::unusable(&path))?.into_bytes();
         let weights = weights::to_bytes(&self.model, &dir.join(WEIGHTS))?;
-        let contents = [(WEIGHTS, &weights), (TOKENIZER, &tokenizer), (CONFIG, &config)];
-        files::write_together(dir, contents.map(|(name, bytes)| (name, bytes.as_slice())))
+        files::write_dir(dir, NAMES, &[(WEIGHTS, weights), (TOKENIZER, tokenizer), (CONFIG, config)])
     }
 
     /// `config.json` of the same checkpoint in 32-bit floats.
@@ -210,10 +210,10 @@ impl Pretrained {
 }
 
 /// Whether a file holds a head that is not the embedding.
-fn has_other_head(parts: &[PathBuf], read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<bool> {
+fn has_other_head(parts: &[PathBuf], files: &Checked) -> Result<bool> {
     let (mut head, mut embedding) = (None, None);
     for path in parts {
-        let bytes = read(path)?;
+        let bytes = files.read(path)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(path))?;
         let data = |name| tensors.tensor(name).ok().map(|view| view.data().to_vec());
         head = head.or_else(|| data("lm_head.weight"));
@@ -223,12 +223,12 @@ fn has_other_head(parts: &[PathBuf], read: &dyn Fn(&Path) -> Result<Vec<u8>>) ->
 }
 
 /// The files that hold the weights.
-fn parts(dir: &Path) -> Result<Vec<PathBuf>> {
+fn parts(dir: &Path, files: &Checked) -> Result<Vec<PathBuf>> {
     let (single, index) = (dir.join(WEIGHTS), dir.join(INDEX));
     if single.exists() || !index.exists() {
         return Ok(vec![single]);
     }
-    let parsed: Index = serde_json::from_slice(&files::read(&index)?).map_err(Error::unusable(&index))?;
+    let parsed: Index = serde_json::from_slice(&files.read(&index)?).map_err(Error::unusable(&index))?;
     let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
     if let Some(name) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
         return Err(Error::corrupt(&index, format!("expected names of files beside it, found `{name}`")));

@@ -1,6 +1,7 @@
 //! Checkpoints of a training run: all that it needs to go on as if nothing had happened.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -11,7 +12,7 @@ use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use scaletot_chain::JoinedCorpus;
 use scaletot_core::ContentHash;
-use scaletot_core::files::{create_dir_all, write_bytes};
+use scaletot_core::files::{self, AtomicFile, FileError, create_dir_all};
 use serde::{Deserialize, Serialize};
 
 use super::objective::Objective;
@@ -19,10 +20,10 @@ use super::step::Optimiser;
 use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::student::Student;
-use crate::{files, weights};
+use crate::weights;
 
 /// Version of the file's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Where a training run keeps its checkpoint, and how often: model, optimiser, best weights so far, position in the data, and what was
 /// reported. Random numbers follow from the run's seed and that position.
@@ -88,7 +89,7 @@ impl Checkpoints {
                 .map(|bytes| bytes.to_vec())
                 .map_err(Error::unusable(&self.path))
         };
-        let head = Head { format: FORMAT, inputs: inputs.clone() };
+        let head = Head { inputs: inputs.clone() };
         let mut parts = vec![
             (HEAD, serde_json::to_vec(&head).map_err(Error::unusable(&self.path))?),
             (POSITION, serde_json::to_vec(kept.position).map_err(Error::unusable(&self.path))?),
@@ -108,7 +109,41 @@ impl Checkpoints {
         if let Some(dir) = self.path.parent() {
             create_dir_all(dir)?;
         }
-        Ok(write_bytes(&self.path, bytes)?)
+        let mut file = AtomicFile::create(&self.path)?;
+        let begin = first_line(FORMAT, &bytes);
+        file.write_all(begin.as_bytes()).and_then(|()| file.write_all(&bytes)).map_err(|e| file.error(e))?;
+        Ok(file.commit()?)
+    }
+
+    /// What stands behind the first line, if that fits it.
+    fn read(&self) -> Result<Vec<u8>> {
+        let refused = |source| Error::from(FileError::new("read", &self.path, source));
+        let wrong = |message: String| Error::corrupt(&self.path, message);
+        let file = files::open(&self.path)?;
+        let length = file.metadata().map_err(refused)?.len();
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        (&mut file).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(refused)?;
+        let stated = std::str::from_utf8(&line).ok().and_then(parsed);
+        let Some((format, bytes)) = stated else {
+            return Err(wrong("expected a checkpoint of a training run, found another file".to_owned()));
+        };
+        if format != FORMAT {
+            let path = self.path.clone();
+            return Err(Error::Format { path, expected: FORMAT, found: format });
+        }
+        let there = length.saturating_sub(line.len() as u64);
+        if bytes != there {
+            return Err(wrong(format!("expected {bytes} bytes behind the first line, found {there}")));
+        }
+        let mut content = Vec::new();
+        file.take(bytes).read_to_end(&mut content).map_err(refused)?;
+        if first_line(FORMAT, &content).as_bytes() != line {
+            return Err(wrong(
+                "expected the content of its SHA-256, found another; the file was changed".to_owned(),
+            ));
+        }
+        Ok(content)
     }
 
     /// The checkpoint, if there is one; `blank` says what the model is like.
@@ -120,15 +155,11 @@ impl Checkpoints {
         if !self.exists() {
             return Ok(None);
         }
-        let bytes = files::read(&self.path)?;
+        let bytes = self.read()?;
         let parts = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&self.path))?;
         let part =
             |name| parts.tensor(name).map(|part| part.data().to_vec()).map_err(Error::unusable(&self.path));
         let head: Head = serde_json::from_slice(&part(HEAD)?).map_err(Error::unusable(&self.path))?;
-        if head.format != FORMAT {
-            let (path, expected, found) = (self.path.clone(), FORMAT, head.format);
-            return Err(Error::Format { path, expected, found });
-        }
         if let Some(what) = inputs.keys().find(|name| head.inputs.get(*name) != inputs.get(*name)) {
             return Err(Error::OtherRun { path: self.path.clone(), what: what.clone() });
         }
@@ -185,10 +216,27 @@ const MODEL: &str = "model";
 const OPTIMISER: &str = "optimizer";
 const BEST: &str = "best";
 
-/// Whose checkpoint it is. Read first, so that a future format is named as such and not as an unknown key.
+/// How the first line begins.
+const KIND: &str = "scaletot training checkpoint, format ";
+
+/// Bytes of the longest first line.
+const MAX_LINE_BYTES: u64 = 200;
+
+/// The first line of a file: its format, and length and hash of what follows.
+fn first_line(format: u32, content: &[u8]) -> String {
+    format!("{KIND}{format}, {} bytes, sha256 {}\n", content.len(), ContentHash::of(content))
+}
+
+/// Format and length in a first line.
+fn parsed(line: &str) -> Option<(u32, u64)> {
+    let (format, rest) = line.strip_suffix('\n')?.strip_prefix(KIND)?.split_once(", ")?;
+    Some((format.parse().ok()?, rest.split_once(" bytes, ")?.0.parse().ok()?))
+}
+
+/// Whose checkpoint it is.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Head {
-    format: u32,
     inputs: BTreeMap<String, ContentHash>,
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::checkpoint::{USERS, checkpoint, edit_json, pretrained, rows, saved, student, student_of};
-use crate::common::{chain_schema, quick, records, sft, table};
+use crate::common::{chain_schema, quick, records, sft, sign, table};
 use burn::tensor::Device;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::causes;
@@ -104,10 +104,6 @@ fn a_saved_student_that_does_not_fit_is_refused() {
         edit(dir.path());
         Student::load(dir.path(), &Device::default()).unwrap_err()
     };
-    let sign = |dir: &Path, name: &str| {
-        let hash = scaletot_core::ContentHash::of(fs::read(dir.join(name)).unwrap()).to_string();
-        edit_json(dir.join("config.json"), |config| config["scaletot"]["files"][name] = json!(hash));
-    };
     let replace = |dir: &Path, name: &str, from: &str, to: &str| {
         let text = fs::read_to_string(dir.join(name)).unwrap();
         assert!(text.contains(from));
@@ -115,7 +111,7 @@ fn a_saved_student_that_does_not_fit_is_refused() {
     };
     let error = broken(&|dir| {
         replace(dir, "chain_schema.json", "\"warm\"", "\"mild\"");
-        sign(dir, "chain_schema.json");
+        sign(dir, |_| {});
     });
     assert!(matches!(error, Error::SchemaMismatch { what: "chain_schema.json", .. }), "{error}");
     for name in ["tokenizer.json", "model.safetensors", "profile_schema.json"] {
@@ -126,22 +122,22 @@ fn a_saved_student_that_does_not_fit_is_refused() {
     }
     let error = broken(&|dir| {
         replace(dir, "tokenizer.json", "<state:need>", "<state:wish>");
-        sign(dir, "tokenizer.json");
+        sign(dir, |_| {});
     });
     assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with("tokenizer.json")), "{error}");
     assert!(causes(&error).contains("token `<state:need>`: expected id 44"), "{error}");
     let error = broken(&|dir| {
         edit_json(dir.join("tokenizer.json"), |tokenizer| tokenizer["added_tokens"] = json!([]));
-        sign(dir, "tokenizer.json");
+        sign(dir, |_| {});
     });
     assert!(error.to_string().contains("expected all tokens of the chain, found 11 too few"), "{error}");
-    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["scaletot"]["format"] = json!(2)));
-    assert!(matches!(error, Error::Format { expected: 1, found: 2, .. }), "{error}");
-    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["vocab_size"] = json!(50)));
+    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["scaletot"]["format"] = json!(3)));
+    assert!(matches!(error, Error::Format { expected: 2, found: 3, .. }), "{error}");
+    let error = broken(&|dir| edit_json(dir.join("config.json"), |c| c["rope_theta"] = json!(50)));
+    assert!(causes(&error).contains("expected sha256"), "{error}");
+    let error = broken(&|dir| sign(dir, |c| c["vocab_size"] = json!(50)));
     assert!(causes(&error).contains("embed_tokens"), "{error}");
-    let error = broken(&|dir| {
-        edit_json(dir.join("config.json"), |config| *config = config["scaletot"].clone());
-    });
+    let error = broken(&|dir| sign(dir, |config| *config = config["scaletot"].clone()));
     assert!(error.to_string().contains("a checkpoint's keys beside a verbaliser"), "{error}");
     // A checkpoint is no student yet.
     let plain = checkpoint("llama", |_| ());

@@ -94,6 +94,32 @@ fn adapters_go_back_to_files() {
 }
 
 #[test]
+fn every_change_of_a_byte_of_saved_adapters_is_noticed() {
+    let base = load("llama");
+    let dir = tempfile::tempdir().unwrap();
+    base.with_adapter(folder("lora_some")).unwrap().save_adapter(dir.path()).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors", "SHA256SUMS"] {
+        let path = dir.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by((whole.len() / 50).max(1)).chain([whole.len() - 1]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&path, bytes).unwrap();
+            base.with_adapter(dir.path()).map(drop).expect_err(&format!("{name}, byte {at}"));
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    base.with_adapter(dir.path()).unwrap();
+    // Of adapters without checksums, what is longer than its header says is not read.
+    fs::remove_file(dir.path().join("SHA256SUMS")).unwrap();
+    base.with_adapter(dir.path()).unwrap();
+    let weights = fs::File::options().write(true).open(dir.path().join("adapter_model.safetensors")).unwrap();
+    weights.set_len(1 << 40).unwrap();
+    let error = base.with_adapter(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("bytes of its header, found 1099511627776"), "{error}");
+}
+
+#[test]
 fn new_adapters_change_nothing_yet() {
     let base = load("qwen2");
     let sequences = expected("lora_all").sequences;

@@ -274,8 +274,17 @@ fn a_head_in_the_file_of_a_tied_model() {
     };
     let (tied, found) = (logits(&load(&folder("qwen3")).unwrap()), logits(&untied));
     assert!(tied[0] != found[0] && tied[1..] == found[1..], "the head's first row is another");
-    untied.save(same.path()).unwrap();
-    assert_eq!(logits(&load(same.path()).unwrap()), found, "saved, it stays apart");
+    let saved = other.path().join("saved");
+    untied.save(&saved).unwrap();
+    assert_eq!(logits(&load(&saved).unwrap()), found, "saved, it stays apart");
+    // A checkpoint that somebody else has written is not replaced; one that was saved so is.
+    let error = untied.save(same.path()).unwrap_err();
+    assert!(causes(&error).contains("found a directory without SHA256SUMS"), "{error}");
+    assert!(load(same.path()).unwrap().config().tie_embeddings);
+    untied.save(&saved).unwrap();
+    let path = saved.join("config.json");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replacen('0', "1", 1)).unwrap();
+    assert!(causes(&load(&saved).unwrap_err()).contains("expected sha256"));
 }
 
 /// Configurations that were saved again have the kind of scaling under both of its names.

@@ -96,6 +96,30 @@ fn another_run_is_told_so_and_leaves_the_checkpoint() {
     run(&good, &()).unwrap();
 }
 
+#[test]
+fn every_change_of_a_byte_of_a_checkpoint_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sft.checkpoint");
+    run(&config(&path), &Listener { stop_after: 3, ..Listener::default() }).unwrap_err();
+    let whole = std::fs::read(&path).unwrap();
+    let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for at in (0..first_line).step_by(3).chain((first_line..whole.len()).step_by(whole.len() / 20)) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        std::fs::write(&path, bytes).unwrap();
+        let error = run(&config(&path), &()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. } | Error::Format { .. }), "byte {at}: {error}");
+    }
+    // A file that grew, up to the size of a disk, is not read; nor is what is no file.
+    std::fs::write(&path, &whole).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = run(&config(&path), &()).unwrap_err();
+    assert!(error.to_string().contains("bytes behind the first line, found"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(run(&config(&path), &()).unwrap_err(), Error::File(_)));
+}
+
 /// The adapters' weights and moments come back, too, and patience goes on counting.
 #[test]
 fn adapters_resume_and_patience_counts_on() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{self, quick, records, sft, student, table};
+use crate::common::{self, quick, records, sft, sign, student, table};
 use scaletot_student::{Error, LoraConfig, OsipoConfig, SftConfig, SftLog, Student, StudentConfig};
 
 fn saved() -> (tempfile::TempDir, Student) {
@@ -16,18 +16,6 @@ fn saved() -> (tempfile::TempDir, Student) {
 
 fn load(dir: &Path) -> Result<Student, Error> {
     Student::load(dir, &Default::default())
-}
-
-/// Writes `config.json` anew with the hashes of the files as they are.
-fn sign(dir: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
-    let path = dir.join("config.json");
-    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for name in ["model.safetensors", "tokenizer.json", "profile_schema.json", "chain_schema.json"] {
-        let hash = scaletot_core::ContentHash::of(fs::read(dir.join(name)).unwrap());
-        config["files"][name] = serde_json::Value::String(hash.to_string());
-    }
-    edit(&mut config);
-    fs::write(path, serde_json::to_vec(&config).unwrap()).unwrap();
 }
 
 #[test]
@@ -54,9 +42,8 @@ fn a_loaded_student_says_the_same() {
 }
 
 #[test]
-fn saving_again_replaces_and_leaves_other_files_alone() {
+fn saving_again_replaces_a_student_and_nothing_else() {
     let (dir, _) = saved();
-    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
     let all = table(40, 1);
     let other = student(&all, 4);
     other.save(dir.path()).unwrap();
@@ -65,18 +52,82 @@ fn saving_again_replaces_and_leaves_other_files_alone() {
         load(dir.path()).unwrap().infer(&all, &rows, 3).unwrap(),
         other.infer(&all, &rows, 3).unwrap()
     );
-    assert_eq!(fs::read_to_string(dir.path().join("notes.txt")).unwrap(), "mine");
-    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    names.sort();
     let expected = [
+        "SHA256SUMS",
         "chain_schema.json",
         "config.json",
         "model.safetensors",
-        "notes.txt",
         "profile_schema.json",
         "tokenizer.json",
     ];
-    assert_eq!(names, expected);
+    assert_eq!(names(dir.path()), expected);
+    // Somebody's notes beside the student would go with it; somebody's checkpoint has the same names.
+    let before = fs::read(dir.path().join("model.safetensors")).unwrap();
+    for file in ["notes.txt", "config.json"] {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("student");
+        if file == "notes.txt" {
+            student(&all, 3).save(&path).unwrap();
+        } else {
+            fs::create_dir(&path).unwrap();
+            fs::copy(dir.path().join("model.safetensors"), path.join("model.safetensors")).unwrap();
+        }
+        fs::write(path.join(file), "mine").unwrap();
+        let there = names(&path);
+        let error = other.save(&path).unwrap_err();
+        assert!(scaletot_core::causes(&error).contains("expected nothing, an empty directory"), "{error}");
+        assert_eq!((names(&path), names(place.path())), (there, vec!["student".to_owned()]));
+        assert_eq!(fs::read_to_string(path.join(file)).unwrap(), "mine");
+    }
+    assert_eq!(fs::read(dir.path().join("model.safetensors")).unwrap(), before);
+}
+
+/// Names in a directory.
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_change_of_a_byte_of_a_saved_student_is_noticed() {
+    let (dir, _) = saved();
+    for name in names(dir.path()) {
+        let path = dir.path().join(&name);
+        let whole = fs::read(&path).unwrap();
+        let step = (whole.len() / 60).max(1);
+        for at in (0..whole.len()).step_by(step).chain([whole.len() - 1]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(&path, bytes).unwrap();
+            load(dir.path()).map(drop).expect_err(&format!("{name}, byte {at}"));
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    load(dir.path()).unwrap();
+}
+
+#[test]
+fn only_regular_files_of_the_stated_length_are_read() {
+    for name in ["model.safetensors", "tokenizer.json", "config.json", "chain_schema.json", "SHA256SUMS"] {
+        let (dir, _) = saved();
+        let path = dir.path().join(name);
+        // A terabyte that takes no room.
+        let grown = fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40);
+        grown.unwrap();
+        let error = scaletot_core::causes(&load(dir.path()).unwrap_err());
+        assert!(error.contains("1099511627776") && error.contains(name), "{error}");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(load(dir.path()).unwrap_err(), Error::File(_)), "{name}");
+        #[cfg(unix)]
+        {
+            fs::remove_dir(&path).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+            assert!(matches!(load(dir.path()).unwrap_err(), Error::File(_)), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -121,8 +172,8 @@ fn a_missing_or_changed_file_is_named() {
 #[test]
 fn another_format_or_schema_is_refused() {
     let (dir, _) = saved();
-    sign(dir.path(), |config| config["format"] = 2.into());
-    assert!(matches!(load(dir.path()).unwrap_err(), Error::Format { expected: 1, found: 2, .. }));
+    sign(dir.path(), |config| config["format"] = 3.into());
+    assert!(matches!(load(dir.path()).unwrap_err(), Error::Format { expected: 2, found: 3, .. }));
     let (dir, _) = saved();
     let path = dir.path().join("chain_schema.json");
     let text = fs::read_to_string(&path).unwrap();

@@ -2,6 +2,8 @@
 
 pub(crate) mod checkpoint;
 
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use burn::tensor::Device;
@@ -11,6 +13,7 @@ use scaletot_chain::{
     Chain, ChainRecord, ChainSchema, Constraint, Corpus, CorpusHeader, Reason, StateDef, Step, Verdict,
 };
 use scaletot_core::Progress;
+use scaletot_core::files::Checksums;
 use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
 use scaletot_student::{Error, Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, SftLog, Student, StudentConfig};
 
@@ -167,4 +170,16 @@ impl Progress for Listener {
     fn stopped(&self) -> bool {
         self.stop_after > 0 && self.steps.load(Ordering::Relaxed) >= self.stop_after
     }
+}
+
+/// Writes a saved student's `config.json` and checksums anew, to fit its files as they are.
+pub(crate) fn sign(dir: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    checkpoint::edit_json(dir.join("config.json"), |config| {
+        let own = if config.get("scaletot").is_some() { &mut config["scaletot"] } else { &mut *config };
+        for (name, bytes) in own["file_bytes"].as_object_mut().unwrap() {
+            *bytes = fs::metadata(dir.join(name)).unwrap().len().into();
+        }
+        edit(config);
+    });
+    fs::write(dir.join(Checksums::NAME), Checksums::of(dir).unwrap().to_text()).unwrap();
 }
