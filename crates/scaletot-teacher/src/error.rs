@@ -8,6 +8,9 @@ use scaletot_core::files::FileError;
 
 use crate::fault::Fault;
 
+/// An error of a library that this crate calls; several questions may fail for the same.
+pub type Cause = std::sync::Arc<dyn StdError + Send + Sync>;
+
 /// What can go wrong in this crate. A message has what was expected, what was found and where; its cause, if it has one, is in
 /// `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,8 @@ pub enum Error {
         model: String,
         /// What happened.
         message: String,
+        /// What a library found, if one did.
+        source: Option<Cause>,
     },
 
     /// A model's server gave no usable answer.

@@ -131,7 +131,7 @@ pub use cost::{Price, Prices, RunCost};
 pub use coverage::{Coverage, CoveragePlan, CoveredUsers, ProfileCoverage, SegmentCoverage};
 pub use credentials::without_credentials;
 pub use disk::DiskCached;
-pub use error::{Error, Result};
+pub use error::{Cause, Error, Result};
 pub use fault::Fault;
 pub use key::{PromptKey, prompt_key};
 pub use ledger::{Ledger, LedgerSnapshot};

@@ -109,7 +109,11 @@ impl Teacher for PlantedTeacher {
         let path = question.path.get(..question.state).unwrap_or(question.path);
         let answer =
             self.planted.world.blurred(question.row, path, &self.blur, self.seed).map_err(|error| {
-                scaletot_teacher::Error::Model { model: self.name.clone(), message: error.to_string() }
+                scaletot_teacher::Error::Model {
+                    model: self.name.clone(),
+                    message: "expected a question that the planted world can answer".to_owned(),
+                    source: Some(std::sync::Arc::new(error)),
+                }
             })?;
         let last = question.state + 1 == question.schema.len();
         let log_probs = (0..answer.len())

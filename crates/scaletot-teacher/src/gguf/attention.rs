@@ -128,25 +128,27 @@ fn mix_block<'a, const N: usize>(
 }
 
 /// Rotary positions (Su et al. 2021), as GGUF files of `llama` have them: neighbouring pairs of a head's
-/// dimensions turn by the angle `position · base^(−2 pair / head_dim)`.
+/// dimensions turn by the angle `position / factor · base^(−2 pair / head_dim)`.
 #[derive(Debug)]
 pub(super) struct Rotary {
     half: usize,
     base: f64,
+    /// What positions are divided by.
+    factor: f64,
     /// `(cos, sin)` per position and pair.
     turns: Vec<(f32, f32)>,
 }
 
 impl Rotary {
     pub(super) fn new(shape: &Shape) -> Self {
-        Self { half: shape.head_dim / 2, base: shape.rope_base, turns: Vec::new() }
+        Self { half: shape.head_dim / 2, base: shape.rope_base, factor: shape.rope_factor, turns: Vec::new() }
     }
 
     /// Fills the table for positions below `positions`.
     pub(super) fn reserve(&mut self, positions: usize) {
         for position in self.turns.len() / self.half..positions {
             for pair in 0..self.half {
-                let angle = position as f64 * self.base.powf(-(pair as f64) / self.half as f64);
+                let angle = position as f64 / self.factor * self.base.powf(-(pair as f64) / self.half as f64);
                 self.turns.push((angle.cos() as f32, angle.sin() as f32));
             }
         }
@@ -179,6 +181,7 @@ mod tests {
             vocab: 16,
             context: 64,
             rope_base: 10_000.0,
+            rope_factor: 1.0,
             epsilon: 1e-5,
         }
     }

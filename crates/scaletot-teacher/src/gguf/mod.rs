@@ -16,9 +16,10 @@
 //!
 //! # What it reads
 //!
-//! Files of the architecture `llama` (`SmolLM`, `SmolLM2`, `LLaMA`) with a byte-level BPE tokenizer whose
+//! Regular files of the architecture `llama` (`SmolLM`, `SmolLM2`, `LLaMA`) with a byte-level BPE tokenizer whose
 //! `tokenizer.ggml.pre` is `smollm` or `gpt-2`. Anything else is an error that names it, rather than a model that
-//! runs and is wrong. All weights are decoded to `f32` when the file is opened: 540 MB and about a second for
+//! runs and is wrong; so is a metadata key that could change the numbers and is not known here. Rotary positions may be scaled linearly. No text
+//! can spell a control token. All weights are decoded to `f32` when the file is opened: 540 MB and about a second for
 //! SmolLM2-135M.
 //!
 //! # Speed
@@ -44,8 +45,10 @@
 //! ```
 
 mod attention;
+mod failure;
 mod file;
 mod kernels;
+mod keys;
 mod model;
 mod open;
 mod options;
@@ -60,6 +63,9 @@ mod worker;
 use std::fmt;
 use std::time::Duration;
 
+use scaletot_core::text::printable;
+
+use self::failure::Failure;
 use self::model::Job;
 pub use self::options::GgufOptions;
 use self::shape::Shape;
@@ -99,7 +105,7 @@ impl Gguf {
     ///
     /// [`Error::Model`] if the tokenizer fails.
     pub fn tokenize(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(text).map_err(|message| self.failed(message))
+        self.tokenizer.encode(text).map_err(|failure| self.failed(failure))
     }
 
     /// The most tokens that a prompt and a label may have together.
@@ -122,24 +128,25 @@ impl Gguf {
     /// [`Error::Model`] if the prompt or a label has no tokens, they are longer than the model's
     /// [context](Self::context_length), or the computation fails.
     pub fn score(&self, prompt: &str, labels: &[String]) -> Result<LabelAnswer> {
-        let job = self.job(prompt, labels).map_err(|message| self.failed(message))?;
+        let job = self.job(prompt, labels).map_err(|failure| self.failed(failure))?;
         let tokens = job.tokens() as u64;
-        let scores = self.worker.score(vec![job]).map_err(|message| self.failed(message))?;
+        let scores = self.worker.score(vec![job]).map_err(|failure| self.failed(failure))?;
         let log_probs = scores.into_iter().next().unwrap_or_default();
         Ok(LabelAnswer::new(log_probs, tokens))
     }
 
-    fn job(&self, prompt: &str, labels: &[String]) -> Result<Job, String> {
+    fn job(&self, prompt: &str, labels: &[String]) -> Result<Job, Failure> {
         let tokens = self.tokenizer.encode_prompt(prompt)?;
         if tokens.is_empty() {
-            return Err(format!("expected a prompt of at least one token, found none from {prompt:?}"));
+            let prompt = printable(prompt, 200);
+            return Err(format!("expected a prompt of at least one token, found none from {prompt:?}").into());
         }
         let mut sequences = Vec::with_capacity(labels.len());
         for label in labels {
             let sequence = self.tokenizer.encode(&format!(" {label}"))?;
             // The space alone is a token, and tells nothing of the label.
             if sequence.is_empty() || label.trim().is_empty() {
-                return Err(format!("expected every label to have tokens, label {label:?} has none"));
+                return Err(format!("expected every label to have tokens, label {label:?} has none").into());
             }
             let len = tokens.len() + sequence.len();
             if len > self.shape.context {
@@ -149,15 +156,17 @@ impl Gguf {
                     self.shape.context,
                     tokens.len(),
                     sequence.len()
-                ));
+                )
+                .into());
             }
             sequences.push(sequence);
         }
         Ok(Job { prompt: tokens, labels: LabelTrie::new(sequences.iter().map(Vec::as_slice)) })
     }
 
-    fn failed(&self, message: String) -> Error {
-        Error::Model { model: self.model.clone(), message }
+    fn failed(&self, failure: impl Into<Failure>) -> Error {
+        let Failure { message, source } = failure.into();
+        Error::Model { model: self.model.clone(), message, source }
     }
 }
 
@@ -169,7 +178,7 @@ impl Teacher for Gguf {
     }
 
     fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
-        let none = || self.failed("expected one answer, found none".to_owned());
+        let none = || self.failed("expected one answer, found none");
         self.answer_batch(std::slice::from_ref(question)).pop().unwrap_or_else(|| Err(none()))
     }
 
@@ -180,17 +189,20 @@ impl Teacher for Gguf {
 
     /// Questions that begin alike are evaluated together, whatever their order.
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
-        let fail = |question: &Question<'_>, message| Error::Answer {
-            model: self.model.clone(),
-            state: question.state_name().to_owned(),
-            message,
+        let fail = |question: &Question<'_>, failure: Failure| match failure.source {
+            None => Error::Answer {
+                model: self.model.clone(),
+                state: question.state_name().to_owned(),
+                message: failure.message,
+            },
+            Some(_) => self.failed(failure),
         };
         let mut jobs = Vec::new();
         let prepared: Vec<Result<u64>> = questions
             .iter()
             .map(|question| {
                 let job =
-                    self.job(&question.prompt, question.labels).map_err(|message| fail(question, message))?;
+                    self.job(&question.prompt, question.labels).map_err(|failure| fail(question, failure))?;
                 let tokens = job.tokens() as u64;
                 jobs.push(job);
                 Ok(tokens)
@@ -204,8 +216,8 @@ impl Teacher for Gguf {
                 Ok(scores) => scores
                     .next()
                     .map(|log_probs| LabelAnswer::new(log_probs, tokens))
-                    .ok_or_else(|| self.failed("expected an answer to every question".to_owned())),
-                Err(message) => Err(fail(question, message.clone())),
+                    .ok_or_else(|| self.failed("expected an answer to every question")),
+                Err(failure) => Err(fail(question, failure.clone())),
             }
         });
         answers.collect()

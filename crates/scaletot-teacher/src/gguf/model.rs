@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::attention::{Attention, Paths, Rotary};
+use super::failure::Failure;
 use super::kernels::{add, gated, log_sum_exp, rms_norm};
 use super::options::GgufOptions;
 use super::shape::Shape;
@@ -65,7 +66,7 @@ impl Llama {
     }
 
     /// The labels' log-probabilities for each job, in the order of the jobs. Prompts must fit the context.
-    pub(super) fn score(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, String> {
+    pub(super) fn score(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, Failure> {
         let started = Instant::now();
         let scores = self.score_in_groups(jobs);
         if scores.is_err() {
@@ -76,7 +77,7 @@ impl Llama {
         scores
     }
 
-    fn score_in_groups(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, String> {
+    fn score_in_groups(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, Failure> {
         // Neighbours in this order share most, so that little is lost where a group ends.
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by(|&a, &b| jobs[a].prompt.cmp(&jobs[b].prompt));
@@ -120,7 +121,7 @@ impl Llama {
     }
 
     /// Runs the model on nodes whose ancestors are computed or come before them in `nodes`.
-    fn forward(&mut self, nodes: &[u32]) -> Result<(), String> {
+    fn forward(&mut self, nodes: &[u32]) -> Result<(), Failure> {
         let (width, kv_dim) = (self.shape.width, self.shape.kv_dim());
         let slots = self.tree.slots();
         self.hidden.resize(slots * width, 0.0);
@@ -159,7 +160,7 @@ impl Llama {
     }
 
     /// The labels' log-probabilities, from the hidden states of the slots in `ends`.
-    fn read_out(&self, jobs: &[&Job], ends: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, String> {
+    fn read_out(&self, jobs: &[&Job], ends: &[Vec<u32>]) -> Result<Vec<Vec<f64>>, Failure> {
         let (width, vocab) = (self.shape.width, self.shape.vocab);
         let mut nodes: Vec<u32> = ends.iter().flatten().copied().collect();
         nodes.sort_unstable();
@@ -193,8 +194,9 @@ impl Llama {
                 finite
             })?;
             if !finite {
-                return Err("expected finite log-probabilities, found an overflow: are the weights damaged?"
-                    .to_owned());
+                return Err(
+                    "expected finite log-probabilities, found an overflow: are the weights damaged?".into()
+                );
             }
         }
         Ok(jobs.iter().zip(&results).map(|(job, steps)| job.labels.add_up(steps)).collect())
@@ -230,7 +232,7 @@ impl Pass<'_> {
         keys: &mut [f32],
         values: &mut [f32],
         x: &mut [f32],
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let shape = self.shape;
         let (q_dim, kv_dim, width) = (shape.q_dim(), shape.kv_dim(), shape.width);
         let rows = x.len() / width;

@@ -1,5 +1,8 @@
 //! The sizes of a model of the `llama` architecture, from the file's metadata.
 
+use scaletot_core::text::printable;
+
+use super::keys;
 use super::value::{Metadata, Value};
 
 /// The architecture that is supported, as `general.architecture` names it.
@@ -20,6 +23,8 @@ pub(super) struct Shape {
     /// The most tokens of a sequence.
     pub(super) context: usize,
     pub(super) rope_base: f64,
+    /// What positions are divided by before they turn anything (linear scaling, Chen et al. 2023); 1 for none.
+    pub(super) rope_factor: f64,
     pub(super) epsilon: f32,
 }
 
@@ -54,9 +59,11 @@ impl Shape {
                 None => 10_000.0,
                 Some(_) => metadata.positive("llama.rope.freq_base")?,
             },
+            rope_factor: rope_factor(metadata)?,
             epsilon: metadata.positive("llama.attention.layer_norm_rms_epsilon")? as f32,
         };
         shape.check(metadata)?;
+        keys::check(metadata, shape.context)?;
         Ok(shape)
     }
 
@@ -88,17 +95,8 @@ impl Shape {
             }
         }
         match metadata.get("llama.expert_count") {
-            None | Some(Value::Int(0)) => {}
-            Some(n) => {
-                return Err(format!("mixtures of experts are not supported, this model has {n} experts"));
-            }
-        }
-        match metadata.get("llama.rope.scaling.type") {
-            None => Ok(()),
-            Some(Value::Text(kind)) if kind == "none" => Ok(()),
-            Some(kind) => {
-                Err(format!("metadata `llama.rope.scaling.type`: only \"none\" is supported, found {kind}"))
-            }
+            None | Some(Value::Int(0)) => Ok(()),
+            Some(n) => Err(format!("mixtures of experts are not supported, this model has {n} experts")),
         }
     }
 
@@ -134,6 +132,30 @@ impl Shape {
     }
 }
 
+/// As llama.cpp has it: a factor without a type is linear, 0 is none, and the older of its two names stands in for the other.
+fn rope_factor(metadata: Metadata<'_>) -> Result<f64, String> {
+    const KEY: &str = "llama.rope.scaling.factor";
+    const OLD_KEY: &str = "llama.rope.scale_linear";
+    const TYPE: &str = "llama.rope.scaling.type";
+    let kind = match metadata.get(TYPE) {
+        None => "linear",
+        Some(_) => metadata.text(TYPE)?,
+    };
+    if !["none", "linear"].contains(&kind) {
+        let found = printable(kind, 100);
+        return Err(format!(
+            "metadata `{TYPE}`: only \"none\" and \"linear\" are supported, found \"{found}\""
+        ));
+    }
+    let key = [KEY, OLD_KEY].into_iter().find(|key| metadata.get(key).is_some());
+    let Some(key) = key else { return Ok(1.0) };
+    let factor = match metadata.get(key) {
+        Some(Value::Float(factor)) if *factor == 0.0 => 1.0,
+        _ => metadata.positive(key)?,
+    };
+    Ok(if kind == "none" { 1.0 } else { factor })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -164,7 +186,27 @@ mod tests {
         let shape = Shape::read(Metadata(&smollm2()), 49_152).unwrap();
         assert_eq!((shape.head_dim, shape.q_dim(), shape.kv_dim()), (64, 576, 192));
         assert_eq!(shape.min_rows(), 2);
-        assert_eq!(shape.rope_base, 100_000.0);
+        assert_eq!((shape.rope_base, shape.rope_factor), (100_000.0, 1.0));
+    }
+
+    #[test]
+    fn a_rotary_factor_without_a_type_is_linear() {
+        let factor = |entries: &[(&str, Value)]| {
+            let mut map = smollm2();
+            map.extend(entries.iter().map(|(key, value)| (format!("llama.rope.{key}"), value.clone())));
+            Shape::read(Metadata(&map), 10).map(|shape| shape.rope_factor)
+        };
+        let kind = |kind: &str| ("scaling.type", Value::Text(kind.to_owned()));
+        let (new, old) = (("scaling.factor", Value::Float(4.0)), ("scale_linear", Value::Float(8.0)));
+        assert_eq!(factor(std::slice::from_ref(&new)), Ok(4.0));
+        assert_eq!(factor(std::slice::from_ref(&old)), Ok(8.0));
+        assert_eq!(factor(&[old, new.clone(), kind("linear")]), Ok(4.0));
+        assert_eq!(factor(&[new.clone(), kind("none")]), Ok(1.0));
+        assert_eq!(factor(&[("scaling.factor", Value::Float(0.0))]), Ok(1.0));
+        assert!(factor(&[new, kind("yarn")]).unwrap_err().contains("\"yarn\""));
+        for wrong in [Value::Float(-1.0), Value::Float(f64::INFINITY), Value::Int(4)] {
+            assert!(factor(&[("scaling.factor", wrong)]).unwrap_err().contains("llama.rope.scaling.factor"));
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use scaletot_core::text::printable;
+
 /// The type of a metadata value, as numbered in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -114,8 +116,13 @@ pub(super) struct Metadata<'a>(pub(super) &'a BTreeMap<String, Value>);
 
 impl<'a> Metadata<'a> {
     fn wrong<T>(key: &str, expected: &str, found: Option<&Value>) -> Result<T, String> {
-        let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let found = found.map_or_else(|| "nothing".to_owned(), |value| printable(&value.to_string(), 100));
         Err(format!("metadata `{key}`: expected {expected}, found {found}"))
+    }
+
+    /// All entries, in the order of their keys.
+    pub(super) fn iter(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     pub(super) fn get(self, key: &str) -> Option<&'a Value> {

@@ -6,7 +6,9 @@
 use std::io::{Read, Seek};
 
 use candle_core::{Device, Storage, Tensor};
+use scaletot_core::text::printable;
 
+use super::failure::Failure;
 use super::file::GgufFile;
 use super::shape::Shape;
 
@@ -38,8 +40,9 @@ pub(super) struct Weights {
 
 impl Weights {
     /// Reads every tensor of the architecture.
-    pub(super) fn load<R: Read + Seek>(file: &mut GgufFile<R>, shape: &Shape) -> Result<Self, String> {
+    pub(super) fn load<R: Read + Seek>(file: &mut GgufFile<R>, shape: &Shape) -> Result<Self, Failure> {
         check_names(file, shape)?;
+        file.check_extent()?;
         let (width, vocab, ff) = (shape.width, shape.vocab, shape.feed_forward);
         let (q, kv) = (shape.q_dim(), shape.kv_dim());
         let mut layers = Vec::new();
@@ -50,7 +53,8 @@ impl Weights {
                     .iter()
                     .map(|(part, rows)| matrix(file, &name(part), *rows, width))
                     .collect::<Result<Vec<_>, _>>()?;
-                let joined = Tensor::cat(&parts, 0).map_err(|e| format!("block {index}: {e}"))?;
+                let joined = Tensor::cat(&parts, 0)
+                    .map_err(Failure::of(format!("block {index}: cannot join its matrices")))?;
                 transposed(&joined)
             };
             layers.push(Layer {
@@ -78,7 +82,7 @@ impl Weights {
         tokens: impl Iterator<Item = u32>,
         shape: &Shape,
         x: &mut [f32],
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let rows = x.chunks_exact_mut(shape.width).zip(tokens);
         match &self.embedding {
             Some(embedding) => with_values(embedding, |values| {
@@ -125,7 +129,8 @@ fn check_names<R>(file: &GgufFile<R>, shape: &Shape) -> Result<(), String> {
     match file.tensors.keys().find(|name| !known(name)) {
         None => Ok(()),
         Some(name) => Err(format!(
-            "tensor `{name}` is not part of a plain `llama` model of {} blocks, which is all that is supported",
+            "tensor `{}` is not part of a plain `llama` model of {} blocks, which is all that is supported",
+            printable(name, 100),
             shape.layers
         )),
     }
@@ -136,13 +141,14 @@ fn matrix<R: Read + Seek>(
     name: &str,
     rows: usize,
     columns: usize,
-) -> Result<Tensor, String> {
+) -> Result<Tensor, Failure> {
     let values = file.tensor(name, &[rows, columns])?;
-    Tensor::from_vec(values, (rows, columns), &Device::Cpu).map_err(|e| format!("tensor `{name}`: {e}"))
+    Tensor::from_vec(values, (rows, columns), &Device::Cpu)
+        .map_err(Failure::of(format!("tensor `{name}`: cannot be made a matrix")))
 }
 
-fn transposed(tensor: &Tensor) -> Result<Tensor, String> {
-    tensor.t().and_then(|t| t.contiguous()).map_err(|e| e.to_string())
+fn transposed(tensor: &Tensor) -> Result<Tensor, Failure> {
+    tensor.t().and_then(|t| t.contiguous()).map_err(Failure::of("cannot transpose a matrix"))
 }
 
 /// `rows × weight`, where `rows` is row-major with the weight's number of inputs as columns; `read` sees the
@@ -151,20 +157,21 @@ pub(super) fn product<T>(
     rows: Vec<f32>,
     weight: &Tensor,
     read: impl FnOnce(&[f32]) -> T,
-) -> Result<T, String> {
-    let message = |e: candle_core::Error| e.to_string();
-    let depth = weight.dim(0).map_err(message)?;
-    let n = rows.len() / depth;
-    let result =
-        Tensor::from_vec(rows, (n, depth), &Device::Cpu).and_then(|x| x.matmul(weight)).map_err(message)?;
+) -> Result<T, Failure> {
+    let product = || {
+        let depth = weight.dim(0)?;
+        let n = rows.len() / depth;
+        Tensor::from_vec(rows, (n, depth), &Device::Cpu)?.matmul(weight)
+    };
+    let result = product().map_err(Failure::of("cannot multiply by a matrix of weights"))?;
     with_values(&result, read)
 }
 
 /// Lets `read` see the values of a contiguous tensor without a copy.
-fn with_values<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T, String> {
+fn with_values<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T, Failure> {
     let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(storage) = &*storage else { return Err("expected a tensor in main memory".to_owned()) };
-    let values = storage.as_slice::<f32>().map_err(|e| e.to_string())?;
+    let Storage::Cpu(storage) = &*storage else { return Err("expected a tensor in main memory".into()) };
+    let values = storage.as_slice::<f32>().map_err(Failure::of("expected a tensor of 32-bit floats"))?;
     let range = layout.contiguous_offsets().ok_or("expected a contiguous tensor")?;
     let values = values.get(range.0..range.1).ok_or("expected a tensor within its storage")?;
     Ok(read(values))

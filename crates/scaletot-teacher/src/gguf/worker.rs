@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rayon::ThreadPool;
+use scaletot_core::guard::guarded;
 
+use super::failure::Failure;
 use super::model::{Job, Llama, Work};
 
 /// The largest number of jobs that waiting requests are joined to; a single larger request is still one batch.
@@ -19,7 +21,7 @@ const JOINED_JOBS: usize = 4_096;
 
 struct Request {
     jobs: Vec<Job>,
-    reply: Sender<Result<Vec<Vec<f64>>, String>>,
+    reply: Sender<Result<Vec<Vec<f64>>, Failure>>,
 }
 
 /// A running model.
@@ -32,21 +34,20 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread. `pool` is what computes.
-    pub(super) fn start(model: Llama, pool: ThreadPool) -> Result<Self, String> {
+    pub(super) fn start(model: Llama, pool: ThreadPool) -> Result<Self, Failure> {
         let (requests, incoming) = channel();
         let work = Arc::default();
         let shared = Arc::clone(&work);
         let thread = std::thread::Builder::new()
             .name("gguf model".to_owned())
             .spawn(move || serve(model, &pool, &incoming, &shared))
-            .map_err(|e| format!("the model's thread could not be started: {e}"))?;
+            .map_err(Failure::of("the model's thread could not be started"))?;
         Ok(Self { requests: Some(requests), thread: Some(thread), work })
     }
 
     /// Scores jobs; waits for the result.
-    pub(super) fn score(&self, jobs: Vec<Job>) -> Result<Vec<Vec<f64>>, String> {
-        let ended =
-            || "the model's thread has ended, after a failure it reported on standard error".to_owned();
+    pub(super) fn score(&self, jobs: Vec<Job>) -> Result<Vec<Vec<f64>>, Failure> {
+        let ended = || Failure::from("the model's thread has ended, after a failure of an earlier question");
         let (reply, answer) = channel();
         self.requests.as_ref().ok_or_else(ended)?.send(Request { jobs, reply }).map_err(|_| ended())?;
         answer.recv().map_err(|_| ended())?
@@ -63,7 +64,7 @@ impl Drop for Worker {
         // The channel's end is what the thread waits for.
         drop(self.requests.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported where it happened.
+            // A panic there has been answered to whoever asked.
             let _ = thread.join();
         }
     }
@@ -79,16 +80,22 @@ fn serve(mut model: Llama, pool: &ThreadPool, incoming: &Receiver<Request>, work
             replies.push((more.jobs.len(), more.reply));
             jobs.extend(more.jobs);
         }
-        let scores = pool.install(|| model.score(&jobs));
+        let scores = guarded(|| pool.install(|| model.score(&jobs)));
         *work.lock().unwrap_or_else(PoisonError::into_inner) = model.work;
+        // After a panic the model is half changed.
+        let broken = scores.is_err();
+        let scores = scores.map_err(Failure::of("the model's computation failed")).flatten();
         let mut scores = scores.map(Vec::into_iter);
         for (count, reply) in replies {
             let part = match &mut scores {
                 Ok(scores) => Ok(scores.by_ref().take(count).collect()),
-                Err(message) => Err(message.clone()),
+                Err(failure) => Err(failure.clone()),
             };
             // A caller that no longer waits has no use for it.
             let _ = reply.send(part);
+        }
+        if broken {
+            return;
         }
     }
 }

@@ -225,6 +225,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
                 model: self.model().to_owned(),
                 message: "its answers depend on more than the prompt, so they cannot be recorded by prompt"
                     .to_owned(),
+                source: None,
             };
             return questions.iter().map(|_| Err(unfit())).collect();
         };
@@ -244,7 +245,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
             answers.push(result.and_then(|(recorded, known)| {
                 if recorded.key.is_some_and(|other| other != *key) {
                     let message = format!("two prompts have the key {}", key.short());
-                    return Err(Error::Model { model: self.model().to_owned(), message });
+                    return Err(Error::Model { model: self.model().to_owned(), message, source: None });
                 }
                 fresh += usize::from(!known);
                 let answer = recorded.entry.answer(known);

@@ -35,6 +35,7 @@ fn answers_equal_a_plain_evaluation() {
         Tiny { dtype: GgmlDType::Q4_1, seed: 3, ..plain.clone() },
         Tiny { dtype: GgmlDType::Q8_0, kv_heads: 4, pre: "gpt-2", seed: 4, ..plain.clone() },
         Tiny { dtype: GgmlDType::F16, kv_heads: 1, layers: 3, seed: 5, ..plain.clone() },
+        Tiny { rope_factor: 4.0, layers: 1, seed: 8, ..plain.clone() },
         Tiny { dtype: GgmlDType::Q5_0, layers: 1, seed: 6, ..plain.clone() },
         Tiny { dtype: GgmlDType::Q6K, layers: 1, head_dim: 64, feed_forward: 256, seed: 7, ..plain },
     ];

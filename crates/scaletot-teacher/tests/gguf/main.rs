@@ -11,6 +11,7 @@
 
 mod exact;
 mod files;
+mod hostile;
 mod reference;
 mod smollm2;
 mod speed;

@@ -79,7 +79,8 @@ impl Reference {
             let mut y = apply(w, &normed(x, &gain));
             for head in y.chunks_mut(d) {
                 for i in 0..d / 2 {
-                    let angle = position as f64 * 1_000_f64.powf(-2.0 * i as f64 / d as f64);
+                    let angle = position as f64 / f64::from(self.tiny.rope_factor)
+                        * 1_000_f64.powf(-2.0 * i as f64 / d as f64);
                     let (a, b) = (head[2 * i], head[2 * i + 1]);
                     head[2 * i] = a * angle.cos() - b * angle.sin();
                     head[2 * i + 1] = a * angle.sin() + b * angle.cos();

@@ -24,6 +24,10 @@ pub(crate) struct Tiny {
     pub(crate) bos: bool,
     pub(crate) pre: &'static str,
     pub(crate) seed: u64,
+    /// What positions are divided by.
+    pub(crate) rope_factor: f32,
+    /// Control tokens besides `<|end|>`, the last one.
+    pub(crate) control: &'static [&'static str],
     /// Metadata that replaces or joins the usual; `None` takes an entry away.
     pub(crate) metadata: Vec<(&'static str, Option<Value>)>,
     /// A tensor to leave out.
@@ -46,6 +50,8 @@ impl Default for Tiny {
             bos: false,
             pre: "smollm",
             seed: 1,
+            rope_factor: 1.0,
+            control: &[],
             metadata: Vec::new(),
             without: None,
             extra: None,
@@ -83,6 +89,10 @@ pub(crate) fn vocabulary() -> (Vec<String>, Vec<String>) {
 }
 
 impl Tiny {
+    fn is_control(&self, token: &str) -> bool {
+        token == "<|end|>" || self.control.contains(&token)
+    }
+
     fn width(&self) -> usize {
         self.heads * self.head_dim
     }
@@ -131,7 +141,7 @@ impl Tiny {
     fn metadata(&self, tokens: &[String], merges: &[String]) -> BTreeMap<&'static str, Value> {
         let texts = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
         let types =
-            (0..tokens.len()).map(|i| Value::I32(if i + 1 == tokens.len() { 3 } else { 1 })).collect();
+            tokens.iter().map(|token| Value::I32(if self.is_control(token) { 3 } else { 1 })).collect();
         let mut metadata = BTreeMap::from([
             ("general.architecture", Value::String("llama".to_owned())),
             ("llama.block_count", Value::U32(self.layers as u32)),
@@ -151,6 +161,9 @@ impl Tiny {
             ("tokenizer.ggml.add_bos_token", Value::Bool(self.bos)),
             ("tokenizer.ggml.bos_token_id", Value::U32(tokens.len() as u32 - 1)),
         ]);
+        if self.rope_factor != 1.0 {
+            metadata.insert("llama.rope.scaling.factor", Value::F32(self.rope_factor));
+        }
         for (key, value) in &self.metadata {
             match value {
                 Some(value) => metadata.insert(key, value.clone()),
@@ -162,7 +175,9 @@ impl Tiny {
 
     /// Writes the model to `folder`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
-        let (tokens, merges) = vocabulary();
+        let (mut tokens, merges) = vocabulary();
+        let last = tokens.len() - 1;
+        tokens.splice(last..last, self.control.iter().map(ToString::to_string));
         let metadata = self.metadata(&tokens, &merges);
         let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
         let tensors = self.tensors(tokens.len());

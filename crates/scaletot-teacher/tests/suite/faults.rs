@@ -47,9 +47,11 @@ impl Teacher for Faulty {
         };
         match fault(question) {
             None => Ok(answer),
-            Some(Fault::Error) => {
-                Err(Error::Model { model: "faulty".to_owned(), message: "the line is dead".to_owned() })
-            }
+            Some(Fault::Error) => Err(Error::Model {
+                model: "faulty".to_owned(),
+                message: "the line is dead".to_owned(),
+                source: None,
+            }),
             Some(Fault::NotANumber) => with(&|lps| lps[1] = f64::NAN),
             Some(Fault::Positive) => with(&|lps| lps[0] = 0.5),
             Some(Fault::NothingAnswered) => with(&|lps| lps.fill(f64::NEG_INFINITY)),
@@ -151,7 +153,11 @@ fn calibration_leaves_failures_out() {
         }
         fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
             if (self.0)(question) {
-                return Err(Error::Model { model: "down".to_owned(), message: "no answer".to_owned() });
+                return Err(Error::Model {
+                    model: "down".to_owned(),
+                    message: "no answer".to_owned(),
+                    source: None,
+                });
             }
             Arbitrary::default().answer(question)
         }
