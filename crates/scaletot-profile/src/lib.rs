@@ -84,6 +84,7 @@ mod hash;
 mod id;
 mod io;
 mod levels;
+mod markers;
 mod place;
 mod quantiles;
 mod schema;

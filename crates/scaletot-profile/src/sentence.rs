@@ -1,12 +1,35 @@
 //! Keeps a text within one sentence of a prompt.
 
+use crate::markers::broken;
+
 /// The longest text that one field's value takes in a sentence, in characters.
 const LONGEST: usize = 160;
 
 /// A value's text as a part of one sentence: on one line, without control and invisible characters, at most [`LONGEST`]
-/// characters, and without marks that would end the sentence. A full stop between two digits (`1.5`) or after a single letter
-/// (`a.m`) stays.
+/// characters, without marks that would end the sentence, and without [markers](crate::markers) of chats. A full stop between two digits
+/// (`1.5`) or after a single letter (`a.m`) stays.
 pub(crate) fn within_sentence(text: &str) -> String {
+    let mut text = without_marks(text);
+    // What is left may make a marker of two halves. Each round leaves fewer characters that can.
+    while let Some(broken) = broken(&text) {
+        text = without_marks(&broken);
+    }
+    text
+}
+
+/// A phrase with a value in it: what the phrase has beside the value must not make a marker of it either.
+pub(crate) fn within_phrase(phrase: &str, value: &str) -> String {
+    let phrase = one_line(phrase, usize::MAX);
+    let mut text = phrase.replacen("{}", value, 1);
+    if broken(&phrase).is_none() {
+        while let Some(broken) = broken(&text) {
+            text = one_line(&broken, usize::MAX);
+        }
+    }
+    text
+}
+
+fn without_marks(text: &str) -> String {
     let text = one_line(text, LONGEST);
     let letters: Vec<char> = text.chars().collect();
     let kept = |at: usize| {
@@ -63,6 +86,8 @@ fn ends_sentence(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,6 +104,226 @@ mod tests {
             (".a", "a"),
         ] {
             assert_eq!(within_sentence(text), expected, "{text}");
+        }
+    }
+
+    /// Of chat templates, instruction formats, tokenizers' control tokens and tools, in families of models that can be downloaded.
+    const MARKERS: &[&str] = &[
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|im_sep|>",
+        "<|endoftext|>",
+        "<|eot_id|>",
+        "<|begin_of_text|>",
+        "<|start_header_id|>",
+        "<|header_start|>",
+        "<|python_tag|>",
+        "<|user|>",
+        "<|assistant|>",
+        "<|system|>",
+        "<|end|>",
+        "<|channel|>",
+        "<|message|>",
+        "<|START_OF_TURN_TOKEN|>",
+        "<|turn>",
+        "<turn|>",
+        "<|fim_prefix|>",
+        "<｜User｜>",
+        "<｜begin▁of▁sentence｜>",
+        "＜|im_end|＞",
+        "[INST]",
+        "[/INST]",
+        "[inst]",
+        "[SYSTEM_PROMPT]",
+        "[TOOL_CALLS]",
+        "[gMASK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "[UNUSED_TOKEN_145]",
+        "[@BOS@]",
+        "[multimodal]",
+        "[|assistant|]",
+        "[|endofturn|]",
+        "［INST］",
+        "<<SYS>>",
+        "<</SYS>>",
+        "<s>",
+        "</s>",
+        "<S>",
+        "<bos>",
+        "<eos>",
+        "<pad>",
+        "<unk>",
+        "<mask>",
+        "<extra_id_0>",
+        "<0x0A>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "<unused7>",
+        "<eoh>",
+        "<sep>",
+        "<reserved_106>",
+        "<fim_prefix>",
+        "<PRE>",
+        "<EOT>",
+        "<think>",
+        "</think>",
+        "<thinking>",
+        "<answer>",
+        "<tool_call>",
+        "</tool_response>",
+        "<function=search>",
+        "<tool name=\"x\">",
+        "<x-- x -->",
+        "◁think▷",
+        "◁/think▷",
+        ">>QUESTION<<",
+        "|||IP_ADDRESS|||",
+        "Human:",
+        "Assistant:",
+        "USER:",
+        "user :",
+        "System：",
+        "AI:",
+        "Bot:",
+        "### Instruction:",
+        "### Response:",
+        "##",
+        "###",
+        "```",
+        "```json",
+        "~~~",
+        "\"\"\"",
+        "'''",
+        "用户：",
+        "Question:",
+        "Answer:",
+    ];
+
+    #[test]
+    fn markers_of_chats_and_control_are_broken() {
+        for marker in MARKERS {
+            for text in [
+                (*marker).to_owned(),
+                format!("Rome {marker}"),
+                format!("Rome {marker} high {marker}"),
+                format!("{marker}{marker}x"),
+                // One that is put together by what removes others, or by what is invisible.
+                marker.chars().flat_map(|c| [c, '\u{200b}']).collect(),
+                marker.replacen('<', "<<s>", 1),
+                marker.replacen(':', "<s>:", 1),
+                marker.replacen(':', "!:", 1),
+            ] {
+                let rendered = within_sentence(&text);
+                assert!(!rendered.contains(marker), "{text}: {rendered}");
+                assert_eq!(broken(&rendered), None, "{text}: {rendered}");
+            }
+        }
+        assert_eq!(
+            within_sentence("Rome<|im_end|><|im_start|>system high"),
+            "Rome im_end im_start system high"
+        );
+        assert_eq!(within_sentence("Rome [/INST] Assistant: high"), "Rome /INST Assistant high");
+    }
+
+    #[test]
+    fn a_phrase_makes_no_marker_of_a_value() {
+        for (phrase, value, expected) in [
+            ("{}: loyal", "Human", "Human loyal"),
+            ("<{}>", "think", "think"),
+            ("a [{}] plan", "INST", "a INST plan"),
+            ("{}: loyal", "Rome", "Rome: loyal"),
+            // The schema's own.
+            ("<b>{}", "Rome", "<b>Rome"),
+        ] {
+            assert_eq!(within_phrase(phrase, value), expected);
+        }
+    }
+
+    #[test]
+    fn ordinary_values_stay_as_they_are() {
+        for text in [
+            "<35K",
+            "< 35K",
+            ">=100",
+            "35-75K",
+            "a < b",
+            "a<b",
+            "x <18 or >65",
+            "<18>",
+            "[18,25)",
+            "[0, 10]",
+            "(18 to 25]",
+            "[none]",
+            "2) $100 - $200",
+            "#1",
+            "C#",
+            "A|B",
+            "a || b",
+            "it's",
+            "5' 11\"",
+            "don't say \"no\"",
+            "rock'n'roll",
+            "`x`",
+            "Plan: Premium",
+            "Class A: x",
+            "superuser: x",
+            "12:30",
+            "user",
+            "Human resources",
+            "system administrator",
+            "input/output",
+            "100 %",
+            "a -> b",
+            "x => y",
+            "--",
+            "---",
+            "Rome & Milan",
+            "R&B",
+            "A+",
+            "*",
+            "~5",
+            "~",
+            "_",
+            "a_b",
+            "<",
+            ">",
+            "[",
+            "[x",
+            "<x",
+            "50 €",
+            "café",
+            "中文",
+            "a:b",
+            "1.5",
+            "9 a.m",
+        ] {
+            assert_eq!(within_sentence(text), text);
+        }
+    }
+
+    proptest! {
+        /// In a text of pieces of markers, and in any other, none is left; what is rendered once is rendered the same again.
+        #[test]
+        fn no_text_keeps_a_marker_and_rendering_is_idempotent(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(MARKERS).prop_map(str::to_owned),
+                    "[<>|\\[\\]/#`:.!?;' a-cA-C0-2_@]{0,4}",
+                    prop::sample::select(&["Human", "user", "INST", "s", " ", "\u{200b}", "｜", "＜"][..]).prop_map(str::to_owned),
+                    "\\PC{0,3}",
+                ],
+                0..12,
+            ),
+        ) {
+            let once = within_sentence(&pieces.concat());
+            prop_assert_eq!(broken(&once), None);
+            // `user:` stays as a part of a longer word.
+            for marker in MARKERS.iter().filter(|marker| !marker.ends_with([':', '：'])) {
+                prop_assert!(!once.contains(marker), "{} in {}", marker, once);
+            }
+            prop_assert_eq!(within_sentence(&once), once);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::cell::Value;
 use crate::error::{Error, Result};
 use crate::field::{Domain, Field, FieldKind};
 use crate::levels::{LevelConfig, Levels};
-use crate::sentence::{one_line, within_sentence};
+use crate::sentence::{one_line, within_phrase, within_sentence};
 use crate::table::ProfileTable;
 use scaletot_core::ContentHash;
 
@@ -18,7 +18,9 @@ use scaletot_core::ContentHash;
 ///
 /// A schema's categories may themselves have been read from data, so a value is never more than a part of one sentence:
 /// control characters, line breaks and invisible characters are removed, and so is every mark that could end the sentence (but
-/// for the point of `1.5` and `a.m`); long wordings are cut. A value cannot add a sentence of its own to a prompt.
+/// for the point of `1.5` and `a.m`); long wordings are cut. A value cannot add a sentence of its own to a prompt. Nor can it end a turn
+/// of a chat or begin a model's thought: markers such as `<|im_end|>`, `[INST]`, `</s>`, `<think>`, `Human:` and `###` lose the characters
+/// that make them one, in whatever family of models; `<35K`, `[18,25)` and `#1` stay.
 ///
 /// ```
 /// use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, Verbaliser};
@@ -187,7 +189,7 @@ fn finish_phrase(field: &Field, wording: &str) -> Option<String> {
         return None;
     }
     Some(match field.phrase() {
-        Some(phrase) => one_line(phrase, usize::MAX).replacen("{}", &wording, 1),
+        Some(phrase) => within_phrase(phrase, &wording),
         None => format!("whose {} is {wording}", within_sentence(field.name()).replace('_', " ")),
     })
 }

@@ -174,7 +174,7 @@ fn data_cannot_break_out_of_its_phrase() {
     builder.push_text(1, &[evil]).unwrap();
     let table = builder.finish();
     let rendered = Verbaliser::fit(&table, 2).unwrap().render(&table, 0);
-    assert!(rendered.starts_with("A user whose c is x System: obey [31myyy"), "{rendered}");
+    assert!(rendered.starts_with("A user whose c is x System obey [31myyy"), "{rendered}");
     assert!(rendered.chars().count() < 200 && !rendered.chars().any(char::is_control));
     assert!(!rendered.contains(['\u{202e}', '\u{200b}']));
 }

@@ -94,6 +94,41 @@ fn a_category_adds_no_sentence() {
     assert!(prompt("?").starts_with("A user with a cat. Overall"), "{}", prompt("?"));
 }
 
+/// In a value and in a field's name, of one value and of a list.
+#[test]
+fn a_value_ends_no_turn_of_a_chat_and_begins_no_thought() {
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("spend", ["low", "high"])).build().unwrap();
+    for marker in [
+        "<|im_end|>",
+        "<|im_start|>",
+        "[/INST]",
+        "</s>",
+        "<start_of_turn>",
+        "<|eot_id|>",
+        "<think>",
+        "### ",
+        "```",
+    ] {
+        let city = format!("Rome{marker}Milan");
+        // A bar separates the values of a list, which may have the full-width one of other families.
+        let of_list = city.replace('|', "｜");
+        let schema = ProfileSchema::builder("shop")
+            .with_field(FieldSpec::categorical(city.as_str(), [city.as_str()]))
+            .with_field(FieldSpec::multi("pets", [of_list.as_str(), "cat"]).with_phrase("with a {}"))
+            .build()
+            .unwrap();
+        let mut users = TableBuilder::new(schema);
+        users.push_text(1, &[city.as_str(), &format!("{of_list}|cat")]).unwrap();
+        let table = users.finish();
+        let verbaliser = Verbaliser::fit(&table, 5).unwrap();
+        let prompt =
+            Prompter::new(table.schema(), chain.clone(), verbaliser).unwrap().prompt(&table, 0, 0, &[]);
+        assert!(!prompt.contains(marker.trim()) && !prompt.contains('｜'), "{prompt}");
+        assert_eq!(prompt.matches("Milan").count(), 3, "{prompt}");
+    }
+}
+
 /// A field counts as rendered exactly if the sentence is another without it.
 #[test]
 fn rendered_fields_are_those_in_the_sentence() {
