@@ -1,5 +1,6 @@
 //! What the teacher's work on one user leaves behind: verdict, chains, posterior, cost.
 
+use scaletot_core::text::printable;
 use scaletot_profile::UserId;
 use serde::{Deserialize, Serialize};
 
@@ -213,8 +214,14 @@ impl ChainRecord {
     }
 
     fn locate(&self, error: Error) -> Error {
-        Error::InRecord { user: self.user.to_string(), source: Box::new(error) }
+        Error::InRecord { user: shown(&self.user), source: Box::new(error) }
     }
+}
+
+/// A user's id for a message; ids of files can be of any length.
+pub(crate) fn shown(user: &UserId) -> String {
+    const SHOWN: usize = 80;
+    printable(&user.to_string(), SHOWN)
 }
 
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<()> {

@@ -1,7 +1,6 @@
 //! 32-byte content hashes (SHA-256): how schemas, weights, corpora and files are recognised again.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::str::FromStr;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::files::FileError;
+use crate::files::{self, FileError};
 
 /// The SHA-256 of a content: a schema's meaning, weights, a whole file. Displayed, parsed and serialised as 64
 /// hexadecimal digits.
@@ -33,14 +32,15 @@ impl ContentHash {
         Self(Sha256::digest(bytes.as_ref()).into())
     }
 
-    /// The SHA-256 of a file's content, read in blocks.
+    /// The SHA-256 of a regular file's content, read in blocks.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If the file cannot be read, or is none: a pipe might wait and a device have no end.
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let mut hasher = ContentHasher::new();
-        File::open(path)
+        files::open(path)
+            .map_err(|error| error.source)
             .and_then(|mut file| hasher.update_reader(&mut file))
             .map_err(|e| FileError::new("read", path, e))?;
         Ok(hasher.finish())
@@ -247,6 +247,10 @@ mod tests {
             "{error}"
         );
         assert!(std::error::Error::source(&error).is_some());
+        // What has no end is no file.
+        for path in [dir.path(), Path::new("/dev/zero")] {
+            assert!(ContentHash::of_file(path).is_err());
+        }
     }
 
     #[test]

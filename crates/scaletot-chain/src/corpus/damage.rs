@@ -3,8 +3,9 @@
 use std::fmt;
 
 use scaletot_core::checksum::unseal;
-use scaletot_core::text::printable;
 use scaletot_profile::UserId;
+
+use crate::record::shown;
 
 /// A line of a corpus that is not what was written: its checksum does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +56,7 @@ pub(crate) fn whole(piece: &[u8]) -> Option<&[u8]> {
 
 /// The user that a damaged record begins with.
 pub(crate) fn user_of(piece: &[u8]) -> Option<String> {
-    const SHOWN: usize = 80;
     let rest = piece.strip_prefix(RECORD)?;
     let user = serde_json::Deserializer::from_slice(rest).into_iter::<UserId>().next()?.ok()?;
-    Some(printable(&user.to_string(), SHOWN))
+    Some(shown(&user))
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use scaletot_core::ContentHash;
 use scaletot_core::checksum::{KEY, SEAL_LENGTH, seal, unseal};
+use scaletot_core::text::printable;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::read::expect_short;
 use crate::ChainSchema;
 use crate::error::{Error, Result};
 
@@ -79,6 +81,7 @@ impl CorpusHeader {
             serde_json::to_vec(&Line { kind, format, profile_schema, chain_schema, teacher, seed, settings })
                 .map_err(|e| Error::io("write the header of", path, e.into()))?;
         seal(&mut line);
+        expect_short(&line, path)?;
         Ok(line)
     }
 
@@ -107,12 +110,13 @@ impl CorpusHeader {
         Ok(Some(Self { format, profile_schema, chain_schema, teacher, seed, settings }))
     }
 
-    /// How the header of a corpus differs from that of this run, one line for each difference.
+    /// How the header of a corpus differs from that of this run, one line for each difference, and for each of the first ones at most.
     pub(crate) fn differences(corpus: &Self, run: &Self) -> Vec<String> {
+        const SHOWN: usize = 20;
         let mut out = Vec::new();
         let mut differ = |what: &str, corpus: String, run: String| {
             if corpus != run {
-                out.push(format!("{what}: the corpus has {corpus}, this run has {run}"));
+                out.push(difference(what, &corpus, &run));
             }
         };
         differ("format", corpus.format.to_string(), run.format.to_string());
@@ -121,6 +125,11 @@ impl CorpusHeader {
         differ("teacher", format!("{:?}", corpus.teacher), format!("{:?}", run.teacher));
         differ("seed", corpus.seed.to_string(), run.seed.to_string());
         compare("settings", Some(&corpus.settings), Some(&run.settings), &mut out);
+        if out.len() > SHOWN {
+            let more = out.len() - SHOWN;
+            out.truncate(SHOWN);
+            out.push(format!("and {more} more"));
+        }
         out
     }
 }
@@ -192,5 +201,11 @@ fn compare(at: &str, corpus: Option<&Value>, run: Option<&Value>, out: &mut Vec<
         return;
     }
     let show = |v: Option<&Value>| v.map_or_else(|| "nothing".to_owned(), Value::to_string);
-    out.push(format!("{at}: the corpus has {}, this run has {}", show(corpus), show(run)));
+    out.push(difference(at, &show(corpus), &show(run)));
+}
+
+fn difference(what: &str, corpus: &str, run: &str) -> String {
+    const SHOWN: usize = 200;
+    let [what, corpus, run] = [what, corpus, run].map(|text| printable(text, SHOWN));
+    format!("{what}: the corpus has {corpus}, this run has {run}")
 }

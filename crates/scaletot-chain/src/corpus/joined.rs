@@ -7,6 +7,7 @@ use scaletot_profile::{Dataset, UserId, UserIds};
 use super::{Corpus, CorpusHeader};
 use crate::ChainRecord;
 use crate::error::{Error, Result};
+use crate::record::shown;
 
 /// A corpus whose records know their rows in a [`Dataset`]: what a student is trained on. Made by [`Corpus::join`].
 ///
@@ -65,10 +66,9 @@ impl<'a> JoinedCorpus<'a> {
                 let rows = order.into_iter().map(|at| rows[at]).collect();
                 Ok(Self { dataset, corpus, rows, records })
             }
-            Some(at) => Err(Error::UserNotInDataset {
-                user: corpus.records()[at].user.to_string(),
-                users: dataset.len(),
-            }),
+            Some(at) => {
+                Err(Error::UserNotInDataset { user: shown(&corpus.records()[at].user), users: dataset.len() })
+            }
         }
     }
 

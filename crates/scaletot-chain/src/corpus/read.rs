@@ -1,16 +1,18 @@
 //! Reading corpus files.
 
 use std::collections::HashMap;
-use std::io::{BufRead, Read as _};
+use std::io::{self, BufRead, Read as _};
 use std::path::Path;
 
 use scaletot_core::checksum::unseal;
+use scaletot_core::text::printable;
 use scaletot_profile::UserId;
 
 use super::damage::{pieces, user_of, whole};
 use super::{CorpusHeader, DamagedLine};
 use crate::ChainRecord;
 use crate::error::{Error, Result};
+use crate::record::shown;
 
 /// What a corpus file holds.
 pub(crate) struct Scan {
@@ -38,7 +40,17 @@ pub(crate) struct CutLine {
 }
 
 /// Bytes of the longest line that is read: a file without line ends must not fill the memory.
-pub(crate) const MAX_LINE_BYTES: u64 = 64 << 20;
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// An error for a line that is too long to be read again.
+pub(crate) fn expect_short(line: &[u8], path: &Path) -> Result<()> {
+    let found = line.len();
+    if (found as u64) < MAX_LINE_BYTES {
+        return Ok(());
+    }
+    let message = format!("expected a line of less than {MAX_LINE_BYTES} bytes, found {found}");
+    Err(Error::io("write", path, io::Error::new(io::ErrorKind::FileTooLarge, message)))
+}
 
 /// Reads lines to the end of the file. `accept` sees the header before any record.
 pub(crate) fn scan(
@@ -127,7 +139,7 @@ impl Scan {
             .map_err(|e| corrupt(path, line, format!("not a chain record: {}", describe(&e))))?;
         record.check_numbers().map_err(|e| in_line(path, line, e))?;
         if let Some(first) = self.users.insert(record.user.clone(), line) {
-            let (path, user) = (path.to_path_buf(), record.user.to_string());
+            let (path, user) = (path.to_path_buf(), shown(&record.user));
             return Err(Error::DuplicateUser { path, user, first, second: line });
         }
         self.records.push(record);
@@ -158,7 +170,8 @@ fn describe(error: &serde_json::Error) -> String {
 }
 
 fn corrupt(path: &Path, line: u64, message: String) -> Error {
-    Error::CorruptLine { path: path.to_path_buf(), line, message }
+    const SHOWN: usize = 400;
+    Error::CorruptLine { path: path.to_path_buf(), line, message: printable(&message, SHOWN) }
 }
 
 pub(crate) fn in_line(path: &Path, line: u64, error: Error) -> Error {

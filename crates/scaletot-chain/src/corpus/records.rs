@@ -10,6 +10,7 @@ use super::damage::user_of;
 use super::read::{Scan, in_line, no_header, scan};
 use super::{CorpusHeader, DamagedLine};
 use crate::error::{Error, Result};
+use crate::record::shown;
 use crate::{ChainRecord, ChainSchema};
 
 /// Records of many users with the header they were made under, checked against their chain schema: one record a user at most,
@@ -67,7 +68,7 @@ impl Corpus {
         for record in &records {
             record.check(schema)?;
             if !users.insert(&record.user) {
-                return Err(Error::RepeatedUser { user: record.user.to_string() });
+                return Err(Error::RepeatedUser { user: shown(&record.user) });
             }
         }
         Ok(Self { header, records })

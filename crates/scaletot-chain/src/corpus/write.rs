@@ -9,9 +9,10 @@ use scaletot_core::checksum::seal;
 use scaletot_core::files::{AtomicFile, FileError, append_locked};
 use scaletot_profile::UserId;
 
-use super::read::{MAX_LINE_BYTES, Scan, scan};
+use super::read::{Scan, expect_short, scan};
 use super::{CorpusHeader, DamagedLine};
 use crate::error::{Error, Result};
+use crate::record::shown;
 use crate::{ChainRecord, Verdict};
 
 /// What resuming a corpus had to repair.
@@ -256,7 +257,7 @@ impl CorpusWriter {
         record.check_numbers()?;
         let second = self.users.len() as u64 + 2;
         if let Some(&first) = self.users.get(&record.user) {
-            let (path, user) = (self.path.clone(), record.user.to_string());
+            let (path, user) = (self.path.clone(), shown(&record.user));
             return Err(Error::DuplicateUser { path, user, first, second });
         }
         let mut line = to_line(record, &self.path)?;
@@ -329,10 +330,7 @@ fn check_format(path: &Path, header: &CorpusHeader) -> Result<()> {
 fn to_line(record: &ChainRecord, path: &Path) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record).map_err(|e| Error::io("write a record to", path, e.into()))?;
     seal(&mut line);
-    if line.len() as u64 >= MAX_LINE_BYTES {
-        let message = format!("a record of {} bytes, where {MAX_LINE_BYTES} are too many", line.len());
-        return Err(Error::io("write", path, std::io::Error::new(ErrorKind::InvalidInput, message)));
-    }
+    expect_short(&line, path)?;
     Ok(line)
 }
 

@@ -199,6 +199,34 @@ fn a_record_that_breaks_the_schema_is_named() {
     assert!(message.contains(expected), "{message}");
 }
 
+/// A file is not quoted whole, and not raw, at a terminal.
+#[test]
+fn messages_about_long_and_wild_files_are_short_and_printable() {
+    let folder = Folder::new();
+    let wild = "\u{1b}[2J".repeat(20_000);
+    let text = String::from_utf8(folder.write(1)).unwrap();
+    let (first, record) = text.split_once('\n').unwrap();
+    let json = |text: &str| serde_json::to_string(text).unwrap();
+    let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::Map::new();
+    (0..1000).for_each(|k| drop(settings.insert(format!("{k}{wild:.100}"), format!("{wild:.1000}").into())));
+    let mut header_of = header();
+    header_of.settings = settings.into();
+    let other = folder.path().with_file_name("other.jsonl");
+    drop(CorpusWriter::create(&other, &header_of).unwrap());
+    let twice = record.replacen("\"user\":0", &format!("\"user\":{}", json(&wild)), 1);
+    let unknown = record.replacen("\"user\":0", &format!("{}:1,\"user\":0", json(&wild)), 1);
+    let mut messages = vec![refused(&other, &header())];
+    for records in [format!("{twice}\n{twice}"), unknown] {
+        fs::write(folder.path(), format!("{first}\n{}", resealed(&records))).unwrap();
+        messages.push(refused(&folder.path(), &header()));
+    }
+    fs::write(folder.path(), &wild).unwrap();
+    messages.push(refused(&folder.path(), &header()));
+    for message in messages {
+        assert!(message.len() < 20_000 && !message.contains(char::is_control), "{message:.200}");
+    }
+}
+
 #[test]
 fn a_user_has_one_record() {
     let folder = Folder::new();

@@ -196,12 +196,7 @@ fn sync_tree(dir: &Path) -> io::Result<()> {
         if kind.is_dir() {
             sync_tree(&entry.path())?;
         } else if kind.is_file() {
-            // Windows flushes only what was opened for writing.
-            let file = match cfg!(windows) {
-                true => File::options().write(true).open(entry.path()),
-                false => File::open(entry.path()),
-            };
-            file?.sync_all()?;
+            File::open(entry.path())?.sync_all()?;
         }
     }
     sync_dir(dir)

@@ -17,6 +17,9 @@
 //! [`remove_leftovers`]. Where the
 //! file system has no locks, nothing tells the left-overs from work under way, and they stay.
 //!
+//! What is promised here is promised on Unix systems. Elsewhere the code compiles and was never run: Windows locks a file against its readers too,
+//! and has neither the exchange of directories nor a way to force a name to disk.
+//!
 //! ```
 //! use std::io::Write;
 //! use scaletot_core::files::{AtomicDir, AtomicFile, write_json};

@@ -1,5 +1,6 @@
 //! Files of tables: where they are, and what they hold.
 
+use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Context, Result, bail, ensure};
@@ -84,11 +85,11 @@ impl Task {
 fn read_file(file: &TaskFile, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = file.path();
     if let Some(bytes) = file.embedded_bytes() {
-        let copy = tempfile::Builder::new()
+        let mut copy = tempfile::Builder::new()
             .suffix(".parquet")
             .tempfile()
             .context("a file for the embedded table")?;
-        std::fs::write(copy.path(), bytes).with_context(|| copy.path().display().to_string())?;
+        copy.write_all(bytes).with_context(|| copy.path().display().to_string())?;
         return Ok(read(copy.path(), schema, options)?);
     }
     read_prepared(path, schema, options)
