@@ -235,8 +235,12 @@ impl Teacher for Ensemble {
     }
 
     fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
-        let all = self.members.iter().all(|member| member.teacher.cache_key(question).is_some());
-        all.then(|| question.key(&self.model))
+        self.members.iter().try_fold(question.key(&self.model), |key, member| {
+            let own = member.teacher.cache_key(question)?;
+            // A member's name is in that of the ensemble; the way it answers need not be.
+            let plain = own == question.key(member.teacher.model());
+            Some(if plain { key } else { key.with_way(&own.to_string()) })
+        })
     }
 
     fn holds(&self, question: &Question<'_>) -> bool {

@@ -4,9 +4,14 @@ use std::fmt;
 
 use scaletot_core::{ContentHash, ContentHasher};
 
-/// SHA-256 of a model, a prompt and labels: what identifies an answer. Shown as 64 hexadecimal digits.
+/// SHA-256 of a model, a prompt and labels, and of the [way](Self::with_way) the answer is obtained where a model has several: what
+/// identifies an answer. Shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PromptKey(ContentHash);
+pub struct PromptKey {
+    hash: ContentHash,
+    /// The beginning of the hash of model, prompt and labels alone.
+    question: [u8; PromptKey::SHORT],
+}
 
 impl PromptKey {
     /// Bytes of a key that a replay file keeps.
@@ -15,20 +20,36 @@ impl PromptKey {
     /// All 32 bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        self.hash.as_bytes()
     }
 
     /// The first [`SHORT`](Self::SHORT) bytes as hexadecimal digits, as a replay file writes them. 128 bits: a
     /// chance clash among a billion prompts has a probability below 1e-20.
     #[must_use]
     pub fn short(&self) -> String {
-        self.0.prefix(2 * Self::SHORT)
+        self.hash.prefix(2 * Self::SHORT)
+    }
+
+    /// The key of an answer to the same question that depends on `way` too: how the answer is obtained, where that is found out
+    /// while asking and the model's name does not tell.
+    #[must_use]
+    pub fn with_way(&self, way: &str) -> Self {
+        let mut hasher = ContentHasher::new();
+        hasher.update_part(self.hash.as_bytes());
+        hasher.update_part(way);
+        Self { hash: hasher.finish(), question: self.question }
+    }
+
+    /// Whether both are keys of the same model's answers to the same question, in whatever [way](Self::with_way) obtained.
+    #[must_use]
+    pub fn has_question_of(&self, other: &Self) -> bool {
+        self.question == other.question
     }
 }
 
 impl fmt::Display for PromptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.hash.fmt(f)
     }
 }
 
@@ -55,7 +76,10 @@ pub fn prompt_key(model: &str, prompt: &str, labels: &[String]) -> PromptKey {
         .into_iter()
         .chain(labels.iter().map(String::as_str))
         .for_each(|part| hasher.update_part(part));
-    PromptKey(hasher.finish())
+    let hash = hasher.finish();
+    let mut question = [0; PromptKey::SHORT];
+    question.copy_from_slice(&hash.as_bytes()[..PromptKey::SHORT]);
+    PromptKey { hash, question }
 }
 
 #[cfg(test)]
@@ -74,6 +98,10 @@ mod tests {
             prop_assert_ne!(key, prompt_key(head, &format!("{last}{b}"), &labels));
             prop_assert_eq!(key.to_string().len(), 64);
             prop_assert!(key.to_string().starts_with(&key.short()));
+            // So is another way, to the same question.
+            let (way, other) = (key.with_way(&b), format!("{b}x"));
+            prop_assert!(way != key && way != key.with_way(&other) && way != way.with_way(&b));
+            prop_assert!(way.has_question_of(&key) && !way.has_question_of(&prompt_key(&other, &a, &labels)));
         }
     }
 }

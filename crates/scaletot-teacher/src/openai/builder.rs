@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
-use scaletot_core::config::ConfigError;
+use scaletot_core::config::{ConfigError, check};
 
 use super::OpenAi;
+use super::abilities::Abilities;
 use super::address::{Address, KeySource};
 use super::sanitise::Sanitiser;
 use super::scoring::{Endpoint, Scoring};
@@ -25,6 +26,7 @@ pub struct OpenAiBuilder {
     scoring: Option<Scoring>,
     top: u32,
     samples: u32,
+    samples_per_request: u32,
     timeout: Duration,
     key: KeySource,
     unencrypted_key: bool,
@@ -60,14 +62,22 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Sets the number of samples where nothing else can be had, at least 1; by default 20.
+    /// Sets the number of samples where nothing else can be had, from 1 to 10,000; by default 20.
     #[must_use]
     pub fn with_samples(mut self, samples: u32) -> Self {
         self.samples = samples;
         self
     }
 
-    /// Sets the time limit of one request; by default 60 s.
+    /// Sets how many of the samples are asked for in one request (`n`), at least 1; by default all, and one by one of a server that
+    /// refuses several.
+    #[must_use]
+    pub fn with_samples_per_request(mut self, samples: u32) -> Self {
+        self.samples_per_request = samples;
+        self
+    }
+
+    /// Sets the time limit of one request, above 0 and at most seven days; by default 60 s.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -105,14 +115,17 @@ impl OpenAiBuilder {
     /// key is not printable ASCII or would be sent unencrypted to another machine, or echo is wanted of a chat endpoint.
     pub fn build(self) -> Result<OpenAi> {
         let address = Address::parse(&self.url)?;
-        let wanted = match self.scoring {
-            Some(Scoring::TopTokens { top }) => ("top", top),
-            Some(Scoring::Sample { samples, .. }) => ("samples", samples),
-            _ => ("top, samples", self.top.min(self.samples)),
+        let (top, samples) = match self.scoring {
+            Some(Scoring::TopTokens { top }) => (top, self.samples),
+            Some(Scoring::Sample { samples, .. }) => (self.top, samples),
+            _ => (self.top, self.samples),
         };
-        if wanted.1 == 0 {
-            return Err(ConfigError::new(wanted.0, "at least 1", 0).into());
-        }
+        check(top > 0, "top", "at least 1", top)?;
+        check((1..=10_000).contains(&samples), "samples", "from 1 to 10,000", samples)?;
+        check(self.samples_per_request > 0, "samples_per_request", "at least 1", 0)?;
+        let longest = Duration::from_secs(7 * 24 * 3600);
+        let in_range = !self.timeout.is_zero() && self.timeout <= longest;
+        check(in_range, "timeout", "above 0 and at most seven days", format!("{:?}", self.timeout))?;
         if self.endpoint == Endpoint::Chat && self.scoring == Some(Scoring::Echo) {
             return Err(ConfigError::new("scoring", "one that a chat endpoint has", "echo").into());
         }
@@ -122,14 +135,9 @@ impl OpenAiBuilder {
             Endpoint::Chat => "chat/completions",
         };
         // Whatever answers depend on is in the name, under which they are kept.
-        let (top, samples) = (self.top, self.samples);
-        let how = match self.scoring {
-            None => format!("top {top} or {samples} samples"),
-            Some(Scoring::TopTokens { top }) => format!("top {top}"),
-            Some(Scoring::Echo) => "echo".to_owned(),
-            Some(Scoring::Sample { samples, guided: true }) => format!("{samples} guided samples"),
-            Some(Scoring::Sample { samples, guided: false }) => format!("{samples} samples"),
-        };
+        let how = self
+            .scoring
+            .map_or_else(|| format!("top {top} or {samples} samples"), |scoring| scoring.to_string());
         let name = self.name.unwrap_or_else(|| format!("{}, {path} of {}, {how}", self.model, address.url()));
         let transport = Transport::new(&address, path, key, self.timeout);
         let sanitiser = Sanitiser::new(transport.secrets().iter().map(String::as_str));
@@ -142,9 +150,11 @@ impl OpenAiBuilder {
             endpoint: self.endpoint,
             top: self.top,
             samples: self.samples,
-            scoring: Mutex::new(self.scoring),
-            no_echo: AtomicBool::new(false),
-            unguided: AtomicBool::new(false),
+            samples_per_request: self.samples_per_request,
+            abilities: Mutex::new(Abilities { scoring: self.scoring, ..Abilities::default() }),
+            readable: AtomicBool::new(false),
+            unreadable: AtomicU32::new(0),
+            unknown: Mutex::new(0),
         })
     }
 }
@@ -161,6 +171,7 @@ impl OpenAi {
             scoring: None,
             top: 20,
             samples: 20,
+            samples_per_request: u32::MAX,
             timeout: Duration::from_secs(60),
             key: KeySource::OpenAi,
             unencrypted_key: false,

@@ -63,11 +63,51 @@ fn text_of(endpoint: Endpoint, label: &str) -> String {
     }
 }
 
-/// The label that an answer begins with; the longest, where one begins another. Case and space around it do not count.
+/// The label that an answer begins with; the longest, where one begins another. Case does not count, nor do space and marks
+/// around it (quotes, asterisks, back-ticks and the like), a thought that was ended before it, or `Answer:`.
 pub(super) fn named(labels: &[String], text: &str) -> Option<usize> {
-    let text = text.trim_start().to_lowercase();
-    let begins = |label: &usize| is_or_begins(&text, &labels[*label].to_lowercase());
+    let text = text.to_lowercase();
+    let text = match text.trim_start().strip_prefix("<think>") {
+        Some(thought) => thought.split_once("</think>").map_or("", |(_, answer)| answer),
+        None => text.as_str(),
+    };
+    let text = without_marks(text);
+    let text = without_marks(text.strip_prefix("answer").map_or(text, |rest| {
+        let rest = without_marks(rest);
+        rest.strip_prefix(':').or_else(|| rest.strip_prefix("is ")).unwrap_or(text)
+    }));
+    let begins = |label: &usize| {
+        let label = labels[*label].to_lowercase();
+        // A label that begins with a mark itself is found as it is.
+        is_or_begins(text, without_marks(&label))
+    };
     (0..labels.len()).filter(begins).max_by_key(|label| labels[*label].len())
+}
+
+/// What is left of a text after space and marks of emphasis or quotation.
+fn without_marks(text: &str) -> &str {
+    let is_mark = |c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '"' | '\''
+                    | '`'
+                    | '*'
+                    | '_'
+                    | '#'
+                    | '>'
+                    | '('
+                    | '['
+                    | '“'
+                    | '”'
+                    | '„'
+                    | '‘'
+                    | '’'
+                    | '«'
+                    | '»'
+            )
+    };
+    text.trim_start_matches(is_mark)
 }
 
 /// Whether a text is a label, or goes on after it with something that is no part of a word.
@@ -114,5 +154,20 @@ mod tests {
         assert_eq!(found("high, I think"), Some(3));
         assert_eq!(found("lower"), None);
         assert_eq!(found("I say low"), None);
+        for quoted in [
+            "\"Very low\"",
+            "**very low**",
+            "`very low`",
+            "“Very low”",
+            "_very low_",
+            "Answer: **Very low**",
+            "the answer",
+        ] {
+            assert_eq!(found(quoted), (quoted != "the answer").then_some(1), "{quoted}");
+        }
+        assert_eq!(found("<think>\nhigh?\n</think>\n\nlow"), Some(0));
+        assert_eq!((found("<think> low"), found("answer"), found("\"\"")), (None, None, None));
+        assert_eq!(named(&["'n' roll".to_owned(), "answer".to_owned()], "**'n' roll"), Some(0));
+        assert_eq!(named(&["answer".to_owned()], "answer"), Some(0));
     }
 }

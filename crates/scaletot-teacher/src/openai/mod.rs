@@ -4,32 +4,38 @@
 //! the first question: the most probable next tokens; the log-probabilities of the given labels, where the server echoes
 //! prompts with theirs; or the shares of sampled answers, guided to the labels where the server can.
 
+mod abilities;
 mod address;
 mod builder;
 mod labels;
+mod lenient;
 mod refusal;
+mod repair;
 mod reply;
 mod request;
 mod sanitise;
+mod score;
 mod scoring;
 mod transport;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
 
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
+use crate::key::PromptKey;
 use crate::question::Question;
 use crate::teacher::Teacher;
 
 pub use builder::OpenAiBuilder;
 pub use scoring::{Endpoint, Scoring};
 
+use abilities::{Abilities, Dialect, Verdict, Way};
 use address::KeySource;
-use labels::Matched;
-use reply::Reply;
 use sanitise::Sanitiser;
 use transport::Transport;
 
@@ -58,11 +64,13 @@ pub struct OpenAi {
     endpoint: Endpoint,
     top: u32,
     samples: u32,
-    /// How distributions are obtained, once it is known.
-    scoring: Mutex<Option<Scoring>>,
-    /// Whether the server was found not to echo, or not to guide samples.
-    no_echo: AtomicBool,
-    unguided: AtomicBool,
+    samples_per_request: u32,
+    abilities: Mutex<Abilities>,
+    /// Whether an answer of the server could be read, and how many could not before.
+    readable: AtomicBool,
+    unreadable: AtomicU32,
+    /// How often it could not be found out what is done where top tokens do not tell; held while it is.
+    unknown: Mutex<u32>,
 }
 
 /// What came of one way of scoring.
@@ -74,17 +82,45 @@ enum Scored {
     Undecided(u64),
 }
 
+/// Attempts at finding out what is done where top tokens do not tell.
+const MAX_UNKNOWN: u32 = 3;
+
 impl OpenAi {
     /// How distributions are obtained; `None` until the first question has found out.
     #[must_use]
     pub fn scoring(&self) -> Option<Scoring> {
-        *self.scoring.lock().unwrap_or_else(PoisonError::into_inner)
+        self.abilities().scoring
+    }
+
+    fn abilities(&self) -> Abilities {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Abilities> {
+        self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns from the refusal of a request in the dialect `used` how to write it; returns whether to send it again.
+    fn learn(&self, used: Dialect, refusal: &str, request: &Value) -> bool {
+        let mut abilities = self.lock();
+        if abilities.dialect != used {
+            return true;
+        }
+        let Some(dialect) = used.adapted(refusal, request) else { return false };
+        tracing::info!(model = self.model, ?dialect, "how the server wants to be asked");
+        abilities.dialect = dialect;
+        true
     }
 
     /// The fault with its server's text made fit for errors, logs and files. Every fault leaves through here.
     fn fit_to_show(&self, mut fault: Fault) -> Fault {
+        let for_chat = matches!(&fault, Fault::Refused { message, .. } | Fault::UnknownModel { message, .. }
+            if self.endpoint == Endpoint::Completions && message.to_lowercase().contains("chat"));
         if let Some(text) = fault.text_mut() {
             *text = self.sanitiser.clean(text);
+            if for_chat {
+                text.push_str(" (its chat endpoint is asked with `with_endpoint(Endpoint::Chat)`; on a command line `,chat` after the model)");
+            }
         }
         if let Fault::Refused { status: 401 | 403, message } = &mut fault
             && !self.transport.has_key()
@@ -96,16 +132,19 @@ impl OpenAi {
 
     /// Keeps what was found out first.
     fn settle(&self, scoring: Scoring) {
-        let mut settled = self.scoring.lock().unwrap_or_else(PoisonError::into_inner);
-        if settled.is_none() {
+        let mut abilities = self.lock();
+        if abilities.scoring.is_none() {
             tracing::info!(model = self.model, ?scoring, "how label probabilities are obtained");
-            *settled = Some(scoring);
+            abilities.scoring = Some(scoring);
         }
     }
 
     /// Tries what servers can do, the best first.
     fn find_out(&self, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
-        for top in [self.top, self.top.min(5)] {
+        let mut tops = vec![self.top];
+        // Some servers take 5 at most.
+        tops.extend((self.top > 5).then_some(5));
+        for top in tops {
             match self.top_tokens(question, top) {
                 Ok(Scored::Answer(answer)) => {
                     self.settle(Scoring::TopTokens { top });
@@ -117,13 +156,12 @@ impl OpenAi {
                     return self.otherwise(question, spent);
                 }
                 Ok(Scored::Unsupported) => break,
-                // Some servers take 5 at most, and refuse with that reason.
-                Err(Fault::Refused { message, .. }) if message.contains("logprobs") => {}
+                Err(fault) if self.lacks(Way::Top, top, question, &fault)? => {}
                 Err(fault) => return Err(fault),
             }
         }
         let answer = self.otherwise(question, 0)?;
-        let guided = !self.unguided.load(Ordering::Relaxed);
+        let guided = self.abilities().guided == Some(true);
         self.settle(match answer.samples {
             Some(_) => Scoring::Sample { samples: self.samples, guided },
             None => Scoring::Echo,
@@ -134,25 +172,57 @@ impl OpenAi {
     /// An echo where the server has it, or else samples; `spent` tokens were used before.
     fn otherwise(&self, question: &Question<'_>, spent: u64) -> Result<LabelAnswer, Fault> {
         let with = |mut answer: LabelAnswer| {
-            answer.tokens += spent;
+            answer.tokens = answer.tokens.saturating_add(spent);
             answer
         };
-        if self.endpoint == Endpoint::Completions && !self.no_echo.load(Ordering::Relaxed) {
+        let known = self.abilities().echo;
+        if self.endpoint == Endpoint::Completions && known != Some(false) {
             match self.echo(question) {
-                Ok(Scored::Answer(answer)) => return Ok(with(answer)),
-                Ok(_) | Err(Fault::Refused { .. }) => self.no_echo.store(true, Ordering::Relaxed),
+                Ok(Scored::Answer(answer)) => {
+                    self.lock().echo = Some(true);
+                    return Ok(with(answer));
+                }
+                Ok(_) if known == Some(true) => return Err(not_given(Scoring::Echo)),
+                Ok(_) => {}
+                Err(fault) if known.is_none() && self.lacks(Way::Echo, 0, question, &fault)? => {}
                 Err(fault) => return Err(fault),
             }
         }
-        if !self.unguided.load(Ordering::Relaxed) {
+        let answer = self.sampled(question)?;
+        // Not before another way was found: a server in trouble lacks nothing for good.
+        self.lock().echo.get_or_insert(false);
+        Ok(with(answer))
+    }
+
+    /// Samples, guided where the server can.
+    fn sampled(&self, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
+        let known = self.abilities().guided;
+        if known != Some(false) {
             match self.sample(question, self.samples, true) {
-                Ok(answer) => return Ok(with(answer)),
-                // A parameter that the server does not know.
-                Err(Fault::Refused { .. }) => self.unguided.store(true, Ordering::Relaxed),
+                Ok(answer) => {
+                    self.lock().guided = Some(true);
+                    return Ok(answer);
+                }
+                Err(fault) if known.is_none() && self.lacks(Way::Guided, 0, question, &fault)? => {}
                 Err(fault) => return Err(fault),
             }
         }
-        self.sample(question, self.samples, false).map(with)
+        let answer = self.sample(question, self.samples, false)?;
+        self.lock().guided.get_or_insert(false);
+        Ok(answer)
+    }
+
+    /// Whether a fault means that the server lacks a way to answer, rather than that something is wrong with the question, the key
+    /// or the moment.
+    fn lacks(&self, way: Way, top: u32, question: &Question<'_>, fault: &Fault) -> Result<bool, Fault> {
+        let (Fault::Refused { status, message } | Fault::Failed { status, message, .. }) = fault else {
+            return Ok(false);
+        };
+        match way.verdict(*status, message) {
+            Verdict::Lacks => Ok(true),
+            Verdict::Unrelated => Ok(false),
+            Verdict::Vague => self.probe(way, top, question).map(|able| !able),
+        }
     }
 
     fn by(&self, scoring: Scoring, question: &Question<'_>) -> Result<LabelAnswer, Fault> {
@@ -164,85 +234,49 @@ impl OpenAi {
         match tried {
             Scored::Answer(answer) => Ok(answer),
             Scored::Undecided(spent) => self.otherwise(question, spent),
-            Scored::Unsupported => {
-                let message = format!("expected log-probabilities for {scoring:?}, found none");
-                Err(Fault::Unusable { message })
-            }
+            Scored::Unsupported => Err(not_given(scoring)),
         }
     }
 
-    /// Reads labels off the most probable next tokens; where labels begin alike, asks on from there.
-    fn top_tokens(&self, question: &Question<'_>, top: u32) -> Result<Scored, Fault> {
-        let mut probabilities = vec![0.0; question.labels.len()];
-        let mut tokens = 0;
-        // Text generated beyond the prompt, its probability, and the labels that it may become.
-        let all = (0..question.labels.len()).collect::<Vec<_>>();
-        let mut open = vec![(String::new(), 1.0, all)];
-        while let Some((generated, mass, among)) = open.pop() {
-            let body = request::next_token(self.endpoint, &self.served, question, &generated, top);
-            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
-            tokens += reply.tokens;
-            let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
-            for (token, log_prob) in next {
-                let p = mass * log_prob.exp();
-                match labels::matched(self.endpoint, question.labels, &among, &generated, &token) {
-                    Matched::One(label) => probabilities[label] += p,
-                    // A thousandth of the mass is not worth a question.
-                    Matched::Several(..) if p <= 1e-3 => {}
-                    Matched::Several(..) if self.endpoint == Endpoint::Chat => {
-                        return Ok(Scored::Undecided(tokens));
-                    }
-                    Matched::Several(longer, among) => open.push((longer, p, among)),
-                    Matched::None => {}
-                }
-            }
-        }
-        if probabilities.iter().all(|p| *p == 0.0) {
-            return Ok(Scored::Undecided(tokens));
-        }
-        let log_probs = probabilities.iter().map(|p| p.ln().min(0.0)).collect();
-        Ok(Scored::Answer(LabelAnswer::new(log_probs, tokens)))
+    /// How answers are obtained, all of it: what is done where top tokens do not tell is found out if no question has.
+    fn way(&self, question: &Question<'_>) -> Option<String> {
+        let scoring = self.scoring()?;
+        let Scoring::TopTokens { .. } = scoring else { return Some(scoring.to_string()) };
+        let mut failed = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        let asks_echo = self.endpoint == Endpoint::Completions;
+        let known = self.abilities();
+        let found = |way| match *failed < MAX_UNKNOWN {
+            true => self.probe(way, 0, question),
+            false => Err(Fault::Stopped),
+        };
+        let echo = match known.echo {
+            Some(echo) => Ok(echo && asks_echo),
+            None if asks_echo => found(Way::Echo),
+            None => Ok(false),
+        };
+        let guided = match (&echo, known.guided) {
+            (Ok(false), Some(guided)) => Ok(guided),
+            (Ok(false), None) => found(Way::Guided),
+            _ => Ok(false),
+        };
+        let (Ok(echo), Ok(guided)) = (echo, guided) else {
+            *failed = failed.saturating_add(1);
+            return Some(format!("{scoring}, or else unknown"));
+        };
+        let mut abilities = self.lock();
+        abilities.echo.get_or_insert(echo);
+        let otherwise = if echo {
+            Scoring::Echo
+        } else {
+            abilities.guided.get_or_insert(guided);
+            Scoring::Sample { samples: self.samples, guided }
+        };
+        Some(format!("{scoring}, or else {otherwise}"))
     }
+}
 
-    /// Reads each label's log-probability off an echoed prompt.
-    fn echo(&self, question: &Question<'_>) -> Result<Scored, Fault> {
-        let mut log_probs = Vec::with_capacity(question.labels.len());
-        let mut tokens = 0;
-        for label in question.labels {
-            let body = request::echo(&self.served, question, label);
-            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
-            tokens += reply.tokens;
-            match reply.echoed(&question.prompt, label) {
-                Some(log_prob) => log_probs.push(log_prob),
-                None => return Ok(Scored::Unsupported),
-            }
-        }
-        Ok(Scored::Answer(LabelAnswer::new(log_probs, tokens)))
-    }
-
-    /// Counts sampled answers.
-    fn sample(&self, question: &Question<'_>, samples: u32, guided: bool) -> Result<LabelAnswer, Fault> {
-        let mut counts = vec![0_u32; question.labels.len()];
-        let (mut drawn, mut tokens) = (0, 0);
-        while drawn < samples {
-            let body = request::sample(self.endpoint, &self.served, question, samples - drawn, guided);
-            let reply = Reply::parse(&self.transport.post(body.to_string(), question)?)?;
-            tokens += reply.tokens;
-            // Some servers give one choice whatever is asked for.
-            for text in reply.texts.iter().take((samples - drawn) as usize) {
-                drawn += 1;
-                if let Some(label) = labels::named(question.labels, text) {
-                    counts[label] += 1;
-                }
-            }
-        }
-        if counts.iter().all(|count| *count == 0) {
-            let message = format!("expected one of the labels among {samples} sampled answers, found none");
-            return Err(Fault::Unusable { message });
-        }
-        let log_probs = counts.iter().map(|count| (f64::from(*count) / f64::from(samples)).ln()).collect();
-        Ok(LabelAnswer::new(log_probs, tokens).with_samples(counts.iter().sum()))
-    }
+fn not_given(scoring: Scoring) -> Fault {
+    Fault::Unusable { message: format!("expected log-probabilities for {scoring}, found none") }
 }
 
 impl Teacher for OpenAi {
@@ -256,6 +290,12 @@ impl Teacher for OpenAi {
             None => self.find_out(question),
         };
         answered.map_err(|fault| Error::server(&self.model, self.fit_to_show(fault)))
+    }
+
+    /// With how the answer is obtained, once the first question has found it out: what a server that can do less answers later
+    /// is another answer.
+    fn cache_key(&self, question: &Question<'_>) -> Option<PromptKey> {
+        Some(question.key(&self.model).with_way(&self.way(question)?))
     }
 }
 

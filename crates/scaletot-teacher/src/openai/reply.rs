@@ -1,18 +1,32 @@
 //! What a server answers, in both shapes of log-probabilities.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
-use super::refusal;
+use super::lenient::{Bytes, Count, First, List, OrNone, Present, Text};
+use super::{refusal, repair};
 use crate::fault::Fault;
+
+/// Choices of one answer that are read: more than are ever asked for at once.
+const MAX_CHOICES: usize = 1 << 10;
+/// Tokens of one list that are read: as many as the largest vocabularies have.
+const MAX_TOKENS: usize = 1 << 18;
+/// The rest of the probability that a single token leaves, where it tells of all others: so little that they do not matter.
+const NEGLIGIBLE: f64 = 0.01;
+/// Probabilities of different tokens may sum to more than 1 where a server rounds them, or adds another to its list; not to so much more.
+const MAX_SUM: f64 = 1.5;
 
 /// The parts of an answer that are read.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reply {
     /// The texts of the choices.
     pub(super) texts: Vec<String>,
-    /// The most probable first tokens of the first choice; `None` if there are no log-probabilities.
+    /// The most probable first tokens of the first choice, each once; `None` if there are no log-probabilities, or that of the chosen
+    /// token alone, which tells nothing of the others.
     pub(super) top: Option<Vec<(String, f64)>>,
     /// Every token of the first choice with its log-probability, where it has one.
     given: Vec<(String, Option<f64>)>,
@@ -21,31 +35,48 @@ pub(super) struct Reply {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `choices`")]
 struct Body {
     #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Usage>,
-    error: Option<serde_json::Value>,
+    choices: First<OrNone<Choice>, OrNone<Words>, MAX_CHOICES>,
+    #[serde(default)]
+    usage: OrNone<Usage>,
+    #[serde(default)]
+    error: Present,
 }
 
 #[derive(Deserialize)]
 struct Usage {
     #[serde(default)]
-    prompt_tokens: u64,
+    prompt_tokens: Count,
     #[serde(default)]
-    completion_tokens: u64,
+    completion_tokens: Count,
 }
 
+/// The first choice.
 #[derive(Deserialize)]
 struct Choice {
-    text: Option<String>,
-    message: Option<Message>,
-    logprobs: Option<LogProbs>,
+    #[serde(default)]
+    text: Text,
+    #[serde(default)]
+    message: OrNone<Message>,
+    #[serde(default)]
+    logprobs: OrNone<LogProbs>,
+}
+
+/// A choice after the first, of which the text alone is read.
+#[derive(Deserialize)]
+struct Words {
+    #[serde(default)]
+    text: Text,
+    #[serde(default)]
+    message: OrNone<Message>,
 }
 
 #[derive(Deserialize)]
 struct Message {
-    content: Option<String>,
+    #[serde(default)]
+    content: Text,
 }
 
 /// Both shapes in one: that of completions has `tokens`, that of chat has `content`. Some servers give the latter for
@@ -53,79 +84,124 @@ struct Message {
 #[derive(Deserialize)]
 struct LogProbs {
     #[serde(default)]
-    tokens: Vec<String>,
+    tokens: List<Text, MAX_TOKENS>,
     #[serde(default)]
-    token_logprobs: Vec<Option<f64>>,
-    top_logprobs: Option<Vec<Option<Top>>>,
-    content: Option<Vec<Token>>,
+    token_logprobs: List<Option<f64>, MAX_TOKENS>,
+    #[serde(default)]
+    top_logprobs: First<Top, IgnoredAny, MAX_TOKENS>,
+    #[serde(default)]
+    content: First<OrNone<Chosen>, OrNone<Token>, MAX_TOKENS>,
 }
 
-/// Tokens with their log-probabilities.
-type Top = BTreeMap<String, Option<f64>>;
+/// The first token, with those that might have been in its place.
+#[derive(Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    token: Text,
+    logprob: Option<f64>,
+    #[serde(default)]
+    top_logprobs: List<OrNone<Token>, MAX_TOKENS>,
+}
 
 #[derive(Deserialize)]
 struct Token {
-    token: String,
+    #[serde(default)]
+    token: Text,
     logprob: Option<f64>,
     #[serde(default)]
-    top_logprobs: Vec<Token>,
+    bytes: Bytes,
+}
+
+impl Token {
+    /// The token with its log-probability; `None` if it lacks either.
+    fn pair(self) -> Option<(String, f64)> {
+        let text = self.token.0?;
+        // A token that is no text by itself is given by its bytes alone.
+        let text = match text.is_empty() && !self.bytes.0.is_empty() {
+            true => String::from_utf8_lossy(&self.bytes.0).into_owned(),
+            false => text,
+        };
+        Some((text, repair::log_prob(self.logprob?)))
+    }
+}
+
+/// Tokens with their log-probabilities: an object by token, or a list.
+#[derive(Default)]
+struct Top(Vec<(String, f64)>);
+
+impl<'de> Deserialize<'de> for Top {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tokens;
+        impl<'de> Visitor<'de> for Tokens {
+            type Value = Top;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {MAX_TOKENS} tokens with their log-probabilities")
+            }
+            fn visit_unit<E>(self) -> Result<Top, E> {
+                Ok(Top::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Top, A::Error> {
+                let mut all = Vec::new();
+                while let Some((token, log_prob)) = object.next_entry::<String, Option<f64>>()? {
+                    if all.len() == MAX_TOKENS {
+                        return Err(A::Error::custom(format!("more than {MAX_TOKENS} tokens")));
+                    }
+                    all.extend(log_prob.map(|log_prob| (token, repair::log_prob(log_prob))));
+                }
+                // The members of an object have no order that sums could depend on.
+                all.sort_by(|a, b| a.0.cmp(&b.0));
+                Ok(Top(all))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Top, A::Error> {
+                let list = serde::de::value::SeqAccessDeserializer::new(list);
+                let all = List::<OrNone<Token>, MAX_TOKENS>::deserialize(list)?;
+                Ok(Top(all.0.into_iter().filter_map(|token| token.0?.pair()).collect()))
+            }
+        }
+        deserializer.deserialize_any(Tokens)
+    }
 }
 
 impl Reply {
     /// Reads the body of an answer.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        let body: Body = serde_json::from_str(text).map_err(|error| {
-            let start: String = text.trim_start().chars().take(60).collect();
-            let message = match start.starts_with('<') {
-                true => format!("a page: `{start}`"),
-                false => format!("`{start}` ({error})"),
-            };
-            Fault::Malformed { message }
-        })?;
-        let unusable = |message: String| Fault::Unusable { message };
-        if body.error.is_some() {
+        let text = repair::without_comments(text);
+        let body = match read(text) {
+            Ok(body) => body,
+            Err(fault) => match repair::repaired(text) {
+                Some(repaired) => read(&repaired)?,
+                None => return Err(fault),
+            },
+        };
+        if body.error.0 {
             return Err(refusal::fault_in_answer(text));
         }
-        let tokens = body.usage.map_or(0, |usage| usage.prompt_tokens + usage.completion_tokens);
-        let Some(first) = body.choices.first() else {
+        let tokens =
+            body.usage.0.map_or(0, |usage| usage.prompt_tokens.0.saturating_add(usage.completion_tokens.0));
+        let Some(first) = body.choices.first else {
             return Err(unusable("expected at least one choice, found none".to_owned()));
         };
-        let (mut top, mut given) = (None, Vec::new());
-        if let Some(found) = &first.logprobs {
-            if let Some(content) = &found.content {
-                let pairs = |tokens: &[Token]| {
-                    tokens.iter().filter_map(|t| Some((t.token.clone(), t.logprob?))).collect::<Vec<_>>()
-                };
-                top = content.first().map(|token| match token.top_logprobs.is_empty() {
-                    true => pairs(std::slice::from_ref(token)),
-                    false => pairs(&token.top_logprobs),
-                });
-                given = content.iter().map(|token| (token.token.clone(), token.logprob)).collect();
-            } else {
-                let first_of = |all: &Vec<Option<Top>>| {
-                    let first = all.first()?.as_ref()?;
-                    Some(first.iter().filter_map(|(token, lp)| Some((token.clone(), (*lp)?))).collect())
-                };
-                top = found.top_logprobs.as_ref().and_then(first_of);
-                given = found.tokens.iter().cloned().zip(found.token_logprobs.iter().copied()).collect();
-            }
-        }
-        let of = |choice: &Choice| {
-            let chat = choice.message.as_ref().and_then(|message| message.content.clone());
-            choice.text.clone().or(chat).unwrap_or_default()
+        let words = |text: Text, message: OrNone<Message>| {
+            text.0.or_else(|| message.0?.content.0).unwrap_or_default()
         };
-        let reply = Reply { texts: body.choices.iter().map(of).collect(), top, given, tokens };
-        let read = reply.top.iter().flatten().map(|(token, lp)| (token, *lp));
-        let all = read.chain(reply.given.iter().filter_map(|(token, lp)| Some((token, (*lp)?))));
-        for (token, lp) in all {
-            // Rounding may leave a certain token a little above 0.
-            if lp.is_nan() || lp > 1e-3 {
-                return Err(unusable(format!(
-                    "expected log-probabilities of at most 0, found {lp} for `{token}`"
-                )));
+        let (mut texts, mut top, mut given) =
+            (Vec::with_capacity(1 + body.choices.rest.len()), None, Vec::new());
+        match first.0 {
+            Some(first) => {
+                texts.push(words(first.text, first.message));
+                (top, given) = first.logprobs.0.map_or((None, Vec::new()), LogProbs::into_lists);
             }
+            None => texts.push(String::new()),
         }
-        Ok(reply)
+        let rest = body.choices.rest.into_iter();
+        texts.extend(
+            rest.map(|other| other.0.map_or_else(String::new, |other| words(other.text, other.message))),
+        );
+        let top = top.map(checked).transpose()?;
+        for (token, log_prob) in &given {
+            at_most_zero(token, log_prob.unwrap_or(0.0))?;
+        }
+        Ok(Self { texts, top: top.filter(|top| is_distribution(top)), given, tokens })
     }
 
     /// `ln p(label | prompt)` from an echo of the prompt and the label: the sum over the tokens that begin in the label.
@@ -153,6 +229,101 @@ impl Reply {
             at = end;
         }
         Some(sum.min(0.0))
+    }
+}
+
+impl LogProbs {
+    /// The first token's alternatives, and every token.
+    #[allow(clippy::type_complexity, reason = "two lists of what their names say")]
+    fn into_lists(self) -> (Option<Vec<(String, f64)>>, Vec<(String, Option<f64>)>) {
+        let Some(first) = self.content.first else {
+            let log_probs = self.token_logprobs.0.into_iter().map(|log_prob| log_prob.map(repair::log_prob));
+            let tokens = self.tokens.0.into_iter().map(|token| token.0.unwrap_or_default());
+            return (self.top_logprobs.first.map(|top| top.0), tokens.zip(log_probs).collect());
+        };
+        let mut given = Vec::with_capacity(1 + self.content.rest.len());
+        let top = first.0.map(|chosen| {
+            given.push((chosen.token.0.unwrap_or_default(), chosen.logprob.map(repair::log_prob)));
+            chosen.top_logprobs.0.into_iter().filter_map(|token| token.0?.pair()).collect()
+        });
+        given.extend(self.content.rest.into_iter().filter_map(|token| {
+            let token = token.0?;
+            Some((token.token.0.unwrap_or_default(), token.logprob.map(repair::log_prob)))
+        }));
+        (top, given)
+    }
+}
+
+/// Reads the parts of a body, or tells at which key it cannot.
+fn read(text: &str) -> Result<Body, Fault> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut deserializer);
+    let failed = match read {
+        Ok(body) => match deserializer.end() {
+            Ok(()) => return Ok(body),
+            Err(error) => (String::new(), error),
+        },
+        Err(error) => (error.path().to_string(), error.into_inner()),
+    };
+    let (path, error) = failed;
+    if error.classify() == Category::Data {
+        let at = if path == "." { String::new() } else { format!(" at `{path}`") };
+        return Err(unusable(format!("expected an answer in the API's form, found{at}: {error}")));
+    }
+    let start: String = text.chars().take(60).collect();
+    let message = match start.as_str() {
+        "" => "an empty body".to_owned(),
+        page if page.starts_with('<') => format!("a page: `{page}`"),
+        stream if stream.starts_with("data:") => {
+            format!("a stream of events, which was not asked for: `{stream}`")
+        }
+        other => format!("`{other}` ({error})"),
+    };
+    Err(Fault::Malformed { message })
+}
+
+fn unusable(message: String) -> Fault {
+    Fault::Unusable { message }
+}
+
+fn at_most_zero(token: &str, log_prob: f64) -> Result<(), Fault> {
+    // Rounding may leave a certain token a little above 0.
+    if log_prob.is_nan() || log_prob > 1e-3 {
+        let token: String = token.chars().take(100).collect();
+        return Err(unusable(format!(
+            "expected log-probabilities of at most 0, found {log_prob} for `{token}`"
+        )));
+    }
+    Ok(())
+}
+
+/// The tokens, each listed once for each of its log-probabilities: some servers repeat a token, and different tokens may have the
+/// same text.
+fn checked(top: Vec<(String, f64)>) -> Result<Vec<(String, f64)>, Fault> {
+    let mut seen = HashSet::new();
+    let mut sum = 0.0;
+    let mut kept = Vec::with_capacity(top.len());
+    for (token, log_prob) in top {
+        at_most_zero(&token, log_prob)?;
+        if seen.insert((token.clone(), log_prob.to_bits())) {
+            sum += log_prob.exp();
+            kept.push((token, log_prob));
+        }
+    }
+    match sum <= MAX_SUM {
+        true => Ok(kept),
+        false => {
+            Err(unusable(format!("expected probabilities of tokens that sum to at most 1, found {sum}")))
+        }
+    }
+}
+
+/// Whether tokens tell of others than the chosen one.
+fn is_distribution(top: &[(String, f64)]) -> bool {
+    match top {
+        [] => false,
+        [(_, log_prob)] => log_prob.exp() >= 1.0 - NEGLIGIBLE,
+        _ => true,
     }
 }
 
@@ -188,6 +359,94 @@ mod tests {
         assert!(fault(nan).contains("in JSON"), "{}", fault(nan));
         let positive = r#"{"choices":[{"text":"","logprobs":{"content":[{"token":"a","logprob":0.5}]}}]}"#;
         assert!(fault(positive).contains("at most 0, found 0.5 for `a`"));
+        let text = r#"{"choices":[{"logprobs":{"content":[{"token":"a","logprob":"-0.5"}]}}]}"#;
+        assert!(fault(text).contains("found at `choices[0].logprobs.content[0].logprob`"), "{}", fault(text));
+        let number = r#"{"choices":[{"logprobs":{"top_logprobs":[{"a":{}}]}}]}"#;
+        assert!(fault(number).contains("`choices[0].logprobs.top_logprobs[0].a`"), "{}", fault(number));
+        assert!(fault("").contains("an empty body") && fault("null").contains("an object with `choices`"));
+        assert!(fault("data: {}").contains("a stream of events"));
+        assert!(fault(r#"{"choices":[{}]} x"#).contains("trailing characters"));
+    }
+
+    #[test]
+    fn what_is_not_used_may_be_anything() {
+        let log_probs = r#"{"content":[{"token":" low","logprob":-0.7,"bytes":"x","top_logprobs":[
+            {"token":" low","logprob":-0.7},{"token":null,"logprob":-1},{"token":" high","logprob":-0.9,"bytes":null},{"token":" no"},null,7,
+            {"token":"","bytes":[32,108],"logprob":-3},{"token":"\ud83d","logprob":-4},{"token":"!","logprob":-Infinity}]}]}"#;
+        let usages = [
+            "null",
+            "7",
+            "[]",
+            r#"{"prompt_tokens":null}"#,
+            r#"{"prompt_tokens":3.0,"completion_tokens":-1,"x":[]}"#,
+        ];
+        for usage in usages {
+            let text = format!(
+                r#"{{"id":null,"error":null,"choices":[{{"index":"?","text":null,"logprobs":{log_probs}}}],"usage":{usage}}}"#
+            );
+            let reply = Reply::parse(&text).unwrap();
+            let top = reply.top.unwrap();
+            let tokens: Vec<&str> = top.iter().map(|(token, _)| token.as_str()).collect();
+            assert_eq!(tokens, [" low", " high", " l", "\u{fffd}", "!"]);
+            assert_eq!(top[4].1, f64::NEG_INFINITY);
+            assert_eq!(reply.tokens, if usage.contains("3.0") { 3 } else { 0 });
+        }
+        for log_probs in [
+            "null",
+            "{}",
+            "[]",
+            "[{}]",
+            "3",
+            r#"{"content":null}"#,
+            r#"{"content":[]}"#,
+            r#"{"content":[null]}"#,
+        ] {
+            let reply =
+                Reply::parse(&format!(r#"{{"choices":[{{"text":"x","logprobs":{log_probs}}}]}}"#)).unwrap();
+            assert_eq!((reply.top, reply.texts), (None, vec!["x".to_owned()]), "{log_probs}");
+        }
+        let lists = r#"{"choices":[{"text":" low","logprobs":{"tokens":null,"token_logprobs":null,"top_logprobs":[{" low":-0.7," high":-1}]}}]}"#;
+        assert_eq!(Reply::parse(lists).unwrap().top.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_chosen_token_alone_is_no_distribution() {
+        let reply = |top: &str| {
+            let text = r#"{"choices":[{"logprobs":{"content":[{"token":" low","logprob":-0.9TOP}]}}]}"#;
+            Reply::parse(&text.replace("TOP", top)).unwrap().top
+        };
+        let one = r#","top_logprobs":[{"token":" low","logprob":-0.9}]"#;
+        for alone in ["", r#","top_logprobs":null"#, r#","top_logprobs":[]"#, one] {
+            assert_eq!(reply(alone), None, "{alone}");
+        }
+        assert_eq!(reply(r#","top_logprobs":[{"token":" low","logprob":-1e-7}]"#).unwrap().len(), 1);
+        let chosen =
+            r#"{"choices":[{"logprobs":{"tokens":[" low"],"token_logprobs":[-0.9],"top_logprobs":null}}]}"#;
+        assert_eq!(Reply::parse(chosen).unwrap().top, None);
+    }
+
+    #[test]
+    fn tokens_that_are_repeated_count_once_and_impossible_ones_not_at_all() {
+        let top = |list: &str| {
+            Reply::parse(&format!(
+                r#"{{"choices":[{{"logprobs":{{"content":[{{"token":"a","top_logprobs":[{list}]}}]}}}}]}}"#
+            ))
+        };
+        let twice = r#"{"token":"a","logprob":-0.5},{"token":"a","logprob":-0.5},{"token":"a","logprob":-3}"#;
+        assert_eq!(top(twice).unwrap().top.unwrap().len(), 2);
+        let many: Vec<String> = (0..30).map(|i| format!(r#"{{"token":"t{i}","logprob":-0.1}}"#)).collect();
+        assert!(top(&many.join(",")).unwrap_err().to_string().contains("sum to at most 1"));
+    }
+
+    #[test]
+    fn choices_and_tokens_are_bounded() {
+        let choices = format!(r#"{{"choices":[{{}}{}]}}"#, ",{}".repeat(MAX_CHOICES));
+        assert!(Reply::parse(&choices).unwrap_err().to_string().contains("more than 1024 elements"));
+        let tokens = format!(r#"{{"choices":[{{"logprobs":{{"tokens":[1{}]}}}}]}}"#, ",1".repeat(MAX_TOKENS));
+        assert!(Reply::parse(&tokens).unwrap_err().to_string().contains("choices[0].logprobs.tokens"));
+        assert!(Reply::parse(&"[".repeat(1 << 20)).is_err());
+        let huge = r#"{"choices":[{}],"usage":{"prompt_tokens":18446744073709551615,"completion_tokens":5}}"#;
+        assert_eq!(Reply::parse(huge).unwrap().tokens, 5);
     }
 
     #[test]

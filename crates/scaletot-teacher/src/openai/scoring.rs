@@ -1,5 +1,7 @@
 //! Which endpoint is asked, and how a distribution is obtained from it.
 
+use std::fmt;
+
 /// Which of a server's endpoints is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -31,4 +33,15 @@ pub enum Scoring {
         /// Whether the server is asked to answer with one of the labels (`structured_outputs`, as vLLM has it).
         guided: bool,
     },
+}
+
+impl fmt::Display for Scoring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TopTokens { top } => write!(f, "top {top}"),
+            Self::Echo => f.write_str("echo"),
+            Self::Sample { samples, guided: true } => write!(f, "{samples} guided samples"),
+            Self::Sample { samples, guided: false } => write!(f, "{samples} samples"),
+        }
+    }
 }

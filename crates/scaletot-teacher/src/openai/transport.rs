@@ -83,7 +83,7 @@ impl Transport {
                 Ok(exchanged) => break exchanged,
                 Err(RecvTimeoutError::Timeout) if question.stopped() => return Err(Fault::Stopped),
                 Err(RecvTimeoutError::Timeout) if began.elapsed() <= timeout.saturating_add(GRACE) => {}
-                Err(RecvTimeoutError::Timeout) => break Err(Fault::Timeout { message: "no end".to_owned() }),
+                Err(RecvTimeoutError::Timeout) => break Err(in_time()),
                 Err(RecvTimeoutError::Disconnected) => {
                     break Err(Fault::Connection { message: "the HTTP client panicked".to_owned() });
                 }
@@ -92,8 +92,8 @@ impl Transport {
         match exchanged {
             // A server that was given less than its time has not failed.
             Err(Fault::Timeout { .. }) if timeout < self.timeout => Err(Fault::Late),
-            Err(Fault::Timeout { message }) => {
-                Err(Fault::Timeout { message: format!("{message} after {} s", timeout.as_secs_f32()) })
+            Err(Fault::Timeout { message }) if message.is_empty() => {
+                Err(Fault::Timeout { message: format!("{} s for a request", timeout.as_secs_f32()) })
             }
             exchanged => exchanged,
         }
@@ -176,12 +176,15 @@ fn unpacked(bytes: Vec<u8>, encoding: &str, most: u64) -> Result<String, Fault> 
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
+/// The limit is the caller's, who adds it.
+fn in_time() -> Fault {
+    Fault::Timeout { message: String::new() }
+}
+
 fn broken(error: ureq::Error) -> Fault {
     match error {
-        ureq::Error::Timeout(which) => Fault::Timeout { message: which.to_string() },
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            Fault::Timeout { message: error.to_string() }
-        }
+        ureq::Error::Timeout(_) => in_time(),
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => in_time(),
         ureq::Error::Protocol(error) => Fault::Malformed { message: format!("no HTTP ({error})") },
         ureq::Error::LargeResponseHeader(found, most) => {
             Fault::Malformed { message: format!("{found} bytes of headers, where at most {most} are read") }

@@ -128,7 +128,7 @@ impl<T: Teacher> Recorder<T> {
 
     /// Whether the answer to a question is recorded.
     pub fn contains(&self, question: &Question<'_>) -> bool {
-        self.inner.cache_key(question).is_some_and(|key| self.answers.contains(&file::short(&key)))
+        self.answers.contains(&file::short(&question.key(self.inner.model())))
     }
 
     /// Writes everything recorded so far.
@@ -172,16 +172,23 @@ impl<T: Teacher> Recorder<T> {
         self.timing().per_answer()
     }
 
-    /// The short and whole keys of questions, or `None` if the teacher's answers depend on more than the prompt.
-    fn keys(&self, questions: &[Question<'_>]) -> Option<Vec<(ShortKey, PromptKey)>> {
-        questions
-            .iter()
-            .map(|question| {
-                let key = self.inner.cache_key(question)?;
-                // A replay knows model, prompt and labels only, so no other key could be found again.
-                (key == question.key(self.inner.model())).then(|| (file::short(&key), key))
-            })
-            .collect()
+    /// The short and whole keys of questions. A replay knows model, prompt and labels only, so no other key could be found again.
+    fn keys(&self, questions: &[Question<'_>]) -> Vec<(ShortKey, PromptKey)> {
+        let keys = questions.iter().map(|question| question.key(self.inner.model()));
+        keys.map(|key| (file::short(&key), key)).collect()
+    }
+
+    /// Refuses answers that depend on more than the prompt and the way they are obtained, which is known once there is one.
+    fn check_recordable(&self, question: &Question<'_>, key: &PromptKey) -> Result<()> {
+        let message = "its answers depend on more than the prompt, so they cannot be recorded by prompt";
+        match self.inner.cache_key(question).is_some_and(|own| own.has_question_of(key)) {
+            true => Ok(()),
+            false => Err(Error::Model {
+                model: self.model().to_owned(),
+                message: message.to_owned(),
+                source: None,
+            }),
+        }
     }
 
     fn compute(
@@ -204,6 +211,7 @@ impl<T: Teacher> Recorder<T> {
             .map(|(answer, (question, &i))| {
                 let answer = answer?;
                 answer.check(model, question)?;
+                self.check_recordable(question, &keys[i].1)?;
                 Ok(Recorded { entry: Entry::rounded(&answer), key: Some(keys[i].1) })
             })
             .collect()
@@ -220,15 +228,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
     }
 
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
-        let Some(keys) = self.keys(questions) else {
-            let unfit = || Error::Model {
-                model: self.model().to_owned(),
-                message: "its answers depend on more than the prompt, so they cannot be recorded by prompt"
-                    .to_owned(),
-                source: None,
-            };
-            return questions.iter().map(|_| Err(unfit())).collect();
-        };
+        let keys = self.keys(questions);
         let short: Vec<ShortKey> = keys.iter().map(|key| key.0).collect();
         let mut fresh = 0;
         let mut answers: Vec<Result<LabelAnswer>> = Vec::with_capacity(questions.len());

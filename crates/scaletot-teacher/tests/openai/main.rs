@@ -10,6 +10,8 @@
 #[allow(dead_code, reason = "shared with the other suite")]
 mod common;
 
+mod abilities;
+mod bounds;
 mod capacity;
 mod faults;
 mod real;
@@ -17,3 +19,4 @@ mod runs;
 mod scoring;
 mod secrets;
 mod server;
+mod shapes;

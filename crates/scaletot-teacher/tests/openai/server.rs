@@ -21,6 +21,10 @@ pub(crate) enum Reaction {
     Reset,
     /// Nothing for a while, then a close.
     Hang(Duration),
+    /// These bytes, and then others again and again, as long as somebody reads them.
+    Flood(&'static str, &'static [u8]),
+    /// A body of bytes as they are, with further header lines.
+    Bytes(&'static str, Vec<u8>),
 }
 
 /// What a server is asked.
@@ -125,6 +129,17 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, count: &AtomicUsize, script
             Reaction::Hang(time) => {
                 std::thread::sleep(time);
                 false
+            }
+            Reaction::Flood(head, again) => {
+                let mut sent = writer.write_all(head.as_bytes());
+                while sent.is_ok() {
+                    sent = writer.write_all(again);
+                }
+                false
+            }
+            Reaction::Bytes(headers, body) => {
+                let head = format!("HTTP/1.1 200 X\r\n{headers}content-length: {}\r\n\r\n", body.len());
+                writer.write_all(&[head.as_bytes(), &body].concat()).is_ok()
             }
         };
         if !more {
