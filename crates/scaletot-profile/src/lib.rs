@@ -104,11 +104,11 @@ pub use error::{Error, Result};
 pub use field::{Domain, Field, FieldKind, MultiDomain, Range, UNKNOWN, UnknownPolicy};
 pub use hash::ProfileKey;
 pub use id::{UserId, UserIds};
-pub use io::{LeftOut, Loaded, ReadOptions, read, write};
+#[cfg(feature = "csv")]
+pub use io::{CsvPreview, read_csv, read_csv_from, write_csv};
+pub use io::{LeftOut, Loaded, MISSING_NUMBERS, ReadOptions, read, write};
 #[cfg(feature = "parquet")]
 pub use io::{ParquetPreview, ParquetProfiles, PreviewColumn, RowGroup, read_parquet, write_parquet};
-#[cfg(feature = "csv")]
-pub use io::{read_csv, read_csv_from, write_csv};
 pub use levels::{LevelConfig, LevelRule};
 pub use place::Place;
 pub use quantiles::Quantiles;

@@ -106,6 +106,9 @@ pub(super) fn classify(column: &RawColumn) -> ColumnUse {
     match column.declared {
         Declared::Date => return ColumnUse::left_out(DATE),
         Declared::Other => return ColumnUse::left_out("its type cannot be read as a field"),
+        Declared::Ambiguous => {
+            return ColumnUse::left_out("another column has the same name: rename one of them");
+        }
         _ => {}
     }
     let words = names::words(name);

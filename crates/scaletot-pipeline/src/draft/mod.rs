@@ -39,7 +39,10 @@ mod text;
 pub use column::{ColumnUse, FieldDraft, FieldKind};
 pub use table::{Declared, LIST_SEPARATOR, MAX_ROWS, RawColumn, RawTable};
 
+use std::collections::BTreeMap;
+
 use scaletot_core::config;
+use scaletot_profile::MISSING_NUMBERS;
 
 use crate::error::{Result, bail, ensure};
 use column::classify;
@@ -202,7 +205,7 @@ impl Draft {
             profile_schema: profile::render(options, &id, &columns, table),
             chain_schema: chain::render(options, &outcome),
             rules: rules::render(options, &fields),
-            task: task::render(options, &id, &outcome, &columns),
+            task: task::render(options, &id, &outcome, &columns, &missing_of(table, options)),
             columns,
             id,
             outcome,
@@ -274,6 +277,15 @@ impl Draft {
     }
 }
 
+/// Texts that mean "missing" in the column of the segments.
+fn missing_of(table: &RawTable, options: &DraftOptions) -> Vec<String> {
+    let column = options.segment.as_deref().and_then(|name| table.column(name));
+    let mut counts = BTreeMap::new();
+    let cells = column.into_iter().flat_map(|column| column.cells.iter().flatten());
+    cells.for_each(|cell| *counts.entry(cell.as_str()).or_insert(0) += 1);
+    missing::marks(&counts)
+}
+
 /// Names of columns, to choose from.
 fn names_of<'a>(columns: impl IntoIterator<Item = &'a RawColumn>) -> String {
     const MAX_LISTED: usize = 20;
@@ -300,6 +312,10 @@ fn check(options: &DraftOptions, table: &RawTable) -> Result<()> {
             "{what}: there is no column `{column}`; the columns are {}",
             names_of(&table.columns)
         );
+        ensure!(
+            table.column(column).is_none_or(|column| column.declared != Declared::Ambiguous),
+            "{what}: there are several columns `{column}`: rename all but one of them"
+        );
     }
     if let (Some(id), Some(outcome)) = (&options.id, &options.outcome) {
         ensure!(id != outcome, "column `{id}` cannot be both the id and the outcome");
@@ -320,10 +336,13 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
         return Ok(column.name.clone());
     }
     let fits = |column: &&RawColumn| {
-        let mut cells = column.cells.iter().flatten().peekable();
+        let cells = || column.cells.iter().flatten();
         let is_free =
             Some(&column.name) != options.id.as_ref() && Some(&column.name) != options.segment.as_ref();
-        is_free && !column.name.is_empty() && cells.peek().is_some() && cells.all(|cell| is_outcome(cell))
+        is_free
+            && !column.name.is_empty()
+            && cells().any(|cell| is_value(cell))
+            && cells().all(|cell| is_outcome(cell))
     };
     let hint = |column: &RawColumn| names::hint(&names::words(&column.name));
     let mut best: Option<(&RawColumn, Hint)> = None;
@@ -337,8 +356,7 @@ fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
     let least = best.map_or(Hint::Loss, |(_, best)| best);
     let plainer = table.columns.iter().filter(|column| hint(column) > least);
     if let Some((column, row, cell)) = plainer.filter_map(first_misfit).find(|(column, ..)| {
-        best.is_none()
-            || column.cells.iter().flatten().filter(|cell| is_outcome(cell)).count() * 2 > table.rows
+        best.is_none() || column.cells.iter().flatten().filter(|cell| is_value(cell)).count() * 2 > table.rows
     }) {
         bail!(
             "column `{}` is an outcome by its name, but row {row} has {cell:?}: expected a finite number of at least 0, such as 1 and 0 for yes \
@@ -361,6 +379,11 @@ fn first_misfit(column: &RawColumn) -> Option<(&RawColumn, usize, &str)> {
     cells.find(|(_, cell)| !is_outcome(cell)).map(|(row, cell)| (column, row, cell))
 }
 
+/// Whether it is an outcome, or says that it is not known.
 fn is_outcome(cell: &str) -> bool {
+    is_value(cell) || MISSING_NUMBERS.contains(&cell)
+}
+
+fn is_value(cell: &str) -> bool {
     cell.parse::<f64>().is_ok_and(|value| value.is_finite() && value >= 0.0)
 }

@@ -1,8 +1,7 @@
 //! A table as it comes: columns of texts, before anything is known of them.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::io::{BufReader, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -11,12 +10,16 @@ use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 use flate2::read::MultiGzDecoder;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use scaletot_core::files;
+use scaletot_profile::{CsvPreview, ParquetPreview, ReadOptions};
 
-use crate::error::{Context, Error, Result, bail, ensure};
+use crate::error::{Context, Result, bail, ensure};
 
 /// Rows that are looked at, at most. A value that comes up later only is one that the drafted schema does not list.
 pub const MAX_ROWS: usize = 200_000;
+
+/// Bytes of cells that are held, at most: of a table with long cells fewer rows are looked at.
+const MAX_BYTES: usize = 256 << 20;
 
 /// What a file says of a column's type. A CSV file says nothing: all of its columns are texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub enum Declared {
     List,
     /// Something that no profile field is read from, such as bytes.
     Other,
+    /// Not to be told: another column has the same name, so that neither can be asked for.
+    Ambiguous,
 }
 
 /// A column of a table.
@@ -73,68 +78,79 @@ impl RawTable {
         let path = path.as_ref();
         let name =
             path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let open = || File::open(path).with_context(|| format!("cannot open {}", path.display()));
         let table = if name.ends_with(".csv") {
-            Self::from_csv(BufReader::new(open()?))
+            Self::csv(files::open(path)?, path)?
         } else if name.ends_with(".csv.gz") {
-            Self::from_csv(MultiGzDecoder::new(BufReader::new(open()?)))
+            Self::csv(MultiGzDecoder::new(BufReader::new(files::open(path)?)), path)?
         } else if name.ends_with(".parquet") {
-            Self::from_parquet(open()?)
+            Self::parquet(path)?
         } else {
             bail!("{}: expected a table in a .parquet, .csv or .csv.gz file", path.display())
         };
-        table.with_context(|| path.display().to_string())
+        table.checked().with_context(|| path.display().to_string())
     }
 
-    /// Reads the first [`MAX_ROWS`] rows of a comma-separated table with a header line.
+    /// Reads the first [`MAX_ROWS`] rows of a table with a header line, whose cells stand between commas, semicolons, tabs or bars.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_csv(source: impl Read) -> Result<Self> {
-        let mut reader = csv::Reader::from_reader(source);
-        let header = reader.headers().context("the header line")?.clone();
-        if let (1, Some(mark)) =
-            (header.len(), header.get(0).and_then(|name| name.chars().find(is_other_separator)))
-        {
-            bail!(
-                "expected commas between cells, found {mark:?}: write the table with commas, or as Parquet"
-            );
-        }
+        Self::csv(source, Path::new("the table"))?.checked()
+    }
+
+    fn csv(source: impl Read, name: &Path) -> Result<Self> {
+        let mut preview = CsvPreview::new(source, name)?;
         let mut columns: Vec<RawColumn> =
-            header.iter().map(|name| RawColumn::new(name, Declared::Text)).collect();
-        let mut rows = 0;
-        let mut record = csv::StringRecord::new();
-        let mut is_cut = false;
-        while reader.read_record(&mut record).with_context(|| format!("row {}", rows + 1))? {
-            if rows == MAX_ROWS {
-                is_cut = true;
-                break;
+            preview.columns().map(|name| RawColumn::new(name, Declared::Text)).collect();
+        let (mut rows, mut bytes) = (0, 0);
+        while let Some(cells) = preview.next_row()? {
+            if rows == MAX_ROWS || bytes > MAX_BYTES {
+                return Ok(Self { columns, rows, is_cut: true });
             }
             rows += 1;
-            for (column, cell) in columns.iter_mut().zip(&record) {
+            for (column, cell) in columns.iter_mut().zip(cells) {
+                bytes += cell.len();
                 column.push(cell);
             }
         }
-        Self { columns, rows, is_cut }.checked()
+        Ok(Self { columns, rows, is_cut: false })
     }
 
-    fn from_parquet(file: File) -> Result<Self> {
-        // The decoder panics on some damaged files; a file of the user's is input like any other.
-        catch_unwind(AssertUnwindSafe(|| decode(file)))
-            .unwrap_or_else(|_| {
-                Err(Error::Input("the file is damaged: the Parquet decoder gave up".to_owned()))
-            })?
-            .checked()
+    fn parquet(path: &Path) -> Result<Self> {
+        let preview = ParquetPreview::open(path, &ReadOptions::new())?;
+        let mut columns: Vec<RawColumn> = preview
+            .columns()
+            .map(|column| RawColumn::new(column.name(), column.data_type().map_or(Declared::Other, declared)))
+            .collect();
+        let is_read: Vec<bool> = preview.columns().map(|column| column.is_read()).collect();
+        let (mut rows, mut bytes) = (0, 0);
+        for batch in preview.batches() {
+            let batch = batch?;
+            let batch = batch.slice(0, batch.num_rows().min(MAX_ROWS - rows));
+            let mut arrays = batch.columns().iter();
+            for (column, is_read) in columns.iter_mut().zip(&is_read) {
+                match if *is_read { arrays.next() } else { None } {
+                    Some(array) => texts(array, &mut column.cells)?,
+                    None => column.cells.resize(rows + batch.num_rows(), None),
+                }
+                bytes += column.cells[rows..].iter().flatten().map(String::len).sum::<usize>();
+            }
+            rows += batch.num_rows();
+            if rows == MAX_ROWS || bytes > MAX_BYTES {
+                break;
+            }
+        }
+        Ok(Self { columns, rows, is_cut: preview.rows() > rows })
     }
 
-    fn checked(self) -> Result<Self> {
+    fn checked(mut self) -> Result<Self> {
         ensure!(!self.columns.is_empty(), "expected a table with columns, found none");
         ensure!(self.rows > 0, "expected a table with rows, found none");
-        for (at, column) in self.columns.iter().enumerate() {
-            let earlier = self.columns[..at].iter().position(|other| other.name == column.name);
-            if let Some(earlier) = earlier.filter(|_| !column.name.is_empty()) {
-                bail!("columns {} and {} are both called `{}`", earlier + 1, at + 1, column.name);
-            }
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        self.columns.iter().for_each(|column| *counts.entry(column.name.clone()).or_insert(0) += 1);
+        for column in self.columns.iter_mut().filter(|column| counts.get(&column.name) > Some(&1)) {
+            column.declared = Declared::Ambiguous;
+            column.cells = vec![None; self.rows];
         }
         Ok(self)
     }
@@ -155,31 +171,6 @@ impl RawColumn {
         let cell = cell.trim();
         self.cells.push((!cell.is_empty()).then(|| cell.to_owned()));
     }
-}
-
-/// What other programs put between cells.
-fn is_other_separator(c: &char) -> bool {
-    matches!(c, ';' | '\t' | '|')
-}
-
-fn decode(file: File) -> Result<RawTable> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let total = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(usize::MAX);
-    let schema = builder.schema().clone();
-    let mut columns: Vec<RawColumn> = schema
-        .fields()
-        .iter()
-        .map(|field| RawColumn::new(field.name(), declared(field.data_type())))
-        .collect();
-    let mut rows = 0;
-    for batch in builder.with_limit(MAX_ROWS).build()? {
-        let batch = batch?;
-        rows += batch.num_rows();
-        for (column, array) in columns.iter_mut().zip(batch.columns()) {
-            texts(array, &mut column.cells)?;
-        }
-    }
-    Ok(RawTable { columns, rows, is_cut: total > rows })
 }
 
 fn declared(data_type: &DataType) -> Declared {
@@ -224,6 +215,12 @@ fn texts(array: &ArrayRef, into: &mut Vec<Option<String>>) -> Result<()> {
             let numbers = cast(&DataType::UInt64)?;
             let numbers = numbers.as_primitive::<UInt64Type>();
             into.extend(rows.map(|row| valid(numbers, row).then(|| numbers.value(row).to_string())));
+        }
+        // Whole numbers of any width, as they are.
+        DataType::Decimal32(_, 0) | DataType::Decimal64(_, 0) | DataType::Decimal128(_, 0) => {
+            let texts = cast(&DataType::Utf8)?;
+            let texts = texts.as_string::<i32>();
+            into.extend(rows.map(|row| valid(texts, row).then(|| texts.value(row).to_owned())));
         }
         ref number if number.is_integer() => {
             let numbers = cast(&DataType::Int64)?;

@@ -13,6 +13,7 @@ pub(super) fn render(
     id: &UserId,
     outcome: &str,
     columns: &[(String, ColumnUse)],
+    missing: &[String],
 ) -> String {
     let name = &options.name;
     let leaks: Vec<String> = columns
@@ -24,7 +25,7 @@ pub(super) fn render(
         "# What is predicted for whom: drafted, for you to edit. docs/task-file.md of the ScaleToT repository lists every key.\n\
          name = {quoted}\n\
          title = {title}\n\
-         # A finite number of at least 0; an empty cell is not known.\n\
+         # A finite number of at least 0; an empty cell, NA, NaN, null and alike are not known.\n\
          outcome = {outcome}\n\
          unit = \"units\"\n\
          # Paths are relative to this file.\n\
@@ -44,6 +45,13 @@ pub(super) fn render(
     match &options.segment {
         Some(segment) => _ = writeln!(text, "# Coverage is spread over segments, and users are compared within them.\nsegment = {}", quoted(segment)),
         None => text.push_str("# segment = \"COLUMN\"   # coverage is spread over segments, and users are compared within them\n"),
+    }
+    if !missing.is_empty() {
+        _ = writeln!(
+            text,
+            "# Cells of the columns named here that mean nothing is known.\nmissing = {}",
+            strings(missing)
+        );
     }
     text.push_str(
         "# group = \"COLUMN\"     # users with the same value stay in one fold: a household, a company\n",

@@ -125,6 +125,20 @@ fn a_value_that_comes_up_later_is_counted_as_unknown() {
 }
 
 #[test]
+fn tables_of_other_programs_are_drafted_for() {
+    let mut csv = "\u{feff}id;town;kids;ltv\n".to_owned();
+    (0..30).for_each(|i| {
+        let (town, ltv) = (["Ulm", "Bath", "NA"][i % 3], ["NA", "0", "3"][i % 3]);
+        writeln!(csv, "u{i};{town};{};{ltv}", i % 4).unwrap();
+    });
+    let draft = draft_of(&csv, &DraftOptions::new("shop").with_segment("town")).unwrap();
+    check(&csv, &draft);
+    assert_eq!((draft.id(), draft.outcome()), (Some("id"), "ltv"));
+    let task = Task::from_toml(draft.task(), Path::new("")).unwrap();
+    assert_eq!(task.missing, ["NA"]);
+}
+
+#[test]
 fn what_is_measured_with_the_outcome_is_a_leak() {
     let mut csv = "id,town,visits_30d,spend_30d\n".to_owned();
     (0..30).for_each(|i| writeln!(csv, "u{i},{},{},{}", ["Ulm", "Bath"][i % 2], i % 12, i % 3).unwrap());
@@ -151,8 +165,11 @@ fn what_cannot_be_drafted_is_refused_with_a_next_step() {
     let fields = refused("id,town,ltv\n1,Ulm,3\n2,Ulm,4\n", &options);
     assert!(fields.contains("`town` (constant: every known value is \"Ulm\")"), "{fields}");
     assert!(refused("id,ltv\n", &options).contains("expected a table with rows"));
-    assert!(refused("id,a,a\n1,2,3\n", &options).contains("columns 2 and 3 are both called `a`"));
-    assert!(refused("id;ltv\n1;2\n", &options).contains("expected commas between cells, found ';'"));
+    let twice = refused("id,a,a,ltv\n1,2,3,1\n2,3,4,0\n", &options);
+    assert!(twice.contains("`a` (another column has the same name: rename one of them)"), "{twice}");
+    let twice = refused("id,a,a,ltv\n1,2,3,1\n2,3,4,0\n", &options.clone().with_segment("a"));
+    assert!(twice.contains("segment: there are several columns `a`"), "{twice}");
+    assert!(refused("id,ltv\n\"1\"x,2\n", &options).contains("after a closing quote"));
     assert!(draft_of("id,a\n1,2,3\n", &options).is_err(), "a row with too many cells");
     assert!(refused("id,ltv\n1,2\n", &DraftOptions::new("")).contains("`name`"));
 }

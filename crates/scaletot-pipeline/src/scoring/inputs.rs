@@ -90,7 +90,7 @@ pub(super) struct Found {
 }
 
 /// The files that patterns, files and directories (those in it that end in .parquet) name. What is below `output` is no input: a pattern may
-/// name scores of an earlier run, too.
+/// name scores of an earlier run, too. Nor is what programs hide beside their tables (`._x.parquet`, `_delta_log/`), unless it is named so.
 pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
     let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
     let mut files = BTreeMap::new();
@@ -102,11 +102,14 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
             (_, true) => (parent(named), glob::Pattern::escape(pattern)),
             _ => (fixed(named), pattern.clone()),
         };
+        let names_hidden = Path::new(&pattern).strip_prefix(&base).is_ok_and(is_hidden);
         let failed = || format!("input {pattern}");
         let (mut any, mut wanted) = (false, false);
         for path in glob::glob(&pattern).with_context(|| format!("input {pattern} is not a pattern"))? {
             let path = path.with_context(failed)?;
-            if !path.is_file() {
+            // By the name that was given: a link stands for what it leads to.
+            let below = absolute(&path)?.strip_prefix(absolute(&base)?).with_context(failed)?.to_owned();
+            if !path.is_file() || is_hidden(&below) && !names_hidden {
                 continue;
             }
             any = true;
@@ -115,8 +118,6 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
                 continue;
             }
             wanted = true;
-            // By the name that was given: a link stands for what it leads to.
-            let below = absolute(&path)?.strip_prefix(absolute(&base)?).with_context(failed)?.to_owned();
             if below.components().any(|part| part == Component::ParentDir) {
                 bail!("input {pattern}: `..` cannot follow `*`, `?` or `[`");
             }
@@ -136,6 +137,16 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
     let relative = |place: PathBuf| place.strip_prefix(&root).map(Path::to_path_buf);
     let files = files.into_iter().map(|(real, place)| Ok((real, relative(place)?))).collect::<Result<_>>()?;
     Ok(Found { root, files })
+}
+
+/// Whether a file or directory on the path is hidden, or marked as no part of a table as Hadoop's programs do it.
+fn is_hidden(path: &Path) -> bool {
+    path.components().any(|part| match part {
+        Component::Normal(name) => {
+            name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_")
+        }
+        _ => false,
+    })
 }
 
 /// A path's directory.
@@ -202,6 +213,36 @@ mod tests {
         assert!(message.contains("names no file"), "{message}");
         let message = find(&[format!("{root}/*/../day=2/a.parquet")], &elsewhere).unwrap_err().to_string();
         assert!(message.contains("cannot follow"), "{message}");
+    }
+
+    #[test]
+    fn what_programs_hide_beside_their_tables_is_no_input() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [
+            "a.parquet",
+            "._a.parquet",
+            "_b.parquet",
+            "_delta_log/c.parquet",
+            "day=1/a.parquet",
+            "day=1/.a.parquet",
+        ];
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let root = dir.path().to_str().unwrap();
+        let elsewhere = dir.path().join("scores");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let found = |pattern: String| -> Vec<String> {
+            let found = find(&[pattern], &elsewhere).unwrap();
+            found.files.iter().map(|(_, relative)| relative.display().to_string()).collect()
+        };
+        assert_eq!(found(root.to_owned()), ["a.parquet"]);
+        assert_eq!(found(format!("{root}/*.parquet")), ["a.parquet"]);
+        assert_eq!(found(format!("{root}/**/*.parquet")), ["a.parquet", "day=1/a.parquet"]);
+        assert_eq!(found(format!("{root}/_*.parquet")), ["_b.parquet"]);
+        assert_eq!(found(format!("{root}/_b.parquet")), ["_b.parquet"]);
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use scaletot_chain::ChainSchema;
-use scaletot_core::ContentHash;
+use scaletot_core::{ContentHash, files};
 use scaletot_profile::ProfileSchema;
 use scaletot_teacher::{Replay, Rules};
 use serde::{Deserialize, Deserializer};
@@ -183,9 +182,52 @@ fn normal(path: &Path) -> PathBuf {
     })
 }
 
-/// The bytes of a file, unpacked if its name ends in `.gz`.
+/// Bytes that a gzipped table unpacks to at most: so many, and so many more for each of its own.
+const MAX_UNPACKED: u64 = 512 << 20;
+const MAX_RATIO: u64 = 100;
+
+/// The bytes of a file, unpacked if its name ends in `.gz`: at most 512 MiB, and a hundred more for each byte of the file.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).with_context(|| format!("{}: cannot open", path.display()))?;
+    let file = files::open(path)?;
     let is_packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    Ok(if is_packed { Box::new(MultiGzDecoder::new(BufReader::new(file))) } else { Box::new(file) })
+    if !is_packed {
+        return Ok(Box::new(file));
+    }
+    let length = file.metadata().with_context(|| format!("{}: cannot read", path.display()))?.len();
+    let most = MAX_UNPACKED.saturating_add(length.saturating_mul(MAX_RATIO));
+    Ok(Box::new(Bounded { inner: MultiGzDecoder::new(BufReader::new(file)), most, left: most }))
+}
+
+/// A reader that fails where more than so many bytes come.
+struct Bounded<R> {
+    inner: R,
+    most: u64,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            let message =
+                format!("expected at most {} bytes unpacked, found more: unpack the file first", self.most);
+            io::Error::new(io::ErrorKind::FileTooLarge, message)
+        })?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_unpacks_to_more_than_the_bound_is_an_error() {
+        let bounded = |most| Bounded { inner: &b"abcdef"[..], most, left: most };
+        let mut text = String::new();
+        bounded(6).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abcdef");
+        let error = bounded(5).read_to_string(&mut text).unwrap_err();
+        assert!(error.to_string().contains("at most 5 bytes unpacked"), "{error}");
+    }
 }

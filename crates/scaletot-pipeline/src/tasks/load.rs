@@ -64,6 +64,7 @@ impl Task {
         let (numbers, texts) = self.columns();
         let options = numbers.iter().fold(ReadOptions::new(), |options, &column| options.with_number(column));
         let mut options = texts.iter().fold(options, |options, &column| options.with_text(column));
+        options = options.with_missing(&self.missing);
         if self.source.numbered {
             options = options.with_numbered_ids();
         }

@@ -100,6 +100,9 @@ pub struct Task {
     /// The randomised experiment that the table comes from.
     #[serde(default)]
     pub experiment: Option<ExperimentSpec>,
+    /// Cell texts that are missing in the columns named here, besides the empty one; profile fields have their own.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// Columns that give the outcome away or are no static profile: a profile schema that has one is refused.
     #[serde(default)]
     pub leaks: Vec<String>,
@@ -231,6 +234,7 @@ impl Task {
             level_rule: LevelRule::default(),
             group: None,
             experiment: None,
+            missing: Vec::new(),
             leaks: Vec::new(),
             notes: Vec::new(),
         }

@@ -63,7 +63,7 @@ impl DatasetSpec {
     }
 
     /// The column of the outcomes: numbers, finite and at least 0; an empty cell, `NA` and alike
-    /// ([`ReadOptions::with_number`] has the list) are not known. It may not be a profile field, for
+    /// ([`MISSING_NUMBERS`](crate::MISSING_NUMBERS)) are not known. It may not be a profile field, for
     /// then the outcome would be known beforehand.
     #[must_use]
     pub fn with_outcome(mut self, column: impl Into<String>) -> Self {

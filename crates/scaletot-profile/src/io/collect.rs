@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::options::{ReadOptions, Wanted};
+use super::options::{MISSING_NUMBERS, ReadOptions, Wanted};
 use crate::attributes::Values;
 use crate::cell::{Mismatch, Raw};
 use crate::error::{Error, Result};
@@ -137,11 +137,10 @@ pub(super) fn user_id(
     }
 }
 
-/// Whether it is what programs write in the place of a number that is not known: those of R, Python, SQL, Hive, SAS and Excel.
+/// Whether it is what programs write in the place of a number that is not known.
 fn is_no_number(raw: &Raw<'_>) -> bool {
-    const WORDS: [&str; 11] = ["NA", "N/A", "NaN", "nan", "<NA>", "NULL", "null", "None", "\\N", ".", "#N/A"];
     match raw {
-        Raw::Text(text) => WORDS.contains(&text.trim()),
+        Raw::Text(text) => MISSING_NUMBERS.contains(&text.trim()),
         Raw::Float(number) => number.is_nan(),
         _ => false,
     }

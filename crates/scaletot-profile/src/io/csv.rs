@@ -2,25 +2,27 @@
 
 mod collector;
 mod lines;
+mod preview;
+mod records;
 mod start;
 
 use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
-use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, WriterBuilder};
+use ::csv::{StringRecord, WriterBuilder};
 use scaletot_core::files::{self, AtomicFile, FileError};
 
 use self::collector::Collector;
-use self::lines::{Fault, Lines, MAX_ROW};
+pub use self::preview::CsvPreview;
+use self::records::Records;
 use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
 use crate::attributes::{Attributes, Values};
 use crate::cell::{self, Raw};
-use crate::error::{Error, Result, shortened};
+use crate::error::Result;
 use crate::id::UserIds;
-use crate::place::Place;
 use crate::schema::ProfileSchema;
 use crate::table::ProfileTable;
 
@@ -40,9 +42,9 @@ use crate::table::ProfileTable;
 /// two rows, or inside the last cell of the last row, cannot be told from a shorter file.
 ///
 /// # Errors
-/// All name the file, and where there is one the row, its line and the column: [`Error::Io`], [`Error::MissingColumn`],
-/// [`Error::DuplicateColumn`], [`Error::Cell`], [`Error::EmptyId`], [`Error::DuplicateId`], [`Error::Damaged`], and
-/// [`Error::Unsupported`] for what is no text in UTF-8.
+/// All name the file, and where there is one the row, its line and the column: [`Error::Io`](crate::Error::Io), [`Error::MissingColumn`](crate::Error::MissingColumn),
+/// [`Error::DuplicateColumn`](crate::Error::DuplicateColumn), [`Error::Cell`](crate::Error::Cell), [`Error::EmptyId`](crate::Error::EmptyId), [`Error::DuplicateId`](crate::Error::DuplicateId), [`Error::Damaged`](crate::Error::Damaged), and
+/// [`Error::Unsupported`](crate::Error::Unsupported) for what is no text in UTF-8.
 pub fn read_csv(path: impl AsRef<Path>, schema: &ProfileSchema, options: &ReadOptions) -> Result<Loaded> {
     let path = path.as_ref();
     read_csv_from(files::open(path)?, path, schema, options)
@@ -71,120 +73,21 @@ pub fn read_csv_from(
     options: &ReadOptions,
 ) -> Result<Loaded> {
     let path = name.as_ref();
-    let damaged = |place, message: String| Error::Damaged { path: path.to_owned(), place, message };
-    let start = start::look(source)
-        .map_err(|source| Error::Io { path: path.to_owned(), action: "read", source })?
-        .map_err(|(found, expected)| Error::Unsupported {
-            path: path.to_owned(),
-            found: found.to_owned(),
-            expected,
-        })?;
-    let mut reader = ReaderBuilder::new()
-        .buffer_capacity(1 << 16)
-        .delimiter(start.delimiter)
-        .from_reader(Lines::new(start.bytes, start.delimiter));
-    let header = reader.headers().cloned();
-    let begin = reader.get_mut().next_start();
-    if let Some(fault) = reader.get_ref().fault(begin) {
-        return Err(damaged(None, format!("the header: {}", told(fault, start.delimiter))));
-    }
-    let header = header.map_err(|error| refused(path, None, &StringRecord::new(), error))?;
-    if reader.get_ref().is_cut() {
-        return Err(cut_in_quotes(path, None));
-    }
-    if header.is_empty() {
-        return Err(damaged(None, "expected a header line, found an empty file".to_owned()));
-    }
-    let layout = Layout::find(Some(path), &header.iter().collect::<Vec<_>>(), schema, options)?;
-    let into = Collector::new(path, schema, options, !options.text_ids);
-    let mut rows = Rows { path, reader, header, layout, delimiter: start.delimiter, into };
+    let mut records = Records::new(source, path)?;
+    let layout = Layout::find(Some(path), &records.header().iter().collect::<Vec<_>>(), schema, options)?;
+    let mut into = Collector::new(path, schema, options, !options.text_ids);
     let mut record = StringRecord::new();
-    loop {
-        let found = rows.next(&mut record);
-        // Before anything else that is wrong with a row: one that swallowed the rest of the file fits nothing.
-        if rows.reader.get_ref().is_cut() {
-            return Err(cut_in_quotes(path, Some(rows.into.place())));
-        }
-        if !found? {
-            return rows.into.finish();
-        }
-        rows.take(&record)?;
-    }
-}
-
-/// A file that is being read.
-struct Rows<'a, R> {
-    path: &'a Path,
-    reader: Reader<Lines<R>>,
-    header: StringRecord,
-    layout: Layout,
-    delimiter: u8,
-    into: Collector<'a>,
-}
-
-impl<R: Read> Rows<'_, R> {
-    /// Reads the next row; `false` at the end of the file.
-    fn next(&mut self, record: &mut StringRecord) -> Result<bool> {
-        let found = self.reader.read_record(record);
-        let start = self.reader.get_mut().next_start();
-        if let Some(line) = start {
-            self.into.set_line(line);
-        }
-        if let Some(fault) = self.reader.get_ref().fault(start) {
-            let place = Some(self.into.place());
-            let message = told(fault, self.delimiter);
-            return Err(Error::Damaged { path: self.path.to_owned(), place, message });
-        }
-        found.map_err(|error| refused(self.path, Some(self.into.place()), &self.header, error))
-    }
-
-    fn take(&mut self, record: &StringRecord) -> Result<()> {
+    while records.next(&mut record)? {
+        into.set_line(records.line());
         // Every record has as many cells as the header, so that all positions are there.
         let cell = |column: usize| Raw::Text(record.get(column).unwrap_or_default());
-        let layout = &self.layout;
-        self.into.push(
+        into.push(
             layout.id.map(cell),
             |index| cell(layout.fields[index]),
             |index| cell(layout.attributes[index]),
-        )
+        )?;
     }
-}
-
-fn told(fault: Fault, delimiter: u8) -> String {
-    match fault {
-        Fault::BehindQuote(line) => format!(
-            "line {line}: expected {:?} or the end of the line after a closing quote; a quote within quotes is written twice, not as \\\"",
-            char::from(delimiter)
-        ),
-        Fault::TooLong => {
-            format!("expected a row of at most {} MiB, found more; is a quote not closed?", MAX_ROW >> 20)
-        }
-    }
-}
-
-fn cut_in_quotes(path: &Path, place: Option<Place>) -> Error {
-    let message = "the file ends within quotes".to_owned();
-    Error::Damaged { path: path.to_owned(), place, message }
-}
-
-const NOT_UTF8: &str = "save the table as UTF-8; it may be in Latin-1 or Windows-1252";
-
-/// This crate's error for one of the parser.
-fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::csv::Error) -> Error {
-    let message = match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("expected {expected_len} cells as in the header, found {len}")
-        }
-        ErrorKind::Utf8 { err, .. } => match header.get(err.field()) {
-            Some(column) => format!("column {:?} is not valid UTF-8: {NOT_UTF8}", shortened(column)),
-            None => format!("the header is not valid UTF-8: {NOT_UTF8}"),
-        },
-        _ => error.to_string(),
-    };
-    match error.into_kind() {
-        ErrorKind::Io(source) => Error::Io { path: path.to_owned(), action: "read", source },
-        _ => Error::Damaged { path: path.to_owned(), place, message },
-    }
+    into.finish()
 }
 
 /// Writes ids, profiles if given, and attributes to a comma-separated file, replacing it at once or not at all.
@@ -196,8 +99,8 @@ fn refused(path: &Path, place: Option<Place>, header: &StringRecord, error: ::cs
 /// [`ReadOptions::with_text_ids`] is set.
 ///
 /// # Errors
-/// [`Error::Length`] if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`] if two
-/// columns would have one name, [`Error::Io`] if the file cannot be written.
+/// [`Error::Length`](crate::Error::Length) if ids, profiles and attributes differ in their number of rows, [`Error::DuplicateColumn`](crate::Error::DuplicateColumn) if two
+/// columns would have one name, [`Error::Io`](crate::Error::Io) if the file cannot be written.
 pub fn write_csv(
     path: impl AsRef<Path>,
     id_column: &str,

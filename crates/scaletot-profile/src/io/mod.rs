@@ -16,12 +16,12 @@ mod parquet;
 use std::fmt;
 use std::path::Path;
 
-pub use options::ReadOptions;
+pub use options::{MISSING_NUMBERS, ReadOptions};
 
 #[cfg(feature = "arrow")]
 pub(crate) use self::arrow::to_record_batch;
 #[cfg(feature = "csv")]
-pub use self::csv::{read_csv, read_csv_from, write_csv};
+pub use self::csv::{CsvPreview, read_csv, read_csv_from, write_csv};
 #[cfg(feature = "parquet")]
 pub use self::parquet::{
     ParquetPreview, ParquetProfiles, PreviewColumn, RowGroup, read_parquet, write_parquet,

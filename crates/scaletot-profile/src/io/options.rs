@@ -33,6 +33,11 @@ impl Default for ReadOptions {
     }
 }
 
+/// What R, Python, SQL, Hive, SAS and Excel write in the place of a number that is not known. In columns of numbers beside the profile these
+/// texts are missing, see [`ReadOptions::with_number`].
+pub const MISSING_NUMBERS: [&str; 11] =
+    ["NA", "N/A", "NaN", "nan", "<NA>", "NULL", "null", "None", "\\N", ".", "#N/A"];
+
 /// The type of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -48,8 +53,8 @@ impl ReadOptions {
         Self::default()
     }
 
-    /// Reads the column as numbers. What programs write for a number that is not known is missing: NaN, and the texts `NA`, `N/A`, `NaN`, `nan`,
-    /// `<NA>`, `NULL`, `null`, `None`, `\N`, `.` and `#N/A`.
+    /// Reads the column as numbers. What programs write for a number that is not known is missing: NaN, and the texts of
+    /// [`MISSING_NUMBERS`].
     #[must_use]
     pub fn with_number(self, column: impl Into<String>) -> Self {
         self.want(column.into(), Wanted::Number)

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{
     ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int64Array,
     RecordBatch, TimestampMicrosecondArray,
@@ -164,6 +165,9 @@ fn uuids_are_read_as_their_text() {
     let table = file.read(&schema()).unwrap();
     assert_eq!(table.id(0), UserId::from("30313233-3435-3637-3839-616263646566"));
     assert_eq!(table.id(1), UserId::from("ffffffff-ffff-ffff-ffff-ffffffffffff"));
+    let preview = ParquetPreview::open(&file.path, &ReadOptions::new()).unwrap();
+    let batch = preview.batches().next().unwrap().unwrap();
+    assert_eq!(batch.column(0).as_string::<i64>().value(1), "ffffffff-ffff-ffff-ffff-ffffffffffff");
 }
 
 #[test]

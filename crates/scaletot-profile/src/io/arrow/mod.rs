@@ -15,4 +15,4 @@ pub(super) use encode::{arrays, arrow_schema};
 #[cfg(feature = "parquet")]
 pub(super) use gather::Gather;
 #[cfg(feature = "parquet")]
-pub(super) use source::{as_uuid, is_readable};
+pub(super) use source::{as_uuid, is_readable, uuid_texts};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeListArray,
-    LargeStringArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int64Array,
+    LargeListArray, LargeStringArray, UInt64Array,
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DECIMAL128_MAX_PRECISION, DataType, Field as ArrowField};
@@ -154,9 +154,7 @@ impl Source {
             Shape::Int => array.as_primitive_opt::<Int64Type>().cloned().map(Self::Int),
             Shape::UInt => array.as_primitive_opt::<UInt64Type>().cloned().map(Self::UInt),
             Shape::Wide => array.as_primitive_opt::<Decimal128Type>().cloned().map(Self::Wide),
-            Shape::Uuid => array
-                .as_fixed_size_binary_opt()
-                .map(|ids| Self::Text(ids.iter().map(|id| id.map(uuid)).collect())),
+            Shape::Uuid => array.as_fixed_size_binary_opt().map(|ids| Self::Text(uuids(ids))),
             Shape::Float => array.as_primitive_opt::<Float64Type>().cloned().map(Self::Float),
             Shape::Flag => array.as_boolean_opt().cloned().map(Self::Flag),
             Shape::List(item) => match array.as_list_opt::<i64>().cloned() {
@@ -226,6 +224,19 @@ pub(crate) fn is_readable(field: &ArrowField) -> bool {
 pub(crate) fn as_uuid(field: &ArrowField) -> FieldRef {
     let mark = [(EXTENSION_TYPE_NAME_KEY.to_owned(), UUID.to_owned())];
     Arc::new(field.clone().with_metadata(mark.into()))
+}
+
+/// An array of UUIDs as their texts; any other as it is.
+#[cfg(feature = "parquet")]
+pub(crate) fn uuid_texts(array: &ArrayRef) -> ArrayRef {
+    match array.as_fixed_size_binary_opt() {
+        Some(ids) => Arc::new(uuids(ids)),
+        None => Arc::clone(array),
+    }
+}
+
+fn uuids(ids: &FixedSizeBinaryArray) -> LargeStringArray {
+    ids.iter().map(|id| id.map(uuid)).collect()
 }
 
 /// The text of a UUID.

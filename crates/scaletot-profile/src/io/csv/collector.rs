@@ -8,7 +8,6 @@ use crate::attributes::{Attributes, Values};
 use crate::builder::TableBuilder;
 use crate::cell::{self, Raw};
 use crate::error::Result;
-use crate::place::Place;
 use crate::schema::ProfileSchema;
 
 /// Rows on their way into a table and its attributes.
@@ -34,14 +33,9 @@ impl<'a> Collector<'a> {
         Self { builder, attributes, options, parse_ids, left_out: Vec::new() }
     }
 
-    /// Where the next row stands.
-    pub(super) fn place(&self) -> Place {
-        self.builder.place()
-    }
-
     /// The next row begins on that line.
-    pub(super) fn set_line(&mut self, line: u64) {
-        self.builder.set_line(NonZeroU64::new(line));
+    pub(super) fn set_line(&mut self, line: Option<NonZeroU64>) {
+        self.builder.set_line(line);
     }
 
     /// Takes the next row; `field` and `attribute` give its cells. Without an id it gets its number.

@@ -1,12 +1,13 @@
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::DataType;
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::super::ReadOptions;
-use super::super::arrow::is_readable;
+use super::super::arrow::{is_readable, uuid_texts};
 use super::file::{Batches, ParquetFile, Selection};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// All columns of a Parquet file as Arrow batches, for a look at a table of which no schema is known yet.
 ///
@@ -55,7 +56,7 @@ impl PreviewColumn {
         &self.name
     }
 
-    /// Its type; `None` if Arrow has none for it.
+    /// Its type in the batches; `None` if Arrow has none for it.
     #[must_use]
     pub fn data_type(&self) -> Option<&DataType> {
         self.data_type.as_ref()
@@ -66,6 +67,17 @@ impl PreviewColumn {
     pub fn is_read(&self) -> bool {
         self.is_read
     }
+}
+
+/// The batch with UUIDs as texts.
+fn texts(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let columns: Vec<_> = batch.columns().iter().map(uuid_texts).collect();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
 impl ParquetPreview {
@@ -83,7 +95,11 @@ impl ParquetPreview {
             .map(|(position, name)| {
                 let field = file.type_of(position);
                 let is_read = field.as_ref().is_some_and(|field| is_readable(field));
-                PreviewColumn { name, data_type: field.map(|field| field.data_type().clone()), is_read }
+                let data_type = field.map(|field| match field.data_type() {
+                    DataType::FixedSizeBinary(_) if is_read => DataType::LargeUtf8,
+                    other => other.clone(),
+                });
+                PreviewColumn { name, data_type, is_read }
             })
             .collect();
         let read = columns.iter().enumerate().filter(|(_, column)| column.is_read);
@@ -103,7 +119,7 @@ impl ParquetPreview {
         self.file.rows()
     }
 
-    /// The rows of the columns that are read, in batches of at most 8,192. After an error there is nothing more.
+    /// The rows of the columns that are read, in batches of at most 8,192; UUIDs are texts. After an error there is nothing more.
     ///
     /// # Errors
     /// As [`RowGroup`](crate::RowGroup)'s.
@@ -113,7 +129,7 @@ impl ParquetPreview {
         let mut next = move || -> Result<Option<RecordBatch>> {
             loop {
                 if let Some(batch) = current.as_mut().map(Batches::next).transpose()?.flatten() {
-                    return Ok(Some(batch));
+                    return texts(&batch).map(Some).map_err(|source| Error::Arrow { place: None, source });
                 }
                 let Some(group) = groups.next() else { return Ok(None) };
                 current = Some(self.file.batches(group, &self.selection, self.limit)?);
