@@ -1,6 +1,7 @@
 //! A language model behind an OpenAI-compatible server (llama.cpp, vLLM, Ollama, a hosted one) as the teacher.
 //!
-//! Needs a server; `servers/llama_cpp.py` starts one with a small model on this machine. An API key is read from `OPENAI_API_KEY`.
+//! Needs a server; `servers/llama_cpp.py` starts one with a small model on this machine. `with_key` or
+//! `with_key_variable` gives another server its key; `OPENAI_API_KEY` goes to api.openai.com alone.
 //!
 //! `cargo run --example http_teacher --features openai -- http://127.0.0.1:8080/v1 default` prints a prompt, the chains of three users, and
 //! what they cost.

@@ -1,10 +1,13 @@
 //! Teachers and backends by name, as on a command line.
 
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 pub use burn::tensor::Device;
+pub use server::ServerChoice;
 
 /// Which teacher answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +20,7 @@ pub enum TeacherChoice {
     /// Expert rules in TOML.
     Rules(PathBuf),
     /// A model behind an OpenAI-compatible server; needs the feature `openai`.
-    OpenAi {
-        /// The server's address.
-        url: String,
-        /// The model's name there.
-        model: String,
-    },
+    OpenAi(ServerChoice),
 }
 
 impl FromStr for TeacherChoice {
@@ -39,12 +37,7 @@ impl FromStr for TeacherChoice {
             "replay" => Ok(Self::Replay(path.into())),
             "gguf" => Ok(Self::Gguf(path.into())),
             "rules" => Ok(Self::Rules(path.into())),
-            "openai" => match path.rsplit_once('#') {
-                Some((url, model)) if !url.is_empty() && !model.is_empty() => {
-                    Ok(Self::OpenAi { url: url.to_owned(), model: model.to_owned() })
-                }
-                _ => Err(format!("expected openai:URL#MODEL, found `{text}`")),
-            },
+            "openai" => path.parse().map(Self::OpenAi),
             other => Err(format!("expected replay, gguf, rules or openai before the colon, found `{other}`")),
         }
     }
@@ -56,7 +49,7 @@ impl TeacherChoice {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Replay(path) | Self::Gguf(path) | Self::Rules(path) => Some(path),
-            Self::OpenAi { .. } => None,
+            Self::OpenAi(_) => None,
         }
     }
 
@@ -78,7 +71,7 @@ impl TeacherChoice {
             Self::Replay(_) => "replay",
             Self::Gguf(_) => "gguf",
             Self::Rules(_) => "rules",
-            Self::OpenAi { .. } => "openai",
+            Self::OpenAi(_) => "openai",
         }
     }
 }
@@ -89,7 +82,7 @@ impl std::fmt::Display for TeacherChoice {
             Self::Replay(path) | Self::Gguf(path) | Self::Rules(path) => {
                 write!(f, "{}:{}", self.kind(), path.display())
             }
-            Self::OpenAi { url, model } => write!(f, "openai:{url}#{model}"),
+            Self::OpenAi(server) => write!(f, "openai:{server}"),
         }
     }
 }
@@ -206,7 +199,7 @@ mod tests {
     #[test]
     fn teachers_parse_and_print() {
         for text in
-            ["replay:a.jsonl.gz", "gguf:/m/x.gguf", "rules:r.toml", "openai:http://localhost:8080/v1#m"]
+            ["replay:a.jsonl.gz", "gguf:/m/x.gguf", "rules:r.toml", "openai:http://localhost:8080/v1#m,chat"]
         {
             assert_eq!(text.parse::<TeacherChoice>().unwrap().to_string(), text);
         }

@@ -8,7 +8,7 @@ use scaletot_core::ContentHash;
 use scaletot_profile::ProfileSchema;
 use scaletot_teacher::{Replay, Rules, Teacher};
 
-use crate::options::TeacherChoice;
+use crate::options::{ServerChoice, TeacherChoice};
 
 /// A teacher, and what is known of its speed.
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub fn open(choice: &TeacherChoice, schema: &ProfileSchema, chain: &ChainSchema)
         }
         TeacherChoice::Rules(path) => Box::new(Rules::load(path, schema, chain).context("the expert rules")?),
         TeacherChoice::Gguf(path) => gguf(path)?,
-        TeacherChoice::OpenAi { url, model } => openai(url, model)?,
+        TeacherChoice::OpenAi(server) => openai(server)?,
     };
     let version = choice.path().map(ContentHash::of_file).transpose()?;
     Ok(Opened { teacher, seconds_per_answer, version })
@@ -62,17 +62,29 @@ fn gguf(path: &Path) -> Result<Box<dyn Teacher>> {
 }
 
 #[cfg(feature = "openai")]
-fn openai(url: &str, model: &str) -> Result<Box<dyn Teacher>> {
-    use scaletot_teacher::openai::OpenAi;
+fn openai(choice: &ServerChoice) -> Result<Box<dyn Teacher>> {
+    use scaletot_teacher::openai::{Endpoint, OpenAi};
     use scaletot_teacher::{Retry, RetryPolicy};
-    let server = OpenAi::builder(url, model).build().context("the server")?;
-    Ok(Box::new(Retry::new(server, RetryPolicy::default())?))
+    let mut server = OpenAi::builder(&choice.url, &choice.model).with_unencrypted_key(choice.unencrypted_key);
+    if choice.chat {
+        server = server.with_endpoint(Endpoint::Chat);
+    }
+    if let Some(timeout) = choice.timeout {
+        server = server.with_timeout(timeout);
+    }
+    if let Some(samples) = choice.samples_per_request {
+        server = server.with_samples_per_request(samples);
+    }
+    if let Some(variable) = &choice.key_variable {
+        server = server.with_key_variable(variable);
+    }
+    Ok(Box::new(Retry::new(server.build().context("the server")?, RetryPolicy::default())?))
 }
 
 #[cfg(not(feature = "openai"))]
-fn openai(url: &str, _model: &str) -> Result<Box<dyn Teacher>> {
+fn openai(choice: &ServerChoice) -> Result<Box<dyn Teacher>> {
     Err(crate::Error::MissingFeature {
-        what: format!("{url}: the teacher behind a server"),
+        what: format!("{choice}: the teacher behind a server"),
         feature: "openai",
     })
 }

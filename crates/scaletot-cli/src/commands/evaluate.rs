@@ -30,7 +30,7 @@ pub(crate) struct EvaluateArgs {
     /// The task's table, or a directory with its publisher's raw files; not needed for embedded tables
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL (after the model any of ,chat ,timeout=SECONDS ,n=COUNT ,key=VARIABLE ,unencrypted-key); by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     /// Profiles with fewer populated fields are abstained on and take no part  [default: 3, or all where there are fewer]

@@ -25,7 +25,7 @@ use crate::terminal::Terminal;
 pub(crate) struct RecordArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Teacher: gguf:FILE or openai:URL#MODEL
+    /// Teacher: gguf:FILE or openai:URL#MODEL (after the model any of ,chat ,timeout=SECONDS ,n=COUNT ,key=VARIABLE ,unencrypted-key)
     #[arg(long, value_name = "TEACHER")]
     teacher: TeacherChoice,
     /// The recording: .jsonl or .jsonl.gz

@@ -20,7 +20,7 @@ use crate::terminal::{Terminal, note};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL; by default the task's recorded answers, or else its rules
+    /// Teacher: replay:FILE, gguf:FILE, rules:FILE or openai:URL#MODEL (after the model any of ,chat ,timeout=SECONDS ,n=COUNT ,key=VARIABLE ,unencrypted-key); by default the task's recorded answers, or else its rules
     #[arg(long, value_name = "TEACHER")]
     teacher: Option<TeacherChoice>,
     #[command(flatten)]
