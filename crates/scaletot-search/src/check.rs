@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::error::shown;
+
 use crate::{Answer, Budget, EntropyEstimator, EntropyInput, Error, Query, QueryId, Result};
 
 /// Checks that an answer fits its query and is well formed.
@@ -68,10 +70,10 @@ fn check_items<T: Eq + std::hash::Hash + std::fmt::Debug>(id: QueryId, items: &[
     let mut seen = HashSet::with_capacity(items.len());
     for (index, (thought, mass)) in items.iter().enumerate() {
         if !mass.is_finite() || *mass < 0.0 {
-            return Err(Error::BadMass { id, index, thought: format!("{thought:?}"), mass: *mass });
+            return Err(Error::BadMass { id, index, thought: shown(thought), mass: *mass });
         }
         if !seen.insert(thought) {
-            return Err(Error::RepeatedThought { id, index, thought: format!("{thought:?}") });
+            return Err(Error::RepeatedThought { id, index, thought: shown(thought) });
         }
     }
     let total: f64 = items.iter().map(|(_, m)| m).sum();

@@ -1,11 +1,18 @@
 //! The crate's one error type.
 
 use scaletot_core::config::ConfigError;
+use scaletot_core::text::printable;
 
 use crate::QueryId;
 
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a message shows of what came: a thought may be a long text of a model, and a trace anybody's file.
+pub(crate) fn shown(found: &(impl std::fmt::Debug + ?Sized)) -> String {
+    const MOST: usize = 300;
+    printable(&format!("{found:?}"), MOST)
+}
 
 /// What can go wrong when a search is set up, answered or replayed.
 ///
@@ -96,7 +103,10 @@ pub enum Error {
         found: f64,
     },
     /// Votes came that are not one finite number of at least 0 per path, with a positive sum.
-    #[error("query {id}: expected {paths} finite votes of at least 0 with a positive sum, found {shares:?}")]
+    #[error(
+        "query {id}: expected {paths} finite votes of at least 0 with a positive sum, found {}",
+        shown(shares)
+    )]
     BadVotes {
         /// The query.
         id: QueryId,
@@ -152,4 +162,17 @@ pub enum Error {
     /// A search is neither done nor has open queries, which is a defect of its strategy.
     #[error("expected the search to be done or to have open queries, found neither")]
     Stalled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_show_the_beginning_of_long_and_hostile_texts() {
+        let thought = shown(&format!("\u{1b}[31m{}", "x".repeat(1_000_000)));
+        assert!(thought.chars().count() <= 300 && !thought.chars().any(char::is_control), "{thought}");
+        let votes = Error::BadVotes { id: QueryId(1), paths: 2, shares: vec![0.5; 1_000_000] };
+        assert!(votes.to_string().chars().count() < 400);
+    }
 }

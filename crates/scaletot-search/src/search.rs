@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::engine::Core;
+use crate::error::shown;
 use crate::machine::{Flow, Machine};
 use crate::{
     Answer, Budget, Error, Estimate, Event, Outcome, Problem, Query, QueryId, Result, StopReason, Strategy,
@@ -169,8 +170,8 @@ impl<P: Problem> Search<P> {
             if replayed != Some(event) {
                 return Err(Error::TraceMismatch {
                     at,
-                    expected: replayed.map_or_else(|| "no event".to_owned(), |e| format!("{e:?}")),
-                    found: format!("{event:?}"),
+                    expected: replayed.map_or_else(|| "no event".to_owned(), shown),
+                    found: shown(event),
                 });
             }
         }

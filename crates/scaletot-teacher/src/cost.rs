@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use scaletot_core::config::ConfigError;
+use scaletot_core::files;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -36,6 +37,9 @@ pub struct Prices {
     /// Price by model.
     pub models: BTreeMap<String, Price>,
 }
+
+/// Of a file of prices; a model takes a hundred.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// What a model costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -94,7 +98,7 @@ impl Prices {
     /// [`Error::Io`], and as [`from_toml`](Self::from_toml).
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        let text = files::read_to_string(path, MAX_BYTES)?;
         Self::parse(&text, &format!("prices {}", path.display()))
     }
 
@@ -108,7 +112,7 @@ impl Prices {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] naming a model that was called and has no price.
+    /// [`Error::Config`] naming a model that was called and has no price, or if the cost is no finite number.
     pub fn cost(&self, summary: &RunSummary, population: u64) -> Result<RunCost> {
         let mut models = BTreeMap::new();
         for (model, spent) in &summary.models {
@@ -127,7 +131,11 @@ impl Prices {
             };
             models.insert(model.clone(), price);
         }
-        let run = models.values().sum();
+        let run: f64 = models.values().sum();
+        if !(run * (population as f64).max(1.0)).is_finite() {
+            let found = format!("{run} for a run, {population} users");
+            return Err(ConfigError::new("prices", "prices whose sum is finite", found).into());
+        }
         // Users who were abstained on cost nothing, in the population as in the run.
         let per = |count: u64| (count > 0).then(|| run / count as f64);
         Ok(RunCost {
@@ -213,6 +221,21 @@ mod tests {
         assert_eq!((cost.models["m"], cost.models["n"], cost.models["free"]), (3.0, 2.0, 0.0));
         let nothing = prices.cost(&RunSummary::default(), 1_000).unwrap();
         assert_eq!((nothing.run, nothing.per_accepted, nothing.population), (0.0, None, None));
+    }
+
+    #[test]
+    fn a_cost_that_is_no_number_is_refused() {
+        let spent = LedgerSnapshot { tokens: u64::MAX, calls: 1, ..LedgerSnapshot::default() };
+        let summary = RunSummary {
+            accepted: 1,
+            models: BTreeMap::from([("m".to_owned(), spent)]),
+            ..RunSummary::default()
+        };
+        for (price, population) in [(1e300, 1), (1e290, u64::MAX)] {
+            let prices = Prices::new("EUR").with_model("m", Price::default().with_per_million_tokens(price));
+            let error = prices.cost(&summary, population).unwrap_err();
+            assert!(error.to_string().contains("expected prices whose sum is finite"), "{error}");
+        }
     }
 
     #[test]

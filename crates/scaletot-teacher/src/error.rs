@@ -96,12 +96,12 @@ pub enum Error {
 
     /// The teacher answers nobody, so the run has ended before its last user.
     #[error(
-        "expected answers, found {attempts} failed attempts in a row: the run has ended, and what was done before is kept; see to \
+        "expected answers, found {failures} failures in a row: the run has ended, and what was done before is kept; see to \
          the teacher, and run again to go on"
     )]
     NoAnswers {
-        /// Attempts since the last answer.
-        attempts: u32,
+        /// Failed attempts since the last answer, or users since the last about whom the teacher could reason.
+        failures: u32,
         /// What the last of them met.
         source: Box<Error>,
     },

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use scaletot_core::causes;
+
 use crate::{Answer, Problem, QueryId, Search};
 
 /// Milliseconds as ticks for a search whose budget bounds them; stands still without such a bound, so that results do not
@@ -55,6 +57,6 @@ pub(super) fn give<P: Problem>(search: &mut Search<P>, id: QueryId, answer: Answ
     }
     if let Err(error) = search.answer(id, answer) {
         // The query is still open, and a failure is never refused.
-        let _ = search.answer(id, Answer::failed(error.to_string()));
+        let _ = search.answer(id, Answer::failed(causes(&error)));
     }
 }

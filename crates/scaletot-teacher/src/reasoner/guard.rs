@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use scaletot_chain::Verdict;
+
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
 use crate::fault::Fault;
@@ -12,9 +14,9 @@ use crate::teacher::Teacher;
 /// What tells that a run is to stop.
 pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// Failed attempts, before anything was answered, that end a run.
+/// Failed attempts, before anything was answered, that end a run; and users, before there was a chain.
 const FIRST: u32 = 10;
-/// Failed attempts in a row that end a run later on: a server may be away for minutes.
+/// Failed attempts, or users, in a row that end a run later on: a server may be away for minutes.
 const SERIES: u32 = 50;
 /// No question counts for more, however often it was tried: one alone must not end a run.
 const OF_A_QUESTION: u32 = 5;
@@ -51,6 +53,10 @@ struct Series {
     /// Whether anything was answered, and whether it was computed and not at hand.
     answered: bool,
     computed: bool,
+    /// Users in a row about whom it failed.
+    users: u32,
+    /// Whether it reasoned about anybody.
+    reasoned: bool,
     /// What ended the run.
     error: Option<Error>,
 }
@@ -71,9 +77,14 @@ impl<'a> RunGuard<'a> {
         Self { mode: Mode::Record, ..Self::new(stopped) }
     }
 
+    /// Whether the teacher has ended the run.
+    pub(super) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     /// Whether no further question shall be asked.
     pub(super) fn stopped(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) || (self.stopped)()
+        self.ended() || (self.stopped)()
     }
 
     /// Asks questions of which the first that fails makes the others needless, as many at once as the teacher is fast with. Returns the
@@ -166,10 +177,38 @@ impl<'a> RunGuard<'a> {
         if !permanent && series.attempts < most {
             return Ok(error);
         }
-        let attempts = series.attempts;
-        series.error.get_or_insert(Error::NoAnswers { attempts, source: Box::new(error) });
-        self.ended.store(true, Ordering::Relaxed);
+        let failures = series.attempts;
+        drop(series);
+        self.end(Error::NoAnswers { failures, source: Box::new(error) });
         Err(Error::Stopped)
+    }
+
+    fn end(&self, error: Error) {
+        self.series().error.get_or_insert(error);
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note of a user's verdict, in the order of the users: where one state fails for everybody the others are answered, and no
+    /// series of questions shows it.
+    pub(super) fn judged(&self, model: &str, verdict: &Verdict) {
+        let mut series = self.series();
+        let reason = match verdict {
+            Verdict::Failed { reason } => reason,
+            // Nobody was asked.
+            Verdict::Abstained { .. } => return,
+            _ => {
+                (series.users, series.reasoned) = (0, true);
+                return;
+            }
+        };
+        series.users += 1;
+        let failures = series.users;
+        if failures < if series.reasoned { SERIES } else { FIRST } {
+            return;
+        }
+        drop(series);
+        let source = Error::Model { model: model.to_owned(), message: reason.to_string(), source: None };
+        self.end(Error::NoAnswers { failures, source: Box::new(source) });
     }
 
     /// What ended the run, if it was its teacher.

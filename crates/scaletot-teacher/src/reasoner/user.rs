@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, SearchStop, Step, Verdict};
 use scaletot_core::causes;
+use scaletot_core::text::printable;
 use scaletot_profile::ProfileTable;
 use scaletot_search::{
     Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search, StopReason,
@@ -76,7 +77,7 @@ impl Reasoner<'_> {
         catch_unwind(reasoned).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            let reason = Reason::TeacherFailed { message: format!("it panicked: {text}") };
+            let reason = Reason::TeacherFailed { message: format!("it panicked: {}", printable(&text, 400)) };
             Ok(ChainRecord::new(table.id(row), Verdict::Failed { reason }))
         })
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use scaletot_core::causes;
 use serde::Serialize;
 
 use super::file::{self, Damage, Entry, Recording, ShortKey, Timing};
@@ -258,7 +259,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
         if self.every > 0 && fresh > 0 && unsaved >= self.every {
             // The answers are good even if the disk is full; `finish` reports it.
             if let Err(error) = self.checkpoint() {
-                tracing::warn!(%error, "could not write a checkpoint of recorded answers");
+                tracing::warn!(error = causes(&error), "could not write a checkpoint of recorded answers");
             }
         }
         answers

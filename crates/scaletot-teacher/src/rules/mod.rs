@@ -35,6 +35,7 @@ use std::path::Path;
 
 use scaletot_chain::ChainSchema;
 use scaletot_core::ContentHash;
+use scaletot_core::files;
 use scaletot_core::numeric::log_sum_exp;
 use scaletot_profile::{ProfileSchema, ProfileTable, Value};
 
@@ -43,6 +44,9 @@ use crate::error::{Error, Result};
 use crate::key::PromptKey;
 use crate::question::Question;
 use crate::teacher::Teacher;
+
+/// Of a rules file, which people write by hand.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Additive log-odds rules over profile fields and earlier states.
 ///
@@ -101,7 +105,7 @@ impl Rules {
     /// [`Error::Io`] if the file cannot be read; otherwise as [`from_toml`](Self::from_toml), with the file named.
     pub fn load(path: impl AsRef<Path>, profile: &ProfileSchema, chain: &ChainSchema) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| Error::io("read", path, source))?;
+        let text = files::read_to_string(path, MAX_BYTES)?;
         Self::parse(&text, &path.display().to_string(), profile, chain)
     }
 

@@ -113,7 +113,7 @@ fn a_fault_that_every_question_will_meet_ends_the_run_at_once() {
             let teacher = Flaky::new(|number, _| (number >= first).then(|| fault.clone()));
             let ran = run(&teacher, 1, 1.0);
             let error = ran.outcome.unwrap_err();
-            assert!(matches!(error, Error::NoAnswers { attempts: 1, .. }), "{error:?}");
+            assert!(matches!(error, Error::NoAnswers { failures: 1, .. }), "{error:?}");
             assert!(causes(&error).contains(&fault.to_string()), "{}", causes(&error));
             assert_eq!((ran.failed, teacher.asked.into_inner()), (0, first + 1));
         }
@@ -295,4 +295,52 @@ fn a_server_may_claim_any_number_of_tokens() {
     let summary = ran.outcome.unwrap();
     assert_eq!((summary.ledger.tokens, summary.failed), (u64::MAX, 0));
     assert_eq!(summary.models["a"].tokens, u64::MAX);
+}
+
+/// The first states are answered, the last never is, so no series of questions shows it.
+#[test]
+fn a_state_that_fails_for_everybody_ends_the_run_early() {
+    struct Stumbles;
+    impl Teacher for Stumbles {
+        fn model(&self) -> &str {
+            "stumbles"
+        }
+        fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+            match question.state {
+                3 => Thinks { mass: 1e-6, one_label: false }.answer(question),
+                _ => Arbitrary::default().answer(question),
+            }
+        }
+    }
+    for workers in [1, 3] {
+        let ran = run(Stumbles, workers, 1.0);
+        let error = causes(&ran.outcome.unwrap_err());
+        assert!(error.contains("10 failures in a row") && error.contains("state `spend`"), "{error}");
+        assert_eq!((ran.accepted, ran.failed), (0, 10));
+    }
+    let error = causes(&calibrate(Stumbles, 2).unwrap_err());
+    assert!(error.contains("state `spend`"), "{error}");
+}
+
+#[test]
+fn each_cause_is_a_source_and_told_once() {
+    use std::error::Error as _;
+
+    let policy = RetryPolicy::default().with_base(std::time::Duration::from_millis(1)).with_attempts(2);
+    let teacher = Retry::new(Flaky::new(|_, _| Some(away())), policy).unwrap();
+    let error = run(&teacher, 1, 1.0).outcome.unwrap_err();
+    let mut chain = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push(error.to_string());
+        cause = error.source();
+    }
+    // The run, the attempts, the server, what it did.
+    assert_eq!(chain.len(), 4, "{chain:?}");
+    for (at, message) in chain.iter().enumerate() {
+        assert!(
+            chain.iter().enumerate().all(|(other, text)| at == other || !text.contains(message.as_str())),
+            "{chain:?}"
+        );
+    }
 }
