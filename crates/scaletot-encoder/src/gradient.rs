@@ -11,7 +11,7 @@ use crate::features::{Column, Features, piecewise_weights};
 use crate::field_terms::FieldTerms;
 use crate::head::OutcomeLink;
 use crate::network::{Layer, Network};
-use crate::outcome::{sigmoid, softplus};
+use crate::outcome::{at_least, at_most, sigmoid, softplus};
 use crate::value_head::ValueHead;
 
 /// `x W + b` in 64 bits.
@@ -187,16 +187,16 @@ fn link(link: &OutcomeLink, output: &[f64]) -> (f64, Vec<f64>) {
     match (link, output) {
         (OutcomeLink::Ziln(scale), &[logit, mu, raw]) => {
             let (p, soft) = (sigmoid(logit), softplus(raw));
-            let sigma = soft.max(scale.sigma_floor);
+            let sigma = at_least(soft, scale.sigma_floor);
             let free = (mu + 0.5 * sigma * sigma).exp();
-            let mean = free.min(scale.cap);
+            let mean = at_most(free, scale.cap);
             let by_mu = if free < scale.cap { p * mean } else { 0.0 };
             let by_raw = if soft > scale.sigma_floor { by_mu * sigma * sigmoid(raw) } else { 0.0 };
             (p * mean, vec![p * (1.0 - p) * mean, by_mu, by_raw])
         }
         (OutcomeLink::Tweedie { cap }, &[log]) => {
             let free = log.exp();
-            (free.min(*cap), vec![if free < *cap { free } else { 0.0 }])
+            (at_most(free, *cap), vec![if free < *cap { free } else { 0.0 }])
         }
         (OutcomeLink::Tiers { means }, _) => {
             let probabilities = softmax(output);
@@ -229,7 +229,7 @@ fn served(marginals: &[Vec<f64>], cap: f64, output: &mut ArrayViewMut1<'_, f64>)
     let free = sum.exp();
     output[last] = 1.0;
     *output *= if free < cap { free } else { 0.0 };
-    free.min(cap)
+    at_most(free, cap)
 }
 
 /// What the fields' terms, `[F, 1 + H]` in one row, come to in `a + b ŷ` with the hidden units, and the derivatives by those of any one field.

@@ -5,7 +5,7 @@ use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::outcome::{OutcomeScale, sigmoid};
+use crate::outcome::{OutcomeScale, at_most, sigmoid};
 
 /// What an encoder learns about the outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -133,13 +133,13 @@ impl OutcomeLink {
             (Self::Ziln(scale), &[logit, mu, raw]) => {
                 Some(scale.value(&scale.distribution([logit, mu, raw])))
             }
-            (Self::Tweedie { cap }, &[log]) => Some(f64::from(log).exp().min(*cap)),
+            (Self::Tweedie { cap }, &[log]) => Some(at_most(f64::from(log).exp(), *cap)),
             (Self::Tiers { means }, _) => {
                 let probabilities = tier_probabilities(means, output)?;
                 let largest = means.iter().copied().fold(0.0, f64::max);
                 // Rounding must not lead above the largest mean, which may be the largest number there is.
                 let value: f64 = probabilities.iter().zip(means).map(|(p, mean)| p * mean).sum();
-                Some(value.min(largest))
+                Some(at_most(value, largest))
             }
             _ => None,
         }
@@ -151,9 +151,7 @@ impl OutcomeLink {
     pub fn p_positive(&self, output: &[f32]) -> Option<f64> {
         match (self, output) {
             (Self::Ziln(_), &[logit, ..]) if output.len() == 3 => Some(sigmoid(f64::from(logit))),
-            (Self::Tiers { means }, _) => {
-                Some(tier_probabilities(means, output)?.iter().sum::<f64>().min(1.0))
-            }
+            (Self::Tiers { means }, _) => Some(at_most(tier_probabilities(means, output)?.iter().sum(), 1.0)),
             _ => None,
         }
     }
@@ -197,6 +195,22 @@ mod tests {
                 prop_assert!((0.0..=1.0).contains(&p.unwrap()));
             }
         }
+    }
+
+    #[test]
+    fn a_nan_becomes_no_cap() {
+        let scale = OutcomeScale::new(0.05, 200.0).unwrap();
+        let ziln = OutcomeLink::Ziln(scale);
+        let tiers = OutcomeLink::Tiers { means: vec![1.0, 5.0] };
+        for at in 0..3 {
+            let mut output = [0.5f32; 3];
+            output[at] = f32::NAN;
+            assert!(ziln.value(&output).unwrap().is_nan(), "{at}");
+            let distribution = scale.distribution(output);
+            assert_eq!(distribution.quantile(0.9), None, "{distribution:?}");
+            assert!(tiers.value(&output).unwrap().is_nan() && tiers.p_positive(&output).unwrap().is_nan());
+        }
+        assert!(OutcomeLink::Tweedie { cap: 3.0 }.value(&[f32::NAN]).unwrap().is_nan());
     }
 
     #[test]

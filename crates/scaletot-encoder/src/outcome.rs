@@ -16,6 +16,16 @@ pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
+/// The smaller of two, but NaN for NaN, which `f64::min` would make a cap of.
+pub(crate) fn at_most(x: f64, most: f64) -> f64 {
+    if x > most { most } else { x }
+}
+
+/// The larger of two, but NaN for NaN.
+pub(crate) fn at_least(x: f64, least: f64) -> f64 {
+    if x < least { least } else { x }
+}
+
 /// The `x` with `softplus(x) = y`, for `y > 0`.
 #[cfg(any(test, feature = "train"))]
 pub(crate) fn softplus_inverse(y: f64) -> f64 {
@@ -59,10 +69,11 @@ impl OutcomeScale {
     #[must_use]
     pub fn distribution(&self, output: [f32; 3]) -> Ziln {
         let [logit, mu, raw] = output.map(f64::from);
-        Ziln { p_positive: sigmoid(logit), mu, sigma: softplus(raw).max(self.sigma_floor) }
+        Ziln { p_positive: sigmoid(logit), mu, sigma: at_least(softplus(raw), self.sigma_floor) }
     }
 
-    /// The expected outcome, `p · min(exp(μ + σ²/2), cap)`: finite and at least 0 for every finite head output.
+    /// The expected outcome, `p · min(exp(μ + σ²/2), cap)`: finite and at least 0 for every finite head output, and NaN for a distribution
+    /// with NaN in it.
     ///
     /// ```
     /// use scaletot_encoder::OutcomeScale;
@@ -77,7 +88,7 @@ impl OutcomeScale {
     #[must_use]
     pub fn value(&self, distribution: &Ziln) -> f64 {
         let Ziln { p_positive, mu, sigma } = distribution;
-        p_positive * (mu + 0.5 * sigma * sigma).exp().min(self.cap)
+        p_positive * at_most((mu + 0.5 * sigma * sigma).exp(), self.cap)
     }
 }
 
@@ -96,7 +107,7 @@ pub struct Ziln {
 
 impl Ziln {
     /// The outcome that is not exceeded with probability `share`: 0 up to the probability of no outcome, then
-    /// `exp(μ + σ Φ⁻¹((share − 1 + p) / p))`, at most the largest finite number. `None` unless `share` is in `[0, 1]`.
+    /// `exp(μ + σ Φ⁻¹((share − 1 + p) / p))`, at most the largest finite number. `None` unless `share` is in `[0, 1]` and the distribution's numbers are none of them NaN.
     ///
     /// ```
     /// use scaletot_encoder::OutcomeScale;
@@ -111,7 +122,7 @@ impl Ziln {
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let zero = 1.0 - self.p_positive;
-        if !(0.0..=1.0).contains(&share) {
+        if !(0.0..=1.0).contains(&share) || [zero, self.mu, self.sigma].into_iter().any(f64::is_nan) {
             return None;
         }
         if share <= zero {
@@ -134,7 +145,7 @@ impl Ziln {
         }
         let mu = logs.iter().sum::<f64>() / count;
         let variance = logs.iter().map(|l| (l - mu).powi(2)).sum::<f64>() / count;
-        Self { p_positive, mu, sigma: variance.sqrt().max(sigma_floor) }
+        Self { p_positive, mu, sigma: at_least(variance.sqrt(), sigma_floor) }
     }
 }
 

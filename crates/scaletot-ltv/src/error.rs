@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use scaletot_core::config::ConfigError;
+use scaletot_core::files::ChecksumError;
 
 use crate::component::Component;
 
@@ -115,6 +116,19 @@ pub enum Error {
     /// A file operation failed.
     #[error(transparent)]
     Files(#[from] scaletot_core::files::FileError),
+    /// A file of a saved model is not the one that was written with it, is missing or superfluous.
+    #[error(transparent)]
+    Checksum(ChecksumError),
+    /// A prediction is no finite number.
+    #[error(
+        "row {row}: expected a finite prediction, found {found}; are the signals, or the weights of a model that was loaded, extremely large?"
+    )]
+    NotFinite {
+        /// Row of the table, from 0.
+        row: usize,
+        /// The prediction.
+        found: f64,
+    },
     /// A manifest is not JSON of the expected shape.
     #[error("{}: not the manifest of a value model", path.display())]
     Json {
@@ -155,6 +169,15 @@ pub enum Error {
     /// Signals that do not fit the chain schema.
     #[error(transparent)]
     Chain(#[from] scaletot_chain::Error),
+}
+
+impl From<ChecksumError> for Error {
+    fn from(error: ChecksumError) -> Self {
+        match error {
+            ChecksumError::File(error) => error.into(),
+            other => Self::Checksum(other),
+        }
+    }
 }
 
 impl Error {

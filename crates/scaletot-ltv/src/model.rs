@@ -31,11 +31,14 @@ pub enum Link {
 }
 
 impl Link {
-    /// The value for a log-scale prediction, finite.
+    /// The value for a log-scale prediction: finite for every finite one, NaN for NaN.
     #[must_use]
     pub fn value(self, log_value: f64) -> f64 {
         match self {
-            Self::Exponential { a, b } => (a + b * log_value).exp().min(f64::MAX),
+            Self::Exponential { a, b } => match (a + b * log_value).exp() {
+                f64::INFINITY => f64::MAX,
+                value => value,
+            },
             Self::Level => log_value,
         }
     }
@@ -123,7 +126,8 @@ impl ValueModel {
     ///
     /// # Errors
     /// [`Error::Schema`] for profiles of another schema, [`Error::SignalShape`] for signals of another shape, [`Error::MissingSignals`] naming
-    /// the first user without them, [`Error::Learner`] and [`Error::Prediction`] if a learner's model fails.
+    /// the first user without them, [`Error::Learner`] and [`Error::Prediction`] if a learner's model fails, [`Error::NotFinite`] naming the
+    /// first user whose prediction is no finite number.
     pub fn predict<'s>(
         &self,
         table: &ProfileTable,
@@ -184,7 +188,10 @@ impl ValueModel {
                 };
                 part.weight * predicted
             });
-            Ok(self.intercept + models.sum::<f64>())
+            match self.intercept + models.sum::<f64>() {
+                finite if finite.is_finite() => Ok(finite),
+                found => Err(Error::NotFinite { row, found }),
+            }
         };
         rows.iter().enumerate().map(predict).collect()
     }

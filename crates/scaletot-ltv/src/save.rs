@@ -1,12 +1,11 @@
 //! Value models on disk: one directory with a manifest, and one directory per member of a committee.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use scaletot_core::ContentHash;
-use scaletot_core::files::{AtomicDir, FileError, create_dir_all, write_json};
+use scaletot_core::files::{self, AtomicDir, Checksums, create_dir_all, write_json};
+use scaletot_core::text::printable;
 use scaletot_profile::ProfileSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +76,7 @@ impl ValueModel {
     /// [`Error::Files`] if it cannot be written, or there is a file or a directory of something else; [`Error::Learner`] if a learner's model cannot be saved.
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
-        let beside = AtomicDir::create(directory, &[MANIFEST, LEARNERS])?;
+        let beside = AtomicDir::create(directory, &[MANIFEST, LEARNERS, Checksums::NAME])?;
         let parts = self.parts.iter().map(|part| {
             let model = match &part.model {
                 Model::Ridge(ridge) => SavedModel::Ridge(ridge.clone()),
@@ -105,13 +104,17 @@ impl ValueModel {
             largest_outcome: self.largest_outcome,
         };
         write_json(beside.path().join(MANIFEST), &manifest)?;
+        beside.write(Checksums::NAME, Checksums::of(beside.path())?.to_text())?;
         Ok(beside.commit()?)
     }
 
     /// Reads a model for profiles of a schema; `loaders` read what learners' models have written, and may be empty for a model without.
     ///
+    /// Every file is compared with its line in `SHA256SUMS`, and none may be missing or superfluous. That shows damage and mix-ups, and is no
+    /// protection against whoever can write the directory.
+    ///
     /// # Errors
-    /// [`Error::Files`], [`Error::Json`], [`Error::Manifest`] for a manifest that was not written by [`save`](Self::save), [`Error::Format`]
+    /// [`Error::Files`], [`Error::Checksum`], [`Error::Json`], [`Error::Manifest`] for a manifest that was not written by [`save`](Self::save), [`Error::Format`]
     /// for another version of the format, [`Error::Schema`] for a model of another profile schema, [`Error::NoLoader`] and
     /// [`Error::Learner`] for a learner's models.
     pub fn load(
@@ -120,7 +123,9 @@ impl ValueModel {
         loaders: &[&dyn BaseLoader],
     ) -> Result<Self> {
         let directory = directory.as_ref();
-        let manifest = read(&directory.join(MANIFEST))?;
+        let sums = Checksums::read(directory)?;
+        sums.check(directory)?;
+        let manifest = read(directory, &sums)?;
         if manifest.profile_schema != schema.hash() {
             let (expected, found) = (manifest.profile_schema.to_string(), schema.hash().to_string());
             return Err(Error::Schema { expected, found });
@@ -183,26 +188,21 @@ impl Committee {
     }
 }
 
-fn read(path: &Path) -> Result<Manifest> {
-    let file = File::open(path).map_err(|source| FileError::new("open", path, source))?;
-    let mut text = String::new();
-    file.take(MAX_MANIFEST_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|source| FileError::new("read", path, source))?;
-    let wrong = |expected: String, found: String| Error::Manifest { path: path.to_owned(), expected, found };
-    if text.len() as u64 > MAX_MANIFEST_BYTES {
-        return Err(wrong(format!("at most {MAX_MANIFEST_BYTES} bytes"), "more".to_owned()));
-    }
+fn read(directory: &Path, sums: &Checksums) -> Result<Manifest> {
+    let path = &directory.join(MANIFEST);
+    let text = files::read(path, MAX_MANIFEST_BYTES)?;
+    sums.check_bytes(directory, MANIFEST, &text)?;
+    let wrong = |expected: String, found: String| Error::Manifest { path: path.clone(), expected, found };
     let json = |source| Error::Json { path: path.to_owned(), source };
-    let head: Head = serde_json::from_str(&text).map_err(json)?;
+    let head: Head = serde_json::from_slice(&text).map_err(json)?;
     if head.kind != KIND {
-        return Err(wrong(format!("the kind {KIND:?}"), format!("{:?}", head.kind)));
+        return Err(wrong(format!("the kind {KIND:?}"), printable(&format!("{:?}", head.kind), 80)));
     }
     if head.format != VALUE_MODEL_FORMAT {
         let (expected, found) = (VALUE_MODEL_FORMAT, head.format);
         return Err(Error::Format { path: path.to_owned(), expected, found });
     }
-    serde_json::from_str(&text).map_err(json)
+    serde_json::from_slice(&text).map_err(json)
 }
 
 impl Manifest {

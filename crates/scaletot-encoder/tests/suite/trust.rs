@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::ContentHash;
-use scaletot_encoder::{ArtifactInfo, EncoderConfig, Error, FrozenEncoder, Heads};
+use scaletot_encoder::{
+    ArtifactInfo, DistillConfig, EncoderConfig, Error, FrozenEncoder, Heads, RepresentationLoss,
+    TransferGate, ValueHead,
+};
 use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
 use tempfile::TempDir;
 
-use crate::common::{encoder, with_causes};
+use crate::common::{edit_manifest, encoder, with_causes};
 
 const NAMES: [&str; 4] = ["SHA256SUMS", "canaries.json", "manifest.json", "weights.safetensors"];
 
@@ -31,7 +34,7 @@ fn artifact() -> TempDir {
     place
 }
 
-fn refused(directory: &Path) -> Error {
+fn refusal(directory: &Path) -> Error {
     FrozenEncoder::load_with_own_schema(directory).unwrap_err()
 }
 
@@ -45,7 +48,7 @@ proptest! {
         let at = (at * bytes.len() as f64) as usize;
         bytes[at] ^= flip;
         fs::write(place.path().join(NAMES[file]), bytes).unwrap();
-        let error = refused(place.path());
+        let error = refusal(place.path());
         let noticed = matches!(error, Error::Checksum(_) | Error::Io { .. } | Error::Artifact { .. });
         prop_assert!(noticed, "{}", error);
     }
@@ -59,21 +62,21 @@ fn every_line_of_the_checksums_is_compared() {
         let sums = fs::read_to_string(&path).unwrap();
         let line = sums.lines().find(|line| line.ends_with(name)).unwrap();
         fs::write(&path, sums.replace(&line[..64], &ContentHash::of("other").to_string())).unwrap();
-        let error = refused(place.path()).to_string();
+        let error = refusal(place.path()).to_string();
         assert!(error.contains(name) && error.contains("sha256"), "{error}");
         fs::write(&path, sums.replace(&format!("{line}\n"), "")).unwrap();
-        assert!(refused(place.path()).to_string().contains(&format!("missing: `{name}`")));
+        assert!(refusal(place.path()).to_string().contains(&format!("missing: `{name}`")));
     }
     let place = artifact();
     let path = place.path().join("SHA256SUMS");
     let sums = fs::read_to_string(&path).unwrap();
     // Of a file that is none of an artifact's, there or not.
     fs::write(&path, format!("{sums}{}  plugin.so\n", ContentHash::of("x"))).unwrap();
-    assert!(refused(place.path()).to_string().contains("missing: none; superfluous: `plugin.so`"));
+    assert!(refusal(place.path()).to_string().contains("missing: none; superfluous: `plugin.so`"));
     fs::write(place.path().join("plugin.so"), "x").unwrap();
-    assert!(refused(place.path()).to_string().contains("superfluous: `plugin.so`"));
+    assert!(refusal(place.path()).to_string().contains("superfluous: `plugin.so`"));
     fs::write(&path, &sums).unwrap();
-    assert!(refused(place.path()).to_string().contains("superfluous: `plugin.so`"));
+    assert!(refusal(place.path()).to_string().contains("superfluous: `plugin.so`"));
     fs::remove_file(place.path().join("plugin.so")).unwrap();
     // What file managers and volumes leave is none of the artifact's, and not read.
     fs::write(place.path().join(".DS_Store"), "x").unwrap();
@@ -83,7 +86,7 @@ fn every_line_of_the_checksums_is_compared() {
 /// Loads in a thread, so that a test cannot wait for ever.
 fn refused_soon(directory: PathBuf) -> String {
     let (send, receive) = std::sync::mpsc::channel();
-    std::thread::spawn(move || send.send(with_causes(&refused(&directory))));
+    std::thread::spawn(move || send.send(with_causes(&refusal(&directory))));
     receive.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
@@ -122,7 +125,7 @@ fn files_of_another_size_are_refused_before_they_are_read() {
         // Sparse: it takes no room, and to hash it takes long.
         file.set_len(60 << 30).unwrap();
         let begun = Instant::now();
-        let error = with_causes(&refused(place.path()));
+        let error = with_causes(&refusal(place.path()));
         assert!(error.contains(name) && error.contains(expected) && error.contains("64424509440"), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
@@ -202,6 +205,37 @@ fn many_values_of_a_field_take_time_in_proportion() {
         "{}",
         error.to_string().len()
     );
+}
+
+#[test]
+fn unknown_keys_of_every_setting_are_refused() {
+    fn refused<T: serde::de::DeserializeOwned + serde::Serialize>(name: &str, setting: &T) {
+        let mut json = serde_json::to_value(setting).unwrap();
+        assert!(serde_json::from_value::<T>(json.clone()).is_ok(), "{name}");
+        json["epoch"] = 5.into();
+        let error = serde_json::from_value::<T>(json).err().map(|error| error.to_string());
+        // A link is one of several forms, of which none fits.
+        assert!(
+            error.is_some_and(|error| error.contains("epoch") || error.contains("any variant")),
+            "{name}"
+        );
+    }
+    refused("encoder", &EncoderConfig::default());
+    refused("distillation", &DistillConfig::default());
+    refused("gate", &TransferGate::default());
+    refused("info", &ArtifactInfo::default());
+    refused("heads", &Heads::default());
+    let loss = r#"{"contrastive": {"temperature": 0.1, "epoch": 5}}"#;
+    assert!(serde_json::from_str::<RepresentationLoss>(loss).is_err());
+    refused("value head", &ValueHead::builder(0.5).build().unwrap());
+    let encoder = encoder(1);
+    refused("featuriser", encoder.featuriser());
+    refused("histogram", &encoder.histograms()[0]);
+    refused("link", encoder.outcome_link().unwrap());
+    // And of an artifact's manifest, at its top.
+    let place = artifact();
+    edit_manifest(place.path(), "\"note\": \"sound\"", "\"note\": \"sound\", \"notes\": 1");
+    assert!(with_causes(&refusal(place.path())).contains("`notes`"));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! whole grid costs one pass over the rows.
 
 use nalgebra::{DMatrix, DVector};
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use crate::design::{Columns, Inputs, Users};
@@ -19,6 +20,10 @@ const ALPHAS: [f64; 9] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 const SCALES: [f64; 4] = [3.0, 1.0, 0.3, 0.0];
 /// A column with a smaller deviation among the training users tells nothing.
 const MIN_DEVIATION: f64 = 1e-9;
+/// Columns that a row of features may have, most of them nobody's: each is gone through for every user.
+const MAX_COLUMNS: usize = 1 << 17;
+/// Columns that vary: the equations take their square in memory, and their cube in time for each of the penalties.
+const MAX_VARYING: usize = 1 << 13;
 
 /// A fitted regression: `ŷ = intercept + Σ_j w_j (x_j − mean_j) / divisor_j` over the columns that varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +86,7 @@ impl Ridge {
             Inputs::ProfileAndSignals => columns.profile_width(),
             Inputs::Profile | Inputs::Signals => range.len(),
         };
+        few(columns.width(), MAX_COLUMNS, "values of all fields and signals together")?;
         let mut buffer = vec![0.0; columns.width()];
         let mut each = |rows: &[usize], with: &mut dyn FnMut(&[f64])| -> Result<()> {
             rows.iter().try_for_each(|&row| {
@@ -93,6 +99,11 @@ impl Ridge {
         let mut moments = Moments::new(range.len());
         parts.iter().try_for_each(|rows| each(rows, &mut |x| moments.add(x)))?;
         let scaler = moments.scaler(first);
+        few(
+            scaler.columns.len(),
+            MAX_VARYING,
+            "values that some of the labelled users have and others have not",
+        )?;
         let mut systems = Vec::with_capacity(parts.len());
         let mut rest = targets;
         for rows in parts {
@@ -132,6 +143,13 @@ impl Ridge {
     pub(crate) fn predict(&self, x: &[f64]) -> f64 {
         self.columns.iter().fold(self.intercept, |sum, term| sum + term.of(x[term.column]))
     }
+}
+
+fn few(columns: usize, most: usize, what: &str) -> Result<()> {
+    let expected = format!(
+        "at most {most} {what}; let rare values share one (`unknown = \"bucket\"`), or leave a field out"
+    );
+    Ok(check(columns <= most, "columns of a regression", expected, columns)?)
 }
 
 /// Means and deviations of columns in one pass (Welford, Technometrics 1962).

@@ -33,6 +33,23 @@ fn too_few_labels_and_too_few_groups() {
 }
 
 #[test]
+fn more_values_than_a_regression_can_hold_are_refused_at_once() {
+    let names = (0..1_000_000).map(|value| format!("v{value}"));
+    let schema =
+        ProfileSchema::builder("wide").with_field(FieldSpec::categorical("code", names)).build().unwrap();
+    let mut table = TableBuilder::new(schema);
+    (0..30i64).for_each(|id| table.push_text(id, &[&format!("v{id}")]).unwrap());
+    let outcomes = (0..30).map(|row| Some(f64::from(row % 3))).collect();
+    let dataset = Dataset::builder(table.finish()).with_outcomes(outcomes).build().unwrap();
+    let trainer = ValueTrainer::new(ValueModelConfig::default().with_components([Component::Ridge])).unwrap();
+    let error = trainer.fit_base(&dataset, 1).unwrap_err().to_string();
+    assert!(
+        error.contains("at most 131072") && error.contains("1000001") && error.contains("bucket"),
+        "{error}"
+    );
+}
+
+#[test]
 fn settings_out_of_range() {
     for (config, field) in [
         (ValueModelConfig::default().with_components([]), "`components`"),

@@ -1,10 +1,15 @@
 //! A model that was loaded predicts what the saved one does, and nothing else is taken for one.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use proptest::prelude::*;
+use scaletot_core::files::Checksums;
 use scaletot_ltv::{BaseLoader, Component, Error, ValueModel, ValueModelConfig, ValueTrainer};
 use scaletot_profile::{FieldSpec, ProfileSchema};
+
+use tempfile::TempDir;
 
 use crate::learner::ByAge;
 use crate::world::{World, schema, world};
@@ -67,6 +72,82 @@ fn models_without_outcomes_are_saved_too() {
     assert_eq!(loaded.predict(&table, &signals).unwrap(), model.predict(&table, &signals).unwrap());
 }
 
+/// Writes the checksums anew, as someone would who edits on purpose.
+fn sum(place: &Path) {
+    fs::remove_file(place.join(Checksums::NAME)).unwrap();
+    fs::write(place.join(Checksums::NAME), Checksums::of(place).unwrap().to_text()).unwrap();
+}
+
+/// The files of a saved model with all components, by their paths in it.
+static SAVED: LazyLock<Vec<(PathBuf, Vec<u8>)>> = LazyLock::new(|| {
+    let temporary = tempfile::tempdir().unwrap();
+    let place = temporary.path().join("model");
+    let all = [Component::Informed, Component::Ridge, Component::Learners, Component::Level];
+    fitted(&world(), &all).save(&place).unwrap();
+    let mut names: Vec<PathBuf> = vec!["value-model.json".into(), Checksums::NAME.into()];
+    names.extend((1..=5).map(|member| PathBuf::from(format!("learners/by-age/{member}/means.json"))));
+    names.into_iter().map(|name| (name.clone(), fs::read(place.join(name)).unwrap())).collect()
+});
+
+/// The saved model again, not forced to disk.
+fn copy() -> TempDir {
+    let temporary = tempfile::tempdir().unwrap();
+    for (name, bytes) in &*SAVED {
+        fs::create_dir_all(temporary.path().join(name).parent().unwrap()).unwrap();
+        fs::write(temporary.path().join(name), bytes).unwrap();
+    }
+    temporary
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_changed_byte_of_a_saved_model_is_noticed(file in 0usize..7, at in 0.0f64..1.0, flip in 1u8..=255) {
+        let place = copy();
+        let (name, bytes) = &SAVED[file];
+        let mut bytes = bytes.clone();
+        let at = (at * bytes.len() as f64) as usize;
+        bytes[at] ^= flip;
+        fs::write(place.path().join(name), bytes).unwrap();
+        let error = load(place.path());
+        // Checksums that are no text any more cannot be read.
+        prop_assert!(matches!(error, Error::Checksum(_) | Error::Files(_)), "{}", error);
+    }
+}
+
+#[test]
+fn missing_and_superfluous_files_of_a_saved_model_are_named() {
+    let place = copy();
+    ValueModel::load(place.path(), &schema(), &LOADERS).unwrap();
+    fs::write(place.path().join("learners/by-age/6"), "x").unwrap();
+    fs::remove_file(place.path().join("learners/by-age/2/means.json")).unwrap();
+    let error = load(place.path()).to_string();
+    assert!(
+        error.contains("missing: `learners/by-age/2/means.json`; superfluous: `learners/by-age/6`"),
+        "{error}"
+    );
+    fs::remove_file(place.path().join(Checksums::NAME)).unwrap();
+    assert!(load(place.path()).to_string().contains(Checksums::NAME));
+}
+
+#[test]
+fn weights_that_overflow_give_an_error_with_the_row() {
+    let place = copy();
+    let manifest = place.path().join("value-model.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    for term in json["models"][0]["model"]["ridge"]["columns"].as_array_mut().unwrap() {
+        term["weight"] = 1e308.into();
+        term["divisor"] = 1e-3.into();
+    }
+    fs::write(&manifest, json.to_string()).unwrap();
+    sum(place.path());
+    let model = ValueModel::load(place.path(), &schema(), &LOADERS).unwrap();
+    let world = world();
+    let error = model.predict(&world.new_users(), &world.signals(&world.test)).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { row: 0, .. }), "{error}");
+}
+
 fn load(place: &Path) -> Error {
     ValueModel::load(place, &schema(), &LOADERS).unwrap_err()
 }
@@ -93,6 +174,7 @@ fn what_is_no_model_of_these_profiles_is_refused() {
         let mut json = json.clone();
         change(&mut json);
         fs::write(&manifest, json.to_string()).unwrap();
+        sum(&place);
         load(&place)
     };
     assert!(matches!(
@@ -115,8 +197,10 @@ fn what_is_no_model_of_these_profiles_is_refused() {
     assert!(matches!(refused(&|json| columns(json, 1_000_000)), Error::Manifest { .. }));
 
     fs::write(&manifest, written.replace("\"members\": 5", "\"members\": 6")).unwrap();
+    sum(&place);
     assert!(matches!(load(&place), Error::Learner { action: "load", .. }));
     fs::write(&manifest, "{").unwrap();
+    sum(&place);
     let error = load(&place);
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(error.to_string(), format!("{}: not the manifest of a value model", manifest.display()));
