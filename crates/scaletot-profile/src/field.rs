@@ -89,6 +89,11 @@ impl Domain {
         self.codes.get(value).copied().or_else(|| self.bucket())
     }
 
+    /// Whether `value` is among the listed ones.
+    pub(crate) fn lists(&self, value: &str) -> bool {
+        self.codes.contains_key(value)
+    }
+
     /// The code of the bucket of unknown values, if there is one.
     #[must_use]
     pub fn bucket(&self) -> Option<u32> {

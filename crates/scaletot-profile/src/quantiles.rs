@@ -1,6 +1,7 @@
 //! Quantile bins.
 
 use scaletot_core::config::{ConfigError, check};
+use scaletot_core::text::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -80,7 +81,7 @@ impl Quantiles {
         Err(ConfigError::new(
             "cuts",
             "finite, increasing cuts from the minimum on and under the maximum",
-            format!("{cuts:?} in {min} ..= {max}"),
+            format!("{} in {min} ..= {max}", printable(&format!("{cuts:?}"), 200)),
         )
         .into())
     }

@@ -1,5 +1,7 @@
 //! Unchecked descriptions of schemas: what files hold and builders collect.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -77,13 +79,14 @@ impl SchemaBuilder {
             return Err(fail(None, "the schema needs at least one field".to_owned()));
         }
         let mut fields: Vec<Field> = Vec::with_capacity(self.fields.len());
+        let mut names = HashSet::with_capacity(self.fields.len());
         for spec in self.fields {
             let name = spec.name.clone();
             let field = spec.check().map_err(|message| fail(Some(&name), message))?;
             if field.name == self.id {
                 return Err(fail(Some(&name), "this is the id column's name".to_owned()));
             }
-            if fields.iter().any(|other| other.name == field.name) {
+            if !names.insert(field.name.clone()) {
                 return Err(fail(Some(&name), "the name occurs twice".to_owned()));
             }
             fields.push(field);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use scaletot_core::files::{self, write_bytes};
+use scaletot_core::text::printable;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -91,7 +92,14 @@ impl ProfileSchema {
 }
 
 fn syntax(format: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Syntax { path: None, format, source: Box::new(error) }
+    // Parsers quote the line that they stumbled over, which may be the whole file.
+    const MAX_MESSAGE: usize = 2000;
+    let message = error.to_string();
+    let source: Box<dyn std::error::Error + Send + Sync> = match message.len() > MAX_MESSAGE {
+        true => printable(&message, MAX_MESSAGE / 4).into(),
+        false => Box::new(error),
+    };
+    Error::Syntax { path: None, format, source }
 }
 
 fn format_of(path: &Path) -> Result<&'static str> {

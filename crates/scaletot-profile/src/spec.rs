@@ -229,7 +229,7 @@ impl FieldSpec {
             ));
         }
         if let Some(domain) = kind.domain()
-            && let Some(token) = missing.iter().find(|token| domain.values().contains(token))
+            && let Some(token) = missing.iter().find(|token| domain.lists(token))
         {
             return Err(format!("{token:?} is both a value and a token for missing"));
         }

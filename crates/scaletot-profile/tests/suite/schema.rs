@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use scaletot_core::causes;
-use scaletot_profile::{FieldKind, FieldSpec, ProfileSchema, UnknownPolicy};
+use scaletot_profile::{Error, FieldKind, FieldSpec, ProfileSchema, UnknownPolicy};
 
 const TOML: &str = r#"
 name = "shop"
@@ -249,5 +249,44 @@ proptest! {
         prop_assert_eq!(&toml, &schema);
         prop_assert_eq!(&json, &schema);
         prop_assert_eq!((toml.hash(), toml.wording_hash()), (schema.hash(), schema.wording_hash()));
+    }
+}
+
+/// Whatever is done once for each value is done in about the same time for each.
+#[test]
+fn a_field_may_have_hundreds_of_thousands_of_values() {
+    let values = 100_000u32;
+    let names = || (0..values).map(|value| format!("v{value}"));
+    let field = FieldSpec::categorical("c", names()).with_missing((0..1000).map(|token| format!("m{token}")));
+    let schema = ProfileSchema::builder("large").with_field(field).build().unwrap();
+    let text = schema.to_json().unwrap();
+    let back = ProfileSchema::from_json(&text).unwrap();
+    assert_eq!((back.hash(), back.wording_hash()), (schema.hash(), schema.wording_hash()));
+    let domain = schema.fields()[0].kind().domain().unwrap();
+    assert!((0..values).zip(names()).all(|(code, value)| domain.code_of(&value) == Some(code)));
+    let twice = names().chain(["v7".to_owned()]);
+    let error = ProfileSchema::builder("large").with_field(FieldSpec::categorical("c", twice)).build();
+    assert!(error.unwrap_err().to_string().contains(r#"the value "v7" is listed twice"#));
+}
+
+#[test]
+fn thousands_of_fields_are_told_apart() {
+    let fields = 20_000;
+    let all = (0..fields).fold(ProfileSchema::builder("wide"), |schema, field| {
+        schema.with_field(FieldSpec::numeric(format!("f{field}")))
+    });
+    assert_eq!(all.clone().build().unwrap().fields().len(), fields);
+    let error = all.with_field(FieldSpec::boolean("f9")).build().unwrap_err().to_string();
+    assert!(error.contains(r#"field "f9": the name occurs twice"#), "{error}");
+}
+
+#[test]
+fn a_parsers_message_is_cut() {
+    for error in [
+        ProfileSchema::from_toml(&format!("name = \"{}", "x".repeat(1 << 20))).unwrap_err(),
+        ProfileSchema::from_json(&format!("{{\"{}\": 1}}", "x".repeat(1 << 20))).unwrap_err(),
+    ] {
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(matches!(error, Error::Syntax { .. }) && source.len() < 2100, "{}", source.len());
     }
 }
