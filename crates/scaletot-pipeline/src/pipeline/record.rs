@@ -84,8 +84,10 @@ pub(crate) enum Standing {
     Started,
     /// Done with the same inputs, and its files are as it wrote them.
     Done(ContentHash, StageReport),
-    /// Started or done with other inputs, or its files are not what it wrote; the reasons in words.
+    /// Started or done with other inputs; the reasons in words.
     Stale(Vec<String>),
+    /// Done with the same inputs, but its files are not what it wrote; the reasons in words.
+    Damaged(Vec<String>),
 }
 
 /// The stages of one output directory.
@@ -130,8 +132,8 @@ impl Record {
         let Some(done) = &entry.done else { return Ok(Standing::Started) };
         Ok(match hash_outputs(&self.directory, outputs)? {
             Some(found) if found == done.outputs => Standing::Done(found, done.report.clone()),
-            Some(_) => Standing::Stale(vec![format!("{} is not what the stage wrote", outputs.join(", "))]),
-            None => Standing::Stale(vec![format!("{} is not there", outputs.join(", "))]),
+            Some(_) => Standing::Damaged(vec![format!("{} is not what the stage wrote", outputs.join(", "))]),
+            None => Standing::Damaged(vec![format!("{} is not there", outputs.join(", "))]),
         })
     }
 
@@ -268,9 +270,11 @@ mod tests {
         assert!(matches!(standing("1"), Standing::Done(_, report) if report.users == 3));
         assert_eq!(standing("2"), Standing::Stale(vec!["seed: 1 there, 2 here".to_owned()]));
         fs::write(dir.path().join("student/weights"), "012").unwrap();
-        assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("not what the stage wrote")));
+        assert!(
+            matches!(standing("1"), Standing::Damaged(why) if why[0].contains("not what the stage wrote"))
+        );
         fs::remove_dir_all(dir.path().join("student")).unwrap();
-        assert!(matches!(standing("1"), Standing::Stale(why) if why[0].contains("is not there")));
+        assert!(matches!(standing("1"), Standing::Damaged(why) if why[0].contains("is not there")));
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl Stages {
                 progress.note(&format!("{name}: runs again ({})", why.join("; ")));
                 self.forget(stage)?;
             }
+            // Nothing is removed: the stage uses what it can of its files, such as the answers of a corpus that are undamaged and have cost
+            // time or money, and replaces the rest.
+            Standing::Damaged(why) => progress.note(&format!("{name}: runs again ({})", why.join("; "))),
             Standing::Started => progress.note(&format!("{name}: resumed")),
             Standing::New => {
                 let there = outputs.iter().map(|output| self.directory.join(output));

@@ -134,13 +134,15 @@ impl Checkpoints {
         }
         let there = length.saturating_sub(line.len() as u64);
         if bytes != there {
-            return Err(wrong(format!("expected {bytes} bytes behind the first line, found {there}")));
+            return Err(wrong(format!(
+                "expected {bytes} bytes behind the first line, found {there}; remove it to begin anew"
+            )));
         }
         let mut content = Vec::new();
         file.take(bytes).read_to_end(&mut content).map_err(refused)?;
         if first_line(FORMAT, &content).as_bytes() != line {
             return Err(wrong(
-                "expected the content of its SHA-256, found another; the file was changed".to_owned(),
+                "expected the content of its SHA-256, found another; the file was changed: remove it to begin anew".to_owned(),
             ));
         }
         Ok(content)
