@@ -1,19 +1,21 @@
 //! A corpus of chains.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, Reason, SearchStop, Verdict};
-use scaletot_core::ContentHash;
+use scaletot_core::{ContentHash, files};
 use scaletot_pipeline::tasks::{SHIPPED, Task};
 use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 use super::{Inspected, fixed, read_json};
 use crate::format::{count, percent};
+
+/// Bytes of the longest header that is looked into.
+const MAX_HEADER_BYTES: u64 = 64 << 20;
 
 /// Chains that are shown.
 const EXAMPLES: usize = 3;
@@ -89,7 +91,7 @@ fn header_hash(path: &Path) -> Result<ContentHash> {
         chain_schema: ContentHash,
     }
     let mut line = String::new();
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = files::open(path)?.take(MAX_HEADER_BYTES);
     BufReader::new(file).read_line(&mut line).with_context(|| format!("cannot read {}", path.display()))?;
     let header: Header = serde_json::from_str(&line)
         .with_context(|| format!("{}: its first line is no header", path.display()))?;

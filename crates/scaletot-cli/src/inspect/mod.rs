@@ -11,11 +11,11 @@ mod student;
 mod tree;
 mod value_model;
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use scaletot_core::files;
 use serde_json::Value;
 
 pub(crate) use artifact::{artifact, transfer};
@@ -76,8 +76,7 @@ pub(crate) fn recognise(path: &Path) -> Result<Kind> {
             None => bail!("{}: {unknown}; this directory is none of them", path.display()),
         };
     }
-    let mut file =
-        BufReader::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?);
+    let mut file = BufReader::new(files::open(path)?);
     let begin = file.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
     if begin.starts_with(&[0x1f, 0x8b]) {
         return Ok(Kind::Recording(path.to_owned()));
@@ -135,7 +134,7 @@ fn directory(path: &Path) -> Option<Kind> {
 
 /// A file as JSON.
 fn read_json(path: &Path) -> Result<Value> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = files::open(path)?;
     serde_json::from_reader(BufReader::new(file))
         .with_context(|| format!("{}: expected JSON", path.display()))
 }

@@ -1,6 +1,5 @@
 //! Scores of users, or any other table in Parquet.
 
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::schema::types::SchemaDescriptor;
+use scaletot_core::files;
 use serde_json::{Map, Value, json};
 
 use super::report::Report;
@@ -27,7 +27,7 @@ const VALUE: &str = "value";
 /// The file: its columns, its first rows, and what the scores are like. It is read batch by batch.
 pub(crate) fn scores(path: &Path) -> Result<Inspected> {
     let failed = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(failed)?;
+    let file = files::open(path)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(failed)?;
     let rows = reader.metadata().file_metadata().num_rows();
     let groups = reader.metadata().num_row_groups();
@@ -89,7 +89,7 @@ impl Rows {
 }
 
 fn first_rows(path: &Path) -> Result<Rows> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(files::open(path)?)?;
     let names = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
     let mut rows = Vec::new();
     for batch in reader.with_batch_size(SHOWN).with_limit(SHOWN).build()? {

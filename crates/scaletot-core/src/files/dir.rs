@@ -148,7 +148,7 @@ impl AtomicDir {
     pub fn read<T, E>(path: &Path, mut read: impl FnMut() -> Result<T, E>) -> Result<T, E> {
         for _ in 1..MAX_READS {
             // Held open, it keeps its number: no later directory can be taken for it.
-            let held = File::open(path);
+            let held = open_directory(path);
             match read() {
                 Err(_) if held.is_ok_and(|held| !is_at(&held, path)) => {}
                 done => return done,
@@ -156,6 +156,18 @@ impl AtomicDir {
         }
         read()
     }
+}
+
+/// Opens a directory, and nothing else: a pipe would wait for its other end.
+fn open_directory(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::DIRECTORY.bits().cast_signed());
+    }
+    options.open(path)
 }
 
 /// Whether a path leads to an open directory.
@@ -248,6 +260,16 @@ mod tests {
         fs::write(path.join("notes.txt"), "mine").unwrap();
         assert!(dir.commit().unwrap_err().source.to_string().contains("notes.txt"));
         assert_eq!(files_of(&path), [("notes.txt".to_owned(), b"mine".to_vec())]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_a_directorys_place_is_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("model");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(AtomicDir::read(&path, || Err::<(), _>("no directory")), Err("no directory"));
+        assert!(AtomicDir::create(&path, NAMES).is_err());
     }
 
     #[test]
