@@ -77,7 +77,8 @@ pub(crate) fn scan(
             break;
         }
         if read > MAX_LINE_BYTES {
-            return Err(corrupt(path, line, format!("expected at most {MAX_LINE_BYTES} bytes, found more")));
+            let message = format!("expected at most {MAX_LINE_BYTES} bytes, found more");
+            return Err(Error::CorruptLine { path: path.to_path_buf(), line, message, source: None });
         }
         let ended = bytes.last() == Some(&b'\n');
         let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -135,8 +136,7 @@ impl Scan {
 
     /// Takes a record as it was written.
     fn record(&mut self, path: &Path, line: u64, json: &[u8]) -> Result<()> {
-        let record: ChainRecord = serde_json::from_slice(json)
-            .map_err(|e| corrupt(path, line, format!("not a chain record: {}", describe(&e))))?;
+        let record: ChainRecord = serde_json::from_slice(json).map_err(|e| no_record(path, line, &e))?;
         record.check_numbers().map_err(|e| in_line(path, line, e))?;
         if let Some(first) = self.users.insert(record.user.clone(), line) {
             let (path, user) = (path.to_path_buf(), shown(&record.user));
@@ -169,9 +169,10 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
-fn corrupt(path: &Path, line: u64, message: String) -> Error {
+fn no_record(path: &Path, line: u64, error: &serde_json::Error) -> Error {
     const SHOWN: usize = 400;
-    Error::CorruptLine { path: path.to_path_buf(), line, message: printable(&message, SHOWN) }
+    let (message, source) = ("not a chain record".to_owned(), printable(&describe(error), SHOWN));
+    Error::CorruptLine { path: path.to_path_buf(), line, message, source: Some(source.into()) }
 }
 
 pub(crate) fn in_line(path: &Path, line: u64, error: Error) -> Error {

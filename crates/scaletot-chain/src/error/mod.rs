@@ -260,8 +260,10 @@ pub enum Error {
         path: PathBuf,
         /// Line number, from 1.
         line: u64,
-        /// What is wrong.
+        /// What was expected of it.
         message: String,
+        /// What the parser found, with its column.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// Lines of a corpus are not what was written.
     #[error(
