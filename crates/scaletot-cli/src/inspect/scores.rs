@@ -8,9 +8,7 @@ use arrow_array::types::{ArrowPrimitiveType, Float64Type};
 use arrow_array::{Array, RecordBatch};
 use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::schema::types::SchemaDescriptor;
-use scaletot_core::files;
+use scaletot_profile::{ParquetPreview, PreviewColumn, ReadOptions};
 use serde_json::{Map, Value, json};
 
 use super::report::Report;
@@ -27,34 +25,36 @@ const VALUE: &str = "value";
 /// The file: its columns, its first rows, and what the scores are like. It is read batch by batch.
 pub(crate) fn scores(path: &Path) -> Result<Inspected> {
     let failed = || format!("cannot read {}", path.display());
-    let file = files::open(path)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(failed)?;
-    let rows = reader.metadata().file_metadata().num_rows();
-    let groups = reader.metadata().num_row_groups();
-    let types: Vec<[String; 2]> = reader
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| [field.name().clone(), field.data_type().to_string()])
+    let table = ParquetPreview::open(path, &ReadOptions::new())?;
+    let rows = table.rows();
+    let groups = table.row_groups();
+    let types: Vec<[String; 2]> = table
+        .columns()
+        .map(|column| {
+            let kind = column.data_type().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+            [column.name().to_owned(), kind]
+        })
         .collect();
     let mut report = Report::new(format!("{}: a table in Parquet", path.display()));
     let groups = of(groups as u64, "row group");
-    report.line(format!("{} in {groups}", of(rows.unsigned_abs(), "row")));
+    report.line(format!("{} in {groups}", of(rows as u64, "row")));
     report.heading("Columns");
     report.table(["column", "type"], types.iter().map(|row| row.to_vec()).collect(), false);
-    let first = first_rows(path).with_context(failed)?;
+    let first = first_rows(&table)?;
     let mut json = json!({
         "kind": "scores",
         "rows": rows,
         "columns": types.iter().map(|[name, kind]| json!({ "name": name, "type": kind })).collect::<Vec<_>>(),
         "first_rows": first.json(),
     });
-    let has_value = reader.schema().field_with_name(VALUE).is_ok_and(|field| field.data_type().is_numeric());
-    if has_value {
-        let only = projection(reader.parquet_schema());
+    let mut of_value = table.columns().filter(|column| column.name() == VALUE);
+    let first_of_value = of_value.next().and_then(PreviewColumn::data_type);
+    let has_value = first_of_value.is_some_and(|data_type| data_type.is_numeric());
+    // Of two columns of that name neither is summed up.
+    if has_value && of_value.next().is_none() {
         let mut values = Spread::default();
-        for batch in reader.with_projection(only).build().with_context(failed)? {
-            values.add(&batch.with_context(failed)?).with_context(failed)?;
+        for batch in table.clone().with_columns(|name| name == VALUE)?.batches() {
+            values.add(&batch?).with_context(failed)?;
         }
         report.heading("Value");
         report.line(values.line());
@@ -65,11 +65,6 @@ pub(crate) fn scores(path: &Path) -> Result<Inspected> {
     let rows = std::iter::once(&first.names).chain(&first.rows).map(|row| row[..width].to_vec());
     report.rows(rows.collect());
     Ok(Inspected { report, json })
-}
-
-/// The one column that is summed up.
-fn projection(schema: &SchemaDescriptor) -> parquet::arrow::ProjectionMask {
-    parquet::arrow::ProjectionMask::columns(schema, [VALUE])
 }
 
 /// Rows as text.
@@ -88,12 +83,14 @@ impl Rows {
     }
 }
 
-fn first_rows(path: &Path) -> Result<Rows> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(files::open(path)?)?;
-    let names = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
+/// The columns that can be read.
+fn first_rows(table: &ParquetPreview) -> Result<Rows> {
+    let names = table.columns().filter(|column| column.is_read()).map(|column| column.name().to_owned());
+    let names = names.collect();
     let mut rows = Vec::new();
-    for batch in reader.with_batch_size(SHOWN).with_limit(SHOWN).build()? {
+    for batch in table.batches() {
         let batch = batch?;
+        let batch = batch.slice(0, batch.num_rows().min(SHOWN - rows.len()));
         let options = FormatOptions::default().with_null("\u{2013}");
         let columns: Vec<ArrayFormatter<'_>> = batch
             .columns()
@@ -103,6 +100,9 @@ fn first_rows(path: &Path) -> Result<Rows> {
         rows.extend(
             (0..batch.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()),
         );
+        if rows.len() == SHOWN {
+            break;
+        }
     }
     Ok(Rows { names, rows })
 }

@@ -248,6 +248,11 @@ fn a_preview_has_all_columns_that_could_be_read_and_names_the_others() {
     assert_eq!(columns, [("id", true), ("raw", false), ("x", true)]);
     let batches: Vec<RecordBatch> = preview.batches().collect::<Result<_>>().unwrap();
     assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 3, 2));
+    let one = preview.with_columns(|name| name == "x").unwrap();
+    assert_eq!((one.row_groups(), one.rows(), one.columns().len()), (1, 3, 3));
+    assert_eq!(one.batches().next().unwrap().unwrap().num_columns(), 1);
+    let none = one.with_columns(|_| false).unwrap();
+    assert_eq!(none.batches().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
     let tight = ParquetPreview::open(&file.path, &ReadOptions::new().with_max_decoded_bytes(10)).unwrap();
     let found: Vec<_> = tight.batches().collect();
     assert!(matches!(found.as_slice(), [Err(Error::TooLarge { .. })]));

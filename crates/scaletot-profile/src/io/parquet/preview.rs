@@ -69,6 +69,12 @@ impl PreviewColumn {
     }
 }
 
+/// Those of a file's columns that are read.
+fn selection(file: &ParquetFile, columns: &[PreviewColumn]) -> Result<Selection> {
+    let read = columns.iter().enumerate().filter(|(_, column)| column.is_read);
+    file.select(&read.map(|(position, _)| position).collect::<Vec<_>>(), |_| false)
+}
+
 /// The batch with UUIDs as texts.
 fn texts(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
@@ -102,15 +108,29 @@ impl ParquetPreview {
                 PreviewColumn { name, data_type, is_read }
             })
             .collect();
-        let read = columns.iter().enumerate().filter(|(_, column)| column.is_read);
-        let positions: Vec<usize> = read.map(|(position, _)| position).collect();
-        let selection = file.select(&positions, |_| false)?;
+        let selection = selection(&file, &columns)?;
         Ok(Self { file, columns, selection, limit: options.max_decoded_bytes })
     }
 
     /// All columns, in the file's order.
     pub fn columns(&self) -> impl ExactSizeIterator<Item = &PreviewColumn> {
         self.columns.iter()
+    }
+
+    /// Without the columns that `keep` does not take, by their names: they are not decoded.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`](crate::Error::Damaged), as where it was opened.
+    pub fn with_columns(mut self, keep: impl Fn(&str) -> bool) -> Result<Self> {
+        self.columns.iter_mut().for_each(|column| column.is_read &= keep(&column.name));
+        self.selection = selection(&self.file, &self.columns)?;
+        Ok(self)
+    }
+
+    /// Number of row groups.
+    #[must_use]
+    pub fn row_groups(&self) -> usize {
+        self.file.row_groups()
     }
 
     /// Number of rows, as the file's directory says.
