@@ -33,7 +33,7 @@ pub(super) fn fault_in_answer(body: &str) -> Fault {
     let Said { message, status } = said(body);
     match status {
         Some(status) => of_status(status, None, message),
-        None if is_about_quota(&message) => Fault::Quota { status: 200, message },
+        None if is_about_quota(&message, None) => Fault::Quota { status: 200, message },
         None => Fault::Unusable { message: format!("expected an answer, found the error: {message}") },
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn fault_in_answer(body: &str) -> Fault {
 fn of_status(status: u16, retry_after: Option<Duration>, message: String) -> Fault {
     match status {
         402 => Fault::Quota { status, message },
-        400..500 if retry_after.is_none() && is_about_quota(&message) => Fault::Quota { status, message },
+        400..500 if is_about_quota(&message, retry_after) => Fault::Quota { status, message },
         429 => Fault::RateLimited { retry_after, message },
         408 => Fault::Timeout { message: format!("status 408: {message}") },
         // Not implemented, and a version that is not: no wait brings it.
@@ -52,25 +52,38 @@ fn of_status(status: u16, retry_after: Option<Duration>, message: String) -> Fau
     }
 }
 
+/// Codes of an account that is at its end.
+const ENDED_CODES: [&str; 7] = [
+    "insufficient_quota",
+    "insufficient_credit",
+    "insufficient_balance",
+    "insufficient_fund",
+    "billing_hard_limit",
+    "billing_not_active",
+    "access_terminated",
+];
+
+/// Words for it.
+const ENDED: [&str; 8] = [
+    "insufficient quota",
+    "insufficient credit",
+    "insufficient fund",
+    "insufficient balance",
+    "credit balance",
+    "no credits",
+    "billing",
+    "payment required",
+];
+
+/// Words for a limit that ends with time, which is called by some of the same.
+const FOR_A_TIME: [&str; 7] =
+    ["try again in", "retry in", "retry after", "per minute", "per second", "per hour", "per day"];
+
 /// Whether the account is at its end, which no wait mends: a limit for a time tells when to come again.
-fn is_about_quota(message: &str) -> bool {
+fn is_about_quota(message: &str, retry_after: Option<Duration>) -> bool {
     let message = message.to_lowercase();
-    let for_a_time =
-        ["try again in", "retry in", "retry after", "per minute", "per second", "per hour", "per day"];
-    let ended = [
-        "insufficient_quota",
-        "insufficient quota",
-        "insufficient credit",
-        "insufficient_credit",
-        "insufficient fund",
-        "insufficient balance",
-        "credit balance",
-        "no credits",
-        "billing",
-        "payment required",
-    ];
-    ended.iter().any(|words| message.contains(words))
-        && !for_a_time.iter().any(|words| message.contains(words))
+    let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    has(&ENDED_CODES) || has(&ENDED) && retry_after.is_none() && !has(&FOR_A_TIME)
 }
 
 /// Whether a refusal means that there is no such model.
@@ -144,6 +157,8 @@ mod tests {
                 r#"{"error":{"message":"Provider returned error","code":402,"metadata":{"raw":"out"}}}"#,
             ),
             fault_in_answer(quota),
+            // Whatever a proxy adds to it.
+            of(429, Some(Duration::from_secs(3)), quota),
         ] {
             assert!(
                 matches!(ended, Fault::Quota { .. }) && !ended.is_transient() && ended.is_permanent(),
@@ -152,7 +167,7 @@ mod tests {
         }
         for passing in [
             of(429, None, "slow down"),
-            of(429, Some(Duration::from_secs(3)), quota),
+            of(429, Some(Duration::from_secs(3)), "over your quota, see billing"),
             of(429, None, "Quota exceeded, see your billing page. Please retry in 31 s"),
             fault_in_answer(r#"{"error":{"message":"busy","code":"429"}}"#),
         ] {

@@ -2,10 +2,16 @@
 
 /// What stands for minus infinity, which JSON does not have: no log-probability is as low.
 const LOWEST: &str = "-1e308";
+/// What stands for infinity and for what is no number.
+const NONE: &str = "1e308";
 
 /// A log-probability as it was before [`repaired`].
 pub(super) fn log_prob(read: f64) -> f64 {
-    if read < -1e300 { f64::NEG_INFINITY } else { read }
+    match read {
+        ..-1e300 => f64::NEG_INFINITY,
+        1e300.. => f64::NAN,
+        read => read,
+    }
 }
 
 /// The text without a byte-order mark and the comments that gateways send to keep a connection open (lines that begin with `:`).
@@ -17,8 +23,8 @@ pub(super) fn without_comments(text: &str) -> &str {
     rest
 }
 
-/// The text with what JSON does not have in its place: `-Infinity` (Python writes it) becomes a number, a lone surrogate and a raw
-/// control character in a string one that stands for none. `None` if there is nothing of it.
+/// The text with what JSON does not have in its place: `-Infinity`, `Infinity` and `NaN` (Python writes them) become numbers, a lone
+/// surrogate and a raw control character in a string one that stands for none. `None` if there is nothing of it.
 pub(super) fn repaired(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut whole = String::with_capacity(text.len());
@@ -31,6 +37,8 @@ pub(super) fn repaired(text: &str) -> Option<String> {
                 (1, None)
             }
             (false, b'-') if bytes[at..].starts_with(b"-Infinity") => ("-Infinity".len(), Some(LOWEST)),
+            (false, b'I') if bytes[at..].starts_with(b"Infinity") => ("Infinity".len(), Some(NONE)),
+            (false, b'N') if bytes[at..].starts_with(b"NaN") => ("NaN".len(), Some(NONE)),
             (true, b'\\') => match (escaped(bytes, at), escaped(bytes, at + 6)) {
                 (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (12, None),
                 (Some(0xd800..0xe000), _) => (6, Some("\\ufffd")),
@@ -66,6 +74,9 @@ mod tests {
     fn what_json_does_not_have_is_replaced() {
         let read = |text: &str| serde_json::from_str::<Value>(&repaired(text).unwrap()).unwrap();
         assert_eq!(log_prob(read("[-Infinity]")[0].as_f64().unwrap()), f64::NEG_INFINITY);
+        for none in ["NaN", "Infinity"] {
+            assert!(log_prob(read(&format!("[{none}]"))[0].as_f64().unwrap()).is_nan());
+        }
         assert_eq!(read(r#"["\ud83d"]"#)[0], "\u{fffd}");
         assert_eq!(read(r#"["\ud83dx\udc00\ud83d\ude00"]"#)[0], "\u{fffd}x\u{fffd}😀");
         assert_eq!(read("[\"a\nb\"]")[0], "a b");
@@ -91,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_json_stays_and_nothing_breaks_it(text in any::<String>(), other in "[-\\\\\"u0-9dDInfity ]{0,60}") {
+        fn what_is_json_stays_and_nothing_breaks_it(text in any::<String>(), other in "[-\\\\\"u0-9dDInfityaN ]{0,60}") {
             let json = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(repaired(&json), None);
             if let Some(once) = repaired(&other) {

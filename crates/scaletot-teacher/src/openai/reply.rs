@@ -17,6 +17,8 @@ const MAX_CHOICES: usize = 1 << 10;
 const MAX_TOKENS: usize = 1 << 18;
 /// The rest of the probability that a single token leaves, where it tells of all others: so little that they do not matter.
 const NEGLIGIBLE: f64 = 0.01;
+/// The end of a prompt by which it is recognised, in bytes, at least.
+const MIN_TAIL: usize = 12;
 /// Probabilities of different tokens may sum to more than 1 where a server rounds them, or adds another to its list; not to so much more.
 const MAX_SUM: f64 = 1.5;
 
@@ -207,26 +209,26 @@ impl Reply {
     /// `ln p(label | prompt)` from an echo of the prompt and the label: the sum over the tokens that begin in the label.
     /// `None` if the server did not echo, or its tokens are not the text.
     pub(super) fn echoed(&self, prompt: &str, label: &str) -> Option<f64> {
-        let whole = format!("{prompt} {label}");
-        // Some servers list a token that begins the text and is no part of it.
-        let begin = (0..self.given.len().min(2)).find(|&skip| {
-            let text: String = self.given[skip..].iter().map(|(token, _)| token.as_str()).collect();
-            text.starts_with(&whole)
-        })?;
+        let text: String = self.given.iter().map(|(token, _)| token.as_str()).collect();
+        // A character of several bytes may be split between tokens, none of which is text then: what is behind the last such one is
+        // enough to find the label by.
+        let is_long = |tail: &&str| tail.len() >= MIN_TAIL;
+        let tail = prompt.rsplit(|c: char| !c.is_ascii()).next().filter(is_long).unwrap_or(prompt);
+        let begin = text.rfind(&format!("{tail} {label}"))? + tail.len();
+        let end = begin + 1 + label.len();
         let (mut at, mut sum) = (0, 0.0);
-        for (token, log_prob) in &self.given[begin..] {
-            if at >= whole.len() {
+        for (token, log_prob) in &self.given {
+            if at >= end {
                 break;
             }
-            let end = at + token.len();
             // The token that holds the space before the label belongs to the label.
-            if at >= prompt.len() {
+            if at >= begin {
                 sum += (*log_prob)?;
-            } else if end > prompt.len() {
+            } else if at + token.len() > begin {
                 // A token across the border: the label cannot be separated from the prompt.
                 return None;
             }
-            at = end;
+            at += token.len();
         }
         Some(sum.min(0.0))
     }
@@ -287,9 +289,13 @@ fn unusable(message: String) -> Fault {
 }
 
 fn at_most_zero(token: &str, log_prob: f64) -> Result<(), Fault> {
+    let token = || token.chars().take(100).collect::<String>();
+    if log_prob.is_nan() {
+        return Err(Fault::Malformed { message: format!("no number for `{}`", token()) });
+    }
     // Rounding may leave a certain token a little above 0.
-    if log_prob.is_nan() || log_prob > 1e-3 {
-        let token: String = token.chars().take(100).collect();
+    if log_prob > 1e-3 {
+        let token = token();
         return Err(unusable(format!(
             "expected log-probabilities of at most 0, found {log_prob} for `{token}`"
         )));
@@ -462,6 +468,13 @@ mod tests {
         assert_eq!(begun.echoed("He is", "very low"), Some(-0.75));
         let across = echo(r#"["He"," is very"," low"]"#, "[null,-1.0,-0.5]");
         assert_eq!(across.echoed("He is", "very low"), None);
+        // The bytes of an emoji, each a token.
+        let split = echo(
+            r#"["He","\ufffd","\ufffd"," who buys: he"," is"," low","!"]"#,
+            "[null,-1,-1,-1.0,-0.5,-0.25,-9.0]",
+        );
+        assert_eq!(split.echoed("He 🙂 who buys: he is", "low"), Some(-0.25));
+        assert_eq!(split.echoed("He 🙂 he is", "low"), None, "too little to know it by");
         let silent = echo(r#"["!"]"#, "[-9.0]");
         assert_eq!(silent.echoed("He is", "very low"), None);
     }

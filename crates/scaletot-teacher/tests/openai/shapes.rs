@@ -65,6 +65,7 @@ fn odd_answers_that_hold_what_is_needed_are_read() {
         ("a lone surrogate", "", changed(" the", "\\ud83d")),
         ("a null among tokens", "", changed(the, "null")),
         ("no UTF-8", "", bytes),
+        ("no number where none is needed", "", changed(r#""index":0"#, r#""index":NaN"#)),
         ("an error that is null", "", changed(r#"{"id""#, r#"{"error":null,"id""#)),
     ] {
         let reaction = Reaction::Bytes(headers, body);
@@ -242,7 +243,9 @@ fn an_account_at_its_end_is_not_waited_for() {
         assert!(matches!(fault, Fault::Quota { .. }) && fault.is_permanent(), "{fault}");
         assert_eq!(server.asked().len(), 1);
     }
-    let server = Server::start(|_| Reaction::Raw(429, "retry-after: 7\r\n", quota.to_owned()));
+    let server = Server::start(|_| {
+        Reaction::Raw(429, "retry-after: 7\r\n", quota.replace("insufficient_quota", "limited"))
+    });
     let error = ask(&teacher(&server), &LABELS).unwrap_err();
     let Error::Server { fault, .. } = &error else { panic!("{error:?}") };
     assert!(
