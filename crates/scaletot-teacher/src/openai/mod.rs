@@ -16,6 +16,7 @@ mod request;
 mod sanitise;
 mod score;
 mod scoring;
+mod shape;
 mod transport;
 
 use std::fmt;
