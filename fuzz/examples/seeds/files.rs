@@ -10,6 +10,7 @@ use arrow_array::{
     RecordBatch, StringArray,
 };
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, GzipLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use scaletot_fuzz::artifact;
 
@@ -31,13 +32,25 @@ pub fn artifacts(folder: &str) -> Result<()> {
 
 /// Files as other systems write them.
 pub fn parquets(folder: &str) -> Result<()> {
-    let bare = || WriterProperties::builder().set_compression(parquet::basic::Compression::UNCOMPRESSED);
+    let bare = || WriterProperties::builder().set_compression(Compression::UNCOMPRESSED);
     let plain = bare().set_dictionary_enabled(false);
-    let kinds: [(&str, WriterPropertiesBuilder, usize); 5] = [
+    let packed = |compression| plain.clone().set_compression(compression);
+    let delta = |encoding| plain.clone().set_column_encoding("home".into(), encoding);
+    let kinds: [(&str, WriterPropertiesBuilder, usize); 10] = [
         ("plain", plain.clone(), 7),
         ("dictionary", bare(), 40),
         ("groups", plain.clone().set_max_row_group_row_count(Some(4)), 11),
         ("pages", bare().set_data_page_row_count_limit(8).set_write_batch_size(8), 40),
+        ("gzip", packed(Compression::GZIP(GzipLevel::default())), 9),
+        ("lz4", packed(Compression::LZ4), 9),
+        ("snappy", packed(Compression::SNAPPY), 9),
+        (
+            "delta-length",
+            delta(Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .set_column_encoding("id".into(), Encoding::DELTA_BINARY_PACKED),
+            20,
+        ),
+        ("delta-text", delta(Encoding::DELTA_BYTE_ARRAY), 20),
         ("version-2", bare().set_writer_version(WriterVersion::PARQUET_2_0).set_dictionary_enabled(false), 9),
     ];
     for (name, properties, rows) in kinds {
