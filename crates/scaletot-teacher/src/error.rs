@@ -96,8 +96,9 @@ pub enum Error {
 
     /// The teacher answers nobody, so the run has ended before its last user.
     #[error(
-        "expected answers, found {failures} failures in a row: the run has ended, and what was done before is kept; see to \
-         the teacher, and run again to go on"
+        "expected answers, found {failures} failure{} in a row: the run has ended, and what was done before is kept; see to \
+         the teacher, and run again to go on",
+        if *failures == 1 { "" } else { "s" }
     )]
     NoAnswers {
         /// Failed attempts since the last answer, or users since the last about whom the teacher could reason.

@@ -134,6 +134,9 @@ impl RetryPolicy {
 /// The questions of a batch are asked one after the other, as each has its own waits, and how a server takes one holds for the
 /// next: put it directly around the teacher that asks a server, and what gathers batches around it.
 ///
+/// A server that has never answered is given less: once the breaker was open three times, no question waits for it any more, but for one
+/// that tries.
+///
 /// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
 pub struct Retry<T> {
     inner: T,
@@ -141,11 +144,18 @@ pub struct Retry<T> {
     state: Mutex<State>,
 }
 
+/// How often the breaker opens again for a server that has never answered before no question waits for it.
+const MAX_TRIALS: u32 = 3;
+
 #[derive(Debug)]
 struct State {
     /// Retries that may be made.
     budget: f64,
     failures: u32,
+    /// What the last of these was.
+    last: Option<Fault>,
+    /// Whether the server has ever answered, be it by a refusal.
+    answered: bool,
     /// When the breaker lets the next question through to try; `None` while it is closed.
     open_until: Option<Instant>,
     jitter: ChaCha8Rng,
@@ -163,7 +173,8 @@ impl<T: Teacher> Retry<T> {
         // By the system's randomness: the processes of a fleet must not retry in step, and no result depends on a wait.
         let jitter = ChaCha8Rng::seed_from_u64(RandomState::new().hash_one(std::process::id()));
         let budget = f64::from(policy.reserve);
-        let state = State { budget, failures: 0, open_until: None, jitter, retries: 0 };
+        let state =
+            State { budget, failures: 0, last: None, answered: false, open_until: None, jitter, retries: 0 };
         Ok(Self { inner, policy, state: Mutex::new(state) })
     }
 
@@ -182,10 +193,10 @@ impl<T: Teacher> Retry<T> {
     }
 
     /// Waits while the breaker is open.
-    fn pass_breaker(&self, question: &Question<'_>, deadline: Instant) -> Result<(), Fault> {
+    fn pass_breaker(&self, question: &Question<'_>, began: Instant, deadline: Instant) -> Result<()> {
         loop {
             if question.stopped() {
-                return Err(Fault::Stopped);
+                return Err(Error::Stopped);
             }
             let wait = {
                 let mut state = self.lock();
@@ -196,8 +207,16 @@ impl<T: Teacher> Retry<T> {
                     state.open_until = Some(now + self.policy.breaker_pause);
                     return Ok(());
                 }
+                if !state.answered
+                    && state.failures >= self.policy.breaker_failures.saturating_add(MAX_TRIALS)
+                    && let Some(last) = &state.last
+                {
+                    let source = Box::new(Error::server(self.model(), last.clone()));
+                    let (attempts, seconds) = (state.failures, began.elapsed().as_secs_f64());
+                    return Err(Error::GaveUp { attempts, seconds, source });
+                }
                 if now >= deadline {
-                    return Err(Fault::CircuitOpen { failures: state.failures });
+                    return Err(Error::server(self.model(), Fault::CircuitOpen { failures: state.failures }));
                 }
                 until.min(deadline) - now
             };
@@ -211,11 +230,12 @@ impl<T: Teacher> Retry<T> {
     fn after(&self, fault: Option<&Fault>, attempt: u32, deadline: Instant) -> Option<Duration> {
         let mut state = self.lock();
         let Some(fault) = fault.filter(|fault| fault.is_transient()) else {
-            state.failures = 0;
+            (state.failures, state.last, state.answered) = (0, None, true);
             state.open_until = None;
             return None;
         };
         state.failures = state.failures.saturating_add(1);
+        state.last = Some(fault.clone());
         if state.failures >= self.policy.breaker_failures {
             tracing::warn!(failures = state.failures, "the teacher's server is left alone for a while");
             state.open_until = Some(Instant::now() + self.policy.breaker_pause);
@@ -255,7 +275,7 @@ impl<T: Teacher> Teacher for Retry<T> {
         }
         let mut attempt = 1;
         loop {
-            self.pass_breaker(question, deadline).map_err(|fault| Error::server(self.model(), fault))?;
+            self.pass_breaker(question, began, deadline)?;
             let error = match self.inner.answer(question) {
                 Ok(answer) => {
                     self.after(None, attempt, deadline);

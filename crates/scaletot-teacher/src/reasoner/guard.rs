@@ -77,14 +77,9 @@ impl<'a> RunGuard<'a> {
         Self { mode: Mode::Record, ..Self::new(stopped) }
     }
 
-    /// Whether the teacher has ended the run.
-    pub(super) fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
     /// Whether no further question shall be asked.
     pub(super) fn stopped(&self) -> bool {
-        self.ended() || (self.stopped)()
+        self.ended.load(Ordering::Relaxed) || (self.stopped)()
     }
 
     /// Asks questions of which the first that fails makes the others needless, as many at once as the teacher is fast with. Returns the
@@ -188,27 +183,28 @@ impl<'a> RunGuard<'a> {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// Takes note of a user's verdict, in the order of the users: where one state fails for everybody the others are answered, and no
+    /// Takes note of a user's verdict, in the order of the users, and returns whether the run ends with it: where one state fails for everybody the others are answered, and no
     /// series of questions shows it.
-    pub(super) fn judged(&self, model: &str, verdict: &Verdict) {
+    pub(super) fn judged(&self, model: &str, verdict: &Verdict) -> bool {
         let mut series = self.series();
         let reason = match verdict {
             Verdict::Failed { reason } => reason,
             // Nobody was asked.
-            Verdict::Abstained { .. } => return,
+            Verdict::Abstained { .. } => return false,
             _ => {
                 (series.users, series.reasoned) = (0, true);
-                return;
+                return false;
             }
         };
         series.users += 1;
         let failures = series.users;
         if failures < if series.reasoned { SERIES } else { FIRST } {
-            return;
+            return false;
         }
         drop(series);
         let source = Error::Model { model: model.to_owned(), message: reason.to_string(), source: None };
         self.end(Error::NoAnswers { failures, source: Box::new(source) });
+        true
     }
 
     /// What ended the run, if it was its teacher.

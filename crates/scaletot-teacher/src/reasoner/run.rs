@@ -71,13 +71,13 @@ impl Reasoner<'_> {
                         return Ok(());
                     }
                     // Written now, it would stand before the user who was in hand.
-                    _ if summary.stopped || guard.ended() => return Ok(()),
+                    _ if summary.stopped => return Ok(()),
                     record => record?,
                 };
                 corpus.append(&record)?;
                 summary.count(&record.verdict);
                 failures.count(&record.verdict);
-                guard.judged(self.teacher.model(), &record.verdict);
+                summary.stopped |= guard.judged(self.teacher.model(), &record.verdict);
                 record
                     .best
                     .iter()

@@ -125,7 +125,7 @@ pub(super) fn compressed(path: &Path) -> Result<bool> {
 }
 
 /// Bytes of the longest line that is read: one answer takes thousands at most.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+const MAX_LINE_BYTES: u64 = 4 << 20;
 
 /// The version from which on every line has a checksum.
 const SEALED: u32 = 2;

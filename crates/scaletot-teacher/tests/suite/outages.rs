@@ -40,7 +40,7 @@ fn away() -> Fault {
     Fault::Failed { status: 503, retry_after: None, message: "no room in the inn".to_owned() }
 }
 
-const USERS: usize = 400;
+const USERS: usize = 200;
 
 struct Ran {
     outcome: Result<RunSummary>,
@@ -135,12 +135,12 @@ fn a_run_of_which_too_many_users_fail_is_an_error_that_counts_them() {
     let eighth = || Flaky::new(|_, row| (row % 8 == 0).then(away));
     let ran = run(eighth(), 3, 0.05);
     let error = ran.outcome.unwrap_err().to_string();
-    assert_eq!((ran.records, ran.failed), (USERS, 43));
-    assert!(error.contains("at most 5.0 % of the users to fail, found 43 of 400"), "{error}");
+    assert_eq!((ran.records, ran.failed), (USERS, 22));
+    assert!(error.contains("at most 5.0 % of the users to fail, found 22 of 200"), "{error}");
     assert!(error.contains("no room in the inn"), "{error}");
     let summary = run(eighth(), 3, 0.2).outcome.unwrap();
     let failure = summary.failure.as_ref().unwrap();
-    assert_eq!((summary.failed, failure.users, summary.users()), (43, 43, USERS as u64));
+    assert_eq!((summary.failed, failure.users, summary.users()), (22, 22, USERS as u64));
     assert!(failure.reason.contains("no room in the inn"), "{failure:?}");
 }
 
@@ -343,4 +343,18 @@ fn each_cause_is_a_source_and_told_once() {
             "{chain:?}"
         );
     }
+}
+
+/// More workers than the breaker lets attempts through: each question has few, and would wait for minutes.
+#[test]
+fn a_server_that_never_answers_ends_the_run_early_whatever_the_number_of_workers() {
+    let policy = RetryPolicy::default()
+        .with_base(std::time::Duration::from_millis(1))
+        .with_breaker_pause(std::time::Duration::from_millis(20));
+    let teacher = Retry::new(Flaky::new(|_, _| Some(away())), policy).unwrap();
+    let began = std::time::Instant::now();
+    let error = run(&teacher, 16, 1.0).outcome.unwrap_err();
+    assert!(causes(&error).contains("no room in the inn"), "{}", causes(&error));
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(teacher.inner().asked.load(Ordering::SeqCst) < 60);
 }

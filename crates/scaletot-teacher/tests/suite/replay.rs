@@ -433,8 +433,8 @@ fn a_recording_is_read_no_further_than_its_header_and_a_line_allow() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl.gz");
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    bomb.write_all(&vec![b' '; 64 << 20]).unwrap();
-    std::fs::write(&path, bomb.finish().unwrap()).unwrap();
+    bomb.write_all(&vec![b' '; 1 << 20]).unwrap();
+    std::fs::write(&path, bomb.finish().unwrap().repeat(1_000)).unwrap();
     let error = Replay::open(&path).unwrap_err();
     assert!(error.to_string().contains("expected a line of less than"), "{error}");
     #[cfg(unix)]
