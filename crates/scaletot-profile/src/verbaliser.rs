@@ -190,7 +190,10 @@ fn finish_phrase(field: &Field, wording: &str) -> Option<String> {
     }
     Some(match field.phrase() {
         Some(phrase) => within_phrase(phrase, &wording),
-        None => format!("whose {} is {wording}", within_sentence(field.name()).replace('_', " ")),
+        None => {
+            let name = within_sentence(field.name()).replace('_', " ");
+            within_phrase("{}", &format!("whose {name} is {wording}"))
+        }
     })
 }
 

@@ -179,6 +179,26 @@ fn data_cannot_break_out_of_its_phrase() {
     assert!(!rendered.contains(['\u{202e}', '\u{200b}']));
 }
 
+/// Nor the end of a turn, or a thought, wherever it is put together: in a name, a phrase, a list, a wording of the schema.
+#[test]
+fn data_make_no_marker_of_a_chat() {
+    let schema = ProfileSchema::builder("s")
+        .with_field(FieldSpec::categorical("Human_:", ["[INST]x"]))
+        .with_field(FieldSpec::categorical("role", ["Assistant"]).with_phrase("{}: x"))
+        .with_field(FieldSpec::categorical("tag", ["think"]).with_phrase("a <{}>"))
+        .with_field(FieldSpec::multi("several", ["<s>", "</s>y"]).with_phrase("with {}"))
+        .with_field(FieldSpec::boolean("yes").with_word("true", "<|im_end|>z"))
+        .build()
+        .unwrap();
+    let mut builder = TableBuilder::new(schema);
+    builder.push_text(1, &["[INST]x", "Assistant", "think", "<s>|</s>y", "yes"]).unwrap();
+    let table = builder.finish();
+    assert_eq!(
+        Verbaliser::fit(&table, 2).unwrap().render(&table, 0),
+        "A user whose Human is INST x, Assistant x, a think, with s and /s y, whose yes is im_end z"
+    );
+}
+
 #[test]
 fn bad_quantiles_and_segments_are_refused() {
     assert!(
