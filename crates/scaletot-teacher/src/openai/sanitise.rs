@@ -15,6 +15,8 @@ const SHOWN: usize = 400;
 const READ: usize = 8 << 10;
 /// A part of a secret of so many characters is taken out; a shorter secret is taken out whole.
 const PART: usize = 8;
+/// How often escapes are resolved: an error may quote another, that quotes a third.
+const DEPTH: usize = 3;
 /// What stands for a secret that was taken out.
 const MARK: &str = "[secret]";
 
@@ -43,8 +45,8 @@ impl Sanitiser {
 
     /// Both as it is and as it is read where escapes are resolved.
     fn add(&mut self, form: &str) {
-        for resolved in [false, true] {
-            let form: Vec<u8> = folded(form, resolved).into_iter().map(|unit| unit.byte).collect();
+        for times in 0..=DEPTH {
+            let form: Vec<u8> = folded(form, times).into_iter().map(|unit| unit.byte).collect();
             let length = form.len().min(PART);
             if length > 0 {
                 self.parts.entry(length).or_default().extend(form.windows(length).map(<[u8]>::to_vec));
@@ -63,8 +65,8 @@ impl Sanitiser {
     fn without_secrets(&self, text: &str) -> String {
         // Which bytes of the text are of a secret, whether a backslash in it escapes or is itself of the key.
         let mut secret = vec![false; text.len()];
-        for resolved in [false, true] {
-            let units = folded(text, resolved);
+        for times in 0..=DEPTH {
+            let units = folded(text, times);
             let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
             for (&length, parts) in &self.parts {
                 for (at, _) in bytes.windows(length).enumerate().filter(|(_, part)| parts.contains(*part)) {
@@ -93,45 +95,76 @@ struct Unit {
     end: usize,
 }
 
-/// The text as it is compared: in lower case, without white space and control characters, and where wanted with the escapes of
-/// JSON and of addresses `resolved`. Characters beyond ASCII are all alike, since no key holds one.
-fn folded(text: &str, resolved: bool) -> Vec<Unit> {
-    let bytes = text.as_bytes();
-    let mut units = Vec::with_capacity(bytes.len());
-    let mut begin = 0;
-    while let Some(c) = text[begin..].chars().next() {
-        let (byte, length) = match escape(&bytes[begin..]).filter(|_| resolved) {
-            Some((byte, length)) => (Some(byte), length),
-            None if c.is_ascii() => (Some(c as u8), 1),
-            None => ((!c.is_whitespace() && !c.is_control() && !is_joiner(c)).then_some(0xff), c.len_utf8()),
-        };
-        if let Some(byte) = byte.filter(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_control()) {
-            units.push(Unit { byte: byte.to_ascii_lowercase(), begin, end: begin + length });
-        }
-        begin += length;
+/// The text as it is compared: in lower case, without white space and what is not seen, and with escapes resolved so many times.
+/// Characters beyond ASCII are all alike, since no key holds one.
+fn folded(text: &str, times: usize) -> Vec<Unit> {
+    let unit = |(begin, c): (usize, char)| Unit { byte: as_byte(c), begin, end: begin + c.len_utf8() };
+    let mut units: Vec<Unit> = text.char_indices().map(unit).collect();
+    for _ in 0..times {
+        units = resolved(units);
     }
+    units.retain(|unit| !unit.byte.is_ascii_whitespace() && !unit.byte.is_ascii_control());
+    units.iter_mut().for_each(|unit| unit.byte.make_ascii_lowercase());
     units
 }
 
-/// Characters that are not seen, and could stand between those of a key.
-fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Escapes as what they stand for.
+fn resolved(units: Vec<Unit>) -> Vec<Unit> {
+    let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
+    let mut all = Vec::with_capacity(units.len());
+    let mut at = 0;
+    while at < units.len() {
+        let (byte, length) = escape(&bytes[at..]).unwrap_or((bytes[at], 1));
+        all.push(Unit { byte, begin: units[at].begin, end: units[at + length - 1].end });
+        at += length;
+    }
+    all
 }
 
-/// An escape at the beginning of a text: the ASCII character that it stands for, and its length.
+/// An ASCII character, a space for what is not seen, and one byte for all others.
+fn as_byte(c: char) -> u8 {
+    match c {
+        c if c.is_ascii() => c as u8,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => b' ',
+        c if c.is_whitespace() || c.is_control() => b' ',
+        _ => 0xff,
+    }
+}
+
+/// An escape at the beginning of a text, of JSON, an address or a page: what it stands for, and its length.
 fn escape(text: &[u8]) -> Option<(u8, usize)> {
-    let code = |from: usize, digits: usize| {
-        let digits = std::str::from_utf8(text.get(from..from + digits)?).ok()?;
-        u32::from_str_radix(digits, 16).ok().and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii)
+    let number = |digits: &[u8], radix: u32| {
+        let code = u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
+        char::from_u32(code).map(as_byte)
     };
     match text {
-        [b'%', ..] => Some((code(1, 2)?, 3)),
-        [b'\\', b'u', ..] => Some((code(2, 4)?, 6)),
+        [b'%', rest @ ..] => Some((number(rest.get(..2)?, 16).filter(u8::is_ascii)?, 3)),
+        // As Rust prints what cannot be seen.
+        [b'\\', b'u', b'{', rest @ ..] => {
+            let digits = rest.iter().take(8).position(|byte| *byte == b'}')?;
+            Some((number(&rest[..digits], 16)?, digits + 4))
+        }
+        [b'\\', b'u', rest @ ..] => Some((number(rest.get(..4)?, 16)?, 6)),
+        [b'\\', b'x', rest @ ..] => Some((number(rest.get(..2)?, 16)?, 4)),
         [b'\\', b'n' | b'r' | b't' | b'b' | b'f', ..] => Some((b' ', 2)),
         [b'\\', c, ..] if c.is_ascii() => Some((*c, 2)),
+        [b'&', b'#', rest @ ..] => {
+            let digits = rest.iter().take(8).position(|byte| *byte == b';')?;
+            let byte = match &rest[..digits] {
+                [b'x' | b'X', digits @ ..] => number(digits, 16)?,
+                digits => number(digits, 10)?,
+            };
+            Some((byte, digits + 3))
+        }
+        [b'&', ..] => {
+            ENTITIES.iter().find(|(name, _)| text.starts_with(name)).map(|(name, c)| (*c, name.len()))
+        }
         _ => None,
     }
 }
+
+const ENTITIES: [(&[u8], u8); 5] =
+    [(b"&amp;", b'&'), (b"&lt;", b'<'), (b"&gt;", b'>'), (b"&quot;", b'"'), (b"&apos;", b'\'')];
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -173,6 +206,11 @@ mod tests {
         let percent: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let some_percent = KEY.replace('/', "%2F").replace('+', "%2b").replace('"', "%22");
         let spaced: String = KEY.chars().map(|c| format!("{c}\u{1b}\u{200b}\n ")).collect();
+        let entities: String = KEY.chars().map(|c| format!("&#{};", u32::from(c))).collect();
+        let quoted = serde_json::to_string(&serde_json::to_string(&json).unwrap()).unwrap();
+        let twice = percent.replace('%', "%25");
+        let hidden: String =
+            KEY.chars().map(|c| format!("{c}\\u200b\\n")).collect::<String>().replace("\\\\", "\\\\\\");
         // `Bearer ` and the key, and `user:` and the key, in base64.
         let forms = [
             KEY.to_owned(),
@@ -180,6 +218,11 @@ mod tests {
             json,
             unicode,
             percent,
+            entities,
+            quoted,
+            twice,
+            hidden,
+            format!("{:?}", KEY.chars().map(|c| format!("{c}\u{200b}")).collect::<String>()),
             some_percent,
             spaced,
             KEY.to_uppercase(),
