@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
+use proptest::prelude::*;
 use scaletot_chain::CorpusWriter;
 use scaletot_teacher::{
     DiskCached, Error, LabelAnswer, PromptKey, Question, Reasoner, Recorder, Result, RunSummary, Teacher,
@@ -260,5 +261,41 @@ fn no_pipe_device_or_link_is_taken_for_a_file_of_answers() {
             "{}",
             path.display()
         );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens to the bytes, a kept answer is the teacher's.
+    #[test]
+    fn no_changed_byte_of_kept_answers_passes(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("answers.jsonl");
+        let table = table(2);
+        let reasoner = Reasoner::builder(Arbitrary::default(), prompter(&table)).build().unwrap();
+        let questions = reasoner.all_questions(&table, 0).unwrap();
+        let teacher = DiskCached::open(Arbitrary::default(), &cache).unwrap();
+        teacher.answer_batch(&questions).into_iter().for_each(|answer| drop(answer.unwrap()));
+        drop(teacher);
+        let mut bytes = std::fs::read(&cache).unwrap();
+        for (at, flip) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        bytes.truncate(cut.index(2 * bytes.len()).max(1));
+        std::fs::write(&cache, &bytes).unwrap();
+        // Two changes of the header may make it another's.
+        let Ok(teacher) = DiskCached::open(Arbitrary::default(), &cache) else { return Ok(()) };
+        for question in &questions {
+            let answer = teacher.answer(question).unwrap();
+            prop_assert_eq!(answer.log_probs, Arbitrary::default().answer(question).unwrap().log_probs);
+        }
+        drop(teacher);
+        let again = DiskCached::open(Arbitrary::default(), &cache).unwrap();
+        prop_assert!(questions.iter().all(|question| again.holds(question)));
     }
 }

@@ -444,3 +444,42 @@ fn a_recording_is_read_no_further_than_its_header_and_a_line_allow() {
         assert!(matches!(Replay::open(&link), Err(Error::Io(_))));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever happens to the bytes: what is read is what was recorded, and damage is seen.
+    #[test]
+    fn no_changed_byte_of_a_recording_passes(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..), 1..4),
+        compressed in any::<bool>(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(if compressed { "answers.jsonl.gz" } else { "answers.jsonl" });
+        let table = table(2);
+        let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
+        let live = reasoner(&recorder, &table);
+        let questions = live.all_questions(&table, 0).unwrap();
+        let recorded: Vec<LabelAnswer> =
+            recorder.answer_batch(&questions).into_iter().map(|answer| answer.unwrap().into_cached()).collect();
+        recorder.checkpoint().unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let before = bytes.clone();
+        for (at, flip) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        prop_assume!(bytes != before);
+        std::fs::write(&path, &bytes).unwrap();
+        // Names and times in the header of compressed data are of no account.
+        prop_assert!(compressed || Replay::open(&path).is_err());
+        let read = [Replay::open(&path).ok(), Replay::open_undamaged(&path).ok().map(|(replay, _)| replay)];
+        for replay in read.into_iter().flatten() {
+            for (question, recorded) in questions.iter().zip(&recorded) {
+                if replay.holds(question) {
+                    prop_assert_eq!(&replay.answer(question).unwrap(), recorded);
+                }
+            }
+        }
+    }
+}
