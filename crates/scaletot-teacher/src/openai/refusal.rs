@@ -86,13 +86,15 @@ fn is_about_quota(message: &str, retry_after: Option<Duration>) -> bool {
     has(&ENDED_CODES) || has(&ENDED) && retry_after.is_none() && !has(&FOR_A_TIME)
 }
 
-/// Whether a refusal means that there is no such model.
+/// Whether a refusal means that there is no such model, and not that a model has no such parameter.
 fn is_about_the_model(status: u16, message: &str) -> bool {
     let message = message.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
     let unknown = ["not found", "does not exist", "not_found", "unknown", "no such", "invalid model"];
     (status == 404 || status == 400)
         && message.contains("model")
-        && unknown.iter().any(|text| message.contains(text))
+        && has(&unknown)
+        && (message.contains("model_not_found") || !has(&["parameter", "argument", "field", "property"]))
 }
 
 /// Reads the forms in use: `{"error": {"message", "type", "code", "param"}}`, `{"error": "…"}`, `{"message": "…"}`, `{"detail": …}`, plain text.
@@ -142,6 +144,8 @@ mod tests {
         assert!(is_about_the_model(400, "model 'x' not found"));
         assert!(!is_about_the_model(404, "no such route"));
         assert!(!is_about_the_model(401, "unknown key for this model"));
+        assert!(!is_about_the_model(400, "Unknown parameter: 'structured_outputs' with this model"));
+        assert!(is_about_the_model(404, "no such argument of a path (code model_not_found)"));
     }
 
     #[test]
