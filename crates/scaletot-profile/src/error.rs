@@ -76,7 +76,7 @@ pub enum Error {
         found: String,
     },
     /// Two rows have the same user id.
-    #[error("{place}, column {column:?}: the id {id:?} is already in row {first}; ids must be unique", id = id.to_string())]
+    #[error("{place}, column {column:?}: the id {id:?} is already in row {first}; ids must be unique", id = shortened(&id.to_string()))]
     DuplicateId {
         /// The second row.
         place: Place,

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use scaletot_core::text::printable;
 use scaletot_profile::UNKNOWN;
 
+use super::MAX_SHOWN;
 use super::missing::marks;
 use super::names::{self, Hint, has};
 use super::order::{are_ranges, ordered};
@@ -159,7 +161,10 @@ impl<'a> Column<'a> {
             return self.multi(None);
         }
         if let Some(only) = self.counts.keys().next().filter(|_| distinct == 1) {
-            return ColumnUse::left_out(format!("constant: every known value is {only:?}"));
+            return ColumnUse::left_out(format!(
+                "constant: every known value is {:?}",
+                printable(only, MAX_SHOWN)
+            ));
         }
         if self.share(is_date) > 0.95 {
             return ColumnUse::left_out(DATE);

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::DraftOptions;
+use scaletot_core::text::printable;
+
 use super::names;
 use super::table::{Declared, RawColumn, RawTable};
+use super::{DraftOptions, MAX_SHOWN};
 
 /// Where the user ids are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,8 @@ fn repeated(column: &RawColumn) -> Option<String> {
     let mut rows: HashMap<&str, usize> = HashMap::new();
     (1..).zip(&column.cells).find_map(|(row, cell)| match cell {
         None => Some(format!("row {row} has none")),
-        Some(cell) => rows.insert(cell, row).map(|first| format!("`{cell}` is in rows {first} and {row}")),
+        Some(cell) => rows
+            .insert(cell, row)
+            .map(|first| format!("`{}` is in rows {first} and {row}", printable(cell, MAX_SHOWN))),
     })
 }

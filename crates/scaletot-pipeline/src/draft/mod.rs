@@ -42,12 +42,16 @@ pub use table::{Declared, LIST_SEPARATOR, MAX_ROWS, RawColumn, RawTable};
 use std::collections::BTreeMap;
 
 use scaletot_core::config;
+use scaletot_core::text::printable;
 use scaletot_profile::MISSING_NUMBERS;
 
 use crate::error::{Result, bail, ensure};
 use column::classify;
 use id::UserId;
 use names::Hint;
+
+/// Characters of a name or cell that a message shows.
+const MAX_SHOWN: usize = 60;
 
 /// What is known beforehand of a table to draft for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -289,7 +293,8 @@ fn missing_of(table: &RawTable, options: &DraftOptions) -> Vec<String> {
 /// Names of columns, to choose from.
 fn names_of<'a>(columns: impl IntoIterator<Item = &'a RawColumn>) -> String {
     const MAX_LISTED: usize = 20;
-    let mut names: Vec<String> = columns.into_iter().map(|column| format!("`{}`", column.name)).collect();
+    let mut names: Vec<String> =
+        columns.into_iter().map(|column| format!("`{}`", printable(&column.name, MAX_SHOWN))).collect();
     if names.len() > MAX_LISTED {
         let more = names.len() - MAX_LISTED;
         names.truncate(MAX_LISTED);
@@ -327,6 +332,7 @@ fn check(options: &DraftOptions, table: &RawTable) -> Result<()> {
 fn outcome(table: &RawTable, options: &DraftOptions) -> Result<String> {
     if let Some(column) = options.outcome.as_deref().and_then(|name| table.column(name)) {
         if let Some(cell) = column.cells.iter().flatten().find(|cell| !is_outcome(cell)) {
+            let cell = printable(cell, MAX_SHOWN);
             bail!(
                 "column `{}`: an outcome must be a finite number of at least 0 or empty, found {cell:?}; write a number for it, or leave the \
                  cell empty",

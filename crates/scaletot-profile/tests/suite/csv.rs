@@ -148,3 +148,20 @@ fn what_is_no_regular_file_is_not_read() {
         assert!(matches!(error, Error::Io { action: "open", .. }), "{error}");
     }
 }
+
+#[test]
+fn a_column_that_nobody_asked_for_may_occur_twice() {
+    let table = "id,note,x,note\n1,a,2,b\n";
+    assert_eq!(read(table).unwrap().profiles.value(0, 0), Some(Value::Number(2.0)));
+    let options = ReadOptions::new().with_text("note");
+    let error = read_csv_from(table.as_bytes(), "t", &schema(), &options).map(|_| ()).unwrap_err();
+    assert!(matches!(&error, Error::DuplicateColumn { first: 2, second: 4, .. }), "{error}");
+}
+
+#[test]
+fn long_ids_are_cut_in_messages() {
+    let id = "u".repeat(100_000);
+    let error = read(format!("id,x\n{id},1\n{id},2\n")).map(|_| ()).unwrap_err();
+    assert!(matches!(error, Error::DuplicateId { .. }));
+    assert!(error.to_string().len() < 300);
+}
