@@ -28,7 +28,7 @@ const VERSION: u32 = 2;
 /// How often a file is forced to disk while it grows, and tried again while it cannot be written.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long another process may hold the file: none needs a second.
-const MAX_LOCKED: Duration = Duration::from_secs(10);
+const MAX_LOCKED: Duration = Duration::from_secs(2);
 
 /// Keeps a teacher's answers in a file that any number of processes may use at once.
 ///

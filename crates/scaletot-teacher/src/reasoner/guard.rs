@@ -48,7 +48,7 @@ enum Mode {
 struct Series {
     /// Failed attempts since the last answer.
     attempts: u32,
-    /// Whether the last failure was a server's.
+    /// Whether the last failure was that of a server that did not answer.
     of_server: bool,
     /// Whether anything was answered, and whether it was computed and not at hand.
     answered: bool,
@@ -65,6 +65,12 @@ impl<'a> RunGuard<'a> {
     /// Ends a run when it is `stopped`, or its teacher answers nobody.
     pub(super) fn new(stopped: Stopped<'a>) -> Self {
         Self { stopped, mode: Mode::Run, ended: AtomicBool::new(false), series: Mutex::default() }
+    }
+
+    /// The same for a run that goes on with what another has begun: it asks those first about whom that failed, and they may fail again.
+    pub(super) fn resumed(stopped: Stopped<'a>) -> Self {
+        let series = Series { answered: true, reasoned: true, ..Series::default() };
+        Self { series: Mutex::new(series), ..Self::new(stopped) }
     }
 
     /// For one user, who fails as any error has it.
@@ -165,7 +171,9 @@ impl<'a> RunGuard<'a> {
             _ => 1,
         };
         let permanent = fault.is_some_and(Fault::is_permanent);
-        series.of_server = fault.is_some();
+        // One that refuses a request is there.
+        series.of_server =
+            fault.is_some_and(|fault| !matches!(fault, Fault::Refused { .. } | Fault::Unusable { .. }));
         series.attempts = series.attempts.saturating_add(tried);
         let has_answered = if series.of_server { series.computed } else { series.answered };
         let most = if has_answered { SERIES } else { FIRST };

@@ -58,7 +58,10 @@ impl Reasoner<'_> {
         progress.start("reason", rows.len() as u64);
         progress.advance(summary.skipped);
         let asked_to_stop = || progress.stopped();
-        let guard = RunGuard::new(&asked_to_stop);
+        let guard = match summary.skipped {
+            0 => RunGuard::new(&asked_to_stop),
+            _ => RunGuard::resumed(&asked_to_stop),
+        };
         let stopped = || guard.stopped();
         let workers = NonZeroUsize::new(workers.min(todo.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(

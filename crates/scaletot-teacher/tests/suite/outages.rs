@@ -358,3 +358,28 @@ fn a_server_that_never_answers_ends_the_run_early_whatever_the_number_of_workers
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(teacher.inner().asked.load(Ordering::SeqCst) < 60);
 }
+
+/// A run that goes on asks those first about whom the teacher failed before: that they fail again is no outage.
+#[test]
+fn users_who_fail_again_do_not_end_a_resumed_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("corpus.jsonl");
+    let table = table(USERS);
+    let rows: Vec<usize> = (0..USERS).collect();
+    // Too long for the server, say, and all of them at the beginning but for the first two.
+    let refused = || Fault::Refused { status: 400, message: "too long".to_owned() };
+    let teacher = Flaky::new(move |_, row| (2..24).contains(&row).then(refused));
+    let reasoner = Reasoner::builder(&teacher, prompter(&table))
+        .with_max_failed_share(0.2)
+        .with_cache_capacity(0)
+        .build()
+        .unwrap();
+    let header = reasoner.header(&table, 1).unwrap();
+    let mut corpus = CorpusWriter::create(&path, &header).unwrap();
+    let first = reasoner.run(&table, &rows[..100], &mut corpus, 2, &()).unwrap();
+    drop(corpus);
+    let mut corpus = CorpusWriter::resume_without_failed(&path, &header).unwrap().0;
+    let second = reasoner.run(&table, &rows, &mut corpus, 2, &()).unwrap();
+    assert_eq!((first.failed, second.failed, second.skipped), (19, 19, 81));
+    assert_eq!(second.failure.unwrap().users, 19);
+}
