@@ -10,6 +10,7 @@ use burn::store::{
 };
 use burn::tensor::{DType, Tensor};
 use safetensors::SafeTensors;
+use scaletot_core::guard::guarded;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -81,7 +82,9 @@ pub(crate) fn load(
         let store = SafetensorsStore::from_bytes(Some(read(path)?)).with_from_adapter(adapter);
         // What does not fit is named here, so the store is asked to go on.
         let mut store = store.validate(false).allow_partial(true);
-        let result = model.load_from(&mut store).map_err(Error::unusable(path))?;
+        let result = guarded(|| model.load_from(&mut store))
+            .map_err(Error::unusable(path))?
+            .map_err(Error::unusable(path))?;
         if let Some(error) = result.errors.first() {
             return Err(Error::corrupt(path, error.to_string()));
         }

@@ -119,3 +119,24 @@ fn ranked(folds: &[FoldResult], arms: &[Option<bool>]) -> (Vec<usize>, Ranks) {
     }
     (rows, ranks)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A treated user who spent nothing that is known is no treated user who spent nothing.
+    #[test]
+    fn users_without_a_known_outcome_are_in_neither_arm() {
+        let outcomes = [Some(6.0), Some(1.0), None, Some(2.0), Some(3.0), None];
+        let treated = known(&outcomes, &[true, false, true, true, false, false]);
+        let scores = known(&outcomes, &[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]);
+        assert_eq!(
+            (treated.as_slice(), scores.as_slice()),
+            (&[true, false, true, false][..], &[0.9, 0.8, 0.6, 0.5][..])
+        );
+        let values: Vec<f64> = outcomes.iter().flatten().copied().collect();
+        let experiment = Experiment::new(&treated, &values, Propensity::Constant(0.5)).unwrap();
+        let policy = experiment.policy(&scores, &Targeting::top(1.0)).unwrap();
+        assert_eq!((policy.nobody, policy.incremental), (2.0, 2.0));
+    }
+}

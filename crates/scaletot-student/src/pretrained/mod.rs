@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use scaletot_core::config::ConfigError;
-use scaletot_core::files::{AtomicDir, Checksums};
+use scaletot_core::files::{AtomicDir, Checksums, FileError, open};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -19,7 +19,7 @@ use crate::decoder::{CausalLm, DecoderConfig};
 use crate::error::{Error, Result};
 use crate::files::{self, Checked};
 use crate::lora::LoraConfig;
-use crate::tokenizer::Vocabulary;
+use crate::tokenizer::{Vocabulary, library};
 use crate::weights;
 
 pub(crate) const CONFIG: &str = "config.json";
@@ -91,10 +91,9 @@ impl Pretrained {
     pub(crate) fn read(dir: &Path, mut published: Value, device: &Device, files: &Checked) -> Result<Self> {
         let mut config = config::decoder(&published, &dir.join(CONFIG))?;
         let path = dir.join(TOKENIZER);
-        let mut tokenizer = Tokenizer::from_bytes(files.read(&path)?).map_err(Error::unusable(&path))?;
-        // What a file keeps of the call that it was last used for.
-        tokenizer.with_padding(None).with_truncation(None).map_err(Error::unusable(&path))?;
+        let tokenizer = library::from_json(&files.read(&path)?, &path)?;
         let parts = parts(dir, files)?;
+        expect_room(&config, &dir.join(CONFIG), &parts)?;
         if config.tie_embeddings && has_other_head(&parts, files)? {
             // As `transformers` has it: a head that was trained apart is used, whatever the configuration says.
             tracing::warn!(dir = %dir.display(), "the head differs from the embedding and is not tied to it");
@@ -195,9 +194,7 @@ impl Pretrained {
     /// # Errors
     /// [`Error::Tokenizer`] if the text cannot be encoded.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoded = self.tokenizer.encode(text, true);
-        let encoded = encoded.map_err(Error::tokenizers("encode a text"))?;
-        Ok(encoded.get_ids().to_vec())
+        library::encode(&self.tokenizer, text, true)
     }
 
     /// The text of tokens, without special ones.
@@ -205,8 +202,40 @@ impl Pretrained {
     /// # Errors
     /// [`Error::Tokenizer`] if the tokens cannot be decoded.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.tokenizer.decode(ids, true).map_err(Error::tokenizers("decode tokens"))
+        library::call("decode tokens", || self.tokenizer.decode(ids, true))
     }
+}
+
+/// Refuses sizes that need far more memory than the weights have bytes, before it is taken. What is a little off is named by its tensor.
+fn expect_room(config: &DecoderConfig, path: &Path, parts: &[PathBuf]) -> Result<()> {
+    /// Bytes of a model that nobody minds.
+    const FREE: u128 = 64 << 20;
+    let mut found = 0_u128;
+    for part in parts {
+        let length = open(part)?.metadata().map_err(|e| FileError::new("read", part, e))?.len();
+        found += u128::from(length);
+    }
+    let [vocab, width, layers, heads, kv_heads, head, inner] = [
+        config.vocab_size,
+        config.d_model,
+        config.n_layers,
+        config.n_heads,
+        config.n_kv_heads,
+        config.d_head,
+        config.d_ff,
+    ]
+    .map(|size| size as u128);
+    // The matrices alone; a product that leaves the numbers is too large for any file.
+    let attention = heads.saturating_add(kv_heads).saturating_mul(2).saturating_mul(head);
+    let layer = attention.saturating_add(inner.saturating_mul(3)).saturating_mul(width);
+    let weights = layer.saturating_mul(layers).saturating_add(vocab.saturating_mul(width));
+    // As 32-bit floats; a file has 16 bits for each at least.
+    if weights.saturating_mul(4) <= FREE.max(found.saturating_mul(3)) {
+        return Ok(());
+    }
+    let message =
+        format!("expected sizes of a model whose weights fit {found} bytes, found {weights} weights");
+    Err(Error::corrupt(path, message))
 }
 
 /// Whether a file holds a head that is not the embedding.

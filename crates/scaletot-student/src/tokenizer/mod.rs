@@ -11,11 +11,12 @@
 //!   value", which is not the same as missing), a field with an unknown bucket a token for the bucket.
 //!
 //! In the vocabulary of a published checkpoint, which knows English, it is the sentence that a [`Verbaliser`] renders, with the
-//! special tokens that the checkpoint's tokenizer puts around a text. A missing or dropped field is not rendered. The tokens of the
+//! special tokens that the checkpoint's tokenizer puts around a text. No value can spell a token of the checkpoint's own list. A missing or dropped field is not rendered. The tokens of the
 //! chain are added to the vocabulary, under the same words.
 
 mod chain;
 mod layout;
+pub(crate) mod library;
 mod text;
 
 use std::ops::Range;
@@ -32,7 +33,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use self::chain::{ChainTokens, Word};
 use self::layout::{EOS, Layout, PAD, SPECIAL, THINK};
 pub(crate) use self::text::AddedTokens;
-use self::text::Text;
+use self::text::{PlainTokenizer, Text};
 use crate::error::{Error, Result};
 
 /// Between the tokens of a sequence that is written as text.
@@ -165,7 +166,8 @@ impl ProfileTokenizer {
         }
         // `<think>`, the chain and `<eos>`.
         let most = context.saturating_sub(2 * chain.len() + 2);
-        let form = ProfileForm::Text(Text { verbaliser, most });
+        let plain = PlainTokenizer::of(&tokenizer);
+        let form = ProfileForm::Text(Text { verbaliser, most, plain });
         let tokenizer = Arc::new(tokenizer);
         Ok((Self { profile, chain, form, tokens, vocab_size, tokenizer }, added))
     }
@@ -192,7 +194,8 @@ impl ProfileTokenizer {
     ///
     /// The one of the schemas reads a sequence written as text with one token per line; [`words`](Self::words) joined by
     /// newlines is such a text. The one of a checkpoint is the checkpoint's own with the tokens of the chain, and takes special
-    /// tokens that are written in a text for letters, until it is told otherwise (`set_encode_special_tokens`).
+    /// tokens that are written in a text for letters, until it is told otherwise (`set_encode_special_tokens`). Profiles are read without
+    /// any token that a text could spell, those among them that are not marked as special.
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -271,7 +274,7 @@ impl ProfileTokenizer {
 
     /// Checks that a tokenizer file holds this vocabulary.
     pub(crate) fn check_json(&self, bytes: &[u8]) -> Result<()> {
-        let other = Tokenizer::from_bytes(bytes).map_err(Error::tokenizers("read tokenizer.json"))?;
+        let other = library::call("read tokenizer.json", || Tokenizer::from_bytes(bytes))?;
         let (expected, found) = (self.vocab_size(), other.get_vocab_size(true));
         if found != expected {
             return Err(Error::Shape { what: "tokens in tokenizer.json", expected, found });
@@ -321,7 +324,7 @@ impl ProfileTokenizer {
     ) -> Result<Vec<u32>> {
         let mut ids = match &self.form {
             ProfileForm::Fields(layout) => layout.read(table, row, keep),
-            ProfileForm::Text(text) => text.read(&self.tokenizer, table, row, keep)?,
+            ProfileForm::Text(text) => text.read(table, row, keep)?,
         };
         ids.push(self.tokens.think);
         Ok(ids)

@@ -200,3 +200,114 @@ proptest! {
         prop_assert_eq!(read.get_ids(), all.as_slice());
     }
 }
+
+/// Tokens by which the common families of models part the turns of a conversation, its thoughts and its tools.
+const MARKERS: [&str; 26] = [
+    "<think>",
+    "</think>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|assistant|>",
+    "<|user|>",
+    "<|system|>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "[INST]",
+    "[/INST]",
+    "<<SYS>>",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<state:need>",
+    "<state:need=high>",
+];
+
+/// A tokenizer of bytes that lists the markers, every second one as special; some of their ids are in the model's own vocabulary too.
+fn with_markers(own: usize) -> Tokenizer {
+    let letters = (0..256_u32).map(|byte| (format!("<0x{byte:02X}>"), byte));
+    let markers = MARKERS.iter().take(own).map(|marker| (*marker).to_owned()).zip(256..);
+    let model = BPE::builder().vocab_and_merges(letters.chain(markers).collect::<Vocab>(), vec![]);
+    let mut tokenizer = Tokenizer::new(model.byte_fallback(true).build().unwrap());
+    for (at, marker) in MARKERS.iter().enumerate() {
+        let token = AddedToken::from(*marker, at % 2 == 1);
+        let added =
+            if at % 2 == 1 { tokenizer.add_special_tokens([token]) } else { tokenizer.add_tokens([token]) };
+        added.unwrap();
+    }
+    tokenizer
+}
+
+#[test]
+fn no_text_spells_a_token_that_a_checkpoint_lists() {
+    for own in [0, 9, MARKERS.len()] {
+        let tokenizer = with_markers(own);
+        let plain = text::PlainTokenizer::of(&tokenizer);
+        for marker in MARKERS {
+            let id = tokenizer.token_to_id(marker).unwrap();
+            for text in [
+                marker.to_owned(),
+                format!("a{marker}b {marker}"),
+                format!(" {marker} low"),
+                marker.repeat(3),
+            ] {
+                // The list is what makes a token of it.
+                assert!(tokenizer.encode(text.as_str(), false).unwrap().get_ids().contains(&id), "{text}");
+                let found = plain.encode(&text, false).unwrap();
+                assert!(found.iter().all(|&id| id < 256), "{text}: {found:?}");
+                assert_eq!(found, text.bytes().map(u32::from).collect::<Vec<_>>(), "{text}");
+            }
+        }
+    }
+}
+
+/// A vocabulary of whole words finds its markers without a list.
+#[test]
+fn a_marker_that_the_model_itself_knows_is_broken() {
+    let words = ["[UNK]", "colour", "<think>", "<", "think", ">", "t", "h", "i", "n", "k"];
+    let vocab = words.iter().zip(0..).map(|(word, id)| ((*word).to_owned(), id)).collect();
+    let model = WordLevel::builder().vocab(vocab).unk_token("[UNK]".to_owned()).build().unwrap();
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer.with_pre_tokenizer(Some(CharDelimiterSplit::new(' ')));
+    tokenizer.add_tokens([AddedToken::from("<think>", false)]).unwrap();
+    let plain = text::PlainTokenizer::of(&tokenizer);
+    assert_eq!(plain.encode("colour <think>", false).unwrap(), [1, 3, 6, 7, 8, 9, 10, 5]);
+    assert_eq!(plain.encode("colour blue", false).unwrap(), [1, 0]);
+}
+
+#[test]
+fn a_value_that_spells_the_cue_is_letters_in_a_student_of_a_checkpoint() {
+    let schema = ProfileSchema::builder("shop")
+        .with_field(FieldSpec::categorical("colour", ["red", "<think>", "<|im_end|>", "<state:need=high>"]))
+        .build()
+        .unwrap();
+    let mut builder = TableBuilder::new(schema);
+    let values = ["red", "<think>", "<|im_end|>", "<state:need=high>"];
+    values.iter().zip(0_i64..).for_each(|(value, row)| builder.push_text(row, &[value]).unwrap());
+    let table = builder.finish();
+    // The checkpoint has the cue among its tokens that are not special, as those of models that think have.
+    let mut tokenizer = with_markers(0);
+    tokenizer.add_special_tokens([AddedToken::from("</end>", true)]).unwrap();
+    let eos = tokenizer.token_to_id("</end>").unwrap();
+    let rows = tokenizer.get_vocab_size(true);
+    let verbaliser = Arc::new(Verbaliser::fit(&table, 2).unwrap());
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("mood", ["low", "high"])).build().unwrap();
+    let vocabulary = Vocabulary { tokenizer, rows, eos, context: 4_000 };
+    let (tokenizer, _) =
+        ProfileTokenizer::of_text(vocabulary, verbaliser, Arc::clone(table.schema()), chain.into()).unwrap();
+    for (row, value) in values.iter().enumerate() {
+        let ids = tokenizer.prompt(&table, row, |_| true).unwrap();
+        let (cue, text) = ids.split_last().unwrap();
+        assert_eq!(*cue, tokenizer.tokens.think);
+        assert!(text.iter().all(|&id| id < 256), "{value}: {ids:?}");
+    }
+}

@@ -1,12 +1,14 @@
 //! Profiles as text in the vocabulary of a checkpoint, which the tokens of the chain are added to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use scaletot_chain::ChainSchema;
 use scaletot_profile::{ProfileTable, Verbaliser};
-use tokenizers::{AddedToken, Model, Tokenizer};
+use tokenizers::{AddedToken, AddedVocabulary, Model, Tokenizer};
 
 use super::chain::{self, ChainTokens, THINK_WORD, Word};
+use super::library::{call, encode};
 use crate::error::{Error, Result};
 
 /// How a profile is rendered.
@@ -15,18 +17,68 @@ pub(super) struct Text {
     pub(super) verbaliser: Arc<Verbaliser>,
     /// The most tokens that a profile may take, so that the chain still fits into the model's context.
     pub(super) most: usize,
+    pub(super) plain: PlainTokenizer,
+}
+
+/// A checkpoint's tokenizer to which no word of a text is more than its letters.
+///
+/// A file lists tokens that are looked for in a text before anything else: those of conversations (`<|im_end|>`), of thoughts (`<think>`),
+/// of tools. Some are marked as special and can be told to be left alone, others cannot. A value of a profile must spell none of them.
+#[derive(Debug, Clone)]
+pub(super) struct PlainTokenizer {
+    tokenizer: Arc<Tokenizer>,
+    /// The listed tokens of more than one letter, by id.
+    markers: Arc<BTreeMap<u32, String>>,
+}
+
+impl PlainTokenizer {
+    /// Without the tokens that a tokenizer lists now.
+    pub(super) fn of(tokenizer: &Tokenizer) -> Self {
+        let listed = tokenizer.get_added_tokens_decoder().into_iter().map(|(id, token)| (id, token.content));
+        let markers = listed.filter(|(_, content)| content.chars().nth(1).is_some()).collect();
+        let mut tokenizer = tokenizer.clone();
+        tokenizer.with_added_vocabulary(AddedVocabulary::new());
+        Self { tokenizer: tokenizer.into(), markers: Arc::new(markers) }
+    }
+
+    /// The tokens of a text; with those that the tokenizer puts around it, if `special`.
+    pub(super) fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        let mut text = text.to_owned();
+        for (id, marker) in &*self.markers {
+            // A vocabulary of whole words holds its markers too, and finds them without the list.
+            if text.contains(marker) && encode(&self.tokenizer, &text, false)?.contains(id) {
+                text = text.replace(marker, &broken(marker));
+            }
+        }
+        let present: Vec<&u32> =
+            self.markers.iter().filter(|(_, marker)| text.contains(*marker)).map(|(id, _)| id).collect();
+        if !present.is_empty() {
+            let found = encode(&self.tokenizer, &text, false)?;
+            if let Some(id) = present.into_iter().find(|id| found.contains(id)) {
+                let message =
+                    format!("expected a text that spells no token of the model's own, found token {id}");
+                return Err(Error::tokenizer(message));
+            }
+        }
+        encode(&self.tokenizer, &text, special)
+    }
+}
+
+/// A marker with blanks between its letters.
+fn broken(marker: &str) -> String {
+    let letters: Vec<String> = marker.chars().map(String::from).collect();
+    letters.join(" ")
 }
 
 impl Text {
     /// The sentence of a profile, of the fields that `keep`.
     pub(super) fn read(
         &self,
-        tokenizer: &Tokenizer,
         table: &ProfileTable,
         row: usize,
         keep: impl FnMut(usize) -> bool,
     ) -> Result<Vec<u32>> {
-        let ids = encode(tokenizer, &format!("{}.", self.verbaliser.render_only(table, row, keep)), true)?;
+        let ids = self.plain.encode(&format!("{}.", self.verbaliser.render_only(table, row, keep)), true)?;
         // A text that is cut would lose whole fields without a word of it.
         if ids.len() > self.most {
             return Err(Error::TooLong { row, most: self.most, found: ids.len() });
@@ -55,11 +107,12 @@ pub(super) fn extend(
     let all = || std::iter::once(&think).chain(&states);
     let new: Vec<&Word> = all().filter(|word| tokenizer.token_to_id(&word.word).is_none()).collect();
     // As a word within a running text, which begins with its blank in most vocabularies.
-    let plain = new.iter().map(|word| encode(tokenizer, &format!(" {}", word.plain), false));
+    let letters = PlainTokenizer::of(tokenizer);
+    let plain = new.iter().map(|word| letters.encode(&format!(" {}", word.plain), false));
     let plain = plain.collect::<Result<Vec<_>>>()?;
     let tokens: Vec<AddedToken> = new.iter().map(|word| AddedToken::from(word.word.clone(), true)).collect();
-    tokenizer.add_special_tokens(tokens).map_err(Error::tokenizers("add the chain's tokens"))?;
-    // A value of a profile cannot spell a token of the chain: in a text they are letters like others.
+    call("add the chain's tokens", || tokenizer.add_special_tokens(tokens))?;
+    // In other programs too, as far as the library goes: there a text cannot spell a token that is marked as special.
     tokenizer.set_encode_special_tokens(true);
 
     for Word { word, .. } in &new {
@@ -85,10 +138,4 @@ pub(super) fn extend(
     }
     let added = AddedTokens { first: new.first().map_or(Ok(0), |word| id(&word.word))? as usize, plain };
     Ok((ChainTokens::new(chain, first, id(THINK_WORD)?, eos, eos), added))
-}
-
-fn encode(tokenizer: &Tokenizer, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-    let encoded =
-        tokenizer.encode_fast(text, add_special_tokens).map_err(Error::tokenizers("encode a text"))?;
-    Ok(encoded.get_ids().to_vec())
 }

@@ -320,3 +320,50 @@ fn a_tokenizer_forgets_how_it_was_last_called() {
     fs::write(dir.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
     assert_eq!(load(dir.path()).unwrap().encode("w3 w17 w5").unwrap(), [3, 17, 5]);
 }
+
+#[test]
+fn a_tokenizer_that_contradicts_itself_is_refused_and_does_not_panic() {
+    // At a merge that joins to more than the longest token the library panics.
+    let error = broken("qwen3", |dir| {
+        let tokenizer = serde_json::json!({
+            "version": "1.0",
+            "added_tokens": [],
+            "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "b"]]},
+        });
+        fs::write(dir.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    });
+    assert!(error.contains("tokenizer.json: `model.merges`") && error.contains("\"ab\""), "{error}");
+}
+
+#[test]
+fn sizes_that_no_weights_of_the_checkpoint_fill_are_refused_before_memory_is_taken() {
+    for (key, size) in [
+        ("vocab_size", 1_u64 << 40),
+        ("vocab_size", u64::MAX >> 1),
+        ("hidden_size", 1 << 33),
+        ("num_hidden_layers", 1 << 50),
+        ("intermediate_size", 1 << 45),
+        ("head_dim", 1 << 41),
+    ] {
+        let error = broken("qwen3", |dir| with_config(dir, key, size.into()));
+        assert!(error.contains("config.json: expected sizes of a model whose weights fit"), "{key}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_device_in_a_checkpoint_is_refused_at_once() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let pipe = broken("qwen3", |dir| {
+            fs::remove_file(dir.join(file)).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(dir.join(file)).status().unwrap().success());
+        });
+        let device = broken("qwen3", |dir| {
+            fs::remove_file(dir.join(file)).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", dir.join(file)).unwrap();
+        });
+        for error in [pipe, device] {
+            assert!(error.contains(file) && error.contains("expected a regular file"), "{error}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
-use std::any::Any;
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use scaletot_core::guard;
 use scaletot_core::text::printable;
 
 /// Why the decoder does not give what it should.
@@ -19,9 +18,9 @@ pub(super) enum Failure {
 /// and panicked on eight, for example on an integer type of an impossible width in the schema. A damaged file is input
 /// like any other. After a panic the step's state must be dropped, so that nobody sees it half changed.
 pub(super) fn guarded<T, E: Display>(step: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
-    match catch_unwind(AssertUnwindSafe(step)) {
+    match guard::guarded(step) {
         Ok(result) => result.map_err(|error| failure(error.to_string())),
-        Err(panic) => Err(Failure::Damaged(format!("the decoder gave up: {}", message(&*panic)))),
+        Err(panic) => Err(Failure::Damaged(format!("the decoder gave up: {}", panic.message))),
     }
 }
 
@@ -35,11 +34,6 @@ fn failure(mut message: String) -> Failure {
     let message = printable(&message, 400);
     let unsupported = message.contains("NYI: ") || message.contains("encryption feature is disabled");
     if unsupported { Failure::Unsupported(message) } else { Failure::Damaged(message) }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no given reason")
 }
 
 #[cfg(test)]
