@@ -1,6 +1,6 @@
 //! Directories that are written whole, with checksums, and files of them that are checked before they are used.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use safetensors::{SafeTensorError, SafeTensors};
@@ -17,6 +17,9 @@ pub(crate) const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// How the names of files of weights end.
 const WEIGHTS: &str = "safetensors";
+
+/// Bytes of the longest header of a file of weights, which is the format's own bound.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Bytes in which a file of weights says how long its header is.
 const HEADER_LENGTH: usize = 8;
@@ -105,7 +108,7 @@ fn read_weights(path: &Path) -> Result<Vec<u8>> {
     (&mut file).take(HEADER_LENGTH as u64).read_to_end(&mut bytes).map_err(refused)?;
     let header = bytes.first_chunk().map_or(0, |header| u64::from_le_bytes(*header));
     // A header that is too long for the format is refused by its length alone.
-    (&mut file).take(header.min(MAX_TEXT_BYTES)).read_to_end(&mut bytes).map_err(refused)?;
+    (&mut file).take(header.min(MAX_HEADER_BYTES)).read_to_end(&mut bytes).map_err(refused)?;
     match SafeTensors::read_metadata(&bytes) {
         // The tensors are not there yet.
         Err(SafeTensorError::MetadataIncompleteBuffer) | Ok(_) => {}
@@ -116,7 +119,11 @@ fn read_weights(path: &Path) -> Result<Vec<u8>> {
         let message = format!("expected the {stated} bytes of its header, found {length}");
         return Err(Error::corrupt(path, message));
     }
-    (&mut file).take(length - bytes.len() as u64).read_to_end(&mut bytes).map_err(refused)?;
+    let rest = length - bytes.len() as u64;
+    // Not twice the size, as of a buffer that grows; and an error where there is no such memory.
+    let room = bytes.try_reserve_exact(usize::try_from(rest).unwrap_or(usize::MAX));
+    room.map_err(|e| refused(io::Error::new(io::ErrorKind::OutOfMemory, e)))?;
+    (&mut file).take(rest).read_to_end(&mut bytes).map_err(refused)?;
     Ok(bytes)
 }
 

@@ -73,6 +73,16 @@ fn runs_resumes_and_repairs_to_the_same_figures() {
     // The corpus came out the same, so what was made of it still holds.
     assert_eq!(not_run_again(&notes), Stage::ALL.len() - 1, "{notes:?}");
 
+    // A byte of it changed after all was done: the user of that line is asked about again, and nobody else.
+    let mut damaged = bytes.clone();
+    let near_the_end = damaged.len() - 60;
+    damaged[near_the_end] ^= 1;
+    fs::write(&corpus, damaged).unwrap();
+    let (_, notes) = case(dir).run("whole");
+    assert!(notes.iter().any(|note| note.contains("1 whose lines are damaged are asked")), "{notes:?}");
+    assert_eq!(fs::read(&corpus).unwrap(), bytes);
+    assert_eq!(not_run_again(&notes), Stage::ALL.len() - 1, "{notes:?}");
+
     // Whatever a stage wrote and is not what it wrote any more is made again, and nothing else.
     for (output, again) in
         [("student/model.safetensors", 1), ("artifact/manifest.json", 1), ("scores.parquet", 1)]
