@@ -114,6 +114,14 @@ pub enum Error {
         /// The cause, with line and column.
         source: serde_json::Error,
     },
+    /// The weights cannot be read or written as safetensors.
+    #[error("{path}: not the safetensors file that was expected")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The artifact is of another format version.
     #[error(
         "{path}: artifact format {found}, this version reads formats 1 to {expected}; train or export it again"

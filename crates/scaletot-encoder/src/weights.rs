@@ -9,6 +9,7 @@ use std::path::Path;
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result, readable};
@@ -52,7 +53,6 @@ impl Weights {
 
     /// The safetensors file; equal weights give equal bytes.
     pub(crate) fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
-        let fault = |error: safetensors::SafeTensorError| unreadable(path, &error);
         let buffers: Vec<(&String, &[usize], Vec<u8>)> = self
             .0
             .iter()
@@ -64,13 +64,13 @@ impl Weights {
             .iter()
             .map(|(name, dims, bytes)| Ok((*name, TensorView::new(Dtype::F32, dims.to_vec(), bytes)?)))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(fault)?;
-        safetensors::serialize(views, None).map_err(fault)
+            .map_err(unreadable(path))?;
+        safetensors::serialize(views, None).map_err(unreadable(path))
     }
 
     /// Reads a safetensors file and checks names, types, shapes and that every weight is finite.
     pub(crate) fn from_bytes(bytes: &[u8], shape: &NetworkShape, path: &Path) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(path, &error))?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable(path))?;
         let wrong = |what: &str, expected: String, found: String| Error::Artifact {
             path: path.into(),
             what: readable(&format!("tensor `{what}`")),
@@ -110,13 +110,8 @@ impl Weights {
     }
 }
 
-fn unreadable(path: &Path, error: &safetensors::SafeTensorError) -> Error {
-    Error::Artifact {
-        path: path.into(),
-        what: "weights".into(),
-        expected: "a safetensors file".into(),
-        found: readable(&error.to_string()),
-    }
+fn unreadable(path: &Path) -> impl FnOnce(SafeTensorError) -> Error {
+    |source| Error::Weights { path: path.into(), source: source.into() }
 }
 
 #[cfg(test)]

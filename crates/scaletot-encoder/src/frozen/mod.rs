@@ -96,7 +96,7 @@ impl FrozenEncoder {
     /// The featuriser is fitted on the table.
     ///
     /// # Errors
-    /// [`Error::Config`] for bad sizes, [`Error::Shape`] for heads that do not fit the chain schema.
+    /// [`Error::Config`] for bad sizes or an encoder of more than 1 GiB, [`Error::Shape`] for heads that do not fit the chain schema.
     pub fn with_random_weights(
         config: &EncoderConfig,
         table: &ProfileTable,

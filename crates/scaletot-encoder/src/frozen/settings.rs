@@ -61,8 +61,9 @@ pub enum Precision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Footprint {
-    /// Bytes of lookup tables and weights that scoring reads. The encoder holds the network as it was trained besides, and with
-    /// [`Precision::Int8`] the plan in 32-bit floats.
+    /// Bytes of lookup tables and weights that scoring reads. The encoder holds the network as it was trained besides, and with another
+    /// [`Precision`] or a [selection](FrozenEncoder::with_selection) the plan of all outputs in 32-bit floats. Loading takes 1 GiB at most, and so
+    /// does each of these plans.
     pub bytes: usize,
     /// Multiplications and additions of a user's dense layers, padding included; lookups and link functions come on top.
     pub flops: usize,
@@ -137,6 +138,8 @@ impl FrozenEncoder {
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) for a head with other numbers of fields, codes, states or units than this encoder's;
+    /// [`Error::Config`](crate::Error::Config) for one whose tables take the encoder beyond 1 GiB, [`Error::Overflow`](crate::Error::Overflow)
+    /// for one whose sums could be infinite for some profile;
     /// [`Error::Canary`](crate::Error::Canary) where this processor computes otherwise than any other.
     pub fn with_value_head(self, head: ValueHead) -> Result<Self> {
         self.set_value_head(Some(head))

@@ -1,6 +1,8 @@
 //! The outcome-driven reward: what a chain adds to the user's segment in explaining the outcome.
 
-use scaletot_core::config::positive;
+use std::ops::Range;
+
+use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
 use super::Tiers;
@@ -13,9 +15,9 @@ use crate::{Error, Result};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OutcomeRewardConfig {
-    /// Strength a > 0 of the prior of each segment's histogram, in pseudo-users. Default 5.
+    /// Strength a of the prior of each segment's histogram, in pseudo-users, at least 1e-9. Default 5.
     pub segment_strength: f64,
-    /// Strength b > 0 of the prior of each histogram given a state value, in pseudo-users. Default 10.
+    /// Strength b of the prior of each histogram given a state value, in pseudo-users, at least 1e-9. Default 10.
     pub state_strength: f64,
 }
 
@@ -43,10 +45,19 @@ impl OutcomeRewardConfig {
     /// Checks both strengths.
     ///
     /// # Errors
-    /// [`Error::Config`] for one that is not above 0.
+    /// [`Error::Config`] for one that is below 1e-9 or not finite: with less, probabilities could be too small for a logarithm.
     pub fn validate(&self) -> Result<()> {
-        positive("segment_strength", self.segment_strength)?;
-        Ok(positive("state_strength", self.state_strength)?)
+        for (field, strength) in
+            [("segment_strength", self.segment_strength), ("state_strength", self.state_strength)]
+        {
+            check(
+                (1e-9..=f64::MAX).contains(&strength),
+                field,
+                "a finite number of at least 1e-9",
+                strength,
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -82,7 +93,7 @@ impl OutcomeRewardConfig {
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct OutcomeReward {
     config: OutcomeRewardConfig,
     tiers: Tiers,
@@ -91,6 +102,57 @@ pub struct OutcomeReward {
     /// `N_{g,v,t}`, row-major.
     counts: Vec<f64>,
     users: Vec<Option<Member>>,
+    /// `N_{·,·,t}`. These sums over all segments are taken once: every reward needs them.
+    #[serde(skip_serializing)]
+    of_all: Vec<f64>,
+    /// `N_{·,v,t}`, row-major.
+    #[serde(skip_serializing)]
+    of_values: Vec<f64>,
+}
+
+/// A reward as it is stored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    config: OutcomeRewardConfig,
+    tiers: Tiers,
+    segments: usize,
+    values: usize,
+    counts: Vec<f64>,
+    users: Vec<Option<Member>>,
+}
+
+impl TryFrom<Unchecked> for OutcomeReward {
+    type Error = Error;
+
+    fn try_from(stored: Unchecked) -> Result<Self> {
+        let Unchecked { config, tiers, segments, values, counts, users } = stored;
+        config.validate()?;
+        let cells = segments.checked_mul(values).and_then(|cells| cells.checked_mul(tiers.count()));
+        if cells != Some(counts.len()) {
+            let expected =
+                format!("one for each of {segments} segments, {values} values and {} tiers", tiers.count());
+            let found = counts.len().to_string();
+            return Err(Error::Shape { what: "counts of an outcome reward", expected, found });
+        }
+        let (what, expected) = ("count of an outcome reward", "a finite number of at least 0");
+        let countable = |x: f64| x.is_finite() && x >= 0.0;
+        if let Some((row, &found)) = counts.iter().enumerate().find(|(_, count)| !countable(**count)) {
+            return Err(Error::InvalidValue { what, row, expected, found });
+        }
+        for (row, member) in users.iter().enumerate() {
+            let Some(Member { segment, tier, weights }) = member else { continue };
+            let fits = *segment < segments && *tier < tiers.count() && weights.len() == values;
+            if !(fits && weights.iter().copied().all(countable)) {
+                let expected = format!("a segment, a tier and weights that were counted in row {row}");
+                let found = format!("segment {segment}, tier {tier} and {} weights", weights.len());
+                return Err(Error::Shape { what: "user of an outcome reward", expected, found });
+            }
+        }
+        let reward =
+            Self { config, tiers, segments, values, counts, users, of_all: vec![], of_values: vec![] };
+        Ok(reward.with_sums())
+    }
 }
 
 /// What a labelled user brought into the counts.
@@ -137,6 +199,8 @@ impl OutcomeReward {
             values,
             counts: vec![0.0; count * values * tiers.count()],
             users: Vec::with_capacity(rows),
+            of_all: vec![],
+            of_values: vec![],
             tiers,
         };
         for (row, user) in users.iter().enumerate() {
@@ -154,7 +218,22 @@ impl OutcomeReward {
             }
             fitted.users.push(member);
         }
-        Ok(fitted)
+        Ok(fitted.with_sums())
+    }
+
+    /// The same with the sums over all segments.
+    fn with_sums(mut self) -> Self {
+        let tiers = self.tiers.count();
+        let mut of_all = vec![0.0; tiers];
+        let mut of_values = vec![0.0; self.values * tiers];
+        for segment in self.counts.chunks_exact((self.values * tiers).max(1)) {
+            of_values.iter_mut().zip(segment).for_each(|(sum, count)| *sum += count);
+            for value in segment.chunks_exact(tiers) {
+                of_all.iter_mut().zip(value).for_each(|(sum, count)| *sum += count);
+            }
+        }
+        (self.of_all, self.of_values) = (of_all, of_values);
+        self
     }
 
     /// Reward of a chain with outcome-linked state `value` for user `user` of the fit, without the user's own
@@ -204,10 +283,25 @@ impl OutcomeReward {
     fn log_ratio(&self, segment: usize, tier: usize, value: usize, own: Option<&Member>) -> f64 {
         let tiers = self.tiers.count();
         let OutcomeRewardConfig { segment_strength: a, state_strength: b } = self.config;
-        let all = self.histogram(None, None, own);
-        let of_segment = self.histogram(Some(segment), None, own);
-        let of_value = self.histogram(None, Some(value), own);
-        let of_both = self.histogram(Some(segment), Some(value), own);
+        let cell = |v: usize| self.at(segment, v, 0)..self.at(segment, v, 0) + tiers;
+        let fitted = segment < self.segments;
+        let mut of_segment = vec![0.0; tiers];
+        for v in (0..self.values).filter(|_| fitted) {
+            of_segment.iter_mut().zip(&self.counts[cell(v)]).for_each(|(sum, count)| *sum += count);
+        }
+        let of_both = if fitted { self.counts[cell(value)].to_vec() } else { vec![0.0; tiers] };
+        let without = |mut histogram: Vec<f64>, values: Range<usize>| {
+            if let Some(own) = own {
+                let weight: f64 = own.weights[values].iter().sum();
+                // Rounding must not leave a negative count.
+                histogram[own.tier] = (histogram[own.tier] - weight).max(0.0);
+            }
+            histogram
+        };
+        let all = without(self.of_all.clone(), 0..self.values);
+        let of_segment = without(of_segment, 0..self.values);
+        let of_value = without(self.of_values[value * tiers..][..tiers].to_vec(), value..value + 1);
+        let of_both = without(of_both, value..value + 1);
         let p: Vec<f64> = shrunken(&all, a, &vec![1.0 / tiers as f64; tiers]);
         let p_segment = shrunken(&of_segment, a, &p);
         let p_value = shrunken(&of_value, b, &p);
@@ -216,26 +310,6 @@ impl OutcomeReward {
         carried.iter_mut().for_each(|m| *m /= sum);
         let p_both = shrunken(&of_both, b, &carried);
         p_both[tier].ln() - p_segment[tier].ln()
-    }
-
-    /// Tier counts of a segment and a value (`None`: all), without `own`.
-    fn histogram(&self, segment: Option<usize>, value: Option<usize>, own: Option<&Member>) -> Vec<f64> {
-        let mut histogram = vec![0.0; self.tiers.count()];
-        let segments = segment.map_or(0..self.segments, |g| g..(g + 1).min(self.segments));
-        let values = value.map_or(0..self.values, |v| v..v + 1);
-        for g in segments {
-            for v in values.clone() {
-                for (t, count) in histogram.iter_mut().enumerate() {
-                    *count += self.counts[self.at(g, v, t)];
-                }
-            }
-        }
-        if let Some(own) = own.filter(|own| segment.is_none_or(|g| g == own.segment)) {
-            let weight: f64 = own.weights[values].iter().sum();
-            // Rounding must not leave a negative count.
-            histogram[own.tier] = (histogram[own.tier] - weight).max(0.0);
-        }
-        histogram
     }
 
     fn at(&self, segment: usize, value: usize, tier: usize) -> usize {

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// More tiers than anyone tells apart.
+const MAX_TIERS: usize = 1_024;
+
 /// Tiers of an outcome `o ≥ 0`: tier 0 is `o = 0`; the positive outcomes are cut at their quantiles into the
 /// tiers `1 … T − 1`, as evenly filled as ties allow.
 ///
@@ -18,22 +21,47 @@ use crate::{Error, Result};
 /// # Ok::<(), scaletot_osipo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Unchecked")]
 pub struct Tiers {
     /// Ascending lower bounds of the tiers 2, 3, …
     cuts: Vec<f64>,
 }
 
+/// Tiers as they are stored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    cuts: Vec<f64>,
+}
+
+impl TryFrom<Unchecked> for Tiers {
+    type Error = Error;
+
+    fn try_from(Unchecked { cuts }: Unchecked) -> Result<Self> {
+        check(cuts.len() + 2 <= MAX_TIERS, "tiers", "at most 1024", cuts.len() + 2)?;
+        let (what, expected) =
+            ("lower bound of an outcome tier", "finite numbers above 0, each above the one before");
+        let mut last = 0.0;
+        for (row, &found) in cuts.iter().enumerate() {
+            if !(found.is_finite() && found > last) {
+                return Err(Error::InvalidValue { what, row, expected, found });
+            }
+            last = found;
+        }
+        Ok(Self { cuts })
+    }
+}
+
 impl Tiers {
-    /// Fits at most `count` tiers (at least 2) to the observed outcomes. With `m` positive outcomes in
+    /// Fits at most `count` tiers (from 2 to 1024) to the observed outcomes. With `m` positive outcomes in
     /// ascending order `p_0 … p_{m−1}` and `b = count − 1` quantile tiers, tier `j + 1` begins at `p_⌈j m / b⌉`.
     /// Equal cuts collapse, so that no tier is empty by construction.
     ///
     /// # Errors
-    /// [`Error::Config`] for fewer than 2 tiers, [`Error::InvalidValue`] for an outcome that is negative or
+    /// [`Error::Config`] for fewer than 2 tiers or more than 1024, [`Error::InvalidValue`] for an outcome that is negative or
     /// not finite, [`Error::NoLabelled`] if none is observed, [`Error::Empty`] if none is positive.
     pub fn fit(outcomes: &[Option<f64>], count: usize) -> Result<Self> {
-        check(count >= 2, "tiers", "at least 2 (zero and positive)", count)?;
+        check((2..=MAX_TIERS).contains(&count), "tiers", "from 2 (zero and positive) to 1024", count)?;
         check_outcomes(outcomes.iter().copied())?;
         let mut positive: Vec<f64> = outcomes.iter().copied().flatten().filter(|&o| o > 0.0).collect();
         if outcomes.iter().all(Option::is_none) {

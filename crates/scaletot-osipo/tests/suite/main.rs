@@ -6,3 +6,4 @@ mod edges;
 mod host;
 mod invariances;
 mod reductions;
+mod reward;
