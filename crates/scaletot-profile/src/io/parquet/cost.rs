@@ -94,8 +94,9 @@ impl Column {
             Encoding::DELTA_BYTE_ARRAY => {
                 let lengths = LENGTHS * delta::count(bytes, values)?;
                 // More lengths than there is room for are not looked at.
-                let fits = lengths <= limit;
-                lengths + if fits { self.texts(delta::extent(bytes, values)?, here) } else { 0 }
+                let extent = if lengths <= limit { delta::extent(bytes, values)? } else { Extent::default() };
+                // To write out milliards of bytes batch by batch would take no room, but its time.
+                lengths + if extent.total > limit { extent.total } else { self.texts(extent, here) }
             }
             Encoding::PLAIN if is_text => {
                 let (_, extent) = plain(bytes);

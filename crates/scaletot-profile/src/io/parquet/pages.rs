@@ -113,15 +113,12 @@ struct CheckedPages {
 impl CheckedPages {
     /// The header of the next page that holds values; `None` at the end.
     fn look(&mut self) -> Result<Option<PageHeader>> {
-        while self.header.is_none() && self.next < self.end {
+        if self.header.is_none() && self.next < self.end {
             let header = self.read_header()?;
             if header.length + header.packed > self.end - self.next {
                 return Err(ParquetError::General("a page goes on behind the end of its column".to_owned()));
             }
-            match header.is_index {
-                true => self.next += header.length + header.packed,
-                false => self.header = Some(header),
-            }
+            self.header = Some(header);
         }
         Ok(self.header)
     }

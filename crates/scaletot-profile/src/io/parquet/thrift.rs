@@ -31,7 +31,6 @@ pub(super) struct PageHeader {
     pub(super) packed: u64,
     /// Bytes of the page when it is unpacked.
     pub(super) unpacked: u64,
-    pub(super) is_index: bool,
 }
 
 impl PageHeader {
@@ -57,8 +56,12 @@ impl PageHeader {
             }
         }
         let size = |size: Option<i64>| size.and_then(|size| u64::try_from(size).ok()).ok_or(Stop::Lost);
+        // Data, dictionaries, data of version 2. Pages of other kinds are in no file, and skipped by the decoder in two ways.
+        if !matches!(kind, Some(0 | 2 | 3)) {
+            return Err(Stop::Lost);
+        }
         let length = (bytes.len() - walk.rest.len()) as u64;
-        Ok(Self { length, packed: size(packed)?, unpacked: size(unpacked)?, is_index: kind == Some(1) })
+        Ok(Self { length, packed: size(packed)?, unpacked: size(unpacked)? })
     }
 }
 
@@ -204,7 +207,7 @@ mod tests {
     fn the_sizes_of_a_page_are_read() {
         // Type 0, 300 bytes unpacked, 20 packed; a data page's header of 10 values.
         let header = [0x15, 0, 0x15, 0xd8, 4, 0x15, 40, 0x2c, 0x15, 20, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0];
-        let read = PageHeader { length: 18, packed: 20, unpacked: 300, is_index: false };
+        let read = PageHeader { length: 18, packed: 20, unpacked: 300 };
         assert_eq!(PageHeader::read(&header), Ok(read));
         for cut in 0..header.len() {
             assert_eq!(PageHeader::read(&header[..cut]), Err(Stop::Lost));
@@ -213,11 +216,12 @@ mod tests {
 
     #[test]
     fn sizes_of_another_type_or_below_zero_are_not_followed() {
-        // A size that is a text; one of -1; a number of values that is a list.
+        // A size that is a text; one of -1; a number of values that is a list; a page of an index.
         for header in [
             &[0x15, 0, 0x18, 1, b'x', 0x15, 2, 0][..],
             &[0x15, 0, 0x15, 1, 0x15, 2, 0],
             &[0x15, 0, 0x15, 2, 0x15, 2, 0x2c, 0x19, 0x05, 0, 0],
+            &[0x15, 2, 0x15, 2, 0x15, 2, 0],
         ] {
             assert_eq!(PageHeader::read(header), Err(Stop::Lost), "{header:?}");
         }
