@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use scaletot_core::Progress;
+use scaletot_core::config::check;
 
 use super::data::TrainingData;
 use super::distill_data::DistillData;
@@ -18,6 +19,9 @@ use crate::manifest::Description;
 use crate::plan::affordable;
 use crate::shape::{Heads, NetworkShape};
 use crate::weights::Weights;
+
+/// Rows of all embedding tables that are trained: each step goes through them all, whether anybody of its users has the value or not.
+const MAX_VALUES: usize = 1 << 17;
 
 /// Trains encoders: from the student's signals on the users it has read, from outcomes on the users whose outcome is known, or from outcomes
 /// alone, which is the *profile-only* network that signals have to beat.
@@ -82,6 +86,12 @@ impl Distiller {
             student_dim: data.centre.len() / chain.len().max(1),
         };
         let featuriser = Featuriser::fit_rows(table, &data.rows, self.encoder.bins)?;
+        let values: usize = featuriser.widths().iter().sum();
+        let expected = format!(
+            "at most {MAX_VALUES} values of all fields together to train on: let rare values share one (`unknown = \"bucket\"`), or leave \
+             a field out"
+        );
+        check(values <= MAX_VALUES, "profile schema", expected, values)?;
         let features = featuriser.transform(table, &data.rows)?;
         let (fit, held_out) = data.split(self.config.validation_share, seed);
         let known: Vec<f64> = fit.iter().filter_map(|&index| data.outcomes[index]).collect();

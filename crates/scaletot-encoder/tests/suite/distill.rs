@@ -12,6 +12,7 @@ use scaletot_encoder::{
     DistillConfig, DistillData, DistillLog, Distiller, EncoderConfig, EpochLog, Error, OutcomeHead,
     OutcomeLink, Precision, Stop,
 };
+use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
 
 pub(crate) fn small() -> (EncoderConfig, DistillConfig) {
     let mut sizes = EncoderConfig::default();
@@ -24,6 +25,26 @@ pub(crate) fn small() -> (EncoderConfig, DistillConfig) {
     config.learning_rate = 1e-2;
     config.patience = 25;
     (sizes, config)
+}
+
+#[test]
+fn more_values_than_can_be_trained_are_refused_at_once() {
+    let names = (0..200_000).map(|value| format!("v{value}"));
+    let schema =
+        ProfileSchema::builder("wide").with_field(FieldSpec::categorical("code", names)).build().unwrap();
+    let mut table = TableBuilder::new(schema);
+    (0..20i64).for_each(|id| table.push_text(id, &[&format!("v{id}")]).unwrap());
+    let outcomes = (0..20).map(|row| Some(f64::from(row % 3))).collect();
+    let dataset = Dataset::builder(table.finish()).with_outcomes(outcomes).build().unwrap();
+    let chain =
+        ChainSchema::builder("c").with_state(StateDef::ordinal("s", ["low", "high"])).build().unwrap();
+    let (sizes, config) = small();
+    let error = Distiller::new(sizes, config)
+        .unwrap()
+        .fit(&DistillData::new(&dataset, &chain), 1, &Device::default(), &())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("at most 131072 values") && error.contains("200001"), "{error}");
 }
 
 /// Trains on the outcomes, and on the signals if there are some, of these rows.
