@@ -1,5 +1,5 @@
 //! Metrics for lifetime-value scores that do not flatter: ties have one defined meaning, undefined cases are errors, and
-//! every comparison comes with an interval and a verdict in words.
+//! every comparison comes with an interval and a verdict in words, which may be that there is too little to tell.
 //!
 //! Outcomes are mostly 0 and scores from small vocabularies tie all the time, so how a metric treats ties decides its
 //! value. Here, always: *the order of rows never matters*. Rank metrics use mid-ranks; value metrics let tied users
@@ -47,6 +47,10 @@
 //! All are textbook metrics; values are compared with SciPy, scikit-learn and NumPy in the tests. That tied users share
 //! at the borders of deciles and of the top fraction, and that a constant score has ρ = 0, are this project's own
 //! choices.
+//!
+//! # What few users can show
+//! An interval knows how many users it can rest on ([`Interval::informative`], counted by [`Metric::informative`]) and on how many resamples
+//! the metric was undefined. With too few or too many of them a comparison's verdict is [`Verdict::TooLittleData`], wherever the interval lies.
 //!
 //! Two modules go with them. [`uplift`] evaluates a targeting policy on the data of a randomised experiment.
 //! [`planted`] is a synthetic world whose hidden states, and all that a profile tells about them, are known exactly.
