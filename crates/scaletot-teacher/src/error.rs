@@ -101,7 +101,7 @@ pub enum Error {
         if *failures == 1 { "" } else { "s" }
     )]
     NoAnswers {
-        /// Failed attempts since the last answer, or users since the last about whom the teacher could reason.
+        /// Failed attempts at a state since the last answer about it.
         failures: u32,
         /// What the last of them met.
         source: Box<Error>,

@@ -1,9 +1,8 @@
 //! What ends a run early: its caller, or a teacher that answers nobody.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use scaletot_chain::Verdict;
 
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
@@ -14,9 +13,9 @@ use crate::teacher::Teacher;
 /// What tells that a run is to stop.
 pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// Failed attempts, before anything was answered, that end a run; and users, before there was a chain.
+/// Failed attempts at a state, before anything was answered, that end a run.
 const FIRST: u32 = 10;
-/// Failed attempts, or users, in a row that end a run later on: a server may be away for minutes.
+/// Failed attempts at a state in a row that end a run later on: a server may be away for minutes.
 const SERIES: u32 = 50;
 /// No question counts for more, however often it was tried: one alone must not end a run.
 const OF_A_QUESTION: u32 = 5;
@@ -25,12 +24,13 @@ const OF_A_QUESTION: u32 = 5;
 ///
 /// A teacher that answers nobody would otherwise be asked about every user, for minutes each where a server is silent, and all that
 /// comes of it is a corpus of failed users. So the run ends where the first attempts all fail, where many fail in a row,
-/// or at once with a fault that every question will meet.
+/// or at once with a fault that every question will meet. Failures are counted for each state apart: one whose labels the teacher never has a
+/// probability for fails every user, though the others are answered.
 pub(super) struct RunGuard<'a> {
     stopped: Stopped<'a>,
     mode: Mode,
     ended: AtomicBool,
-    series: Mutex<Series>,
+    state: Mutex<State>,
 }
 
 /// What becomes of failures, and of answers that cover too little.
@@ -45,32 +45,33 @@ enum Mode {
 }
 
 #[derive(Default)]
+struct State {
+    /// By the state of the chain.
+    series: BTreeMap<usize, Series>,
+    /// Whether anything was answered, in this run or in one that it goes on with, and whether it was computed and not at hand.
+    answered: bool,
+    computed: bool,
+    /// What ended the run.
+    error: Option<Error>,
+}
+
+#[derive(Clone, Copy, Default)]
 struct Series {
     /// Failed attempts since the last answer.
     attempts: u32,
     /// Whether the last failure was that of a server that did not answer.
     of_server: bool,
-    /// Whether anything was answered, and whether it was computed and not at hand.
-    answered: bool,
-    computed: bool,
-    /// Users in a row about whom it failed.
-    users: u32,
-    /// Whether it reasoned about anybody.
-    reasoned: bool,
-    /// What ended the run.
-    error: Option<Error>,
 }
 
 impl<'a> RunGuard<'a> {
     /// Ends a run when it is `stopped`, or its teacher answers nobody.
     pub(super) fn new(stopped: Stopped<'a>) -> Self {
-        Self { stopped, mode: Mode::Run, ended: AtomicBool::new(false), series: Mutex::default() }
+        Self { stopped, mode: Mode::Run, ended: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// The same for a run that goes on with what another has begun: it asks those first about whom that failed, and they may fail again.
     pub(super) fn resumed(stopped: Stopped<'a>) -> Self {
-        let series = Series { answered: true, reasoned: true, ..Series::default() };
-        Self { series: Mutex::new(series), ..Self::new(stopped) }
+        Self { state: Mutex::new(State { answered: true, ..State::default() }), ..Self::new(stopped) }
     }
 
     /// For one user, who fails as any error has it.
@@ -133,24 +134,25 @@ impl<'a> RunGuard<'a> {
     ) -> Result<Result<LabelAnswer>> {
         match answer {
             Err(Error::Stopped) => Err(Error::Stopped),
-            Err(error) => Ok(Err(self.failed(error)?)),
+            Err(error) => Ok(Err(self.failed(question.state, error)?)),
             Ok(answer) => match answer.check_covered_mass(model, question) {
                 Ok(()) => {
-                    self.answered(&answer);
+                    self.answered(question.state, &answer);
                     Ok(Ok(answer))
                 }
                 Err(error) => {
-                    let error = self.failed(error)?;
+                    let error = self.failed(question.state, error)?;
                     Ok(if self.mode == Mode::Record { Ok(answer) } else { Err(error) })
                 }
             },
         }
     }
 
-    fn answered(&self, answer: &LabelAnswer) {
-        let mut series = self.series();
-        series.answered = true;
-        series.computed |= !answer.cached;
+    fn answered(&self, state: usize, answer: &LabelAnswer) {
+        let mut watched = self.lock();
+        watched.answered = true;
+        watched.computed |= !answer.cached;
+        let series = watched.series.entry(state).or_default();
         // What was at hand tells nothing about a server.
         if !answer.cached || !series.of_server {
             series.attempts = 0;
@@ -158,11 +160,13 @@ impl<'a> RunGuard<'a> {
     }
 
     /// Counts a failure, and gives it back unless the run ends with it.
-    fn failed(&self, error: Error) -> Result<Error> {
+    fn failed(&self, state: usize, error: Error) -> Result<Error> {
         if self.mode == Mode::One {
             return Ok(error);
         }
-        let mut series = self.series();
+        let mut watched = self.lock();
+        let (answered, computed) = (watched.answered, watched.computed);
+        let series = watched.series.entry(state).or_default();
         let fault = error.fault();
         let tried = match (&error, fault) {
             (Error::GaveUp { attempts, .. }, _) => (*attempts).clamp(1, OF_A_QUESTION),
@@ -175,44 +179,15 @@ impl<'a> RunGuard<'a> {
         series.of_server =
             fault.is_some_and(|fault| !matches!(fault, Fault::Refused { .. } | Fault::Unusable { .. }));
         series.attempts = series.attempts.saturating_add(tried);
-        let has_answered = if series.of_server { series.computed } else { series.answered };
+        let has_answered = if series.of_server { computed } else { answered };
         let most = if has_answered { SERIES } else { FIRST };
         if !permanent && series.attempts < most {
             return Ok(error);
         }
         let failures = series.attempts;
-        drop(series);
-        self.end(Error::NoAnswers { failures, source: Box::new(error) });
-        Err(Error::Stopped)
-    }
-
-    fn end(&self, error: Error) {
-        self.series().error.get_or_insert(error);
+        watched.error.get_or_insert(Error::NoAnswers { failures, source: Box::new(error) });
         self.ended.store(true, Ordering::Relaxed);
-    }
-
-    /// Takes note of a user's verdict, in the order of the users, and returns whether the run ends with it: where one state fails for everybody the others are answered, and no
-    /// series of questions shows it.
-    pub(super) fn judged(&self, model: &str, verdict: &Verdict) -> bool {
-        let mut series = self.series();
-        let reason = match verdict {
-            Verdict::Failed { reason } => reason,
-            // Nobody was asked.
-            Verdict::Abstained { .. } => return false,
-            _ => {
-                (series.users, series.reasoned) = (0, true);
-                return false;
-            }
-        };
-        series.users += 1;
-        let failures = series.users;
-        if failures < if series.reasoned { SERIES } else { FIRST } {
-            return false;
-        }
-        drop(series);
-        let source = Error::Model { model: model.to_owned(), message: reason.to_string(), source: None };
-        self.end(Error::NoAnswers { failures, source: Box::new(source) });
-        true
+        Err(Error::Stopped)
     }
 
     /// What ended the run, if it was its teacher.
@@ -220,11 +195,11 @@ impl<'a> RunGuard<'a> {
     /// # Errors
     /// [`Error::NoAnswers`].
     pub(super) fn finish(&self) -> Result<()> {
-        self.series().error.take().map_or(Ok(()), Err)
+        self.lock().error.take().map_or(Ok(()), Err)
     }
 
-    fn series(&self) -> MutexGuard<'_, Series> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Counts that are a little old at worst.
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,7 +32,7 @@ impl Reasoner<'_> {
     ///
     /// [`Error::Config`] if the table has another schema, or a row does not exist or comes twice; [`Error::Chain`] if a
     /// record cannot be written, for instance to a full disk; [`Error::NoAnswers`] if the teacher answers nobody: the first
-    /// attempts at two users and more all fail, or the first users, or many in a row later on, or one with a fault that every question will meet, such as a wrong key;
+    /// attempts, at two users and more, all fail, or many at a state in a row later on, or one with a fault that every question will meet, such as a wrong key;
     /// [`Error::TooManyFailed`] if more users failed than [may](crate::ReasonerBuilder::with_max_failed_share). What was appended
     /// before stays, forced to disk; a corpus that [resumes without the failed](CorpusWriter::resume_without_failed) goes on with them.
     pub fn run(
@@ -80,7 +80,6 @@ impl Reasoner<'_> {
                 corpus.append(&record)?;
                 summary.count(&record.verdict);
                 failures.count(&record.verdict);
-                summary.stopped |= guard.judged(self.teacher.model(), &record.verdict);
                 record
                     .best
                     .iter()
