@@ -155,7 +155,7 @@ pub enum Error {
     },
     /// Decoding would take more memory than [`ReadOptions::with_max_decoded_bytes`](crate::ReadOptions::with_max_decoded_bytes) allows.
     #[error(
-        "{place}, column {column:?}: expected cells and pages that decode into at most {} MiB at once, found {} MiB; ReadOptions::with_max_decoded_bytes sets the limit",
+        "{place}, column {column:?}: expected cells and pages that decode into at most {} MiB at once, found {} MiB; write the table with shorter cells or smaller pages, or raise the limit (ReadOptions::with_max_decoded_bytes)",
         limit >> 20, needed.div_ceil(1 << 20)
     )]
     TooLarge {
@@ -171,7 +171,7 @@ pub enum Error {
     /// A file unpacks to a table out of proportion to its size, see
     /// [`ReadOptions::with_max_decoded_bytes`](crate::ReadOptions::with_max_decoded_bytes).
     #[error(
-        "{}: expected a table of at most {} MiB in a file of {length} bytes, found more in {rows} rows; ReadOptions::with_max_decoded_bytes raises the limit",
+        "{}: expected a table of at most {} MiB in a file of {length} bytes, found more in {rows} rows; if it is to be trusted, raise the limit (ReadOptions::with_max_decoded_bytes)",
         path.display(), limit >> 20
     )]
     OutOfProportion {
