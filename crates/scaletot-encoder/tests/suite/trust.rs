@@ -13,7 +13,7 @@ use scaletot_encoder::{
     ArtifactInfo, DistillConfig, EncoderConfig, Error, FrozenEncoder, Heads, RepresentationLoss,
     TransferGate, ValueHead,
 };
-use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
+use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder, UnknownPolicy};
 use tempfile::TempDir;
 
 use crate::common::{edit_manifest, encoder, with_causes};
@@ -138,6 +138,7 @@ fn a_tiny_schema_has_as_many_canaries_as_profiles_can_differ() {
     let fields = [
         (FieldSpec::boolean("b"), 3),
         (FieldSpec::categorical("c", ["one"]), 2),
+        (FieldSpec::categorical("u", ["one"]).with_unknown(UnknownPolicy::Bucket), 3),
         (FieldSpec::multi("m", ["one", "two"]), 4),
         (FieldSpec::numeric("n"), 1),
     ];
