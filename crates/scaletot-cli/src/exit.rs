@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 /// The exit codes, as `--help` tells them.
 pub(crate) const CODES: &str = "\
-Exit codes:
-  0  done
-  1  an error; what was done before it is kept
-  2  the command line is not valid
-  3  stopped on request (Ctrl-C); run the same command again to resume
-  4  done, with users or row groups left out, or with an artifact that is not ready to serve; the last line says what and where it is listed";
+Exit codes of every command:
+    0  done
+    1  an error; what was done before it is kept, and the message says what to do
+    2  the command line is not valid
+    3  stopped on request (Ctrl-C, SIGTERM, SIGHUP); run the same command again to resume
+    4  done, but for what the last line names: users about whom the teacher failed, row groups or files that could not be read, an artifact that is not \
+ready to serve
+  130  stopped at once, by a second request; run the same command again to resume";
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub(crate) enum Exit {
 
 /// Stopped on request.
 pub(crate) const STOPPED: u8 = 3;
+
+/// Stopped at once, by a second request.
+pub(crate) const AT_ONCE: u8 = 130;
 
 impl From<&Exit> for ExitCode {
     fn from(exit: &Exit) -> Self {

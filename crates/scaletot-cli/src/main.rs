@@ -9,7 +9,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
@@ -54,7 +54,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // The exit codes stand below the help of every command.
+    let command = Cli::command().mut_subcommands(|command| command.after_help(exit::CODES));
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     terminal::main(|terminal| match &cli.command {
         Command::Demo(args) => commands::demo::run(args, terminal),
         Command::Init(args) => commands::init::run(args, terminal),
@@ -64,18 +66,13 @@ fn main() -> ExitCode {
         Command::Score(args) => commands::score::run(args, terminal),
         Command::Evaluate(args) => commands::evaluate::run(args, terminal),
         Command::Inspect(args) => commands::inspect::run(args, terminal),
-        Command::Completions(args) => {
-            commands::completions::run(args);
-            Ok(exit::Exit::Done)
-        }
+        Command::Completions(args) => commands::completions::run(args, terminal),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::{Cli, CommandFactory};
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -58,13 +58,13 @@ pub enum Error {
     Teacher(scaletot_teacher::Error),
     /// A student or its training.
     #[error(transparent)]
-    Student(#[from] scaletot_student::Error),
+    Student(scaletot_student::Error),
     /// A profile encoder, its training or its artifact.
     #[error(transparent)]
-    Encoder(#[from] scaletot_encoder::Error),
+    Encoder(scaletot_encoder::Error),
     /// A value model.
     #[error(transparent)]
-    Value(#[from] scaletot_ltv::Error),
+    Value(scaletot_ltv::Error),
     /// A metric.
     #[error(transparent)]
     Eval(#[from] scaletot_eval::Error),
@@ -82,13 +82,41 @@ impl From<LockError> for Error {
     }
 }
 
-impl From<scaletot_teacher::Error> for Error {
-    fn from(error: scaletot_teacher::Error) -> Self {
-        match error {
-            scaletot_teacher::Error::Stopped => Self::Stopped,
-            error => Self::Teacher(error),
+macro_rules! errors_or_stops {
+    ($($error:ty => $variant:ident),+ $(,)?) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                if is_stop(&error) { Self::Stopped } else { Self::$variant(error) }
+            }
         }
+    )+};
+}
+
+// However deep the work was that heard the wish to stop, it is no failure of it.
+errors_or_stops!(
+    scaletot_teacher::Error => Teacher,
+    scaletot_student::Error => Student,
+    scaletot_encoder::Error => Encoder,
+    scaletot_ltv::Error => Value,
+);
+
+/// Whether an error, or what caused it, is a wish to stop that was heard, and no failure.
+#[must_use]
+pub fn is_stop(error: &(dyn StdError + 'static)) -> bool {
+    let heard = |error: &(dyn StdError + 'static)| {
+        matches!(error.downcast_ref(), Some(Error::Stopped))
+            || matches!(error.downcast_ref(), Some(scaletot_teacher::Error::Stopped))
+            || matches!(error.downcast_ref(), Some(scaletot_student::Error::Stopped { .. }))
+            || matches!(error.downcast_ref(), Some(scaletot_encoder::Error::Stopped { .. }))
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if heard(error) {
+            return true;
+        }
+        cause = error.source();
     }
+    false
 }
 
 macro_rules! library_errors {
@@ -180,5 +208,14 @@ mod tests {
         assert_eq!(outer.to_string(), "stage `reason`");
         assert_eq!(causes(&outer), "stage `reason`: cannot write a.json: disk full");
         assert_eq!(causes(&Error::Stopped), Error::Stopped.to_string());
+    }
+
+    #[test]
+    fn a_wish_to_stop_that_was_heard_deep_down_is_no_failure() {
+        let deep = scaletot_encoder::Error::Stopped { epochs: 3 };
+        let within = Err::<(), _>(Error::from(deep)).context("stage `value model`").unwrap_err();
+        assert!(is_stop(&within));
+        let failed = Err::<(), _>(std::io::Error::other("disk full")).context("stage `reason`").unwrap_err();
+        assert!(!is_stop(&failed));
     }
 }

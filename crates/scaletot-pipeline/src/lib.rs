@@ -85,7 +85,7 @@ mod scoring;
 mod signals;
 pub mod tasks;
 pub mod teachers;
-pub use error::{Error, Result, causes};
+pub use error::{Error, Result, causes, is_stop};
 pub use pipeline::{
     AnswerRecording, Artifact, Done, Pipeline, PipelineBuilder, PipelineConfig, Split, Stage, StageReport,
     StageSummary, Summary, UserCounts,

@@ -2,12 +2,21 @@
 
 mod server;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use scaletot_core::config::check;
+use scaletot_core::pool::MAX_WORKERS;
 
 use crate::error::{Error, Result};
 pub use burn::tensor::Device;
 pub use server::ServerChoice;
+
+/// Checks a number of threads.
+pub(crate) fn check_workers(field: &'static str, workers: NonZeroUsize) -> Result<()> {
+    Ok(check(workers <= MAX_WORKERS, field, "1 to 1024", workers)?)
+}
 
 /// Which teacher answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

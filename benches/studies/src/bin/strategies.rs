@@ -222,6 +222,7 @@ impl Comparison<'_> {
             strategy,
             budget,
             source.min_populated(study.dataset.table().schema().fields().len()),
+            0.0,
         )?;
         rows.iter()
             .map(|&row| {

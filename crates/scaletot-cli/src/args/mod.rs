@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use scaletot_core::pool::MAX_WORKERS;
 use scaletot_pipeline::options::{Device, DeviceChoice};
+use scaletot_teacher::ReasonerBuilder;
 
 /// A number of threads.
 pub(crate) fn workers(text: &str) -> Result<NonZeroUsize, String> {
@@ -45,6 +46,9 @@ impl From<DeviceArg> for DeviceChoice {
     }
 }
 
+/// The share of users about whom the teacher may fail, unless another one is given.
+pub(crate) const MAX_FAILED: f64 = ReasonerBuilder::MAX_FAILED_SHARE;
+
 /// The seed of every draw of a run, unless another one is given.
 pub(crate) const DEFAULT_SEED: u64 = 1;
 
@@ -75,6 +79,9 @@ pub(crate) struct MethodArgs {
     /// Threads that search in parallel
     #[arg(long, value_name = "N", default_value = "2", value_parser = workers)]
     pub(crate) workers: NonZeroUsize,
+    /// Share of the covered users about whom the teacher may fail before the run ends; they are asked about again when it is run again
+    #[arg(long, value_name = "F", default_value_t = MAX_FAILED)]
+    pub(crate) max_failed: f64,
 }
 
 impl MethodArgs {

@@ -1,7 +1,11 @@
 //! `scaletot completions`.
 
+use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+
+use crate::exit::Exit;
+use crate::terminal::Terminal;
 
 /// Print a completion script for a shell
 ///
@@ -13,7 +17,10 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Prints the script.
-pub(crate) fn run(args: &CompletionsArgs) {
+pub(crate) fn run(args: &CompletionsArgs, terminal: &Terminal) -> Result<Exit> {
     let mut command = crate::Cli::command();
-    clap_complete::generate(args.shell, &mut command, "scaletot", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "scaletot", &mut script);
+    terminal.say(String::from_utf8(script).context("the script")?.trim_end());
+    Ok(Exit::Done)
 }

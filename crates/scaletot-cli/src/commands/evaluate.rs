@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
-use scaletot_pipeline::evaluation::report::{self, REPORT};
-use scaletot_pipeline::evaluation::{self, RESULTS};
+use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::tasks::Task;
 
-use crate::args::{DeviceArg, workers};
+use crate::args::{DeviceArg, MAX_FAILED, workers};
 use crate::exit::Exit;
 use crate::terminal::Terminal;
 
@@ -21,7 +20,8 @@ const PLANTED: &str = "planted";
 /// Compare reasoning, its transfer and strong baselines at every number of labels
 ///
 /// Every arm is fitted on the same folds and draws. The figures go to results.json, a page to read to report.html; an interrupted evaluation
-/// is resumed.
+/// is resumed. The teacher's answers, which have cost time or money, are not replaced by those to other questions: with another task, table,
+/// teacher, seed, coverage or folds than theirs the evaluation stops, and --out or --fresh says what becomes of them.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Shipped task by name, or a task file; `planted` is a synthetic world whose truth is known
@@ -48,6 +48,9 @@ pub(crate) struct EvaluateArgs {
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
     #[arg(long, value_name = "F,F,...", value_delimiter = ',')]
     coverage_curve: Vec<f64>,
+    /// Share of a fold's covered users about whom the teacher may fail before the evaluation ends; they are asked about again when it is run again
+    #[arg(long, value_name = "F", default_value_t = MAX_FAILED)]
+    max_failed: f64,
     /// Numbers of labelled training users; all of them is always added  [default: 0,50,200,500,1000,2000,5000; with --quick: 0,200,1000]
     #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
     labels: Option<Vec<usize>>,
@@ -109,6 +112,7 @@ impl EvaluateArgs {
         let mut options = EvaluateOptions::default();
         options.source = self.source();
         options.coverage = self.coverage;
+        options.max_failed_share = self.max_failed;
         options.coverage_curve.clone_from(&self.coverage_curve);
         options.labels.clone_from(&self.labels);
         (options.folds, options.repeats) = (self.folds, self.repeats);
@@ -152,8 +156,13 @@ pub(crate) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<Exit> {
     let options = args.options();
     let say = |line: &str| terminal.say(line);
     let results = evaluation::run(&options, terminal.bars())?;
-    report::write(&results, &options.out())?;
     say(&format!("\nAgainst the strongest arm on the profile alone:\n{}", evaluation::headline(&results)));
     say(&format!("\nWritten under {}: {RESULTS}, {REPORT}", options.out().display()));
-    Ok(Exit::Done)
+    Ok(match results.ledger.failed {
+        0 => Exit::Done,
+        failed => Exit::LeftOut(format!(
+            "{failed} of {} users about whom the teacher failed, counted in every fold; the same command asks about them again",
+            results.ledger.reasoned
+        )),
+    })
 }

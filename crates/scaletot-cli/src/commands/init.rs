@@ -1,10 +1,11 @@
 //! `scaletot init`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
-use scaletot_core::files::{create_dir_all, write_bytes};
+use scaletot_core::files::{AtomicFile, DirLock};
 use scaletot_pipeline::draft::{ColumnUse, Draft, DraftOptions, FieldKind, RawTable};
 use scaletot_pipeline::plan::{Plan, PlanOptions, Preview};
 use scaletot_pipeline::tasks::Task;
@@ -166,12 +167,18 @@ fn write(args: &InitArgs, draft: &Draft) -> Result<Vec<PathBuf>> {
     // `./users.task.toml` would only be longer.
     let out = if args.out == Path::new(".") { Path::new("") } else { &args.out };
     let files = texts.map(|(kind, text)| (out.join(format!("{name}.{kind}.toml")), text));
-    if let Some((file, _)) = files.iter().find(|(file, _)| !args.force && file.exists()) {
+    // Two at once would leave files of both.
+    let _lock = DirLock::acquire(&args.out)?;
+    let there = |file: &Path| file.symlink_metadata().is_ok();
+    if let Some((file, _)) = files.iter().find(|(file, _)| !args.force && there(file)) {
         bail!("{} is there already: --force overwrites it, --name and --out write elsewhere", file.display());
     }
-    create_dir_all(&args.out)?;
     for (file, text) in &files {
-        write_bytes(file, text)?;
+        let written = AtomicFile::create(file).and_then(|mut new| {
+            new.write_all(text.as_bytes()).map_err(|source| new.error(source))?;
+            if args.force { new.commit() } else { new.commit_new() }
+        });
+        written?;
     }
     Ok(files.map(|(file, _)| file).into())
 }

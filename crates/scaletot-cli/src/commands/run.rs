@@ -47,7 +47,7 @@ pub(super) fn open(choice: Option<&TeacherChoice>, population: &Population) -> R
 /// The settings of a run on a task.
 pub(super) fn config(task: &Task, population: &Population, method: &MethodArgs) -> PipelineConfig {
     let mut config = PipelineConfig::default();
-    config.coverage = method.coverage;
+    (config.coverage, config.max_failed_share) = (method.coverage, method.max_failed);
     config.held_out = method.held_out;
     config.min_populated = method.min_populated(population.dataset.table().schema().fields().len());
     (config.levels, config.level_rule) = (task.levels, task.level_rule);
@@ -109,11 +109,12 @@ pub(super) fn run_on(
 fn left_out(summary: &Summary) -> Exit {
     let mut left_out = Vec::new();
     let reason = summary.stages.iter().find(|stage| stage.name == Stage::Reason.name());
-    match reason.and_then(|stage| stage.report.figures.get("failed")) {
-        Some(&failed) if failed > 0.0 => left_out.push(format!(
-            "{failed} users about whom the teacher failed; corpus.jsonl names each with the reason"
-        )),
-        _ => {}
+    if let Some(report) = reason.map(|stage| &stage.report).filter(|report| report.failed() > 0) {
+        left_out.push(format!(
+            "{} of {} users about whom the teacher failed; corpus.jsonl names each with the reason, and the same command asks about them again",
+            report.failed(),
+            report.users
+        ));
     }
     if !summary.not_ready.is_empty() {
         left_out.push(format!(

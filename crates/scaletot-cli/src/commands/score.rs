@@ -46,7 +46,7 @@ pub(crate) struct ScoreArgs {
     /// Numbers that the encoder computes with
     #[arg(long, value_enum, default_value = "full")]
     precision: PrecisionArg,
-    /// What becomes of a row group that cannot be read
+    /// What becomes of a row that does not fit the profile schema, and of a row group or file that cannot be read
     #[arg(long, value_enum, default_value = "stop")]
     on_error: OnErrorArg,
     /// Throw away the scores that --output holds and start over
@@ -65,12 +65,12 @@ enum PrecisionArg {
     Int8,
 }
 
-/// What becomes of a row group that cannot be read.
+/// What becomes of a row that does not fit, and of a row group or file that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OnErrorArg {
     /// Stop; what is scored is kept, and the next run goes on from there
     Stop,
-    /// Leave it out, and say so in quarantine.json
+    /// Leave it out, and nothing beside it, and list it in quarantine.json; the exit code is 4
     Quarantine,
 }
 
@@ -111,11 +111,11 @@ impl ScoreArgs {
 pub(crate) fn run(args: &ScoreArgs, terminal: &Terminal) -> Result<Exit> {
     let summary = args.scorer()?.score_files(&args.job(), terminal.bars())?;
     terminal.say(&summary.to_string());
-    let rows: usize = summary.quarantined.iter().map(|group| group.rows).sum();
-    Ok(match summary.quarantined.len() {
-        0 => Exit::Done,
-        groups => Exit::LeftOut(format!(
-            "{groups} row groups or files with {rows} users; {} lists them with the reasons",
+    Ok(match summary.quarantined.is_empty() {
+        true => Exit::Done,
+        false => Exit::LeftOut(format!(
+            "{}, which did not fit or could not be read; {} lists them with the reasons",
+            summary.left_out_line(),
             args.output.join("quarantine.json").display()
         )),
     })

@@ -28,7 +28,11 @@ fn a_command_line_that_is_not_valid_ends_with_2() {
         ran.err
     );
     let ran = scaletot(dir, "run --task a.toml --workers 0");
-    assert!(ran.err.contains("expected a whole number of at least 1"), "{}", ran.err);
+    assert!(ran.err.contains("expected a whole number from 1 to 1024"), "{}", ran.err);
+    for absurd in ["plan --task a --at-a-time", "score --artifact a --input b --output c --threads"] {
+        let ran = scaletot(dir, &format!("{absurd} 4000000"));
+        assert!(ran.code == 2 && ran.err.contains("from 1 to 1024"), "{}", ran.err);
+    }
     let ran = scaletot(dir, "run");
     assert!(ran.err.contains("--task"), "{}", ran.err);
 }
@@ -40,6 +44,10 @@ fn help_tells_the_exit_codes_and_completions_complete() {
     let help = scaletot(dir, "--help").done();
     for part in ["Exit codes:", "stopped on request", "init", "plan", "inspect"] {
         assert!(help.contains(part), "{part}\n{help}");
+    }
+    for command in ["demo", "init", "plan", "record", "run", "score", "evaluate", "inspect", "completions"] {
+        let help = scaletot(dir, &format!("{command} --help")).done();
+        assert!(["SIGTERM, SIGHUP", "  4  ", "130  "].iter().all(|part| help.contains(part)), "{help}");
     }
     assert!(scaletot(dir, "inspect --help").done().contains("--html"));
     let run = scaletot(dir, "run --help").done();
@@ -87,5 +95,31 @@ fn errors_name_what_was_expected_and_the_next_step() {
         let error = scaletot(dir, arguments).failed();
         assert!(error.starts_with("error: ") && error.contains(expected), "{arguments}: {error}");
         assert_eq!(error.trim_end().lines().count(), 1, "{arguments}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
+    use std::fs::OpenOptions;
+    use std::process::Stdio;
+
+    use crate::common::program;
+
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let plan = ["plan", "--task", "complete-journey"];
+    for command in [&plan[..], &["completions", "bash"]] {
+        let mut child = program(dir).args(command).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{command:?}");
+    }
+    if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
+        let output =
+            program(dir).args(plan).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output();
+        let output = output.unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("cannot write to standard output"), "{error}");
     }
 }

@@ -70,31 +70,55 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
 
 #[cfg(unix)]
 #[test]
-fn a_run_that_is_stopped_says_how_to_resume() {
+fn a_run_that_is_stopped_by_any_signal_says_how_to_resume() {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
-    let child = program(dir)
-        .args(["demo", "--out", "out"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let began = Instant::now();
-    // The corpus is there as soon as the teacher is asked about the first user.
-    while !dir.join("out/corpus.jsonl").exists() && began.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(20));
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let child = program(dir)
+            .args(["demo", "--out", "out"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        // It holds its directory, and has listened to signals before that.
+        let holder = || fs::read_to_string(dir.join("out/.lock")).unwrap_or_default();
+        let process = format!("process {},", child.id());
+        while !holder().starts_with(&process) && began.elapsed() < Duration::from_secs(120) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 3, "{signal}: {}\n{}", ran.out, ran.err);
+        assert!(ran.err.contains("run the same command again to resume"), "{signal}: {}", ran.err);
+        assert!(!dir.join("out/summary.json").exists());
     }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupted.success());
-    let ran = Ran::of(&child.wait_with_output().unwrap());
-    assert_eq!(ran.code, 3, "{}\n{}", ran.out, ran.err);
-    assert!(ran.err.contains("run the same command again to resume"), "{}", ran.err);
-    assert!(!dir.join("out/summary.json").exists());
-    let found = scaletot(dir, "inspect out").done();
-    assert!(found.starts_with("out: a run that is not finished"), "{found}");
+}
+
+/// Two processes: this one holds the directory, the program wants it.
+#[test]
+fn a_directory_that_another_process_holds_is_refused_with_its_holder() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let lock = scaletot_core::files::DirLock::acquire(dir.join("out")).unwrap();
+    for command in [
+        "demo --out out",
+        "run --task users.task.toml --out out",
+        "evaluate --quick --out out",
+        "init users.csv --name other --out out",
+    ] {
+        let error = scaletot(dir, command).failed();
+        let holder = format!("in use by another run (process {}, host ", std::process::id());
+        assert!(error.contains(&holder), "{command}: {error}");
+    }
+    drop(lock);
+    assert_eq!(fs::read_dir(dir.join("out")).unwrap().count(), 1, "nothing but the lock file");
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Run<'_> {
             coverage: coverage::points(&self.folds),
             ledger: Ledger {
                 reasoned: sum(|fold| fold.teacher.users),
+                failed: self.failed,
                 questions,
                 saved: questions.saturating_sub(calls),
                 tokens: sum(|fold| fold.teacher.tokens),

@@ -17,10 +17,12 @@ use scaletot_teacher::{Coverage, CoveragePlan, LedgerSnapshot, Reasoner};
 use super::folds::{Draw, Fold};
 use super::options::EvaluateOptions;
 use super::results::{Transfer, TransferGroup};
-use super::signals::{encoder_signals, student_signals, teacher_signals};
+use super::signals::{encoder_signals, teacher_signals};
 use super::study::{Study, budget};
 use crate::networks::NetworkLearner;
-use crate::pipeline::record::StageReport;
+use crate::pipeline::reason::failed;
+use crate::pipeline::record::{FAILED, StageReport};
+use crate::signals::of_student;
 
 /// The name of a corpus in its directory.
 pub(super) const CORPUS: &str = "corpus.jsonl";
@@ -90,6 +92,7 @@ impl Reasoned {
         report.tokens =
             self.corpus.records().iter().map(|record| record.cost.tokens).fold(0, u64::saturating_add);
         report.figures.insert(TEACHER_SECONDS.to_owned(), self.ledger.seconds);
+        report.figures.insert(FAILED.to_owned(), failed(&self.corpus) as f64);
         report
     }
 }
@@ -136,7 +139,8 @@ impl<'a> FoldWork<'a> {
     /// # Errors
     /// If the schemas do not fit each other, or the teacher fails.
     pub fn reasoner(&self) -> Result<Reasoner<'a>> {
-        let mut reasoner = self.study.reasoner(self.options.strategy(), budget(), self.min_populated())?;
+        let (strategy, most) = (self.options.strategy(), self.options.max_failed_share);
+        let mut reasoner = self.study.reasoner(strategy, budget(), self.min_populated(), most)?;
         let mut rows = self.fold.train.clone();
         rows.shuffle(&mut stream(self.seed(1), &[]));
         rows.truncate(CALIBRATION_USERS);
@@ -154,7 +158,8 @@ impl<'a> FoldWork<'a> {
     /// Reasons about the covered users, all of them training users; an interrupted corpus in `dir` is resumed.
     ///
     /// # Errors
-    /// If the corpus is of something else or cannot be written, or no chain is accepted; [`Error::Stopped`].
+    /// If the corpus is of something else or cannot be written, the teacher failed about too many users, or no chain is accepted;
+    /// [`Error::Stopped`].
     pub fn reason(&self, reasoner: &Reasoner<'_>, coverage: f64, dir: &Path) -> Result<Reasoned> {
         let study = self.study;
         let candidates = study.dataset.table().select(&self.fold.train)?;
@@ -242,7 +247,7 @@ impl<'a> FoldWork<'a> {
     /// The student's signals of every user, and the encoder that learned them.
     pub(super) fn distil(&self, student: &Student, reasoned: &Reasoned) -> Result<Learnt> {
         let study = self.study;
-        let signals = student_signals(student, study, &study.eligible)?;
+        let signals = of_student(student, study.dataset.table(), &study.eligible, self.progress)?;
         let mut rows = self.fold.train.clone();
         if rows.len() > DISTIL_USERS {
             let covered: std::collections::HashSet<usize> = reasoned.rows.iter().copied().collect();

@@ -59,11 +59,12 @@ use scaletot_eval::planted::PlantedConfig;
 pub use headline::headline;
 
 use options::EvaluateOptions;
-use provenance::{identity, start_over};
+use provenance::{check_foreign, identity, start_over};
 use results::{Labels, Results};
 use run::Run;
 use study::Study;
 
+use crate::pipeline::record::Whole;
 use crate::pipeline::stages::Stages;
 use crate::pipeline::summary::align_numbers;
 use crate::tasks::Task;
@@ -75,12 +76,14 @@ const PLANTED_FOLDS: usize = 3;
 pub const PLANTED: &str = "planted";
 /// The results' file.
 pub const RESULTS: &str = "results.json";
+/// The file of the report, which the feature `report` writes.
+pub const REPORT: &str = "report.html";
 
-/// Runs every fold that is not done yet, and writes `results.json`.
+/// Runs every fold that is not done yet, and writes `results.json` and, with the feature `report`, `report.html`.
 ///
 /// # Errors
 /// The first error of any fold. Finished stages stay, and the next run goes on from there; one that was done with other inputs is run
-/// again. [`Error::InUse`](crate::Error::InUse) if another run is writing to the directory.
+/// again, but for the teacher's answers, which have cost time or money: with other inputs than theirs, the directory is left as it is. [`Error::InUse`](crate::Error::InUse) if another run is writing to the directory.
 pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results> {
     let options = &options.clone().checked()?;
     let device = options.device.device()?;
@@ -93,18 +96,21 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     let identity = identity(options, task.as_ref(), fields)?;
     let _lock = DirLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
+    let stages = Stages::open(&out, Whole::Evaluation)?;
     if options.fresh {
-        start_over(&out)?;
+        start_over(&stages, &out)?;
     }
+    check_foreign(&stages, &out)?;
     let mut run = Run {
         options,
         device,
         progress,
-        stages: Stages::open(&out)?,
+        stages,
         identity,
         folds: Vec::new(),
         peers: Vec::new(),
         spent: 0.0,
+        failed: 0,
     };
     let study = match study {
         Some(study) => {
@@ -117,6 +123,8 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     };
     let results = run.results(&study, task.as_ref())?;
     write_json(out.join(RESULTS), &results)?;
+    #[cfg(feature = "report")]
+    report::write(&results, &out)?;
     Ok(results)
 }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use scaletot_core::config::{check, share};
 use scaletot_search::{RefineConfig, Strategy};
+use scaletot_teacher::ReasonerBuilder;
 
 use crate::error::Result;
-use crate::options::{DeviceChoice, TeacherChoice, default_min_populated};
+use crate::options::{DeviceChoice, TeacherChoice, check_workers, default_min_populated};
 
 /// Whom to reason about, and who does.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +65,9 @@ pub struct EvaluateOptions {
     pub coverage: f64,
     /// Further shares, for the coverage curve: the arm `scaletot` alone, on the folds of the first repeat
     pub coverage_curve: Vec<f64>,
+    /// Share of a fold's covered users, from 0 to 1, about whom the teacher may fail: beyond it the run ends, and asks about them again when it
+    /// is run again
+    pub max_failed_share: f64,
     /// Numbers of labelled training users, 0 or at least 20; all of them is always added. 0, 50, 200, 500, 1,000, 2,000 and 5,000 by default;
     /// of a quick run 0, 200 and 1,000
     pub labels: Option<Vec<usize>>,
@@ -96,6 +100,7 @@ impl Default for EvaluateOptions {
             source: SourceOptions::default(),
             coverage: 0.0732,
             coverage_curve: vec![],
+            max_failed_share: ReasonerBuilder::MAX_FAILED_SHARE,
             labels: None,
             folds: 5,
             repeats: 1,
@@ -159,10 +164,19 @@ impl EvaluateOptions {
         self.coverage_curve.retain(|&further| further != self.coverage);
         self.coverage_curve.sort_by(f64::total_cmp);
         self.coverage_curve.dedup();
-        check(self.folds >= 2, "folds", "at least 2", self.folds)?;
-        check(self.repeats >= 1, "repeats", "at least 1", self.repeats)?;
-        check(self.draws >= 1, "draws", "at least 1", self.draws)?;
-        check(self.replicates >= 20, "replicates", "at least 20", self.replicates)?;
+        let failed = self.max_failed_share;
+        check((0.0..=1.0).contains(&failed), "max_failed_share", "a share from 0 to 1", failed)?;
+        check_workers("workers", self.workers)?;
+        for (field, expected, range, found) in [
+            ("folds", "2 to 1000", 2..=1000, self.folds),
+            ("repeats", "1 to 1000", 1..=1000, self.repeats),
+            ("draws", "1 to 10000", 1..=10_000, self.draws),
+            ("replicates", "20 to 1000000", 20..=1_000_000, self.replicates),
+        ] {
+            check(range.contains(&found), field, expected, found)?;
+        }
+        let noise = self.source.noise;
+        check(noise.is_finite() && noise >= 0.0, "noise", "a number of at least 0", noise)?;
         if self.quick {
             self.folds = self.folds.min(3);
             self.repeats = 1;

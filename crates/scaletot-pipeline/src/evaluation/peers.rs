@@ -23,7 +23,7 @@ use super::study::Study;
 
 pub(super) const USERS: &str = "users.parquet";
 pub(super) const DRAWS: &str = "draws.json";
-const PEERS: &str = "peers.json";
+pub(super) const PEERS: &str = "peers.json";
 
 #[derive(Debug, Serialize)]
 struct Exported<'a> {

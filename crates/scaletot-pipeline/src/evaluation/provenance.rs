@@ -1,35 +1,69 @@
 //! What a run was made with and where, and how it is started over.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, bail};
 
 use scaletot_core::ContentHash;
 
 use super::fold::CORPUS;
 use super::options::EvaluateOptions;
-use crate::pipeline::record::{Inputs, STAGES};
+use super::run::FOLD;
+use super::{REPORT, RESULTS, peers};
+use crate::pipeline::record::{Inputs, STAGES, is_there};
 use crate::pipeline::settings;
+use crate::pipeline::stages::Stages;
 use crate::tasks::Task;
 
-/// Removes the record of the folds, after which none counts as done, and the folds' own files; nothing else that may lie there.
+/// Removes the record of the folds, after which none counts as done, and the files that runs have written; nothing else that may lie there.
 ///
 /// # Errors
-/// If a file cannot be removed.
-pub(super) fn start_over(out: &Path) -> Result<()> {
-    let record = out.join(STAGES);
-    if !record.exists() {
-        return Ok(());
+/// If there are results or folds, but no record of them, or a file cannot be removed.
+pub(super) fn start_over(stages: &Stages, out: &Path) -> Result<()> {
+    let started = stages.started();
+    check_foreign(stages, out)?;
+    // The record goes first: half a removal is no evaluation any more.
+    stages.clear()?;
+    let mut directories = BTreeSet::new();
+    for (fold, stage) in started.iter().filter_map(|name| name.split_once(": ")) {
+        let mut directory = fold.replace(' ', "-");
+        directories.insert(directory.clone());
+        let names: &[&str] = match stage.strip_prefix("reason at coverage ") {
+            None if stage == "measure" => &[FOLD, peers::USERS, peers::DRAWS, peers::PEERS],
+            None => &[CORPUS],
+            Some(share) => {
+                directory = format!("{directory}/coverage-{share}");
+                directories.insert(directory.clone());
+                &[CORPUS]
+            }
+        };
+        names.iter().try_for_each(|name| stages.remove(&format!("{directory}/{name}")))?;
     }
-    fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))?;
-    for entry in fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))? {
-        let path = entry?.path();
-        if path.join(CORPUS).exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    // The deeper ones first; one that holds what is not ours stays.
+    for directory in directories.iter().rev().map(|name| out.join(name)) {
+        match fs::remove_dir(&directory) {
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {
+                return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+            }
+            _ => {}
         }
     }
-    Ok(())
+    [RESULTS, REPORT].iter().try_for_each(|name| stages.remove(name))
+}
+
+/// Refuses to write over results that no evaluation has written here.
+pub(super) fn check_foreign(stages: &Stages, out: &Path) -> Result<()> {
+    let there = [RESULTS, REPORT].map(|name| out.join(name)).into_iter().find(|path| is_there(path));
+    match there.filter(|_| stages.is_new()) {
+        None => Ok(()),
+        Some(path) => bail!(
+            "{} is there, but no evaluation (there is no {STAGES}), so it is not written over: --out names another directory",
+            path.display()
+        ),
+    }
 }
 
 /// What every stage depends on: population, teacher, folds and seed; settings by value, files by content. `fields` are the profile's.
@@ -116,19 +150,37 @@ pub(super) fn commit() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::record::{Record, Whole};
 
     #[test]
-    fn starting_over_removes_folds_and_nothing_else() {
-        let out = tempfile::tempdir().unwrap();
-        let fold = out.path().join("repeat-1-fold-1");
-        fs::create_dir(&fold).unwrap();
-        fs::write(fold.join("corpus.jsonl"), "").unwrap();
-        fs::write(out.path().join("notes.txt"), "mine").unwrap();
-        start_over(out.path()).unwrap();
-        assert!(fold.exists(), "without a record it is no run of ours");
-        fs::write(out.path().join(STAGES), "{}").unwrap();
-        start_over(out.path()).unwrap();
-        assert!(!fold.exists() && !out.path().join(STAGES).exists());
-        assert!(out.path().join("notes.txt").exists());
+    fn starting_over_removes_what_was_written_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path();
+        let put = |name: &str| {
+            let path = out.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let stages = || Stages::open(out, Whole::Evaluation).unwrap();
+        let foreign = ["notes.txt", "mine/corpus.jsonl", "repeat-1-fold-2/corpus.jsonl"].map(put);
+        let corpora = ["repeat-1-fold-1/corpus.jsonl", "repeat-1-fold-1/coverage-0.2/corpus.jsonl"].map(put);
+        start_over(&stages(), out).unwrap();
+        assert!(corpora.iter().all(|path| path.exists()), "without a record it is no evaluation of ours");
+        let mut record = Record::open(out, Whole::Evaluation).unwrap();
+        for stage in ["reason", "reason at coverage 0.2", "measure"] {
+            record.begin(&format!("repeat 1 fold 1: {stage}"), Inputs::new()).unwrap();
+        }
+        let written =
+            ["results.json", "report.html", "repeat-1-fold-1/fold.json", "repeat-1-fold-1/.fold.json.part"]
+                .map(put);
+        start_over(&stages(), out).unwrap();
+        assert!(corpora.iter().chain(&written).all(|path| !path.exists()));
+        assert!(!out.join(STAGES).exists() && !out.join("repeat-1-fold-1").exists());
+        assert!(foreign.iter().all(|path| path.exists()));
+
+        put("report.html");
+        let message = start_over(&stages(), out).unwrap_err().to_string();
+        assert!(message.contains("report.html is there, but no evaluation"), "{message}");
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
             let least = source.min_populated(config.fields);
             let study = Study::of_world(&config, noise, least, source.seed)?;
             let measure = |strategy: Strategy| -> Result<(f64, f64)> {
-                let reasoner = study.reasoner(strategy, budget(), least)?;
+                let reasoner = study.reasoner(strategy, budget(), least, 0.0)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);
                 for &row in &study.eligible {
                     let record = reasoner.reason(study.dataset.table(), row, source.seed)?;

@@ -27,6 +27,9 @@ use crate::pipeline::read_json;
 use crate::pipeline::record::{Inputs, StageReport};
 use crate::pipeline::stages::{StageFiles, Stages};
 
+/// A fold's figures.
+pub(super) const FOLD: &str = "fold.json";
+
 pub(super) struct Run<'a> {
     pub(super) options: &'a EvaluateOptions,
     pub(super) device: Device,
@@ -39,6 +42,8 @@ pub(super) struct Run<'a> {
     pub(super) peers: Vec<ArmInfo>,
     /// Seconds of the folds, those of earlier runs among them.
     pub(super) spent: f64,
+    /// Users about whom the teacher failed, once for each fold in which they are covered.
+    pub(super) failed: u64,
 }
 
 impl Run<'_> {
@@ -85,7 +90,8 @@ impl Run<'_> {
             let files = StageFiles {
                 name: &format!("{name}: reason{title}"),
                 outputs: &[corpus.as_str()],
-                checkpoint: None,
+                checkpoint: Some(&corpus),
+                paid: true,
             };
             let directory = options.out().join(&directory);
             let reason = || {
@@ -97,17 +103,19 @@ impl Run<'_> {
             let done = self.stages.run(&files, stage_inputs, progress, || Ok(()), reason)?;
             inputs.insert(format!("corpus{title}"), done.hash.short());
             self.spent += done.report.seconds;
+            self.failed += done.report.failed();
             if own {
                 teacher = done.report;
             }
         }
 
-        let file = dir.join("fold.json");
-        let outputs = ["fold.json", peers::USERS, peers::DRAWS].map(|name| format!("{place}/{name}"));
+        let file = dir.join(FOLD);
+        let outputs = [FOLD, peers::USERS, peers::DRAWS].map(|name| format!("{place}/{name}"));
         let files = StageFiles {
             name: &format!("{name}: measure"),
             outputs: &outputs.each_ref().map(String::as_str),
             checkpoint: None,
+            paid: false,
         };
         let users = fold.train.len() + fold.test.len();
         let measure = || {

@@ -4,19 +4,10 @@ use crate::error::Result;
 use scaletot_chain::{ChainRecord, Signals};
 use scaletot_core::Progress;
 use scaletot_encoder::FrozenEncoder;
-use scaletot_student::Student;
 
 use super::parallel;
 use super::study::Study;
 use crate::signals::of_scores;
-
-/// Users whom the student reads at a time.
-const BATCH: usize = 256;
-
-/// The student's own chains, posteriors and representations of `rows`.
-pub(super) fn student_signals(student: &Student, study: &Study, rows: &[usize]) -> Result<Signals> {
-    Ok(student.infer(study.dataset.table(), rows, BATCH)?.into_signals())
-}
 
 /// What the encoder serves for everybody.
 pub(super) fn encoder_signals(encoder: &FrozenEncoder, study: &Study) -> Result<Signals> {

@@ -166,7 +166,13 @@ impl Study {
     ///
     /// # Errors
     /// If the schemas do not fit each other, or the strategy is not valid.
-    pub fn reasoner(&self, strategy: Strategy, budget: Budget, min_populated: usize) -> Result<Reasoner<'_>> {
+    pub fn reasoner(
+        &self,
+        strategy: Strategy,
+        budget: Budget,
+        min_populated: usize,
+        max_failed_share: f64,
+    ) -> Result<Reasoner<'_>> {
         let table = self.dataset.table();
         let verbaliser = Verbaliser::fit(table, self.levels)?;
         let prompter = Prompter::new(table.schema(), self.chain.clone(), verbaliser)?;
@@ -174,6 +180,7 @@ impl Study {
             .with_strategy(strategy)
             .with_budget(budget)
             .with_min_populated(min_populated)
+            .with_max_failed_share(max_failed_share)
             .build()?)
     }
 }

@@ -13,10 +13,11 @@ use scaletot_teacher::Teacher;
 
 use super::Pipeline;
 use super::config::PipelineConfig;
-use super::record::Inputs;
+use super::record::{Inputs, Whole};
 use super::split::Split;
 use super::stages::Stages;
 use crate::error::Result;
+use crate::options::check_workers;
 
 /// Collects what a [`Pipeline`] runs on; from [`Pipeline::builder`].
 #[must_use]
@@ -96,7 +97,7 @@ impl PipelineBuilder {
         self
     }
 
-    /// Threads that search in parallel, 1 without it. They do not change results.
+    /// Threads that search in parallel, 1 without it and [`MAX_WORKERS`](scaletot_core::pool::MAX_WORKERS) at most. They do not change results.
     pub fn with_workers(mut self, workers: NonZeroUsize) -> Self {
         self.workers = workers;
         self
@@ -112,10 +113,11 @@ impl PipelineBuilder {
         let teacher = self.teacher.ok_or_else(|| missing("teacher", "a teacher, by `with_teacher`"))?;
         let out = self.out.ok_or_else(|| missing("out", "a directory, by `with_out`"))?;
         self.config.validate()?;
+        check_workers("workers", self.workers)?;
         self.config.encoder.min_populated = self.config.min_populated;
         let split = Split::new(&self.dataset, &self.config, self.seed)?;
         let lock = DirLock::acquire(&out)?;
-        let stages = Stages::open(&out)?;
+        let stages = Stages::open(&out, Whole::Run)?;
         let mut identity = self.versions;
         identity.extend([
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),

@@ -1,11 +1,12 @@
 //! The settings of a run.
 
 use scaletot_core::config::{check, share};
-use scaletot_encoder::{DistillConfig, EncoderConfig, TransferGate};
-use scaletot_ltv::ValueModelConfig;
+use scaletot_encoder::{DistillConfig, Distiller, EncoderConfig, TransferGate};
+use scaletot_ltv::{ValueModelConfig, ValueTrainer};
 use scaletot_profile::{LevelConfig, LevelRule};
 use scaletot_search::{RefineConfig, Strategy};
-use scaletot_student::{OsipoConfig, SftConfig, StudentConfig};
+use scaletot_student::{Osipo, OsipoConfig, Sft, SftConfig, StudentConfig};
+use scaletot_teacher::ReasonerBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -36,6 +37,9 @@ pub struct PipelineConfig {
     pub level_rule: LevelRule,
     /// Unlabelled users that the teacher's prior is averaged over.
     pub calibration_users: usize,
+    /// Share of the covered users, in [0, 1], about whom the teacher may fail: beyond it the run ends after the search, and asks about them again
+    /// when it is run again. 0.05 by default. The students' training sees nothing of users about whom it failed.
+    pub max_failed_share: f64,
     /// Hard bound on the questions of one user's search.
     pub max_queries: u64,
     /// How the teacher's chains are searched for.
@@ -67,6 +71,7 @@ impl Default for PipelineConfig {
             levels: 5,
             level_rule: LevelRule::default(),
             calibration_users: 200,
+            max_failed_share: ReasonerBuilder::MAX_FAILED_SHARE,
             max_queries: 64,
             strategy: Strategy::Refine(RefineConfig::default()),
             student: StudentConfig::default(),
@@ -97,10 +102,17 @@ impl PipelineConfig {
         check(part, "held_out", "a share above 0 and below 1", self.held_out)?;
         check(self.min_populated >= 1, "min_populated", "at least 1", self.min_populated)?;
         check(self.calibration_users >= 1, "calibration_users", "at least 1", self.calibration_users)?;
+        let failed = self.max_failed_share;
+        check((0.0..=1.0).contains(&failed), "max_failed_share", "a share from 0 to 1", failed)?;
         check((2..=5).contains(&self.levels), "levels", "2 to 5", self.levels)?;
         self.strategy.validate()?;
         self.gate.validate()?;
         self.value.validate()?;
+        // What trains checks its settings when it is made: before anybody is asked, and not after the teacher was paid.
+        Sft::new(self.sft.clone())?;
+        Osipo::new(self.osipo.clone())?;
+        Distiller::new(self.encoder.clone(), self.distil.clone())?;
+        ValueTrainer::new(self.value.clone())?;
         Ok(())
     }
 }

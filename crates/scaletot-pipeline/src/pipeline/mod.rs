@@ -7,7 +7,7 @@ mod builder;
 mod config;
 mod evaluate;
 mod learn;
-mod reason;
+pub(crate) mod reason;
 pub(crate) mod record;
 mod recording;
 mod serve;
@@ -17,14 +17,13 @@ pub(crate) mod summary;
 mod value;
 pub(crate) mod warnings;
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use scaletot_chain::ChainSchema;
 use scaletot_core::Progress;
-use scaletot_core::files::{DirLock, write_json};
+use scaletot_core::files::{DirLock, read_to_string, write_json};
 use scaletot_encoder::Readiness;
 use scaletot_profile::Dataset;
 use scaletot_teacher::Teacher;
@@ -34,7 +33,7 @@ use serde::de::DeserializeOwned;
 pub use self::builder::PipelineBuilder;
 pub use self::config::PipelineConfig;
 pub use self::record::StageReport;
-use self::record::{Inputs, STAGES};
+use self::record::{Inputs, STAGES, is_there};
 pub use self::recording::AnswerRecording;
 pub use self::split::Split;
 pub use self::stages::Done;
@@ -42,7 +41,7 @@ use self::stages::{StageFiles, Stages};
 pub use self::summary::{StageSummary, Summary, UserCounts};
 pub use self::value::Artifact;
 pub(crate) use self::value::{SCALETOT, SERVED};
-use crate::error::{Context, Result, bail};
+use crate::error::{Context, Result, ensure};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,13 +111,18 @@ impl Stage {
     /// As the record of stages knows it.
     fn files(self) -> StageFiles<'static> {
         let checkpoint = match self {
+            Self::Reason => Some("corpus.jsonl"),
             Self::Sft => Some("student-sft.checkpoint"),
             Self::Osipo => Some("student-osipo.checkpoint"),
             _ => None,
         };
-        StageFiles { name: self.name(), outputs: self.outputs(), checkpoint }
+        let paid = self == Self::Reason;
+        StageFiles { name: self.name(), outputs: self.outputs(), checkpoint, paid }
     }
 }
+
+/// Bytes of a stage's JSON at most.
+const MAX_JSON: u64 = 1 << 32;
 
 /// The summary's file.
 const SUMMARY: &str = "summary.json";
@@ -218,25 +222,32 @@ impl Pipeline {
     /// Removes what runs have written to the output directory, and nothing else that may lie there.
     ///
     /// # Errors
-    /// If the directory holds no run, but files by the names of one, or something cannot be removed.
+    /// If the directory holds no run, but files by the names of one, which are left as they are, or something cannot be removed.
     pub fn start_over(&self) -> Result<()> {
-        if !self.path(STAGES).exists() {
-            let ours = Stage::ALL.iter().flat_map(|stage| stage.outputs());
-            let there = ours.copied().find(|output| self.path(output).exists());
-            return match there {
-                None => Ok(()),
-                Some(name) => bail!(
-                    "{} holds `{name}` but no run (there is no {STAGES}), so it is not started over",
-                    self.out.display()
-                ),
-            };
+        let started = self.stages.started();
+        if started.is_empty() {
+            return self.check_foreign();
         }
         // The record goes first: half a removal is no run any more.
         self.stages.clear()?;
-        for stage in Stage::ALL {
+        // Of a stage that was never started here the files are somebody else's.
+        for stage in Stage::ALL.into_iter().filter(|stage| started.iter().any(|name| name == stage.name())) {
             self.stages.forget(&stage.files())?;
         }
         self.stages.remove(SUMMARY)
+    }
+
+    /// Refuses to write over anything that no run has written here.
+    fn check_foreign(&self) -> Result<()> {
+        for stage in Stage::ALL {
+            self.stages.check_foreign(&stage.files())?;
+        }
+        ensure!(
+            !(self.stages.is_new() && is_there(&self.path(SUMMARY))),
+            "{} is there, but no run (there is no {STAGES}), so it is not written over: --out names another directory",
+            self.path(SUMMARY).display()
+        );
+        Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -270,7 +281,7 @@ pub(crate) fn settings(config: &impl Serialize) -> Result<String> {
 
 /// Reads what a stage has written as JSON.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_to_string(path, MAX_JSON)?;
     let failed = || {
         format!(
             "{}: expected what this version writes, found something else; without the file, its stage runs again",

@@ -10,7 +10,7 @@ use scaletot_profile::{ProfileTable, Segments, Verbaliser};
 use scaletot_search::Budget;
 use scaletot_teacher::{Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Teacher};
 
-use super::record::{Inputs, StageReport};
+use super::record::{FAILED, Inputs, StageReport};
 use super::{Done, Pipeline, PipelineConfig, Stage, read_json, settings};
 use crate::error::{Error, Result, ensure};
 
@@ -42,8 +42,11 @@ impl Pipeline {
     pub fn calibrate(&self, progress: &dyn Progress) -> Result<Done<Calibration>> {
         let mut inputs = self.asked()?;
         inputs.insert("calibration_users".to_owned(), self.config.calibration_users.to_string());
-        // Before anything of an earlier run is touched.
-        self.check_corpus()?;
+        // Before anybody is asked, and anything of an earlier run is touched.
+        self.check_foreign()?;
+        self.stages.check_paid(&Stage::Reason.files(), &self.reason_inputs()?, Some("calibration"))?;
+        // The corpus was reasoned with it, and a server would not give the same once more.
+        self.stages.check_intact(&Stage::Calibrate.files())?;
         let path = self.path("calibration.json");
         let load = || read_json(&path);
         self.stage(Stage::Calibrate, inputs, progress, load, || {
@@ -65,33 +68,15 @@ impl Pipeline {
         Ok(inputs)
     }
 
-    /// Refuses to write over a corpus of other inputs: its answers have cost time or money.
-    fn check_corpus(&self) -> Result<()> {
-        let path = self.path("corpus.jsonl");
-        if !path.exists() {
-            return Ok(());
-        }
-        let differing =
-            self.stages.differences_but_for(Stage::Reason.name(), &self.reason_inputs()?, "calibration");
-        ensure!(
-            differing.is_empty(),
-            "{} was reasoned with other inputs ({}), and its answers have cost time or money: --out names another directory, --fresh throws \
-             away what this one holds",
-            path.display(),
-            differing.join("; ")
-        );
-        Ok(())
-    }
-
     /// Reasons about the covered users, all of them training users, and appends to the corpus.
     ///
-    /// Killed, it resumes with the users who are not in the corpus yet.
+    /// Killed, it resumes with the users who are not in the corpus yet. Where the teacher failed about some users, up to
+    /// [`max_failed_share`](PipelineConfig::max_failed_share), it gives the corpus without them and does not count as done: the next run asks about them again.
     ///
     /// # Errors
-    /// If the corpus in the output directory was reasoned with other inputs (it is left as it is), no chain is accepted, or a file
-    /// cannot be written; [`Error::Stopped`].
+    /// If the corpus in the output directory was reasoned with other inputs or is not what was written (it is left as it is), the teacher failed
+    /// about more users, no chain is accepted, or a file cannot be written; [`Error::Stopped`].
     pub fn reason(&self, calibration: &Done<Calibration>, progress: &dyn Progress) -> Result<Done<Corpus>> {
-        self.check_corpus()?;
         let mut inputs = self.reason_inputs()?;
         inputs.insert("calibration".to_owned(), calibration.hash.short());
         let path = self.path("corpus.jsonl");
@@ -153,6 +138,11 @@ impl Pipeline {
     }
 }
 
+/// Users about whom the teacher failed.
+pub(crate) fn failed(corpus: &Corpus) -> usize {
+    corpus.records().iter().filter(|record| matches!(record.verdict, Verdict::Failed { .. })).count()
+}
+
 /// Questions and tokens are in the records, whoever wrote them; a call counts in the run that made it.
 fn report(corpus: &Corpus, ledger: &LedgerSnapshot) -> StageReport {
     let records = corpus.records();
@@ -169,14 +159,20 @@ fn report(corpus: &Corpus, ledger: &LedgerSnapshot) -> StageReport {
     let after: Vec<f64> =
         accepted.filter_map(|record| record.best.as_ref()).map(|chain| chain.mean_entropy()).collect();
     let queries: Vec<f64> = records.iter().map(|record| record.cost.queries as f64).collect();
+    let masses: Vec<f64> = records
+        .iter()
+        .filter_map(|record| record.best.as_ref())
+        .flat_map(|chain| chain.steps().iter().map(|step| step.covered_mass))
+        .collect();
     report.figures.extend([
         ("accepted".to_owned(), count(Verdict::is_accepted)),
         ("rejected".to_owned(), count(|v| matches!(v, Verdict::Rejected { .. }))),
         ("abstained".to_owned(), count(|v| matches!(v, Verdict::Abstained { .. }))),
-        ("failed".to_owned(), count(|v| matches!(v, Verdict::Failed { .. }))),
+        (FAILED.to_owned(), failed(corpus) as f64),
         ("mean entropy of the draft".to_owned(), mean(&before)),
         ("mean entropy of the chosen chain".to_owned(), mean(&after)),
         ("queries per user".to_owned(), mean(&queries)),
+        ("mean probability on the labels".to_owned(), mean(&masses)),
     ]);
     report
 }
@@ -202,6 +198,7 @@ pub(super) fn reasoner<'t>(
         .with_strategy(config.strategy)
         .with_budget(Budget::default().with_queries(config.max_queries))
         .with_min_populated(config.min_populated)
+        .with_max_failed_share(config.max_failed_share)
         .build()?;
     Ok(reasoner)
 }

@@ -3,24 +3,50 @@
 //! `stages.json` in the output directory holds, for every stage that was started, the inputs that decide its result (the data by content
 //! hash, settings by value, earlier stages' outputs by content hash) and, once it is done, the hash of what it wrote and its report. A
 //! stage counts as done only if both still hold: its inputs are the ones it was done with, and its files are those that it wrote. So a
-//! truncated file, another teacher or a changed setting runs the stage and everything after it again, and nothing else.
+//! truncated file, another teacher or a changed setting runs the stage and everything after it again, and nothing else. A stage in which
+//! the teacher failed about some users is not done: what follows may use what there is, and the next run asks about them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scaletot_core::files::write_json;
+use scaletot_core::files::{read_to_string, write_json};
 use scaletot_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, ensure};
 
 /// The name of the record.
 pub(crate) const STAGES: &str = "stages.json";
 
 /// Version of the record's form.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+
+/// Bytes of a record at most.
+const MAX_RECORD: u64 = 1 << 28;
+
+/// The figure of a report: users about whom the teacher failed.
+pub(crate) const FAILED: &str = "failed";
+
+/// What the stages of a directory belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Whole {
+    /// A run of the whole method.
+    Run,
+    /// An evaluation over folds.
+    Evaluation,
+}
+
+impl std::fmt::Display for Whole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Run => "a run",
+            Self::Evaluation => "an evaluation",
+        })
+    }
+}
 
 /// What decides a stage's result, by name: hashes and settings.
 pub(crate) type Inputs = BTreeMap<String, String>;
@@ -50,6 +76,12 @@ impl StageReport {
     pub fn of_users(users: usize) -> Self {
         Self { users: users as u64, ..Self::default() }
     }
+
+    /// Users of a stage that asks the teacher about whom it failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.figures.get(FAILED).map_or(0, |&failed| failed as u64)
+    }
 }
 
 /// One stage in the record.
@@ -66,12 +98,15 @@ struct Entry {
 struct Finished {
     outputs: ContentHash,
     report: StageReport,
+    /// Whether the teacher failed about some users, so that the stage has to be run once more.
+    incomplete: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     format: u32,
+    of: Whole,
     stages: BTreeMap<String, Entry>,
 }
 
@@ -84,10 +119,12 @@ pub(crate) enum Standing {
     Started,
     /// Done with the same inputs, and its files are as it wrote them.
     Done(ContentHash, StageReport),
-    /// Started or done with other inputs; the reasons in words.
+    /// Gone through with the same inputs, but for some users about whom the teacher failed; its files are as it wrote them.
+    Incomplete(u64),
+    /// Started or done with other inputs; those that differ, in words.
     Stale(Vec<String>),
-    /// Done with the same inputs, but its files are not what it wrote; the reasons in words.
-    Damaged(Vec<String>),
+    /// Gone through with the same inputs, but its files are not what it wrote; the reason in words.
+    Damaged(String),
 }
 
 /// The stages of one output directory.
@@ -99,27 +136,34 @@ pub(crate) struct Record {
 
 impl Record {
     /// Opens the record in a directory, or begins one; nothing is written yet.
-    pub(crate) fn open(directory: &Path) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, of: Whole) -> Result<Self> {
         let path = directory.join(STAGES);
-        let file = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let version: Version = serde_json::from_str(&text)
-                    .with_context(|| format!("{} is not a record of stages", path.display()))?;
-                crate::error::ensure!(
-                    version.format == FORMAT,
-                    "{}: expected format {FORMAT}, found {}; use another output directory",
-                    path.display(),
-                    version.format
-                );
-                serde_json::from_str(&text)
-                    .with_context(|| format!("{} is not a record of stages", path.display()))?
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                File { format: FORMAT, stages: BTreeMap::new() }
-            }
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let none = File { format: FORMAT, of, stages: BTreeMap::new() };
+        if !is_there(&path) {
+            return Ok(Self { directory: directory.to_owned(), file: none });
+        }
+        let failed = || format!("{} is not a record of stages", path.display());
+        let text = read_to_string(&path, MAX_RECORD)?;
+        let version: Version = serde_json::from_str(&text).with_context(failed)?;
+        ensure!(
+            version.format == FORMAT,
+            "{}: expected format {FORMAT}, found {}; use another output directory",
+            path.display(),
+            version.format
+        );
+        let file: File = serde_json::from_str(&text).with_context(failed)?;
+        ensure!(
+            file.of == of,
+            "{}: expected the record of {of}, found that of {}; --out names another directory",
+            path.display(),
+            file.of
+        );
         Ok(Self { directory: directory.to_owned(), file })
+    }
+
+    /// The stages that were started, whose files are ours.
+    pub(crate) fn started(&self) -> impl Iterator<Item = &str> {
+        self.file.stages.keys().map(String::as_str)
     }
 
     /// How a stage that writes `outputs` (names in the directory) stands.
@@ -130,18 +174,35 @@ impl Record {
             return Ok(Standing::Stale(differing));
         }
         let Some(done) = &entry.done else { return Ok(Standing::Started) };
+        Ok(match self.damage(stage, outputs)? {
+            Some(why) => Standing::Damaged(why),
+            None if done.incomplete => Standing::Incomplete(done.report.failed()),
+            None => Standing::Done(done.outputs, done.report.clone()),
+        })
+    }
+
+    /// How the files of a stage differ from those that it wrote, in words; nothing if it never came to its end.
+    pub(crate) fn damage(&self, stage: &str, outputs: &[&str]) -> Result<Option<String>> {
+        let Some(done) = self.file.stages.get(stage).and_then(|entry| entry.done.as_ref()) else {
+            return Ok(None);
+        };
         Ok(match hash_outputs(&self.directory, outputs)? {
-            Some(found) if found == done.outputs => Standing::Done(found, done.report.clone()),
-            Some(_) => Standing::Damaged(vec![format!("{} is not what the stage wrote", outputs.join(", "))]),
-            None => Standing::Damaged(vec![format!("{} is not there", outputs.join(", "))]),
+            Some(found) if found == done.outputs => None,
+            Some(_) => Some(format!("{} is not what the stage wrote", outputs.join(", "))),
+            None => Some(format!("{} is not there", outputs.join(", "))),
         })
     }
 
     /// How these inputs, but for one, differ from those that a stage was started or done with, in words; nothing if it never was.
-    pub(crate) fn differences_but_for(&self, stage: &str, inputs: &Inputs, left_out: &str) -> Vec<String> {
+    pub(crate) fn differences_but_for(
+        &self,
+        stage: &str,
+        inputs: &Inputs,
+        left_out: Option<&str>,
+    ) -> Vec<String> {
         let Some(entry) = self.file.stages.get(stage) else { return vec![] };
         let mut old = entry.inputs.clone();
-        old.remove(left_out);
+        old.retain(|name, _| Some(name.as_str()) != left_out);
         differences(&old, inputs)
     }
 
@@ -151,7 +212,8 @@ impl Record {
         self.write()
     }
 
-    /// Notes a stage as done, its files being in place; gives their hash.
+    /// Notes a stage as done, its files being in place, or as incomplete if its report tells of users about whom the teacher failed; gives
+    /// the hash of its files.
     pub(crate) fn finish(
         &mut self,
         stage: &str,
@@ -161,7 +223,8 @@ impl Record {
         let hash = hash_outputs(&self.directory, outputs)?
             .with_context(|| format!("stage `{stage}` did not write {}", outputs.join(", ")))?;
         if let Some(entry) = self.file.stages.get_mut(stage) {
-            entry.done = Some(Finished { outputs: hash, report });
+            let incomplete = report.failed() > 0;
+            entry.done = Some(Finished { outputs: hash, report, incomplete });
         }
         self.write()?;
         Ok(hash)
@@ -177,33 +240,44 @@ struct Version {
     format: u32,
 }
 
-/// One hash of files and directories by their names and contents; `None` if one is not there.
+/// Whether there is anything at a path, a link that leads nowhere among it.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// One hash of files and directories by their names and contents; `None` if one is not there. Links, pipes and the like count by their
+/// names alone: a stage writes none.
 fn hash_outputs(directory: &Path, outputs: &[&str]) -> Result<Option<ContentHash>> {
     let mut hasher = ContentHasher::new();
     for name in outputs {
         let path = directory.join(name);
-        let Ok(found) = fs::metadata(&path) else { return Ok(None) };
-        let mut files = vec![];
-        if found.is_dir() {
-            list(&path, &mut files)?;
-        } else {
-            files.push(path.clone());
+        if !is_there(&path) {
+            return Ok(None);
         }
+        let mut files = vec![];
+        list(path, &mut files)?;
         files.sort();
-        for file in files {
+        for (file, is_regular) in files {
             let name = file.strip_prefix(directory)?.to_string_lossy();
             hasher.update_part(name.as_bytes());
-            hasher.update_part(ContentHash::of_file(&file)?.as_bytes());
+            if is_regular {
+                hasher.update_part(ContentHash::of_file(&file)?.as_bytes());
+            }
         }
     }
     Ok(Some(hasher.finish()))
 }
 
-fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = || format!("cannot read {}", directory.display());
-    for entry in fs::read_dir(directory).with_context(failed)? {
-        let path = entry.with_context(failed)?.path();
-        if path.is_dir() { list(&path, files)? } else { files.push(path) }
+/// A file, or those below a directory, with whether each is a regular one.
+fn list(path: PathBuf, files: &mut Vec<(PathBuf, bool)>) -> Result<()> {
+    let failed = |path: &Path| format!("cannot read {}", path.display());
+    let kind = fs::symlink_metadata(&path).with_context(|| failed(&path))?.file_type();
+    if !kind.is_dir() {
+        files.push((path, kind.is_file()));
+        return Ok(());
+    }
+    for entry in fs::read_dir(&path).with_context(|| failed(&path))? {
+        list(entry.with_context(|| failed(&path))?.path(), files)?;
     }
     Ok(())
 }
@@ -251,7 +325,7 @@ mod tests {
     }
 
     fn run(directory: &Path) -> Record {
-        let mut record = Record::open(directory).unwrap();
+        let mut record = Record::open(directory, Whole::Run).unwrap();
         record.begin("sft", inputs("1")).unwrap();
         fs::create_dir_all(directory.join("student")).unwrap();
         fs::write(directory.join("student/weights"), "0123").unwrap();
@@ -264,17 +338,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         run(dir.path());
         let standing = |seed| {
-            let record = Record::open(dir.path()).unwrap();
+            let record = Record::open(dir.path(), Whole::Run).unwrap();
             record.standing("sft", &inputs(seed), &["student"]).unwrap()
         };
         assert!(matches!(standing("1"), Standing::Done(_, report) if report.users == 3));
         assert_eq!(standing("2"), Standing::Stale(vec!["seed: 1 there, 2 here".to_owned()]));
         fs::write(dir.path().join("student/weights"), "012").unwrap();
-        assert!(
-            matches!(standing("1"), Standing::Damaged(why) if why[0].contains("not what the stage wrote"))
-        );
+        assert!(matches!(standing("1"), Standing::Damaged(why) if why.contains("not what the stage wrote")));
         fs::remove_dir_all(dir.path().join("student")).unwrap();
-        assert!(matches!(standing("1"), Standing::Damaged(why) if why[0].contains("is not there")));
+        assert!(matches!(standing("1"), Standing::Damaged(why) if why.contains("is not there")));
     }
 
     #[test]
@@ -293,10 +365,10 @@ mod tests {
     #[test]
     fn what_was_started_may_be_resumed_with_the_same_inputs_only() {
         let dir = tempfile::tempdir().unwrap();
-        let mut record = Record::open(dir.path()).unwrap();
+        let mut record = Record::open(dir.path(), Whole::Run).unwrap();
         assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::New);
         record.begin("sft", inputs("1")).unwrap();
-        let record = Record::open(dir.path()).unwrap();
+        let record = Record::open(dir.path(), Whole::Run).unwrap();
         assert_eq!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Started);
         assert!(matches!(record.standing("sft", &inputs("2"), &["student"]).unwrap(), Standing::Stale(_)));
     }
@@ -305,9 +377,57 @@ mod tests {
     fn records_of_other_formats_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(STAGES), r#"{"fingerprint": {}, "done": {}}"#).unwrap();
-        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("is not a record"));
+        assert!(Record::open(dir.path(), Whole::Run).unwrap_err().to_string().contains("is not a record"));
         fs::write(dir.path().join(STAGES), r#"{"format": 7, "new": {}}"#).unwrap();
-        assert!(Record::open(dir.path()).unwrap_err().to_string().contains("expected format 2, found 7"));
+        assert!(
+            Record::open(dir.path(), Whole::Run)
+                .unwrap_err()
+                .to_string()
+                .contains("expected format 3, found 7")
+        );
+    }
+
+    #[test]
+    fn a_stage_with_failed_users_is_not_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut record = run(dir.path());
+        let mut report = StageReport::of_users(3);
+        report.figures.insert(FAILED.to_owned(), 2.0);
+        record.begin("sft", inputs("1")).unwrap();
+        record.finish("sft", &["student"], report).unwrap();
+        let record = Record::open(dir.path(), Whole::Run).unwrap();
+        let standing = || record.standing("sft", &inputs("1"), &["student"]).unwrap();
+        assert_eq!(standing(), Standing::Incomplete(2));
+        fs::write(dir.path().join("student/weights"), "").unwrap();
+        assert!(matches!(standing(), Standing::Damaged(_)));
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        run(dir.path());
+        let message = Record::open(dir.path(), Whole::Evaluation).unwrap_err().to_string();
+        assert!(message.contains("expected the record of an evaluation, found that of a run"), "{message}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_in_the_place_of_files_are_damage_and_are_not_read() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let record = run(dir.path());
+        let weights = dir.path().join("student/weights");
+        let damaged =
+            || matches!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Damaged(_));
+        fs::rename(&weights, dir.path().join("weights")).unwrap();
+        symlink(dir.path().join("weights"), &weights).unwrap();
+        assert!(damaged());
+        fs::remove_file(&weights).unwrap();
+        symlink(dir.path(), &weights).unwrap();
+        assert!(damaged(), "a circle of links ends");
+        fs::remove_file(&weights).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&weights).status().unwrap().success());
+        assert!(damaged());
     }
 
     #[test]
@@ -317,7 +437,7 @@ mod tests {
         let path = dir.path().join(STAGES);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("\"users\"", "\"usres\": 3, \"users\"")).unwrap();
-        let error = Record::open(dir.path()).unwrap_err();
+        let error = Record::open(dir.path(), Whole::Run).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("unknown field `usres`"), "{error}: {cause}");
     }

@@ -10,6 +10,7 @@ use scaletot_teacher::{RecordSummary, Recorder, Teacher};
 use super::PipelineConfig;
 use super::reason::reasoner;
 use crate::error::{Error, Result};
+use crate::options::check_workers;
 
 /// The answer to every question that any search about a dataset's users may ask.
 ///
@@ -36,7 +37,7 @@ impl<'a> AnswerRecording<'a> {
         self
     }
 
-    /// Threads that ask.
+    /// Threads that ask, [`MAX_WORKERS`](scaletot_core::pool::MAX_WORKERS) at most.
     #[must_use]
     pub fn with_workers(mut self, workers: NonZeroUsize) -> Self {
         self.workers = workers;
@@ -50,6 +51,7 @@ impl<'a> AnswerRecording<'a> {
     /// them; if the file cannot be written; [`Error::Stopped`], with what was answered kept.
     pub fn run<T: Teacher>(&self, recorder: &Recorder<T>, progress: &dyn Progress) -> Result<RecordSummary> {
         self.config.validate()?;
+        check_workers("workers", self.workers)?;
         let table = self.dataset.table();
         let least = self.config.min_populated;
         let rows: Vec<usize> = (0..table.len()).filter(|&row| table.populated(row) >= least).collect();

@@ -16,15 +16,12 @@ use super::split::known_outcomes;
 use super::{Artifact, Done, Pipeline, Stage, settings};
 use crate::error::Result;
 use crate::options::device_name;
-use crate::signals::of_everybody;
-
-/// Users whom the student reads at a time.
-const BATCH: usize = 256;
+use crate::signals::{of_everybody, of_student};
 
 /// What a student says of every user of a table.
-fn student_signals(student: &Student, table: &ProfileTable) -> Result<Signals> {
+fn student_signals(student: &Student, table: &ProfileTable, progress: &dyn Progress) -> Result<Signals> {
     let rows: Vec<usize> = (0..table.len()).collect();
-    Ok(student.infer(table, &rows, BATCH)?.into_signals())
+    of_student(student, table, &rows, progress)
 }
 
 impl Pipeline {
@@ -44,11 +41,11 @@ impl Pipeline {
         // One that is not ready to serve is measured all the same.
         let load = || Ok(FrozenEncoder::load_for_inspection(self.path("encoder"))?);
         self.stage(Stage::Distil, inputs, progress, load, || {
-            let targets = student_signals(&student.value, self.training.table())?;
+            let targets = student_signals(&student.value, self.training.table(), progress)?;
             let data = DistillData::new(&self.training, &self.chain).with_signals(&targets)?;
             let distiller = Distiller::new(self.config.encoder.clone(), self.config.distil.clone())?;
             let (trained, log) = distiller.fit(&data, self.seed, &self.device, progress)?;
-            let transfer = self.transfer(&student.value, trained.frozen(), &targets)?;
+            let transfer = self.transfer(&student.value, trained.frozen(), &targets, progress)?;
             let mut report = StageReport::of_users(self.training.len());
             report.figures.extend([
                 ("held-out state agreement".to_owned(), transfer.mean_agreement()),
@@ -81,8 +78,9 @@ impl Pipeline {
         student: &Student,
         encoder: &FrozenEncoder,
         targets: &Signals,
+        progress: &dyn Progress,
     ) -> Result<TransferReport> {
-        let held_out = student_signals(student, self.held_out.table())?;
+        let held_out = student_signals(student, self.held_out.table(), progress)?;
         let report = encoder.transfer_report(&self.held_out, &held_out)?;
         let trainer = ValueTrainer::new(
             self.config.value.clone().with_components([Component::Ridge, Component::Informed]),

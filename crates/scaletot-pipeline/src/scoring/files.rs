@@ -41,18 +41,18 @@ pub(super) struct Origin {
     pub(super) quarantined: Vec<Quarantined>,
 }
 
-/// A row group that could not be scored.
+/// A file, a row group, or rows of one, that could not be scored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Quarantined {
     /// The input file.
     pub file: PathBuf,
-    /// Its row group, from 0; none if the file as a whole could not be read.
+    /// Its row group, from 0; none if the file as a whole could not be read, and of a CSV file.
     pub row_group: Option<usize>,
-    /// Users in it; 0 if that is not known.
+    /// Users who are left out: all of the row group, or those whose rows do not fit; 0 if that is not known.
     pub rows: usize,
-    /// Why.
+    /// Why; of rows, that of the first few.
     pub error: String,
 }
 
@@ -64,10 +64,10 @@ pub(super) struct PartWriter {
 
 impl PartWriter {
     /// A writer of batches with the schema of `first`.
-    pub(super) fn create(path: &Path, first: &arrow_array::RecordBatch, origin: &Origin) -> Result<Self> {
+    pub(super) fn create(path: &Path, first: &arrow_array::RecordBatch) -> Result<Self> {
         let file = begin(path)?;
         let id = ColumnPath::from(first.schema_ref().field(0).name().as_str());
-        let properties = properties(origin)?
+        let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_max_row_group_bytes(Some(GROUP_BYTES))
             .set_compression(Compression::SNAPPY)
@@ -88,7 +88,8 @@ impl PartWriter {
     }
 
     /// The hash of the file, which has its name then.
-    pub(super) fn finish(self) -> Result<ContentHash> {
+    pub(super) fn finish(mut self, origin: &Origin) -> Result<ContentHash> {
+        self.writer.append_key_value_metadata(entry(origin)?);
         let (file, hash) = self.writer.into_inner().with_context(|| failed(&self.path))?.finish();
         file.commit()?;
         Ok(hash)
@@ -105,9 +106,8 @@ fn failed(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-fn properties(origin: &Origin) -> Result<parquet::file::properties::WriterPropertiesBuilder> {
-    let origin = KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?);
-    Ok(WriterProperties::builder().set_key_value_metadata(Some(vec![origin])))
+fn entry(origin: &Origin) -> Result<KeyValue> {
+    Ok(KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?))
 }
 
 /// What the metadata of a file of scores says, and its rows; nothing if it is not such a file, or not a whole one.
@@ -143,7 +143,7 @@ pub(super) fn assemble(parts: &[PathBuf], path: &Path, origin: &Origin) -> Resul
     let named =
         first.file_metadata().key_value_metadata().into_iter().flatten().filter(|entry| entry.key != KEY);
     let mut entries: Vec<KeyValue> = named.cloned().collect();
-    entries.push(KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?));
+    entries.push(entry(origin)?);
     let properties: WriterPropertiesPtr =
         Arc::new(WriterProperties::builder().set_key_value_metadata(Some(entries)).build());
     let schema = first.file_metadata().schema_descr().root_schema_ptr();

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 use scaletot_core::{ContentHash, Pool, Progress};
 use scaletot_profile::{ParquetProfiles, ProfileSchema, ReadOptions};
 
+use super::files::Quarantined;
 use super::sums::hash_of;
 use crate::error::{Context, Error, Result, bail};
 
@@ -23,6 +24,8 @@ pub(super) struct Input {
     /// Users in each row group.
     pub(super) groups: Vec<usize>,
     pub(super) text_ids: bool,
+    /// Rows of a CSV file that do not fit, and are in no row group.
+    pub(super) left_out: Option<Quarantined>,
 }
 
 impl Input {
@@ -42,6 +45,7 @@ impl Input {
             hash,
             groups: (0..file.row_groups()).filter_map(|group| file.rows_of(group)).collect(),
             text_ids: file.text_ids(),
+            left_out: None,
         })
     }
 
@@ -258,6 +262,7 @@ mod tests {
             hash: ContentHash::of(before),
             groups: vec![1],
             text_ids: false,
+            left_out: None,
         };
         let go_on = || false;
         input.check_unchanged(&go_on).unwrap();

@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use scaletot_profile::Error as ProfileError;
+use scaletot_core::text::printable;
+use scaletot_profile::{Error as ProfileError, LeftOut};
 
+use super::files::Quarantined;
 use crate::error::Error;
 
 /// Which files are scored, and where their scores go.
@@ -16,22 +18,22 @@ pub struct FileJob {
     pub input: Vec<String>,
     /// Where the scores go: a file for every input file, under the same name.
     pub output: PathBuf,
-    /// Threads; as many as there are processors by default.
+    /// Threads, [`MAX_WORKERS`](scaletot_core::pool::MAX_WORKERS) at most; as many as there are processors by default.
     pub threads: NonZeroUsize,
-    /// What becomes of a row group that cannot be read; [`OnError::Stop`] by default.
+    /// What becomes of a row that does not fit, and of a row group or file that cannot be read; [`OnError::Stop`] by default.
     pub on_error: OnError,
     /// Whether scores that are there are removed first; they are kept by default, and those that are missing are added.
     pub fresh: bool,
 }
 
-/// What becomes of a row group that cannot be read.
+/// What becomes of a row that does not fit the schema, and of a row group or file that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnError {
     /// Stop; what is scored is kept, and the next run resumes from there.
     #[default]
     Stop,
-    /// Leave it out, and list it in `quarantine.json`.
+    /// Leave it out, and nothing beside it, and list it in `quarantine.json`.
     Quarantine,
 }
 
@@ -55,7 +57,7 @@ impl FileJob {
         self
     }
 
-    /// What becomes of a row group that cannot be read.
+    /// What becomes of a row that does not fit, and of a row group or file that cannot be read.
     #[must_use]
     pub fn with_on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
@@ -84,4 +86,23 @@ pub(super) fn is_damage(error: &Error) -> bool {
 fn is_of_content(error: &ProfileError) -> bool {
     // A file that holds what is not read here may be sound.
     !matches!(error, ProfileError::Io { .. } | ProfileError::Unsupported { .. })
+}
+
+/// Rows whose reasons are told.
+const TOLD: usize = 3;
+
+/// Characters of a reason.
+const MAX_REASON: usize = 400;
+
+/// Rows that do not fit, and why the first of them do not.
+pub(super) fn rows_left_out(file: &Path, row_group: Option<usize>, rows: &[LeftOut]) -> Option<Quarantined> {
+    let reasons: Vec<String> =
+        rows.iter().take(TOLD).map(|row| printable(&row.to_string(), MAX_REASON)).collect();
+    let more = if rows.len() > TOLD { "; …" } else { "" };
+    (!rows.is_empty()).then(|| Quarantined {
+        file: file.to_owned(),
+        row_group,
+        rows: rows.len(),
+        error: format!("{} rows that do not fit: {}{more}", rows.len(), reasons.join("; ")),
+    })
 }

@@ -163,6 +163,14 @@ impl Scorer {
         }
     }
 
+    /// How files of users are read.
+    fn file_options(&self, on_error: OnError) -> ReadOptions {
+        match on_error {
+            OnError::Stop => self.read_options(),
+            OnError::Quarantine => self.read_options().with_bad_rows_left_out(),
+        }
+    }
+
     /// The scores of a stream of batches, one for each.
     pub fn score_batches<I>(&self, batches: I) -> impl Iterator<Item = Result<RecordBatch>>
     where

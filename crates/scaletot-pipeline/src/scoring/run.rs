@@ -18,6 +18,7 @@ use super::sums::Sums;
 use super::tables::Tables;
 use super::work::Work;
 use crate::error::{Context, Result, bail, causes};
+use crate::options::check_workers;
 use crate::pipeline::record::differences;
 
 impl Scorer {
@@ -28,6 +29,7 @@ impl Scorer {
     /// If an input cannot be read (with [`OnError::Stop`]), the output directory holds scores of other settings or is in use
     /// ([`Error::InUse`](crate::Error::InUse)), or a file cannot be written. What was scored stays. [`Error::Stopped`](crate::Error::Stopped) if `progress` says so.
     pub fn score_files(&self, job: &FileJob, progress: &dyn Progress) -> Result<ScoreSummary> {
+        check_workers("threads", job.threads)?;
         let _lock = DirLock::acquire(&job.output)?;
         if job.fresh {
             place::start_over(&job.output)?;
@@ -42,7 +44,7 @@ impl Scorer {
         let mut names = BTreeMap::new();
         let tables = Tables::new(self, &job.output);
         for ((path, relative), hash) in found.files.into_iter().zip(hashes) {
-            match tables.open(&path, &relative, hash) {
+            match tables.open(&path, &relative, hash, job.on_error) {
                 Ok(input) => {
                     if let Some(other) = names.insert(input.relative.clone(), path.clone()) {
                         let (one, two, name) = (other.display(), path.display(), input.relative.display());
@@ -50,6 +52,7 @@ impl Scorer {
                             "the scores of {one} and of {two} would both be {name}: score them into two directories"
                         );
                     }
+                    quarantined.extend(input.left_out.clone());
                     inputs.push(input);
                 }
                 Err(error) if job.on_error == OnError::Quarantine && is_damage(&error) => {
@@ -77,6 +80,13 @@ impl Scorer {
             quarantined => write_json(&list, &quarantined)?,
         }
         sums.finish()?;
+        if let ([first, ..], 0) = (summary.quarantined.as_slice(), summary.users) {
+            bail!(
+                "nobody could be scored: everything is left out, and {} lists it; the first: {}",
+                list.display(),
+                first.error
+            );
+        }
         summary.left_over = place::left_over(&job.output, &inputs, &sums)?;
         Ok(summary)
     }

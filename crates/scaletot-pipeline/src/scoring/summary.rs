@@ -36,6 +36,21 @@ pub struct ScoreSummary {
 }
 
 impl ScoreSummary {
+    /// What was left out, and of how much; empty if nothing was.
+    #[must_use]
+    pub fn left_out_line(&self) -> String {
+        let rows: usize = self.quarantined.iter().map(|bad| bad.rows).sum();
+        let unread = self.quarantined.iter().filter(|bad| bad.rows == 0).count();
+        let mut parts = vec![];
+        if rows > 0 {
+            parts.push(format!("{rows} of {} users", self.users + rows));
+        }
+        if unread > 0 {
+            parts.push(format!("{unread} of {} files", self.files + unread));
+        }
+        parts.join(" and ")
+    }
+
     /// Users per second of wall time.
     #[must_use]
     pub fn users_per_second(&self) -> f64 {
@@ -77,12 +92,9 @@ impl fmt::Display for ScoreSummary {
                 "{count} files of scores are of no input of this run and stay as they are, first {first}"
             )?;
         }
-        let rows: usize = self.quarantined.iter().map(|group| group.rows).sum();
-        match self.quarantined.len() {
-            0 => write!(f, "nothing was left out"),
-            groups => {
-                write!(f, "LEFT OUT: {groups} row groups or files with {rows} users, see quarantine.json")
-            }
+        match self.quarantined.is_empty() {
+            true => write!(f, "nothing was left out"),
+            false => write!(f, "LEFT OUT: {}, see quarantine.json", self.left_out_line()),
         }
     }
 }

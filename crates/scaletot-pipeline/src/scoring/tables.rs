@@ -8,6 +8,7 @@ use scaletot_profile::{Attributes, Error as ProfileError, write_parquet};
 
 use super::Scorer;
 use super::inputs::Input;
+use super::job::{OnError, rows_left_out};
 use super::place::{TABLES, clear};
 use crate::error::{Context, Result};
 use crate::tasks::read_prepared;
@@ -27,19 +28,27 @@ impl<'a> Tables<'a> {
     }
 
     /// Opens a file of users, whose scores' place is that of the file or, of a CSV file, that of a Parquet file of its name.
-    pub(super) fn open(&self, path: &Path, relative: &Path, hash: ContentHash) -> Result<Input> {
-        let (schema, options) = (&self.scorer.schema, self.scorer.read_options());
+    pub(super) fn open(
+        &self,
+        path: &Path,
+        relative: &Path,
+        hash: ContentHash,
+        on_error: OnError,
+    ) -> Result<Input> {
+        let (schema, options) = (&self.scorer.schema, self.scorer.file_options(on_error));
         let opened = || match csv_stem(relative) {
             None => Input::open(path, relative, hash, schema, &options),
             Some(stem) => {
                 let relative = relative.with_file_name(format!("{stem}.parquet"));
-                let users = read_prepared(path, schema, &options)?.profiles;
+                let loaded = read_prepared(path, schema, &options)?;
+                let users = loaded.profiles;
                 let table = self.directory.join(&relative);
                 let directory = table.parent().unwrap_or(&self.directory);
                 create_dir_all(directory)?;
                 write_parquet(&table, schema.id_column(), users.ids(), Some(&users), &Attributes::new())?;
                 let input = Input::open(&table, &relative, hash, schema, &options)?;
-                Ok(Input { source: path.to_owned(), ..input })
+                let left_out = rows_left_out(path, None, &loaded.left_out);
+                Ok(Input { source: path.to_owned(), left_out, ..input })
             }
         };
         match opened() {

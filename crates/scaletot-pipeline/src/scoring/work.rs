@@ -15,7 +15,7 @@ use scaletot_profile::{Error as ProfileError, ParquetProfiles};
 use super::Scorer;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
-use super::job::{FileJob, OnError, is_damage};
+use super::job::{FileJob, OnError, is_damage, rows_left_out};
 use super::place::{self, PARTS};
 use super::summary::ScoreSummary;
 use super::sums::Sums;
@@ -37,9 +37,15 @@ pub(super) struct Work<'a> {
 /// What became of a row group.
 enum Group {
     /// Its part is in place.
-    Scored { users: usize, abstained: usize, too_far: usize, histograms: Vec<FieldHistogram> },
-    /// Its part is there from an earlier run.
-    Kept,
+    Scored {
+        users: usize,
+        abstained: usize,
+        too_far: usize,
+        histograms: Vec<FieldHistogram>,
+        left_out: Option<Quarantined>,
+    },
+    /// Its part is there from an earlier run, without the rows that were left out.
+    Kept(Vec<Quarantined>),
     /// It cannot be read.
     Bad(Quarantined),
 }
@@ -48,8 +54,8 @@ enum Group {
 enum Earlier {
     /// All of them.
     Whole { rows: usize, quarantined: Vec<Quarantined> },
-    /// For each row group whether its part is there.
-    Parts(Vec<bool>),
+    /// For each row group, if its part is there, what was left out of it.
+    Parts(Vec<Option<Vec<Quarantined>>>),
 }
 
 /// What becomes of the file that a row group belongs to.
@@ -73,23 +79,28 @@ impl Found<'_> {
         let state = self.pending.entry(file).or_default();
         state.groups += 1;
         match group {
-            Group::Scored { users, abstained, too_far, histograms } => {
+            Group::Scored { users, abstained, too_far, histograms, left_out } => {
+                if let Some(left_out) = left_out {
+                    progress.note(&format!("left out: {}", left_out.error));
+                    state.quarantined.push(left_out);
+                }
                 self.summary.scored += users;
                 self.summary.abstained += abstained;
                 self.summary.too_far += too_far;
                 match &mut self.histograms {
+                    // Of batches in which no row fits nothing is counted.
+                    _ if histograms.is_empty() => {}
                     Some(all) => FieldHistogram::merge(all, &histograms)?,
                     none => *none = Some(histograms),
                 }
             }
-            Group::Kept => {}
+            Group::Kept(left_out) => state.quarantined.extend(left_out),
             Group::Bad(bad) if self.work.job.on_error == OnError::Quarantine => {
                 progress.note(&format!("left out: {}", bad.error));
                 state.quarantined.push(bad);
             }
             Group::Bad(bad) => {
-                let advice =
-                    "stopped; what is scored is kept, and --on-error quarantine leaves such row groups out";
+                let advice = "stopped; what is scored is kept, and --on-error quarantine leaves out what does not fit or cannot be read";
                 return Err(Error::Input(bad.error)).context(advice);
             }
         }
@@ -144,7 +155,10 @@ impl<'a> Work<'a> {
                 // Parts of an earlier run are there; they would tell nothing about the rate of this one.
                 Earlier::Parts(groups) => {
                     for (group, there) in groups.into_iter().enumerate() {
-                        if there { kept.push((file, group)) } else { items.push((file, group)) }
+                        match there {
+                            Some(left_out) => kept.push((file, left_out)),
+                            None => items.push((file, group)),
+                        }
                     }
                 }
             }
@@ -157,7 +171,7 @@ impl<'a> Work<'a> {
         let mut found = Found { work: self, pending: BTreeMap::new(), summary, histograms: None };
         let result = kept
             .into_iter()
-            .try_for_each(|(file, _)| found.take(file, Group::Kept, progress))
+            .try_for_each(|(file, left_out)| found.take(file, Group::Kept(left_out), progress))
             .and_then(|()| {
                 Pool::new(threads).with_order(Order::Done).with_stop(&stopped).map(
                     items.into_iter(),
@@ -217,8 +231,9 @@ impl<'a> Work<'a> {
 
     fn earlier_of(&self, file: usize, stopped: &dyn Fn() -> bool) -> Result<Earlier> {
         let input = &self.inputs[file];
+        let users = input.groups.iter().sum();
         if let Some((origin, rows)) =
-            origin_of(&self.output(file)).filter(|(o, rows)| self.fits(file, o, *rows))
+            origin_of(&self.output(file)).filter(|(origin, rows)| self.is_of(file, origin, *rows, users))
             && self.sums.holds(&input.relative, stopped)?
         {
             return Ok(Earlier::Whole { rows, quarantined: origin.quarantined });
@@ -227,24 +242,32 @@ impl<'a> Work<'a> {
         Ok(Earlier::Parts(groups.collect::<Result<_>>()?))
     }
 
-    /// Whether scores of such an origin and so many rows are those of an input file.
-    fn fits(&self, file: usize, origin: &Origin, rows: usize) -> bool {
+    /// Whether scores of such an origin and so many rows are those of so many users of an input file.
+    fn is_of(&self, file: usize, origin: &Origin, rows: usize, users: usize) -> bool {
         let left_out: usize = origin.quarantined.iter().map(|group| group.rows).sum();
         // What was left out once is tried again, unless it may be left out again.
         let whole = origin.quarantined.is_empty() || self.job.on_error == OnError::Quarantine;
-        whole
-            && *origin == self.origin(file, origin.quarantined.clone())
-            && rows + left_out == self.inputs[file].groups.iter().sum::<usize>()
+        whole && *origin == self.origin(file, origin.quarantined.clone()) && rows + left_out == users
     }
 
     /// Whether an earlier run has scored a row group, or there is nobody in it.
-    fn kept(&self, file: usize, group: usize, stopped: &dyn Fn() -> bool) -> Result<bool> {
+    /// What was left out of it.
+    fn kept(
+        &self,
+        file: usize,
+        group: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Quarantined>>> {
         let (users, part) = (self.inputs[file].groups[group], self.part(file, group));
         if users == 0 {
-            return Ok(true);
+            return Ok(Some(vec![]));
         }
-        let fits = origin_of(&self.job.output.join(&part)) == Some((self.origin(file, vec![]), users));
-        Ok(fits && self.sums.holds(&part, stopped)?)
+        let found = origin_of(&self.job.output.join(&part))
+            .filter(|(origin, rows)| self.is_of(file, origin, *rows, users));
+        match found {
+            Some((origin, _)) if self.sums.holds(&part, stopped)? => Ok(Some(origin.quarantined)),
+            _ => Ok(None),
+        }
     }
 
     /// Scores a row group into its part; nothing if the run is stopped on the way.
@@ -278,21 +301,26 @@ impl<'a> Work<'a> {
     ) -> Result<Option<Group>> {
         let profiles = self.profiles(file)?;
         let (mut writer, mut histograms, mut seen) = (None, vec![], 0);
-        let (mut abstained, mut too_far) = (0, 0);
+        let (mut abstained, mut too_far, mut left_out) = (0, 0, vec![]);
         for (number, batch) in profiles.row_group(group)?.enumerate() {
             if stopped() {
                 return Ok(None);
             }
-            let batch = batch?.profiles;
+            let loaded = batch?;
+            left_out.extend(loaded.left_out);
+            let batch = loaded.profiles;
+            if batch.is_empty() {
+                continue;
+            }
             let scores = self.scorer.encoder.score(&batch)?;
             if number % DRIFT_EVERY == 0 {
                 // An encoder is trained on profiles with enough populated fields, so only such are compared with the training profiles.
                 let enough = |row: &usize| !scores.abstained[*row] || scores.too_far[*row];
                 let rows: Vec<usize> = (0..batch.len()).filter(enough).collect();
                 let own = FieldHistogram::of(self.scorer.encoder.featuriser(), &batch, &rows)?;
-                match number {
-                    0 => histograms = own,
-                    _ => FieldHistogram::merge(&mut histograms, &own)?,
+                match histograms.is_empty() {
+                    true => histograms = own,
+                    false => FieldHistogram::merge(&mut histograms, &own)?,
                 }
             }
             abstained += scores.abstentions();
@@ -302,7 +330,7 @@ impl<'a> Work<'a> {
                 Some(writer) => writer,
                 empty => {
                     let part = self.job.output.join(self.part(file, group));
-                    empty.insert(PartWriter::create(&part, &columns, &self.origin(file, vec![]))?)
+                    empty.insert(PartWriter::create(&part, &columns)?)
                 }
             };
             writer.write(&columns)?;
@@ -310,10 +338,18 @@ impl<'a> Work<'a> {
             progress.advance(batch.len() as u64);
         }
         // The reader has compared the number of rows with the file's directory.
-        if let Some(writer) = writer {
-            self.sums.add(&self.part(file, group), writer.finish()?)?;
+        let left_out = rows_left_out(&self.inputs[file].source, Some(group), &left_out);
+        match (writer, left_out) {
+            // Of a row group in which no row fits there is no part.
+            (None, Some(all)) => Ok(Some(Group::Bad(all))),
+            (writer, left_out) => {
+                if let Some(writer) = writer {
+                    let origin = self.origin(file, left_out.iter().cloned().collect());
+                    self.sums.add(&self.part(file, group), writer.finish(&origin)?)?;
+                }
+                Ok(Some(Group::Scored { users: seen, abstained, too_far, histograms, left_out }))
+            }
         }
-        Ok(Some(Group::Scored { users: seen, abstained, too_far, histograms }))
     }
 
     fn profiles(&self, file: usize) -> Result<Arc<ParquetProfiles>, ProfileError> {
@@ -321,7 +357,7 @@ impl<'a> Work<'a> {
         match &*open {
             Some((other, profiles)) if *other == file => Ok(Arc::clone(profiles)),
             _ => {
-                let (schema, options) = (&self.scorer.schema, self.scorer.read_options());
+                let (schema, options) = (&self.scorer.schema, self.scorer.file_options(self.job.on_error));
                 let profiles = Arc::new(ParquetProfiles::open(&self.inputs[file].path, schema, &options)?);
                 *open = Some((file, Arc::clone(&profiles)));
                 Ok(profiles)
@@ -340,18 +376,21 @@ impl<'a> Work<'a> {
         quarantined.sort_by_key(|group| group.row_group);
         let input = &self.inputs[file];
         input.check_unchanged(stopped)?;
-        let left_out = |group: usize| quarantined.iter().any(|bad| bad.row_group == Some(group));
-        let groups = || (0..input.groups.len()).filter(|&group| input.groups[group] > 0 && !left_out(group));
+        // Users of a row group who are scored; none where all of it is left out.
+        let users = |group: usize| {
+            let of_group = quarantined.iter().filter(|bad| bad.row_group == Some(group));
+            input.groups[group].saturating_sub(of_group.map(|bad| bad.rows).sum())
+        };
+        let groups = || (0..input.groups.len()).filter(|&group| users(group) > 0);
         let place = |group: usize| self.job.output.join(self.part(file, group));
         let mut parts: Vec<PathBuf> = groups().map(place).collect();
         if parts.is_empty() {
             // A file without users has scores without users.
             let (part, empty) = (place(0), self.scorer.columns.empty(input.text_ids));
-            PartWriter::create(&part, &empty, &self.origin(file, vec![]))?.finish()?;
+            PartWriter::create(&part, &empty)?.finish(&self.origin(file, vec![]))?;
             parts.push(part);
         }
-        let (output, expected) =
-            (self.output(file), groups().map(|group| input.groups[group]).sum::<usize>());
+        let (output, expected) = (self.output(file), groups().map(users).sum::<usize>());
         let origin = self.origin(file, quarantined);
         let (rows, hash) = assemble(&parts, &output, &origin)?;
         if rows != expected {

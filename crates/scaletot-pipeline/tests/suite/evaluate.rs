@@ -134,7 +134,7 @@ fn a_task_is_evaluated_and_resumed() {
         done("fold 1: measure"),
         done("fold 2: reason"),
         done("fold 2: reason at coverage 0.04"),
-        "repeat 1 fold 2: measure: resumed".to_owned(),
+        "repeat 1 fold 2: measure".to_owned(),
     ];
     assert_eq!(notes.lines(), expected);
     // The second fold's corpora were whole, so its teacher was asked for nothing but the calibration.
@@ -146,6 +146,13 @@ fn a_task_is_evaluated_and_resumed() {
 
 /// Stops each run at the first stage that is not done: what it says is why.
 fn other_inputs_run_what_depends_on_them(out: &Path) {
+    // Another seed asks other questions: the answers that are there stay, and the results of them.
+    let written = |name: &str| fs::read(out.join(name)).unwrap();
+    let before = [written(RESULTS), written("repeat-1-fold-1/corpus.jsonl")];
+    let error = evaluation::run(&options(out, |o| (curve(o), o.source.seed = 2).1), &()).unwrap_err();
+    let message = scaletot_pipeline::causes(&error);
+    assert!(message.contains("seed: 1 there, 2 here") && message.contains("--fresh"), "{message}");
+    assert!([written(RESULTS), written("repeat-1-fold-1/corpus.jsonl")] == before);
     let first_run = |change: &dyn Fn(&mut EvaluateOptions)| {
         let notes = Notes::stopping();
         let error = evaluation::run(&options(out, |o| (curve(o), change(o)).1), &notes).unwrap_err();
@@ -161,9 +168,6 @@ fn other_inputs_run_what_depends_on_them(out: &Path) {
     );
     assert!(out.join("repeat-1-fold-1/corpus.jsonl").exists());
     assert!(!out.join("repeat-1-fold-1/fold.json").exists());
-
-    let lines = first_run(&|o| o.source.seed = 2);
-    assert_eq!(lines, ["repeat 1 fold 1: reason: runs again (seed: 1 there, 2 here)"]);
 }
 
 /// Chains of one teacher under the figures of another would be of no teacher at all.
@@ -184,16 +188,17 @@ fn another_teachers_answers_run_every_part_that_depends_on_them() {
     let first = evaluation::run(&options(&out, by_rules), &()).unwrap();
     let chains = fs::read_to_string(&corpus).unwrap();
 
-    // The same file by name, with other rules in it.
+    // The same file by name, with other rules in it: nothing is replaced unless that is asked for.
     fs::write(&rules, text("= 2.5")).unwrap();
+    let refused = evaluation::run(&options(&out, by_rules), &()).unwrap_err();
+    let message = scaletot_pipeline::causes(&refused);
+    assert!(message.contains("reasoned with other inputs (teacher: "), "{message}");
+    assert_eq!(fs::read_to_string(&corpus).unwrap(), chains);
     let notes = Notes::default();
-    let second = evaluation::run(&options(&out, by_rules), &notes).unwrap();
+    let second = evaluation::run(&options(&out, |o| (by_rules(o), o.fresh = true).1), &notes).unwrap();
     let lines = notes.lines();
     assert_eq!(lines.len(), 4, "{lines:?}");
-    assert!(
-        lines.iter().all(|line| line.contains("runs again (") && line.contains("teacher: ")),
-        "{lines:?}"
-    );
+    assert!(lines.iter().all(|line| !line.contains("not run again")), "{lines:?}");
     assert_ne!(fs::read_to_string(&corpus).unwrap(), chains);
     assert_ne!(point(&second, "scaletot").mean, point(&first, "scaletot").mean);
     assert_eq!(point(&second, "ridge").mean, point(&first, "ridge").mean, "it knows no teacher");
@@ -240,4 +245,7 @@ fn options_out_of_range_are_named() {
     assert!(refused(|o| o.folds = 1).contains("folds"));
     assert!(refused(|o| o.repeats = 0).contains("repeats"));
     assert!(refused(|o| o.labels = Some(vec![7])).contains("labels"));
+    assert!(refused(|o| o.workers = 4_000_000.try_into().unwrap()).contains("`workers`: expected 1 to 1024"));
+    assert!(refused(|o| o.replicates = usize::MAX).contains("replicates"));
+    assert!(refused(|o| o.max_failed_share = 1.5).contains("max_failed_share"));
 }

@@ -177,7 +177,7 @@ fn stages_can_be_called_one_by_one() {
     assert!(pipeline.reason(&calibration, &()).unwrap().resumed);
     // Nobody else may write there meanwhile.
     let message = case(dir).pipeline("out").unwrap_err().to_string();
-    assert!(message.contains("another run is writing"), "{message}");
+    assert!(message.contains("in use by another run (process "), "{message}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn bad_settings_and_directories_of_others_are_refused() {
     fs::create_dir(dir.join("mine")).unwrap();
     fs::write(dir.join("mine/calibration.json"), "mine").unwrap();
     let pipeline = case(dir).pipeline("mine").unwrap();
-    assert!(pipeline.start_over().unwrap_err().to_string().contains("no run"));
+    assert!(pipeline.start_over().unwrap_err().to_string().contains("is not written over"));
     assert!(causes(&pipeline.run(&()).unwrap_err()).contains("does not say what it was made of"));
     assert_eq!(fs::read_to_string(dir.join("mine/calibration.json")).unwrap(), "mine");
 }

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use scaletot_core::Progress;
 use scaletot_encoder::Precision;
 use scaletot_pipeline::tasks::ROW_NUMBER;
-use scaletot_pipeline::{Output, Scorer};
+use scaletot_pipeline::{OnError, Output, Scorer};
 use scaletot_profile::{ReadOptions, read_parquet};
 
 use super::population::{Case, Run, batches, bytes, finished_parts};
@@ -190,11 +190,14 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     }
     assert!(!case.path("scores/bad.parquet").exists());
 
+    // The one row is left out, and nobody beside it.
     let summary = case.quarantine().unwrap();
-    assert_eq!((summary.files, summary.users, summary.quarantined.len()), (2, 70, 1));
-    assert_eq!((summary.quarantined[0].row_group, summary.quarantined[0].rows), (Some(2), 10));
+    assert_eq!((summary.files, summary.users, summary.quarantined.len()), (2, 79, 1));
+    assert_eq!((summary.quarantined[0].row_group, summary.quarantined[0].rows), (Some(2), 1));
+    assert_eq!(summary.left_out_line(), "1 of 80 users");
     let ids: Vec<String> = case.found("bad.parquet").into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, (0..50).filter(|id| !(20..30).contains(id)).map(|id| id.to_string()).collect::<Vec<_>>());
+    assert_eq!(ids, (0..50).filter(|id| *id != 23).map(|id| id.to_string()).collect::<Vec<_>>());
+    assert_eq!(case.quarantine().unwrap().scored, 0, "what may be left out again is kept");
     let listed = fs::read_to_string(case.path("scores/quarantine.json")).unwrap();
     assert!(listed.contains("Rome") && listed.contains("\"row_group\": 2"), "{listed}");
 
@@ -204,6 +207,32 @@ fn a_bad_row_group_stops_the_run_or_is_left_out() {
     assert_eq!((summary.users, summary.scored, summary.quarantined.len()), (80, 50, 0));
     case.check("bad.parquet");
     assert!(!case.path("scores/quarantine.json").exists());
+}
+
+#[test]
+fn a_row_group_of_which_no_row_fits_is_left_out_whole_and_nobody_at_all_is_an_error() {
+    let case = Case::new();
+    let towns = |rows: std::ops::Range<usize>| {
+        (rows.start..rows.end).map(|row| Some(if row < 10 { "Rome" } else { "Ulm" })).collect()
+    };
+    case.write("a.parquet", Arc::new(Int64Array::from_iter_values(0..30)), towns(0..30), 10);
+    let summary = case.quarantine().unwrap();
+    assert_eq!((summary.users, summary.left_out_line().as_str()), (20, "10 of 30 users"));
+    assert_eq!(case.quarantine().unwrap().scored, 0);
+    case.write("a.parquet", Arc::new(Int64Array::from_iter_values(0..10)), towns(0..10), 10);
+    let message = scaletot_pipeline::causes(&case.quarantine().unwrap_err());
+    assert!(message.contains("nobody could be scored") && message.contains("Rome"), "{message}");
+    assert!(case.path("scores/quarantine.json").exists());
+
+    // Of a CSV file likewise.
+    fs::remove_file(case.path("users/a.parquet")).unwrap();
+    fs::write(case.path("users/a.csv"), "user,town,income\n7,Ulm,3\n8,Rome,\n9,Bath,\n").unwrap();
+    let csv = case.path("users/a.csv");
+    let run =
+        || Run { input: csv.to_str(), output: "other", on_error: OnError::Quarantine, ..Run::default() };
+    let summary = case.run(&run(), &()).unwrap();
+    assert_eq!((summary.users, summary.left_out_line().as_str()), (2, "1 of 3 users"));
+    assert_eq!(case.run(&run(), &()).unwrap().quarantined.len(), 1);
 }
 
 #[test]
@@ -259,13 +288,13 @@ fn what_would_mix_or_replace_is_refused() {
     assert!(message.contains("precision: full there, int8 here"), "{message}");
 
     // The places of scores would be others.
-    let artifact = case.path("artifact");
-    fs::copy(case.path("users/a.parquet"), artifact.join("b.parquet")).unwrap();
+    let others = case.path("others");
+    fs::create_dir(&others).unwrap();
+    fs::copy(case.path("users/a.parquet"), others.join("b.parquet")).unwrap();
     let message = scaletot_pipeline::causes(
-        &case.run(&Run { input: artifact.join("*.parquet").to_str(), ..Run::default() }, &()).unwrap_err(),
+        &case.run(&Run { input: others.join("*.parquet").to_str(), ..Run::default() }, &()).unwrap_err(),
     );
     assert!(message.contains("users below: "), "{message}");
-    fs::remove_file(artifact.join("b.parquet")).unwrap();
 
     let held = File::create(case.path("scores/.lock")).unwrap();
     held.lock().unwrap();

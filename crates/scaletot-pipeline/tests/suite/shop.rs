@@ -14,7 +14,7 @@ use scaletot_teacher::Rules;
 /// Users of the table.
 pub(super) const USERS: usize = 120;
 
-const PROFILE: &str = r#"
+pub(super) const PROFILE: &str = r#"
 name = "shop"
 subject = "A customer"
 id = "user"
@@ -49,7 +49,7 @@ values = ["web", "store"]
 unknown = "bucket"
 "#;
 
-const CHAIN: &str = r#"
+pub(super) const CHAIN: &str = r#"
 name = "shopper"
 
 [[state]]
@@ -116,6 +116,12 @@ pub(super) fn write_inputs(dir: &Path) {
 #[derive(Default)]
 pub(super) struct Notes(Mutex<Vec<String>>);
 
+impl Notes {
+    pub(super) fn lines(self) -> Vec<String> {
+        self.0.into_inner().unwrap()
+    }
+}
+
 impl Progress for Notes {
     fn note(&self, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
@@ -148,7 +154,7 @@ impl Case<'_> {
     pub(super) fn run(&self, out: &str) -> (Summary, Vec<String>) {
         let notes = Notes::default();
         let summary = self.pipeline(out).unwrap().run(&notes).map_err(|error| causes(&error)).unwrap();
-        (summary, notes.0.into_inner().unwrap())
+        (summary, notes.lines())
     }
 }
 

@@ -36,8 +36,7 @@ use view::View;
 /// Rules of the page; those for the colours of charts are made from the colours themselves.
 const STYLE: &str = include_str!("style.css");
 
-/// The page's file.
-pub const REPORT: &str = "report.html";
+pub use super::REPORT;
 
 /// Writes the page into a directory.
 ///

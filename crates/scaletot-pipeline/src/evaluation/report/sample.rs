@@ -317,6 +317,7 @@ pub(crate) fn results() -> Results {
             })
             .collect(),
         ledger: Ledger {
+            failed: 0,
             reasoned: 5_760,
             questions: 121_536,
             saved: 84_301,

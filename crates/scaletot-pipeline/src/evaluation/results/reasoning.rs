@@ -24,6 +24,8 @@ pub struct Entropy {
 pub struct Ledger {
     /// Users reasoned about, counted once per fold in which they are covered.
     pub reasoned: u64,
+    /// Of them: users about whom the teacher failed, who are in no chain; the next run asks about them again.
+    pub failed: u64,
     /// Questions the searches asked.
     pub questions: u64,
     /// Of them: answered without a model call, because an equal prompt had been asked before or was recorded.
