@@ -17,6 +17,12 @@ use serde_json::Value;
 use crate::decoder::CausalLm;
 use crate::error::{Error, Result};
 
+/// The tensors of a file that others wrote.
+pub(crate) fn tensors<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    let read = guarded(|| SafeTensors::deserialize(bytes));
+    read.map_err(Error::unusable(path))?.map_err(Error::unusable(path))
+}
+
 /// The file's content, 32-bit floats; adapters are merged.
 pub(crate) fn to_bytes(model: &CausalLm, path: &Path) -> Result<Vec<u8>> {
     // What other libraries look for before they read.

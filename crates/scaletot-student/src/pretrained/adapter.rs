@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Checked};
 use crate::host::to_host;
 use crate::lora::{Factors, LoraConfig, LoraTarget};
+use crate::weights;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -55,7 +56,7 @@ impl Pretrained {
         AtomicDir::read(dir, || {
             let (checked, path) = (Checked::maybe(dir)?, dir.join(WEIGHTS));
             let bytes = checked.read(&path)?;
-            let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(&path))?;
+            let tensors = weights::tensors(&bytes, &path)?;
             let config = dir.join(CONFIG);
             let (config, modules) = read_config(&config, &checked.read(&config)?, &tensors)?;
             let model = read_factors(&self.model, &config, &modules, &tensors, &path)?;

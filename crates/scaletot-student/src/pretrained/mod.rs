@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
-use safetensors::SafeTensors;
 use scaletot_core::config::ConfigError;
 use scaletot_core::files::{AtomicDir, Checksums, FileError, open};
 use serde::Deserialize;
@@ -243,7 +242,7 @@ fn has_other_head(parts: &[PathBuf], files: &Checked) -> Result<bool> {
     let (mut head, mut embedding) = (None, None);
     for path in parts {
         let bytes = files.read(path)?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(Error::unusable(path))?;
+        let tensors = weights::tensors(&bytes, path)?;
         let data = |name| tensors.tensor(name).ok().map(|view| view.data().to_vec());
         head = head.or_else(|| data("lm_head.weight"));
         embedding = embedding.or_else(|| data("model.embed_tokens.weight"));
