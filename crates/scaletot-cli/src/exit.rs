@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// The exit codes, as `--help` tells them.
 pub(crate) const CODES: &str = "\
-Exit codes of every command:
+Exit codes:
     0  done
     1  an error; what was done before it is kept, and the message says what to do
     2  the command line is not valid
