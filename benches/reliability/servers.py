@@ -129,7 +129,6 @@ ATTACKS = [
     ("a key in what is no JSON", echo(200, "text")),
     ("a key as a token", echo(200, "token")),
     ("good at first, then a key in a 401", then(good, 60, echo(401, "json"))),
-    ("good at first, then 500", then(good, 150, always(500, "boom"))),
     ("escape codes in an error", always(401, "\x1b]0;owned\x07\x1b[2J all good\r\n\x08\x08")),
     ("no quota left", always(429, {"error": {"message": "no quota", "type": "insufficient_quota", "code": "insufficient_quota"}})),
     ("a page in HTML", always(200, "<!doctype html><title>Gateway</title>")),
@@ -149,8 +148,9 @@ ATTACKS = [
     ("labels below one in 100,000", always(200, completion([("<think>", -1e-5), (" low", -13.0), (" high", -14.0), (" moderate", -15.0)]))),
     ("a redirect to another host", always(307, "", "location: http://127.0.0.2:9/v1/completions\r\n")),
 ]
-# Stopped by hand after two seconds: silence is no fault before the time limit of a request.
+# Stopped by hand after two seconds: silence is no fault before the time limit of a request, and one that went away is given minutes.
 SILENT = [
+    ("good at first, then 500", then(good, 150, always(500, "boom"))),
     ("silence", lambda c, h, b, n: time.sleep(600)),
     ("a byte a second", lambda c, h, b, n: slowly(c, OK + b"content-length: 100000\r\n\r\n")),
     ("a byte of a header a second", lambda c, h, b, n: slowly(c, b"HTTP/1.1 200 OK\r\nx-slow:")),

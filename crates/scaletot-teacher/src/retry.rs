@@ -134,8 +134,9 @@ impl RetryPolicy {
 /// The questions of a batch are asked one after the other, as each has its own waits, and how a server takes one holds for the
 /// next: put it directly around the teacher that asks a server, and what gathers batches around it.
 ///
-/// A server that has never answered is given less: once the breaker was open three times, no question waits for it any more, but for one
-/// that tries.
+/// No question waits for a server, but for one that tries, once it has answered nobody for the time of a question
+/// ([`deadline`](RetryPolicy::deadline)), so that a run does not wait for hours for one that went away. A server that has never answered is
+/// given less: until the breaker was open three times.
 ///
 /// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
 pub struct Retry<T> {
@@ -152,6 +153,8 @@ struct State {
     /// Retries that may be made.
     budget: f64,
     failures: u32,
+    /// When the first of these was.
+    failing_since: Option<Instant>,
     /// What the last of these was.
     last: Option<Fault>,
     /// Whether the server has ever answered, be it by a refusal.
@@ -173,8 +176,16 @@ impl<T: Teacher> Retry<T> {
         // By the system's randomness: the processes of a fleet must not retry in step, and no result depends on a wait.
         let jitter = ChaCha8Rng::seed_from_u64(RandomState::new().hash_one(std::process::id()));
         let budget = f64::from(policy.reserve);
-        let state =
-            State { budget, failures: 0, last: None, answered: false, open_until: None, jitter, retries: 0 };
+        let state = State {
+            budget,
+            failures: 0,
+            failing_since: None,
+            last: None,
+            answered: false,
+            open_until: None,
+            jitter,
+            retries: 0,
+        };
         Ok(Self { inner, policy, state: Mutex::new(state) })
     }
 
@@ -207,8 +218,10 @@ impl<T: Teacher> Retry<T> {
                     state.open_until = Some(now + self.policy.breaker_pause);
                     return Ok(());
                 }
-                if !state.answered
-                    && state.failures >= self.policy.breaker_failures.saturating_add(MAX_TRIALS)
+                let never = !state.answered
+                    && state.failures >= self.policy.breaker_failures.saturating_add(MAX_TRIALS);
+                let gone = state.failing_since.is_some_and(|since| now - since >= self.policy.deadline);
+                if (never || gone)
                     && let Some(last) = &state.last
                 {
                     let source = Box::new(Error::server(self.model(), last.clone()));
@@ -230,11 +243,12 @@ impl<T: Teacher> Retry<T> {
     fn after(&self, fault: Option<&Fault>, attempt: u32, deadline: Instant) -> Option<Duration> {
         let mut state = self.lock();
         let Some(fault) = fault.filter(|fault| fault.is_transient()) else {
-            (state.failures, state.last, state.answered) = (0, None, true);
-            state.open_until = None;
+            (state.failures, state.failing_since, state.last) = (0, None, None);
+            (state.answered, state.open_until) = (true, None);
             return None;
         };
         state.failures = state.failures.saturating_add(1);
+        state.failing_since.get_or_insert_with(Instant::now);
         state.last = Some(fault.clone());
         if state.failures >= self.policy.breaker_failures {
             tracing::warn!(failures = state.failures, "the teacher's server is left alone for a while");

@@ -62,22 +62,23 @@ impl Input {
     }
 }
 
-/// The hashes of files' bytes, several at a time.
+/// The hashes of files' bytes, several at a time, or why a file has none: `look` is what a file is asked before the work of reading all of it.
 ///
 /// # Errors
-/// If one cannot be read; [`Error::Stopped`].
+/// [`Error::Stopped`].
 pub(super) fn hashes(
     files: &[(PathBuf, PathBuf)],
     threads: NonZeroUsize,
+    look: impl Fn(&Path) -> Result<()> + Sync,
     progress: &dyn Progress,
-) -> Result<Vec<ContentHash>> {
+) -> Result<Vec<Result<ContentHash>>> {
     let stopped = || progress.stopped();
     let mut found = Vec::with_capacity(files.len());
     Pool::new(threads).with_stop(&stopped).map(
         files.iter(),
-        |_, (path, _)| hash_of(path, &stopped),
+        |_, (path, _)| look(path).and_then(|()| hash_of(path, &stopped)),
         |_, hash| {
-            found.push(hash?);
+            found.push(hash);
             Ok::<(), Error>(())
         },
     )?;

@@ -38,13 +38,14 @@ impl Scorer {
         let found = inputs::find(&job.input, &job.output)?;
         let (settings, fingerprint) = self.settings(&found.root)?;
         same_settings(&job.output, &settings)?;
-        let hashes = inputs::hashes(&found.files, job.threads, progress)?;
         let mut quarantined = vec![];
         let mut inputs: Vec<Input> = vec![];
         let mut names = BTreeMap::new();
         let tables = Tables::new(self, &job.output);
+        let look = |path: &Path| tables.look(path, job.on_error);
+        let hashes = inputs::hashes(&found.files, job.threads, look, progress)?;
         for ((path, relative), hash) in found.files.into_iter().zip(hashes) {
-            match tables.open(&path, &relative, hash, job.on_error) {
+            match hash.and_then(|hash| tables.open(&path, &relative, hash, job.on_error)) {
                 Ok(input) => {
                     if let Some(other) = names.insert(input.relative.clone(), path.clone()) {
                         let (one, two, name) = (other.display(), path.display(), input.relative.display());

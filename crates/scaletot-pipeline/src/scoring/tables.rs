@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use scaletot_core::ContentHash;
-use scaletot_core::files::create_dir_all;
-use scaletot_profile::{Attributes, Error as ProfileError, write_parquet};
+use scaletot_core::files::{self, create_dir_all};
+use scaletot_profile::{Attributes, CsvPreview, Error as ProfileError, ParquetProfiles, write_parquet};
 
 use super::Scorer;
 use super::inputs::Input;
 use super::job::{OnError, rows_left_out};
 use super::place::{TABLES, clear};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::tasks::read_prepared;
 
 /// Opens the files of users, and holds what is made of CSV files until it is dropped.
@@ -25,6 +25,18 @@ impl<'a> Tables<'a> {
         let tables = Self { scorer, directory: output.join(TABLES) };
         tables.remove();
         tables
+    }
+
+    /// Looks at what a file begins or ends with, so that gigabytes of something else are refused before they are read.
+    pub(super) fn look(&self, path: &Path, on_error: OnError) -> Result<()> {
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        if name.ends_with(".csv") {
+            CsvPreview::new(files::open(path)?, path)?.next_row()?;
+        } else if !name.ends_with(".csv.gz") {
+            let options = self.scorer.file_options(on_error);
+            self.advised(ParquetProfiles::open(path, &self.scorer.schema, &options))?;
+        }
+        Ok(())
     }
 
     /// Opens a file of users, whose scores' place is that of the file or, of a CSV file, that of a Parquet file of its name.
@@ -51,9 +63,15 @@ impl<'a> Tables<'a> {
                 Ok(Input { source: path.to_owned(), left_out, ..input })
             }
         };
-        match opened() {
-            Err(crate::Error::Profile(error)) if is_without_ids(&error, schema.id_column()) => Err(error)
-                .context("no user ids: --id names their column, and --id 'row number' numbers the rows"),
+        self.advised(opened())
+    }
+
+    fn advised<T>(&self, opened: Result<T, impl Into<Error>>) -> Result<T> {
+        match opened.map_err(Into::into) {
+            Err(Error::Profile(error)) if is_without_ids(&error, self.scorer.schema.id_column()) => {
+                Err(error)
+                    .context("no user ids: --id names their column, and --id 'row number' numbers the rows")
+            }
             opened => opened,
         }
     }

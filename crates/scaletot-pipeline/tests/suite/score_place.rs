@@ -210,3 +210,19 @@ fn scores_are_listed_with_their_hashes_as_other_programs_do() {
     let rows: usize = batches(&case.path("scores/day=1/a.parquet")).iter().map(RecordBatch::num_rows).sum();
     assert_eq!(rows, 10);
 }
+
+#[test]
+fn gigabytes_that_are_no_table_are_refused_before_they_are_read() {
+    let case = Case::new();
+    fs::create_dir_all(case.path("users")).unwrap();
+    for name in ["a.parquet", "b.csv"] {
+        let path = case.path(&format!("users/{name}"));
+        // A sparse file: to hash it would take minutes.
+        fs::File::create(&path).unwrap().set_len(256 << 30).unwrap();
+        let began = std::time::Instant::now();
+        let error = case.run(&Run { input: path.to_str(), ..Run::default() }, &()).unwrap_err();
+        assert!(causes(&error).contains(name), "{}", causes(&error));
+        assert!(began.elapsed().as_secs() < 20, "{name}: {:?}", began.elapsed());
+        fs::remove_file(path).unwrap();
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use scaletot_chain::CorpusWriter;
+use scaletot_core::causes;
 use scaletot_teacher::{
     Cached, Ensemble, Error, Fallback, Fault, LabelAnswer, Prices, Question, Reasoner, Result, Retry,
     RetryPolicy, Teacher,
@@ -83,6 +84,42 @@ fn nothing_is_asked_again_when_nobody_waits_any_more() {
     let answers = ask(&teacher, 8, Some(Instant::now()));
     assert!(matches!(answers[3], Err(Error::GaveUp { attempts: 1, .. })), "{:?}", answers[3]);
     assert_eq!((teacher.inner().asked.lock().unwrap().len(), teacher.retries()), (8, 0));
+}
+
+/// Answers a few questions, and none after them.
+struct Gone {
+    asked: Mutex<usize>,
+    answers: usize,
+}
+
+impl Teacher for Gone {
+    fn model(&self) -> &str {
+        "gone"
+    }
+
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        let mut asked = self.asked.lock().unwrap();
+        *asked += 1;
+        if *asked <= self.answers {
+            return Arbitrary::default().answer(question);
+        }
+        let fault = Fault::Failed { status: 500, retry_after: None, message: "boom".to_owned() };
+        Err(Error::Server { model: "gone".to_owned(), fault })
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_server_that_went_away_for_longer_than_the_time_of_a_question() {
+    let mut policy = policy().with_deadline(Duration::from_millis(200));
+    (policy.breaker_failures, policy.breaker_pause) = (2, Duration::from_millis(60));
+    let teacher = Retry::new(Gone { asked: Mutex::new(0), answers: 5 }, policy).unwrap();
+    let began = Instant::now();
+    let answers = ask(&teacher, 60, None);
+    // The first to meet it waits its time out, and those after it do not: one by one they would take 11 s.
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(answers[..5].iter().all(Result::is_ok));
+    assert!(answers[5..].iter().all(Result::is_err));
+    assert!(causes(answers[59].as_ref().unwrap_err()).contains("boom"), "{:?}", answers[59]);
 }
 
 #[test]
