@@ -22,6 +22,9 @@ pub(crate) enum Exit {
     LeftOut(String),
 }
 
+/// The command line is not valid.
+pub(crate) const NOT_VALID: u8 = 2;
+
 /// Stopped on request.
 pub(crate) const STOPPED: u8 = 3;
 

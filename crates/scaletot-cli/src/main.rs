@@ -7,9 +7,11 @@ mod format;
 mod inspect;
 mod terminal;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use scaletot_teacher::without_credentials;
 
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
@@ -56,7 +58,17 @@ enum Command {
 fn main() -> ExitCode {
     // The exit codes stand below the help of every command.
     let command = Cli::command().mut_subcommands(|command| command.after_help(exit::CODES));
-    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let cli = match command.try_get_matches().and_then(|found| Cli::from_arg_matches(&found)) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            // It quotes what was given, and that may be a server's address with a password.
+            let text = without_credentials(&error.render().to_string());
+            // A closed terminal is no reason to end otherwise.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            return ExitCode::from(exit::NOT_VALID);
+        }
+        Err(error) => error.exit(),
+    };
     terminal::main(|terminal| match &cli.command {
         Command::Demo(args) => commands::demo::run(args, terminal),
         Command::Init(args) => commands::init::run(args, terminal),

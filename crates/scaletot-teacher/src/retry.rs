@@ -134,8 +134,8 @@ impl RetryPolicy {
 /// The questions of a batch are asked one after the other, as each has its own waits, and how a server takes one holds for the
 /// next: put it directly around the teacher that asks a server, and what gathers batches around it.
 ///
-/// No question waits for a server, but for one that tries, once it has answered nobody for the time of a question
-/// ([`deadline`](RetryPolicy::deadline)), so that a run does not wait for hours for one that went away. A server that has never answered is
+/// A question that begins when the server has answered nobody for the time of a question ([`deadline`](RetryPolicy::deadline)) does not wait for
+/// it, unless it is the one that tries, so that a run does not wait for hours for a server that went away. A server that has never answered is
 /// given less: until the breaker was open three times.
 ///
 /// Other errors are passed on at once. When it gives up, the error ([`Error::GaveUp`]) holds the last fault.
@@ -220,7 +220,9 @@ impl<T: Teacher> Retry<T> {
                 }
                 let never = !state.answered
                     && state.failures >= self.policy.breaker_failures.saturating_add(MAX_TRIALS);
-                let gone = state.failing_since.is_some_and(|since| now - since >= self.policy.deadline);
+                let gone = state
+                    .failing_since
+                    .is_some_and(|since| began.saturating_duration_since(since) >= self.policy.deadline);
                 if (never || gone)
                     && let Some(last) = &state.last
                 {

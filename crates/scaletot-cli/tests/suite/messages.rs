@@ -38,6 +38,16 @@ fn a_command_line_that_is_not_valid_ends_with_2() {
 }
 
 #[test]
+fn a_password_on_a_command_line_that_is_not_valid_is_not_shown() {
+    let temporary = tempfile::tempdir().unwrap();
+    for teacher in ["openai:http://bob:hunter2@10.0.0.7/v1", "openia:http://bob:hunter2@10.0.0.7/v1#m"] {
+        let ran = scaletot(temporary.path(), &format!("run --task a.toml --teacher {teacher}"));
+        assert!(ran.code == 2 && !ran.err.contains("hunter2"), "{}", ran.err);
+        assert!(ran.err.contains("[credentials]@10.0.0.7"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn help_tells_the_exit_codes_and_completions_complete() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
