@@ -1,12 +1,11 @@
 //! Writing corpus files.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use scaletot_core::checksum::seal;
-use scaletot_core::files::{AtomicFile, FileError, append_locked};
+use scaletot_core::files::{AtomicFile, FileError, LockedFile, append_locked};
 use scaletot_profile::UserId;
 
 use super::read::{Scan, expect_short, scan};
@@ -67,7 +66,7 @@ impl Repaired {
 pub struct CorpusWriter {
     path: PathBuf,
     header: CorpusHeader,
-    file: File,
+    file: LockedFile,
     /// Line of each user's record.
     users: HashMap<UserId, u64>,
     /// Bytes of whole lines: where the next one begins.
@@ -142,7 +141,7 @@ impl CorpusWriter {
     ) -> Result<(Self, Vec<ChainRecord>, Repaired)> {
         check_format(path, header)?;
         let file = open_locked(path)?;
-        let mut found = scan(path, BufReader::new(&file), |there| {
+        let mut found = scan(path, BufReader::new(&*file), |there| {
             let differences = CorpusHeader::differences(there, header);
             if differences.is_empty() {
                 return Ok(());
@@ -335,12 +334,14 @@ fn to_line(record: &ChainRecord, path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Opens an existing file to read and append, and locks it where the file system can.
-fn open_locked(path: &Path) -> Result<File> {
+fn open_locked(path: &Path) -> Result<LockedFile> {
     append_locked(path)?.ok_or_else(|| Error::CorpusLocked { path: path.to_path_buf() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use scaletot_core::ContentHash;
 
     use super::*;
@@ -358,10 +359,10 @@ mod tests {
         let mut corpus = CorpusWriter::create(&path, &header).unwrap();
         corpus.append(&record(1)).unwrap();
         // A handle that can neither write nor shorten the file: the worst case.
-        let writable = std::mem::replace(&mut corpus.file, File::open(&path).unwrap());
+        let writable = std::mem::replace(&mut *corpus.file, File::open(&path).unwrap());
         assert!(matches!(corpus.append(&record(2)), Err(Error::Io { action: "append to", .. })));
         assert!(!corpus.contains(&UserId::Int(2)));
-        corpus.file = writable;
+        *corpus.file = writable;
         assert!(matches!(corpus.append(&record(2)), Err(Error::CorpusBroken { .. })));
         drop(corpus);
         let (mut corpus, done, _) = CorpusWriter::resume(&path, &header).unwrap();

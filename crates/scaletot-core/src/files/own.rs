@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use super::read::expect_regular;
@@ -35,15 +36,41 @@ pub fn append_or_create(path: impl AsRef<Path>) -> Result<File, FileError> {
     open().map_err(FileError::at("open", path))
 }
 
-/// As [`append`], with the system's lock on the file, which ends when the file is closed; `None` if another holds it. Where the file system has
+/// A file with the system's lock on it, until it is dropped.
+#[derive(Debug)]
+pub struct LockedFile(File);
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for LockedFile {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing alone would leave the lock to a process that is being started this moment and has not closed its copy yet.
+        let _ = self.0.unlock();
+    }
+}
+
+/// As [`append`], with the system's lock on the file, which ends when it is dropped or the process ends; `None` if another holds it. Where the file system has
 /// no locks, nobody is refused.
 ///
 /// # Errors
 /// As [`append`], and if the system refuses the lock.
-pub fn append_locked(path: impl AsRef<Path>) -> Result<Option<File>, FileError> {
+pub fn append_locked(path: impl AsRef<Path>) -> Result<Option<LockedFile>, FileError> {
     let path = path.as_ref();
     loop {
-        let file = append(path)?;
+        // What was refused is unlocked in vain, and what was replaced meanwhile not for long.
+        let file = LockedFile(append(path)?);
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => {
@@ -124,6 +151,26 @@ mod tests {
         let mut text = String::new();
         append(&path).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "one two");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_dropped_is_free_while_other_processes_are_started() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("log");
+        fs::write(&path, "").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        assert!(std::process::Command::new("true").status().unwrap().success());
+                    }
+                });
+            }
+            for _ in 0..20_000 {
+                assert!(append_locked(&path).unwrap().is_some());
+            }
+        });
     }
 
     #[cfg(unix)]

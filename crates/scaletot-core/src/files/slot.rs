@@ -70,6 +70,9 @@ impl Drop for Slot {
             // Nothing can be done if this fails, and the error that led here is the one to report.
             let _ = fs::remove_file(&self.path);
         }
+        // What was placed is a file like any other, and free at once: closing alone would leave the lock to a process that is being
+        // started this moment and has not closed its copy yet.
+        let _ = self.file.unlock();
     }
 }
 
