@@ -87,7 +87,7 @@ fn errors_name_what_was_expected_and_the_next_step() {
     users(dir);
     let cases = [
         ("plan --task nothing", "expected the name of a task (complete-journey, "),
-        ("plan --task nothing.toml", "nothing.toml: cannot read"),
+        ("plan --task nothing.toml", "cannot open nothing.toml"),
         ("plan --task hillstrom-visit", "needs a table, passed with `--data`"),
         ("evaluate --task nothing", "which may also be `planted`"),
         ("evaluate --task complete-journey --min-populated 9", "has 9 populated fields (`min_populated`)"),

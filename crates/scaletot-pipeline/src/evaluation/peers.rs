@@ -6,12 +6,11 @@
 //! same resamples.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Result, ensure};
 use scaletot_core::ContentHash;
-use scaletot_core::files::write_json;
+use scaletot_core::files::{read_to_string, write_json};
 use scaletot_profile::{Attributes, UserIds, write};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +23,9 @@ use super::study::Study;
 pub(super) const USERS: &str = "users.parquet";
 pub(super) const DRAWS: &str = "draws.json";
 pub(super) const PEERS: &str = "peers.json";
+
+/// Bytes of [`PEERS`] at most.
+const MAX_PEERS: u64 = 1 << 32;
 
 #[derive(Debug, Serialize)]
 struct Exported<'a> {
@@ -87,7 +89,7 @@ pub(super) fn import(dir: &Path, sizes: &[Size], users: usize) -> Result<Vec<(Pe
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_to_string(&path, MAX_PEERS)?;
     let peers: Peers = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
     let found = ContentHash::of_file(dir.join(DRAWS))?.short();
     ensure!(

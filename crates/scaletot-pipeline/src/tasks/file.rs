@@ -55,14 +55,14 @@ impl TaskFile {
         self.bytes.is_some() || self.path.is_file()
     }
 
-    /// What it holds.
+    /// What it holds, at most 1 GiB.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, is longer, or is no regular file.
     pub fn read(&self) -> Result<Cow<'static, [u8]>> {
         match self.bytes {
             Some(bytes) => Ok(Cow::Borrowed(bytes)),
-            None => std::fs::read(&self.path).map(Cow::Owned).with_context(|| format!("{self}: cannot read")),
+            None => Ok(Cow::Owned(files::read(&self.path, MAX_FILE)?)),
         }
     }
 
@@ -181,6 +181,9 @@ fn normal(path: &Path) -> PathBuf {
         normal
     })
 }
+
+/// Bytes of a file that is read as a whole at most.
+const MAX_FILE: u64 = 1 << 30;
 
 /// Bytes that a gzipped table unpacks to at most: so many, and so many more for each of its own.
 const MAX_UNPACKED: u64 = 512 << 20;

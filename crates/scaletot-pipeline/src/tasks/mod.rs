@@ -56,6 +56,9 @@ pub const ROW_NUMBER: &str = "row number";
 /// Where they are among the embedded files.
 const DIRECTORY: &str = "tasks";
 
+/// Bytes of a task file at most.
+const MAX_TASK: u64 = 16 << 20;
+
 /// What is predicted for whom, from which table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,11 +267,10 @@ impl Task {
     /// Reads a task file. Paths in it are relative to its directory.
     ///
     /// # Errors
-    /// If it cannot be read, is not of a task's form, or contradicts itself.
+    /// If it cannot be read, is no regular file of at most 16 MiB, is not of a task's form, or contradicts itself.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
+        let text = scaletot_core::files::read_to_string(path, MAX_TASK)?;
         let base = path.parent().unwrap_or(Path::new(""));
         Self::from_toml(&text, base).with_context(|| path.display().to_string())
     }

@@ -17,6 +17,20 @@ fn refusal<T: fmt::Debug>(result: Result<T>) -> String {
     crate::causes(&result.unwrap_err())
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_device_in_the_place_of_a_tasks_files_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
+        let errors = [Task::read(path).unwrap_err(), TaskFile::at(path).read().unwrap_err()];
+        for error in errors.map(|error| crate::error::causes(&error)) {
+            assert!(error.contains("expected a regular file"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn what_is_listed_is_what_is_shipped() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(DIRECTORY);
@@ -78,7 +92,7 @@ fn unknown_names_list_the_shipped_tasks() {
     }
     assert!(error.contains("found `kuairand`"), "{error}");
     let error = refusal(Task::find("no/such/task.toml"));
-    assert!(error.contains("no/such/task.toml: cannot read"), "{error}");
+    assert!(error.contains("cannot open no/such/task.toml"), "{error}");
 }
 
 #[test]
