@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let signals = Signals::new((0..300).collect(), chain.domain_sizes(), marginals, [1, 2], representations)?;
     let user = 45;
 
-    let model = ValueTrainer::new(ValueModelConfig::default())?.fit(&dataset, &signals, 7)?;
+    let model = ValueTrainer::new(ValueModelConfig::default())?.fit(&dataset, &signals, 7, &())?;
     let why = model.explain(dataset.table(), user, &signals)?;
     println!("value model: {:.1}, of which on the scale of ln(1 + outcome)", why.value);
     println!("  {:8} {:+.3}", "mean", why.mean);

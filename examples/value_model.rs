@@ -44,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (labelled, held_out): (Vec<usize>, Vec<usize>) = ((0..200).collect(), (200..500).collect());
     let dataset = known.with_outcomes_of(&labelled)?;
     let profile_only = ValueModelConfig::default().with_components([Component::Ridge]);
-    let without = ValueTrainer::new(profile_only)?.fit(&dataset, None, 7)?;
+    let without = ValueTrainer::new(profile_only)?.fit(&dataset, None, 7, &())?;
     let with =
-        ValueTrainer::new(ValueModelConfig::default())?.with_chain(&chain).fit(&dataset, &signals, 7)?;
+        ValueTrainer::new(ValueModelConfig::default())?.with_chain(&chain).fit(&dataset, &signals, 7, &())?;
     let truth: Vec<f64> = held_out.iter().map(|&row| outcomes[row]).collect();
     let rank = |values: Vec<f64>| spearman(&truth, &values);
     println!("rank correlation with the outcomes of {} held-out members:", held_out.len());

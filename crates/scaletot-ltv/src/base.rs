@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use scaletot_chain::{ChainSchema, Signals};
-use scaletot_core::ContentHash;
 use scaletot_core::config::ConfigError;
+use scaletot_core::{ContentHash, Progress};
 use scaletot_profile::{Dataset, ProfileTable};
 
 use crate::calibrate::calibrate;
@@ -15,7 +15,7 @@ use crate::design::{Columns, Inputs, Users};
 use crate::error::{Error, Result};
 use crate::model::{Link, Model, OutOfFold, Part, ValueModel};
 use crate::recipe::ProfileRecipe;
-use crate::ridge::{Ridge, RidgeFit};
+use crate::ridge::{Ridge, RidgeFit, Training};
 use crate::signal_columns::{SignalColumns, level};
 use crate::stack::{MAX_MODELS, Stack};
 
@@ -32,10 +32,10 @@ use crate::stack::{MAX_MODELS, Stack};
 /// # let dataset = Dataset::builder(rows.finish()).with_outcomes(outcomes).build()?;
 /// # let of = |low: f32| Signals::new((0..40).collect(), vec![2], [low, 1.0 - low].repeat(40), [0, 0], vec![]);
 /// # let (student, encoder) = (of(0.5)?, of(0.25)?);
-/// let base = ValueTrainer::new(ValueModelConfig::default())?.fit_base(&dataset, 1)?;
-/// let with_student = base.value_model(&[Component::Informed, Component::Ridge], &student)?;
-/// let with_encoder = base.value_model(&[Component::Informed, Component::Ridge], &encoder)?;
-/// let profile_alone = base.value_model(&[Component::Ridge], None)?;
+/// let base = ValueTrainer::new(ValueModelConfig::default())?.fit_base(&dataset, 1, &())?;
+/// let with_student = base.value_model(&[Component::Informed, Component::Ridge], &student, &())?;
+/// let with_encoder = base.value_model(&[Component::Informed, Component::Ridge], &encoder, &())?;
+/// let profile_alone = base.value_model(&[Component::Ridge], None, &())?;
 /// # assert!(!profile_alone.reads_signals());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -79,18 +79,20 @@ impl BaseFit {
     /// # Errors
     /// [`Error::NoSignals`] if a component reads signals and there are none, [`Error::MissingSignals`] naming a labelled user without
     /// them, [`Error::Chain`] for signals that do not fit the chain schema, [`Error::NothingToRankBy`] if there are neither outcomes nor states, [`Error::Singular`] if a regression cannot be solved,
-    /// [`Error::Config`] for components that were not fitted, none, or more than eight models.
+    /// [`Error::Config`] for components that were not fitted, none, or more than eight models, and for a regression on too many columns;
+    /// [`Error::Stopped`] if `progress` asks to stop.
     pub fn value_model<'s>(
         &self,
         components: &[Component],
         signals: impl Into<Option<&'s Signals>>,
+        progress: &dyn Progress,
     ) -> Result<ValueModel> {
         let signals = signals.into();
         if let (Some(chain), Some(signals)) = (&self.chain, signals) {
             signals.check(chain)?;
         }
         match &self.labelled {
-            Some(labelled) => self.stacked(labelled, components, signals),
+            Some(labelled) => self.stacked(labelled, components, signals, progress),
             None => self.level(signals.filter(|signals| !signals.domain_sizes().is_empty())),
         }
     }
@@ -119,9 +121,10 @@ impl BaseFit {
         labelled: &Labelled,
         components: &[Component],
         signals: Option<&Signals>,
+        progress: &dyn Progress,
     ) -> Result<ValueModel> {
         let shape = signals.map(|signals| SignalColumns::of(signals, self.config.representation));
-        let mut models = self.models(labelled, components, signals, shape.as_ref())?;
+        let mut models = self.models(labelled, components, signals.zip(shape.as_ref()), progress)?;
         let stack = match models.as_slice() {
             [_] => Stack::only_first(1),
             several => {
@@ -162,8 +165,8 @@ impl BaseFit {
         &self,
         labelled: &Labelled,
         components: &[Component],
-        signals: Option<&Signals>,
-        shape: Option<&SignalColumns>,
+        signals: Option<(&Signals, &SignalColumns)>,
+        progress: &dyn Progress,
     ) -> Result<Vec<CrossFitted>> {
         let mut wanted = components.to_vec();
         wanted.sort_unstable();
@@ -181,10 +184,13 @@ impl BaseFit {
                         Component::Informed => Inputs::ProfileAndSignals,
                         _ => Inputs::Signals,
                     };
-                    let users = Users { table: self.dataset.table(), signals: Some(given()?) };
-                    let columns = Columns { profile: &self.recipe, signals: shape };
-                    let fit = Ridge::fit(inputs, columns, users, &labelled.targets, &labelled.parts)?;
-                    models.push(fit.into());
+                    let (signals, shape) = given()?;
+                    let users = Users { table: self.dataset.table(), signals: Some(signals) };
+                    let columns = Columns { profile: &self.recipe, signals: Some(shape) };
+                    let Labelled { parts, targets, .. } = labelled;
+                    models.push(
+                        Ridge::fit(inputs, columns, users, Training { parts, targets, progress })?.into(),
+                    );
                 }
                 Component::Ridge => models.extend(labelled.ridge.clone().map(CrossFitted::from)),
                 Component::Learners => {
@@ -195,7 +201,7 @@ impl BaseFit {
                     }));
                 }
                 Component::Level => {
-                    let signals = given()?;
+                    let (signals, _) = given()?;
                     let of = |&row: &usize| {
                         signals.index_of(row).map(|i| level(signals, i)).ok_or(Error::MissingSignals { row })
                     };

@@ -1,10 +1,14 @@
 //! What is chosen before a value model is fitted.
 
 use scaletot_core::config::{at_least_zero, check};
+use scaletot_profile::ProfileTable;
 use serde::{Deserialize, Serialize};
 
 use crate::component::Component;
 use crate::error::Result;
+use crate::model::check_rows;
+use crate::recipe::ProfileRecipe;
+use crate::ridge::{check_varying, check_width};
 
 /// Which part of the representations a value model reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,6 +101,20 @@ impl ValueModelConfig {
     pub fn with_prior_users(mut self, prior_users: f64) -> Self {
         self.prior_users = prior_users;
         self
+    }
+
+    /// Checks, before anything is fitted, that a regression on the users in those rows of a table has no more columns than it takes:
+    /// 131,072 in all, of which 2,048 vary. `signals` is the number of columns of the signals that are still to come: those of all
+    /// marginals and of what is read of the representation. Cost is linear in rows.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) with what to do; [`Error::Row`](crate::Error::Row) for a row that is not there,
+    /// [`Error::Profile`](crate::Error::Profile) as [`Quantiles::fit`](scaletot_profile::Quantiles::fit).
+    pub fn check_columns(&self, table: &ProfileTable, rows: &[usize], signals: usize) -> Result<()> {
+        check_rows(table, rows)?;
+        let recipe = ProfileRecipe::fit(table, self.bins)?;
+        check_width(recipe.width().saturating_add(signals))?;
+        check_varying(recipe.varying(table, rows).saturating_add(signals))
     }
 
     /// Users without whose outcomes nothing is fitted: two per part.

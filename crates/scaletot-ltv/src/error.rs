@@ -93,6 +93,9 @@ pub enum Error {
         /// Hash of the other one.
         found: String,
     },
+    /// The progress asked to stop.
+    #[error("stopped before the value model was fitted")]
+    Stopped,
     /// A learner, or one of its models, failed.
     #[error("learner `{name}`: cannot {action}")]
     Learner {

@@ -27,7 +27,7 @@
 //! let outcomes = (0..80).map(|row| (row % 2 == 0).then(|| if row % 7 > 3 { 80.0 } else { 0.0 })).collect();
 //! let dataset = Dataset::builder(table.clone()).with_outcomes(outcomes).build()?;
 //!
-//! let model = ValueTrainer::new(ValueModelConfig::default())?.fit(&dataset, &signals, 7)?;
+//! let model = ValueTrainer::new(ValueModelConfig::default())?.fit(&dataset, &signals, 7, &())?;
 //!
 //! // What was saved predicts the same for everybody.
 //! let place = tempfile::tempdir()?;

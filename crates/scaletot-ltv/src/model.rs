@@ -304,6 +304,11 @@ pub(crate) fn check_table(schema: &Arc<ProfileSchema>, table: &ProfileTable, row
         let (expected, found) = (schema.hash().to_string(), table.schema().hash().to_string());
         return Err(Error::Schema { expected, found });
     }
+    check_rows(table, rows)
+}
+
+/// That a table has those rows.
+pub(crate) fn check_rows(table: &ProfileTable, rows: &[usize]) -> Result<()> {
     match rows.iter().find(|&&row| row >= table.len()) {
         Some(&row) => Err(Error::Row { row, rows: table.len() }),
         None => Ok(()),

@@ -33,25 +33,44 @@ impl FieldRecipe {
         }
     }
 
-    /// Writes the columns of one value; `x` is zeros.
-    fn fill(&self, value: Option<Value<'_>>, x: &mut [f64]) {
+    /// Tells the columns of one value that are not 0.
+    fn each(&self, value: Option<Value<'_>>, mut tell: impl FnMut(usize, f64)) {
         match (self, value) {
-            (Self::Codes { .. }, Some(Value::Code(code))) => x[code as usize] = 1.0,
-            (Self::Codes { .. }, Some(Value::Flag(flag))) => x[usize::from(flag)] = 1.0,
+            (Self::Codes { .. }, Some(Value::Code(code))) => tell(code as usize, 1.0),
+            (Self::Codes { .. }, Some(Value::Flag(flag))) => tell(usize::from(flag), 1.0),
             (Self::Codes { .. }, Some(Value::Codes(codes))) => {
-                codes.iter().for_each(|&code| x[code as usize] = 1.0);
+                codes.iter().for_each(|&code| tell(code as usize, 1.0));
             }
             (Self::Number { quantiles }, Some(Value::Number(number))) => {
                 let bin = quantiles.bin(number);
-                x[bin] = 1.0;
-                x[quantiles.bins()] = bin as f64;
+                tell(bin, 1.0);
+                tell(quantiles.bins(), bin as f64);
             }
             _ => {
-                if let Some(missing) = x.last_mut() {
-                    *missing = 1.0;
+                if let Some(missing) = self.width().checked_sub(1) {
+                    tell(missing, 1.0);
                 }
             }
         }
+    }
+
+    /// How many of its columns are not the same for all of these values.
+    fn varying<'v>(&self, values: impl Iterator<Item = Option<Value<'v>>>) -> usize {
+        let mut columns = vec![(0, f64::INFINITY, f64::NEG_INFINITY); self.width()];
+        let mut users = 0;
+        for value in values {
+            users += 1;
+            self.each(value, |column, x| {
+                let (count, least, most) = &mut columns[column];
+                *count += 1;
+                (*least, *most) = (least.min(x), most.max(x));
+            });
+        }
+        // Whom a column was not told of has 0 there.
+        let varies = |&&(count, least, most): &&(usize, f64, f64)| {
+            count > 0 && (least < most || (count < users && most > 0.0))
+        };
+        columns.iter().filter(varies).count()
     }
 }
 
@@ -98,13 +117,21 @@ impl ProfileRecipe {
         self.fields.iter().map(FieldRecipe::width).sum()
     }
 
+    /// How many columns are not the same for all of these rows of a table of the same schema.
+    pub(crate) fn varying(&self, table: &ProfileTable, rows: &[usize]) -> usize {
+        let of = |(index, recipe): (usize, &FieldRecipe)| {
+            recipe.varying(rows.iter().map(|&row| table.value(row, index)))
+        };
+        self.fields.iter().enumerate().map(of).sum()
+    }
+
     /// Writes the columns of a row of a table of the same schema; `x` is of that width.
     pub(crate) fn fill(&self, table: &ProfileTable, row: usize, x: &mut [f64]) {
         x.fill(0.0);
         let mut rest = x;
         for (index, recipe) in self.fields.iter().enumerate() {
             let (columns, further) = rest.split_at_mut(recipe.width());
-            recipe.fill(table.value(row, index), columns);
+            recipe.each(table.value(row, index), |column, x| columns[column] = x);
             rest = further;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use scaletot_chain::{ChainSchema, Signals};
+use scaletot_core::Progress;
 use scaletot_core::config::ConfigError;
 use scaletot_core::seed::stream;
 use scaletot_profile::Dataset;
@@ -20,7 +21,7 @@ use crate::learner::BaseLearner;
 use crate::model::ValueModel;
 use crate::parts::parts;
 use crate::recipe::ProfileRecipe;
-use crate::ridge::Ridge;
+use crate::ridge::{Ridge, Training};
 
 /// The stream of random numbers that learners' seeds come from.
 const LEARNER_SEEDS: u64 = 1;
@@ -76,7 +77,8 @@ impl<'a> ValueTrainer<'a> {
     ///
     /// Profile columns (quantile bins among them) are fitted on every row of `dataset`, models on the rows with an outcome. Each of those
     /// rows must have signals, by its row in the dataset, if a component reads signals; `signals` may be `None` if none does. Cost is linear
-    /// in rows, and cubic in the number of columns.
+    /// in rows, and cubic in the number of columns that vary among the labelled users, of which a regression takes at most 2,048: at that number, a third of a
+    /// minute to a minute for each regression.
     ///
     /// Without any outcome the value model is the expected level of the last state, a number from 0 to 1 that ranks users and is no value
     /// in the outcome's unit.
@@ -88,20 +90,22 @@ impl<'a> ValueTrainer<'a> {
         dataset: &Dataset,
         signals: impl Into<Option<&'s Signals>>,
         seed: u64,
+        progress: &dyn Progress,
     ) -> Result<ValueModel> {
-        self.fit_base(dataset, seed)?.value_model(&self.config.components, signals)
+        self.fit_base(dataset, seed, progress)?.value_model(&self.config.components, signals, progress)
     }
 
     /// Fits what is on profiles alone, once for value models on several signals or of several components. Components that are not in the
     /// config are left out.
     ///
     /// # Errors
-    /// [`Error::TooFewLabels`] if some but too few outcomes are known, [`Error::TooFewGroups`], [`Error::Config`] for a learner's name,
-    /// [`Error::Learner`] and [`Error::Prediction`] if a learner fails.
-    pub fn fit_base(&self, dataset: &Dataset, seed: u64) -> Result<BaseFit> {
+    /// [`Error::TooFewLabels`] if some but too few outcomes are known, [`Error::TooFewGroups`], [`Error::Config`] for a learner's name or a
+    /// regression on too many columns, [`Error::Learner`] and [`Error::Prediction`] if a learner fails, [`Error::Stopped`] if `progress` asks to
+    /// stop; learners are asked to stop by whatever progress they hold.
+    pub fn fit_base(&self, dataset: &Dataset, seed: u64, progress: &dyn Progress) -> Result<BaseFit> {
         self.check_names()?;
         let recipe = ProfileRecipe::fit(dataset.table(), self.config.bins)?;
-        let labelled = self.fit_labelled(dataset, &recipe, seed)?;
+        let labelled = self.fit_labelled(dataset, &recipe, seed, progress)?;
         Ok(BaseFit {
             config: self.config.clone(),
             chain: self.chain.cloned(),
@@ -111,7 +115,13 @@ impl<'a> ValueTrainer<'a> {
         })
     }
 
-    fn fit_labelled(&self, dataset: &Dataset, recipe: &ProfileRecipe, seed: u64) -> Result<Option<Labelled>> {
+    fn fit_labelled(
+        &self,
+        dataset: &Dataset,
+        recipe: &ProfileRecipe,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<Option<Labelled>> {
         let rows: Vec<usize> = dataset.labelled().collect();
         if rows.is_empty() {
             return Ok(None);
@@ -130,8 +140,11 @@ impl<'a> ValueTrainer<'a> {
         let has = |component| self.config.components.contains(&component);
         let ridge = has(Component::Ridge).then(|| {
             let users = Users { table: dataset.table(), signals: None };
-            Ridge::fit(Inputs::Profile, Columns { profile: recipe, signals: None }, users, &targets, &parts)
+            let columns = Columns { profile: recipe, signals: None };
+            let training = Training { parts: &parts, targets: &targets, progress };
+            Ridge::fit(Inputs::Profile, columns, users, training)
         });
+        let ridge = ridge.transpose()?;
         let learners = if has(Component::Learners) { self.learners.as_slice() } else { &[] };
         let member_seed = |learner: usize, member: usize| {
             stream(seed, &[LEARNER_SEEDS, learner as u64, member as u64]).next_u64()
@@ -141,7 +154,7 @@ impl<'a> ValueTrainer<'a> {
             Ok((Arc::new(fit.model), fit.out_of_fold))
         });
         let committees = committees.collect::<Result<_>>()?;
-        Ok(Some(Labelled { ridge: ridge.transpose()?, committees, parts, outcomes, targets }))
+        Ok(Some(Labelled { ridge, committees, parts, outcomes, targets }))
     }
 
     fn check_names(&self) -> Result<()> {

@@ -108,6 +108,7 @@ pub fn is_stop(error: &(dyn StdError + 'static)) -> bool {
             || matches!(error.downcast_ref(), Some(scaletot_teacher::Error::Stopped))
             || matches!(error.downcast_ref(), Some(scaletot_student::Error::Stopped { .. }))
             || matches!(error.downcast_ref(), Some(scaletot_encoder::Error::Stopped { .. }))
+            || matches!(error.downcast_ref(), Some(scaletot_ltv::Error::Stopped))
     };
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -215,6 +216,7 @@ mod tests {
         let deep = scaletot_encoder::Error::Stopped { epochs: 3 };
         let within = Err::<(), _>(Error::from(deep)).context("stage `value model`").unwrap_err();
         assert!(is_stop(&within));
+        assert!(is_stop(&scaletot_ltv::Error::Stopped));
         let failed = Err::<(), _>(std::io::Error::other("disk full")).context("stage `reason`").unwrap_err();
         assert!(!is_stop(&failed));
     }

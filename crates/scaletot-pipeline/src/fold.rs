@@ -74,7 +74,7 @@ impl Folder<'_> {
         let states = encoder.heads().states.clone();
         let signals = Signals::new(rows.clone(), states, marginals, shape, trunk)?;
         let config = ValueModelConfig::default().with_components([Component::Informed]);
-        let terms = ValueTrainer::new(config)?.fit(&taught, &signals, seed)?.linear_terms();
+        let terms = ValueTrainer::new(config)?.fit(&taught, &signals, seed, self.progress)?.linear_terms();
         let mut sum = Sum {
             intercept: terms.intercept,
             fields: terms.fields.iter().map(head_terms).collect::<Result<_>>()?,

@@ -135,7 +135,7 @@ mod tests {
 
         let learner = NetworkLearner::new(distiller.clone(), &chain, &device, &());
         let trainer = ValueTrainer::new(config.clone()).unwrap().with_learner(&learner);
-        let model = trainer.fit(&dataset, None, 3).unwrap();
+        let model = trainer.fit(&dataset, None, 3, &()).unwrap();
         assert_eq!(model.linear_terms().learners.len(), 1);
         let place = tempfile::tempdir().unwrap();
         model.save(place.path().join("model")).unwrap();
@@ -143,12 +143,15 @@ mod tests {
         let values = loaded.predict(dataset.table(), None).unwrap();
         assert_eq!(values, model.predict(dataset.table(), None).unwrap());
         // Members have seeds of their own, and a seed gives the same committee again.
-        let again = trainer.fit(&dataset, None, 3).unwrap().predict(dataset.table(), None).unwrap();
+        let again = trainer.fit(&dataset, None, 3, &()).unwrap().predict(dataset.table(), None).unwrap();
         assert_eq!(values, again);
 
         let stopped = NetworkLearner::new(distiller, &chain, &device, &Stop);
-        let error =
-            ValueTrainer::new(config).unwrap().with_learner(&stopped).fit(&dataset, None, 3).unwrap_err();
+        let error = ValueTrainer::new(config)
+            .unwrap()
+            .with_learner(&stopped)
+            .fit(&dataset, None, 3, &())
+            .unwrap_err();
         assert!(matches!(error, Error::Learner { action: "fit", .. }), "{error}");
     }
 }

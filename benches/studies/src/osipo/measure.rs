@@ -180,7 +180,7 @@ impl<'a> Evaluator<'a> {
         }
         let right = Recovered::of(self.planted, chains);
         let level = levels(&signals, test);
-        let fitted = self.on_signals.fit(&self.labelled, &signals, self.seed)?.log_values_of_rows(
+        let fitted = self.on_signals.fit(&self.labelled, &signals, self.seed, &())?.log_values_of_rows(
             self.world.study.dataset.table(),
             test,
             &signals,

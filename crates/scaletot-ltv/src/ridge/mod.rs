@@ -8,6 +8,7 @@
 //! whole grid costs one pass over the rows.
 
 use nalgebra::{DMatrix, DVector};
+use scaletot_core::Progress;
 use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,12 @@ const SCALES: [f64; 4] = [3.0, 1.0, 0.3, 0.0];
 const MIN_DEVIATION: f64 = 1e-9;
 /// Columns that a row of features may have, most of them nobody's: each is gone through for every user.
 const MAX_COLUMNS: usize = 1 << 17;
-/// Columns that vary: the equations take their square in memory, and their cube in time for each of the penalties.
-const MAX_VARYING: usize = 1 << 13;
+/// Columns that vary: the equations take their square in memory, and their cube in time for each part, penalty and scale. At the bound
+/// they take 0.5 GB, and with 8,000 users a third of a minute for one block and one minute for two (one core of a small server).
+const MAX_VARYING: usize = 1 << 11;
+
+/// Numbers of a part's features that are in memory at once: 256 MB.
+const MAX_AT_ONCE: usize = 1 << 25;
 
 /// A fitted regression: `ŷ = intercept + Σ_j w_j (x_j − mean_j) / divisor_j` over the columns that varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,17 +71,30 @@ pub(crate) struct RidgeFit {
     pub(crate) out_of_fold: Vec<f64>,
 }
 
+/// What a regression is fitted on.
+#[derive(Clone, Copy)]
+pub(crate) struct Training<'a> {
+    /// Rows of the training users. The parts are the folds of the cross-validation that chooses the penalties, and what the predictions out
+    /// of fold leave out. Every part has rows.
+    pub(crate) parts: &'a [Vec<usize>],
+    /// One per row, in the order of `parts`.
+    pub(crate) targets: &'a [f64],
+    /// Is asked whether to stop for every row, every column of the equations, and every time they are solved.
+    pub(crate) progress: &'a dyn Progress,
+}
+
 impl Ridge {
-    /// Fits `targets`, one per row in the order of `parts`, on those columns of the users in the rows of `parts`. Every part has rows.
+    /// Fits the targets on those columns of the users.
     ///
-    /// The parts are the folds of the cross-validation that chooses the penalties, and what the predictions out of fold leave out.
+    /// # Errors
+    /// [`Error::Config`] for too many columns, [`Error::MissingSignals`], [`Error::Singular`], [`Error::Stopped`].
     pub(crate) fn fit(
         inputs: Inputs,
         columns: Columns<'_>,
         users: Users<'_>,
-        targets: &[f64],
-        parts: &[Vec<usize>],
+        training: Training<'_>,
     ) -> Result<RidgeFit> {
+        let Training { parts, targets, progress } = training;
         let columns = match inputs {
             Inputs::Profile => Columns { signals: None, ..columns },
             Inputs::ProfileAndSignals | Inputs::Signals => columns,
@@ -86,10 +104,11 @@ impl Ridge {
             Inputs::ProfileAndSignals => columns.profile_width(),
             Inputs::Profile | Inputs::Signals => range.len(),
         };
-        few(columns.width(), MAX_COLUMNS, "values of all fields and signals together")?;
+        check_width(columns.width())?;
         let mut buffer = vec![0.0; columns.width()];
         let mut each = |rows: &[usize], with: &mut dyn FnMut(&[f64])| -> Result<()> {
             rows.iter().try_for_each(|&row| {
+                go_on(progress)?;
                 users.fill(columns, row, &mut buffer)?;
                 with(&buffer[range.clone()]);
                 Ok(())
@@ -99,26 +118,30 @@ impl Ridge {
         let mut moments = Moments::new(range.len());
         parts.iter().try_for_each(|rows| each(rows, &mut |x| moments.add(x)))?;
         let scaler = moments.scaler(first);
-        few(
-            scaler.columns.len(),
-            MAX_VARYING,
-            "values that some of the labelled users have and others have not",
-        )?;
+        check_varying(scaler.columns.len())?;
+        let at_once = MAX_AT_ONCE / (scaler.columns.len() + 1);
         let mut systems = Vec::with_capacity(parts.len());
         let mut rest = targets;
         for rows in parts {
             let (part, further) = rest.split_at(rows.len().min(rest.len()));
             rest = further;
-            let mut x = DMatrix::zeros(rows.len(), scaler.columns.len() + 1);
-            let mut at = 0;
-            each(rows, &mut |features| {
-                scaler.row(features).enumerate().for_each(|(j, value)| x[(at, j)] = value);
-                at += 1;
-            })?;
-            systems.push(System::of(&x, &DVector::from_column_slice(part)));
+            let mut system: Option<System> = None;
+            for (rows, part) in rows.chunks(at_once).zip(part.chunks(at_once)) {
+                let mut x = DMatrix::zeros(rows.len(), scaler.columns.len() + 1);
+                let mut at = 0;
+                each(rows, &mut |features| {
+                    scaler.row(features).enumerate().for_each(|(j, value)| x[(at, j)] = value);
+                    at += 1;
+                })?;
+                let more = System::of(&x, &DVector::from_column_slice(part), progress)?;
+                system = Some(match system {
+                    Some(system) => system.plus(&more),
+                    None => more,
+                });
+            }
+            systems.extend(system);
         }
-        let singular = || Error::Singular { inputs: inputs.name() };
-        let solved = choose(&systems, &scaler, inputs == Inputs::ProfileAndSignals).ok_or_else(singular)?;
+        let solved = choose(&systems, &scaler, inputs, progress)?;
 
         let mut out_of_fold = Vec::with_capacity(targets.len());
         for (rows, weights) in parts.iter().zip(&solved.without) {
@@ -145,11 +168,25 @@ impl Ridge {
     }
 }
 
+/// Refuses more columns than a user's features may have.
+pub(crate) fn check_width(columns: usize) -> Result<()> {
+    few(columns, MAX_COLUMNS, "values of all fields and signals together")
+}
+
+/// Refuses more columns that vary than can be solved for.
+pub(crate) fn check_varying(columns: usize) -> Result<()> {
+    few(columns, MAX_VARYING, "values that some of the users it is fitted on have and others have not")
+}
+
 fn few(columns: usize, most: usize, what: &str) -> Result<()> {
     let expected = format!(
         "at most {most} {what}; let rare values share one (`unknown = \"bucket\"`), or leave a field out"
     );
     Ok(check(columns <= most, "columns of a regression", expected, columns)?)
+}
+
+fn go_on(progress: &dyn Progress) -> Result<()> {
+    if progress.stopped() { Err(Error::Stopped) } else { Ok(()) }
 }
 
 /// Means and deviations of columns in one pass (Welford, Technometrics 1962).
@@ -228,25 +265,30 @@ struct System {
 }
 
 impl System {
-    fn of(x: &DMatrix<f64>, y: &DVector<f64>) -> Self {
+    fn of(x: &DMatrix<f64>, y: &DVector<f64>, progress: &dyn Progress) -> Result<Self> {
         let mut gram = DMatrix::zeros(x.ncols(), x.ncols());
         for i in 0..x.ncols() {
+            go_on(progress)?;
             for j in i..x.ncols() {
                 let product = x.column(i).dot(&x.column(j));
                 (gram[(i, j)], gram[(j, i)]) = (product, product);
             }
         }
-        Self { gram, cross: x.tr_mul(y), square: y.norm_squared() }
+        Ok(Self { gram, cross: x.tr_mul(y), square: y.norm_squared() })
     }
 
     fn sum(systems: &[Self]) -> Option<Self> {
         let (first, rest) = systems.split_first()?;
         let start = Self { gram: first.gram.clone(), cross: first.cross.clone(), square: first.square };
-        Some(rest.iter().fold(start, |sum, other| Self {
-            gram: sum.gram + &other.gram,
-            cross: sum.cross + &other.cross,
-            square: sum.square + other.square,
-        }))
+        Some(rest.iter().fold(start, Self::plus))
+    }
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            gram: self.gram + &other.gram,
+            cross: self.cross + &other.cross,
+            square: self.square + other.square,
+        }
     }
 
     fn without(&self, part: &Self) -> Self {
@@ -292,23 +334,28 @@ struct Solved {
     without: Vec<DVector<f64>>,
 }
 
-fn choose(systems: &[System], scaler: &Scaler, two_blocks: bool) -> Option<Solved> {
-    let whole = System::sum(systems)?;
+fn choose(systems: &[System], scaler: &Scaler, inputs: Inputs, progress: &dyn Progress) -> Result<Solved> {
+    let singular = || Error::Singular { inputs: inputs.name() };
+    let solve = |system: &System, scale: f64, alpha: f64| -> Result<DVector<f64>> {
+        go_on(progress)?;
+        system.solve(scaler, scale, alpha).ok_or_else(singular)
+    };
+    let whole = System::sum(systems).ok_or_else(singular)?;
     let rest: Vec<System> = systems.iter().map(|part| whole.without(part)).collect();
-    let scales = if two_blocks { &SCALES[..] } else { &[1.0][..] };
+    let scales = if inputs == Inputs::ProfileAndSignals { &SCALES[..] } else { &[1.0][..] };
     let mut best: Option<(f64, f64, f64, Vec<DVector<f64>>)> = None;
     for &scale in scales {
         for alpha in ALPHAS {
             let without: Vec<DVector<f64>> =
-                rest.iter().map(|rest| rest.solve(scaler, scale, alpha)).collect::<Option<_>>()?;
+                rest.iter().map(|rest| solve(rest, scale, alpha)).collect::<Result<_>>()?;
             let error = systems.iter().zip(&without).map(|(part, weights)| part.squared_error(weights)).sum();
             if best.as_ref().is_none_or(|best| error < best.0) {
                 best = Some((error, scale, alpha, without));
             }
         }
     }
-    let (_, scale, alpha, without) = best?;
-    Some(Solved { whole: whole.solve(scaler, scale, alpha)?, without })
+    let (_, scale, alpha, without) = best.ok_or_else(singular)?;
+    Ok(Solved { whole: solve(&whole, scale, alpha)?, without })
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert_eq, proptest};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaletot_chain::Signals;
@@ -43,12 +44,43 @@ impl World {
         let columns = Columns { profile: &recipe, signals: Some(&shape) };
         let users = Users { table: &self.table, signals: Some(&self.signals) };
         let targets: Vec<f64> = parts.iter().flatten().map(|&row| targets[row]).collect();
-        Ridge::fit(inputs, columns, users, &targets, parts).unwrap()
+        Ridge::fit(inputs, columns, users, Training { parts, targets: &targets, progress: &() }).unwrap()
     }
 }
 
 fn five(rows: &[usize]) -> Vec<Vec<usize>> {
     parts(rows, None, 5, 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// What is checked before a regression is what it finds.
+    #[test]
+    fn columns_that_vary_are_counted_as_the_regression_counts_them(
+        users in prop::collection::vec((0..4u8, prop::option::of(0..3i32), prop::option::of(any::<bool>()), 0..8u8), 10..30)
+    ) {
+        let schema = ProfileSchema::builder("t")
+            .with_field(FieldSpec::categorical("c", ["0", "1", "2", "3"]))
+            .with_field(FieldSpec::numeric("n"))
+            .with_field(FieldSpec::boolean("b"))
+            .with_field(FieldSpec::multi("m", ["0", "1", "2"]));
+        let mut rows = TableBuilder::new(schema.build().unwrap());
+        for (id, (code, number, flag, set)) in users.iter().enumerate() {
+            let set: Vec<String> = (0..3).filter(|bit| set >> bit & 1 == 1).map(|bit| bit.to_string()).collect();
+            let text = |value: &Option<String>| value.clone().unwrap_or_default();
+            let (number, flag) = (number.map(|x| x.to_string()), flag.map(|x| x.to_string()));
+            rows.push_text(id as i64, &[code.to_string(), text(&number), text(&flag), set.join("|")]).unwrap();
+        }
+        let table = rows.finish();
+        let rows: Vec<usize> = (0..table.len()).collect();
+        let recipe = ProfileRecipe::fit(&table, 4).unwrap();
+        let columns = Columns { profile: &recipe, signals: None };
+        let training = Training { parts: &five(&rows), targets: &vec![1.0; rows.len()], progress: &() };
+        let users = Users { table: &table, signals: None };
+        let fit = Ridge::fit(Inputs::Profile, columns, users, training).unwrap();
+        prop_assert_eq!(recipe.varying(&table, &rows), fit.model.columns.len());
+    }
 }
 
 #[test]
@@ -92,7 +124,9 @@ fn the_solution_is_stationary() {
     x.iter().for_each(|x| moments.add(x));
     let scaler = moments.scaler(1);
     let rows: Vec<Vec<f64>> = x.iter().map(|x| scaler.row(x).collect()).collect();
-    let system = System::of(&DMatrix::from_fn(60, 3, |i, j| rows[i][j]), &DVector::from_column_slice(&y));
+    let system =
+        System::of(&DMatrix::from_fn(60, 3, |i, j| rows[i][j]), &DVector::from_column_slice(&y), &())
+            .unwrap();
     let (scale, alpha) = (0.3, 10.0);
     let weights = system.solve(&scaler, scale, alpha).unwrap();
     let residuals: Vec<f64> = rows

@@ -17,14 +17,14 @@ const SETS: [&[Component]; 5] = [
 fn base(world: &World, representation: Representation) -> BaseFit {
     let config = ValueModelConfig::default().with_representation(representation);
     let trainer = ValueTrainer::new(config).unwrap().with_learner(&ByAge);
-    trainer.fit_base(&world.dataset(false), 3).unwrap()
+    trainer.fit_base(&world.dataset(false), 3, &()).unwrap()
 }
 
 fn models(world: &World) -> Vec<ValueModel> {
     let known = world.signals(&world.train);
     let with = |representation| {
         let base = base(world, representation);
-        SETS.map(|components| base.value_model(components, &known).unwrap())
+        SETS.map(|components| base.value_model(components, &known, &()).unwrap())
     };
     [Representation::Whole, Representation::Last, Representation::Ignored]
         .into_iter()
@@ -58,7 +58,7 @@ fn an_explanation_adds_up() {
 fn contributions_are_counted_from_the_mean_training_user() {
     let world = world();
     let (dataset, known) = (world.dataset(false), world.signals(&world.train));
-    let model = base(&world, Representation::Whole).value_model(&[Component::Informed], &known).unwrap();
+    let model = base(&world, Representation::Whole).value_model(&[Component::Informed], &known, &()).unwrap();
     let labelled: Vec<usize> = dataset.labelled().collect();
     let explanations: Vec<_> =
         labelled.iter().map(|&row| model.explain(dataset.table(), row, &known).unwrap()).collect();
@@ -98,7 +98,7 @@ fn linear_terms_are_the_model() {
     for representation in [Representation::Whole, Representation::Last, Representation::Ignored] {
         let base = base(&world, representation);
         for components in SETS {
-            let model = base.value_model(components, &known).unwrap();
+            let model = base.value_model(components, &known, &()).unwrap();
             assert_eq!(model.linear_terms().link, model.link());
             let predicted = model.log_values(&table, &world.signals(&world.test)).unwrap();
             for (row, &log_value) in predicted.iter().enumerate() {
@@ -107,8 +107,8 @@ fn linear_terms_are_the_model() {
         }
     }
     let unlabelled = world.dataset(false).with_outcomes_of(&[]).unwrap();
-    let base = ValueTrainer::new(ValueModelConfig::default()).unwrap().fit_base(&unlabelled, 3).unwrap();
-    let level = base.value_model(&[], &known).unwrap();
+    let base = ValueTrainer::new(ValueModelConfig::default()).unwrap().fit_base(&unlabelled, 3, &()).unwrap();
+    let level = base.value_model(&[], &known, &()).unwrap();
     let signals = world.signals(&world.test);
     near(folded(&level, &base, &table, 4, &world), signals.expected_level(4, 1));
     let explanation = level.explain(&table, 4, &signals).unwrap();

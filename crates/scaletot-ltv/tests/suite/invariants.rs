@@ -46,7 +46,7 @@ proptest! {
         let (dataset, signals) = population(&users);
         let labelled: Vec<usize> = dataset.labelled().collect();
         let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap();
-        let model = match trainer.fit(&dataset, &signals, 1) {
+        let model = match trainer.fit(&dataset, &signals, 1, &()) {
             Ok(model) => model,
             // The only thing that may go wrong here.
             Err(Error::TooFewLabels { found, .. }) => {
@@ -69,7 +69,7 @@ proptest! {
             prop_assert!((fitted - known).abs() <= 1e-6 * known + 1e-6, "{} {}", fitted, known);
         }
         // Equal arguments give an equal model.
-        let again = trainer.fit(&dataset, &signals, 1).unwrap().predict(dataset.table(), &signals).unwrap();
+        let again = trainer.fit(&dataset, &signals, 1, &()).unwrap().predict(dataset.table(), &signals).unwrap();
         prop_assert_eq!(again, values);
     }
 }

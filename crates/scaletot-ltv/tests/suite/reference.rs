@@ -45,7 +45,7 @@ fn check(world: &World, base: &BaseFit, cut: &str) {
     for (arm, components) in ARMS {
         let name = format!("{cut}/{arm}");
         let expected: Recorded = serde_json::from_value(recorded[&name].clone()).unwrap();
-        let model: ValueModel = base.value_model(components, &known).unwrap();
+        let model: ValueModel = base.value_model(components, &known, &()).unwrap();
         let out_of_fold = model.out_of_fold().unwrap();
         let rows: Vec<usize> = out_of_fold.rows().iter().map(|&row| world.train[row]).collect();
         assert_eq!(rows, parts.concat());
@@ -63,8 +63,8 @@ fn check(world: &World, base: &BaseFit, cut: &str) {
 fn predictions_are_those_recorded() {
     let world = world();
     let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap().with_learner(&ByAge);
-    check(&world, &trainer.fit_base(&world.dataset(false), 5).unwrap(), "alone");
-    check(&world, &trainer.fit_base(&world.dataset(true), 6).unwrap(), "groups");
+    check(&world, &trainer.fit_base(&world.dataset(false), 5, &()).unwrap(), "alone");
+    check(&world, &trainer.fit_base(&world.dataset(true), 6, &()).unwrap(), "groups");
 }
 
 #[test]
@@ -73,10 +73,10 @@ fn fitting_at_once_is_fitting_in_two_steps() {
     let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap().with_learner(&ByAge);
     let (dataset, known, new) =
         (world.dataset(true), world.signals(&world.train), world.signals(&world.test));
-    let once = trainer.fit(&dataset, &known, 6).unwrap().predict(&world.new_users(), &new).unwrap();
+    let once = trainer.fit(&dataset, &known, 6, &()).unwrap().predict(&world.new_users(), &new).unwrap();
     let components = &ValueModelConfig::default().components;
-    let base = trainer.fit_base(&dataset, 6).unwrap();
-    let twice = base.value_model(components, &known).unwrap();
+    let base = trainer.fit_base(&dataset, 6, &()).unwrap();
+    let twice = base.value_model(components, &known, &()).unwrap();
     assert_eq!(once, twice.predict(&world.new_users(), &new).unwrap());
     // Rows of a table are what they are in the table of those rows.
     let some = twice.predict_rows(&world.new_users(), &[7, 3], &new).unwrap();
@@ -89,7 +89,7 @@ fn without_outcomes_the_level_ranks() {
     let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap().with_learner(&ByAge);
     let unlabelled = world.dataset(false).with_outcomes_of(&[]).unwrap();
     let (known, new) = (world.signals(&world.train), world.signals(&world.test));
-    let model = trainer.fit(&unlabelled, &known, 5).unwrap();
+    let model = trainer.fit(&unlabelled, &known, 5, &()).unwrap();
     let levels: Vec<f64> = (0..new.len()).map(|i| new.expected_level(i, 1)).collect();
     assert_eq!(model.predict(&world.new_users(), &new).unwrap(), levels);
     assert!(model.out_of_fold().is_none() && model.link() == scaletot_ltv::Link::Level);

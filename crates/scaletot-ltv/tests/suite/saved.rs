@@ -16,8 +16,8 @@ use crate::world::{World, schema, world};
 
 fn fitted(world: &World, components: &[Component]) -> ValueModel {
     let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap().with_learner(&ByAge);
-    let base = trainer.fit_base(&world.dataset(false), 3).unwrap();
-    base.value_model(components, &world.signals(&world.train)).unwrap()
+    let base = trainer.fit_base(&world.dataset(false), 3, &()).unwrap();
+    base.value_model(components, &world.signals(&world.train), &()).unwrap()
 }
 
 const LOADERS: [&dyn BaseLoader; 1] = [&ByAge];
@@ -65,7 +65,7 @@ fn models_without_outcomes_are_saved_too() {
     let place = temporary.path().join("model");
     let unlabelled = world.dataset(false).with_outcomes_of(&[]).unwrap();
     let trainer = ValueTrainer::new(ValueModelConfig::default()).unwrap();
-    let model = trainer.fit(&unlabelled, &world.signals(&world.train), 1).unwrap();
+    let model = trainer.fit(&unlabelled, &world.signals(&world.train), 1, &()).unwrap();
     model.save(&place).unwrap();
     let loaded = ValueModel::load(&place, &schema(), &[]).unwrap();
     let (table, signals) = (world.new_users(), world.signals(&world.test));

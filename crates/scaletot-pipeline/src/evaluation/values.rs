@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use scaletot_chain::Signals;
+use scaletot_core::Progress;
 use scaletot_ltv::{
     BaseFit, BaseLearner, BaseModel, Component, LearnerError, Representation, Sample, ValueModel,
     ValueModelConfig, ValueTrainer,
@@ -36,7 +37,7 @@ impl FoldWork<'_> {
         let is_known = |row: &usize| known.contains(&self.fold.train[*row]);
         let labelled: Vec<usize> = (0..train.len()).filter(is_known).collect();
         let training = train.with_outcomes_of(&labelled)?;
-        let base = trainer.fit_base(&training, self.seed(200 + draw.draw as u64))?;
+        let base = trainer.fit_base(&training, self.seed(200 + draw.draw as u64), self.progress)?;
         let train_rows: Vec<usize> = training.labelled().collect();
         let rows = train_rows.iter().map(|&row| self.fold.train[row]).collect();
         Ok(DrawFit { base, training, rows, train_rows })
@@ -46,14 +47,14 @@ impl FoldWork<'_> {
     /// stays in the stack, or a few labels would be worse than none. The models without signals are in it too, so that signals that say
     /// nothing can be left out.
     pub(super) fn with_signals(&self, fit: &DrawFit, signals: &Signals) -> Result<Vec<f64>> {
-        let model = value_model(fit, signals)?;
+        let model = value_model(fit, signals, self.progress)?;
         Ok(model.predict_rows(self.study.dataset.table(), &self.fold.test, signals)?)
     }
 
     /// The values of the test users by the encoder alone, with the value model folded in as an artifact has it; without labels numbers that
     /// rank as the level of the last state.
     pub(super) fn served(&self, fit: &DrawFit, learnt: &Learnt) -> Result<Vec<f64>> {
-        let model = value_model(fit, &learnt.encoder)?;
+        let model = value_model(fit, &learnt.encoder, self.progress)?;
         let folder = Folder {
             encoder: &learnt.frozen,
             training: &fit.training,
@@ -74,7 +75,8 @@ impl FoldWork<'_> {
         }
         let (profiles, test) = (self.study.dataset.table(), self.fold.test.as_slice());
         let values = |components: &[Component]| -> Result<Vec<f64>> {
-            Ok(fit.base.value_model(components, None)?.predict_rows(profiles, test, None)?)
+            let model = fit.base.value_model(components, None, self.progress)?;
+            Ok(model.predict_rows(profiles, test, None)?)
         };
         let networks = fit.base.committee_log_values(NETWORK, profiles, test)?.unwrap_or_default();
         Ok(vec![
@@ -86,9 +88,9 @@ impl FoldWork<'_> {
 }
 
 /// The value model on profile and signals.
-fn value_model(fit: &DrawFit, signals: &Signals) -> Result<ValueModel> {
+fn value_model(fit: &DrawFit, signals: &Signals, progress: &dyn Progress) -> Result<ValueModel> {
     let known = signals.select(&fit.rows)?.with_rows(fit.train_rows.clone())?;
-    Ok(fit.base.value_model(&ValueModelConfig::default().components, &known)?)
+    Ok(fit.base.value_model(&ValueModelConfig::default().components, &known, progress)?)
 }
 
 /// Networks with seeds of the fold and the draw.

@@ -85,12 +85,12 @@ impl Pipeline {
         let trainer = ValueTrainer::new(
             self.config.value.clone().with_components([Component::Ridge, Component::Informed]),
         )?;
-        let base = trainer.fit_base(&self.training, self.seed)?;
+        let base = trainer.fit_base(&self.training, self.seed, progress)?;
         let test = self.held_out.table();
         let with = |train: &Signals, held_out: &Signals| -> Result<Vec<f64>> {
-            Ok(base.value_model(&[Component::Informed], train)?.predict(test, held_out)?)
+            Ok(base.value_model(&[Component::Informed], train, progress)?.predict(test, held_out)?)
         };
-        let alone = base.value_model(&[Component::Ridge], None)?.predict(test, None)?;
+        let alone = base.value_model(&[Component::Ridge], None, progress)?.predict(test, None)?;
         let with_student = with(targets, &held_out)?;
         let truth = known_outcomes(&self.held_out);
         let gain =

@@ -72,9 +72,9 @@ impl Pipeline {
                 let trainer = ValueTrainer::new(self.config.value.clone())?
                     .with_chain(&self.chain)
                     .with_learner(&networks);
-                let base = trainer.fit_base(&self.training, self.seed)?;
+                let base = trainer.fit_base(&self.training, self.seed, progress)?;
                 let signals = of_everybody(&encoder.value, self.training.table())?;
-                let model = base.value_model(&self.config.value.components, &signals)?;
+                let model = base.value_model(&self.config.value.components, &signals, progress)?;
                 let folder = Folder {
                     encoder: &encoder.value,
                     training: &self.training,
@@ -89,8 +89,8 @@ impl Pipeline {
                 let rows: Vec<usize> = (0..test.len()).collect();
                 let mut held_out = BTreeMap::new();
                 for (name, components) in PROFILE_ONLY {
-                    held_out
-                        .insert(name.to_owned(), base.value_model(components, None)?.predict(test, None)?);
+                    let alone = base.value_model(components, None, progress)?;
+                    held_out.insert(name.to_owned(), alone.predict(test, None)?);
                 }
                 let fitted = model.predict(test, &of_everybody(&encoder.value, test)?)?;
                 let values = served.score_rows(test, &rows)?;
