@@ -33,7 +33,7 @@ const CANARIES: &str = "canaries.json";
 const FILES: [&str; 3] = [MANIFEST, WEIGHTS, CANARIES];
 
 /// What an artifact's directory may hold, and only one like that is replaced.
-const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, Checksums::NAME, SIGNATURE];
+pub(crate) const NAMES: &[&str] = &[MANIFEST, WEIGHTS, CANARIES, Checksums::NAME, SIGNATURE];
 
 /// A signature of the checksums, which whoever signs puts there.
 pub(crate) const SIGNATURE: &str = "SHA256SUMS.sig";

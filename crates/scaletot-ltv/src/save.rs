@@ -24,6 +24,8 @@ pub const VALUE_MODEL_FORMAT: u32 = 1;
 const KIND: &str = "scaletot-value-model";
 const MANIFEST: &str = "value-model.json";
 const LEARNERS: &str = "learners";
+/// What a value model's directory may hold, and only one like that is replaced.
+const NAMES: &[&str] = &[MANIFEST, LEARNERS, Checksums::NAME];
 /// A larger manifest is not read.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 /// Members of a committee, parts of a stack and signal columns beyond which a manifest is not believed.
@@ -69,6 +71,10 @@ enum SavedModel {
 }
 
 impl ValueModel {
+    /// The names in a value model's directory, of which `learners` is a directory of what the learners' models have written.
+    /// [`save`](Self::save) replaces a directory of these alone.
+    pub const FILES: &'static [&'static str] = NAMES;
+
     /// Writes the model as a directory, atomically: it appears whole or not at all, and takes the folder of one that is there. Out-of-fold
     /// predictions are not written: they are of single users.
     ///
@@ -76,7 +82,7 @@ impl ValueModel {
     /// [`Error::Files`] if it cannot be written, or there is a file or a directory of something else; [`Error::Learner`] if a learner's model cannot be saved.
     pub fn save(&self, directory: impl AsRef<Path>) -> Result<()> {
         let directory = directory.as_ref();
-        let beside = AtomicDir::create(directory, &[MANIFEST, LEARNERS, Checksums::NAME])?;
+        let beside = AtomicDir::create(directory, NAMES)?;
         let parts = self.parts.iter().map(|part| {
             let model = match &part.model {
                 Model::Ridge(ridge) => SavedModel::Ridge(ridge.clone()),

@@ -84,6 +84,9 @@ struct FormatOnly {
 }
 
 impl Student {
+    /// The names of all files that a student's directory may hold. [`save`](Self::save) replaces a directory of these alone.
+    pub const FILES: &'static [&'static str] = NAMES;
+
     /// Writes the student to a directory, which is created if it is not there, and replaced if it is a student's. One that is a published
     /// checkpoint is written as such, with the tokens of the chain, and `transformers` reads it.
     ///

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::slot::{Slot, clear_beside};
-use super::{FileError, rename, sync_dir, sync_parent};
+use super::{FileError, is_clutter, rename, sync_dir, sync_parent};
 use crate::text::printable;
 
 /// A directory that is filled beside its place and takes its name when it is whole; see [the module](super). One that is
@@ -19,7 +19,7 @@ use crate::text::printable;
 /// old one back.
 ///
 /// Nobody's directory is replaced by mistake: [`create`](Self::create) is told what a directory of the caller's holds, and one that holds
-/// anything else is refused.
+/// anything else is refused, but for [what file managers leave](super::is_clutter), which goes with it.
 ///
 /// A reader that opens several files by their paths may get some from the old directory and some from the new; hashes in a
 /// manifest tell, and [`read`](Self::read) reads again.
@@ -121,8 +121,13 @@ fn expect_ours(path: &Path, names: &[&str]) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
         Err(e) => return Err(e),
     }
-    let found = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
-    let mut found: Vec<OsString> = found.collect::<io::Result<_>>()?;
+    let mut found: Vec<OsString> = vec![];
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if !is_clutter(entry.file_name()) || entry.file_type()?.is_dir() {
+            found.push(entry.file_name());
+        }
+    }
     found.sort();
     if let Some(other) = found.iter().find(|found| !names.iter().any(|name| *found == name)) {
         return refused(format!("{:?} in it", printable(&other.to_string_lossy(), 100)));
@@ -270,6 +275,22 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert_eq!(AtomicDir::read(&path, || Err::<(), _>("no directory")), Err("no directory"));
         assert!(AtomicDir::create(&path, NAMES).is_err());
+    }
+
+    #[test]
+    fn what_file_managers_leave_is_in_nobodys_way() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("model");
+        fs::create_dir(&path).unwrap();
+        for version in ["1", "2"] {
+            for clutter in [".DS_Store", "._manifest", "Thumbs.db"] {
+                fs::write(path.join(clutter), "seen").unwrap();
+            }
+            let dir = AtomicDir::create(&path, NAMES).unwrap();
+            dir.write("manifest", version).unwrap();
+            dir.commit().unwrap();
+            assert_eq!(files_of(&path), [("manifest".to_owned(), version.as_bytes().to_vec())]);
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ mod rename;
 mod slot;
 mod sums;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -157,6 +158,15 @@ pub fn remove_leftovers(
 ) -> Result<u64, FileError> {
     let directory = directory.as_ref();
     slot::remove_abandoned(directory, &is_ours).map_err(FileError::at("read", directory))
+}
+
+/// Whether a name is one of those that file managers leave in every directory that somebody looks into: `.DS_Store`, `._NAME`, `.directory`,
+/// `Thumbs.db` and `desktop.ini`. They are nobody's work, and made again when they are missing.
+#[must_use]
+pub fn is_clutter(name: impl AsRef<OsStr>) -> bool {
+    let name = name.as_ref();
+    name.as_encoded_bytes().starts_with(b"._")
+        || [".DS_Store", ".directory", "Thumbs.db", "desktop.ini"].iter().any(|clutter| name == *clutter)
 }
 
 /// The directory that holds a name.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{FileError, open, read_to_string};
+use super::{FileError, is_clutter, open, read_to_string};
 use crate::text::printable;
 use crate::{ContentHash, ContentHasher};
 
@@ -147,7 +147,7 @@ impl Checksums {
     }
 
     /// Compares the names of files that belong into the directory with those that have a checksum, and with those that are there. What is
-    /// there under a name that begins with a dot or is one of `ignored` may be.
+    /// there under a name that begins with a dot, is [clutter](super::is_clutter) or one of `ignored` may be.
     ///
     /// # Errors
     /// [`ChecksumError::Files`] with what is missing and what is superfluous, [`ChecksumError::File`] for a directory that cannot be read.
@@ -162,8 +162,9 @@ impl Checksums {
         let found = |name: &&str| self.0.contains_key(*name) && there.contains(*name);
         let missing: Vec<String> =
             expected.iter().filter(|name| !found(name)).map(|&name| name.to_owned()).collect();
-        let hidden =
-            |name: &str| name.split('/').any(|part| part.starts_with('.')) || ignored.contains(&name);
+        let hidden = |name: &str| {
+            name.split('/').any(|part| part.starts_with('.') || is_clutter(part)) || ignored.contains(&name)
+        };
         let others = there.iter().filter(|name| !hidden(name)).chain(self.0.keys());
         let superfluous: BTreeSet<&String> =
             others.filter(|name| !expected.contains(name.as_str())).collect();

@@ -59,6 +59,13 @@ pub struct FrozenEncoder {
 }
 
 impl FrozenEncoder {
+    /// The names of all files that an artifact's directory may hold, a [signature](Self::SIGNATURE) among them. [`save`](Self::save) replaces a
+    /// directory of these alone.
+    pub const FILES: &'static [&'static str] = crate::artifact::NAMES;
+
+    /// The name of an artifact's signature, which who signs it puts there.
+    pub const SIGNATURE: &'static str = crate::artifact::SIGNATURE;
+
     fn of(
         description: Description,
         info: ArtifactInfo,

@@ -18,15 +18,19 @@ use crate::pipeline::settings;
 use crate::pipeline::stages::Stages;
 use crate::tasks::Task;
 
-/// Removes the record of the folds, after which none counts as done, and the files that runs have written; nothing else that may lie there.
+/// Removes the files that runs have written, and the record of the folds; nothing else that may lie there. Where the record cannot be read, what
+/// has the names of folds and of their files is taken for theirs.
 ///
 /// # Errors
 /// If there are results or folds, but no record of them, or a file cannot be removed.
 pub(super) fn start_over(stages: &Stages, out: &Path) -> Result<()> {
-    let started = stages.started();
-    check_foreign(stages, out)?;
-    // The record goes first: half a removal is no evaluation any more.
-    stages.clear()?;
+    let started = match stages.is_unreadable() {
+        true => found(out)?,
+        false => {
+            check_foreign(stages, out)?;
+            stages.started()
+        }
+    };
     let mut directories = BTreeSet::new();
     for (fold, stage) in started.iter().filter_map(|name| name.split_once(": ")) {
         let mut directory = fold.replace(' ', "-");
@@ -51,11 +55,46 @@ pub(super) fn start_over(stages: &Stages, out: &Path) -> Result<()> {
             _ => {}
         }
     }
-    [RESULTS, REPORT].iter().try_for_each(|name| stages.remove(name))
+    [RESULTS, REPORT].iter().try_for_each(|name| stages.remove(name))?;
+    // The record goes last: killed on the way, the next evaluation knows what is left for its own.
+    stages.clear()
+}
+
+/// The stages whose directories are there.
+fn found(out: &Path) -> Result<Vec<String>> {
+    let mut stages = vec![];
+    for fold in directories(out)?.iter().filter(|name| is_fold(name)) {
+        let name = fold.replace('-', " ");
+        stages.extend([format!("{name}: reason"), format!("{name}: measure")]);
+        let further = directories(&out.join(fold))?;
+        let shares = further.iter().filter_map(|name| name.strip_prefix("coverage-"));
+        stages.extend(shares.map(|share| format!("{name}: reason at coverage {share}")));
+    }
+    Ok(stages)
+}
+
+/// Whether a directory has the name of a fold's: `repeat-1-fold-2`.
+fn is_fold(name: &str) -> bool {
+    let numbers = name.strip_prefix("repeat-").and_then(|rest| rest.split_once("-fold-"));
+    numbers.is_some_and(|(repeat, fold)| [repeat, fold].iter().all(|number| number.parse::<usize>().is_ok()))
+}
+
+/// The names of the directories in one.
+fn directories(directory: &Path) -> Result<Vec<String>> {
+    let failed = || format!("cannot read {}", directory.display());
+    let mut names = vec![];
+    for entry in fs::read_dir(directory).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_type().with_context(failed)?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Refuses to write over results that no evaluation has written here.
 pub(super) fn check_foreign(stages: &Stages, out: &Path) -> Result<()> {
+    stages.check_readable()?;
     let there = [RESULTS, REPORT].map(|name| out.join(name)).into_iter().find(|path| is_there(path));
     match there.filter(|_| stages.is_new()) {
         None => Ok(()),
@@ -178,6 +217,14 @@ mod tests {
         assert!(corpora.iter().chain(&written).all(|path| !path.exists()));
         assert!(!out.join(STAGES).exists() && !out.join("repeat-1-fold-1").exists());
         assert!(foreign.iter().all(|path| path.exists()));
+
+        // Where the record cannot be read, the names tell.
+        let again = ["repeat-1-fold-3/fold.json", "repeat-1-fold-3/coverage-0.2/corpus.jsonl"].map(put);
+        fs::write(out.join(STAGES), "{\"format\": 2}").unwrap();
+        assert!(check_foreign(&stages(), out).unwrap_err().to_string().contains("--fresh"));
+        start_over(&stages(), out).unwrap();
+        assert!(!out.join(STAGES).exists() && again.iter().all(|path| !path.exists()));
+        assert!(foreign[..2].iter().all(|path| path.exists()));
 
         put("report.html");
         let message = start_over(&stages(), out).unwrap_err().to_string();

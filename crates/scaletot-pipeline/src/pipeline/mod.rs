@@ -7,6 +7,7 @@ mod builder;
 mod config;
 mod evaluate;
 mod learn;
+mod owned;
 pub(crate) mod reason;
 pub(crate) mod record;
 mod recording;
@@ -219,27 +220,32 @@ impl Pipeline {
         &self.out
     }
 
-    /// Removes what runs have written to the output directory, and nothing else that may lie there.
+    /// Removes what runs have written to the output directory, and nothing else that may lie there. A record of stages that cannot be read is
+    /// taken for one of all stages.
     ///
     /// # Errors
     /// If the directory holds no run, but files by the names of one, which are left as they are, or something cannot be removed.
     pub fn start_over(&self) -> Result<()> {
-        let started = self.stages.started();
-        if started.is_empty() {
+        let all = self.stages.is_unreadable();
+        if !all && self.stages.is_new() {
             return self.check_foreign();
         }
-        // The record goes first: half a removal is no run any more.
-        self.stages.clear()?;
-        // Of a stage that was never started here the files are somebody else's.
-        for stage in Stage::ALL.into_iter().filter(|stage| started.iter().any(|name| name == stage.name())) {
+        // Of a stage that was never started here the files are somebody else's. What is not made of another goes last.
+        let started = |stage: &Stage| all || self.stages.is_started(stage.name());
+        for stage in Stage::ALL.into_iter().rev().filter(started) {
             self.stages.forget(&stage.files())?;
         }
-        self.stages.remove(SUMMARY)
+        self.stages.remove(SUMMARY)?;
+        // The record goes last: killed on the way, the next run knows what is left for its own.
+        self.stages.clear()
     }
 
     /// Refuses to write over anything that no run has written here.
     fn check_foreign(&self) -> Result<()> {
-        for stage in Stage::ALL {
+        self.stages.check_readable()?;
+        // Where answers are still to be paid for, all that comes after them will run.
+        let all = !self.stages.is_done(Stage::Reason.name());
+        for stage in Stage::ALL.into_iter().filter(|stage| all || !self.stages.is_started(stage.name())) {
             self.stages.check_foreign(&stage.files())?;
         }
         ensure!(

@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scaletot_core::files::{read_to_string, write_json};
+use scaletot_core::files::{self, read_to_string, write_json};
 use scaletot_core::{ContentHash, ContentHasher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Context, Result, ensure};
+use super::owned::Found;
+use crate::error::{Context, Result, causes, ensure};
 
 /// The name of the record.
 pub(crate) const STAGES: &str = "stages.json";
@@ -132,22 +133,51 @@ pub(crate) enum Standing {
 pub(crate) struct Record {
     directory: PathBuf,
     file: File,
+    /// Why nothing is known of the stages although there is a record of ours, damaged or of another version.
+    unreadable: Option<String>,
 }
 
 impl Record {
+    /// A record of no stage.
+    pub(crate) fn empty(directory: &Path, of: Whole) -> Self {
+        let file = File { format: FORMAT, of, stages: BTreeMap::new() };
+        Self { directory: directory.to_owned(), file, unreadable: None }
+    }
+
+    /// As [`open`](Self::open), but one of ours that is damaged or of another version is opened as [unreadable](Self::unreadable), so that it can
+    /// be thrown away on request.
+    pub(crate) fn open_or_remains(directory: &Path, of: Whole) -> Result<Self> {
+        Self::open(directory, of).or_else(|error| {
+            let bytes = files::read(directory.join(STAGES), MAX_RECORD)?;
+            let text = String::from_utf8_lossy(&bytes);
+            // What is left of a record after a crash of the disk is zeros, or nothing.
+            let ours = bytes.iter().all(|byte| *byte == 0)
+                || ["\"format\"", "\"stages\""].iter().any(|key| text.contains(key));
+            let others = [Whole::Run, Whole::Evaluation].into_iter().filter(|other| *other != of);
+            if !ours || others.map(kind_of).any(|other| text.contains(&other)) {
+                return Err(error);
+            }
+            Ok(Self { unreadable: Some(causes(&error)), ..Self::empty(directory, of) })
+        })
+    }
+
+    /// Why nothing is known of the stages, if there is a record that cannot be read.
+    pub(crate) fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+
     /// Opens the record in a directory, or begins one; nothing is written yet.
     pub(crate) fn open(directory: &Path, of: Whole) -> Result<Self> {
         let path = directory.join(STAGES);
-        let none = File { format: FORMAT, of, stages: BTreeMap::new() };
         if !is_there(&path) {
-            return Ok(Self { directory: directory.to_owned(), file: none });
+            return Ok(Self::empty(directory, of));
         }
         let failed = || format!("{} is not a record of stages", path.display());
         let text = read_to_string(&path, MAX_RECORD)?;
         let version: Version = serde_json::from_str(&text).with_context(failed)?;
         ensure!(
             version.format == FORMAT,
-            "{}: expected format {FORMAT}, found {}; use another output directory",
+            "{}: expected format {FORMAT}, found {}",
             path.display(),
             version.format
         );
@@ -158,12 +188,17 @@ impl Record {
             path.display(),
             file.of
         );
-        Ok(Self { directory: directory.to_owned(), file })
+        Ok(Self { directory: directory.to_owned(), file, unreadable: None })
     }
 
     /// The stages that were started, whose files are ours.
     pub(crate) fn started(&self) -> impl Iterator<Item = &str> {
         self.file.stages.keys().map(String::as_str)
+    }
+
+    /// Whether a stage has come to its end, with whatever inputs and whatever became of its files.
+    pub(crate) fn is_done(&self, stage: &str) -> bool {
+        self.file.stages.get(stage).is_some_and(|entry| entry.done.is_some())
     }
 
     /// How a stage that writes `outputs` (names in the directory) stands.
@@ -235,6 +270,12 @@ impl Record {
     }
 }
 
+/// How the text of a record says what it is of.
+fn kind_of(whole: Whole) -> String {
+    let name = serde_json::to_string(&whole).unwrap_or_default();
+    format!("\"of\": {name}")
+}
+
 #[derive(Deserialize)]
 struct Version {
     format: u32,
@@ -245,19 +286,15 @@ pub(crate) fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// One hash of files and directories by their names and contents; `None` if one is not there. Links, pipes and the like count by their
-/// names alone: a stage writes none.
+/// One hash of a stage's files by their names and contents; `None` if one of the outputs is not there. What somebody else has put into its
+/// directories does not count, nor does a signature. Links, pipes and the like count by their names alone: a stage writes none.
 fn hash_outputs(directory: &Path, outputs: &[&str]) -> Result<Option<ContentHash>> {
     let mut hasher = ContentHasher::new();
-    for name in outputs {
-        let path = directory.join(name);
-        if !is_there(&path) {
+    for output in outputs {
+        if !is_there(&directory.join(output)) {
             return Ok(None);
         }
-        let mut files = vec![];
-        list(path, &mut files)?;
-        files.sort();
-        for (file, is_regular) in files {
+        for (file, is_regular) in Found::at(directory, output)?.own {
             let name = file.strip_prefix(directory)?.to_string_lossy();
             hasher.update_part(name.as_bytes());
             if is_regular {
@@ -266,20 +303,6 @@ fn hash_outputs(directory: &Path, outputs: &[&str]) -> Result<Option<ContentHash
         }
     }
     Ok(Some(hasher.finish()))
-}
-
-/// A file, or those below a directory, with whether each is a regular one.
-fn list(path: PathBuf, files: &mut Vec<(PathBuf, bool)>) -> Result<()> {
-    let failed = |path: &Path| format!("cannot read {}", path.display());
-    let kind = fs::symlink_metadata(&path).with_context(|| failed(&path))?.file_type();
-    if !kind.is_dir() {
-        files.push((path, kind.is_file()));
-        return Ok(());
-    }
-    for entry in fs::read_dir(&path).with_context(|| failed(&path))? {
-        list(entry.with_context(|| failed(&path))?.path(), files)?;
-    }
-    Ok(())
 }
 
 /// What differs between two lists of inputs, in words; of settings in JSON, those that differ.
@@ -328,7 +351,7 @@ mod tests {
         let mut record = Record::open(directory, Whole::Run).unwrap();
         record.begin("sft", inputs("1")).unwrap();
         fs::create_dir_all(directory.join("student")).unwrap();
-        fs::write(directory.join("student/weights"), "0123").unwrap();
+        fs::write(directory.join("student/model.safetensors"), "0123").unwrap();
         record.finish("sft", &["student"], StageReport::of_users(3)).unwrap();
         record
     }
@@ -343,7 +366,7 @@ mod tests {
         };
         assert!(matches!(standing("1"), Standing::Done(_, report) if report.users == 3));
         assert_eq!(standing("2"), Standing::Stale(vec!["seed: 1 there, 2 here".to_owned()]));
-        fs::write(dir.path().join("student/weights"), "012").unwrap();
+        fs::write(dir.path().join("student/model.safetensors"), "012").unwrap();
         assert!(matches!(standing("1"), Standing::Damaged(why) if why.contains("not what the stage wrote")));
         fs::remove_dir_all(dir.path().join("student")).unwrap();
         assert!(matches!(standing("1"), Standing::Damaged(why) if why.contains("is not there")));
@@ -398,7 +421,7 @@ mod tests {
         let record = Record::open(dir.path(), Whole::Run).unwrap();
         let standing = || record.standing("sft", &inputs("1"), &["student"]).unwrap();
         assert_eq!(standing(), Standing::Incomplete(2));
-        fs::write(dir.path().join("student/weights"), "").unwrap();
+        fs::write(dir.path().join("student/model.safetensors"), "").unwrap();
         assert!(matches!(standing(), Standing::Damaged(_)));
     }
 
@@ -416,7 +439,7 @@ mod tests {
         use std::os::unix::fs::symlink;
         let dir = tempfile::tempdir().unwrap();
         let record = run(dir.path());
-        let weights = dir.path().join("student/weights");
+        let weights = dir.path().join("student/model.safetensors");
         let damaged =
             || matches!(record.standing("sft", &inputs("1"), &["student"]).unwrap(), Standing::Damaged(_));
         fs::rename(&weights, dir.path().join("weights")).unwrap();

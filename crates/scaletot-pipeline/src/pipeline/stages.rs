@@ -1,6 +1,7 @@
 //! One stage, run or loaded.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use scaletot_core::files::remove_leftovers;
 use scaletot_core::{ContentHash, Progress};
 
+use super::owned::Found;
 use super::record::{Inputs, Record, STAGES, StageReport, Standing, Whole, is_there};
 use crate::error::{Context, Error, Result, bail, ensure};
 
@@ -53,9 +55,10 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    /// Opens the directory's record, or begins one; nothing is written yet.
+    /// Opens the directory's record, or begins one; nothing is written yet. One that cannot be read is an error of what is asked next, unless
+    /// it is [cleared](Self::clear) before.
     pub(crate) fn open(directory: &Path, of: Whole) -> Result<Self> {
-        let record = Mutex::new(Record::open(directory, of)?);
+        let record = Mutex::new(Record::open_or_remains(directory, of)?);
         Ok(Self { directory: directory.to_owned(), of, record })
     }
 
@@ -69,6 +72,7 @@ impl Stages {
         work: impl FnOnce() -> Result<(T, StageReport)>,
     ) -> Result<Done<T>> {
         let StageFiles { name, outputs, .. } = *stage;
+        self.check_readable()?;
         let standing = self.record().standing(name, &inputs, outputs)?;
         if let Standing::Done(hash, report) = standing {
             progress.note(&format!("{name}: done by an earlier run, not run again"));
@@ -139,18 +143,37 @@ impl Stages {
         }
     }
 
-    /// Refuses to write over files of a stage that was never started here.
-    pub(crate) fn check_foreign(&self, stage: &StageFiles<'_>) -> Result<()> {
-        if self.record().started().any(|started| started == stage.name) {
-            return Ok(());
-        }
-        match self.there(stage.all()) {
+    /// Refuses to go on where nothing is known of the stages.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        match self.record().unreadable() {
             None => Ok(()),
-            Some(path) => bail!(
-                "{} is there, and {STAGES} does not say what it was made of, so it is not written over: --out names another directory",
-                path.display()
-            ),
+            Some(why) => {
+                bail!("{why}; --out names another directory, --fresh throws away what this one holds")
+            }
         }
+    }
+
+    /// Refuses to write over files of a stage that was never started here, and to replace directories in which somebody else has put something.
+    pub(crate) fn check_foreign(&self, stage: &StageFiles<'_>) -> Result<()> {
+        if !self.is_started(stage.name) {
+            return match self.there(stage.all()) {
+                None => Ok(()),
+                Some(path) => bail!(
+                    "{} is there, and {STAGES} does not say what it was made of, so it is not written over: --out names another directory",
+                    path.display()
+                ),
+            };
+        }
+        for output in stage.outputs.iter().filter(|output| is_there(&self.directory.join(output))) {
+            if let Some(path) = Found::at(&self.directory, output)?.foreign.first() {
+                bail!(
+                    "{} is none of the files that stage `{}` writes, and the stage runs again, so it is not written over: move it away",
+                    path.display(),
+                    stage.name
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The first of some names at which there is something.
@@ -168,10 +191,26 @@ impl Stages {
         self.record().started().map(str::to_owned).collect()
     }
 
-    /// Removes the record: no stage counts as started any more.
+    /// Whether a stage was started.
+    pub(crate) fn is_started(&self, name: &str) -> bool {
+        self.record().started().any(|started| started == name)
+    }
+
+    /// Whether a stage has come to its end, with whatever inputs.
+    pub(crate) fn is_done(&self, name: &str) -> bool {
+        self.record().is_done(name)
+    }
+
+    /// Whether there is a record that cannot be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.record().unreadable().is_some()
+    }
+
+    /// Removes the record: no stage counts as started any more. For the end of starting over: as long as there is a record, what is left of
+    /// the stages' files is known to be ours.
     pub(crate) fn clear(&self) -> Result<()> {
         self.remove(STAGES)?;
-        *self.record() = Record::open(&self.directory, self.of)?;
+        *self.record() = Record::empty(&self.directory, self.of);
         Ok(())
     }
 
@@ -180,19 +219,29 @@ impl Stages {
         stage.all().try_for_each(|name| self.remove(name))
     }
 
-    /// Removes a file or a directory, if it is there, and what a killed writer left beside it; of a link the link.
+    /// Removes a file, or of a directory what a stage writes into it, if it is there, and what a killed writer left beside it; of a link the link.
+    /// Files of somebody else stay, and the directories that hold them.
     pub(crate) fn remove(&self, name: &str) -> Result<()> {
         let path = self.directory.join(name);
         let beside = path.parent().filter(|directory| directory.is_dir());
         if let Some(directory) = beside {
             remove_leftovers(directory, |target| target == path)?;
         }
-        let removed = match fs::symlink_metadata(&path) {
-            Err(_) => return Ok(()),
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
-        };
-        removed.with_context(|| format!("cannot remove {}", path.display()))
+        if !is_there(&path) {
+            return Ok(());
+        }
+        let found = Found::at(&self.directory, name)?;
+        let failed = |path: &Path| format!("cannot remove {}", path.display());
+        for file in found.own.iter().map(|(file, _)| file).chain(&found.beside) {
+            fs::remove_file(file).with_context(|| failed(file))?;
+        }
+        for directory in found.directories.iter().rev() {
+            match fs::remove_dir(directory) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+                removed => removed.with_context(|| failed(directory))?,
+            }
+        }
+        Ok(())
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

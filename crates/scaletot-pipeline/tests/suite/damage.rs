@@ -189,3 +189,124 @@ fn a_wish_to_stop_at_the_end_of_a_stage_does_not_discard_it() {
     fs::remove_file(dir.join("out/evaluation.json")).unwrap();
     pipeline.run(&StopAt("evaluate", AtomicBool::new(false))).unwrap();
 }
+
+#[test]
+fn files_of_somebody_else_within_a_stages_directories_outlive_every_run() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    tiny(dir).run("out");
+    let out = dir.join("out");
+    let put = |name: &str| {
+        fs::create_dir_all(out.join(name).parent().unwrap()).unwrap();
+        fs::write(out.join(name), "mine").unwrap();
+        out.join(name)
+    };
+    let foreign =
+        ["encoder/mine/notes.txt", "encoder/.notes", "student/notes.txt", "value-model/learners/notes.txt"]
+            .map(put);
+    let other = || {
+        let mut case = tiny(dir);
+        case.config.distil.epochs = 3;
+        case.pipeline("out").unwrap()
+    };
+    let before = bytes(&out);
+    let refused = |pipeline: &scaletot_pipeline::Pipeline| causes(&pipeline.run(&()).unwrap_err());
+    let message = refused(&other());
+    assert!(message.contains("encoder/") && message.contains("move it away"), "{message}");
+    let after = bytes(&out);
+    let changed = |path: &&PathBuf| !path.ends_with(".lock") && after.get(*path) != before.get(*path);
+    assert_eq!(before.keys().find(changed), None, "nothing was written or removed");
+    // Where the teacher would have to be asked, that is known before.
+    let (record, corpus) = (out.join("stages.json"), out.join("corpus.jsonl"));
+    let text = fs::read_to_string(&record).unwrap();
+    let (begin, end) = (text.find("\"reason\"").unwrap(), text.find("\"score everybody\"").unwrap());
+    fs::write(&record, format!("{}{}", &text[..begin], &text[end..])).unwrap();
+    fs::remove_file(&corpus).unwrap();
+    let notes = shop::Notes::default();
+    let message = causes(&tiny(dir).pipeline("out").unwrap().run(&notes).unwrap_err());
+    assert!(message.contains("move it away") && notes.lines().is_empty(), "{message}");
+    fs::write(&record, text).unwrap();
+    // A fresh start removes what is ours.
+    tiny(dir).pipeline("out").unwrap().start_over().unwrap();
+    let mut expected = foreign.to_vec();
+    expected.push(out.join(".lock"));
+    expected.sort();
+    assert_eq!(bytes(&out).into_keys().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_comes_beside_an_output_later_does_not_undo_its_stage() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    tiny(dir).run("out");
+    let out = dir.join("out");
+    let beside = [
+        "artifact/SHA256SUMS.sig",
+        "artifact/.DS_Store",
+        "artifact/.notes",
+        "value-model/Thumbs.db",
+        "value-model/learners/.DS_Store",
+        "student/.DS_Store",
+        "encoder/._manifest.json",
+        ".DS_Store",
+    ]
+    .map(|name| out.join(name));
+    beside.iter().for_each(|path| fs::write(path, "later").unwrap());
+    let (_, notes) = tiny(dir).run("out");
+    assert_eq!(
+        notes.iter().filter(|line| line.contains("not run again")).count(),
+        Stage::ALL.len(),
+        "{notes:?}"
+    );
+    assert!(beside.iter().all(|path| path.exists()));
+    // Run again with other settings, what file managers leave is in nobody's way, and a signature goes with what it was of.
+    fs::remove_file(out.join("artifact/.notes")).unwrap();
+    let mut case = tiny(dir);
+    case.config.distil.epochs = 3;
+    case.run("out");
+    assert!(!out.join("artifact/SHA256SUMS.sig").exists());
+}
+
+#[test]
+fn a_fresh_start_helps_where_the_record_of_stages_is_old_or_damaged() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    tiny(dir).run("out");
+    let (out, record) = (dir.join("out"), dir.join("out/stages.json"));
+    let whole = bytes(&out);
+    let good = fs::read_to_string(&record).unwrap();
+    let restore = || {
+        whole.iter().for_each(|(path, bytes)| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        });
+    };
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    for bad in [
+        good.replacen("\"format\": 3", "\"format\": 2", 1),
+        good.replacen("\"stages\"", "\"stagez\"", 1),
+        good[..good.len() / 2].to_owned(),
+        String::new(),
+        "\0".repeat(good.len()),
+    ] {
+        restore();
+        fs::write(&record, &bad).unwrap();
+        let pipeline = tiny(dir).pipeline("out").unwrap();
+        let message = causes(&pipeline.run(&()).unwrap_err());
+        assert!(message.contains("stages.json") && message.contains("--fresh"), "{message}");
+        pipeline.start_over().unwrap();
+        let left: Vec<PathBuf> = bytes(&out).into_keys().collect();
+        assert_eq!(left, [".lock", "notes.txt"].map(|name| out.join(name)));
+        assert!(pipeline.covered(&()).is_ok());
+    }
+    // That of an evaluation, and what is none of ours, are left alone.
+    for other in [good.replacen("\"run\"", "\"evaluation\"", 1), "{\"tennis\": [6, 4]}".to_owned()] {
+        restore();
+        fs::write(&record, &other).unwrap();
+        assert!(tiny(dir).pipeline("out").is_err());
+        assert_eq!(fs::read_to_string(&record).unwrap(), other);
+    }
+}

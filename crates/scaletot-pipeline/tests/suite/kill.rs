@@ -154,6 +154,38 @@ fn assert_same_files(killed: &Path, whole: &Path) {
     assert!(differing.is_empty(), "{differing:?} differ after kills");
 }
 
+/// The fresh start of the next test; nothing if it is run as a test.
+#[test]
+fn fresh_child() {
+    let Some(place) = std::env::var_os(PLACE) else { return };
+    let place = Path::new(&place);
+    let pipeline =
+        tiny(place.parent().unwrap()).pipeline(place.file_name().unwrap().to_str().unwrap()).unwrap();
+    pipeline.start_over().unwrap();
+}
+
+#[test]
+fn a_fresh_start_that_is_killed_leaves_a_directory_that_the_next_run_takes() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    tiny(dir).run("whole");
+    let (whole, killed) = (bytes(&dir.join("whole")), dir.join("killed"));
+    let mut kills = 0;
+    for gone in ["evaluation.json", "artifact/manifest.json", "student-sft.log.json", "stages.json"] {
+        for (path, bytes) in &whole {
+            let path = killed.join(path.strip_prefix(dir.join("whole")).unwrap());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let end = child("kill::fresh_child", &killed, |_| !killed.join(gone).exists());
+        kills += usize::from(end == End::Killed);
+        tiny(dir).run("killed");
+        assert_same_files(&killed, &dir.join("whole"));
+    }
+    assert!(kills > 0, "every fresh start came to its end");
+}
+
 /// The scoring run of the next test; nothing if it is run as a test.
 #[test]
 fn scoring_child() {
