@@ -135,14 +135,31 @@ impl TableBuilder {
         self.line = line;
     }
 
-    /// Appends the users of a table of the same schema.
+    /// Appends the users of a table of the same schema whose ids are new; `repeated` takes the error of each other one, or gives it back. Returns
+    /// the rows of the table that were appended.
     #[cfg(feature = "arrow")]
-    pub(crate) fn append(&mut self, table: ProfileTable) -> Result<()> {
-        for id in table.ids.iter() {
-            self.push_id(id)?;
+    pub(crate) fn append(
+        &mut self,
+        table: ProfileTable,
+        mut repeated: impl FnMut(Error) -> Result<()>,
+    ) -> Result<Vec<usize>> {
+        let mut kept = Vec::with_capacity(table.len());
+        for (row, id) in table.ids.iter().enumerate() {
+            match self.push_id(id) {
+                Ok(()) => kept.push(row),
+                Err(error) => {
+                    repeated(error)?;
+                    // Before those of the same batch that are behind it.
+                    let place = self.file_row(self.len());
+                    let at = self.left_out.partition_point(|&other| other < place);
+                    self.left_out.insert(at, place);
+                }
+            }
         }
-        self.columns.iter_mut().zip(table.columns).for_each(|(column, more)| column.append(more));
-        Ok(())
+        for (column, more) in self.columns.iter_mut().zip(table.columns) {
+            column.append(if kept.len() < table.ids.len() { more.select(&kept) } else { more });
+        }
+        Ok(kept)
     }
 
     /// Rows of the file, counted from 1, are not in the table. They follow those that were left out before.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{quoted, shortened};
 use crate::field::{Domain, Field, FieldKind, Range};
+use crate::io::MISSING_NUMBERS;
 
 /// One value that is there; a missing one is `None` of `Option<Value>`.
 ///
@@ -78,15 +79,22 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Whether the cell is null, empty or one of the `tokens` for missing.
+    /// Whether the cell is null, NaN, empty or one of the `tokens` for missing.
     pub(crate) fn is_missing(&self, tokens: &[String]) -> bool {
         match self {
             Self::Null => true,
+            // What pandas writes for whatever is missing.
+            Self::Float(float) if float.is_nan() => true,
             Self::Text(text) => is_token(text.trim(), tokens),
             Self::List(_) => false,
             // Only numbers that mean "missing", such as -999, need their text.
             _ => !tokens.is_empty() && self.as_text().is_some_and(|text| is_token(&text, tokens)),
         }
+    }
+
+    /// Whether it is what programs write in the place of a number that is not known.
+    pub(crate) fn is_no_number(&self) -> bool {
+        matches!(self, Self::Text(text) if MISSING_NUMBERS.contains(&text.trim()))
     }
 
     /// The finite number in the cell.
@@ -143,6 +151,7 @@ pub(crate) fn read(field: &Field, raw: Raw<'_>) -> Result<Cell, Mismatch> {
             Some(text) => code_of(domain, &text).map(Cell::Code),
             None => Err(raw.mismatch("one value")),
         },
+        FieldKind::Numeric(_) if raw.is_no_number() => Ok(Cell::Missing),
         FieldKind::Numeric(range) => raw.number().and_then(|number| in_range(*range, number)),
         FieldKind::Boolean => raw.flag().map(Cell::Flag),
         FieldKind::Multi(multi) => {
@@ -263,7 +272,28 @@ mod tests {
             Mismatch::new("a finite number in 0 ..= 9", "10")
         );
         let open = field(FieldSpec::numeric("x"));
-        assert!(read(&open, Raw::Float(f64::NAN)).is_err(), "NaN is missing only where the schema says so");
+        for raw in [Raw::Float(f64::NAN), Raw::Text("nan"), Raw::Text(" NA "), Raw::Text("NULL")] {
+            assert_eq!(
+                read(&open, raw),
+                Ok(Cell::Missing),
+                "what other programs write for a number that is not known"
+            );
+        }
+    }
+
+    #[test]
+    fn a_float_that_is_no_number_is_missing_in_every_field() {
+        for spec in [
+            FieldSpec::categorical("city", ["1", "2"]),
+            FieldSpec::ordinal("size", ["1", "2"]),
+            FieldSpec::boolean("owner"),
+            FieldSpec::multi("tags", ["1", "2"]),
+        ] {
+            let field = field(spec);
+            assert_eq!(read(&field, Raw::Float(f64::NAN)), Ok(Cell::Missing), "{}", field.name());
+            // Of a text that is no number nothing is known but that no schema has it.
+            assert!(read(&field, Raw::Text("NaN")).is_err(), "{}", field.name());
+        }
     }
 
     #[test]

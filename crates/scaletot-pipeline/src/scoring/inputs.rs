@@ -1,6 +1,6 @@
 //! Which files are scored, and where their scores go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf, absolute};
 
@@ -92,6 +92,8 @@ pub(super) struct Found {
     pub(super) root: PathBuf,
     /// Sorted, each once, with their places below the root.
     pub(super) files: Vec<(PathBuf, PathBuf)>,
+    /// Files that the patterns name and that are hidden, sorted.
+    pub(super) hidden: Vec<PathBuf>,
 }
 
 /// The files that patterns, files and directories (those in it that end in .parquet) name. What is below `output` is no input: a pattern may
@@ -99,6 +101,7 @@ pub(super) struct Found {
 pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
     let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
     let mut files = BTreeMap::new();
+    let mut hidden = BTreeSet::new();
     let mut bases = vec![];
     for pattern in patterns {
         let named = Path::new(pattern);
@@ -109,16 +112,20 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
         };
         let names_hidden = Path::new(&pattern).strip_prefix(&base).is_ok_and(is_hidden);
         let failed = || format!("input {pattern}");
-        let (mut any, mut wanted) = (false, false);
+        let (mut any, mut wanted, mut skipped) = (false, false, vec![]);
         for path in glob::glob(&pattern).with_context(|| format!("input {pattern} is not a pattern"))? {
             let path = path.with_context(failed)?;
             // By the name that was given: a link stands for what it leads to.
             let below = absolute(&path)?.strip_prefix(absolute(&base)?).with_context(failed)?.to_owned();
-            if !path.is_file() || is_hidden(&below) && !names_hidden {
+            if !path.is_file() {
+                continue;
+            }
+            let real = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+            if is_hidden(&below) && !names_hidden {
+                skipped.extend((!real.starts_with(&output)).then_some(path));
                 continue;
             }
             any = true;
-            let real = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
             if real.starts_with(&output) {
                 continue;
             }
@@ -129,8 +136,16 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
             files.entry(real).or_insert(base.canonicalize().with_context(failed)?.join(below));
         }
         if !any {
-            bail!("input {pattern} names no file");
+            match skipped.first() {
+                Some(first) => bail!("input {pattern} names hidden files alone, such as {}", first.display()),
+                None if named.is_dir() => bail!(
+                    "input {pattern} names no file; {}/**/*.parquet names those in directories below",
+                    named.display()
+                ),
+                None => bail!("input {pattern} names no file"),
+            }
         }
+        hidden.extend(skipped);
         if wanted {
             bases.push(base.canonicalize().with_context(failed)?);
         }
@@ -141,15 +156,17 @@ pub(super) fn find(patterns: &[String], output: &Path) -> Result<Found> {
     let root = common(&bases);
     let relative = |place: PathBuf| place.strip_prefix(&root).map(Path::to_path_buf);
     let files = files.into_iter().map(|(real, place)| Ok((real, relative(place)?))).collect::<Result<_>>()?;
-    Ok(Found { root, files })
+    Ok(Found { root, files, hidden: hidden.into_iter().collect() })
 }
 
-/// Whether a file or directory on the path is hidden, or marked as no part of a table as Hadoop's programs do it.
+/// Whether a file or directory on the path is hidden, or marked as no part of a table as Hadoop's programs do it; `_day=1` is one.
 fn is_hidden(path: &Path) -> bool {
     path.components().any(|part| match part {
-        Component::Normal(name) => {
-            name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_")
-        }
+        Component::Normal(name) => match name.as_encoded_bytes() {
+            [b'.', ..] => true,
+            [b'_', rest @ ..] => !rest.contains(&b'='),
+            _ => false,
+        },
         _ => false,
     })
 }
@@ -230,6 +247,8 @@ mod tests {
             "_delta_log/c.parquet",
             "day=1/a.parquet",
             "day=1/.a.parquet",
+            "day=1/_SUCCESS",
+            "_day=2/a.parquet",
         ];
         for file in files {
             let path = dir.path().join(file);
@@ -245,7 +264,11 @@ mod tests {
         };
         assert_eq!(found(root.to_owned()), ["a.parquet"]);
         assert_eq!(found(format!("{root}/*.parquet")), ["a.parquet"]);
-        assert_eq!(found(format!("{root}/**/*.parquet")), ["a.parquet", "day=1/a.parquet"]);
+        assert_eq!(
+            found(format!("{root}/**/*.parquet")),
+            ["_day=2/a.parquet", "a.parquet", "day=1/a.parquet"]
+        );
+        assert_eq!(found(format!("{root}/_*/*.parquet")), ["_day=2/a.parquet", "_delta_log/c.parquet"]);
         assert_eq!(found(format!("{root}/_*.parquet")), ["_b.parquet"]);
         assert_eq!(found(format!("{root}/_b.parquet")), ["_b.parquet"]);
     }

@@ -72,7 +72,7 @@ impl FileJob {
     }
 }
 
-/// Whether it is what a file holds that is wrong, and not the disk or the network, or what is written.
+/// Whether it is what a file holds that is wrong, or is not read here, and not the disk or the network, or what is written.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Profile(error) => is_of_content(error),
@@ -84,8 +84,7 @@ pub(super) fn is_damage(error: &Error) -> bool {
 }
 
 fn is_of_content(error: &ProfileError) -> bool {
-    // A file that holds what is not read here may be sound.
-    !matches!(error, ProfileError::Io { .. } | ProfileError::Unsupported { .. })
+    !matches!(error, ProfileError::Io { .. })
 }
 
 /// Rows whose reasons are told.

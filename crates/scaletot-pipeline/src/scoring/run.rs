@@ -36,6 +36,13 @@ impl Scorer {
         }
         place::check_names(&job.output)?;
         let found = inputs::find(&job.input, &job.output)?;
+        if let [first, ..] = found.hidden.as_slice() {
+            let count = found.hidden.len();
+            progress.note(&format!(
+                "{count} hidden files are no input, such as {}; a pattern that names one takes it",
+                first.display()
+            ));
+        }
         let (settings, fingerprint) = self.settings(&found.root)?;
         same_settings(&job.output, &settings)?;
         let mut quarantined = vec![];

@@ -31,7 +31,7 @@ impl<'a> Tables<'a> {
     pub(super) fn look(&self, path: &Path, on_error: OnError) -> Result<()> {
         let name = path.to_string_lossy().to_ascii_lowercase();
         if name.ends_with(".csv") {
-            CsvPreview::new(files::open(path)?, path)?.next_row()?;
+            CsvPreview::new(files::open(path)?, path)?;
         } else if !name.ends_with(".csv.gz") {
             let options = self.scorer.file_options(on_error);
             self.advised(ParquetProfiles::open(path, &self.scorer.schema, &options))?;

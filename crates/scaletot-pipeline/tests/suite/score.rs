@@ -250,6 +250,31 @@ fn files_that_are_no_parquet_files_are_named() {
 }
 
 #[test]
+fn a_file_that_is_something_else_is_left_out_and_the_job_goes_on() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 10, 10);
+    fs::write(case.path("users/b.parquet"), "user,town,income\n7,Ulm,3\n").unwrap();
+    let message = scaletot_pipeline::causes(&case.score().unwrap_err());
+    assert!(message.contains("b.parquet: found text, such as CSV"), "{message}");
+    let summary = case.quarantine().unwrap();
+    assert_eq!((summary.users, summary.left_out_line().as_str()), (10, "1 of 2 files"));
+    assert!(summary.quarantined[0].error.contains("found text, such as CSV"), "{:?}", summary.quarantined);
+}
+
+#[test]
+fn rows_of_a_csv_file_that_are_ragged_or_repeat_an_id_cost_themselves_alone() {
+    let case = Case::new();
+    let table = b"user,town,income\n5,Ulm\n7,Ulm,3\n7,Ulm,4\n8,B\xe4th,1\n9,Bath,2\n";
+    fs::write(case.path("users/a.csv"), table).unwrap();
+    let csv = case.path("users/a.csv");
+    let run = Run { input: csv.to_str(), on_error: OnError::Quarantine, ..Run::default() };
+    let summary = case.run(&run, &()).unwrap();
+    assert_eq!((summary.users, summary.left_out_line().as_str()), (2, "3 of 5 users"));
+    let ids: Vec<String> = case.found("a.parquet").into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["7", "9"]);
+}
+
+#[test]
 fn damaged_parts_and_outputs_are_made_again() {
     let case = Case::new();
     case.users("a.parquet", 0, 100, 10);

@@ -60,8 +60,8 @@ impl DatasetBuilder {
     /// The dataset.
     ///
     /// # Errors
-    /// [`Error::Length`] if a part has another number of rows than the table, [`Error::Cell`] for an outcome that is negative or not
-    /// finite, which names the row.
+    /// [`Error::Length`] if a part has another number of rows than the table, [`Error::Cell`] for an outcome that is negative, not
+    /// finite or above 1e30, which names the row.
     pub fn build(self) -> Result<Dataset> {
         let Self { table, outcomes, segments, groups, arm } = self;
         let rows = table.len();
@@ -88,16 +88,46 @@ impl DatasetBuilder {
     }
 }
 
-/// Refuses an outcome that is negative or not finite; `column` is what the message calls it.
+/// The largest outcome: values are served as 32-bit floats, which hold a hundred million times as much.
+const MAX_OUTCOME: f64 = 1e30;
+
+/// Refuses an outcome that is negative, not finite or too large; `column` is what the message calls it.
 pub(super) fn check_outcomes(outcomes: &[Option<f64>], column: &str) -> Result<()> {
-    let bad = |outcome: &Option<f64>| outcome.is_some_and(|value| !value.is_finite() || value < 0.0);
-    match outcomes.iter().position(bad) {
+    let refused = |value: f64| match value {
+        _ if !value.is_finite() || value < 0.0 => Some("a finite number of at least 0"),
+        _ if value > MAX_OUTCOME => Some("an outcome of at most 1e30: use a larger unit"),
+        _ => None,
+    };
+    let mut found = outcomes.iter().enumerate().filter_map(|(row, outcome)| Some((row, (*outcome)?)));
+    match found.find_map(|(row, value)| Some((row, value, refused(value)?))) {
         None => Ok(()),
-        Some(row) => Err(Error::Cell {
-            place: Place::row(row + 1),
-            column: column.to_owned(),
-            expected: "a finite number of at least 0".to_owned(),
-            found: outcomes[row].map_or_else(|| "none".to_owned(), |value| value.to_string()),
-        }),
+        Some((row, value, expected)) => Err(cell(row, column, expected.to_owned(), value)),
     }
+}
+
+/// The largest outcome of a table must be as much, if any is above 0: value models are of `ln(1 + outcome)`, and among outcomes that are all
+/// far below 1 they tell hardly any difference.
+const MIN_LARGEST: f64 = 0.01;
+
+/// Refuses outcomes in a unit so large that values would all be about the same.
+pub(super) fn check_unit(outcomes: &[Option<f64>], column: &str) -> Result<()> {
+    let known = outcomes.iter().enumerate().filter_map(|(row, outcome)| Some((row, (*outcome)?)));
+    match known.max_by(|(_, a), (_, b)| a.total_cmp(b)) {
+        Some((row, largest)) if largest > 0.0 && largest < MIN_LARGEST => {
+            let expected = format!(
+                "some outcome of at least {MIN_LARGEST}: use a smaller unit, such as cents in place of millions"
+            );
+            Err(cell(row, column, expected, largest))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cell(row: usize, column: &str, expected: String, found: f64) -> Error {
+    // Hundreds of digits tell less.
+    let found = match found.abs() {
+        1e-9..1e15 | 0.0 => found.to_string(),
+        _ => format!("{found:e}"),
+    };
+    Error::Cell { place: Place::row(row + 1), column: column.to_owned(), expected, found }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scaletot_core::config::ConfigError;
 
-use super::builder::check_outcomes;
+use super::builder::{check_outcomes, check_unit};
 use super::{ArmSpec, Dataset, DatasetSpec};
 use crate::attributes::Attributes;
 use crate::cell;
@@ -21,7 +21,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Config`] if the specification contradicts itself or the schema, or the arm's column has labels but nobody of the control or of
-    /// the treated; [`Error::Cell`] for an outcome that is negative; and the errors of [`read`](crate::read).
+    /// the treated; [`Error::Cell`] for an outcome that is negative or above 1e30, and for the largest one if all are below 0.01; and the errors of
+    /// [`read`](crate::read).
     pub fn read(path: impl AsRef<Path>, schema: &ProfileSchema, spec: &DatasetSpec) -> Result<Self> {
         let path = path.as_ref();
         let loaded = read(path, schema, &spec.read_options(schema)?)?;
@@ -51,7 +52,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] as [`Self::read`], and if a column of `spec` was not read; [`Error::Cell`] for an outcome that is negative.
+    /// [`Error::Config`] as [`Self::read`], and if a column of `spec` was not read; [`Error::Cell`] for outcomes, as [`Self::read`].
     pub fn from_loaded(loaded: Loaded, spec: &DatasetSpec) -> Result<Self> {
         let Loaded { profiles, attributes, .. } = loaded;
         // Columns were checked when the options were made; that table may be another one.
@@ -66,6 +67,7 @@ impl Dataset {
         if let Some(column) = spec.outcome() {
             let outcomes = number(column)?;
             check_outcomes(&outcomes, column)?;
+            check_unit(&outcomes, column)?;
             builder = builder.with_outcomes(outcomes);
         }
         if let Some(column) = spec.segment() {

@@ -62,7 +62,7 @@ impl DatasetSpec {
         Self::default()
     }
 
-    /// The column of the outcomes: numbers, finite and at least 0; an empty cell, `NA` and alike
+    /// The column of the outcomes: numbers from 0 to 1e30, some of them at least 0.01 if any is above 0; an empty cell, `NA` and alike
     /// ([`MISSING_NUMBERS`](crate::MISSING_NUMBERS)) are not known. It may not be a profile field, for
     /// then the outcome would be known beforehand.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::options::{MISSING_NUMBERS, ReadOptions, Wanted};
+use super::options::{ReadOptions, Wanted};
 use crate::attributes::Values;
 use crate::cell::{Mismatch, Raw};
 use crate::error::{Error, Result};
@@ -137,20 +137,11 @@ pub(super) fn user_id(
     }
 }
 
-/// Whether it is what programs write in the place of a number that is not known.
-fn is_no_number(raw: &Raw<'_>) -> bool {
-    match raw {
-        Raw::Text(text) => MISSING_NUMBERS.contains(&text.trim()),
-        Raw::Float(number) => number.is_nan(),
-        _ => false,
-    }
-}
-
 pub(super) fn push_value(values: &mut Values, raw: Raw<'_>, missing: &[String]) -> Result<(), Mismatch> {
     let is_missing = raw.is_missing(missing);
     match values {
         Values::Number(values) => {
-            values.push(if is_missing || is_no_number(&raw) { None } else { Some(raw.number()?) });
+            values.push(if is_missing || raw.is_no_number() { None } else { Some(raw.number()?) });
         }
         Values::Flag(values) => values.push(if is_missing { None } else { Some(raw.flag()?) }),
         Values::Text(values) => {

@@ -15,7 +15,7 @@ use scaletot_core::files::{self, AtomicFile, FileError};
 
 use self::collector::Collector;
 pub use self::preview::CsvPreview;
-use self::records::Records;
+use self::records::{Records, Refused};
 use super::collect::Layout;
 use super::output::Output;
 use super::{Loaded, ReadOptions};
@@ -77,8 +77,16 @@ pub fn read_csv_from(
     let layout = Layout::find(Some(path), &records.header().iter().collect::<Vec<_>>(), schema, options)?;
     let mut into = Collector::new(path, schema, options, !options.text_ids);
     let mut record = StringRecord::new();
-    while records.next(&mut record)? {
-        into.set_line(records.line());
+    loop {
+        match records.next(&mut record) {
+            Ok(true) => into.set_line(records.line()),
+            Ok(false) => break,
+            Err(Refused { row: Some(row), .. }) if options.leave_out => {
+                into.leave_out(*row);
+                continue;
+            }
+            Err(Refused { error, .. }) => return Err(error),
+        }
         // Every record has as many cells as the header, so that all positions are there.
         let cell = |column: usize| Raw::Text(record.get(column).unwrap_or_default());
         into.push(

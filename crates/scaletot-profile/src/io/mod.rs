@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "csv", feature = "arrow"))]
 mod collect;
+#[cfg(any(feature = "csv", feature = "parquet"))]
+mod kind;
 mod options;
 #[cfg(any(feature = "csv", feature = "arrow"))]
 mod output;
@@ -28,7 +30,7 @@ pub use self::parquet::{
 };
 
 use crate::attributes::Attributes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use crate::id::UserIds;
 use crate::place::Place;
 use crate::schema::ProfileSchema;
@@ -52,33 +54,42 @@ pub struct Loaded {
 pub struct LeftOut {
     /// The row.
     pub place: Place,
-    /// The column of the first cell that does not fit.
-    pub column: String,
-    /// What that column takes.
+    /// The column of the first cell that does not fit; `None` for a row of another number of cells.
+    pub column: Option<String>,
+    /// What that column, or the table, takes.
     pub expected: String,
-    /// What the cell holds.
+    /// What the cell or row holds.
     pub found: String,
 }
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, column, expected, found } = self;
-        write!(f, "{place}, column {column:?}: expected {expected}, found {found}")
+        match column {
+            Some(column) => {
+                write!(f, "{place}, column {:?}: expected {expected}, found {found}", shortened(column))
+            }
+            None => write!(f, "{place}: expected {expected}, found {found}"),
+        }
     }
 }
 
 impl LeftOut {
-    /// The row of an error, if it is a cell's.
+    /// The row of an error, if it is that of one row alone.
     #[cfg(any(feature = "csv", feature = "arrow"))]
     pub(crate) fn of(error: Error) -> Result<Self> {
-        match error {
-            Error::Cell { place, column, expected, found } => Ok(Self { place, column, expected, found }),
+        let (place, column, expected, found) = match error {
+            Error::Cell { place, column, expected, found } => (place, column, expected, found),
             Error::EmptyId { place, column } => {
-                let (expected, found) = ("a user id".to_owned(), "an empty cell".to_owned());
-                Ok(Self { place, column, expected, found })
+                (place, column, "a user id".to_owned(), "an empty cell".to_owned())
             }
-            other => Err(other),
-        }
+            Error::DuplicateId { place, column, id, first } => {
+                let found = format!("{:?} of row {first}", shortened(&id.to_string()));
+                (place, column, "an id that no row before has".to_owned(), found)
+            }
+            other => return Err(other),
+        };
+        Ok(Self { place, column: Some(column), expected, found })
     }
 }
 

@@ -33,8 +33,8 @@ impl Default for ReadOptions {
     }
 }
 
-/// What R, Python, SQL, Hive, SAS and Excel write in the place of a number that is not known. In columns of numbers beside the profile these
-/// texts are missing, see [`ReadOptions::with_number`].
+/// What R, Python, SQL, Hive, SAS and Excel write in the place of a number that is not known. In numeric fields and in
+/// columns of numbers beside the profile these texts are missing.
 pub const MISSING_NUMBERS: [&str; 11] =
     ["NA", "N/A", "NaN", "nan", "<NA>", "NULL", "null", "None", "\\N", ".", "#N/A"];
 
@@ -72,7 +72,7 @@ impl ReadOptions {
         self.want(column.into(), Wanted::Flag)
     }
 
-    /// Cell texts that are missing in the further columns, besides the empty one and those of numbers. (Profile fields have their own.)
+    /// Cell texts that are missing in the further columns, besides the empty one, NaN and those of numbers. (Profile fields have their own.)
     #[must_use]
     pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing.extend(tokens.into_iter().map(Into::into));
@@ -107,8 +107,9 @@ impl ReadOptions {
         self
     }
 
-    /// Leaves out rows of which the id or a cell does not fit, and lists them in [`Loaded::left_out`](crate::Loaded::left_out); without
-    /// it the first of them is an error. A file or page that cannot be read, and a user id that occurs twice, are errors in any case: there
+    /// Leaves out rows of which the id or a cell does not fit, rows whose id an earlier row has, and rows of a CSV file that have another number
+    /// of cells than the header or are not in UTF-8, and lists them in [`Loaded::left_out`](crate::Loaded::left_out); without
+    /// it the first of them is an error. A file or page that cannot be read, and text behind a closing quote, are errors in any case: there
     /// it is not known which rows are right.
     #[must_use]
     pub fn with_bad_rows_left_out(mut self) -> Self {

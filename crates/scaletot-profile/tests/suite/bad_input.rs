@@ -198,12 +198,39 @@ fn csv_rows_that_do_not_fit_can_be_left_out() {
             r#"t.csv, row 4 (line 5), column "spend": expected a finite number, found "much""#,
         ]
     );
-    let twice = format!("{table}1,1,1\n");
-    let error = read_csv_from(twice.as_bytes(), "t.csv", &schema, &options).map(|_| ()).unwrap_err();
-    assert!(
-        error.to_string().contains(r#"row 6 (line 7), column "id": the id "1" is already in row 1"#),
-        "{error}"
-    );
     let numbered = read_csv_from(table.as_bytes(), "t.csv", &schema, &options.with_numbered_ids()).unwrap();
     assert_eq!(numbered.profiles.ids(), &UserIds::Int(vec![1, 3, 5]));
+}
+
+#[test]
+fn a_csv_row_that_repeats_an_id_is_ragged_or_not_in_utf_8_costs_itself_alone() {
+    let schema = ProfileSchema::builder("test").with_field(FieldSpec::numeric("x")).build().unwrap();
+    let table =
+        b"id,name,x\n1,a,1\n2,b\n3,c,3,3\n1,d,4\n5,M\xfcller,5\n\"6\",\"two\nlines\",6\n6,e,7\n8,f,8\n9,g";
+    let read = |options: &ReadOptions| read_csv_from(&table[..], "t.csv", &schema, options);
+    let loaded = read(&ReadOptions::new().with_text("name").with_bad_rows_left_out()).unwrap();
+    assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![1, 6, 8]));
+    let names = loaded.attributes.text("name").unwrap().iter().flatten().collect::<Vec<_>>();
+    assert_eq!(names, ["a", "two\nlines", "f"]);
+    let messages: Vec<String> = loaded.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        messages,
+        [
+            "t.csv, row 2 (line 3): expected 3 cells as in the header, found 2",
+            "t.csv, row 3 (line 4): expected 3 cells as in the header, found 4",
+            r#"t.csv, row 4 (line 5), column "id": expected an id that no row before has, found "1" of row 1"#,
+            r#"t.csv, row 5 (line 6), column "name": expected UTF-8, found other bytes: save the table as UTF-8; it may be in Latin-1 or Windows-1252"#,
+            r#"t.csv, row 7 (line 9), column "id": expected an id that no row before has, found "6" of row 6"#,
+            "t.csv, row 9 (line 11): expected 3 cells as in the header, found 2",
+        ]
+    );
+    // Rows are numbered with those that were left out.
+    let numbered = read(&ReadOptions::new().with_numbered_ids().with_bad_rows_left_out()).unwrap();
+    assert_eq!(numbered.profiles.ids(), &UserIds::Int(vec![1, 4, 6, 7, 8]));
+    // Where it is not asked for, the first is an error, and so is text behind a closing quote in any case.
+    assert!(read(&ReadOptions::new()).unwrap_err().to_string().contains("row 2 (line 3)"));
+    let quoted = b"id,name,x\n1,\"a\\\"b\",1\n2,b,2\n";
+    let options = ReadOptions::new().with_bad_rows_left_out();
+    let error = read_csv_from(&quoted[..], "t.csv", &schema, &options).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }

@@ -99,6 +99,38 @@ fn outcomes_are_finite_and_not_negative() {
 }
 
 #[test]
+fn outcomes_too_large_for_what_serves_them_are_refused_with_the_remedy() {
+    let of = |outcome| Dataset::builder(three()).with_outcomes(vec![Some(0.0), None, Some(outcome)]).build();
+    assert!(of(1e30).is_ok());
+    assert_eq!(
+        of(1.5e150).unwrap_err().to_string(),
+        r#"row 3, column "outcome": expected an outcome of at most 1e30: use a larger unit, found 1.5e150"#
+    );
+}
+
+#[cfg(feature = "csv")]
+#[test]
+fn outcomes_in_a_unit_in_which_all_are_about_the_same_are_refused_where_they_are_read() {
+    let spec = DatasetSpec::new().with_outcome("spend");
+    let scaled =
+        |unit: &str| read(&TABLE.replace("2.5,", &format!("2.5{unit},")).replace(",1,", ",0,"), &spec);
+    for unit in ["e-150", "e-30", "e-10"] {
+        let message = scaled(unit).unwrap_err().to_string();
+        assert!(
+            message.contains("shop.csv, row 1, column \"spend\": expected some outcome of at least 0.01")
+        );
+        assert!(
+            message.contains("use a smaller unit") && message.contains(&format!("found 2.5{unit}")),
+            "{message}"
+        );
+    }
+    assert!(scaled("e150").unwrap_err().to_string().contains("use a larger unit, found 2.5e150"));
+    assert!(scaled("e-2").is_ok() && scaled("e29").is_ok());
+    // That all are 0 is no matter of the unit.
+    assert!(read(&TABLE.replace("2.5,", "0,").replace(",1,", ",0,"), &spec).is_ok());
+}
+
+#[test]
 fn rows_that_are_not_there_are_refused() {
     let dataset = full(three());
     assert!(matches!(dataset.select(&[0, 3]), Err(Error::Row { index: 3, rows: 3 })));

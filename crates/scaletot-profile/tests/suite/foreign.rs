@@ -257,3 +257,50 @@ fn a_preview_has_all_columns_that_could_be_read_and_names_the_others() {
     let found: Vec<_> = tight.batches().collect();
     assert!(matches!(found.as_slice(), [Err(Error::TooLarge { .. })]));
 }
+
+/// pandas writes NaN for whatever is missing, and columns of whole numbers with a missing one as floats.
+#[test]
+fn a_float_that_is_no_number_is_missing() {
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::NAN, 2.0]));
+    let columns = ["x", "city", "owner"].map(|name| (name, Arc::clone(&floats)));
+    let batch = RecordBatch::try_from_iter([("id", ids(3))].into_iter().chain(columns)).unwrap();
+    let schema = ProfileSchema::builder("test")
+        .with_field(FieldSpec::numeric("x").with_min(0.0))
+        .with_field(FieldSpec::categorical("city", ["1", "2"]))
+        .build()
+        .unwrap();
+    let options = ReadOptions::new().with_text("city");
+    let loaded = read_parquet(&Case::new(&batch, None).path, &schema, &options).unwrap();
+    let of = |field: usize| [0, 1, 2].map(|row| loaded.profiles.value(row, field));
+    assert_eq!(of(0), [Some(Value::Number(1.0)), None, Some(Value::Number(2.0))]);
+    assert_eq!(of(1), [Some(Value::Code(0)), None, Some(Value::Code(1))]);
+    let texts = loaded.attributes.text("city").unwrap();
+    assert_eq!(texts, [Some("1".to_owned()), None, Some("2".to_owned())]);
+}
+
+#[test]
+fn a_file_that_is_something_else_by_its_content_is_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let read = || read_parquet(&path, &schema(), &ReadOptions::new()).map(|_| ()).unwrap_err();
+    for (bytes, kind) in [
+        (&b"id,x\n1,2\n"[..], "text, such as CSV"),
+        (b"id\tx\n1\t2\n", "text, such as CSV"),
+        (b"{\"id\": 1}\n", "text, such as CSV or JSON"),
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "a gzipped file"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "a workbook"),
+        (b"ORC\x08\x03\x10\x01", "an ORC file"),
+        (b"ARROW1\x00\x00\xff\xff", "an Arrow or Feather file"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let error = read();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("users.parquet: found {kind}")), "{error}");
+        assert!(error.to_string().contains(".csv for a table in text"), "{error}");
+    }
+    // What begins or ends as a Parquet file is one that is damaged.
+    for bytes in [&b"PAR1 and no more"[..], b"and no more PAR1", b"", b"PAR"] {
+        fs::write(&path, bytes).unwrap();
+        assert!(matches!(read(), Error::Damaged { .. }), "{bytes:?}: {}", read());
+    }
+}

@@ -169,7 +169,8 @@ fn what_does_not_fit_is_refused() {
         )
     );
     assert!(
-        message(FieldSpec::numeric("x"), column(Float64Array::from(vec![f64::NAN]))).ends_with("found NaN")
+        message(FieldSpec::numeric("x"), column(Float64Array::from(vec![f64::INFINITY])))
+            .ends_with("expected a finite number, found inf")
     );
     assert!(
         message(FieldSpec::categorical("x", ["a"]), column(StringArray::from(vec!["a", "b"])))

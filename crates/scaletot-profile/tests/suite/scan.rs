@@ -188,9 +188,17 @@ fn rows_behind_those_that_were_left_out_keep_their_numbers() {
     };
     let options = ReadOptions::new().with_bad_rows_left_out();
     batch(vec![Some(7), Some(8), None, Some(7)]);
-    // The second and the third row are left out; a user who is there twice is an error still.
-    let error = read_parquet(&path, &schema(), &options).map(|loaded| loaded.profiles.len()).unwrap_err();
-    assert!(error.to_string().contains(r#"row 4, column "id": the id "7" is already in row 1"#), "{error}");
+    // The second and the third row are left out, and so is a user who is there twice.
+    let loaded = read_parquet(&path, &schema(), &options).unwrap();
+    assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![7]));
+    assert_eq!(loaded.left_out.iter().map(|row| row.place.row).collect::<Vec<_>>(), [2, 3, 4]);
+    let told = loaded.left_out[2].to_string();
+    assert!(
+        told.ends_with(r#"row 4, column "id": expected an id that no row before has, found "7" of row 1"#),
+        "{told}"
+    );
+    let error = read_parquet(&path, &schema(), &ReadOptions::new()).map(|loaded| loaded.profiles.len());
+    assert!(error.unwrap_err().to_string().contains("row 2"));
     batch(vec![None, None, Some(5), Some(6)]);
     let loaded = read_parquet(&path, &schema(), &options).unwrap();
     assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![5, 6]));
@@ -198,4 +206,39 @@ fn rows_behind_those_that_were_left_out_keep_their_numbers() {
     assert!(loaded.left_out[0].to_string().ends_with("expected a user id, found an empty cell"));
     let numbered = read_parquet(&path, &schema(), &options.with_numbered_ids()).unwrap();
     assert_eq!(numbered.profiles.ids(), &UserIds::Int(vec![1, 3, 4]));
+}
+
+#[cfg(feature = "csv")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_same_rows_are_left_out_of_csv_and_parquet(
+        users in prop::collection::vec((prop::option::weighted(0.9, 0..12i64), 0..4i64), 1..30), group in 1..9usize
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (parquet, csv) = (dir.path().join("users.parquet"), dir.path().join("users.csv"));
+        let ids: ArrayRef = Arc::new(users.iter().map(|(id, _)| *id).collect::<Int64Array>());
+        let sizes: ArrayRef = Arc::new(Int64Array::from_iter_values(users.iter().map(|(_, size)| *size)));
+        let towns: ArrayRef = Arc::new(StringArray::from(vec!["Ulm"; users.len()]));
+        let batch = RecordBatch::try_from_iter([("id", ids), ("size", sizes), ("town", towns)]).unwrap();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+        let file = File::create(&parquet).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let line = |(id, size): &(Option<i64>, i64)| {
+            format!("{},{size},Ulm\n", id.map(|id| id.to_string()).unwrap_or_default())
+        };
+        let lines: String = users.iter().map(line).collect();
+        std::fs::write(&csv, format!("id,size,town\n{lines}")).unwrap();
+
+        let options = ReadOptions::new().with_bad_rows_left_out();
+        let [one, two] = [&parquet, &csv].map(|path| scaletot_profile::read(path, &schema(), &options).unwrap());
+        prop_assert_eq!(one.profiles, two.profiles);
+        let told = |rows: &[scaletot_profile::LeftOut]| -> Vec<_> {
+            rows.iter().map(|row| (row.place.row, row.column.clone(), row.expected.clone(), row.found.clone())).collect()
+        };
+        prop_assert_eq!(told(&one.left_out), told(&two.left_out));
+    }
 }

@@ -33,7 +33,8 @@ impl Loaded {
     /// UUIDs are sixteen bytes that are marked as such, by Arrow's extension type or Parquet's logical type. Dates, times, other bytes and
     /// structures are refused, with what to write instead.
     ///
-    /// NaN is an error, unless `"NaN"` is one of the missing tokens: such tokens are compared with the text form of cells of any type.
+    /// NaN is missing in columns of any type, since pandas writes it for whatever is not known; infinite numbers are errors. Missing tokens are
+    /// compared with the text form of cells of any type.
     ///
     /// # Errors
     /// [`Error::MissingColumn`], [`Error::DuplicateColumn`], [`Error::ColumnType`]; [`Error::Cell`], [`Error::EmptyId`] and

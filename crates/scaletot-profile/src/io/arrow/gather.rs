@@ -18,6 +18,8 @@ pub(crate) struct Gather {
     left_out: Vec<LeftOut>,
     /// Bytes of both.
     bytes: u64,
+    /// Whether a row with an id that was there before is left out.
+    leave_out: bool,
 }
 
 impl Gather {
@@ -35,7 +37,7 @@ impl Gather {
         for (name, wanted) in &options.wanted {
             attributes.insert(name.clone(), empty(*wanted))?;
         }
-        Ok(Self { profiles, attributes, left_out: Vec::new(), bytes: 0 })
+        Ok(Self { profiles, attributes, left_out: Vec::new(), bytes: 0, leave_out: options.leave_out })
     }
 
     /// How many rows there were so far, with those that were left out.
@@ -51,10 +53,18 @@ impl Gather {
 
     pub(crate) fn push(&mut self, batch: Loaded) -> Result<()> {
         self.bytes += batch.profiles.bytes() + batch.attributes.bytes();
-        self.profiles.leave_out(batch.left_out.iter().map(|row| row.place.row));
-        self.profiles.append(batch.profiles)?;
-        self.attributes.append(batch.attributes);
-        self.left_out.extend(batch.left_out);
+        let Loaded { profiles, attributes, mut left_out } = batch;
+        let rows = profiles.len();
+        self.profiles.leave_out(left_out.iter().map(|row| row.place.row));
+        let mut repeated = vec![];
+        let kept = self.profiles.append(profiles, |error| match self.leave_out {
+            true => LeftOut::of(error).map(|row| repeated.push(row)),
+            false => Err(error),
+        })?;
+        self.attributes.append(if kept.len() < rows { attributes.select(&kept) } else { attributes });
+        left_out.append(&mut repeated);
+        left_out.sort_by_key(|row| row.place.row);
+        self.left_out.append(&mut left_out);
         Ok(())
     }
 

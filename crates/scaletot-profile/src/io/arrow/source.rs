@@ -182,7 +182,7 @@ impl Source {
                 let texts = (offsets[row] as usize..offsets[row + 1] as usize).filter_map(|item| match items
                     .raw(item)
                 {
-                    Raw::Null => None,
+                    item if item.is_missing(&[]) => None,
                     item => item.as_text(),
                 });
                 Raw::List(texts.collect())

@@ -47,14 +47,18 @@ impl<'a> Collector<'a> {
     ) -> Result<()> {
         match self.try_push(id, field, attribute) {
             Err(error) if self.options.leave_out => {
-                let row = LeftOut::of(error)?;
-                self.attributes.iter_mut().for_each(|values| values.truncate(self.builder.len()));
-                self.builder.leave_out([row.place.row]);
-                self.left_out.push(row);
+                self.leave_out(LeftOut::of(error)?);
                 Ok(())
             }
             pushed => pushed,
         }
+    }
+
+    /// Leaves out the next row.
+    pub(super) fn leave_out(&mut self, row: LeftOut) {
+        self.attributes.iter_mut().for_each(|values| values.truncate(self.builder.len()));
+        self.builder.leave_out([row.place.row]);
+        self.left_out.push(row);
     }
 
     fn try_push<'r>(

@@ -42,7 +42,7 @@ impl<R: Read> CsvPreview<R> {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io), and [`Error::Damaged`](crate::Error::Damaged) with row and line.
     pub fn next_row(&mut self) -> Result<Option<impl Iterator<Item = &str>>> {
-        let found = self.records.next(&mut self.record)?;
+        let found = self.records.next(&mut self.record).map_err(|refused| refused.error)?;
         Ok(found.then(|| self.record.iter()))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
+use super::super::LeftOut;
 use super::lines::{Fault, Lines, MAX_ROW};
 use super::start::look;
 use crate::error::{Error, Result, shortened};
@@ -67,8 +68,9 @@ impl<R: Read> Records<R> {
         self.line
     }
 
-    /// Reads the next row, which has as many cells as the header; `false` at the end of the file.
-    pub(super) fn next(&mut self, record: &mut StringRecord) -> Result<bool> {
+    /// Reads the next row, which has as many cells as the header; `false` at the end of the file. After a row that does not fit there may be
+    /// others.
+    pub(super) fn next(&mut self, record: &mut StringRecord) -> Result<bool, Refused> {
         let found = self.reader.read_record(record);
         let start = self.reader.get_mut().next_start();
         self.row += 1;
@@ -76,8 +78,10 @@ impl<R: Read> Records<R> {
             self.line = NonZeroU64::new(line);
         }
         let place = || Place { file: Some(Arc::clone(&self.path)), row: self.row, line: self.line };
-        let damaged =
-            |message| Err(Error::Damaged { path: self.path.to_path_buf(), place: Some(place()), message });
+        let damaged = |message| {
+            let error = Error::Damaged { path: self.path.to_path_buf(), place: Some(place()), message };
+            Err(Refused { error, row: None })
+        };
         // Before anything else that is wrong with a row: one that swallowed the rest of the file fits nothing.
         if self.reader.get_ref().is_cut() {
             return damaged(CUT.to_owned());
@@ -85,8 +89,32 @@ impl<R: Read> Records<R> {
         if let Some(fault) = self.reader.get_ref().fault(start) {
             return damaged(told(fault, self.delimiter));
         }
-        found.map_err(|error| refused(&self.path, Some(place()), &self.header, error))
+        found.map_err(|error| {
+            let row = misfit(place(), &self.header, &error);
+            Refused { error: refused(&self.path, Some(place()), &self.header, error), row }
+        })
     }
+}
+
+/// Why there is no row.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    /// The row, if nothing else is wrong than that it does not fit.
+    pub(super) row: Option<Box<LeftOut>>,
+}
+
+/// The row that the parser refused, if it has found its end.
+fn misfit(place: Place, header: &StringRecord, error: &::csv::Error) -> Option<Box<LeftOut>> {
+    let (column, expected, found) = match error.kind() {
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            (None, format!("{expected_len} cells as in the header"), len.to_string())
+        }
+        ErrorKind::Utf8 { err, .. } => {
+            (header.get(err.field()), "UTF-8".to_owned(), format!("other bytes: {NOT_UTF8}"))
+        }
+        _ => return None,
+    };
+    Some(Box::new(LeftOut { place, column: column.map(str::to_owned), expected, found }))
 }
 
 const CUT: &str = "the file ends within quotes";

@@ -2,6 +2,8 @@
 
 use std::io::{self, Cursor, Read};
 
+use super::super::kind;
+
 /// Bytes that are looked at. A header line that is longer is taken to be separated by commas.
 const LOOK: u64 = 64 << 10;
 
@@ -31,22 +33,15 @@ pub(super) fn look<R: Read>(mut source: R) -> io::Result<Result<Start<R>, Other>
 
 /// What the file is, if that is known and no text in UTF-8.
 fn other(first: &[u8]) -> Option<Other> {
-    const TABLE: &str = "a comma-separated table in UTF-8: save it as such";
-    let begins = |with: &[u8]| first.starts_with(with);
-    if begins(b"\xff\xfe") || begins(b"\xfe\xff") || first.iter().take(64).any(|&byte| byte == 0) {
-        Some(("text in UTF-16, or no text", TABLE))
-    } else if begins(b"PAR1") {
-        Some(("a Parquet file", "a comma-separated table, or a file name that ends in .parquet"))
-    } else if begins(b"\x1f\x8b") {
-        Some((
-            "a gzipped file",
-            "a comma-separated table, or a file name that ends in .csv.gz where such are read",
-        ))
-    } else if begins(b"PK\x03\x04") || begins(b"\xd0\xcf\x11\xe0") {
-        Some(("a workbook or an archive", TABLE))
-    } else {
-        None
-    }
+    let found = kind::known(first)?;
+    let expected = match found {
+        "a Parquet file" => "a comma-separated table, or a file name that ends in .parquet",
+        "a gzipped file" => {
+            "a comma-separated table, or a file name that ends in .csv.gz where such are read"
+        }
+        _ => "a comma-separated table in UTF-8: save it as such",
+    };
+    Some((found, expected))
 }
 
 /// A comma if the header line has one outside of quotes, else which of the others it has most of.

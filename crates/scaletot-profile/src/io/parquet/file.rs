@@ -1,5 +1,7 @@
 //! An open Parquet file, and the batches of some of its columns.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use scaletot_core::files;
 
 use super::super::arrow::as_uuid;
+use super::super::kind;
 use super::budget::{Budget, Refused};
 use super::chunks::Chunks;
 use super::cost::Column;
@@ -44,6 +47,13 @@ impl ParquetFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |action, source| Error::Io { path: path.to_owned(), action, source };
         let file = files::open(path)?;
+        if let Some(found) = other(&file).map_err(|source| io("read", source))? {
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                found: found.to_owned(),
+                expected: "a Parquet file, or the ending of a name that tells what it is (.csv for a table in text)",
+            });
+        }
         directory::check(&file)
             .map_err(|source| io("read", source))?
             .map_err(|message| damaged(path, None, message))?;
@@ -294,6 +304,21 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<(), String> {
             .ok_or_else(|| format!("row group {index} has {} rows, after {rows}", group.num_rows()))?;
     }
     Ok(())
+}
+
+/// What a file is that neither begins nor ends as a Parquet file does, if that is known.
+fn other(mut file: &File) -> io::Result<Option<&'static str>> {
+    const MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
+    let mut first = vec![];
+    file.take(kind::LOOK).read_to_end(&mut first)?;
+    let mut last = [0; 4];
+    if first.len() < last.len() {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut last)?;
+    let is_parquet = MAGIC.iter().any(|magic| first.starts_with(magic) || last == **magic);
+    Ok(kind::beside_parquet(&first).filter(|_| !is_parquet))
 }
 
 fn failed(path: &Path, place: Option<Place>, failure: Failure) -> Error {
