@@ -21,6 +21,8 @@ pub(crate) struct Scan {
     /// The first line, if it is a damaged header.
     pub(crate) damaged_header: Option<Vec<u8>>,
     pub(crate) records: Vec<ChainRecord>,
+    /// The line of each record, ascending.
+    lines: Vec<u64>,
     /// Line of each user's record.
     pub(crate) users: HashMap<UserId, u64>,
     /// Lines whose checksum does not fit.
@@ -62,6 +64,7 @@ pub(crate) fn scan(
         header: None,
         damaged_header: None,
         records: Vec::new(),
+        lines: Vec::new(),
         users: HashMap::new(),
         damaged: Vec::new(),
         whole: 0,
@@ -81,7 +84,9 @@ pub(crate) fn scan(
             return Err(Error::CorruptLine { path: path.to_path_buf(), line, message, source: None });
         }
         let ended = bytes.last() == Some(&b'\n');
-        let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        // A copy may have the line ends of another system, which no checksum is of.
+        let line_ends = [&b"\r\n"[..], b"\n"];
+        let text = line_ends.iter().find_map(|end| bytes.strip_suffix(*end)).unwrap_or(&bytes);
         // A line is one JSON object, and no proper beginning of an object is itself JSON: so a line that was cut never
         // reads as a whole one, and one that reads is whole even if its line end was cut.
         if !ended && whole(text).is_none() && is_cut(text) {
@@ -138,12 +143,19 @@ impl Scan {
     fn record(&mut self, path: &Path, line: u64, json: &[u8]) -> Result<()> {
         let record: ChainRecord = serde_json::from_slice(json).map_err(|e| no_record(path, line, &e))?;
         record.check_numbers().map_err(|e| in_line(path, line, e))?;
-        if let Some(first) = self.users.insert(record.user.clone(), line) {
-            let (path, user) = (path.to_path_buf(), shown(&record.user));
-            return Err(Error::DuplicateUser { path, user, first, second: line });
+        let Some(&first) = self.users.get(&record.user) else {
+            self.users.insert(record.user.clone(), line);
+            self.records.push(record);
+            self.lines.push(line);
+            return Ok(());
+        };
+        // A line that is there twice, as a copy that was broken off and taken up again leaves it, says nothing new.
+        let of_line = self.lines.partition_point(|line| *line < first)..;
+        if self.records[of_line].iter().find(|there| there.user == record.user) == Some(&record) {
+            return Ok(());
         }
-        self.records.push(record);
-        Ok(())
+        let (path, user) = (path.to_path_buf(), shown(&record.user));
+        Err(Error::DuplicateUser { path, user, first, second: line })
     }
 }
 

@@ -76,12 +76,12 @@ impl Corpus {
 
     /// Reads a corpus file, and checks every record against `schema`. The records keep the order of the file's lines.
     ///
-    /// A last line without its line end is read if it is whole.
+    /// A last line without its line end is read if it is whole. Lines may end in CRLF, and one may be there several times.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::NotACorpus`], [`Error::UnknownFormat`] or [`Error::OtherChainSchema`] (inside [`Error::InFile`]) for
     /// the header; [`Error::Damaged`] if any line is not what was written, with all of those; [`Error::CorruptLine`], [`Error::InLine`],
-    /// [`Error::CutLine`] or [`Error::DuplicateUser`] for a record, with its line.
+    /// [`Error::CutLine`] or [`Error::DuplicateUser`] (two records that differ) for a record, with its line.
     pub fn read(path: impl AsRef<Path>, schema: &ChainSchema) -> Result<Self> {
         let path = path.as_ref();
         let scan = scan_of(path, schema)?;

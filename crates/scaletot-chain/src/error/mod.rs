@@ -294,7 +294,7 @@ pub enum Error {
         /// Bytes of the line that are there.
         bytes: u64,
     },
-    /// A user has two records.
+    /// A user has two records that differ, or is to get a second one.
     #[error("{}: user {user} has a record on line {first} and again on line {second}", path.display())]
     DuplicateUser {
         /// The file.

@@ -115,6 +115,33 @@ fn a_damaged_header_is_rewritten_by_its_own_run_and_by_no_other() {
 }
 
 #[test]
+fn a_line_that_is_there_twice_and_line_ends_of_another_system_cost_nothing() {
+    let folder = Folder::new();
+    let whole = folder.write(RECORDS);
+    let starts = line_starts(&whole);
+    let last = &whole[starts[RECORDS as usize]..];
+    let crlf = String::from_utf8(whole.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+    let unended = &crlf[..crlf.len() - 2];
+    for copy in
+        [[&whole, last].concat(), [&whole, &whole[starts[1]..]].concat(), crlf.clone(), unended.to_vec()]
+    {
+        fs::write(folder.path(), &copy).unwrap();
+        assert_eq!(Corpus::read(folder.path(), &schema()).unwrap().records(), records(RECORDS));
+        assert!(Corpus::read_undamaged(folder.path(), &schema()).unwrap().damaged.is_empty());
+        let (mut corpus, done, repaired) = CorpusWriter::resume(folder.path(), &header()).unwrap();
+        assert_eq!((done, repaired.damaged.len(), repaired.failed), (records(RECORDS), 0, 0));
+        // What is appended is read with it.
+        corpus.append(&records(RECORDS + 1)[RECORDS as usize]).unwrap();
+        drop(corpus);
+        assert_eq!(Corpus::read(folder.path(), &schema()).unwrap().records(), records(RECORDS + 1));
+    }
+    // A line of such a copy that was changed is damaged as it would be otherwise.
+    fs::write(folder.path(), flipped(&crlf, starts[2] + 40, 1)).unwrap();
+    assert_eq!(damaged(&folder).len(), 1);
+    finish(&folder);
+}
+
+#[test]
 fn only_regular_files_are_read_and_none_without_line_ends_is_held_whole() {
     let folder = Folder::new();
     let read = || Corpus::read(folder.path(), &schema()).unwrap_err();

@@ -206,6 +206,7 @@ fn messages_about_long_and_wild_files_are_short_and_printable() {
     let wild = "\u{1b}[2J".repeat(20_000);
     let text = String::from_utf8(folder.write(1)).unwrap();
     let (first, record) = text.split_once('\n').unwrap();
+    let changed = |record: &str| record.replacen("\"queries\":", "\"queries\":1", 1);
     let json = |text: &str| serde_json::to_string(text).unwrap();
     let mut settings: serde_json::Map<String, serde_json::Value> = serde_json::Map::new();
     (0..1000).for_each(|k| drop(settings.insert(format!("{k}{wild:.100}"), format!("{wild:.1000}").into())));
@@ -216,7 +217,7 @@ fn messages_about_long_and_wild_files_are_short_and_printable() {
     let twice = record.replacen("\"user\":0", &format!("\"user\":{}", json(&wild)), 1);
     let unknown = record.replacen("\"user\":0", &format!("{}:1,\"user\":0", json(&wild)), 1);
     let mut messages = vec![refused(&other, &header())];
-    for records in [format!("{twice}\n{twice}"), unknown] {
+    for records in [format!("{twice}\n{}", changed(&twice)), unknown] {
         fs::write(folder.path(), format!("{first}\n{}", resealed(&records))).unwrap();
         messages.push(refused(&folder.path(), &header()));
     }
@@ -240,7 +241,10 @@ fn a_user_has_one_record() {
     assert_eq!(fs::read(folder.path()).unwrap(), whole);
     drop(corpus);
     let again = &whole[line_starts(&whole)[2]..line_starts(&whole)[3]];
-    fs::write(folder.path(), [&whole, again].concat()).unwrap();
+    // Another one of the same user, as it stands in the corpus of another run.
+    let other = resealed(&String::from_utf8_lossy(again).replacen("\"queries\":", "\"queries\":1", 1));
+    assert_ne!(other.as_bytes(), again);
+    fs::write(folder.path(), [&whole, other.as_bytes()].concat()).unwrap();
     let expected = "corpus.jsonl: user ü1 has a record on line 3 and again on line 6";
     assert!(refused(&folder.path(), &header()).ends_with(expected));
     assert!(causes(&Corpus::read(folder.path(), &schema()).unwrap_err()).ends_with(expected));
