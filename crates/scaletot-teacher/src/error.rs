@@ -84,12 +84,19 @@ pub enum Error {
     },
 
     /// A server gave no usable answer, however often it was asked.
-    #[error("gave up after {attempts} attempts in {seconds:.1} s")]
+    #[error(
+        "gave up after {attempts} attempts in {seconds:.1} s{}",
+        wait.map_or_else(String::new, |wait| format!(
+            ": the server asks for a wait of {} s, which goes beyond the time for the question", wait.as_secs()
+        ))
+    )]
     GaveUp {
         /// Attempts made.
         attempts: u32,
         /// Seconds spent, waits included.
         seconds: f64,
+        /// The wait that the server asked for, if it goes beyond the time for the question.
+        wait: Option<std::time::Duration>,
         /// What the last attempt met.
         source: Box<Error>,
     },

@@ -34,7 +34,7 @@ pub enum Fault {
         /// Where to.
         location: String,
     },
-    /// The server failed (5xx).
+    /// The server failed (5xx), or says when to come again.
     #[error("expected an answer, found status {status}{}: {message}", wait(.retry_after))]
     Failed {
         /// The status.
@@ -94,6 +94,14 @@ pub enum Fault {
         /// Its message, cut short.
         message: String,
     },
+    /// The server refused this prompt, and says so: it is too long, or not allowed.
+    #[error("expected the prompt to be taken, found status {status}: {message}")]
+    PromptRefused {
+        /// The status.
+        status: u16,
+        /// Its message, cut short.
+        message: String,
+    },
     /// The question's time is over ([`Question::deadline`](crate::Question::deadline)); it tells nothing about the server.
     #[error("expected an answer within the time for this user, found none")]
     Late,
@@ -126,6 +134,7 @@ impl Fault {
             | Fault::Incompatible { .. }
             | Fault::UnknownModel { .. }
             | Fault::Refused { .. }
+            | Fault::PromptRefused { .. }
             | Fault::Late
             | Fault::Stopped
             | Fault::CircuitOpen { .. } => false,
@@ -133,7 +142,8 @@ impl Fault {
     }
 
     /// Whether every other question will meet it too, however long is waited: the key is wrong, the account at its end, the model
-    /// unknown, or the address that of something else. A run ends at the first of these.
+    /// unknown, or the address that of something else. A run ends at the first of these. A status of 403 is none of them: a server has it
+    /// for a wrong key, and for a prompt that it does not allow.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(
@@ -142,7 +152,7 @@ impl Fault {
                 | Fault::Redirected { .. }
                 | Fault::Incompatible { .. }
                 | Fault::UnknownModel { .. }
-                | Fault::Refused { status: 401..=403, .. }
+                | Fault::Refused { status: 401, .. }
         )
     }
 
@@ -169,7 +179,8 @@ impl Fault {
             | Fault::Unusable { message }
             | Fault::Incompatible { message, .. }
             | Fault::UnknownModel { message, .. }
-            | Fault::Refused { message, .. } => Some(message),
+            | Fault::Refused { message, .. }
+            | Fault::PromptRefused { message, .. } => Some(message),
             Fault::Late | Fault::Stopped | Fault::CircuitOpen { .. } => None,
         }
     }

@@ -228,7 +228,7 @@ impl<T: Teacher> Retry<T> {
                 {
                     let source = Box::new(Error::server(self.model(), last.clone()));
                     let (attempts, seconds) = (state.failures, began.elapsed().as_secs_f64());
-                    return Err(Error::GaveUp { attempts, seconds, source });
+                    return Err(Error::GaveUp { attempts, seconds, wait: None, source });
                 }
                 if now >= deadline {
                     return Err(Error::server(self.model(), Fault::CircuitOpen { failures: state.failures }));
@@ -242,12 +242,20 @@ impl<T: Teacher> Retry<T> {
     }
 
     /// Takes note of how an attempt ended; returns how long to wait before the next, if there is to be one.
-    fn after(&self, fault: Option<&Fault>, attempt: u32, deadline: Instant) -> Option<Duration> {
+    ///
+    /// # Errors
+    /// There is none; with the wait that the server asked for, if that is why.
+    fn after(
+        &self,
+        fault: Option<&Fault>,
+        attempt: u32,
+        deadline: Instant,
+    ) -> Result<Duration, Option<Duration>> {
         let mut state = self.lock();
         let Some(fault) = fault.filter(|fault| fault.is_transient()) else {
             (state.failures, state.failing_since, state.last) = (0, None, None);
             (state.answered, state.open_until) = (true, None);
-            return None;
+            return Err(None);
         };
         state.failures = state.failures.saturating_add(1);
         state.failing_since.get_or_insert_with(Instant::now);
@@ -257,7 +265,7 @@ impl<T: Teacher> Retry<T> {
             state.open_until = Some(Instant::now() + self.policy.breaker_pause);
         }
         if attempt >= self.policy.attempts || state.budget < 1.0 {
-            return None;
+            return Err(None);
         }
         let most = self.policy.base.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
         let unit = (state.jitter.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
@@ -268,11 +276,11 @@ impl<T: Teacher> Retry<T> {
         });
         // A retry that is not made costs nothing.
         if Instant::now() + wait >= deadline {
-            return None;
+            return Err(fault.retry_after());
         }
         state.budget -= 1.0;
         state.retries += 1;
-        Some(wait)
+        Ok(wait)
     }
 }
 
@@ -294,7 +302,7 @@ impl<T: Teacher> Teacher for Retry<T> {
             self.pass_breaker(question, began, deadline)?;
             let error = match self.inner.answer(question) {
                 Ok(answer) => {
-                    self.after(None, attempt, deadline);
+                    let _ = self.after(None, attempt, deadline);
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -303,20 +311,20 @@ impl<T: Teacher> Teacher for Retry<T> {
             if matches!(fault, Fault::Late) {
                 return Err(error);
             }
-            let wait = self.after(Some(fault), attempt, deadline);
+            let next = self.after(Some(fault), attempt, deadline);
             if !fault.is_transient() {
                 return Err(error);
             }
-            match wait {
-                Some(wait) => {
+            match next {
+                Ok(wait) => {
                     tracing::debug!(attempt, wait_ms = wait.as_millis() as u64, %fault, "asking again");
                     if question.sleep(wait) {
                         return Err(Error::Stopped);
                     }
                 }
-                None => {
+                Err(wait) => {
                     let seconds = began.elapsed().as_secs_f64();
-                    return Err(Error::GaveUp { attempts: attempt, seconds, source: Box::new(error) });
+                    return Err(Error::GaveUp { attempts: attempt, seconds, wait, source: Box::new(error) });
                 }
             }
             attempt += 1;

@@ -130,8 +130,8 @@ impl Gguf {
     pub fn score(&self, prompt: &str, labels: &[String]) -> Result<LabelAnswer> {
         let job = self.job(prompt, labels).map_err(|failure| self.failed(failure))?;
         let tokens = job.tokens() as u64;
-        let scores = self.worker.score(vec![job]).map_err(|failure| self.failed(failure))?;
-        let log_probs = scores.into_iter().next().unwrap_or_default();
+        let scores = self.worker.score(vec![job], || false).map_err(|failure| self.failed(failure))?;
+        let log_probs = scores.into_iter().flatten().next().unwrap_or_default();
         Ok(LabelAnswer::new(log_probs, tokens))
     }
 
@@ -182,12 +182,13 @@ impl Teacher for Gguf {
         self.answer_batch(std::slice::from_ref(question)).pop().unwrap_or_else(|| Err(none()))
     }
 
-    /// Enough that what begins alike is evaluated together, and few enough to be asked between two looks at a wish to stop.
+    /// Enough that what begins alike is evaluated together.
     fn batch_size(&self) -> usize {
         64
     }
 
-    /// Questions that begin alike are evaluated together, whatever their order.
+    /// Questions that begin alike are evaluated together, whatever their order. They end once one is stopped, at most a pass through the
+    /// model before it computes nothing more for them.
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let fail = |question: &Question<'_>, failure: Failure| match failure.source {
             None => Error::Answer {
@@ -208,12 +209,14 @@ impl Teacher for Gguf {
                 Ok(tokens)
             })
             .collect();
-        let scores = if jobs.is_empty() { Ok(Vec::new()) } else { self.worker.score(jobs) };
-        let mut scores = scores.map(Vec::into_iter);
+        let stopped = || questions.iter().any(Question::stopped);
+        let scores = if jobs.is_empty() { Ok(Some(Vec::new())) } else { self.worker.score(jobs, stopped) };
+        let mut scores = scores.map(|scores| scores.map(Vec::into_iter));
         let answers = prepared.into_iter().zip(questions).map(|(tokens, question)| {
             let tokens = tokens?;
             match &mut scores {
-                Ok(scores) => scores
+                Ok(None) => Err(Error::Stopped),
+                Ok(Some(scores)) => scores
                     .next()
                     .map(|log_probs| LabelAnswer::new(log_probs, tokens))
                     .ok_or_else(|| self.failed("expected an answer to every question")),

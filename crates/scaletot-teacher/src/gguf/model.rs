@@ -65,10 +65,15 @@ impl Llama {
         Self { shape, weights, options, tree, keys, values, hidden, rotary, work }
     }
 
-    /// The labels' log-probabilities for each job, in the order of the jobs. Prompts must fit the context.
-    pub(super) fn score(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, Failure> {
+    /// The labels' log-probabilities for each job, in the order of the jobs. Prompts must fit the context. Where nobody waits for them
+    /// any more, which is looked at before each pass, they are none.
+    pub(super) fn score(
+        &mut self,
+        jobs: &[Job],
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Vec<f64>>, Failure> {
         let started = Instant::now();
-        let scores = self.score_in_groups(jobs);
+        let scores = self.score_in_groups(jobs, stopped);
         if scores.is_err() {
             // Nodes may be without their keys and values.
             self.tree.clear();
@@ -77,7 +82,11 @@ impl Llama {
         scores
     }
 
-    fn score_in_groups(&mut self, jobs: &[Job]) -> Result<Vec<Vec<f64>>, Failure> {
+    fn score_in_groups(
+        &mut self,
+        jobs: &[Job],
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Vec<f64>>, Failure> {
         // Neighbours in this order share most, so that little is lost where a group ends.
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by(|&a, &b| jobs[a].prompt.cmp(&jobs[b].prompt));
@@ -98,6 +107,11 @@ impl Llama {
             // ancestors computed.
             let passes = fresh.len().div_ceil(self.options.batch_tokens).max(1);
             for nodes in fresh.chunks(fresh.len().div_ceil(passes).max(1)) {
+                if stopped() {
+                    return Err(
+                        "expected somebody who waits for the answer, found that the run is to stop".into()
+                    );
+                }
                 self.forward(nodes)?;
             }
             let (group, rest) = waiting.split_at(ends.len());

@@ -6,7 +6,8 @@
 //! themselves were `rayon` tasks: a task that waits for a pool runs other tasks meanwhile, which would want the
 //! lock.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,6 +16,7 @@ use scaletot_core::guard::guarded;
 
 use super::failure::Failure;
 use super::model::{Job, Llama, Work};
+use crate::question::Question;
 
 /// The largest number of jobs that waiting requests are joined to; a single larger request is still one batch.
 const JOINED_JOBS: usize = 4_096;
@@ -22,6 +24,8 @@ const JOINED_JOBS: usize = 4_096;
 struct Request {
     jobs: Vec<Job>,
     reply: Sender<Result<Vec<Vec<f64>>, Failure>>,
+    /// Whether nobody waits for the reply any more.
+    left: Arc<AtomicBool>,
 }
 
 /// A running model.
@@ -45,12 +49,28 @@ impl Worker {
         Ok(Self { requests: Some(requests), thread: Some(thread), work })
     }
 
-    /// Scores jobs; waits for the result.
-    pub(super) fn score(&self, jobs: Vec<Job>) -> Result<Vec<Vec<f64>>, Failure> {
+    /// Scores jobs; waits for the result, or until it is `stopped`, and there is none.
+    pub(super) fn score(
+        &self,
+        jobs: Vec<Job>,
+        stopped: impl Fn() -> bool,
+    ) -> Result<Option<Vec<Vec<f64>>>, Failure> {
         let ended = || Failure::from("the model's thread has ended, after a failure of an earlier question");
         let (reply, answer) = channel();
-        self.requests.as_ref().ok_or_else(ended)?.send(Request { jobs, reply }).map_err(|_| ended())?;
-        answer.recv().map_err(|_| ended())?
+        let left = Arc::new(AtomicBool::new(false));
+        let request = Request { jobs, reply, left: Arc::clone(&left) };
+        self.requests.as_ref().ok_or_else(ended)?.send(request).map_err(|_| ended())?;
+        loop {
+            match answer.recv_timeout(Question::STOP_INTERVAL) {
+                Ok(scores) => return scores.map(Some),
+                Err(RecvTimeoutError::Timeout) if stopped() => {
+                    left.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+            }
+        }
     }
 
     /// What was computed so far.
@@ -74,13 +94,16 @@ fn serve(mut model: Llama, pool: &ThreadPool, incoming: &Receiver<Request>, work
     while let Ok(first) = incoming.recv() {
         let mut jobs = first.jobs;
         let mut replies = vec![(jobs.len(), first.reply)];
+        let mut left = vec![first.left];
         while jobs.len() < JOINED_JOBS
             && let Ok(more) = incoming.try_recv()
         {
             replies.push((more.jobs.len(), more.reply));
+            left.push(more.left);
             jobs.extend(more.jobs);
         }
-        let scores = guarded(|| pool.install(|| model.score(&jobs)));
+        let stopped = || left.iter().all(|left| left.load(Ordering::Relaxed));
+        let scores = guarded(|| pool.install(|| model.score(&jobs, &stopped)));
         *work.lock().unwrap_or_else(PoisonError::into_inner) = model.work;
         // After a panic the model is half changed.
         let broken = scores.is_err();

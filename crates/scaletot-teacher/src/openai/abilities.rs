@@ -1,22 +1,12 @@
 //! What a server can do, as it is found out by what the server says.
 //!
 //! An ability belongs to the server and not to a question: a prompt that is too long, a key that was revoked or a moment of trouble
-//! tells nothing of it. A refusal that names the parameter does; one that is vague is put to the test with a prompt of ours.
+//! tells nothing of it. A refusal that may is put to the test with a prompt of ours, whatever its words: they may be those of a
+//! prompt that it quotes. Likewise, how a server wants requests to be written is known when it took one.
 
 use serde_json::Value;
 
 use super::scoring::Scoring;
-
-/// Words in which servers refuse a parameter that they do not know.
-const UNKNOWN_PARAMETER: [&str; 7] = [
-    "extra input",
-    "extra field",
-    "extra_forbidden",
-    "unrecognized",
-    "unknown parameter",
-    "unknown field",
-    "additional propert",
-];
 
 /// Words in which servers refuse more than one choice.
 const ABOUT_N: [&str; 10] =
@@ -64,6 +54,16 @@ impl Dialect {
     /// The lowest limit of tokens that servers with such a bound take.
     pub(super) const MIN_LIMIT: usize = 16;
 
+    /// What was learned of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            completion_tokens: self.completion_tokens || other.completion_tokens,
+            high_limit: self.high_limit || other.high_limit,
+            own_temperature: self.own_temperature || other.own_temperature,
+            one_choice: self.one_choice || other.one_choice,
+        }
+    }
+
     /// The dialect in which `request` may be taken that was refused with these words, if there is one.
     pub(super) fn adapted(mut self, refusal: &str, request: &Value) -> Option<Self> {
         let refusal = refusal.to_lowercase();
@@ -92,20 +92,9 @@ pub(super) enum Way {
     Guided,
 }
 
-/// What a refusal tells of an ability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The server lacks it.
-    Lacks,
-    /// Nothing, since it is about something else.
-    Unrelated,
-    /// Not said: to be tried.
-    Vague,
-}
-
 impl Way {
-    /// What a refusal with this status and these words tells.
-    pub(super) fn verdict(self, status: u16, message: &str) -> Verdict {
+    /// Whether a refusal with this status and these words may mean that the server lacks it.
+    pub(super) fn may_lack(self, status: u16, message: &str) -> bool {
         let message = message.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
         let names: &[&str] = match self {
@@ -113,14 +102,14 @@ impl Way {
             Way::Echo => &["echo", "logprob"],
             Way::Guided => &["structured_output", "structured output", "guided"],
         };
-        let refusal = matches!(status, 400 | 404 | 405 | 415 | 422 | 501);
-        match () {
-            () if has(&TOO_LONG) => Verdict::Unrelated,
-            () if refusal && (has(names) || self != Way::Top && has(&UNKNOWN_PARAMETER)) => Verdict::Lacks,
-            () if matches!(status, 400 | 405 | 415 | 422 | 501) => Verdict::Vague,
+        match status {
+            _ if has(&TOO_LONG) => false,
+            400 | 405 | 415 | 422 | 501 => true,
+            // Mostly an address that is none.
+            404 => has(names),
             // What is no use without an answer before it, and fails inside: an engine without that part.
-            () if status == 500 && self != Way::Top => Verdict::Vague,
-            () => Verdict::Unrelated,
+            500 => self != Way::Top,
+            _ => false,
         }
     }
 }
@@ -132,24 +121,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_refusal_tells_of_an_ability_and_what_it_does_not() {
-        use Verdict::{Lacks, Unrelated, Vague};
-        for (way, status, message, verdict) in [
-            (Way::Top, 400, "logprobs must be at most 5", Lacks),
-            (Way::Top, 422, "Input should be less than or equal to 5", Vague),
-            (Way::Top, 500, "boom", Unrelated),
-            (Way::Echo, 400, "Setting 'echo' is not supported", Lacks),
-            (Way::Echo, 400, "This model's maximum context length is 10 tokens", Unrelated),
-            (Way::Echo, 400, "bad request", Vague),
-            (Way::Echo, 500, "2326", Vague),
-            (Way::Echo, 401, "bad key; echo", Unrelated),
-            (Way::Echo, 503, "loading", Unrelated),
-            (Way::Guided, 400, "Unrecognized request argument supplied: structured_outputs", Lacks),
-            (Way::Guided, 422, "Extra inputs are not permitted", Lacks),
-            (Way::Guided, 403, "forbidden", Unrelated),
-            (Way::Guided, 404, "no such route", Unrelated),
+    fn refusals_that_may_be_about_an_ability_are_told_from_others() {
+        for (way, status, message, may) in [
+            (Way::Top, 400, "logprobs must be at most 5", true),
+            (Way::Top, 422, "Input should be less than or equal to 5", true),
+            (Way::Top, 500, "boom", false),
+            (Way::Top, 404, "no such route", false),
+            (Way::Echo, 400, "Setting 'echo' is not supported", true),
+            (Way::Echo, 400, "This model's maximum context length is 10 tokens", false),
+            (Way::Echo, 400, "bad request", true),
+            (Way::Echo, 500, "2326", true),
+            (Way::Echo, 401, "bad key; echo", false),
+            (Way::Echo, 503, "loading", false),
+            (Way::Guided, 400, "Unrecognized request argument supplied: structured_outputs", true),
+            (Way::Guided, 422, "Extra inputs are not permitted", true),
+            (Way::Guided, 404, "no provider has structured_outputs", true),
+            (Way::Guided, 403, "forbidden", false),
+            (Way::Guided, 404, "no such route", false),
         ] {
-            assert_eq!(way.verdict(status, message), verdict, "{way:?} {status} {message}");
+            assert_eq!(way.may_lack(status, message), may, "{way:?} {status} {message}");
         }
     }
 

@@ -154,7 +154,7 @@ impl OpenAiBuilder {
             abilities: Mutex::new(Abilities { scoring: self.scoring, ..Abilities::default() }),
             readable: AtomicBool::new(false),
             unreadable: AtomicU32::new(0),
-            unknown: Mutex::new(0),
+            unknown: Mutex::new(None),
         })
     }
 }

@@ -13,6 +13,7 @@ mod refusal;
 mod repair;
 mod reply;
 mod request;
+mod said;
 mod sanitise;
 mod score;
 mod scoring;
@@ -22,8 +23,7 @@ mod transport;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use serde_json::Value;
+use std::time::{Duration, Instant};
 
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ use crate::teacher::Teacher;
 pub use builder::OpenAiBuilder;
 pub use scoring::{Endpoint, Scoring};
 
-use abilities::{Abilities, Dialect, Verdict, Way};
+use abilities::{Abilities, Dialect, Way};
 use address::KeySource;
 use sanitise::Sanitiser;
 use transport::Transport;
@@ -70,8 +70,8 @@ pub struct OpenAi {
     /// Whether an answer of the server could be read, and how many could not before.
     readable: AtomicBool,
     unreadable: AtomicU32,
-    /// How often it could not be found out what is done where top tokens do not tell; held while it is.
-    unknown: Mutex<u32>,
+    /// When it could not be found out what is done where top tokens do not tell; held while it is tried.
+    unknown: Mutex<Option<Instant>>,
 }
 
 /// What came of one way of scoring.
@@ -81,10 +81,14 @@ enum Scored {
     Unsupported,
     /// It cannot be done for these labels, or none of them was found.
     Undecided(u64),
+    /// The answer has no token at all, and tells nothing of the server.
+    Empty,
 }
 
-/// Attempts at finding out what is done where top tokens do not tell.
-const MAX_UNKNOWN: u32 = 3;
+/// The wait before an ability is asked for again, where the server asks for none; doubled each time.
+const PROBE_WAIT: Duration = Duration::from_millis(250);
+/// How long it is tried to find out an ability, and how long it is left alone then.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(60);
 
 impl OpenAi {
     /// How distributions are obtained; `None` until the first question has found out.
@@ -101,16 +105,14 @@ impl OpenAi {
         self.abilities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns from the refusal of a request in the dialect `used` how to write it; returns whether to send it again.
-    fn learn(&self, used: Dialect, refusal: &str, request: &Value) -> bool {
+    /// Keeps how a request was written that the server took.
+    fn speak(&self, taken: Dialect) {
         let mut abilities = self.lock();
-        if abilities.dialect != used {
-            return true;
+        let dialect = abilities.dialect.and(taken);
+        if dialect != abilities.dialect {
+            tracing::info!(model = self.model, ?dialect, "how the server wants to be asked");
+            abilities.dialect = dialect;
         }
-        let Some(dialect) = used.adapted(refusal, request) else { return false };
-        tracing::info!(model = self.model, ?dialect, "how the server wants to be asked");
-        abilities.dialect = dialect;
-        true
     }
 
     /// The fault with its server's text made fit for errors, logs and files. Every fault leaves through here.
@@ -145,7 +147,7 @@ impl OpenAi {
         let mut tops = vec![self.top];
         // Some servers take 5 at most.
         tops.extend((self.top > 5).then_some(5));
-        for top in tops {
+        for &top in &tops {
             match self.top_tokens(question, top) {
                 Ok(Scored::Answer(answer)) => {
                     self.settle(Scoring::TopTokens { top });
@@ -156,7 +158,13 @@ impl OpenAi {
                     self.settle(Scoring::TopTokens { top });
                     return self.otherwise(question, spent);
                 }
-                Ok(Scored::Unsupported) => break,
+                Ok(Scored::Empty) if self.probe(Way::Top, top, question)? => {
+                    self.settle(Scoring::TopTokens { top });
+                    return self.otherwise(question, 0);
+                }
+                Ok(Scored::Unsupported | Scored::Empty) => break,
+                // Whether fewer are taken tells.
+                Err(fault) if Some(&top) != tops.last() && may_lack(Way::Top, &fault) => {}
                 Err(fault) if self.lacks(Way::Top, top, question, &fault)? => {}
                 Err(fault) => return Err(fault),
             }
@@ -214,15 +222,11 @@ impl OpenAi {
     }
 
     /// Whether a fault means that the server lacks a way to answer, rather than that something is wrong with the question, the key
-    /// or the moment.
+    /// or the moment: a prompt of ours tells, since any words may come from the question.
     fn lacks(&self, way: Way, top: u32, question: &Question<'_>, fault: &Fault) -> Result<bool, Fault> {
-        let (Fault::Refused { status, message } | Fault::Failed { status, message, .. }) = fault else {
-            return Ok(false);
-        };
-        match way.verdict(*status, message) {
-            Verdict::Lacks => Ok(true),
-            Verdict::Unrelated => Ok(false),
-            Verdict::Vague => self.probe(way, top, question).map(|able| !able),
+        match may_lack(way, fault) {
+            true => self.probe(way, top, question).map(|able| !able),
+            false => Ok(false),
         }
     }
 
@@ -235,6 +239,7 @@ impl OpenAi {
         match tried {
             Scored::Answer(answer) => Ok(answer),
             Scored::Undecided(spent) => self.otherwise(question, spent),
+            Scored::Empty => self.otherwise(question, 0),
             Scored::Unsupported => Err(not_given(scoring)),
         }
     }
@@ -242,13 +247,19 @@ impl OpenAi {
     /// How answers are obtained, all of it: what is done where top tokens do not tell is found out if no question has.
     fn way(&self, question: &Question<'_>) -> Option<String> {
         let scoring = self.scoring()?;
-        let Scoring::TopTokens { .. } = scoring else { return Some(scoring.to_string()) };
+        // The rest of a dialect changes no probability.
+        let cooled = if self.abilities().dialect.own_temperature { ", no temperature set" } else { "" };
+        match scoring {
+            Scoring::Sample { .. } => return Some(scoring.to_string()),
+            Scoring::Echo => return Some(format!("{scoring}{cooled}")),
+            Scoring::TopTokens { .. } => {}
+        }
         let mut failed = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         let asks_echo = self.endpoint == Endpoint::Completions;
         let known = self.abilities();
-        let found = |way| match *failed < MAX_UNKNOWN {
-            true => self.probe(way, 0, question),
-            false => Err(Fault::Stopped),
+        let found = |way| match *failed {
+            Some(at) if at.elapsed() < UNKNOWN_PAUSE => Err(Fault::Stopped),
+            _ => self.found_out(way, question),
         };
         let echo = match known.echo {
             Some(echo) => Ok(echo && asks_echo),
@@ -260,10 +271,18 @@ impl OpenAi {
             (Ok(false), None) => found(Way::Guided),
             _ => Ok(false),
         };
-        let (Ok(echo), Ok(guided)) = (echo, guided) else {
-            *failed = failed.saturating_add(1);
-            return Some(format!("{scoring}, or else unknown"));
+        let (echo, guided) = match (echo, guided) {
+            (Ok(echo), Ok(guided)) => (echo, guided),
+            (Err(fault), _) | (_, Err(fault)) => {
+                // One user's time tells nothing of the server, nor does a wish to stop.
+                if !matches!(fault, Fault::Late | Fault::Stopped) {
+                    *failed = Some(Instant::now());
+                }
+                // For this question, and not for good.
+                return Some(format!("{scoring}{cooled}, or else unknown"));
+            }
         };
+        *failed = None;
         let mut abilities = self.lock();
         abilities.echo.get_or_insert(echo);
         let otherwise = if echo {
@@ -272,7 +291,40 @@ impl OpenAi {
             abilities.guided.get_or_insert(guided);
             Scoring::Sample { samples: self.samples, guided }
         };
-        Some(format!("{scoring}, or else {otherwise}"))
+        Some(format!("{scoring}{cooled}, or else {otherwise}"))
+    }
+
+    /// What a prompt of ours tells of an ability, asked again while the server is busy.
+    fn found_out(&self, way: Way, question: &Question<'_>) -> Result<bool, Fault> {
+        let (until, mut wait) = (Instant::now() + UNKNOWN_PAUSE, PROBE_WAIT);
+        loop {
+            let fault = match self.probe(way, 0, question) {
+                Err(fault) if fault.is_transient() => fault,
+                found => return found,
+            };
+            let asked = fault.retry_after().unwrap_or(wait).min(UNKNOWN_PAUSE);
+            let next = Instant::now() + asked;
+            if question.deadline.is_some_and(|deadline| next >= deadline) {
+                return Err(Fault::Late);
+            }
+            if next >= until {
+                return Err(fault);
+            }
+            if question.sleep(asked) {
+                return Err(Fault::Stopped);
+            }
+            wait *= 2;
+        }
+    }
+}
+
+/// Whether a fault may mean that the server lacks a way to answer.
+fn may_lack(way: Way, fault: &Fault) -> bool {
+    match fault {
+        Fault::Refused { status, message } | Fault::Failed { status, message, .. } => {
+            way.may_lack(*status, message)
+        }
+        _ => false,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::lenient::{OrNone, Text};
 use super::shape::{LogProbs, Message, read};
 use super::{refusal, repair};
@@ -9,6 +11,8 @@ use crate::fault::Fault;
 
 /// The rest of the probability that a single token leaves, where it tells of all others: so little that they do not matter.
 const NEGLIGIBLE: f64 = 0.01;
+/// What all others have together where a list of them is padded, with tokens that are none or log-probabilities that are none.
+const PADDING: f64 = 1e-6;
 /// The end of a prompt by which it is recognised, in bytes, at least.
 const MIN_TAIL: usize = 12;
 /// Probabilities of different tokens may sum to more than 1 where a server rounds them, or adds another to its list; not to so much more.
@@ -26,11 +30,13 @@ pub(super) struct Reply {
     given: Vec<(String, Option<f64>)>,
     /// Tokens of the prompt and of the reply.
     pub(super) tokens: u64,
+    /// Whether the model answered nothing, as one does that ends the text at once.
+    pub(super) is_empty: bool,
 }
 
 impl Reply {
-    /// Reads the body of an answer.
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    /// Reads the body of an answer to `request`.
+    pub(super) fn parse(text: &str, request: &Value) -> Result<Self, Fault> {
         let text = repair::without_comments(text);
         let body = match read(text) {
             Ok(body) => body,
@@ -39,9 +45,12 @@ impl Reply {
                 None => return Err(fault),
             },
         };
-        if body.error.0 {
-            return Err(refusal::fault_in_answer(text));
+        let first_choice = body.choices.first.as_ref().and_then(|first| first.0.as_ref());
+        if body.error.0 || first_choice.is_some_and(|first| first.error.0) {
+            return Err(refusal::fault_in_answer(text, request));
         }
+        let is_withheld =
+            first_choice.is_some_and(|first| first.finish_reason.0.as_deref() == Some("content_filter"));
         let tokens =
             body.usage.0.map_or(0, |usage| usage.prompt_tokens.0.saturating_add(usage.completion_tokens.0));
         let Some(first) = body.choices.first else {
@@ -63,11 +72,16 @@ impl Reply {
         texts.extend(
             rest.map(|other| other.0.map_or_else(String::new, |other| words(other.text, other.message))),
         );
+        if is_withheld && top.is_none() && texts.iter().all(|text| text.trim().is_empty()) {
+            let message = "its content filter withheld the answer".to_owned();
+            return Err(Fault::PromptRefused { status: 200, message });
+        }
         let top = top.map(checked).transpose()?;
         for (token, log_prob) in &given {
             at_most_zero(token, log_prob.unwrap_or(0.0))?;
         }
-        Ok(Self { texts, top: top.filter(|top| is_distribution(top)), given, tokens })
+        let is_empty = given.is_empty() && texts.iter().all(String::is_empty);
+        Ok(Self { texts, top: top.filter(|top| is_distribution(top)), given, tokens, is_empty })
     }
 
     /// `ln p(label | prompt)` from an echo of the prompt and the label: the sum over the tokens that begin in the label.
@@ -138,19 +152,25 @@ fn checked(top: Vec<(String, f64)>) -> Result<Vec<(String, f64)>, Fault> {
     }
 }
 
-/// Whether tokens tell of others than the chosen one.
+/// Whether tokens tell of others than the chosen one: it leaves nothing to them, or they have something of what it leaves.
 fn is_distribution(top: &[(String, f64)]) -> bool {
-    match top {
-        [] => false,
-        [(_, log_prob)] => log_prob.exp() >= 1.0 - NEGLIGIBLE,
-        _ => true,
+    let mut largest = 0.0;
+    let mut others = 0.0;
+    for p in top.iter().map(|(_, log_prob)| log_prob.exp()) {
+        others += f64::min(largest, p);
+        largest = f64::max(largest, p);
     }
+    largest >= 1.0 - NEGLIGIBLE || others >= PADDING
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::shape::{MAX_CHOICES, MAX_TOKENS};
     use super::*;
+
+    fn parse(text: &str) -> Result<Reply, Fault> {
+        Reply::parse(text, &Value::Null)
+    }
 
     #[test]
     fn both_shapes_are_read() {
@@ -159,19 +179,19 @@ mod tests {
         let chat = r#"{"choices":[{"text":" low","logprobs":{"content":[{"token":" low","logprob":-0.2,
             "top_logprobs":[{"token":" high","logprob":-1.9},{"token":" low","logprob":-0.2}]}]}}],
             "usage":{"prompt_tokens":9,"completion_tokens":1}}"#;
-        let (classic, chat) = (Reply::parse(classic).unwrap(), Reply::parse(chat).unwrap());
+        let (classic, chat) = (parse(classic).unwrap(), parse(chat).unwrap());
         let expected = vec![(" high".to_owned(), -1.9), (" low".to_owned(), -0.2)];
         assert_eq!(classic.top, Some(expected.clone()));
         assert_eq!(chat.top, Some(expected));
         assert_eq!((classic.tokens, classic.texts), (10, vec![" low".to_owned()]));
         let message = r#"{"choices":[{"message":{"content":"high"},"logprobs":null}]}"#;
-        assert_eq!(Reply::parse(message).unwrap().texts, ["high"]);
-        assert_eq!(Reply::parse(message).unwrap().top, None);
+        assert_eq!(parse(message).unwrap().texts, ["high"]);
+        assert_eq!(parse(message).unwrap().top, None);
     }
 
     #[test]
     fn what_cannot_be_used_is_named() {
-        let fault = |text: &str| Reply::parse(text).unwrap_err().to_string();
+        let fault = |text: &str| parse(text).unwrap_err().to_string();
         assert!(fault("<html>Bad gateway").contains("found a page: `<html>Bad gateway`"));
         assert!(fault(r#"{"choices":[{"te"#).contains("EOF while parsing"));
         assert!(fault(r#"{"choices":[]}"#).contains("at least one choice"));
@@ -205,7 +225,7 @@ mod tests {
             let text = format!(
                 r#"{{"id":null,"error":null,"choices":[{{"index":"?","text":null,"logprobs":{log_probs}}}],"usage":{usage}}}"#
             );
-            let reply = Reply::parse(&text).unwrap();
+            let reply = parse(&text).unwrap();
             let top = reply.top.unwrap();
             let tokens: Vec<&str> = top.iter().map(|(token, _)| token.as_str()).collect();
             assert_eq!(tokens, [" low", " high", " l", "\u{fffd}", "!"]);
@@ -222,34 +242,50 @@ mod tests {
             r#"{"content":[]}"#,
             r#"{"content":[null]}"#,
         ] {
-            let reply =
-                Reply::parse(&format!(r#"{{"choices":[{{"text":"x","logprobs":{log_probs}}}]}}"#)).unwrap();
+            let reply = parse(&format!(r#"{{"choices":[{{"text":"x","logprobs":{log_probs}}}]}}"#)).unwrap();
             assert_eq!((reply.top, reply.texts), (None, vec!["x".to_owned()]), "{log_probs}");
         }
         let lists = r#"{"choices":[{"text":" low","logprobs":{"tokens":null,"token_logprobs":null,"top_logprobs":[{" low":-0.7," high":-1}]}}]}"#;
-        assert_eq!(Reply::parse(lists).unwrap().top.unwrap().len(), 2);
+        assert_eq!(parse(lists).unwrap().top.unwrap().len(), 2);
     }
 
     #[test]
     fn the_chosen_token_alone_is_no_distribution() {
         let reply = |top: &str| {
             let text = r#"{"choices":[{"logprobs":{"content":[{"token":" low","logprob":-0.9TOP}]}}]}"#;
-            Reply::parse(&text.replace("TOP", top)).unwrap().top
+            parse(&text.replace("TOP", top)).unwrap().top
         };
         let one = r#","top_logprobs":[{"token":" low","logprob":-0.9}]"#;
         for alone in ["", r#","top_logprobs":null"#, r#","top_logprobs":[]"#, one] {
             assert_eq!(reply(alone), None, "{alone}");
         }
         assert_eq!(reply(r#","top_logprobs":[{"token":" low","logprob":-1e-7}]"#).unwrap().len(), 1);
+        // Lists that are filled up.
+        let padded = |other: &str| {
+            let pads: Vec<String> =
+                (0..19).map(|i| other.replace("TOKEN", &format!("t{i}")).replace("PAD", "<pad>")).collect();
+            format!(r#","top_logprobs":[{{"token":" low","logprob":-0.9}},{}]"#, pads.join(","))
+        };
+        for pad in [
+            r#"{"token":"TOKEN","logprob":-9999.0}"#,
+            r#"{"token":"PAD","logprob":-100}"#,
+            r#"{"token":"TOKEN","logprob":-Infinity}"#,
+            r#"{"token":"","logprob":-1e9}"#,
+        ] {
+            assert_eq!(reply(&padded(pad)), None, "{pad}");
+        }
+        assert_eq!(reply(&padded(r#"{"token":"TOKEN","logprob":-9}"#)).unwrap().len(), 20);
+        let sure = r#","top_logprobs":[{"token":" low","logprob":-0.001},{"token":" high","logprob":-9999}]"#;
+        assert_eq!(reply(sure).unwrap().len(), 2);
         let chosen =
             r#"{"choices":[{"logprobs":{"tokens":[" low"],"token_logprobs":[-0.9],"top_logprobs":null}}]}"#;
-        assert_eq!(Reply::parse(chosen).unwrap().top, None);
+        assert_eq!(parse(chosen).unwrap().top, None);
     }
 
     #[test]
     fn tokens_that_are_repeated_count_once_and_impossible_ones_not_at_all() {
         let top = |list: &str| {
-            Reply::parse(&format!(
+            parse(&format!(
                 r#"{{"choices":[{{"logprobs":{{"content":[{{"token":"a","top_logprobs":[{list}]}}]}}}}]}}"#
             ))
         };
@@ -262,19 +298,19 @@ mod tests {
     #[test]
     fn choices_and_tokens_are_bounded() {
         let choices = format!(r#"{{"choices":[{{}}{}]}}"#, ",{}".repeat(MAX_CHOICES));
-        assert!(Reply::parse(&choices).unwrap_err().to_string().contains("more than 1024 elements"));
+        assert!(parse(&choices).unwrap_err().to_string().contains("more than 1024 elements"));
         let tokens = format!(r#"{{"choices":[{{"logprobs":{{"tokens":[1{}]}}}}]}}"#, ",1".repeat(MAX_TOKENS));
-        assert!(Reply::parse(&tokens).unwrap_err().to_string().contains("choices[0].logprobs.tokens"));
-        assert!(Reply::parse(&"[".repeat(1 << 20)).is_err());
+        assert!(parse(&tokens).unwrap_err().to_string().contains("choices[0].logprobs.tokens"));
+        assert!(parse(&"[".repeat(1 << 20)).is_err());
         let huge = r#"{"choices":[{}],"usage":{"prompt_tokens":18446744073709551615,"completion_tokens":5}}"#;
-        assert_eq!(Reply::parse(huge).unwrap().tokens, 5);
+        assert_eq!(parse(huge).unwrap().tokens, 5);
     }
 
     #[test]
     fn an_echo_gives_the_labels_tokens_alone() {
         let echo = |tokens: &str, lps: &str| {
             let text = r#"{"choices":[{"text":"He is very low!","logprobs":{"tokens":TOKENS,"token_logprobs":LPS}}]}"#;
-            Reply::parse(&text.replace("TOKENS", tokens).replace("LPS", lps)).unwrap()
+            parse(&text.replace("TOKENS", tokens).replace("LPS", lps)).unwrap()
         };
         let whole = echo(r#"["He"," is"," very"," low","!"]"#, "[null,-1.0,-0.5,-0.25,-9.0]");
         assert_eq!(whole.echoed("He is", "very low"), Some(-0.75));
@@ -292,5 +328,17 @@ mod tests {
         assert_eq!(split.echoed("He 🙂 he is", "low"), None, "too little to know it by");
         let silent = echo(r#"["!"]"#, "[-9.0]");
         assert_eq!(silent.echoed("He is", "very low"), None);
+    }
+
+    #[test]
+    fn an_error_in_a_choice_and_a_withheld_answer_are_no_answers() {
+        let failed =
+            r#"{"choices":[{"text":"","finish_reason":"error","error":{"code":502,"message":"upstream"}}]}"#;
+        assert!(matches!(parse(failed), Err(Fault::Failed { status: 502, .. })));
+        let withheld =
+            r#"{"choices":[{"message":{"content":null},"finish_reason":"content_filter","logprobs":null}]}"#;
+        assert!(matches!(parse(withheld), Err(Fault::PromptRefused { .. })));
+        let whole = r#"{"choices":[{"text":" low","finish_reason":"content_filter","error":null}]}"#;
+        assert_eq!(parse(whole).unwrap().texts, [" low"]);
     }
 }

@@ -1,9 +1,11 @@
 //! Texts of a server, made fit to be shown and kept.
 //!
 //! A server, or a proxy before it, may send back what it was sent: the API key in a refusal, in a token, in a redirect. Whatever
-//! it says goes through here before it gets into an error, and with it into logs, corpora and terminals.
+//! it says goes through here before it gets into an error, and with it into logs, corpora and terminals. What it quotes of a prompt is
+//! found in the same way, where its own words are looked for.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use scaletot_core::text::printable;
 
@@ -15,31 +17,43 @@ const SHOWN: usize = 400;
 const READ: usize = 8 << 10;
 /// A part of a secret of so many characters is taken out; a shorter secret is taken out whole.
 const PART: usize = 8;
+/// A part of a text of so many characters is a quotation, and no accident.
+const QUOTED: usize = 16;
+/// An encoded form of a secret that is shorter is found in any text.
+const MIN_ENCODED: usize = 4;
 /// How often escapes are resolved: an error may quote another, that quotes a third.
 const DEPTH: usize = 3;
 /// What stands for a secret that was taken out.
 const MARK: &str = "[secret]";
 
 /// Takes secrets out of texts.
-#[derive(Default)]
 pub(super) struct Sanitiser {
     /// Parts of the secrets in all their forms, folded, by their lengths.
     parts: BTreeMap<usize, HashSet<Vec<u8>>>,
+    /// Length of a part.
+    part: usize,
 }
 
 impl Sanitiser {
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { parts: BTreeMap::new(), part: PART };
         for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
             all.add(secret);
-            all.add(&hex(secret.as_bytes()));
+            let mut encoded = vec![hex(secret.as_bytes())];
             // Within a longer text, such as `user:key`, a secret begins at any of the three places of a group.
             for shift in 0..3 {
                 let core = base64_core(secret.as_bytes(), shift);
-                all.add(&core);
-                all.add(&core.replace('+', "-").replace('/', "_"));
+                encoded.extend([core.replace('+', "-").replace('/', "_"), core]);
             }
+            encoded.iter().filter(|form| form.len() >= MIN_ENCODED).for_each(|form| all.add(form));
         }
+        all
+    }
+
+    /// One that finds quotations of these texts, and nothing encoded.
+    pub(super) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self { parts: BTreeMap::new(), part: QUOTED };
+        texts.into_iter().for_each(|text| all.add(text));
         all
     }
 
@@ -47,7 +61,7 @@ impl Sanitiser {
     fn add(&mut self, form: &str) {
         for times in 0..=DEPTH {
             let form: Vec<u8> = folded(form, times).into_iter().map(|unit| unit.byte).collect();
-            let length = form.len().min(PART);
+            let length = form.len().min(self.part);
             if length > 0 {
                 self.parts.entry(length).or_default().extend(form.windows(length).map(<[u8]>::to_vec));
             }
@@ -59,10 +73,11 @@ impl Sanitiser {
         // Secrets go before anything is cut, so that no cut leaves the beginning of one.
         let end = text.char_indices().nth(READ).map_or(text.len(), |(at, _)| at);
         let text = &text[..end];
-        printable(&without_credentials(&self.without_secrets(text)), SHOWN)
+        printable(&without_credentials(&self.without(text, MARK)), SHOWN)
     }
 
-    fn without_secrets(&self, text: &str) -> String {
+    /// The text with a mark in the place of each secret.
+    pub(super) fn without(&self, text: &str, mark: &str) -> String {
         // Which bytes of the text are of a secret, whether a backslash in it escapes or is itself of the key.
         let mut secret = vec![false; text.len()];
         for times in 0..=DEPTH {
@@ -70,7 +85,10 @@ impl Sanitiser {
             let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
             for (&length, parts) in &self.parts {
                 for (at, _) in bytes.windows(length).enumerate().filter(|(_, part)| parts.contains(*part)) {
-                    secret[units[at].begin..units[at + length - 1].end].fill(true);
+                    let found = units[at].begin..units[at + length - 1].end;
+                    if length > 2 || is_apart(text, &found) {
+                        secret[found].fill(true);
+                    }
                 }
             }
         }
@@ -78,7 +96,7 @@ impl Sanitiser {
         let mut within = false;
         for (at, c) in text.char_indices() {
             match (secret[at], within) {
-                (true, false) => shown.push_str(MARK),
+                (true, false) => shown.push_str(mark),
                 (true, true) => {}
                 (false, _) => shown.push(c),
             }
@@ -86,6 +104,12 @@ impl Sanitiser {
         }
         shown
     }
+}
+
+/// Whether a part of a text is no part of a word: a letter or two are found in any.
+fn is_apart(text: &str, part: &Range<usize>) -> bool {
+    !text[..part.start].ends_with(char::is_alphanumeric)
+        && !text[part.end..].starts_with(char::is_alphanumeric)
 }
 
 /// A character as it is compared, and the bytes of the text that stand for it.
@@ -242,7 +266,15 @@ mod tests {
     #[test]
     fn short_secrets_go_whole_and_none_leaves_texts_as_they_are() {
         assert_eq!(Sanitiser::new(["abc"]).clean("xabcx ab c b"), "x[secret]x [secret] b");
-        assert_eq!(Sanitiser::default().clean("http://u:p@h \u{7}x"), "http://[credentials]@h x");
+        assert_eq!(
+            Sanitiser::new(["x"]).clean("expected x, found `x`"),
+            "expected [secret], found `[secret]`"
+        );
+        for plain in ["a key of one letter garbles no message", "YQ== 61 &#97; %61"] {
+            let shown = Sanitiser::new(["z"]).clean(plain);
+            assert_eq!(shown, plain);
+        }
+        assert_eq!(Sanitiser::new([]).clean("http://u:p@h \u{7}x"), "http://[credentials]@h x");
         assert_eq!(Sanitiser::new([""]).clean("x"), "x");
     }
 

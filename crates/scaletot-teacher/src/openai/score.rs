@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::labels::{self, Matched};
+use super::refusal;
 use super::reply::Reply;
 use super::request::Writer;
 use super::scoring::Endpoint;
@@ -32,26 +33,32 @@ struct Open {
 impl OpenAi {
     /// Sends a request in the server's dialect, which is learned from its refusals.
     fn ask(&self, question: &Question<'_>, write: impl Fn(&Writer<'_>) -> Value) -> Result<Reply, Fault> {
+        let mut dialect = self.abilities().dialect;
         loop {
-            let dialect = self.abilities().dialect;
             let body = write(&Writer { endpoint: self.endpoint, model: &self.served, dialect });
-            let answered =
-                self.transport.post(body.to_string(), question).and_then(|text| Reply::parse(&text));
-            let learned = match &answered {
-                Ok(_) => {
-                    self.readable.store(true, Ordering::Relaxed);
-                    false
-                }
-                Err(Fault::Refused { message, .. }) => self.learn(dialect, message, &body),
-                Err(_) => false,
+            let answered = self.transport.post(body.to_string(), question)?;
+            let fault = match answered.is_good() {
+                true => match Reply::parse(&answered.text, &body) {
+                    Ok(reply) => {
+                        self.readable.store(true, Ordering::Relaxed);
+                        // Not before: another refusal tells that the first was not about how the request is written.
+                        self.speak(dialect);
+                        return Ok(reply);
+                    }
+                    Err(fault) => self.counted(fault),
+                },
+                false => refusal::fault(&answered, &body),
             };
-            if !learned {
-                return answered.map_err(|fault| self.counted(fault));
+            let Fault::Refused { message, .. } = &fault else { return Err(fault) };
+            match dialect.adapted(message, &body) {
+                Some(adapted) => dialect = adapted,
+                None => return Err(fault),
             }
         }
     }
 
-    /// A fault of an answer that cannot be read; if none of the first could be, that of a server of another kind.
+    /// A fault of an answer that cannot be read; if none of the first could be, that of a server of another kind. An error that the
+    /// server tells in an answer can be read.
     fn counted(&self, fault: Fault) -> Fault {
         if !matches!(fault, Fault::Malformed { .. } | Fault::Unusable { .. })
             || self.readable.load(Ordering::Relaxed)
@@ -89,7 +96,9 @@ impl OpenAi {
             requests += 1;
             let reply = self.ask(question, |to| to.next_token(question, &generated, top))?;
             tokens = tokens.saturating_add(reply.tokens);
-            let Some(next) = reply.top else { return Ok(Scored::Unsupported) };
+            let Some(next) = reply.top else {
+                return Ok(if reply.is_empty { Scored::Empty } else { Scored::Unsupported });
+            };
             for (token, log_prob) in next {
                 let p = probability * log_prob.exp();
                 match labels::matched(self.endpoint, question.labels, &among, &generated, &token) {
@@ -175,22 +184,20 @@ impl OpenAi {
         top: u32,
         question: &Question<'_>,
     ) -> Result<bool, Fault> {
-        use super::abilities::{Verdict, Way};
+        use super::abilities::Way;
         let labels = ["blue", "green"].map(str::to_owned);
         let probe = question.clone().with_prompt("The colour of the sky is").with_labels(&labels);
         let asked = match way {
-            Way::Top => self.ask(&probe, |to| to.next_token(&probe, "", top)).map(|_| true),
+            Way::Top => {
+                self.ask(&probe, |to| to.next_token(&probe, "", top)).map(|reply| reply.top.is_some())
+            }
             Way::Echo => self
                 .ask(&probe, |to| to.echo(&probe, &labels[0]))
                 .map(|reply| reply.echoed(&probe.prompt, &labels[0]).is_some()),
             Way::Guided => self.ask(&probe, |to| to.sample(&probe, 1, true)).map(|_| true),
         };
         match asked {
-            Err(Fault::Refused { status, message } | Fault::Failed { status, message, .. })
-                if way.verdict(status, &message) != Verdict::Unrelated =>
-            {
-                Ok(false)
-            }
+            Err(fault) if super::may_lack(way, &fault) => Ok(false),
             asked => asked,
         }
     }

@@ -44,6 +44,10 @@ pub(super) struct Choice {
     pub(super) message: OrNone<Message>,
     #[serde(default)]
     pub(super) logprobs: OrNone<LogProbs>,
+    #[serde(default)]
+    pub(super) finish_reason: Text,
+    #[serde(default)]
+    pub(super) error: Present,
 }
 
 /// A choice after the first, of which the text alone is read.

@@ -8,7 +8,6 @@ use flate2::read::MultiGzDecoder;
 use ureq::{Agent, Proxy};
 
 use super::address::{Address, Secret};
-use super::refusal;
 use crate::fault::Fault;
 use crate::question::Question;
 
@@ -18,6 +17,24 @@ const MAX_BYTES: u64 = 16 << 20;
 const MAX_REFUSAL: u64 = 64 << 10;
 /// How much longer than its time limit a request is waited for, before it is left to itself.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What a server answered, whether it is an answer or a refusal.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// How long the server asks to wait.
+    pub(super) retry_after: Option<Duration>,
+    /// Where the request is sent elsewhere.
+    pub(super) location: Option<String>,
+    /// The body, as it came.
+    pub(super) text: String,
+}
+
+impl Answered {
+    pub(super) fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
 
 /// Sends requests to one address. Connections are kept and shared between threads.
 pub(super) struct Transport {
@@ -55,9 +72,8 @@ impl Transport {
         self.key.is_some()
     }
 
-    /// The body of a good answer; anything else is a fault, with the server's words as they came. No request lasts beyond the
-    /// question's deadline, or after it was stopped.
-    pub(super) fn post(&self, body: String, question: &Question<'_>) -> Result<String, Fault> {
+    /// What the server answers; a fault if it does not. No request lasts beyond the question's deadline, or after it was stopped.
+    pub(super) fn post(&self, body: String, question: &Question<'_>) -> Result<Answered, Fault> {
         let left = question.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Fault::Late);
@@ -107,7 +123,7 @@ fn exchange(
     key: Option<&Secret>,
     body: String,
     timeout: Duration,
-) -> Result<String, Fault> {
+) -> Result<Answered, Fault> {
     let mut request = agent.post(url).header("content-type", "application/json");
     if let Some(key) = key {
         request = request.header("authorization", format!("Bearer {}", key.text()));
@@ -117,7 +133,7 @@ fn exchange(
     let header = |name: &str| {
         response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    let wait = header("retry-after-ms")
+    let retry_after = header("retry-after-ms")
         .and_then(|value| wait_of(&value, 1e-3))
         .or_else(|| header("retry-after").and_then(|value| wait_of(&value, 1.0)));
     let (location, encoding) = (header("location"), header("content-encoding").unwrap_or_default());
@@ -128,11 +144,12 @@ fn exchange(
     if good {
         read?;
     }
-    let text = unpacked(bytes, &encoding, most)?;
-    match good {
-        true => Ok(text),
-        false => Err(refusal::fault(status, wait, location, &text)),
-    }
+    let text = match unpacked(bytes, &encoding, most) {
+        // The status of a refusal tells more than what is wrong with its body.
+        Err(fault) if !good => fault.to_string(),
+        text => text?,
+    };
+    Ok(Answered { status, retry_after, location, text })
 }
 
 /// At most so many bytes, and how reading ended.

@@ -17,6 +17,9 @@ pub(super) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 const FIRST: u32 = 10;
 /// Failed attempts at a state in a row that end a run later on: a server may be away for minutes.
 const SERIES: u32 = 50;
+/// Users in a row, before the teacher answered anything and after it did, whose refusals by 403 end a run: that of one may be about his
+/// prompt, those of many are about the key.
+const FORBIDDEN: [u32; 2] = [3, 10];
 /// No question counts for more, however often it was tried: one alone must not end a run.
 const OF_A_QUESTION: u32 = 5;
 
@@ -61,6 +64,8 @@ struct Series {
     attempts: u32,
     /// Whether the last failure was that of a server that did not answer.
     of_server: bool,
+    /// Refusals by 403 in a row.
+    forbidden: u32,
 }
 
 impl<'a> RunGuard<'a> {
@@ -153,6 +158,7 @@ impl<'a> RunGuard<'a> {
         watched.answered = true;
         watched.computed |= !answer.cached;
         let series = watched.series.entry(state).or_default();
+        series.forbidden = 0;
         // What was at hand tells nothing about a server.
         if !answer.cached || !series.of_server {
             series.attempts = 0;
@@ -175,13 +181,22 @@ impl<'a> RunGuard<'a> {
             _ => 1,
         };
         let permanent = fault.is_some_and(Fault::is_permanent);
+        let forbidden = matches!(fault, Some(Fault::Refused { status: 403, .. }));
+        series.forbidden = if forbidden { series.forbidden + 1 } else { 0 };
+        // A run that goes on with another asks those first who were refused before.
+        let most_forbidden = match (computed, answered) {
+            (true, _) => FORBIDDEN[1],
+            (false, true) => SERIES,
+            (false, false) => FORBIDDEN[0],
+        };
         // One that refuses a request is there.
-        series.of_server =
-            fault.is_some_and(|fault| !matches!(fault, Fault::Refused { .. } | Fault::Unusable { .. }));
+        series.of_server = fault.is_some_and(|fault| {
+            !matches!(fault, Fault::Refused { .. } | Fault::PromptRefused { .. } | Fault::Unusable { .. })
+        });
         series.attempts = series.attempts.saturating_add(tried);
         let has_answered = if series.of_server { computed } else { answered };
         let most = if has_answered { SERIES } else { FIRST };
-        if !permanent && series.attempts < most {
+        if !permanent && series.attempts < most && series.forbidden < most_forbidden {
             return Ok(error);
         }
         let failures = series.attempts;

@@ -190,3 +190,26 @@ fn cutting_at_the_label_does_not_change_tokens() {
         assert!(model.tokenize("<|end|>").unwrap().len() > 1);
     }
 }
+
+/// A batch under way ends when nobody waits for it, and the model answers others as before.
+#[test]
+fn a_stop_is_heard_within_a_batch() {
+    use std::time::{Duration, Instant};
+
+    let (world, labels) = (World::new(), label_set());
+    // A token a pass, each of which takes its time.
+    let folder = tempfile::tempdir().unwrap();
+    let options = GgufOptions::default().with_batch_tokens(1).with_cache_tokens(0);
+    let model = Gguf::open(Tiny::default().write(folder.path()), options).unwrap();
+    let expected = model.answer(&world.question(PROMPTS[0], &labels)).unwrap().log_probs;
+    let began = Instant::now();
+    let stopped = || began.elapsed() > Duration::from_millis(20);
+    let prompts: Vec<String> = (0..400).map(|i| format!("{i} {}", PROMPTS[0])).collect();
+    let questions: Vec<Question<'_>> =
+        prompts.iter().map(|prompt| world.question(prompt, &labels).with_stop(&stopped)).collect();
+    let answers = model.answer_batch(&questions);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(scaletot_teacher::Error::Stopped))));
+    let again = model.answer(&world.question(PROMPTS[0], &labels)).unwrap();
+    assert_eq!(again.log_probs, expected);
+    assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+}

@@ -15,6 +15,7 @@ mod bounds;
 mod capacity;
 mod faults;
 mod real;
+mod refusals;
 mod runs;
 mod scoring;
 mod secrets;

@@ -120,6 +120,18 @@ fn a_fault_that_every_question_will_meet_ends_the_run_at_once() {
     }
 }
 
+/// A status of 403 may be that of a prompt that is not allowed: one user, or several of many, end no run.
+#[test]
+fn users_whose_prompts_are_not_allowed_do_not_end_a_run() {
+    let forbidden = || Fault::Refused { status: 403, message: "not this".to_owned() };
+    for (refused, ends) in [(0..1, false), (0..2, false), (0..3, true), (50..58, false), (50..64, true)] {
+        let teacher = Flaky::new(|_, row| refused.contains(&row).then(forbidden));
+        let ran = run(&teacher, 1, 0.2);
+        assert_eq!(ran.outcome.is_err(), ends, "{refused:?}: {:?}", ran.outcome);
+        assert_eq!(ran.records == USERS, !ends, "{refused:?}");
+    }
+}
+
 #[test]
 fn a_server_that_goes_away_for_good_ends_the_run_and_what_was_reasoned_is_kept() {
     let teacher = Flaky::new(|number, _| (number >= 300).then(away));
