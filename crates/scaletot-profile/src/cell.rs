@@ -106,7 +106,13 @@ impl<'a> Raw<'a> {
             Self::Float(float) => Err(Mismatch::new(EXPECTED, float.to_string())),
             Self::Text(text) => match text.trim().parse::<f64>() {
                 Ok(number) if number.is_finite() => Ok(number + 0.0),
-                _ => Err(Mismatch::text(EXPECTED, text)),
+                _ => {
+                    let Mismatch { expected, mut found } = Mismatch::text(EXPECTED, text);
+                    if text.contains(',') && text.replace([',', '.', ' '], "").trim().parse::<f64>().is_ok() {
+                        found.push_str("; write numbers with a decimal point, and nothing between thousands");
+                    }
+                    Err(Mismatch { expected, found })
+                }
             },
             other => Err(other.mismatch(EXPECTED)),
         }

@@ -96,7 +96,7 @@ pub enum Error {
         column: String,
     },
     /// A column that is needed is not in the file.
-    #[error("{}no column {column:?}, which is wanted as {wanted_as}; the columns are {}{}", in_file(path.as_deref()), quoted(.there), partition(path.as_deref(), .column))]
+    #[error("{}no column {column:?}, which is wanted as {wanted_as}; the columns are {}{}{}", in_file(path.as_deref()), quoted(.there), alike(.there, .column), partition(path.as_deref(), .column))]
     MissingColumn {
         /// The file.
         path: Option<PathBuf>,
@@ -237,6 +237,17 @@ fn in_field(field: &Option<String>) -> String {
 /// `path: `, or nothing if there is none.
 pub(crate) fn in_file(path: Option<&Path>) -> String {
     path.map(|path| format!("{}: ", path.display())).unwrap_or_default()
+}
+
+/// A column that is there under nearly that name.
+fn alike(there: &[String], column: &str) -> String {
+    let plain = |name: &str| name.trim().to_lowercase();
+    match there.iter().find(|name| plain(name) == plain(column)) {
+        Some(name) => {
+            format!("; {:?} is another name, since capitals and blanks count: rename it", shortened(name))
+        }
+        None => String::new(),
+    }
 }
 
 /// Where a column is that a partitioned table has in the names of its directories, `COLUMN=VALUE`, and not in its files.

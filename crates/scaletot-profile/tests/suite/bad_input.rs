@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::common;
 use scaletot_profile::{
-    Attributes, Error, FieldSpec, ProfileSchema, ReadOptions, UserIds, read_csv, read_csv_from, write_csv,
+    Attributes, Error, FieldSpec, ProfileSchema, ReadOptions, UserIds, Value, read_csv, read_csv_from,
+    write_csv,
 };
 
 /// The message for a CSV file of that content, with the folder cut off.
@@ -34,6 +35,11 @@ fn wrong_types() {
         refusal(format!("{HEADER}1,55+,1,10,perhaps,a\n")),
         r#"people.csv, row 1 (line 2), column "owner": expected true or false (or yes/no, t/f, y/n, 1/0), found "perhaps""#
     );
+    // As other languages write numbers.
+    for number in ["1,5", "1.200,50", "1,200"] {
+        let message = refusal(format!("{}1;55+;1;{number};yes;a\n", HEADER.replace(',', ";")));
+        assert!(message.contains(&format!("{number:?}; write numbers with a decimal point")), "{message}");
+    }
     assert!(
         refusal(format!("{HEADER}1,55+,1,inf,yes,a\n")).ends_with(r#"expected a finite number, found "inf""#)
     );
@@ -88,8 +94,9 @@ fn columns() {
     assert_eq!(
         refusal("customer,age,city,Income,owner,tags\n"),
         "people.csv: no column \"income\", which is wanted as a profile field; the columns are \"customer\", \"age\", \
-         \"city\", \"Income\", \"owner\", \"tags\""
+         \"city\", \"Income\", \"owner\", \"tags\"; \"Income\" is another name, since capitals and blanks count: rename it"
     );
+    assert!(refusal("customer, age,city,income,owner,tags\n").contains(r#"; " age" is another name"#));
     assert!(
         refusal("id,age\n")
             .starts_with(r#"people.csv: no column "customer", which is wanted as the user id; "#)
@@ -136,6 +143,28 @@ fn every_cut_inside_a_row_is_seen() {
     for cut in last + 1..text.rfind(',').unwrap() {
         assert!(refusal(&text[..cut]).contains("row 2 (line 3)"), "cut at {cut}");
     }
+}
+
+#[test]
+fn a_table_as_a_spreadsheet_writes_it_is_read_or_refused_with_the_remedy() {
+    let schema = ProfileSchema::builder("test").with_field(FieldSpec::numeric("x")).build().unwrap();
+    let read = |table: &[u8]| read_csv_from(table, "t.csv", &schema, &ReadOptions::new());
+    for table in [
+        "\u{feff}id,x,note\r\n1,2,\"two\r\nlines\"\r\n2,,\r\n",
+        "\u{feff}note;id;x\r\n\"a;b\";1;2\r\n;2;\r\n\r\n",
+        "id\tx\tnote\n1\t2\t\"a\tb\"\n2\t\t",
+        "x,note,id\r2,\"a,b\",1\r,,2\r",
+    ] {
+        let loaded = read(table.as_bytes()).unwrap();
+        assert_eq!(loaded.profiles.ids(), &UserIds::Int(vec![1, 2]), "{table:?}");
+        assert_eq!([0, 1].map(|row| loaded.profiles.value(row, 0)), [Some(Value::Number(2.0)), None]);
+    }
+    let nobody = read(b"id,x\r\n").unwrap();
+    assert!(nobody.profiles.is_empty());
+    let message = read(b"sep=;\r\nid;x\r\n1;2\r\n").unwrap_err().to_string();
+    assert!(message.contains("t.csv: found a first line `sep=`") && message.contains("remove"), "{message}");
+    // Only the whole line is meant.
+    assert!(read(b"sep=,id,x\n0,1,2\n").is_ok());
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{
     ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int64Array,
-    RecordBatch, TimestampMicrosecondArray,
+    ListArray, RecordBatch, StructArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -303,4 +304,42 @@ fn a_file_that_is_something_else_by_its_content_is_called_so() {
         fs::write(&path, bytes).unwrap();
         assert!(matches!(read(), Error::Damaged { .. }), "{bytes:?}: {}", read());
     }
+}
+
+#[test]
+fn columns_beside_the_profile_may_be_nested_or_times_and_floats_are_no_ids() {
+    let numbers_of = numbers(3);
+    let lists = [Some(vec![Some(1.0)]), None, Some(vec![Some(2.0), None])];
+    let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(lists));
+    let parts =
+        |array: &ArrayRef| (Arc::new(Field::new("part", array.data_type().clone(), true)), Arc::clone(array));
+    let nested: ArrayRef = Arc::new(StructArray::from(vec![parts(&list), parts(&numbers_of)]));
+    let zoned: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from(vec![1, 2, 3]).with_timezone("Europe/Berlin"));
+    let columns = [("nested", nested), ("x", numbers(3)), ("seen", zoned), ("id", ids(3)), ("f", numbers_of)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = Case::new(&batch, None);
+    let table = file.read(&schema()).unwrap();
+    assert_eq!((table.ids(), table.value(2, 0)), (&UserIds::Int(vec![0, 1, 2]), Some(Value::Number(2.0))));
+    let wanted = |column: &str| {
+        let schema = ProfileSchema::builder("test").with_field(FieldSpec::numeric(column)).build().unwrap();
+        file.read(&schema).unwrap_err().to_string()
+    };
+    assert!(wanted("nested").contains("write its parts as columns of their own"), "{}", wanted("nested"));
+    assert!(wanted("seen").contains("the time since it as a number"), "{}", wanted("seen"));
+    let floats = ProfileSchema::builder("test").with_id_column("f").with_field(FieldSpec::numeric("x"));
+    let message = file.read(&floats.build().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("write ids as integers or texts; pandas makes floats"), "{message}");
+}
+
+#[test]
+fn a_file_of_no_row_or_no_row_group_is_a_table_of_nobody() {
+    let batch = RecordBatch::try_from_iter([("id", ids(0)), ("x", numbers(0))]).unwrap();
+    assert!(Case::new(&batch, None).read(&schema()).unwrap().is_empty());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap().close().unwrap();
+    let file = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
+    assert_eq!((file.row_groups(), file.rows()), (0, 0));
+    assert!(read_parquet(&path, &schema(), &ReadOptions::new()).unwrap().profiles.is_empty());
 }

@@ -202,6 +202,10 @@ pub(super) fn remedy(found: &DataType) -> &'static str {
         | DataType::Time64(_) => {
             "write a date as text, or better the time since it as a number, such as an age in years"
         }
+        // Only ids are read from no such column.
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            "write ids as integers or texts; pandas makes floats of integers of which one is missing"
+        }
         DataType::Duration(_) | DataType::Interval(_) => "write a span of time as a number",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             "write bytes as text, and identifiers of sixteen bytes as text or with the type UUID"

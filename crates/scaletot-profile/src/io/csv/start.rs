@@ -27,6 +27,12 @@ pub(super) fn look<R: Read>(mut source: R) -> io::Result<Result<Start<R>, Other>
     if first.starts_with(b"\xef\xbb\xbf") {
         first.drain(..3);
     }
+    if matches!(first.as_slice(), [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', _, b'\r' | b'\n', ..]) {
+        return Ok(Err((
+            "a first line `sep=` as Excel reads it",
+            "the names of the columns in the first line: remove the one before them",
+        )));
+    }
     let delimiter = delimiter(&first);
     Ok(Ok(Start { bytes: Cursor::new(first).chain(source), delimiter }))
 }
