@@ -27,8 +27,8 @@ const MAX_COLUMNS: usize = 1 << 17;
 /// they take 0.5 GB, and with 8,000 users a third of a minute for one block and one minute for two (one core of a small server).
 const MAX_VARYING: usize = 1 << 11;
 
-/// Numbers of a part's features that are in memory at once: 256 MB.
-const MAX_AT_ONCE: usize = 1 << 25;
+/// Numbers of a part's features that are in memory at once: 256 MB; so few in unit tests that parts come in pieces there.
+const MAX_AT_ONCE: usize = if cfg!(test) { 1 << 6 } else { 1 << 25 };
 
 /// A fitted regression: `ŷ = intercept + Σ_j w_j (x_j − mean_j) / divisor_j` over the columns that varied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,10 @@ impl Ridge {
             Inputs::Profile | Inputs::Signals => range.len(),
         };
         check_width(columns.width())?;
+        if inputs != Inputs::Signals {
+            // Known much sooner than their moments.
+            check_varying(columns.profile.varying(users.table, &parts.concat()))?;
+        }
         let mut buffer = vec![0.0; columns.width()];
         let mut each = |rows: &[usize], with: &mut dyn FnMut(&[f64])| -> Result<()> {
             rows.iter().try_for_each(|&row| {
@@ -119,7 +123,7 @@ impl Ridge {
         parts.iter().try_for_each(|rows| each(rows, &mut |x| moments.add(x)))?;
         let scaler = moments.scaler(first);
         check_varying(scaler.columns.len())?;
-        let at_once = MAX_AT_ONCE / (scaler.columns.len() + 1);
+        let at_once = (MAX_AT_ONCE / (scaler.columns.len() + 1)).max(1);
         let mut systems = Vec::with_capacity(parts.len());
         let mut rest = targets;
         for rows in parts {
