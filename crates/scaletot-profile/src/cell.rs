@@ -94,7 +94,8 @@ impl<'a> Raw<'a> {
 
     /// Whether it is what programs write in the place of a number that is not known.
     pub(crate) fn is_no_number(&self) -> bool {
-        matches!(self, Self::Text(text) if MISSING_NUMBERS.contains(&text.trim()))
+        let is_nan = |text: &str| text.parse().is_ok_and(f64::is_nan);
+        matches!(self, Self::Text(text) if MISSING_NUMBERS.contains(&text.trim()) || is_nan(text.trim()))
     }
 
     /// The finite number in the cell.
@@ -278,7 +279,9 @@ mod tests {
             Mismatch::new("a finite number in 0 ..= 9", "10")
         );
         let open = field(FieldSpec::numeric("x"));
-        for raw in [Raw::Float(f64::NAN), Raw::Text("nan"), Raw::Text(" NA "), Raw::Text("NULL")] {
+        for raw in
+            [Raw::Float(f64::NAN), Raw::Text("-nan"), Raw::Text("NAN"), Raw::Text(" NA "), Raw::Text("NULL")]
+        {
             assert_eq!(
                 read(&open, raw),
                 Ok(Cell::Missing),

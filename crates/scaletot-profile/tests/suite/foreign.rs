@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{BrotliLevel, Compression};
-use parquet::data_type::{DoubleType, FixedLenByteArray, FixedLenByteArrayType};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType};
 use parquet::file::metadata::{
     KeyValue, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaDataBuilder,
 };
@@ -342,4 +342,25 @@ fn a_file_of_no_row_or_no_row_group_is_a_table_of_nobody() {
     let file = ParquetProfiles::open(&path, &schema(), &ReadOptions::new()).unwrap();
     assert_eq!((file.row_groups(), file.rows()), (0, 0));
     assert!(read_parquet(&path, &schema(), &ReadOptions::new()).unwrap().profiles.is_empty());
+}
+
+/// As old programs of Hadoop's family leave it where a table was loaded from a file in Latin-1.
+#[test]
+fn texts_that_are_not_in_utf_8_are_refused_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.parquet");
+    let columns = Arc::new(parse_message_type("message users { required binary town (UTF8); }").unwrap());
+    let mut writer =
+        SerializedFileWriter::new(File::create(&path).unwrap(), columns, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let names = [b"Ulm".to_vec(), b"M\xfcnchen".to_vec()].map(ByteArray::from);
+    column.typed::<ByteArrayType>().write_batch(&names, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let schema = ProfileSchema::builder("test").with_field(FieldSpec::categorical("town", ["Ulm"])).build();
+    let options = ReadOptions::new().with_numbered_ids();
+    let message = read_parquet(&path, &schema.unwrap(), &options).unwrap_err().to_string();
+    assert!(message.contains("users.parquet") && message.contains("write them in UTF-8"), "{message}");
 }

@@ -31,7 +31,13 @@ fn failure(mut message: String) -> Failure {
             message = rest.to_owned();
         }
     }
-    let message = printable(&message, 400);
+    let mut message = printable(&message, 400);
+    // Some writers put texts of any encoding where UTF-8 is due.
+    if message.contains("non UTF-8") {
+        message.push_str(
+            "; if the file is as it was written, its texts are in another encoding: write them in UTF-8",
+        );
+    }
     let unsupported = message.contains("NYI: ") || message.contains("encryption feature is disabled");
     if unsupported { Failure::Unsupported(message) } else { Failure::Damaged(message) }
 }
