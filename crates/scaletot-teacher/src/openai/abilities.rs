@@ -9,8 +9,19 @@ use serde_json::Value;
 use super::scoring::Scoring;
 
 /// Words in which servers refuse more than one choice.
-const ABOUT_N: [&str; 10] =
-    ["'n'", "`n`", "\"n\"", "param n", "n > 1", "n>1", "n must be", "n=1", "n = 1", "one choice"];
+const ABOUT_N: [&str; 11] = [
+    "'n'",
+    "`n`",
+    "\"n\"",
+    "param n",
+    "n > 1",
+    "n>1",
+    "n must be",
+    "n=1",
+    "n = 1",
+    "one choice",
+    "completion choice",
+];
 
 /// Words about a prompt, not about the server.
 const TOO_LONG: [&str; 8] = [

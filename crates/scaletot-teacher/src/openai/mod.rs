@@ -81,8 +81,8 @@ enum Scored {
     Unsupported,
     /// It cannot be done for these labels, or none of them was found.
     Undecided(u64),
-    /// The answer has no token at all, and tells nothing of the server.
-    Empty,
+    /// The answer tells nothing of what the server can do: it has no token at all, or, as the first, one that leaves nothing to others.
+    Untold,
 }
 
 /// The wait before an ability is asked for again, where the server asks for none; doubled each time.
@@ -158,11 +158,11 @@ impl OpenAi {
                     self.settle(Scoring::TopTokens { top });
                     return self.otherwise(question, spent);
                 }
-                Ok(Scored::Empty) if self.probe(Way::Top, top, question)? => {
+                Ok(Scored::Untold) if self.probe(Way::Top, top, question)? => {
                     self.settle(Scoring::TopTokens { top });
-                    return self.otherwise(question, 0);
+                    return self.by(Scoring::TopTokens { top }, question);
                 }
-                Ok(Scored::Unsupported | Scored::Empty) => break,
+                Ok(Scored::Unsupported | Scored::Untold) => break,
                 // Whether fewer are taken tells.
                 Err(fault) if Some(&top) != tops.last() && may_lack(Way::Top, &fault) => {}
                 Err(fault) if self.lacks(Way::Top, top, question, &fault)? => {}
@@ -239,7 +239,7 @@ impl OpenAi {
         match tried {
             Scored::Answer(answer) => Ok(answer),
             Scored::Undecided(spent) => self.otherwise(question, spent),
-            Scored::Empty => self.otherwise(question, 0),
+            Scored::Untold => self.otherwise(question, 0),
             Scored::Unsupported => Err(not_given(scoring)),
         }
     }

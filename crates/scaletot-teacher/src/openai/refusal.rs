@@ -30,21 +30,26 @@ fn of_status(answered: &Answered, said: Said, request: &Value) -> Fault {
     let is_prompt = is_about_the_prompt(status, &said);
     let is_ended = is_about_quota(answered, &said);
     let is_unknown = is_about_the_model(status, &said, request["model"].as_str().unwrap_or_default());
+    let is_invalid = said.has_code(&INVALID_CODES);
     let message = said.message;
     match status {
         _ if is_prompt => Fault::PromptRefused { status, message },
-        200..500 if is_ended => Fault::Quota { status, message },
+        _ if is_ended => Fault::Quota { status, message },
         429 => Fault::RateLimited { retry_after, message },
         408 => Fault::Timeout { message: format!("status 408: {message}") },
         // Not implemented, and a version that is not: no wait brings it.
         501 | 505 => Fault::Refused { status, message },
         // A conflict of requests, one that came too early, or what says itself when to come again.
         402 | 409 | 425 | 500.. => Fault::Failed { status, retry_after, message },
+        200 if is_invalid => Fault::Refused { status, message },
         200 => Fault::Failed { status, retry_after, message: format!("the error: {message}") },
         _ if is_unknown => Fault::UnknownModel { status, message },
         _ => Fault::Refused { status, message },
     }
 }
+
+/// Codes of a refusal where no status tells it.
+const INVALID_CODES: [&str; 4] = ["validation", "invalid_request", "bad_request", "badrequest"];
 
 /// Codes of a prompt that is too long, or not allowed. Some servers fail with them (5xx).
 const PROMPT_CODES: [&str; 8] = [
@@ -302,8 +307,16 @@ mod tests {
             assert!(matches!(&fault, Fault::Failed { status: found, .. } if *found == status), "{fault:?}");
             assert!(fault.is_transient() && fault.to_string().contains("boom"));
         }
-        let refused = in_answer(r#"{"error":{"message":"Input validation error","http_status_code":422}}"#);
-        assert!(matches!(refused, Fault::Refused { status: 422, .. }), "{refused:?}");
+        for (text, status) in [
+            (r#"{"error":{"message":"Input validation error","http_status_code":422}}"#, 422),
+            (r#"{"error":"Input validation error","error_type":"validation"}"#, 200),
+        ] {
+            let refused = in_answer(text);
+            assert!(
+                matches!(refused, Fault::Refused { status: found, .. } if found == status),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::fault::Fault;
 const NEGLIGIBLE: f64 = 0.01;
 /// What all others have together where a list of them is padded, with tokens that are none or log-probabilities that are none.
 const PADDING: f64 = 1e-6;
+/// Less than any model leaves to all other tokens.
+const NOTHING: f64 = 1e-30;
 /// The end of a prompt by which it is recognised, in bytes, at least.
 const MIN_TAIL: usize = 12;
 /// Probabilities of different tokens may sum to more than 1 where a server rounds them, or adds another to its list; not to so much more.
@@ -32,6 +34,8 @@ pub(super) struct Reply {
     pub(super) tokens: u64,
     /// Whether the model answered nothing, as one does that ends the text at once.
     pub(super) is_empty: bool,
+    /// Whether its first token leaves nothing at all to others, as no model has it: the server does not tell of them, or it alone is listed.
+    pub(super) is_sure: bool,
 }
 
 impl Reply {
@@ -81,7 +85,11 @@ impl Reply {
             at_most_zero(token, log_prob.unwrap_or(0.0))?;
         }
         let is_empty = given.is_empty() && texts.iter().all(String::is_empty);
-        Ok(Self { texts, top: top.filter(|top| is_distribution(top)), given, tokens, is_empty })
+        let (largest, others) = largest_and_others(top.as_deref().unwrap_or_default());
+        let is_sure = largest >= 1.0 - NEGLIGIBLE && others < NOTHING;
+        // The chosen token leaves nothing to others, or they have something of what it leaves.
+        let top = top.filter(|_| largest >= 1.0 - NEGLIGIBLE || others >= PADDING);
+        Ok(Self { texts, top, given, tokens, is_empty, is_sure })
     }
 
     /// `ln p(label | prompt)` from an echo of the prompt and the label: the sum over the tokens that begin in the label.
@@ -152,15 +160,11 @@ fn checked(top: Vec<(String, f64)>) -> Result<Vec<(String, f64)>, Fault> {
     }
 }
 
-/// Whether tokens tell of others than the chosen one: it leaves nothing to them, or they have something of what it leaves.
-fn is_distribution(top: &[(String, f64)]) -> bool {
-    let mut largest = 0.0;
-    let mut others = 0.0;
-    for p in top.iter().map(|(_, log_prob)| log_prob.exp()) {
-        others += f64::min(largest, p);
-        largest = f64::max(largest, p);
-    }
-    largest >= 1.0 - NEGLIGIBLE || others >= PADDING
+/// The largest probability of tokens, and that of all others.
+fn largest_and_others(top: &[(String, f64)]) -> (f64, f64) {
+    top.iter()
+        .map(|(_, log_prob)| log_prob.exp())
+        .fold((0.0, 0.0), |(largest, others), p| (f64::max(largest, p), others + f64::min(largest, p)))
 }
 
 #[cfg(test)]

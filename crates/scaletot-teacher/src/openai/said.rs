@@ -34,7 +34,15 @@ impl Said {
         if body.len() > 64 << 10 {
             return plain();
         }
-        let Ok(Value::Object(top)) = serde_json::from_str::<Value>(body) else { return plain() };
+        let top = match serde_json::from_str::<Value>(body) {
+            Ok(Value::Object(top)) => top,
+            // Some list the one error that they have.
+            Ok(Value::Array(list)) => match list.into_iter().next() {
+                Some(Value::Object(top)) => top,
+                _ => return plain(),
+            },
+            _ => return plain(),
+        };
         let is_error = |error: &&Value| !error.is_null();
         let error = top.get("error").filter(is_error);
         let error = error.or_else(|| top.get("choices")?.get(0)?.get("error").filter(is_error));
@@ -94,6 +102,7 @@ fn text(words: &Value) -> String {
             let read: Option<Vec<String>> = errors.iter().map(one).collect();
             read.map_or_else(|| words.to_string(), |errors| errors.join("; "))
         }
+        Value::Object(words) if words.contains_key("detail") => text(&words["detail"]),
         other => other.to_string(),
     }
 }
@@ -214,6 +223,13 @@ mod tests {
             message(&listed.to_string()),
             "`n`: Input should be at most 1 (less_than_equal); Field required (missing)"
         );
+        let within =
+            json!({ "object": "error", "message": listed, "type": "invalid_request_error", "code": null });
+        assert!(
+            message(&within.to_string()).starts_with("`n`: Input should be at most 1 (less_than_equal);")
+        );
+        let list = r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID_ARGUMENT"}}]"#;
+        assert_eq!(message(list), "API key not valid (code 400)");
         let status = |body: &str| Said::read(body, &request()).status;
         assert_eq!(status(r#"{"error":{"message":"too long","http_status_code":422}}"#), Some(422));
         assert_eq!(status(r#"{"error":{"message":"x","code":"7"}}"#), None);

@@ -49,7 +49,10 @@ impl OpenAi {
                 },
                 false => refusal::fault(&answered, &body),
             };
-            let Fault::Refused { message, .. } = &fault else { return Err(fault) };
+            // Some fail over what they do not take.
+            let (Fault::Refused { message, .. } | Fault::Failed { status: 500, message, .. }) = &fault else {
+                return Err(fault);
+            };
             match dialect.adapted(message, &body) {
                 Some(adapted) => dialect = adapted,
                 None => return Err(fault),
@@ -97,8 +100,11 @@ impl OpenAi {
             let reply = self.ask(question, |to| to.next_token(question, &generated, top))?;
             tokens = tokens.saturating_add(reply.tokens);
             let Some(next) = reply.top else {
-                return Ok(if reply.is_empty { Scored::Empty } else { Scored::Unsupported });
+                return Ok(if reply.is_empty { Scored::Untold } else { Scored::Unsupported });
             };
+            if reply.is_sure && self.scoring().is_none() {
+                return Ok(Scored::Untold);
+            }
             for (token, log_prob) in next {
                 let p = probability * log_prob.exp();
                 match labels::matched(self.endpoint, question.labels, &among, &generated, &token) {
@@ -185,12 +191,13 @@ impl OpenAi {
         question: &Question<'_>,
     ) -> Result<bool, Fault> {
         use super::abilities::Way;
-        let labels = ["blue", "green"].map(str::to_owned);
-        let probe = question.clone().with_prompt("The colour of the sky is").with_labels(&labels);
+        // No model is sure of it.
+        let labels = ["heads", "tails"].map(str::to_owned);
+        let probe = question.clone().with_prompt("She tossed a coin, and it came up").with_labels(&labels);
         let asked = match way {
-            Way::Top => {
-                self.ask(&probe, |to| to.next_token(&probe, "", top)).map(|reply| reply.top.is_some())
-            }
+            Way::Top => self
+                .ask(&probe, |to| to.next_token(&probe, "", top))
+                .map(|reply| reply.top.is_some() && !reply.is_sure),
             Way::Echo => self
                 .ask(&probe, |to| to.echo(&probe, &labels[0]))
                 .map(|reply| reply.echoed(&probe.prompt, &labels[0]).is_some()),

@@ -184,6 +184,56 @@ fn requests_are_written_as_the_server_wants_them() {
     assert_eq!(asked, [Some(2), Some(2), None]);
 }
 
+/// As servers in use refuse more than one choice.
+#[test]
+fn one_choice_is_asked_for_where_several_are_refused_in_whatever_form() {
+    let fields = json!([{ "type": "extra_forbidden", "loc": ["body", "n"], "msg": "Extra inputs are not permitted", "input": 20 }]);
+    for (status, body) in [
+        (
+            400,
+            json!({ "error": { "code": 400, "message": "Only one completion choice is allowed", "type": "invalid_request_error" } }),
+        ),
+        (
+            500,
+            json!({ "error": { "code": 500, "message": "Only one completion choice is allowed", "type": "server_error" } }),
+        ),
+        (
+            400,
+            json!({ "error": { "message": "'n' : number must be at most 1", "type": "invalid_request_error" } }),
+        ),
+        (
+            422,
+            json!({ "object": "error", "message": { "detail": fields }, "type": "invalid_request_error", "code": null }),
+        ),
+        (
+            422,
+            json!({ "object": "error", "message": json!({ "detail": fields }).to_string(), "code": "1000" }),
+        ),
+        (422, json!({ "detail": fields })),
+        (
+            400,
+            json!({ "object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'n'), 'msg': 'Extra inputs are not permitted', \
+            'input': 20}]", "code": 400 }),
+        ),
+        (200, json!({ "error": { "message": "n must be 1", "code": 400 } })),
+    ] {
+        let text = body.to_string();
+        let server = Server::start(move |asked| match asked.body["n"].as_u64() > Some(1) {
+            true => Reaction::Raw(status, "", text.clone()),
+            false => Reaction::Json(answer(asked, Ability::Text)),
+        });
+        let scoring = Scoring::Sample { samples: 3, guided: false };
+        let teacher = OpenAi::builder(server.url(), "m").with_scoring(scoring).build().unwrap();
+        for prompt in ["He is", "She is"] {
+            assert_eq!(
+                ask(&teacher, prompt).unwrap_or_else(|error| panic!("{body}: {error:?}")).samples,
+                Some(3)
+            );
+        }
+        assert_eq!(server.asked().len(), 1 + 3 + 3, "{body}");
+    }
+}
+
 fn server_that(guides: bool, ability: Ability) -> Server {
     Server::start(move |asked| match is_guided(asked) && !guides {
         true => refused(400, "structured_outputs is not supported"),

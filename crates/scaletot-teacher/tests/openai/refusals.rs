@@ -210,7 +210,7 @@ fn a_server_that_is_busy_when_it_is_tried_has_the_same_key() {
     let keys = [0, 3].map(|busy| {
         let refusals = std::sync::atomic::AtomicU32::new(0);
         let server = Server::start(move |asked| {
-            let is_probe = asked.prompt().starts_with("The colour");
+            let is_probe = asked.prompt().starts_with("She tossed a coin");
             match is_probe && refusals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < busy {
                 true => Reaction::Raw(429, "retry-after: 0.02\r\n", "slow down".to_owned()),
                 false => Reaction::Json(answer(asked, Ability::Classic)),
@@ -271,26 +271,45 @@ fn an_answer_of_no_token_turns_top_tokens_off_for_nobody() {
     assert_eq!(ask(&teacher, "He is").unwrap().samples, None);
 }
 
+/// Answers as a server gives them that tells of the chosen token alone, and fills the list up.
+fn filled_up(asked: &Asked, chosen: f64, pad: f64) -> Value {
+    let mut all = answer(asked, Ability::Text);
+    if asked.body.get("n").is_none() {
+        let mut top = vec![json!({ "token": " low", "logprob": chosen })];
+        top.extend((0..19).map(|i| json!({ "token": format!("<pad>{i}"), "logprob": pad })));
+        let token = json!({ "token": " low", "logprob": chosen, "top_logprobs": top });
+        all["choices"][0]["logprobs"] = json!({ "content": [token] });
+    }
+    all
+}
+
 #[test]
 fn a_list_that_is_filled_up_is_no_distribution() {
     for pad in [-9999.0, -100.0] {
-        let server = Server::start(move |asked| {
-            let mut all = answer(asked, Ability::Text);
-            if asked.body.get("n").is_none() {
-                let mut top = vec![json!({ "token": " low", "logprob": -0.9 })];
-                top.extend((0..19).map(|i| json!({ "token": format!("<pad>{i}"), "logprob": pad })));
-                all["choices"][0]["logprobs"] =
-                    json!({ "content": [{ "token": " low", "logprob": -0.9, "top_logprobs": top }] });
+        // Also where the first answer is sure, or all of them, as at a temperature of 0.
+        for (first, others) in [(-0.9, -0.9), (-1e-5, -0.9), (0.0, 0.0)] {
+            let server = Server::start(move |asked| {
+                Reaction::Json(filled_up(asked, if asked.number == 0 { first } else { others }, pad))
+            });
+            let teacher = builder(&server).build().unwrap();
+            for prompt in ["He is", "She is"] {
+                let answered = ask(&teacher, prompt).unwrap();
+                let is_spread = answered.log_probs.iter().all(|log_prob| log_prob.exp() < 0.9);
+                assert!(answered.samples.is_some() && is_spread, "{pad} {first}: {answered:?}");
             }
-            Reaction::Json(all)
-        });
-        let teacher = builder(&server).build().unwrap();
-        let answered = ask(&teacher, "He is").unwrap();
-        assert!(
-            answered.samples.is_some() && answered.log_probs.iter().all(|lp| lp.exp() < 0.9),
-            "{answered:?}"
-        );
+        }
     }
+    // A server that tells of others is believed when it is sure.
+    let server = Server::start(|asked| {
+        let sure = json!({ "content": [{ "token": " low", "top_logprobs": [{ "token": " low", "logprob": -1e-8 }] }] });
+        match asked.prompt() == "He is" {
+            true => Reaction::Json(json!({ "choices": [{ "text": " low", "logprobs": sure }] })),
+            false => Reaction::Json(answer(asked, Ability::Classic)),
+        }
+    });
+    let teacher = builder(&server).build().unwrap();
+    assert!(ask(&teacher, "He is").unwrap().log_probs[0] > -1e-7);
+    assert_eq!(teacher.scoring(), Some(Scoring::TopTokens { top: 20 }));
 }
 
 #[test]
