@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use scaletot_core::ContentHash;
@@ -39,6 +39,10 @@ const MAX_LOCKED: Duration = Duration::from_secs(2);
 /// Every line has a checksum. One that was cut by a kill or is damaged is skipped with a warning that names it, and its question asked
 /// again; so is a question whose kept answer could not have come from the teacher ([`LabelAnswer::check`]).
 ///
+/// The file is begun with the first answer worth keeping: one that the teacher computed, and not one that it had at hand in memory or in a
+/// file, nor one that [nobody can reason with](LabelAnswer::check_covered_mass), which is asked for again. Of a teacher that tells no
+/// [key](Teacher::cache_key), nothing is kept.
+///
 /// A file that cannot be written, on a full disk for instance, costs no answer: they are given and kept in memory, with a warning,
 /// and written as soon as it can be again. [`checkpoint`](Self::checkpoint) and [`unsaved`](Self::unsaved) tell what is left, and so does a
 /// warning when this is dropped. The file is forced to disk every second while it grows, by `checkpoint`, and when this is
@@ -58,7 +62,8 @@ pub struct DiskCached<T> {
 
 struct State {
     path: PathBuf,
-    file: File,
+    /// None as long as there is none.
+    file: Option<Arc<File>>,
     /// Bytes and lines that were read.
     offset: u64,
     lines: u64,
@@ -97,19 +102,18 @@ struct Line {
 }
 
 impl<T: Teacher> DiskCached<T> {
-    /// Wraps `inner` and reads the file, which is begun if there is none. A header that was cut when the power failed is written
-    /// again.
+    /// Wraps `inner` and reads the file if there is one. A header that was cut when the power failed is written again.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read or locked, or is no regular file; [`Error::Format`] if it is of another kind or version.
+    /// [`Error::Io`] if the file cannot be read or locked, or is no regular file, or its directory cannot be created; [`Error::Format`] if
+    /// it is of another kind or version.
     pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-        let file = append_or_create(&path)?;
         let mut state = State {
             path,
-            file,
+            file: None,
             offset: 0,
             lines: 0,
             answers: HashMap::new(),
@@ -118,10 +122,9 @@ impl<T: Teacher> DiskCached<T> {
             synced: Instant::now(),
             grown: false,
         };
-        state.lock(true).map_err(|error| state.error("lock", error))?;
-        let read = state.begin();
-        let unlocked = state.file.unlock().map_err(|error| state.error("unlock", error));
-        read.and(unlocked)?;
+        if state.is_there() {
+            state.attach()?;
+        }
         Ok(Self { inner, state: Mutex::new(state) })
     }
 
@@ -185,12 +188,33 @@ impl State {
         Error::io(action, &self.path, source)
     }
 
-    fn lock(&self, exclusive: bool) -> io::Result<()> {
-        let began = Instant::now();
+    /// Whether there is anything by the file's name.
+    fn is_there(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
+    /// Opens the file, or creates it, and reads it.
+    fn attach(&mut self) -> Result<()> {
+        self.file = Some(Arc::new(append_or_create(&self.path)?));
+        (self.offset, self.lines) = (0, 0);
+        let begun = self.lock(true).map_err(|error| self.error("lock", error)).and_then(|file| {
+            let begun = self.begin();
+            begun.and(file.unlock().map_err(|error| self.error("unlock", error)))
+        });
+        // One that is none of ours is not written to.
+        begun.inspect_err(|_| self.file = None)
+    }
+
+    fn file(&self) -> io::Result<Arc<File>> {
+        self.file.clone().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn lock(&self, exclusive: bool) -> io::Result<Arc<File>> {
+        let (file, began) = (self.file()?, Instant::now());
         loop {
-            let locked = if exclusive { self.file.try_lock() } else { self.file.try_lock_shared() };
+            let locked = if exclusive { file.try_lock() } else { file.try_lock_shared() };
             match locked {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(file),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if began.elapsed() >= MAX_LOCKED => {
                     let message =
@@ -204,22 +228,22 @@ impl State {
 
     /// Does something with the file while no other process does.
     fn locked(&mut self, exclusive: bool, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        self.lock(exclusive)?;
+        let file = self.lock(exclusive)?;
         let done = act(self);
-        let unlocked = self.file.unlock();
-        done.and(unlocked)
+        done.and(file.unlock())
     }
 
     /// Checks the header, and reads the rest.
     fn begin(&mut self) -> Result<()> {
         let mut bytes = Vec::new();
-        self.file.read_to_end(&mut bytes).map_err(|error| self.error("read", error))?;
+        let mut file = &*self.file().map_err(|error| self.error("read", error))?;
+        file.read_to_end(&mut bytes).map_err(|error| self.error("read", error))?;
         let header = header().map_err(|error| self.error("write", error))?;
         let begun = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let begun = &begun[..begun.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)];
         if bytes.len() != header.len() && header.starts_with(begun) {
             // Nothing yet, or what a power loss left of a header. Where it cannot be written now, it is with the first answer.
-            let begun = self.file.set_len(0).and_then(|()| self.save());
+            let begun = file.set_len(0).and_then(|()| self.save());
             self.note("write", begun);
             return Ok(());
         }
@@ -231,7 +255,9 @@ impl State {
             let other = serde_json::from_slice::<Header>(first).is_ok();
             if other || !rest.split(|byte| *byte == b'\n').any(|line| unseal(line).is_some()) {
                 let found = printable(&String::from_utf8_lossy(&first[..first.len().min(400)]), 80);
-                let message = format!("expected the header of {FORMAT} version {VERSION}, found `{found}`");
+                let message = format!(
+                    "expected the header of {FORMAT} version {VERSION}, found `{found}`; move the file away"
+                );
                 return Err(Error::format(&self.path, 1, message));
             }
         }
@@ -241,16 +267,21 @@ impl State {
 
     /// Reads what others added, unless that failed a moment ago.
     fn look(&mut self) {
-        if self.may_try() {
-            let read = self.locked(false, Self::catch_up);
-            self.note("read", read);
+        if !self.may_try() || (self.file.is_none() && !self.is_there()) {
+            return;
         }
+        let read = match &self.file {
+            Some(_) => self.locked(false, Self::catch_up),
+            None => self.attach().map_err(io::Error::other),
+        };
+        self.note("read", read);
     }
 
     fn catch_up(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(self.offset))?;
-        self.file.read_to_end(&mut bytes)?;
+        let mut file = &*self.file()?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        file.read_to_end(&mut bytes)?;
         self.take(&bytes);
         Ok(())
     }
@@ -292,13 +323,21 @@ impl State {
 
     /// Writes what is not in the file yet, as far as there is room for it.
     fn save(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            return match self.unsaved.is_empty() {
+                true => Ok(()),
+                // Which saves.
+                false => self.attach().map_err(io::Error::other).and_then(|()| self.save()),
+            };
+        }
         self.locked(true, |state| {
             state.catch_up()?;
-            let mut end = state.file.seek(SeekFrom::End(0))?;
+            let mut end = (&*state.file()?).seek(SeekFrom::End(0))?;
             if end == 0 {
-                state.write(&header()?, end)?;
-                (state.offset, state.lines) = (state.file.seek(SeekFrom::End(0))?, 1);
-                end = state.offset;
+                let header = header()?;
+                state.write(&header, end)?;
+                end = header.len() as u64;
+                (state.offset, state.lines) = (end, 1);
             }
             while let Some(key) = state.unsaved.last().copied() {
                 if let Some(kept) = state.answers.get(key.bytes()).filter(|kept| !kept.saved) {
@@ -323,9 +362,10 @@ impl State {
 
     /// Appends at `end`, whole or not at all.
     fn write(&mut self, bytes: &[u8], end: u64) -> io::Result<()> {
-        self.file.write_all(bytes).inspect_err(|_| {
+        let file = self.file()?;
+        (&*file).write_all(bytes).inspect_err(|_| {
             // If this fails too, what was written is a cut line.
-            let _ = self.file.set_len(end);
+            let _ = file.set_len(end);
         })?;
         self.grown = true;
         Ok(())
@@ -334,7 +374,7 @@ impl State {
     fn sync(&mut self) -> io::Result<()> {
         self.synced = Instant::now();
         if self.grown {
-            self.file.sync_data()?;
+            self.file()?.sync_data()?;
             self.grown = false;
         }
         Ok(())
@@ -419,8 +459,13 @@ impl<T: Teacher> Teacher for DiskCached<T> {
         let missing: Vec<usize> = (0..questions.len()).filter(|&i| answers[i].is_none()).collect();
         let asked: Vec<Question<'_>> = missing.iter().map(|&i| questions[i].clone()).collect();
         for (i, answer) in missing.into_iter().zip(ask_checked(&self.inner, &asked)) {
-            if let (Some(key), Ok(answer)) = (&keys[i], &answer) {
-                self.lock().keep(key, answer);
+            if let Ok(answer) = &answer {
+                // Some teachers know no key before their first answer.
+                let key = keys[i].or_else(|| self.inner.cache_key(&questions[i]));
+                let worth = !answer.cached && answer.check_covered_mass(self.model(), &questions[i]).is_ok();
+                if let Some(key) = key.filter(|_| worth) {
+                    self.lock().keep(&key, answer);
+                }
             }
             answers[i] = Some(answer);
         }

@@ -103,8 +103,8 @@ pub enum Error {
 
     /// The teacher answers nobody, so the run has ended before its last user.
     #[error(
-        "expected answers, found {failures} failure{} in a row: the run has ended, and what was done before is kept; see to \
-         the teacher, and run again to go on",
+        "expected answers, found {failures} failure{} in a row: the run has ended; see to the teacher, and run again to go on from what \
+         was kept",
         if *failures == 1 { "" } else { "s" }
     )]
     NoAnswers {

@@ -102,7 +102,7 @@ pub(crate) struct OutArgs {
     /// Output directory; an interrupted run there is resumed  [default: scaletot-out/TASK]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Throw away what --out holds and start over
+    /// Throw away what --out holds, the answers that the teacher was paid for (answers.jsonl) among it, and start over
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Print the summary as JSON

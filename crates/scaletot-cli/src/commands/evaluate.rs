@@ -75,7 +75,7 @@ pub(crate) struct EvaluateArgs {
     /// Output directory; an interrupted evaluation there is resumed  [default: scaletot-evaluate/TASK]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Throw away what --out holds and start over
+    /// Throw away what --out holds, the answers that the teacher was paid for (answers.jsonl) among it, and start over
     #[arg(long)]
     fresh: bool,
     /// At most 3 folds, 2 draws, 200 replicates and 10,000 users of a table, one repeat, and few label sizes unless --labels is given, for

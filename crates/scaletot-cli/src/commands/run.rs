@@ -16,6 +16,7 @@ use crate::terminal::{Terminal, note};
 ///
 /// A stage that was done with the same inputs is not run again; one whose inputs changed is, and everything after it. But for the teacher's
 /// answers, which have cost time or money: with other inputs than theirs the run stops, and --out or --fresh says what becomes of them.
+/// Each answer of a model or a server is kept in answers.jsonl as it comes, so that a run that was stopped or killed asks for none again.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]

@@ -39,6 +39,11 @@ pub(crate) fn run(path: &Path) -> Result<Inspected> {
     let rows =
         there.iter().map(|(name, what)| vec![path.join(name).display().to_string(), (*what).to_owned()]);
     report.table(["file", "is"], rows.collect(), false);
+    if path.join("answers.jsonl").exists() {
+        report.line(
+            "answers.jsonl: every answer that the teacher computed, as it came; no run in this directory asks for one again, and --fresh removes them.",
+        );
+    }
     if let Some(object) = inspected.json.as_object_mut() {
         object.insert("files".to_owned(), there.iter().map(|(name, _)| *name).collect());
         if let Ok(stages) = read_json(&path.join("stages.json")) {

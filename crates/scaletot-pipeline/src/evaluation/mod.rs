@@ -64,6 +64,7 @@ use results::{Labels, Results};
 use run::Run;
 use study::Study;
 
+use crate::pipeline::ANSWERS;
 use crate::pipeline::record::Whole;
 use crate::pipeline::stages::Stages;
 use crate::pipeline::summary::align_numbers;
@@ -114,6 +115,7 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
     };
     let study = match study {
         Some(study) => {
+            let study = study.with_answers_kept(&out.join(ANSWERS))?;
             for fold in study.folds(options.folds, options.repeats, options.source.seed) {
                 run.fold(&study, fold)?;
             }

@@ -14,8 +14,8 @@ use super::options::EvaluateOptions;
 use super::run::FOLD;
 use super::{REPORT, RESULTS, peers};
 use crate::pipeline::record::{Inputs, STAGES, is_there};
-use crate::pipeline::settings;
 use crate::pipeline::stages::Stages;
+use crate::pipeline::{ANSWERS, settings};
 use crate::tasks::Task;
 
 /// Removes the files that runs have written, and the record of the folds; nothing else that may lie there. Where the record cannot be read, what
@@ -55,7 +55,7 @@ pub(super) fn start_over(stages: &Stages, out: &Path) -> Result<()> {
             _ => {}
         }
     }
-    [RESULTS, REPORT].iter().try_for_each(|name| stages.remove(name))?;
+    [RESULTS, REPORT, ANSWERS].iter().try_for_each(|name| stages.remove(name))?;
     // The record goes last: killed on the way, the next evaluation knows what is left for its own.
     stages.clear()
 }
@@ -95,7 +95,7 @@ fn directories(directory: &Path) -> Result<Vec<String>> {
 /// Refuses to write over results that no evaluation has written here.
 pub(super) fn check_foreign(stages: &Stages, out: &Path) -> Result<()> {
     stages.check_readable()?;
-    let there = [RESULTS, REPORT].map(|name| out.join(name)).into_iter().find(|path| is_there(path));
+    let there = [RESULTS, REPORT, ANSWERS].map(|name| out.join(name)).into_iter().find(|path| is_there(path));
     match there.filter(|_| stages.is_new()) {
         None => Ok(()),
         Some(path) => bail!(
@@ -210,9 +210,14 @@ mod tests {
         for stage in ["reason", "reason at coverage 0.2", "measure"] {
             record.begin(&format!("repeat 1 fold 1: {stage}"), Inputs::new()).unwrap();
         }
-        let written =
-            ["results.json", "report.html", "repeat-1-fold-1/fold.json", "repeat-1-fold-1/.fold.json.part"]
-                .map(put);
+        let written = [
+            "results.json",
+            "report.html",
+            "answers.jsonl",
+            "repeat-1-fold-1/fold.json",
+            "repeat-1-fold-1/.fold.json.part",
+        ]
+        .map(put);
         start_over(&stages(), out).unwrap();
         assert!(corpora.iter().chain(&written).all(|path| !path.exists()));
         assert!(!out.join(STAGES).exists() && !out.join("repeat-1-fold-1").exists());

@@ -1,6 +1,7 @@
 //! What is evaluated: a table with outcomes, a chain schema, a teacher, and what is known beyond them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Result, ensure};
@@ -10,7 +11,7 @@ use scaletot_core::seed::stream;
 use scaletot_eval::planted::PlantedConfig;
 use scaletot_profile::{Dataset, LevelConfig, Verbaliser};
 use scaletot_search::{Budget, Strategy};
-use scaletot_teacher::{Prompter, Reasoner, Teacher};
+use scaletot_teacher::{DiskCached, Prompter, Reasoner, Teacher};
 
 use super::folds::Fold;
 use super::options::SourceOptions;
@@ -114,6 +115,15 @@ impl Study {
             eligible,
             users,
         })
+    }
+
+    /// The same with every answer that the teacher computes kept in a file, for all folds and later runs.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is of another kind.
+    pub(super) fn with_answers_kept(mut self, path: &Path) -> Result<Self> {
+        self.teacher = Box::new(DiskCached::open(self.teacher, path)?);
+        Ok(self)
     }
 
     /// Eligible rows with a known outcome.

@@ -42,7 +42,7 @@ use self::stages::{StageFiles, Stages};
 pub use self::summary::{StageSummary, Summary, UserCounts};
 pub use self::value::Artifact;
 pub(crate) use self::value::{SCALETOT, SERVED};
-use crate::error::{Context, Result, ensure};
+use crate::error::{Context, Result, bail};
 
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +127,10 @@ const MAX_JSON: u64 = 1 << 32;
 
 /// The summary's file.
 const SUMMARY: &str = "summary.json";
+
+/// The file of the teacher's answers, each kept as it comes, so that none is paid for twice: not by a run that was stopped or killed, and not
+/// by a stage that runs again. Beside the stages, as it holds whatever any of them has asked; a fresh start removes it with all else.
+pub(crate) const ANSWERS: &str = "answers.jsonl";
 
 /// A run of the whole method on one dataset.
 ///
@@ -220,8 +224,8 @@ impl Pipeline {
         &self.out
     }
 
-    /// Removes what runs have written to the output directory, and nothing else that may lie there. A record of stages that cannot be read is
-    /// taken for one of all stages.
+    /// Removes what runs have written to the output directory, the answers that the teacher was paid for among it, and nothing else that may
+    /// lie there. A record of stages that cannot be read is taken for one of all stages.
     ///
     /// # Errors
     /// If the directory holds no run, but files by the names of one, which are left as they are, or something cannot be removed.
@@ -235,7 +239,7 @@ impl Pipeline {
         for stage in Stage::ALL.into_iter().rev().filter(started) {
             self.stages.forget(&stage.files())?;
         }
-        self.stages.remove(SUMMARY)?;
+        [SUMMARY, ANSWERS].iter().try_for_each(|name| self.stages.remove(name))?;
         // The record goes last: killed on the way, the next run knows what is left for its own.
         self.stages.clear()
     }
@@ -248,12 +252,14 @@ impl Pipeline {
         for stage in Stage::ALL.into_iter().filter(|stage| all || !self.stages.is_started(stage.name())) {
             self.stages.check_foreign(&stage.files())?;
         }
-        ensure!(
-            !(self.stages.is_new() && is_there(&self.path(SUMMARY))),
-            "{} is there, but no run (there is no {STAGES}), so it is not written over: --out names another directory",
-            self.path(SUMMARY).display()
-        );
-        Ok(())
+        let beside = [SUMMARY, ANSWERS].map(|name| self.path(name)).into_iter().find(|path| is_there(path));
+        match beside.filter(|_| self.stages.is_new()) {
+            None => Ok(()),
+            Some(path) => bail!(
+                "{} is there, but no run (there is no {STAGES}), so it is not written over: --out names another directory",
+                path.display()
+            ),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -8,10 +8,12 @@ use scaletot_core::Progress;
 use scaletot_core::files::write_json;
 use scaletot_profile::{ProfileTable, Segments, Verbaliser};
 use scaletot_search::Budget;
-use scaletot_teacher::{Calibration, Coverage, CoveragePlan, LedgerSnapshot, Prompter, Reasoner, Teacher};
+use scaletot_teacher::{
+    Calibration, Coverage, CoveragePlan, DiskCached, LedgerSnapshot, Prompter, Reasoner, Teacher,
+};
 
 use super::record::{FAILED, Inputs, StageReport};
-use super::{Done, Pipeline, PipelineConfig, Stage, read_json, settings};
+use super::{ANSWERS, Done, Pipeline, PipelineConfig, Stage, read_json, settings};
 use crate::error::{Error, Result, ensure};
 
 impl Pipeline {
@@ -21,6 +23,12 @@ impl Pipeline {
     /// If the schemas do not fit each other.
     pub fn reasoner(&self) -> Result<Reasoner<'_>> {
         reasoner(&*self.teacher, self.dataset.table(), &self.chain, &self.config)
+    }
+
+    /// The same for stages, which keep every answer that the teacher computes.
+    fn asking(&self) -> Result<Reasoner<'_>> {
+        let teacher = DiskCached::open(&*self.teacher, self.path(ANSWERS))?;
+        reasoner(teacher, self.dataset.table(), &self.chain, &self.config)
     }
 
     /// What every answer of the teacher depends on.
@@ -50,7 +58,7 @@ impl Pipeline {
         let path = self.path("calibration.json");
         let load = || read_json(&path);
         self.stage(Stage::Calibrate, inputs, progress, load, || {
-            let reasoner = self.reasoner()?;
+            let reasoner = self.asking()?;
             let mut rows = self.split.train.clone();
             rows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
             rows.truncate(self.config.calibration_users);
@@ -82,7 +90,7 @@ impl Pipeline {
         let path = self.path("corpus.jsonl");
         let load = || Ok(Corpus::read(&path, &self.chain)?);
         self.stage(Stage::Reason, inputs, progress, load, || {
-            let mut reasoner = self.reasoner()?;
+            let mut reasoner = self.asking()?;
             reasoner.set_calibration(calibration.value.clone())?;
             let rows = self.covered(progress)?;
             let table = self.dataset.table();

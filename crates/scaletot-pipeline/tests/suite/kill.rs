@@ -14,7 +14,7 @@ use super::population::{Case, bytes, finished_parts};
 use super::shop::{self, write_inputs};
 
 /// Names the directory that a child process writes to, beside its inputs.
-const PLACE: &str = "SCALETOT_KILLED_RUN";
+pub(super) const PLACE: &str = "SCALETOT_KILLED_RUN";
 
 /// The record of stages in an output directory.
 const STAGES: &str = "stages.json";
@@ -24,14 +24,14 @@ const SIGKILL: i32 = 9;
 
 /// How a child process ended.
 #[derive(Debug, PartialEq)]
-enum End {
+pub(super) enum End {
     Killed,
     Finished,
 }
 
 /// Starts one of the tests below that work in a child process, and kills it at a moment, which is asked for with the process's number,
 /// unless it ended before.
-fn child(test: &str, place: &Path, mut moment: impl FnMut(u32) -> bool) -> End {
+pub(super) fn child(test: &str, place: &Path, mut moment: impl FnMut(u32) -> bool) -> End {
     let mut child: Child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test])
         .env(PLACE, place)

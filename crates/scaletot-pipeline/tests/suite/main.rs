@@ -5,6 +5,8 @@ mod damage;
 mod evaluate;
 mod kill;
 mod own_table;
+#[cfg(unix)]
+mod paid;
 mod population;
 mod score;
 mod score_place;
