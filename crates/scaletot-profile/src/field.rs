@@ -306,7 +306,8 @@ impl Field {
         self.phrase.as_deref()
     }
 
-    /// Cell texts that are read as missing, besides the empty one.
+    /// Cell texts that are read as missing, besides the empty one, and in a numeric field those of
+    /// [`MISSING_NUMBERS`](crate::MISSING_NUMBERS).
     #[must_use]
     pub fn missing(&self) -> &[String] {
         &self.missing

@@ -163,7 +163,8 @@ impl FieldSpec {
         self
     }
 
-    /// Cell texts that are read as missing, besides the empty one.
+    /// Cell texts that are read as missing, besides the empty one, and in a numeric field those of
+    /// [`MISSING_NUMBERS`](crate::MISSING_NUMBERS).
     #[must_use]
     pub fn with_missing<T: Into<String>>(mut self, tokens: impl IntoIterator<Item = T>) -> Self {
         self.missing = tokens.into_iter().map(Into::into).collect();

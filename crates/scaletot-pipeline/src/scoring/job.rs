@@ -88,20 +88,25 @@ fn is_of_content(error: &ProfileError) -> bool {
 }
 
 /// Rows whose reasons are told.
-const TOLD: usize = 3;
+pub(super) const TOLD: usize = 3;
 
 /// Characters of a reason.
 const MAX_REASON: usize = 400;
 
-/// Rows that do not fit, and why the first of them do not.
-pub(super) fn rows_left_out(file: &Path, row_group: Option<usize>, rows: &[LeftOut]) -> Option<Quarantined> {
+/// So many rows that do not fit, and why the first of them do not.
+pub(super) fn rows_left_out(
+    file: &Path,
+    row_group: Option<usize>,
+    count: usize,
+    first: &[LeftOut],
+) -> Option<Quarantined> {
     let reasons: Vec<String> =
-        rows.iter().take(TOLD).map(|row| printable(&row.to_string(), MAX_REASON)).collect();
-    let more = if rows.len() > TOLD { "; …" } else { "" };
-    (!rows.is_empty()).then(|| Quarantined {
+        first.iter().take(TOLD).map(|row| printable(&row.to_string(), MAX_REASON)).collect();
+    let more = if count > TOLD { "; …" } else { "" };
+    (count > 0).then(|| Quarantined {
         file: file.to_owned(),
         row_group,
-        rows: rows.len(),
-        error: format!("{} rows that do not fit: {}{more}", rows.len(), reasons.join("; ")),
+        rows: count,
+        error: format!("{count} rows that do not fit: {}{more}", reasons.join("; ")),
     })
 }

@@ -59,7 +59,7 @@ impl<'a> Tables<'a> {
                 create_dir_all(directory)?;
                 write_parquet(&table, schema.id_column(), users.ids(), Some(&users), &Attributes::new())?;
                 let input = Input::open(&table, &relative, hash, schema, &options)?;
-                let left_out = rows_left_out(path, None, &loaded.left_out);
+                let left_out = rows_left_out(path, None, loaded.left_out.len(), &loaded.left_out);
                 Ok(Input { source: path.to_owned(), left_out, ..input })
             }
         };

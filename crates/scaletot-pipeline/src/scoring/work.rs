@@ -15,7 +15,7 @@ use scaletot_profile::{Error as ProfileError, ParquetProfiles};
 use super::Scorer;
 use super::files::{Origin, PartWriter, Quarantined, assemble, origin_of};
 use super::inputs::Input;
-use super::job::{FileJob, OnError, is_damage, rows_left_out};
+use super::job::{FileJob, OnError, TOLD, is_damage, rows_left_out};
 use super::place::{self, PARTS};
 use super::summary::ScoreSummary;
 use super::sums::Sums;
@@ -301,13 +301,16 @@ impl<'a> Work<'a> {
     ) -> Result<Option<Group>> {
         let profiles = self.profiles(file)?;
         let (mut writer, mut histograms, mut seen) = (None, vec![], 0);
-        let (mut abstained, mut too_far, mut left_out) = (0, 0, vec![]);
+        let (mut abstained, mut too_far, mut bad, mut left_out) = (0, 0, 0, vec![]);
         for (number, batch) in profiles.row_group(group)?.enumerate() {
             if stopped() {
                 return Ok(None);
             }
             let loaded = batch?;
-            left_out.extend(loaded.left_out);
+            bad += loaded.left_out.len();
+            // A row group of a few bytes may have milliards of them.
+            let room = TOLD.saturating_sub(left_out.len());
+            left_out.extend(loaded.left_out.into_iter().take(room));
             let batch = loaded.profiles;
             if batch.is_empty() {
                 continue;
@@ -338,7 +341,7 @@ impl<'a> Work<'a> {
             progress.advance(batch.len() as u64);
         }
         // The reader has compared the number of rows with the file's directory.
-        let left_out = rows_left_out(&self.inputs[file].source, Some(group), &left_out);
+        let left_out = rows_left_out(&self.inputs[file].source, Some(group), bad, &left_out);
         match (writer, left_out) {
             // Of a row group in which no row fits there is no part.
             (None, Some(all)) => Ok(Some(Group::Bad(all))),

@@ -38,6 +38,8 @@ use crate::table::ProfileTable;
 /// "007", all of them stay texts ([`ReadOptions::with_text_ids`] keeps them texts in any case). Rows are read one after the
 /// other, so the file never is in memory as a whole.
 ///
+/// In numeric fields `NA`, `NaN` and alike ([`MISSING_NUMBERS`](crate::MISSING_NUMBERS)) are missing, too.
+///
 /// A file that ends within quotes or in a row with too few cells is refused as cut off. A cut that falls exactly between
 /// two rows, or inside the last cell of the last row, cannot be told from a shorter file.
 ///
@@ -82,7 +84,7 @@ pub fn read_csv_from(
             Ok(true) => into.set_line(records.line()),
             Ok(false) => break,
             Err(Refused { row: Some(row), .. }) if options.leave_out => {
-                into.leave_out(*row);
+                into.leave_out(*row)?;
                 continue;
             }
             Err(Refused { error, .. }) => return Err(error),

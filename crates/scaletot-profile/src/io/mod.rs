@@ -93,6 +93,30 @@ impl LeftOut {
     }
 }
 
+/// Rows of a file that may be left out, whatever the others are.
+#[cfg(any(feature = "csv", feature = "arrow"))]
+const MAX_LEFT_OUT: usize = 100_000;
+
+/// Refuses a file of which most rows do not fit: a list of them would take many times as much memory as the file.
+#[cfg(any(feature = "csv", feature = "arrow"))]
+fn check_left_out(path: &Path, left_out: &[LeftOut], kept: usize) -> Result<()> {
+    let count = left_out.len();
+    match left_out.first() {
+        Some(first) if count > MAX_LEFT_OUT && count > kept => {
+            let place = Place { file: None, ..first.place.clone() };
+            let first = LeftOut { place, ..first.clone() };
+            Err(Error::Unsupported {
+                path: path.to_owned(),
+                found: format!(
+                    "{count} rows that do not fit, and only {kept} that do, so far; the first: {first}"
+                ),
+                expected: "a table of the profile schema",
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads profiles from a `.csv` or `.parquet` file, by its extension; see `read_csv` and `read_parquet`.
 ///
 /// ```

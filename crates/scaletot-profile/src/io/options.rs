@@ -109,7 +109,8 @@ impl ReadOptions {
 
     /// Leaves out rows of which the id or a cell does not fit, rows whose id an earlier row has, and rows of a CSV file that have another number
     /// of cells than the header or are not in UTF-8, and lists them in [`Loaded::left_out`](crate::Loaded::left_out); without
-    /// it the first of them is an error. A file or page that cannot be read, and text behind a closing quote, are errors in any case: there
+    /// it the first of them is an error, and so is a file of which more than 100,000 rows, and more than half of those
+    /// up to some row, do not fit. A file or page that cannot be read, and text behind a closing quote, are errors in any case: there
     /// it is not known which rows are right.
     #[must_use]
     pub fn with_bad_rows_left_out(mut self) -> Self {

@@ -263,3 +263,19 @@ fn a_csv_row_that_repeats_an_id_is_ragged_or_not_in_utf_8_costs_itself_alone() {
     let error = read_csv_from(&quoted[..], "t.csv", &schema, &options).unwrap_err();
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
 }
+
+#[test]
+fn a_table_of_which_nearly_nothing_fits_is_refused_and_not_listed_row_by_row() {
+    let schema = ProfileSchema::builder("test").with_field(FieldSpec::numeric("x")).build().unwrap();
+    let options = ReadOptions::new().with_bad_rows_left_out();
+    let read = |sound: usize, bad: usize| {
+        let sound = (0..sound).map(|id| format!("{id},1\n")).collect::<String>();
+        read_csv_from(format!("id,x\n{sound}{}", "1\n".repeat(bad)).as_bytes(), "t.csv", &schema, &options)
+    };
+    assert_eq!(read(0, 100_000).unwrap().left_out.len(), 100_000);
+    let message = read(0, 100_001).unwrap_err().to_string();
+    let told =
+        "t.csv: found 100001 rows that do not fit, and only 0 that do, so far; the first: row 1 (line 2)";
+    assert!(message.starts_with(told) && message.contains("a table of the profile schema"), "{message}");
+    assert_eq!(read(100_001, 100_001).unwrap().profiles.len(), 100_001);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::collect::empty;
-use super::super::{LeftOut, Loaded, ReadOptions};
+use super::super::{LeftOut, Loaded, ReadOptions, check_left_out};
 use crate::attributes::Attributes;
 use crate::builder::TableBuilder;
 use crate::error::Result;
@@ -13,6 +13,7 @@ use crate::schema::ProfileSchema;
 /// Profiles and attributes of the batches so far; no id occurs twice.
 #[derive(Debug)]
 pub(crate) struct Gather {
+    file: Option<Arc<Path>>,
     profiles: TableBuilder,
     attributes: Attributes,
     left_out: Vec<LeftOut>,
@@ -30,14 +31,14 @@ impl Gather {
         options: &ReadOptions,
     ) -> Result<Self> {
         let mut profiles = TableBuilder::new(schema);
-        if let Some(file) = file {
-            profiles.set_file(file);
+        if let Some(file) = &file {
+            profiles.set_file(Arc::clone(file));
         }
         let mut attributes = Attributes::new();
         for (name, wanted) in &options.wanted {
             attributes.insert(name.clone(), empty(*wanted))?;
         }
-        Ok(Self { profiles, attributes, left_out: Vec::new(), bytes: 0, leave_out: options.leave_out })
+        Ok(Self { file, profiles, attributes, left_out: Vec::new(), bytes: 0, leave_out: options.leave_out })
     }
 
     /// How many rows there were so far, with those that were left out.
@@ -65,7 +66,10 @@ impl Gather {
         left_out.append(&mut repeated);
         left_out.sort_by_key(|row| row.place.row);
         self.left_out.append(&mut left_out);
-        Ok(())
+        match &self.file {
+            Some(file) => check_left_out(file, &self.left_out, self.profiles.len()),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn finish(self) -> Loaded {

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::collect::{empty, push_value, user_id};
-use super::super::{LeftOut, Loaded, ReadOptions};
+use super::super::{LeftOut, Loaded, ReadOptions, check_left_out};
 use crate::attributes::{Attributes, Values};
 use crate::builder::TableBuilder;
 use crate::cell::{self, Raw};
@@ -12,6 +12,7 @@ use crate::schema::ProfileSchema;
 
 /// Rows on their way into a table and its attributes.
 pub(super) struct Collector<'a> {
+    path: &'a Path,
     builder: TableBuilder,
     options: &'a ReadOptions,
     attributes: Vec<Values>,
@@ -22,7 +23,7 @@ pub(super) struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     pub(super) fn new(
-        path: &Path,
+        path: &'a Path,
         schema: &ProfileSchema,
         options: &'a ReadOptions,
         parse_ids: bool,
@@ -30,7 +31,7 @@ impl<'a> Collector<'a> {
         let mut builder = TableBuilder::new(schema.clone());
         builder.set_file(Arc::from(path));
         let attributes = options.wanted.iter().map(|(_, wanted)| empty(*wanted)).collect();
-        Self { builder, attributes, options, parse_ids, left_out: Vec::new() }
+        Self { path, builder, attributes, options, parse_ids, left_out: Vec::new() }
     }
 
     /// The next row begins on that line.
@@ -46,19 +47,17 @@ impl<'a> Collector<'a> {
         attribute: impl Fn(usize) -> Raw<'r>,
     ) -> Result<()> {
         match self.try_push(id, field, attribute) {
-            Err(error) if self.options.leave_out => {
-                self.leave_out(LeftOut::of(error)?);
-                Ok(())
-            }
+            Err(error) if self.options.leave_out => self.leave_out(LeftOut::of(error)?),
             pushed => pushed,
         }
     }
 
     /// Leaves out the next row.
-    pub(super) fn leave_out(&mut self, row: LeftOut) {
+    pub(super) fn leave_out(&mut self, row: LeftOut) -> Result<()> {
         self.attributes.iter_mut().for_each(|values| values.truncate(self.builder.len()));
         self.builder.leave_out([row.place.row]);
         self.left_out.push(row);
+        check_left_out(self.path, &self.left_out, self.builder.len())
     }
 
     fn try_push<'r>(
