@@ -102,8 +102,8 @@ const ENDED: [&str; 10] = [
 ];
 
 /// Words for a limit that ends with time, which is called by some of the same.
-const FOR_A_TIME: [&str; 7] =
-    ["try again in", "retry in", "retry after", "per minute", "per second", "per hour", "per day"];
+const FOR_A_TIME: [&str; 8] =
+    ["rate_limit", "try again in", "retry in", "retry after", "per min", "per second", "per hour", "per day"];
 
 /// Whether the account is at its end, which no wait mends: a limit for a time tells when to come again.
 fn is_about_quota(answered: &Answered, said: &Said) -> bool {
@@ -238,6 +238,11 @@ mod tests {
             of(429, None, "slow down"),
             of(429, Some(3), "over your quota, see billing"),
             of(429, None, "Quota exceeded, see your billing page. Please retry in 31 s"),
+            of(
+                429,
+                None,
+                r#"{"error":{"message":"Limit: 3. Add a payment method at account/billing","code":"rate_limit_exceeded"}}"#,
+            ),
             in_answer(r#"{"error":{"message":"busy","code":"429"}}"#),
         ] {
             assert!(matches!(passing, Fault::RateLimited { .. }) && passing.is_transient(), "{passing}");

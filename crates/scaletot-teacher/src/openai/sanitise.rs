@@ -53,7 +53,8 @@ impl Sanitiser {
     /// One that finds quotations of these texts, and nothing encoded.
     pub(super) fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = Self { parts: BTreeMap::new(), part: QUOTED };
-        texts.into_iter().for_each(|text| all.add(text));
+        // What is shorter may stand in any text.
+        texts.into_iter().filter(|text| text.len() >= PART).for_each(|text| all.add(text));
         all
     }
 

@@ -36,7 +36,8 @@ impl OpenAi {
         let mut dialect = self.abilities().dialect;
         loop {
             let body = write(&Writer { endpoint: self.endpoint, model: &self.served, dialect });
-            let answered = self.transport.post(body.to_string(), question)?;
+            let answered =
+                self.transport.post(body.to_string(), question).map_err(|fault| self.counted(fault))?;
             let fault = match answered.is_good() {
                 true => match Reply::parse(&answered.text, &body) {
                     Ok(reply) => {
