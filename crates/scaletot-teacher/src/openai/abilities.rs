@@ -57,6 +57,8 @@ pub(super) struct Dialect {
     pub(super) high_limit: bool,
     /// A temperature of 0 is refused: none is sent where tokens are not sampled.
     pub(super) own_temperature: bool,
+    /// A temperature of 1 is refused, too: none is sent where tokens are sampled.
+    pub(super) own_sampling: bool,
     /// One choice alone is given to a request.
     pub(super) one_choice: bool,
 }
@@ -71,6 +73,7 @@ impl Dialect {
             completion_tokens: self.completion_tokens || other.completion_tokens,
             high_limit: self.high_limit || other.high_limit,
             own_temperature: self.own_temperature || other.own_temperature,
+            own_sampling: self.own_sampling || other.own_sampling,
             one_choice: self.one_choice || other.one_choice,
         }
     }
@@ -86,6 +89,8 @@ impl Dialect {
             self.high_limit = true;
         } else if request["temperature"] == 0 && has(&["temperature"]) {
             self.own_temperature = true;
+        } else if request["temperature"] == 1 && has(&["temperature"]) {
+            self.own_sampling = true;
         } else if request.get("n").is_some() && has(&ABOUT_N) {
             self.one_choice = true;
         } else {

@@ -248,9 +248,11 @@ impl OpenAi {
     fn way(&self, question: &Question<'_>) -> Option<String> {
         let scoring = self.scoring()?;
         // The rest of a dialect changes no probability.
-        let cooled = if self.abilities().dialect.own_temperature { ", no temperature set" } else { "" };
+        let dialect = self.abilities().dialect;
+        let unset = |is_unset: bool| if is_unset { ", no temperature set" } else { "" };
+        let (cooled, sampled) = (unset(dialect.own_temperature), unset(dialect.own_sampling));
         match scoring {
-            Scoring::Sample { .. } => return Some(scoring.to_string()),
+            Scoring::Sample { .. } => return Some(format!("{scoring}{sampled}")),
             Scoring::Echo => return Some(format!("{scoring}{cooled}")),
             Scoring::TopTokens { .. } => {}
         }

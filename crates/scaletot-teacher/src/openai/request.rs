@@ -43,7 +43,9 @@ impl Writer<'_> {
         // A token has at least one byte, and a label a space before it; a few more are for quotes around it.
         let longest = question.labels.iter().map(|label| label.len()).max().unwrap_or(0) + 9;
         let mut body = self.body(question, "", longest);
-        body["temperature"] = json!(1);
+        if !self.dialect.own_sampling {
+            body["temperature"] = json!(1);
+        }
         if samples > 1 {
             body["n"] = json!(samples);
         }
