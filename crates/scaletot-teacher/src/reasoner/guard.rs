@@ -19,7 +19,7 @@ const FIRST: u32 = 10;
 const SERIES: u32 = 50;
 /// Users in a row, before the teacher answered anything and after it did, whose refusals by 403 end a run: that of one may be about his
 /// prompt, those of many are about the key.
-const FORBIDDEN: [u32; 2] = [3, 10];
+const FORBIDDEN: [u32; 2] = [5, 10];
 /// No question counts for more, however often it was tried: one alone must not end a run.
 const OF_A_QUESTION: u32 = 5;
 
