@@ -39,6 +39,17 @@ struct Raw {
     by_parents: Vec<ParentPrior>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     covered_mass: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failures: Option<Failures>,
+}
+
+/// What a teacher that failed about some users of the batch has left of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failures {
+    users: usize,
+    /// Users by state whose answers its prior rests on.
+    answered: Vec<usize>,
 }
 
 /// The prior of a state after certain values of the states that it depends on.
@@ -83,6 +94,7 @@ impl Calibration {
                 priors,
                 by_parents: Vec::new(),
                 covered_mass: None,
+                failures: None,
             },
         }
     }
@@ -108,6 +120,7 @@ impl Calibration {
             priors,
             by_parents: Vec::new(),
             covered_mass: None,
+            failures: None,
         })?;
         calibration.check(schema)?;
         Ok(calibration)
@@ -123,6 +136,12 @@ impl Calibration {
     /// The same with what the answers covered that it was fitted on.
     pub(crate) fn with_covered_mass(mut self, covered_mass: Option<f64>) -> Result<Self> {
         self.raw.covered_mass = covered_mass;
+        Self::try_from(self.raw)
+    }
+
+    /// The same with the number of users about whom the teacher failed, and of those who were answered about by state.
+    pub(crate) fn with_failed(mut self, failed: usize, answered: Vec<usize>) -> Result<Self> {
+        self.raw.failures = (failed > 0).then_some(Failures { users: failed, answered });
         Self::try_from(self.raw)
     }
 
@@ -152,6 +171,19 @@ impl Calibration {
     #[must_use]
     pub fn users(&self) -> usize {
         self.raw.users
+    }
+
+    /// Users of the batch about whom the teacher failed: a calibration of the same batch asks about them again.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.raw.failures.as_ref().map_or(0, |failures| failures.users)
+    }
+
+    /// Users whose answers the prior of a state rests on: those of the batch but for whom the teacher has failed about by then.
+    #[must_use]
+    pub fn answered(&self, state: usize) -> usize {
+        let failures = self.raw.failures.as_ref();
+        failures.and_then(|failures| failures.answered.get(state)).copied().unwrap_or(self.raw.users)
     }
 
     /// Mean share of the teacher's probability on the labels ([`covered_mass`](crate::LabelAnswer::covered_mass)) over the answers that it was
@@ -262,6 +294,14 @@ impl TryFrom<Raw> for Calibration {
                 format!("{:?}", raw.covered_mass),
             )
             .into());
+        }
+        if let Some(Failures { users, answered }) = &raw.failures
+            && (*users == 0
+                || answered.len() != raw.priors.len()
+                || [users].into_iter().chain(answered).any(|of_batch| *of_batch > raw.users))
+        {
+            let expected = format!("failures among {} users, with a number of users per state", raw.users);
+            return Err(ConfigError::new("failures", expected, format!("{:?}", raw.failures)).into());
         }
         let by_parents = raw.by_parents.iter().map(|own| (own.state, &own.prior));
         for (state, prior) in raw.priors.iter().enumerate().chain(by_parents) {

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::config::ConfigError;
-use scaletot_core::files::FileError;
+use scaletot_core::files::{FileError, LockError};
 
 use crate::fault::Fault;
 
@@ -39,6 +39,10 @@ pub enum Error {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] FileError),
+
+    /// Another process, or another part of this one, writes the file.
+    #[error(transparent)]
+    InUse(LockError),
 
     /// A file is not what it should be.
     #[error("{path}, line {line}: {message}")]
@@ -116,14 +120,14 @@ pub enum Error {
 
     /// More users failed than may.
     #[error(
-        "expected at most {:.1} % of the users to fail, found {failed} of {users}, most often: {reason}; their records say why, what was \
-         done is kept, and a run that resumes without the failed asks about them again",
+        "expected at most {:.1} % of the users to fail, found {failed} of {users}, most often: {reason}; what was done is kept, and \
+         a run that resumes asks about them again",
         100.0 * max_share
     )]
     TooManyFailed {
         /// Users who failed.
         failed: u64,
-        /// Users of the run, those who were done before among them.
+        /// Users of the run, the calibration or the recording, those who were done before among them.
         users: u64,
         /// The largest share of them that may fail.
         max_share: f64,
@@ -222,6 +226,15 @@ impl Error {
     pub(crate) fn too_few_answers(expected: usize) -> Self {
         let expected = format!("{expected} answers, one per question");
         Self::Incomplete { what: "answer_batch", expected, found: "fewer".to_owned() }
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::File(error) => Self::Io(error),
+            held => Self::InUse(held),
+        }
     }
 }
 

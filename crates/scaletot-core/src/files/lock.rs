@@ -1,12 +1,13 @@
-//! One writer per output directory.
+//! One writer per output directory, or per file.
 
-use std::fs::{File, TryLockError};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::slot::is_at;
-use super::{FileError, create_dir_all, own};
+use super::{FileError, create_dir_all, own, parent};
 use crate::text::printable;
 
 /// The name of the lock file.
@@ -18,15 +19,15 @@ const PROCESS: &str = "process ";
 /// Bytes of a lock file that are read at most; what we write is shorter.
 const MAX_HOLDER: u64 = 300;
 
-/// A directory could not be locked.
+/// A directory or file could not be locked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
     /// Another process, or another part of this one, holds it.
-    #[error("{} is in use by another run ({holder}); wait for it, or choose another directory", directory.display())]
+    #[error("{} is in use by another run ({holder}); wait for it, or choose another place", place.display())]
     Held {
-        /// The directory.
-        directory: PathBuf,
+        /// The directory or file.
+        place: PathBuf,
         /// Process, host and start of the one that holds it, as far as its lock file says.
         holder: String,
     },
@@ -66,34 +67,38 @@ impl DirLock {
     pub fn acquire(directory: impl AsRef<Path>) -> Result<Self, LockError> {
         let directory = directory.as_ref();
         create_dir_all(directory)?;
-        let path = directory.join(LOCK);
-        let mut looks = 0;
-        loop {
-            let (file, _) = own::open_or_create(&path).map_err(FileError::at("lock", &path))?;
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) if looks == 0 => {
-                    // A holder that has only just begun has not written its name yet.
-                    looks += 1;
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    // What the holder says of itself is a help, and may be missing.
-                    let holder = text_of(&file).ok().filter(|text| text.starts_with(PROCESS));
-                    return Err(LockError::Held {
-                        directory: directory.to_owned(),
-                        holder: holder.unwrap_or_else(|| "which has not named itself".to_owned()),
-                    });
-                }
-                Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => {
-                    return Err(FileError::new("lock", path, e).into());
-                }
-                // Else the file was removed between opening and locking, and the next may lock another of its name.
-                _ if is_at(&file, &path) => {
-                    name_holder(&file).map_err(FileError::at("lock", &path))?;
-                    return Ok(Self { file });
-                }
-                _ => {}
+        Ok(Self { file: acquire(directory, &directory.join(LOCK))? })
+    }
+}
+
+/// Takes the lock file at `path`, which stands for `place`.
+fn acquire(place: &Path, path: &Path) -> Result<File, LockError> {
+    let mut looks = 0;
+    loop {
+        let (file, _) = own::open_or_create(path).map_err(FileError::at("lock", path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if looks == 0 => {
+                // A holder that has only just begun has not written its name yet.
+                looks += 1;
+                std::thread::sleep(Duration::from_millis(20));
             }
+            Err(TryLockError::WouldBlock) => {
+                // What the holder says of itself is a help, and may be missing.
+                let holder = text_of(&file).ok().filter(|text| text.starts_with(PROCESS));
+                return Err(LockError::Held {
+                    place: place.to_owned(),
+                    holder: holder.unwrap_or_else(|| "which has not named itself".to_owned()),
+                });
+            }
+            Err(TryLockError::Error(e)) if e.kind() != io::ErrorKind::Unsupported => {
+                return Err(FileError::new("lock", path, e).into());
+            }
+            // Else the file was removed between opening and locking, and the next may lock another of its name.
+            _ if is_at(&file, path) => {
+                name_holder(&file).map_err(FileError::at("lock", path))?;
+                return Ok(file);
+            }
+            _ => {}
         }
     }
 }
@@ -103,6 +108,54 @@ impl Drop for DirLock {
         // Who held it is of no interest any more, and two whole runs leave the same files.
         let _ = self.file.set_len(0);
         // Closing alone would leave it to a process that is being started this moment and has not closed its copy yet.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Holds a file that is replaced as a whole against a second writer, as [`DirLock`] does a directory, by a lock file `.NAME.lock` beside it that is there
+/// while it is held. The file itself need not be there.
+///
+/// ```
+/// use scaletot_core::files::{FileLock, LockError};
+///
+/// # let place = tempfile::tempdir()?;
+/// let file = place.path().join("answers.jsonl");
+/// let lock = FileLock::acquire(&file)?;
+/// assert!(matches!(FileLock::acquire(&file), Err(LockError::Held { .. })));
+/// drop(lock);
+/// assert_eq!(std::fs::read_dir(place.path())?.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FileLock {
+    /// Creates the file's directory if need be, and takes its lock.
+    ///
+    /// # Errors
+    /// As [`DirLock::acquire`], and [`LockError::File`] if the path does not end in a name.
+    pub fn acquire(file: impl AsRef<Path>) -> Result<Self, LockError> {
+        let place = file.as_ref();
+        let name = place.file_name().ok_or_else(|| {
+            let message = "expected a path that ends in a name";
+            FileError::new("lock", place, io::Error::new(io::ErrorKind::InvalidInput, message))
+        })?;
+        create_dir_all(parent(place))?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(LOCK);
+        let path = place.with_file_name(hidden);
+        Ok(Self { file: acquire(place, &path)?, path })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // While it is held: who has opened it already finds that it is gone, and takes the next.
+        let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
 }
@@ -165,8 +218,9 @@ fn utc(time: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::process::{Command, Stdio};
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -262,6 +316,36 @@ mod tests {
         started.kill().unwrap();
         started.wait().unwrap();
         again.unwrap();
+    }
+
+    #[test]
+    fn one_of_many_at_a_time_has_a_file_and_nothing_is_left_of_its_lock() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("new/answers.jsonl");
+        let (holders, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let Ok(lock) = FileLock::acquire(&path) else { continue };
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert!(taken.into_inner() >= 8);
+        assert_eq!(fs::read_dir(place.path().join("new")).unwrap().count(), 0);
+        let _lock = FileLock::acquire(&path).unwrap();
+        let held = FileLock::acquire(&path).unwrap_err().to_string();
+        assert!(
+            held.contains("answers.jsonl is in use")
+                && held.contains(&format!("process {}", std::process::id())),
+            "{held}"
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ use std::path::{Path, PathBuf};
 
 pub use dir::AtomicDir;
 pub use file::AtomicFile;
-pub use lock::{DirLock, LockError};
+pub use lock::{DirLock, FileLock, LockError};
 pub use own::{LockedFile, append, append_locked, append_or_create};
 pub use read::{open, read, read_to_string};
 use serde::Serialize;

@@ -10,6 +10,7 @@ use scaletot_profile::{ProfileSchema, ProfileTable, TableBuilder};
 use super::Reasoner;
 use super::guard::RunGuard;
 use super::mass::{Mean, warn_of_low_mass};
+use super::tally::Tally;
 use crate::answer::LabelAnswer;
 use crate::calibration::{Calibration, MeanPrediction, ParentPrior, normalise};
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ impl Reasoner<'_> {
     ///
     /// No outcome or label of any user is read. A state that depends on others is asked along the path that is greedy
     /// under the calibration of the states before it, so states are fitted in their order. Users with too few populated
-    /// fields are left out, as is one about whom the teacher fails from that state on. Answers stay cached: users
+    /// fields are left out, as is one about whom the teacher fails from that state on, who is [counted](Calibration::failed). Answers stay cached: users
     /// of the batch who are reasoned about later cost nothing again. That many worker threads ask; the result is the same
     /// whatever their number. Progress counts questions.
     ///
@@ -29,7 +30,8 @@ impl Reasoner<'_> {
     ///
     /// [`Error::Config`] if the table has another schema, a row does not exist, or no user has enough fields;
     /// [`Error::Stopped`] when `progress` asks to stop, as half a calibration is none; [`Error::NoAnswers`] if the teacher answers
-    /// nobody, and its own error if it could not answer about anybody.
+    /// nobody, and its own error if it could not answer about anybody; [`Error::TooManyFailed`] if it failed about more users than
+    /// [may](crate::ReasonerBuilder::with_max_failed_share).
     pub fn fit_calibration(
         &self,
         table: &ProfileTable,
@@ -109,6 +111,7 @@ impl Reasoner<'_> {
         let mut priors: Vec<Vec<f64>> =
             (0..chain.len()).map(|k| MeanPrediction::new(chain.domain_size(k)).mean()).collect();
         let mut parent_priors = Vec::new();
+        let (mut failed, mut failures, mut answered) = (0, Tally::default(), Vec::new());
         let mut covered = Mean::default();
         for (state, def) in chain.states().iter().enumerate() {
             let mut mean = MeanPrediction::new(chain.domain_size(state));
@@ -122,6 +125,8 @@ impl Reasoner<'_> {
                     }
                     Err(error) => {
                         tracing::warn!(error = causes(&error), "a user is left out of the calibration");
+                        failed += 1;
+                        failures.count_reason(causes(&error));
                         failure = Some(error);
                         None
                     }
@@ -139,6 +144,8 @@ impl Reasoner<'_> {
                 };
                 return Err(failure.unwrap_or_else(nothing));
             }
+            self.check_failed(failed, fitted_on, failures.most_frequent().as_ref())?;
+            answered.push(mean.count());
             priors[state] = mean.mean();
             if job.by_parents && !def.depends_on().is_empty() {
                 let answered = users.iter().zip(&predictions);
@@ -167,6 +174,7 @@ impl Reasoner<'_> {
         warn_of_low_mass(covered.mean(), job.progress);
         Calibration::from_priors(self.teacher.model(), chain, fitted_on, priors)?
             .with_parents(parent_priors)?
+            .with_failed(failed, answered)?
             .with_covered_mass(covered.mean())
     }
 

@@ -43,7 +43,7 @@ enum Mode {
     Run,
     /// The same without an end: a single user's.
     One,
-    /// Answers that cover too little are passed on as they are, and too many of them end the recording.
+    /// As `Run`, but answers that cover too little are passed on as they are.
     Record,
 }
 
@@ -84,9 +84,10 @@ impl<'a> RunGuard<'a> {
         Self { mode: Mode::One, ..Self::new(&|| false) }
     }
 
-    /// For a recording, which ends with its first error anyway, and keeps what is answered.
-    pub(super) fn of_recording(stopped: Stopped<'a>) -> Self {
-        Self { mode: Mode::Record, ..Self::new(stopped) }
+    /// For a recording, which keeps whatever is answered, and may go on with what another has begun.
+    pub(super) fn of_recording(stopped: Stopped<'a>, resumed: bool) -> Self {
+        let guard = if resumed { Self::resumed(stopped) } else { Self::new(stopped) };
+        Self { mode: Mode::Record, ..guard }
     }
 
     /// Whether no further question shall be asked.

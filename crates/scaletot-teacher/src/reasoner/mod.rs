@@ -23,7 +23,7 @@ use scaletot_search::{Budget, Strategy};
 
 use crate::cached::Cached;
 use crate::calibration::Calibration;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::prompter::{PROMPT_FORMAT, Prompter};
 use crate::teacher::Teacher;
@@ -165,6 +165,16 @@ impl<'t> Reasoner<'t> {
         });
         let header = CorpusHeader::new(table.schema().hash(), self.chain(), self.teacher.model(), seed);
         Ok(header.with_settings(settings))
+    }
+
+    /// Refuses a failure of more users than may fail.
+    fn check_failed(&self, failed: usize, users: usize, most_frequent: Option<&FailureCount>) -> Result<()> {
+        if failed as f64 <= self.max_failed_share * users as f64 {
+            return Ok(());
+        }
+        let reason = most_frequent.map(|failure| failure.reason.clone()).unwrap_or_default();
+        let (failed, users, max_share) = (failed as u64, users as u64, self.max_failed_share);
+        Err(Error::TooManyFailed { failed, users, max_share, reason })
     }
 
     /// Checks that a table is of the right schema and holds these rows.

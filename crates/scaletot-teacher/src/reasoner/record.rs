@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use scaletot_core::{Pool, Progress};
+use scaletot_core::{Pool, Progress, causes};
 use scaletot_profile::ProfileTable;
 
 use super::Reasoner;
 use super::asks::{Ask, legal_asks};
 use super::guard::RunGuard;
 use super::mass::{Mean, warn_of_low_mass};
+use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::question::Question;
 use crate::replay::{RecordSummary, Recorder};
@@ -49,16 +50,17 @@ impl Reasoner<'_> {
     /// Records the answer to every question that a search about any of these users may ask, and writes the file.
     ///
     /// Answers that are recorded already are not asked again, so an interrupted recording goes on where it was. Users
-    /// with too few populated fields are left out. When `progress` asks to stop, no further question is asked, and one that waits for a
-    /// server is given up.
+    /// with too few populated fields are left out. One about whom the teacher fails is not asked about further, and counted. When `progress` asks to stop, no
+    /// further question is asked, and one that waits for a server is given up.
     ///
     /// The recorder's teacher is asked, not this reasoner's (which may be the same: `Reasoner::builder(&recorder, …)`).
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) as for [`all_questions`](Self::all_questions); the teacher's first error;
-    /// [`Error::NoAnswers`] if its first answers are all such as [nobody can reason with](crate::LabelAnswer::check_covered_mass); [`Error::Io`](crate::Error::Io) if the
-    /// file cannot be written. What was recorded before an error is written first.
+    /// [`Error::Config`](crate::Error::Config) as for [`all_questions`](Self::all_questions); [`Error::NoAnswers`] if the teacher answers
+    /// nobody, as for [`run`](Self::run), or its first answers are all such as [nobody can reason with](crate::LabelAnswer::check_covered_mass);
+    /// [`Error::TooManyFailed`] if it failed about more users than [may](crate::ReasonerBuilder::with_max_failed_share);
+    /// [`Error::Io`](crate::Error::Io) if the file cannot be written. What was recorded before an error is written first.
     pub fn record_all<T: Teacher>(
         &self,
         table: &ProfileTable,
@@ -74,10 +76,10 @@ impl Reasoner<'_> {
         let mut summary = RecordSummary { skipped: rows.len() - users.len(), ..RecordSummary::default() };
         let before = recorder.len();
         let mut prompts = HashSet::new();
-        let mut covered = Mean::default();
+        let (mut failures, mut covered) = (Tally::default(), Mean::default());
         progress.start("record", users.len() as u64);
         let asked_to_stop = || progress.stopped();
-        let guard = RunGuard::of_recording(&asked_to_stop);
+        let guard = RunGuard::of_recording(&asked_to_stop, before > 0);
         let stopped = || guard.stopped();
         let workers = NonZeroUsize::new(workers.min(users.len())).unwrap_or(NonZeroUsize::MIN);
         let taken: Result<u64> = Pool::new(workers).with_stop(&stopped).map(
@@ -87,15 +89,20 @@ impl Reasoner<'_> {
                 let keys: Vec<_> = questions.iter().map(|question| question.key(recorder.model())).collect();
                 let questions: Vec<Question<'_>> =
                     questions.into_iter().map(|question| question.with_stop(&stopped)).collect();
-                let answers = guard.ask(recorder, &questions)?;
-                let masses = answers.into_iter().map(|answer| Ok(answer?.covered_mass()));
-                Ok((keys, masses.collect::<Result<Vec<_>>>()?))
+                let answers = guard.ask(recorder, &questions)?.into_iter();
+                let masses: Result<Vec<f64>> = answers.map(|answer| Ok(answer?.covered_mass())).collect();
+                Ok(masses.map(|masses| (keys, masses)))
             },
-            |_, answered: Result<(Vec<_>, Vec<f64>)>| {
+            |_, answered: Result<Result<(Vec<_>, Vec<f64>)>>| {
                 match answered {
-                    Ok((keys, masses)) => {
+                    Ok(Ok((keys, masses))) => {
                         prompts.extend(keys);
                         masses.into_iter().for_each(|mass| covered.add(mass));
+                        summary.users += 1;
+                    }
+                    Ok(Err(error)) => {
+                        failures.count_reason(causes(&error));
+                        summary.failed += 1;
                     }
                     // What the others in hand gave is counted.
                     Err(Error::Stopped) => {
@@ -104,23 +111,27 @@ impl Reasoner<'_> {
                     }
                     Err(error) => return Err(error),
                 }
-                summary.users += 1;
                 progress.advance(1);
                 Ok(())
             },
         );
         progress.finish();
-        // An error that left nothing to keep leaves no file either.
-        if taken.is_ok() || !recorder.is_empty() {
+        let ended = guard.finish();
+        // A teacher that left nothing to keep leaves no file either.
+        if (ended.is_ok() && summary.failed == 0) || !recorder.is_empty() {
             recorder.checkpoint()?;
         }
         let taken = taken?;
-        guard.finish()?;
+        ended?;
         summary.stopped |= taken < users.len() as u64;
         summary.covered_mass = covered.mean();
         warn_of_low_mass(summary.covered_mass, progress);
         summary.prompts = prompts.len();
         summary.asked = recorder.len() - before;
+        summary.failure = failures.most_frequent();
+        if !summary.stopped {
+            self.check_failed(summary.failed, users.len(), summary.failure.as_ref())?;
+        }
         Ok(summary)
     }
 }

@@ -102,11 +102,8 @@ impl Reasoner<'_> {
         summary.models = self.models_since(&before_by_model, &summary.ledger);
         summary.seconds = started.elapsed().as_secs_f64();
         tracing::info!(?summary, "reasoned about users");
-        let users = rows.len() as u64;
-        if !summary.stopped && summary.failed as f64 > self.max_failed_share * users as f64 {
-            let reason = summary.failure.map(|failure| failure.reason).unwrap_or_default();
-            let (failed, max_share) = (summary.failed, self.max_failed_share);
-            return Err(Error::TooManyFailed { failed, users, max_share, reason });
+        if !summary.stopped {
+            self.check_failed(summary.failed as usize, rows.len(), summary.failure.as_ref())?;
         }
         Ok(summary)
     }

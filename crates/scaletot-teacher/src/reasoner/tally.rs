@@ -27,8 +27,12 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn count(&mut self, verdict: &Verdict) {
-        let Verdict::Failed { reason } = verdict else { return };
-        let reason = reason.to_string();
+        if let Verdict::Failed { reason } = verdict {
+            self.count_reason(reason.to_string());
+        }
+    }
+
+    pub(super) fn count_reason(&mut self, reason: String) {
         let kind = kind(&reason);
         if self.kinds.len() < MAX_KINDS || self.kinds.contains_key(&kind) {
             self.kinds.entry(kind).or_insert(FailureCount { reason, users: 0 }).users += 1;
@@ -36,8 +40,8 @@ impl Tally {
     }
 
     /// The reason of most users, of equally frequent ones the first by its text.
-    pub(super) fn most_frequent(self) -> Option<FailureCount> {
-        self.kinds.into_values().rev().max_by_key(|count| count.users)
+    pub(super) fn most_frequent(&self) -> Option<FailureCount> {
+        self.kinds.values().rev().max_by_key(|count| count.users).cloned()
     }
 }
 

@@ -316,26 +316,37 @@ pub(super) fn write(path: &Path, recording: &Recording) -> Result<()> {
 }
 
 fn write_lines(writer: &mut impl Write, recording: &Recording) -> std::io::Result<()> {
+    let timing = Some(recording.timing).filter(|timing| timing.answers > 0);
+    write_header(writer, &recording.model, recording.entries.len(), timing)?;
+    recording.entries.iter().try_for_each(|(key, entry)| write_entry(writer, key, entry))
+}
+
+pub(super) fn write_header(
+    writer: &mut impl Write,
+    model: &str,
+    answers: usize,
+    timing: Option<Timing>,
+) -> std::io::Result<()> {
     let header = Header {
         format: FORMAT.to_owned(),
         version: REPLAY_VERSION,
         prompt_format: PROMPT_FORMAT,
-        model: recording.model.clone(),
-        answers: recording.entries.len(),
-        timing: Some(recording.timing).filter(|timing| timing.answers > 0),
+        model: model.to_owned(),
+        answers,
+        timing,
     };
-    write_line(writer, &header)?;
-    for (key, entry) in &recording.entries {
-        let line = Line {
-            k: scaletot_core::hash::hex(key),
-            p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
-            t: entry.tokens,
-            e: entry.evidence.clone(),
-            n: entry.samples,
-        };
-        write_line(writer, &line)?;
-    }
-    Ok(())
+    write_line(writer, &header)
+}
+
+pub(super) fn write_entry(writer: &mut impl Write, key: &ShortKey, entry: &Entry) -> std::io::Result<()> {
+    let line = Line {
+        k: scaletot_core::hash::hex(key),
+        p: entry.log_probs.iter().map(|lp| lp.is_finite().then_some(*lp)).collect(),
+        t: entry.tokens,
+        e: entry.evidence.clone(),
+        n: entry.samples,
+    };
+    write_line(writer, &line)
 }
 
 fn write_line(writer: &mut impl Write, value: &impl Serialize) -> std::io::Result<()> {

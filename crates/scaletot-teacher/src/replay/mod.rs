@@ -17,6 +17,7 @@
 //! [`Recorder`] itself returns the rounded values, so that a recording run and its replay are the same run.
 
 mod file;
+mod journal;
 mod reader;
 mod recorder;
 

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use scaletot_core::causes;
+use scaletot_core::files::FileLock;
 use serde::Serialize;
 
 use super::file::{self, Damage, Entry, Recording, ShortKey, Timing};
+use super::journal::Journal;
 use crate::answer::LabelAnswer;
 use crate::busy::BusyClock;
 use crate::error::{Error, Result};
@@ -17,27 +19,29 @@ use crate::key::PromptKey;
 use crate::ledger::LedgerSnapshot;
 use crate::once::OnceMap;
 use crate::question::Question;
+use crate::reasoner::FailureCount;
 use crate::teacher::{Teacher, only};
 
 /// Wraps a teacher and writes every answer to a file that [`Replay`](crate::Replay) reads.
 ///
 /// Each prompt is asked and recorded once, from any number of threads. Answers come back rounded as the file holds
-/// them. The file is written whole and atomically: by [`finish`](Self::finish), by [`checkpoint`](Self::checkpoint),
-/// and by itself after every [`with_checkpoint_every`](Self::with_checkpoint_every) new answers, so that a killed recording
-/// loses at most those; opened again, it goes on from there.
+/// them. The file is written whole and atomically, by [`finish`](Self::finish) and [`checkpoint`](Self::checkpoint). Until then every answer is
+/// written as it comes to a file `NAME.part.jsonl` beside it, which is forced to disk every second: a recording that was killed loses no answer that it was given, and
+/// opened again it goes on from there.
+///
+/// A file has one recorder at a time: a second one is told who the first is.
 pub struct Recorder<T> {
     inner: T,
     path: PathBuf,
     answers: OnceMap<ShortKey, Recorded>,
-    every: usize,
-    unsaved: AtomicUsize,
     /// Of earlier recordings to this file.
     timing: Timing,
     /// Answers of this recording that the teacher computed, and how long that took.
     computed: AtomicU64,
     busy: BusyClock,
-    /// Held while writing, so that an older state never replaces a newer one.
-    writing: Mutex<()>,
+    /// What the file does not hold yet; locked while either is written, so that an older state never replaces a newer one.
+    journal: Mutex<Journal>,
+    _lock: FileLock,
 }
 
 #[derive(Clone)]
@@ -48,63 +52,46 @@ struct Recorded {
 }
 
 impl<T: Teacher> Recorder<T> {
-    /// New answers between two automatic checkpoints, unless set otherwise.
-    pub const CHECKPOINT_EVERY: usize = 500;
-
-    /// Starts an empty recording; an existing file is replaced at the first write.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] if the path does not end in `.jsonl` or `.jsonl.gz`.
-    pub fn create(inner: T, path: impl AsRef<Path>) -> Result<Self> {
-        file::compressed(path.as_ref())?;
-        Ok(Self::with(inner, path.as_ref(), Recording::default()))
-    }
-
     /// Extends an existing recording, or starts one if there is no file. Lines that are damaged or cut are skipped with a warning that names them, and
-    /// their answers asked for again; the file is as it was until the first write.
+    /// their answers asked for again; the file is as it was until the first write, and what a killed recording has left beside it is in it before that.
     ///
     /// # Errors
     ///
-    /// As [`Replay::open`](crate::Replay::open), but for damage, and [`Error::Format`] if the file holds another model's answers.
+    /// As [`Replay::open`](crate::Replay::open), but for damage, [`Error::Format`] if the file holds another model's answers or nothing that was
+    /// recorded, and [`Error::InUse`] if another recorder has it.
     pub fn open(inner: T, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if !path.exists() {
-            return Self::create(inner, path);
+        file::compressed(path)?;
+        let lock = FileLock::acquire(path)?;
+        let mut recording = Recording::default();
+        if path.symlink_metadata().is_ok() {
+            let mut damaged = Vec::new();
+            recording = file::read(path, Damage::Skip(&mut damaged))?;
+            check_own(&recording, &damaged, inner.model(), path)?;
         }
-        let mut damaged = Vec::new();
-        let recording = file::read(path, Damage::Skip(&mut damaged))?;
-        let model = &recording.model;
-        // Whosever answers are behind a damaged header, those of another model have other keys.
-        if damaged.first() != Some(&1) && model != inner.model() {
-            let message =
-                format!("expected answers of model `{}`, found answers of `{model}`", inner.model());
-            return Err(Error::format(path, 1, message));
+        let journal = Journal::of(path, inner.model());
+        let left = journal.left()?;
+        let has_left = left.is_some();
+        if let Some((left, damaged)) = left {
+            check_own(&left, &damaged, inner.model(), journal.path())?;
+            recording.entries.extend(left.entries);
         }
-        Ok(Self::with(inner, path, recording))
-    }
-
-    fn with(inner: T, path: &Path, recording: Recording) -> Self {
         let known: HashMap<_, _> =
             recording.entries.into_iter().map(|(key, entry)| (key, Recorded { entry, key: None })).collect();
-        Self {
+        let recorder = Self {
             inner,
             path: path.to_owned(),
             answers: OnceMap::new(known, usize::MAX),
-            every: Self::CHECKPOINT_EVERY,
-            unsaved: AtomicUsize::new(0),
             timing: recording.timing,
             computed: AtomicU64::new(0),
             busy: BusyClock::default(),
-            writing: Mutex::new(()),
+            journal: Mutex::new(journal),
+            _lock: lock,
+        };
+        if has_left {
+            recorder.checkpoint()?;
         }
-    }
-
-    /// Sets after how many new answers the file is written; 0 means only when asked to.
-    #[must_use]
-    pub fn with_checkpoint_every(mut self, answers: usize) -> Self {
-        self.every = answers;
-        self
+        Ok(recorder)
     }
 
     /// The wrapped teacher.
@@ -138,17 +125,22 @@ impl<T: Teacher> Recorder<T> {
     ///
     /// [`Error::Io`] if the file cannot be written.
     pub fn checkpoint(&self) -> Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unsaved.store(0, Ordering::Relaxed);
+        let mut journal = self.journal();
         let recording = Recording {
             model: self.inner.model().to_owned(),
             timing: self.timing(),
             entries: self.answers.snapshot().into_iter().map(|(key, known)| (key, known.entry)).collect(),
         };
         file::write(&self.path, &recording)?;
+        journal.remove()?;
         let answers = recording.entries.len();
         tracing::debug!(path = %self.path.display(), answers, "wrote recorded answers");
         Ok(())
+    }
+
+    /// Gives the teacher back; what the last checkpoint did not write is beside the file.
+    pub fn into_inner(self) -> T {
+        self.inner
     }
 
     /// Writes the file and gives the teacher back.
@@ -159,6 +151,10 @@ impl<T: Teacher> Recorder<T> {
     pub fn finish(self) -> Result<T> {
         self.checkpoint()?;
         Ok(self.inner)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many answers the model computed for this file, and in what time.
@@ -231,7 +227,7 @@ impl<T: Teacher> Teacher for Recorder<T> {
     fn answer_batch(&self, questions: &[Question<'_>]) -> Vec<Result<LabelAnswer>> {
         let keys = self.keys(questions);
         let short: Vec<ShortKey> = keys.iter().map(|key| key.0).collect();
-        let mut fresh = 0;
+        let mut fresh = Vec::new();
         let mut answers: Vec<Result<LabelAnswer>> = Vec::with_capacity(questions.len());
         for (result, (question, (_, key))) in self
             .answers
@@ -248,19 +244,18 @@ impl<T: Teacher> Teacher for Recorder<T> {
                     let message = format!("two prompts have the key {}", key.short());
                     return Err(Error::Model { model: self.model().to_owned(), message, source: None });
                 }
-                fresh += usize::from(!known);
+                if !known {
+                    fresh.push((file::short(key), recorded.entry.clone()));
+                }
                 let answer = recorded.entry.answer(known);
                 // A short recorded answer (another domain under the same key) would be a clash, too.
                 answer.check(self.model(), question)?;
                 Ok(answer)
             }));
         }
-        let unsaved = self.unsaved.fetch_add(fresh, Ordering::Relaxed) + fresh;
-        if self.every > 0 && fresh > 0 && unsaved >= self.every {
-            // The answers are good even if the disk is full; `finish` reports it.
-            if let Err(error) = self.checkpoint() {
-                tracing::warn!(error = causes(&error), "could not write a checkpoint of recorded answers");
-            }
+        // The answers are good even if the disk is full; `finish` reports it.
+        if let Err(error) = self.journal().add(fresh.iter().map(|(key, entry)| (key, entry))) {
+            tracing::warn!(error = causes(&error), "could not write down an answer of a recording under way");
         }
         answers
     }
@@ -282,6 +277,25 @@ impl<T: Teacher> Teacher for Recorder<T> {
     }
 }
 
+/// Refuses what holds another model's answers, or none that was recorded.
+fn check_own(recording: &Recording, damaged: &[usize], model: &str, path: &Path) -> Result<()> {
+    let found = &recording.model;
+    match damaged.first() == Some(&1) {
+        // Whosever answers are behind a damaged header, those of another model have other keys.
+        true if !recording.entries.is_empty() => Ok(()),
+        true => {
+            let message = "expected recorded answers, found a header that is damaged or of something else and no answer behind it: the file is not \
+                           written over; name another, or move it away";
+            Err(Error::format(path, 1, message))
+        }
+        false if found == model => Ok(()),
+        false => {
+            let message = format!("expected answers of model `{model}`, found answers of `{found}`");
+            Err(Error::format(path, 1, message))
+        }
+    }
+}
+
 impl<T: Teacher> fmt::Debug for Recorder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder")
@@ -293,11 +307,15 @@ impl<T: Teacher> fmt::Debug for Recorder<T> {
 }
 
 /// What recording a set of users did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RecordSummary {
     /// Users whose questions are all recorded now.
     pub users: usize,
+    /// Users about whom the teacher failed: some of their questions are not recorded, and are asked again by the next recording to the file.
+    pub failed: usize,
+    /// The most frequent reason of these; `None` without any.
+    pub failure: Option<FailureCount>,
     /// Users with too few populated fields to be asked about.
     pub skipped: usize,
     /// Distinct prompts that those users' searches may ask.

@@ -293,7 +293,7 @@ fn answers_are_recorded_however_they_are_obtained() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.jsonl");
         let server = server_that(true, ability);
-        let recorder = Recorder::create(teacher(&server), &path).unwrap();
+        let recorder = Recorder::open(teacher(&server), &path).unwrap();
         let first = ask(&recorder, "He is").unwrap();
         assert!(ask(&recorder, "He is").unwrap().cached);
         recorder.finish().unwrap();

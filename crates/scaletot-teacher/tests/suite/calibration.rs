@@ -238,3 +238,43 @@ fn a_prior_per_parent_value_takes_out_what_is_only_repeated() {
     let wrong: Calibration = serde_json::from_str(&wrong).unwrap();
     assert!(wrong.check(&chain).unwrap_err().to_string().contains("states that state 1 depends on"));
 }
+
+/// Fails about some users from a state on.
+struct Fails(Vec<usize>, usize);
+
+impl Teacher for Fails {
+    fn model(&self) -> &str {
+        "arbitrary"
+    }
+    fn answer(&self, question: &Question<'_>) -> Result<LabelAnswer> {
+        if self.0.contains(&question.row) && question.state >= self.1 {
+            let message = "the line is dead".to_owned();
+            return Err(Error::Answer { model: "arbitrary".to_owned(), state: String::new(), message });
+        }
+        Arbitrary::default().answer(question)
+    }
+}
+
+#[test]
+fn users_about_whom_the_teacher_failed_are_counted_in_a_calibration_and_bounded() {
+    let table = table(100);
+    let rows: Vec<usize> = (0..100).filter(|row| row % 7 != 6).collect();
+    let fit = |failing: &[usize], state: usize| {
+        let reasoner = Reasoner::builder(Fails(failing.to_vec(), state), prompter(&table)).build().unwrap();
+        reasoner.fit_calibration(&table, &rows, 2, &())
+    };
+    let whole = fit(&[], 0).unwrap();
+    assert_eq!((whole.failed(), whole.answered(0), whole.answered(3)), (0, rows.len(), rows.len()));
+    let some = fit(&[4, 31], 1).unwrap();
+    assert_eq!((some.failed(), some.users()), (2, rows.len()));
+    assert_eq!([0, 1, 3].map(|state| some.answered(state)), [rows.len(), rows.len() - 2, rows.len() - 2]);
+    let text = serde_json::to_string(&some).unwrap();
+    assert_eq!(serde_json::from_str::<Calibration>(&text).unwrap(), some);
+    assert!(
+        serde_json::from_str::<Calibration>(&text.replace("\"answered\":[", "\"answered\":[9999,")).is_err()
+    );
+    let many = fit(&[1, 8, 16, 24, 32, 39], 2).unwrap_err();
+    let message = many.to_string();
+    assert!(matches!(many, Error::TooManyFailed { users: 86, .. }), "{message}");
+    assert!(message.contains("the line is dead"), "{message}");
+}

@@ -212,7 +212,6 @@ fn within_four_kilobytes() {
     assert_eq!(teacher.inner().calls.load(Ordering::Relaxed), calls);
 
     let recorder = Recorder::open(Arbitrary::default(), cache.with_file_name("recorded.jsonl")).unwrap();
-    let recorder = recorder.with_checkpoint_every(20);
     let recording = Reasoner::builder(&recorder, prompter(&table)).build().unwrap();
     for &row in &rows {
         for question in recording.all_questions(&table, row).unwrap() {

@@ -165,7 +165,8 @@ fn calibration_leaves_failures_out() {
     let table = table(30);
     let rows: Vec<usize> = (0..30).collect();
     let fit = |teacher| {
-        Reasoner::builder(teacher, prompter(&table)).build().unwrap().fit_calibration(&table, &rows, 2, &())
+        let builder = Reasoner::builder(teacher, prompter(&table)).with_max_failed_share(0.5);
+        builder.build().unwrap().fit_calibration(&table, &rows, 2, &())
     };
     let some = fit(Down(|question| question.row % 2 == 0)).unwrap();
     assert!(some.prior(3).unwrap().iter().all(|p| *p > 0.0));

@@ -10,6 +10,7 @@ mod faults;
 mod outages;
 mod prompts;
 mod reasoning;
+mod recording;
 mod replay;
 mod retrying;
 mod rules;

@@ -247,7 +247,7 @@ fn counted_prompts_are_those_that_a_recording_asks() {
     let path = folder.path().join("answers.jsonl");
     let table = table(60);
     let rows: Vec<usize> = (0..60).collect();
-    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
+    let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
     let reasoner = Reasoner::builder(&recorder, prompter(&table)).build().unwrap();
     let before = reasoner.count_prompts(&table, &rows).unwrap();
     assert_eq!((before.users, before.skipped, before.held), (52, 8, 0));

@@ -20,7 +20,7 @@ fn a_replay_gives_what_the_recording_run_saw() {
     let rows: Vec<usize> = (0..40).collect();
     for name in ["answers.jsonl", "answers.jsonl.gz"] {
         let path = folder.path().join(name);
-        let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
+        let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
         let mut live = reasoner(&recorder, &table);
         live.set_calibration(live.fit_calibration(&table, &rows, 2, &()).unwrap()).unwrap();
         let seen: Vec<_> = rows.iter().map(|&row| live.reason(&table, row, 1).unwrap()).collect();
@@ -44,7 +44,7 @@ fn a_miss_says_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.jsonl");
     let table = table(12);
-    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
+    let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
     let full = reasoner(&recorder, &table);
     full.reason(&table, 0, 1).unwrap();
     let question = full.all_questions(&table, 1).unwrap().swap_remove(0);
@@ -69,7 +69,7 @@ fn recording_everything_covers_any_search() {
     let path = folder.path().join("all.jsonl.gz");
     let table = table(30);
     let rows: Vec<usize> = (0..30).collect();
-    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap();
+    let recorder = Recorder::open(Arbitrary::default(), &path).unwrap();
     let mut live = reasoner(&recorder, &table);
     let summary = live.record_all(&table, &rows, &recorder, 3, &()).unwrap();
     assert_eq!((summary.skipped, summary.users, summary.stopped), (4, 26, false));
@@ -114,29 +114,10 @@ fn a_stopped_recording_goes_on_to_the_same_file() {
 }
 
 #[test]
-fn a_killed_recording_keeps_its_checkpoints() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("answers.jsonl");
-    let table = table(30);
-    let recorder = Recorder::create(Arbitrary::default(), &path).unwrap().with_checkpoint_every(10);
-    let live = reasoner(&recorder, &table);
-    for row in 0..30 {
-        live.reason(&table, row, 1).unwrap();
-    }
-    let recorded = recorder.len();
-    drop(live);
-    // As a kill would: no `finish`.
-    std::mem::forget(recorder);
-    let kept = Replay::open(&path).unwrap().len();
-    assert!(kept > recorded - 10 - 14 && kept <= recorded, "{kept} of {recorded}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
-}
-
-#[test]
 fn threads_record_each_prompt_once() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(20);
-    let recorder = Recorder::create(Arbitrary::default(), folder.path().join("a.jsonl")).unwrap();
+    let recorder = Recorder::open(Arbitrary::default(), folder.path().join("a.jsonl")).unwrap();
     let plain = reasoner(Arbitrary::default(), &table);
     std::thread::scope(|scope| {
         for shift in 0..4 {
@@ -173,7 +154,7 @@ fn missing_labels_and_evidence_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
     let table = table(3);
-    let recorder = Recorder::create(Partial, &path).unwrap();
+    let recorder = Recorder::open(Partial, &path).unwrap();
     let live = reasoner(&recorder, &table);
     let question = &live.all_questions(&table, 0).unwrap()[0];
     let seen = recorder.answer(question).unwrap();
@@ -188,7 +169,7 @@ fn missing_labels_and_evidence_are_kept() {
 fn rules_are_not_recorded_by_prompt() {
     let folder = tempfile::tempdir().unwrap();
     let rules = Rules::from_toml("name = \"x\"", &profile_schema(), &chain_schema()).unwrap();
-    let recorder = Recorder::create(rules, folder.path().join("a.jsonl")).unwrap();
+    let recorder = Recorder::open(rules, folder.path().join("a.jsonl")).unwrap();
     let table = table(3);
     let live = reasoner(&recorder, &table);
     let question = live.all_questions(&table, 0).unwrap().swap_remove(0);
@@ -237,7 +218,7 @@ fn bad_files_are_refused_with_their_place() {
     // A compressed file that is cut within.
     let table = table(10);
     let gz = folder.path().join("a.jsonl.gz");
-    let recorder = Recorder::create(Arbitrary::default(), &gz).unwrap();
+    let recorder = Recorder::open(Arbitrary::default(), &gz).unwrap();
     reasoner(&recorder, &table).reason(&table, 0, 1).unwrap();
     recorder.finish().unwrap();
     let bytes = std::fs::read(&gz).unwrap();
@@ -249,7 +230,7 @@ fn bad_files_are_refused_with_their_place() {
 fn another_models_file_is_not_extended() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
-    Recorder::create(Arbitrary::default(), &path).unwrap().finish().unwrap();
+    Recorder::open(Arbitrary::default(), &path).unwrap().finish().unwrap();
     let error = Recorder::open(Partial, &path).unwrap_err();
     assert!(
         error.to_string().contains("expected answers of model `partial`, found answers of `arbitrary`"),
@@ -298,7 +279,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl.gz");
         let table = table(2);
-        let recorder = Recorder::create(Fixed(lps.clone()), &path).unwrap();
+        let recorder = Recorder::open(Fixed(lps.clone()), &path).unwrap();
         let live = reasoner(&recorder, &table);
         let question = &live.all_questions(&table, 0).unwrap()[0];
         let given = recorder.answer(question).unwrap();
@@ -332,7 +313,7 @@ fn seconds_per_call_do_not_grow_with_the_workers() {
     let rows: Vec<usize> = (0..12).collect();
     let measured = |workers: usize| {
         let path = folder.path().join(format!("{workers}.jsonl"));
-        let recorder = Recorder::create(OneAtATime(std::sync::Mutex::new(())), &path).unwrap();
+        let recorder = Recorder::open(OneAtATime(std::sync::Mutex::new(())), &path).unwrap();
         let reasoner = Reasoner::builder(&recorder, prompter(&table)).build().unwrap();
         let began = std::time::Instant::now();
         let summary = reasoner.record_all(&table, &rows, &recorder, workers, &()).unwrap();
