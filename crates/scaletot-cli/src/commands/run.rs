@@ -109,6 +109,14 @@ pub(super) fn run_on(
 /// Users about whom the teacher failed are in no chain, and an artifact that did not pass its gate serves nobody.
 fn left_out(summary: &Summary) -> Exit {
     let mut left_out = Vec::new();
+    let calibrate = summary.stages.iter().find(|stage| stage.name == Stage::Calibrate.name());
+    if let Some(report) = calibrate.map(|stage| &stage.report).filter(|report| report.failed() > 0) {
+        left_out.push(format!(
+            "{} of {} users of the calibration about whom the teacher failed, and the same command asks about them again",
+            report.failed(),
+            report.users
+        ));
+    }
     let reason = summary.stages.iter().find(|stage| stage.name == Stage::Reason.name());
     if let Some(report) = reason.map(|stage| &stage.report).filter(|report| report.failed() > 0) {
         left_out.push(format!(

@@ -1,9 +1,10 @@
 //! The work on one fold: reason, learn, distil, and fit every arm at every number of labels.
 
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Error, Result, ensure};
+use crate::error::{Context, Error, Result, ensure};
 use burn::tensor::Device;
 use rand::seq::SliceRandom;
 use scaletot_chain::{Corpus, CorpusWriter, JoinedCorpus, Signals};
@@ -20,8 +21,9 @@ use super::results::{Transfer, TransferGroup};
 use super::signals::{encoder_signals, teacher_signals};
 use super::study::{Study, budget};
 use crate::networks::NetworkLearner;
+use crate::pipeline::ANSWERS;
 use crate::pipeline::reason::failed;
-use crate::pipeline::record::{FAILED, StageReport};
+use crate::pipeline::record::{FAILED, StageReport, is_there};
 use crate::signals::of_student;
 
 /// The name of a corpus in its directory.
@@ -61,6 +63,8 @@ pub struct Reasoned {
     pub(super) rows: Vec<usize>,
     /// What the teacher did for them in this run; nothing where the chains were read.
     ledger: LedgerSnapshot,
+    /// Users of the calibration about whom it failed.
+    uncalibrated: usize,
 }
 
 impl Reasoned {
@@ -92,7 +96,7 @@ impl Reasoned {
         report.tokens =
             self.corpus.records().iter().map(|record| record.cost.tokens).fold(0, u64::saturating_add);
         report.figures.insert(TEACHER_SECONDS.to_owned(), self.ledger.seconds);
-        report.figures.insert(FAILED.to_owned(), failed(&self.corpus) as f64);
+        report.figures.insert(FAILED.to_owned(), (failed(&self.corpus) + self.uncalibrated) as f64);
         report
     }
 }
@@ -174,9 +178,23 @@ impl<'a> FoldWork<'a> {
 
         let path = dir.join(CORPUS);
         let header = reasoner.header(study.dataset.table(), self.seed(0))?;
-        let mut writer = match path.exists() {
-            true => CorpusWriter::resume_without_failed(&path, &header)?.0,
-            false => CorpusWriter::create(&path, &header)?,
+        let resumed = match path.exists() {
+            true => match CorpusWriter::resume_without_failed(&path, &header) {
+                // Calibrated anew, as the teacher had failed about some users: to reason again costs what it asks beyond the answers that are kept.
+                Err(scaletot_chain::Error::HeaderDiffers { differences, .. })
+                    if is_there(&self.options.out().join(ANSWERS))
+                        && differences.iter().any(|line| line.starts_with("settings.calibration")) =>
+                {
+                    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                    None
+                }
+                resumed => Some(resumed?.0),
+            },
+            false => None,
+        };
+        let mut writer = match resumed {
+            Some(writer) => writer,
+            None => CorpusWriter::create(&path, &header)?,
         };
         let workers = self.options.workers.get();
         let summary = reasoner.run(study.dataset.table(), &rows, &mut writer, workers, self.progress)?;
@@ -186,6 +204,7 @@ impl<'a> FoldWork<'a> {
         }
         let mut reasoned = self.reasoned(dir)?;
         reasoned.ledger = summary.ledger;
+        reasoned.uncalibrated = reasoner.calibration().failed();
         let covered: std::collections::HashSet<usize> = rows.into_iter().collect();
         ensure!(
             reasoned.rows.iter().all(|row| covered.contains(row)),
@@ -205,7 +224,7 @@ impl<'a> FoldWork<'a> {
         let corpus = Corpus::read(dir.join(CORPUS), &self.study.chain)?;
         let unlabelled = Dataset::from(self.study.dataset.shared_table());
         let rows = corpus.join(&unlabelled)?.rows().to_vec();
-        Ok(Reasoned { corpus, unlabelled, rows, ledger: LedgerSnapshot::default() })
+        Ok(Reasoned { corpus, unlabelled, rows, ledger: LedgerSnapshot::default(), uncalibrated: 0 })
     }
 
     /// SFT on the accepted chains.

@@ -12,7 +12,7 @@ use scaletot_teacher::{
     Calibration, Coverage, CoveragePlan, DiskCached, LedgerSnapshot, Prompter, Reasoner, Teacher,
 };
 
-use super::record::{FAILED, Inputs, StageReport};
+use super::record::{FAILED, Inputs, StageReport, is_there};
 use super::{ANSWERS, Done, Pipeline, PipelineConfig, Stage, read_json, settings};
 use crate::error::{Error, Result, ensure};
 
@@ -43,10 +43,11 @@ impl Pipeline {
         ]))
     }
 
-    /// The teacher's mean prediction per state over unlabelled training users.
+    /// The teacher's mean prediction per state over unlabelled training users. Where it failed about some of them, up to
+    /// [`max_failed_share`](PipelineConfig::max_failed_share), the stage does not count as done, and the next run asks about them again.
     ///
     /// # Errors
-    /// If the teacher fails, or a file cannot be written; [`Error::Stopped`].
+    /// If the teacher answers nobody or fails about more users, or a file cannot be written; [`Error::Stopped`].
     pub fn calibrate(&self, progress: &dyn Progress) -> Result<Done<Calibration>> {
         let mut inputs = self.asked()?;
         inputs.insert("calibration_users".to_owned(), self.config.calibration_users.to_string());
@@ -66,7 +67,11 @@ impl Pipeline {
             let calibration =
                 reasoner.fit_calibration(self.dataset.table(), &rows, self.workers.get(), progress)?;
             write_json(&path, &calibration)?;
-            Ok((calibration, with_ledger(rows.len(), &reasoner.ledger().snapshot())))
+            let mut report = with_ledger(rows.len(), &reasoner.ledger().snapshot());
+            if calibration.failed() > 0 {
+                report.figures.insert(FAILED.to_owned(), calibration.failed() as f64);
+            }
+            Ok((calibration, report))
         })
     }
 
@@ -89,7 +94,11 @@ impl Pipeline {
         inputs.insert("calibration".to_owned(), calibration.hash.short());
         let path = self.path("corpus.jsonl");
         let load = || Ok(Corpus::read(&path, &self.chain)?);
-        self.stage(Stage::Reason, inputs, progress, load, || {
+        // The calibration alone can differ from the corpus's, as all else was compared before it was fitted: the teacher had failed about some of its
+        // users. Where the answers are kept, to reason with a better one costs what it asks beyond them.
+        let mut files = Stage::Reason.files();
+        files.paid = !is_there(&self.path(ANSWERS));
+        self.stages.run(&files, inputs, progress, load, || {
             let mut reasoner = self.asking()?;
             reasoner.set_calibration(calibration.value.clone())?;
             let rows = self.covered(progress)?;

@@ -30,7 +30,8 @@ impl<'a> AnswerRecording<'a> {
         Self { dataset, chain, config: PipelineConfig::default(), workers: NonZeroUsize::MIN }
     }
 
-    /// Other settings; [`levels`](PipelineConfig::levels) and [`min_populated`](PipelineConfig::min_populated) decide what is asked.
+    /// Other settings; [`levels`](PipelineConfig::levels) and [`min_populated`](PipelineConfig::min_populated) decide what is asked,
+    /// [`max_failed_share`](PipelineConfig::max_failed_share) about how many users the teacher may fail.
     #[must_use]
     pub fn with_config(mut self, config: PipelineConfig) -> Self {
         self.config = config;
@@ -47,8 +48,8 @@ impl<'a> AnswerRecording<'a> {
     /// Asks what is not recorded yet.
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting out of range; the teacher's first error, one whose answers depend on more than the prompt among
-    /// them; if the file cannot be written; [`Error::Stopped`], with what was answered kept.
+    /// [`Error::Config`] for a setting out of range; if the teacher answers nobody, fails about more users than may, or gives answers
+    /// that depend on more than the prompt; if the file cannot be written; [`Error::Stopped`], with what was answered kept.
     pub fn run<T: Teacher>(&self, recorder: &Recorder<T>, progress: &dyn Progress) -> Result<RecordSummary> {
         self.config.validate()?;
         check_workers("workers", self.workers)?;

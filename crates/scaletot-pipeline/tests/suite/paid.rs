@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use scaletot_chain::ChainSchema;
 use scaletot_core::Progress;
 use scaletot_pipeline::{Pipeline, PipelineConfig, Stage, causes, is_stop};
 use scaletot_profile::{Dataset, DatasetSpec, ProfileSchema};
-use scaletot_teacher::{Error, LabelAnswer, Question, Result, Rules, Teacher};
+use scaletot_teacher::{Error, Fault, LabelAnswer, Question, Result, Rules, Teacher};
 
 use super::kill::{End, child};
 use super::shop::{CHAIN, PROFILE, RULES, figures, write_inputs};
@@ -26,12 +26,16 @@ struct Shared {
     stage: std::sync::Mutex<String>,
     asked: AtomicUsize,
     stop: AtomicBool,
+    /// The user about whom nothing is answered, where there is one.
+    refused: OnceLock<usize>,
 }
 
 /// A model that is asked by prompt, and writes down each answer that it gives in a file that outlives its process. One question it never answers.
 struct Costly {
     bills: PathBuf,
     silent: Option<(Stage, usize)>,
+    /// Whether it refuses all questions about the first user that it is asked about.
+    refuses: bool,
     shared: Arc<Shared>,
 }
 
@@ -53,6 +57,10 @@ impl Teacher for Costly {
                 std::thread::sleep(Duration::from_millis(5));
             }
             return Err(Error::Stopped);
+        }
+        if self.refuses && *self.shared.refused.get_or_init(|| question.row) == question.row {
+            let fault = Fault::Refused { status: 400, message: "not about this one".to_owned() };
+            return Err(Error::Server { model: "costly".to_owned(), fault });
         }
         let key = question.key(self.model());
         let mut bills = OpenOptions::new().create(true).append(true).open(&self.bills).unwrap();
@@ -99,7 +107,7 @@ fn pipeline(dir: &Path, out: &str, teacher: impl Teacher + 'static) -> Pipeline 
 fn ask(dir: &Path, out: &str, silent: Option<(Stage, usize)>, stops: bool) -> scaletot_pipeline::Result<()> {
     let shared = Arc::new(Shared::default());
     let bills = dir.join(format!("{out}.bills"));
-    let pipeline = pipeline(dir, out, Costly { bills, silent, shared: Arc::clone(&shared) });
+    let pipeline = pipeline(dir, out, Costly { bills, silent, refuses: false, shared: Arc::clone(&shared) });
     let listener = Listener(shared, stops);
     let calibration = pipeline.calibrate(&listener)?;
     pipeline.reason(&calibration, &listener)?;
@@ -186,6 +194,30 @@ fn a_run_killed_while_it_asks_pays_for_no_answer_twice() {
 }
 
 #[test]
+fn a_calibration_that_misses_users_is_not_done_and_is_fitted_again_with_what_was_reasoned_by_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    write_inputs(dir);
+    ask(dir, "whole", None, false).unwrap();
+    let costly = Costly { bills: dir.join("out.bills"), silent: None, refuses: true, shared: Arc::default() };
+    let refusing = pipeline(dir, "out", costly);
+    let calibration = refusing.calibrate(&()).unwrap();
+    assert_eq!((calibration.report.failed(), calibration.value.failed()), (1, 1));
+    let corpus = refusing.reason(&calibration, &()).unwrap();
+    assert!(corpus.report.failed() <= 1);
+    drop(refusing);
+    let paid = bills(dir, "out").len();
+    ask(dir, "out", None, false).unwrap();
+    for name in ["calibration.json", "corpus.jsonl"] {
+        assert!(
+            fs::read(dir.join("out").join(name)).unwrap() == fs::read(dir.join("whole").join(name)).unwrap()
+        );
+    }
+    assert!(bills(dir, "out").values().all(|times| *times == 1));
+    assert!(bills(dir, "out").len() < paid + 20, "the others were not asked about again");
+}
+
+#[test]
 fn kept_answers_are_those_that_a_model_computed_and_a_fresh_start_removes_them() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
@@ -199,7 +231,8 @@ fn kept_answers_are_those_that_a_model_computed_and_a_fresh_start_removes_them()
     ask(dir, "out", None, false).unwrap();
     let answers = dir.join("out/answers.jsonl");
     assert!(answers.exists());
-    let costly = || Costly { bills: dir.join("out.bills"), silent: None, shared: Arc::default() };
+    let costly =
+        || Costly { bills: dir.join("out.bills"), silent: None, refuses: false, shared: Arc::default() };
     pipeline(dir, "out", costly()).start_over().unwrap();
     assert!(!answers.exists());
     ask(dir, "out", None, false).unwrap();
