@@ -17,10 +17,12 @@ from world import World
 # Kinds of attack: a name, what is promised, what makes the cases, and the largest number of them.
 KINDS = [
     ("kills", "killed three times at random moments, then run again: the files of an undisturbed run", disturbances.kills, 1000),
+    ("kills within --fresh", "killed three times while it starts over, then run: the files of an undisturbed run", disturbances.fresh_kills, 1000),
     ("signals", "SIGINT, SIGTERM, SIGHUP: exit 3, and the files of an undisturbed run when run again", disturbances.signals, 1000),
     ("full disks", "writes refused at a random size: exit 1, the file named, and the files of an undisturbed run when run again", disturbances.full_disks, 1000),
     ("second writers", "two runs at once in one directory: one works, the other names the holder", disturbances.second_writers, 1000),
     ("damaged files", "a flip, a cut or zeros in any file of a run: refused by name, or made anew", damage.files, 1000),
+    ("damaged tables", "a flip, a cut or zeros in a Parquet table of users: named, or its users scored", damage.tables, 1000),
     ("damaged scores", "the same in scores that are done: made anew", damage.scores, 1000),
     ("corrected inputs", "one cell of a scored table changed, length kept: scored again", damage.inputs_changed, 1000),
     ("hostile tables", "refused by name within 20 s and 1.5 GB, or read as what it is", inputs.tables, 100),

@@ -1,6 +1,7 @@
 """Flips, cuts and swaps in files that were written: noticed, or without any effect on what comes out."""
 
 import shutil
+from pathlib import Path
 
 from world import differing
 
@@ -65,6 +66,29 @@ def _no_wrong_scores(world, out, name):
     if ended.code == 0 and differing(world.place / "rescored", world.place / "scores"):
         return "score gave other scores"
     return ""
+
+
+def tables(world, cases):
+    """Damages a Parquet table of users and scores it, and leaves out what cannot be read: the file is named, or its users are scored.
+
+    Whether a value was changed cannot be told of a table without checksums of its pages.
+    """
+    sound = Path(__file__).resolve().parents[2] / "crates/scaletot-pipeline/data/complete_journey.parquet"
+    world.must("demo", "--out", "demo")
+    table, out = world.place / "table.parquet", world.place / "of-table"
+    for case in range(cases):
+        damaged, what = _spoil(sound.read_bytes(), world.random, ("flip", "cut", "zeros")[case % 3])
+        table.write_bytes(damaged)
+        shutil.rmtree(out, ignore_errors=True)
+        more, codes = ([], (0, 1)) if case % 2 else (["--on-error", "quarantine"], (0, 1, 4))
+        ended = world.call(*world.score_command("demo/artifact", table.name, out.name, *more))
+        wrong = ended.crash()
+        if not wrong and ended.code not in codes:
+            wrong = f"ended with {ended.code}: {ended.last_line()}"
+        listed = (out / "quarantine.json").read_bytes() if (out / "quarantine.json").exists() else b""
+        if not wrong and ended.code and table.name.encode() not in ended.output + listed:
+            wrong = f"does not name the file: {ended.last_line()}"
+        yield f"a table: {what}", wrong
 
 
 def scores(world, cases):

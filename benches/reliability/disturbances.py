@@ -32,6 +32,21 @@ def kills(world, cases):
         yield f"run, killed three times ({case})", _ends_alike(world, out)
 
 
+def fresh_kills(world, cases):
+    """Kills within `--fresh`, most of them while it throws away what is there, then the same command without it."""
+    begun = world.call("--version").seconds
+    world.copy("cleared")
+    cleared = world.call(*world.run_command("cleared", "--fresh")).seconds
+    for case in range(cases):
+        out = f"fresh-{case}"
+        world.copy(out)
+        for _ in range(3):
+            # What is there is thrown away soon after the start.
+            latest = cleared if case % 4 == 3 else begun + 0.15 * (cleared - begun)
+            world.call(*world.run_command(out, "--fresh"), signals=[(world.random.uniform(begun / 2, latest), signal.SIGKILL)])
+        yield f"run --fresh, killed three times ({case})", _ends_alike(world, out)
+
+
 def signals(world, cases):
     seconds = _whole_seconds(world)
     for case in range(cases):

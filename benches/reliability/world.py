@@ -91,7 +91,7 @@ class World:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=limits,
+                preexec_fn=lambda: begin(limits),
                 restore_signals=False,
             )
             waiting = sorted(signals)
@@ -150,6 +150,14 @@ def differing(one, other):
     """Names of files that are in one of two directories alone, or differ."""
     one, other = contents(one), contents(other)
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+
+
+def begin(limits):
+    """What a child does before the program: it hears signals, also where this script runs in the background and ignores them."""
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_DFL)
+    if limits:
+        limits()
 
 
 def file_size_limit(most):

@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod format;
 mod inspect;
+mod signals;
 mod terminal;
 
 use std::io::Write;

@@ -11,7 +11,8 @@ use scaletot_core::text::printable;
 use scaletot_pipeline::{Error, is_stop};
 use serde::Serialize;
 
-use crate::exit::{AT_ONCE, Exit, STOPPED};
+use crate::exit::{Exit, STOPPED};
+use crate::signals;
 
 /// Characters of a line of an error, and lines, at most: a table's header may be of any length.
 const MAX_LINE: usize = 2000;
@@ -62,8 +63,7 @@ impl Terminal {
 pub(crate) fn main(run: impl FnOnce(&Terminal) -> Result<Exit>) -> ExitCode {
     let terminal =
         Terminal { bars: Arc::new(Bars::new()), unwritten: Mutex::new(None), json: AtomicBool::new(false) };
-    let on_interrupt = Arc::clone(&terminal.bars);
-    let result = ctrlc::set_handler(move || interrupt(&on_interrupt))
+    let result = signals::listen(Arc::clone(&terminal.bars))
         .context("cannot listen for Ctrl-C")
         .and_then(|()| run(&terminal))
         .and_then(|exit| {
@@ -102,15 +102,6 @@ fn shown(error: &str) -> String {
 fn cut(line: &str) -> String {
     let indent = line.len() - line.trim_start_matches(' ').len();
     format!("{}{}", " ".repeat(indent.min(80)), printable(line, MAX_LINE))
-}
-
-/// Stops the work under way; asked a second time, ends the program at once.
-fn interrupt(bars: &Bars) {
-    if bars.stop() {
-        // What stands under its final name is whole, so nothing is lost but the work in hand.
-        std::process::exit(i32::from(AT_ONCE));
-    }
-    note("stopping at the next safe point; press Ctrl-C again to stop at once");
 }
 
 /// Prints a line that is not part of the result.

@@ -81,6 +81,7 @@ pub mod networks;
 pub mod options;
 mod pipeline;
 pub mod plan;
+mod preflight;
 mod scoring;
 mod signals;
 pub mod tasks;
@@ -90,6 +91,7 @@ pub use pipeline::{
     AnswerRecording, Artifact, Done, Pipeline, PipelineBuilder, PipelineConfig, Split, Stage, StageReport,
     StageSummary, Summary, UserCounts,
 };
+pub use preflight::preflight;
 pub use scoring::{FileJob, OnError, Output, Quarantined, ScoreSummary, Scorer};
 
 /// The crate's README, compiled.

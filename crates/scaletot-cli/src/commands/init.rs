@@ -168,7 +168,7 @@ fn write(args: &InitArgs, draft: &Draft) -> Result<Vec<PathBuf>> {
     let out = if args.out == Path::new(".") { Path::new("") } else { &args.out };
     let files = texts.map(|(kind, text)| (out.join(format!("{name}.{kind}.toml")), text));
     // Two at once would leave files of both.
-    let _lock = DirLock::acquire(&args.out)?;
+    let _lock = DirLock::acquire(&args.out)?.without_trace();
     let there = |file: &Path| file.symlink_metadata().is_ok();
     if let Some((file, _)) = files.iter().find(|(file, _)| !args.force && there(file)) {
         bail!("{} is there already: --force overwrites it, --name and --out write elsewhere", file.display());

@@ -8,7 +8,7 @@ use clap::Args;
 use scaletot_pipeline::options::TeacherChoice;
 use scaletot_pipeline::plan::{Asked, CHARACTERS_PER_TOKEN, Plan, PlanOptions};
 use scaletot_pipeline::tasks::{Population, Task};
-use scaletot_pipeline::{PipelineConfig, Split, causes};
+use scaletot_pipeline::{PipelineConfig, Split, causes, preflight};
 use scaletot_teacher::{Price, Prices};
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &PlanArgs, terminal: &Terminal) -> Result<Exit> {
     let mut config = PipelineConfig::default();
     config.min_populated = options.min_populated;
     // A recording needs no outcomes, so a plan is made all the same.
-    let labels = Split::new(&population.dataset, &config, DEFAULT_SEED)
+    let labels = preflight(&population.dataset, &population.chain, &config, DEFAULT_SEED)
         .map(|split| Labels::of(&population, &split, &plan))
         .map_err(|error| causes(&error));
     let price = price(args)?;

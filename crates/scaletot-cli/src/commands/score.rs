@@ -8,6 +8,8 @@ use clap::{Args, ValueEnum};
 use scaletot_encoder::Precision;
 #[cfg(feature = "signature")]
 use scaletot_encoder::signature::PublicKey;
+#[cfg(not(feature = "signature"))]
+use scaletot_pipeline::Error;
 use scaletot_pipeline::{FileJob, OnError, Output, Scorer};
 
 use crate::args::workers;
@@ -24,8 +26,7 @@ pub(crate) struct ScoreArgs {
     /// Artifact directory of the encoder: `artifact` in the directory of a run
     #[arg(long, value_name = "DIR")]
     artifact: PathBuf,
-    /// File of the public key, as PEM or its 32 bytes, that the artifact must be signed by
-    #[cfg(feature = "signature")]
+    /// File of the public key, as PEM or its 32 bytes, that the artifact must be signed by; needs a build with `--features signature`
     #[arg(long, value_name = "FILE")]
     verify_key: Option<PathBuf>,
     /// Parquet files of users: files, directories or patterns such as 'users/*.parquet'; CSV files are read into memory as a whole
@@ -76,11 +77,16 @@ enum OnErrorArg {
 
 impl ScoreArgs {
     fn open(&self) -> Result<Scorer> {
-        #[cfg(feature = "signature")]
-        if let Some(key) = &self.verify_key {
-            return Ok(Scorer::open_signed(&self.artifact, &PublicKey::read(key)?)?);
+        match &self.verify_key {
+            None => Ok(Scorer::open(&self.artifact)?),
+            #[cfg(feature = "signature")]
+            Some(key) => Ok(Scorer::open_signed(&self.artifact, &PublicKey::read(key)?)?),
+            #[cfg(not(feature = "signature"))]
+            Some(_) => {
+                let what = "a check of signatures (`--verify-key`)".to_owned();
+                Err(Error::MissingFeature { what, feature: "signature" }.into())
+            }
         }
-        Ok(Scorer::open(&self.artifact)?)
     }
 
     fn scorer(&self) -> Result<Scorer> {

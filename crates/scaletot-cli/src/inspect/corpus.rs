@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::report::Report;
 use super::{Inspected, fixed, read_json};
-use crate::format::{count, percent};
+use crate::format::{count, of, percent};
 
 /// Bytes of the longest header that is looked into.
 const MAX_HEADER_BYTES: u64 = 64 << 20;
+
+/// Damaged lines that are named.
+const LINES: usize = 10;
 
 /// Chains that are shown.
 const EXAMPLES: usize = 3;
@@ -98,13 +101,38 @@ fn header_hash(path: &Path) -> Result<ContentHash> {
     Ok(header.chain_schema)
 }
 
+/// The records that are as they were written, and which lines are not, in words, if there are any.
+///
+/// # Errors
+/// If the file is no corpus of that schema, or its header is damaged: nothing tells then what the records were made under.
+pub(crate) fn undamaged(path: &Path, schema: &ChainSchema) -> Result<(Corpus, Option<String>)> {
+    let found = Corpus::read_undamaged(path, schema)?;
+    let lost: Vec<String> = found.damaged.iter().map(ToString::to_string).collect();
+    let header = found.header.with_context(|| {
+        format!(
+            "{}: its header, line 1, is not what was written; its run's command writes it anew",
+            path.display()
+        )
+    })?;
+    let more = lost.len().saturating_sub(LINES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let left_out = (!lost.is_empty()).then(|| {
+        format!(
+            "{} of {} that are not what was written: {}{more}; its run's command asks about these users again",
+            of(lost.len() as u64, "line"),
+            path.display(),
+            lost[..lost.len().min(LINES)].join(", ")
+        )
+    });
+    Ok((Corpus::new(header, found.records, schema)?, left_out))
+}
+
 /// The corpus in figures.
-pub(crate) fn corpus(path: &Path, schema: &ChainSchema) -> Result<Inspected> {
-    let corpus = Corpus::read(path, schema)?;
+pub(crate) fn corpus(path: &Path, schema: &ChainSchema, corpus: &Corpus) -> Result<Inspected> {
     if corpus.is_empty() {
         bail!("{}: the corpus has a header and no user yet", path.display());
     }
-    let summary = CorpusSummary::of(&corpus, schema);
+    let summary = CorpusSummary::of(corpus, schema);
     let mut report =
         Report::new(format!("{}: a corpus of {} users", path.display(), count(summary.users as u64)));
     let header = &summary.header;

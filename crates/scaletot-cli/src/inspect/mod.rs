@@ -19,7 +19,7 @@ use scaletot_core::files;
 use serde_json::Value;
 
 pub(crate) use artifact::{artifact, transfer};
-pub(crate) use corpus::{chain_schema, corpus};
+pub(crate) use corpus::{chain_schema, corpus, undamaged};
 pub(crate) use record::record;
 pub(crate) use report::Report;
 pub(crate) use results::{evaluation, recording, results};

@@ -11,8 +11,7 @@ use super::{Inspected, fixed};
 use crate::format::count;
 
 /// The record of one user.
-pub(crate) fn record(path: &Path, schema: &ChainSchema, user: &str) -> Result<Inspected> {
-    let corpus = Corpus::read(path, schema)?;
+pub(crate) fn record(path: &Path, schema: &ChainSchema, corpus: &Corpus, user: &str) -> Result<Inspected> {
     let record =
         corpus.records().iter().find(|record| record.user.to_string() == user).with_context(|| {
             let first = corpus

@@ -22,11 +22,11 @@ use super::report::Report;
 pub(crate) fn tree(
     path: &Path,
     schema: &ChainSchema,
+    corpus: &Corpus,
     user: &str,
     (task, population): (&Task, &Population),
     teacher: Box<dyn Teacher>,
 ) -> Result<(Inspected, String)> {
-    let corpus = Corpus::read(path, schema)?;
     let header = corpus.header();
     let profiles = population.dataset.table();
     ensure!(

@@ -153,3 +153,18 @@ fn what_cannot_be_told_is_asked_for() {
     assert!(scaletot(dir, "init bad.parquet").failed().contains("bad.parquet"));
     assert!(!dir.join("t.task.toml").exists(), "nothing is written where nothing can be drafted");
 }
+
+#[test]
+fn a_draft_leaves_its_files_and_nothing_else() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    scaletot(dir, "init users.csv").failed();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["users.chain.toml", "users.csv", "users.profile.toml", "users.rules.toml", "users.task.toml"]
+    );
+}

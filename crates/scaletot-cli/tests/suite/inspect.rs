@@ -61,6 +61,40 @@ pub(crate) fn looks_into_a_run(dir: &Path) {
     look("out/corpus.jsonl --html corpus.html");
     assert!(fs::read_to_string(dir.join("corpus.html")).unwrap().contains("<td>accepted</td>"));
 
+    // Pages are written over, and nothing else.
+    look("out/corpus.jsonl --html corpus.html");
+    for file in ["out/corpus.jsonl", "users.csv", "out/artifact", "users.task.toml"] {
+        let before = fs::read(dir.join(file)).ok();
+        let refused = scaletot(dir, &format!("inspect out/corpus.jsonl --html {file}")).failed();
+        assert!(refused.contains("is not written over"), "{refused}");
+        assert_eq!(fs::read(dir.join(file)).ok(), before);
+    }
+
+    // Of a damaged corpus what is sound is shown, and the rest is named.
+    let corpus = fs::read_to_string(dir.join("out/corpus.jsonl")).unwrap();
+    let (kept, last) = corpus.trim_end().rsplit_once('\n').unwrap();
+    fs::create_dir(dir.join("damaged")).unwrap();
+    let damaged = |text: String, arguments: &str| {
+        fs::write(dir.join("damaged/corpus.jsonl"), text).unwrap();
+        scaletot(dir, &format!("inspect damaged/corpus.jsonl --task users.task.toml {arguments}"))
+    };
+    let flipped = format!("{kept}\n{}\n", last.replacen("\"verdict\"", "\"verdicT\"", 1));
+    assert_ne!(flipped, corpus);
+    for (text, arguments) in
+        [(&flipped, ""), (&flipped, "--json"), (&corpus[..corpus.len() - 20].to_owned(), "")]
+    {
+        let ran = damaged(text.clone(), arguments);
+        let all = format!("{}{}", ran.out, ran.err);
+        assert!(
+            ran.code == 4 && ran.out.contains("47") && all.contains("line 49 (user "),
+            "{}: {all}",
+            ran.code
+        );
+    }
+    for whole in [corpus.replace('\n', "\r\n"), format!("{corpus}{last}\n")] {
+        assert!(damaged(whole, "").done().contains("a corpus of 48 users"));
+    }
+
     // A corpus by itself names no states; the task does.
     fs::create_dir(dir.join("alone")).unwrap();
     fs::copy(dir.join("out/corpus.jsonl"), dir.join("alone/x.jsonl")).unwrap();

@@ -133,3 +133,12 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
         assert!(error.contains("cannot write to standard output"), "{error}");
     }
 }
+
+#[cfg(not(feature = "signature"))]
+#[test]
+fn an_option_of_a_feature_that_was_not_built_says_how_to_build_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let score = "score --artifact a --input users.csv --output scores --verify-key key.pem";
+    let message = scaletot(temporary.path(), score).failed();
+    assert!(message.contains("--verify-key") && message.contains("--features signature"), "{message}");
+}

@@ -92,3 +92,84 @@ fn what_a_run_would_find_late_is_found_by_the_plan() {
     let refused = scaletot(dir, plan).done();
     assert!(refused.contains("A run on this table is refused: at least 20 users"), "{refused}");
 }
+
+/// What is known of a table before the first question.
+#[test]
+fn outcomes_and_profiles_that_serve_nobody_are_refused_before_anybody_is_asked() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    users(dir);
+    scaletot(dir, "init users.csv").done();
+    let csv = fs::read_to_string(dir.join("users.csv")).unwrap();
+    let task = fs::read_to_string(dir.join("users.task.toml")).unwrap();
+    // Another outcome for each user, by the row; the last column is the outcome.
+    let with = |outcome: &dyn Fn(usize) -> String| -> String {
+        let row = |(at, line): (usize, &str)| match (at, line.rsplit_once(',').unwrap()) {
+            (0, _) => format!("{line},arm,visit\n"),
+            (_, (rest, _)) => format!("{rest},{}\n", outcome(at)),
+        };
+        csv.lines().enumerate().map(row).collect()
+    };
+    let arm = |at: usize| ["no", "yes"][at % 2];
+    let known = |at: usize| (at % 5).to_string();
+    let experiment = "\n[experiment]\narm = \"arm\"\ncontrol = \"no\"\ntreatment = \"an e-mail\"\noutcomes = [\"visit\"]\n";
+    type Case<'a> = (&'a str, bool, &'a dyn Fn(usize) -> String);
+    let cases: [Case<'_>; 7] = [
+        ("must differ", false, &|at| format!("0,{},1", arm(at))),
+        ("must differ", false, &|at| format!("{},{},1", u8::from(at == 7), arm(at))),
+        ("at least 20 users", false, &|at| {
+            format!("{},{},1", if at < 28 { known(at) } else { String::new() }, arm(at))
+        }),
+        ("1e308", false, &|at| {
+            format!("{},{},1", if at == 9 { "1e308".to_owned() } else { known(at) }, arm(at))
+        }),
+        ("at least 0.01", false, &|at| format!("{}e-9,{},1", known(at), arm(at))),
+        ("column `visit`", true, &|at| format!("{},{},", known(at), arm(at))),
+        ("column `visit`", true, &|at| {
+            format!("{},{},{}", known(at), arm(at), if at % 2 == 0 { "1" } else { "" })
+        }),
+    ];
+    for (expected, has_experiment, outcome) in cases {
+        fs::write(dir.join("users.csv"), with(outcome)).unwrap();
+        let text = if has_experiment { format!("{task}{experiment}") } else { task.clone() };
+        fs::write(dir.join("users.task.toml"), text).unwrap();
+        for command in ["run --out out", "evaluate --quick --out out", "plan"] {
+            let ran = scaletot(dir, &format!("{command} --task users.task.toml"));
+            let told = format!("{}{}", ran.out, ran.err);
+            assert!(told.contains(expected), "{command}: {expected}: {told}");
+            assert!(
+                ran.code == 1 || command == "plan" && told.contains("A run on this table is refused"),
+                "{told}"
+            );
+            assert!(!dir.join("out").exists(), "{command} began");
+        }
+    }
+}
+
+#[test]
+fn profiles_of_more_values_than_a_regression_takes_are_refused_before_anybody_is_asked() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let rows = 4000;
+    let csv: String = (0..rows).map(|at| format!("u{at},t{},{},{}\n", at % 2500, at % 7, at % 11)).collect();
+    fs::write(dir.join("users.csv"), format!("user,town,age,ltv\n{csv}")).unwrap();
+    scaletot(dir, "init users.csv").done();
+    let values: Vec<String> = (0..2500).map(|at| format!("\"t{at}\"")).collect();
+    let field =
+        format!("\n[[field]]\nname = \"town\"\nkind = \"categorical\"\nvalues = [{}]\n", values.join(", "));
+    let profile = fs::read_to_string(dir.join("users.profile.toml")).unwrap();
+    if !profile.contains("name = \"town\"") {
+        fs::write(dir.join("users.profile.toml"), profile + &field).unwrap();
+    }
+    for command in [
+        "run --out out --min-populated 1",
+        "evaluate --quick --out out --min-populated 1",
+        "plan --min-populated 1",
+    ] {
+        let ran = scaletot(dir, &format!("{command} --task users.task.toml"));
+        let told = format!("{}{}", ran.out, ran.err);
+        assert!(told.contains("columns of a regression"), "{command}: {told}");
+        assert!(ran.code == 1 || command.starts_with("plan"), "{told}");
+        assert!(!dir.join("out").exists(), "{command} began");
+    }
+}

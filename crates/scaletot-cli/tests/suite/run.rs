@@ -4,7 +4,7 @@ use std::fs;
 
 use scaletot_profile::{ProfileSchema, ReadOptions, read, write};
 
-use crate::common::{Ran, USERS, program, scaletot, users};
+use crate::common::{Ran, USERS, scaletot, users};
 use crate::inspect::looks_into_a_run;
 
 #[test]
@@ -71,32 +71,81 @@ fn a_drafted_task_runs_as_it_is_and_is_looked_into_and_serves() {
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_by_any_signal_says_how_to_resume() {
-    use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
-
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path();
     for signal in ["-INT", "-TERM", "-HUP"] {
-        let child = program(dir)
-            .args(["demo", "--out", "out"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        // It holds its directory, and has listened to signals before that.
-        let holder = || fs::read_to_string(dir.join("out/.lock")).unwrap_or_default();
-        let process = format!("process {},", child.id());
-        while !holder().starts_with(&process) && began.elapsed() < Duration::from_secs(120) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        let child = begun(dir, "");
+        send(&child, &[signal]);
         let ran = Ran::of(&child.wait_with_output().unwrap());
         assert_eq!(ran.code, 3, "{signal}: {}\n{}", ran.out, ran.err);
         assert!(ran.err.contains("run the same command again to resume"), "{signal}: {}", ran.err);
         assert!(!dir.join("out/summary.json").exists());
     }
+}
+
+/// Starts a demo that ignores a signal, or none, and gives its process when it holds its directory, before which it listens to signals.
+#[cfg(unix)]
+fn begun(dir: &std::path::Path, ignored: &str) -> std::process::Child {
+    // The tests themselves may run in the background, where a shell has them ignore signals.
+    let reset = if cfg!(target_os = "linux") { "env --default-signal=HUP,INT,TERM" } else { "" };
+    let trap = if ignored.is_empty() { String::new() } else { format!("trap '' {ignored};") };
+    let child = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("exec {reset} sh -c '{}exec \"$0\" demo --out out' \"$0\"", trap.replace('\'', "\"")),
+            env!("CARGO_BIN_EXE_scaletot"),
+        ])
+        .current_dir(dir)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    let holder = || fs::read_to_string(dir.join("out/.lock")).unwrap_or_default();
+    let process = format!("process {},", child.id());
+    while !holder().starts_with(&process) && began.elapsed().as_secs() < 120 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child
+}
+
+#[cfg(unix)]
+fn send(child: &std::process::Child, signals: &[&str]) {
+    for signal in signals {
+        let id = child.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, id.as_str()]).status().unwrap().success());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_when_the_program_starts_stays_ignored() {
+    for (ignored, heard) in [("HUP", "-TERM"), ("INT", "-HUP")] {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut child = begun(temporary.path(), ignored);
+        send(&child, &[&format!("-{ignored}")]);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "{ignored} ended it");
+        send(&child, &[heard]);
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 3, "{ignored}: {}\n{}", ran.out, ran.err);
+        assert_eq!(ran.err.matches("stopping at the next safe point").count(), 1, "{ignored}: {}", ran.err);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_at_once_and_the_run_is_resumed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path();
+    let child = begun(dir, "");
+    // Both come while it stands still, so that no stage can end in between.
+    send(&child, &["-STOP", "-INT", "-TERM", "-CONT"]);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 130, "{}\n{}", ran.out, ran.err);
+    let child = begun(dir, "");
+    send(&child, &["-INT"]);
+    assert_eq!(Ran::of(&child.wait_with_output().unwrap()).code, 3, "the directory is taken again");
 }
 
 /// Two processes: this one holds the directory, the program wants it.

@@ -74,6 +74,19 @@ impl AtomicFile {
         self.place("create", rename::to_new)
     }
 
+    /// As [`commit`](Self::commit), but without forcing anything to disk: after a power cut the file may be there with another content. For what
+    /// is compared with a hash before it is used, and made again.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn commit_unsynced(mut self) -> Result<(), FileError> {
+        let path = self.slot.target.clone();
+        self.writer.flush().map_err(FileError::at("write", &path))?;
+        fs::rename(&self.slot.path, &path).map_err(FileError::at("replace", &path))?;
+        self.slot.placed = true;
+        Ok(())
+    }
+
     fn place(
         mut self,
         action: &'static str,

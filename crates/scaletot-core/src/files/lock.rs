@@ -56,6 +56,9 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct DirLock {
     file: File,
+    path: PathBuf,
+    /// Whether the lock file goes with the lock.
+    is_removed: bool,
 }
 
 impl DirLock {
@@ -67,7 +70,8 @@ impl DirLock {
     pub fn acquire(directory: impl AsRef<Path>) -> Result<Self, LockError> {
         let directory = directory.as_ref();
         create_dir_all(directory)?;
-        Ok(Self { file: acquire(directory, &directory.join(LOCK))? })
+        let path = directory.join(LOCK);
+        Ok(Self { file: acquire(directory, &path)?, path, is_removed: false })
     }
 }
 
@@ -103,8 +107,21 @@ fn acquire(place: &Path, path: &Path) -> Result<File, LockError> {
     }
 }
 
+impl DirLock {
+    /// The same lock, whose file is removed when it is dropped: for a directory that is not the holder's own, such as one that somebody works in.
+    #[must_use]
+    pub fn without_trace(mut self) -> Self {
+        self.is_removed = true;
+        self
+    }
+}
+
 impl Drop for DirLock {
     fn drop(&mut self) {
+        // Who waits for it finds that it was removed, and makes another.
+        if self.is_removed && is_at(&self.file, &self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
         // Who held it is of no interest any more, and two whole runs leave the same files.
         let _ = self.file.set_len(0);
         // Closing alone would leave it to a process that is being started this moment and has not closed its copy yet.
@@ -242,6 +259,31 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read(out.join(LOCK)).unwrap(), b"");
         DirLock::acquire(&out).unwrap();
+    }
+
+    #[test]
+    fn a_lock_without_trace_leaves_none_and_holds_as_any_other() {
+        let place = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(place.path()).unwrap().without_trace();
+        held(place.path());
+        drop(lock);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        // Taken again and again by several, one has it at a time.
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..30 {
+                        if let Ok(lock) = DirLock::acquire(place.path()) {
+                            assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                            std::thread::yield_now();
+                            inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                            drop(lock.without_trace());
+                        }
+                    }
+                });
+            }
+        });
     }
 
     #[test]

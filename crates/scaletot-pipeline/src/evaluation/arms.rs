@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use scaletot_chain::Signals;
-use scaletot_ltv::ValueModelConfig;
 use scaletot_teacher::Reasoner;
 
 use super::fold::{FoldWork, Learnt, Reasoned, TEACHER_SECONDS};
@@ -31,26 +30,9 @@ type Predicted = BTreeMap<&'static str, Vec<f64>>;
 
 impl FoldWork<'_> {
     /// The training users with a known outcome.
-    ///
-    /// # Errors
-    /// If there are too few for a value model.
-    pub(super) fn labelled(&self) -> Result<Vec<usize>> {
-        let labelled: Vec<usize> = self
-            .fold
-            .train
-            .iter()
-            .copied()
-            .filter(|&row| self.study.dataset.outcome(row).is_some())
-            .collect();
-        let least = ValueModelConfig::default().min_labels();
-        ensure!(
-            labelled.len() >= least,
-            "fold {}: expected at least {least} training users with a known outcome and {} populated fields (`min_populated`), found {}",
-            self.fold.fold + 1,
-            self.min_populated(),
-            labelled.len()
-        );
-        Ok(labelled)
+    fn labelled(&self) -> Vec<usize> {
+        let rows = self.fold.train.iter().copied();
+        rows.filter(|&row| self.study.dataset.outcome(row).is_some()).collect()
     }
 
     /// Everything that follows from the fold's chains; `reason` is what the teacher did for them.
@@ -61,7 +43,7 @@ impl FoldWork<'_> {
         dir: &Path,
     ) -> Result<FoldResult> {
         let study = self.study;
-        let labelled = self.labelled()?;
+        let labelled = self.labelled();
         let reasoned = self.reasoned(dir)?;
         let sft = self.sft(&reasoned)?;
         let base = self.distil(&sft, &reasoned)?;

@@ -17,6 +17,7 @@
 //! | `experiment` | a simulated randomised test |
 //! | `refinement` | whether refined chains are right more often, on planted worlds |
 //! | `peers` | models of other libraries on the same folds |
+//! | `preflight` | what would end an evaluation after answers were paid for |
 //! | `provenance` | what a run was made with |
 //! | `resample` | metrics and their bootstrap |
 //! | `headline` | the arm in question beside the strongest baseline, for printing |
@@ -36,6 +37,7 @@ pub mod options;
 mod parallel;
 mod peers;
 pub mod planted;
+mod preflight;
 mod provenance;
 mod refinement;
 #[cfg(feature = "report")]
@@ -95,6 +97,9 @@ pub fn run(options: &EvaluateOptions, progress: &dyn Progress) -> Result<Results
         .as_ref()
         .map_or(PlantedConfig::default().fields, |study| study.dataset.table().schema().fields().len());
     let identity = identity(options, task.as_ref(), fields)?;
+    if let Some(study) = &study {
+        preflight::check(study, &study.folds(options.folds, options.repeats, options.source.seed))?;
+    }
     let _lock = DirLock::acquire(&out)?;
     // Only now that everything could be read: a mistyped option must not cost a finished run.
     let stages = Stages::open(&out, Whole::Evaluation)?;

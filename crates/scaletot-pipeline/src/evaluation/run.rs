@@ -21,7 +21,7 @@ use super::provenance::{measured, reasoned};
 use super::resample::Measuring;
 use super::results::{ArmInfo, Labels};
 use super::study::Study;
-use super::{coverage, peers};
+use super::{coverage, peers, preflight};
 use crate::error::{Context, Result, ensure};
 use crate::pipeline::read_json;
 use crate::pipeline::record::{Inputs, StageReport};
@@ -58,6 +58,7 @@ impl Run<'_> {
             let study = Study::of_world(&config, source.noise, least, seed)?;
             let mut fold = study.folds(PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
+            preflight::check(&study, std::slice::from_ref(&fold))?;
             self.fold(&study, fold)?;
             last = Some(study);
         }
@@ -73,8 +74,6 @@ impl Run<'_> {
         fold.train.extend(study.eligible.iter().filter(|&&row| study.dataset.outcome(row).is_none()));
         fold.train.sort_unstable();
         let work = FoldWork::new(study, options, &device, progress, &fold);
-        // Before anybody is asked anything.
-        work.labelled()?;
         // Calibrated when a stage first needs it.
         let mut reasoner = None;
 

@@ -14,10 +14,10 @@ use scaletot_teacher::Teacher;
 use super::Pipeline;
 use super::config::PipelineConfig;
 use super::record::{Inputs, Whole};
-use super::split::Split;
 use super::stages::Stages;
 use crate::error::Result;
 use crate::options::check_workers;
+use crate::preflight::preflight;
 
 /// Collects what a [`Pipeline`] runs on; from [`Pipeline::builder`].
 #[must_use]
@@ -106,8 +106,7 @@ impl PipelineBuilder {
     /// Checks everything, splits the users, and takes the output directory's lock.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a setting out of range, or no teacher or directory; [`Error::Input`](crate::Error::Input) for too few users on either side of
-    /// the split; [`Error::InUse`](crate::Error::InUse) if another run is writing to the directory.
+    /// [`Error::Config`](crate::Error::Config) for a setting out of range, or no teacher or directory; what [`preflight`](crate::preflight) refuses; [`Error::InUse`](crate::Error::InUse) if another run is writing to the directory.
     pub fn build(mut self) -> Result<Pipeline> {
         let missing = |field: &'static str, expected: &'static str| ConfigError::new(field, expected, "none");
         let teacher = self.teacher.ok_or_else(|| missing("teacher", "a teacher, by `with_teacher`"))?;
@@ -115,7 +114,7 @@ impl PipelineBuilder {
         self.config.validate()?;
         check_workers("workers", self.workers)?;
         self.config.encoder.min_populated = self.config.min_populated;
-        let split = Split::new(&self.dataset, &self.config, self.seed)?;
+        let split = preflight(&self.dataset, &self.chain, &self.config, self.seed)?;
         let lock = DirLock::acquire(&out)?;
         let stages = Stages::open(&out, Whole::Run)?;
         let mut identity = self.versions;

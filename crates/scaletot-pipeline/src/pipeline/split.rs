@@ -9,9 +9,7 @@ use scaletot_profile::Dataset;
 
 use super::config::PipelineConfig;
 use crate::error::{Result, ensure};
-
-/// Fewer labelled users than this on either side of the split tell nothing.
-const MIN_USERS: usize = 20;
+use crate::preflight::{MIN_USERS, check_differ};
 
 /// Rows of a run's users, each list ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +46,9 @@ impl Split {
              there are {labelled_train} to train on and {held} held out"
         );
         let held_out: Vec<usize> = held_out.into_iter().collect();
-        for (side, rows) in [("to train on", &train), ("held out", &held_out)] {
-            let mut known = rows.iter().filter_map(|&row| dataset.outcome(row));
-            let first = known.next().unwrap_or_default();
-            ensure!(
-                known.any(|outcome| outcome != first),
-                "the known outcomes of the users {side} must differ, and all of them are {first}; more known outcomes help, or another seed where \
-                 few differ"
-            );
+        for (who, rows) in [("to train on", &train), ("held out", &held_out)] {
+            let remedy = "more known outcomes help, or another seed where few differ";
+            check_differ(dataset, rows, who, remedy)?;
         }
         Ok(Self { eligible, train, held_out })
     }

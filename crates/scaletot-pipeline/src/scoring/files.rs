@@ -2,7 +2,7 @@
 //!
 //! Each says in its metadata what it was made of, so that a later run knows whether it still holds.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +39,20 @@ pub(super) struct Origin {
     pub(super) input: String,
     /// Row groups of the input that are not in it.
     pub(super) quarantined: Vec<Quarantined>,
+}
+
+/// An origin as it stands in a file: with a hash, so that a damaged one is not taken for that of other scores.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    origin: Origin,
+    sha256: ContentHash,
+}
+
+impl Origin {
+    fn hash(&self) -> Result<ContentHash> {
+        Ok(ContentHash::of(serde_json::to_string(self)?))
+    }
 }
 
 /// A file, a row group, or rows of one, that could not be scored.
@@ -87,11 +101,11 @@ impl PartWriter {
         self.writer.write(batch).with_context(|| failed(&self.path))
     }
 
-    /// The hash of the file, which has its name then.
+    /// The hash of the file, which has its name then. By the hash the file is known to be whole, so nothing waits for the disk.
     pub(super) fn finish(mut self, origin: &Origin) -> Result<ContentHash> {
         self.writer.append_key_value_metadata(entry(origin)?);
         let (file, hash) = self.writer.into_inner().with_context(|| failed(&self.path))?.finish();
-        file.commit()?;
+        file.commit_unsynced()?;
         Ok(hash)
     }
 }
@@ -107,22 +121,44 @@ fn failed(path: &Path) -> String {
 }
 
 fn entry(origin: &Origin) -> Result<KeyValue> {
-    Ok(KeyValue::new(KEY.to_owned(), serde_json::to_string(origin)?))
+    let sealed = Sealed { origin: origin.clone(), sha256: origin.hash()? };
+    Ok(KeyValue::new(KEY.to_owned(), serde_json::to_string(&sealed)?))
 }
 
 /// What the metadata of a file of scores says, and its rows; nothing if it is not such a file, or not a whole one.
 pub(super) fn origin_of(path: &Path) -> Option<(Origin, usize)> {
     let metadata = read_metadata(path).ok()?;
     let stated = metadata.file_metadata().key_value_metadata()?.iter().find(|entry| entry.key == KEY)?;
-    let origin = serde_json::from_str(stated.value.as_deref()?).ok()?;
+    let Sealed { origin, sha256 } = serde_json::from_str(stated.value.as_deref()?).ok()?;
+    if origin.hash().ok()? != sha256 {
+        return None;
+    }
     Some((origin, usize::try_from(metadata.file_metadata().num_rows()).ok()?))
 }
 
-/// Whether there is what a Parquet file becomes when it is emptied or cut, and nothing that somebody else may have put there.
+/// Bytes at either end of a file that tell what it was; the metadata of scores are among the last.
+const TELLING: u64 = 1 << 20;
+
+/// Whether there is what scores become when they are emptied, cut, zeroed or changed, and nothing that somebody else may have put there. For
+/// files of which no [origin](origin_of) is known.
 pub(super) fn is_damaged(path: &Path) -> bool {
-    let mut begin = vec![];
-    let read = files::open(path).map(|file| file.take(4).read_to_end(&mut begin));
-    matches!(read, Ok(Ok(_))) && b"PAR1".starts_with(&begin) && read_metadata(path).is_err()
+    let ends = || -> std::io::Result<[Vec<u8>; 2]> {
+        let mut file = files::open(path).map_err(|error| error.source)?;
+        let length = file.metadata()?.len();
+        let mut ends = [vec![], vec![]];
+        file.by_ref().take(TELLING).read_to_end(&mut ends[0])?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TELLING)))?;
+        file.take(TELLING).read_to_end(&mut ends[1])?;
+        Ok(ends)
+    };
+    let Ok([begin, end]) = ends() else { return false };
+    // What is left of it where one of the marks was hit.
+    let marked = [KEY, "\"quarantined\":"]
+        .iter()
+        .any(|mark| end.windows(mark.len()).any(|window| window == mark.as_bytes()));
+    let zeros = begin.iter().chain(&end).all(|byte| *byte == 0);
+    let unreadable = b"PAR1".starts_with(&begin[..begin.len().min(4)]) && read_metadata(path).is_err();
+    marked || zeros || unreadable
 }
 
 fn read_metadata(path: &Path) -> Result<ParquetMetaData> {

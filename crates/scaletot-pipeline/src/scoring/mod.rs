@@ -93,8 +93,15 @@ impl Scorer {
             artifact.display(),
             inner.display()
         );
+        let hash = || ContentHash::of_file(artifact.join(SUMS)).with_context(failed);
+        let before = artifact.join(SUMS).exists().then(hash).transpose()?;
         let encoder = load(artifact).with_context(failed)?;
-        let identity = ContentHash::of_file(artifact.join(SUMS)).with_context(failed)?;
+        let identity = hash()?;
+        ensure!(
+            before == Some(identity),
+            "artifact {}: it was replaced while it was opened; open it again",
+            artifact.display()
+        );
         let outputs = vec![Output::Value];
         let schema = Arc::new(encoder.profile_schema().clone());
         Ok(Self {

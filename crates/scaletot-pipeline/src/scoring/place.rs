@@ -32,6 +32,24 @@ pub(super) type Settings = BTreeMap<String, String>;
 
 /// Refuses a directory in which something else has the name of what a run writes beside the scores.
 pub(super) fn check_names(output: &Path) -> Result<()> {
+    check_directories(output)?;
+    read_settings(output)?;
+    read_json::<Vec<Quarantined>>(&output.join(QUARANTINE))?;
+    Ok(())
+}
+
+/// Refuses anything but what a run wrote as JSON, or what became of it when it was damaged: it has the key then, or nothing.
+fn check_json<T: serde::de::DeserializeOwned>(output: &Path, name: &str, key: &str) -> Result<()> {
+    let path = output.join(name);
+    let found = read_json::<T>(&path);
+    let Err(error) = found else { return Ok(()) };
+    let left = files::read(&path, MAX_JSON).unwrap_or_else(|_| b"unknown".to_vec());
+    let ours = left.iter().all(|byte| *byte == 0) || String::from_utf8_lossy(&left).contains(key);
+    if ours { Ok(()) } else { Err(error) }
+}
+
+/// Refuses files and links in the place of directories.
+fn check_directories(output: &Path) -> Result<()> {
     for name in [PARTS, TABLES] {
         let path = output.join(name);
         let foreign = kind(&path).is_some_and(|kind| !kind.is_dir());
@@ -41,8 +59,6 @@ pub(super) fn check_names(output: &Path) -> Result<()> {
             path.display()
         );
     }
-    read_settings(output)?;
-    read_json::<Vec<Quarantined>>(&output.join(QUARANTINE))?;
     Ok(())
 }
 
@@ -58,7 +74,8 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
     let failed = || {
         format!(
-            "{}: expected what an earlier run of `score` wrote, found something else, which is not written over: --output names another directory",
+            "{}: expected what an earlier run of `score` wrote, found something else, which is not written over: --output names another directory, --fresh throws \
+             away damaged ones",
             path.display()
         )
     };
@@ -76,7 +93,7 @@ pub(super) fn check_own(output: &Path, inputs: &[Input], settings: &str, sums: &
         let own = kind.is_file()
             && match origin_of(&path) {
                 Some((origin, _)) => origin.settings == settings,
-                None => sums.knows(&input.relative) && is_damaged(&path),
+                None => is_remains(sums, &input.relative, &path),
             };
         ensure!(
             own,
@@ -87,15 +104,26 @@ pub(super) fn check_own(output: &Path, inputs: &[Input], settings: &str, sums: &
     Ok(())
 }
 
+/// Whether a file without an origin is what became of scores that a run wrote here.
+fn is_remains(sums: &Sums, relative: &Path, path: &Path) -> bool {
+    sums.knows(relative) && is_damaged(path)
+}
+
 /// Removes the scores that are in a directory, and what killed runs have left half done; nothing else that may lie there, and nothing
 /// through a link.
+///
+/// # Errors
+/// If something else has the name of what a run writes beside the scores, before anything is removed.
 pub(super) fn start_over(output: &Path) -> Result<()> {
+    check_directories(output)?;
+    check_json::<Settings>(output, SETTINGS, "\"precision\"")?;
+    check_json::<Vec<Quarantined>>(output, QUARANTINE, "\"row_group\"")?;
     let sums = Sums::open(output)?;
     let notes = [QUARANTINE, SETTINGS, SUMS].map(|name| output.join(name));
     remove_leftovers(output, |target| is_parquet(target) || notes.iter().any(|note| note == target))?;
     for relative in parquet_files(output)? {
         let path = output.join(&relative);
-        if sums.knows(&relative) || origin_of(&path).is_some() {
+        if origin_of(&path).is_some() || is_remains(&sums, &relative, &path) {
             remove(&path)?;
         }
     }
@@ -110,7 +138,8 @@ pub(super) fn left_over(output: &Path, inputs: &[Input], sums: &Sums) -> Result<
     let current: BTreeSet<&Path> = inputs.iter().map(|input| input.relative.as_path()).collect();
     let mut old = parquet_files(output)?;
     old.retain(|relative| {
-        let own = || sums.knows(relative) || origin_of(&output.join(relative)).is_some();
+        let path = output.join(relative);
+        let own = || origin_of(&path).is_some() || is_remains(sums, relative, &path);
         !current.contains(relative.as_path()) && own()
     });
     Ok(old)

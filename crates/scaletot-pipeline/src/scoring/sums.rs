@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use scaletot_core::files::{self, write_bytes};
 use scaletot_core::{ContentHash, ContentHasher};
 
-use crate::error::{Context, Error, Result, bail};
+use crate::error::{Context, Error, Result, bail, ensure};
 
 /// The name of the list.
 pub(super) const SUMS: &str = ".scores.sha256";
@@ -47,7 +47,16 @@ impl Sums {
             Err(_) => BTreeMap::new(),
             Ok(found) if found.is_file() => {
                 // The last line may be cut where the power went; what it would tell is made again.
-                files::read_to_string(&path, MAX_LIST)?.lines().filter_map(parse).collect()
+                let bytes = files::read(&path, MAX_LIST)?;
+                let of: BTreeMap<_, _> = String::from_utf8_lossy(&bytes).lines().filter_map(parse).collect();
+                // Zeros are what a crash leaves of it.
+                let nothing = bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace());
+                ensure!(
+                    nothing || !of.is_empty(),
+                    "{}: expected hashes of scores, found something else, which is not written over; move it away",
+                    path.display()
+                );
+                of
             }
             Ok(_) => bail!("{}: expected a regular file; it was not written here", path.display()),
         };

@@ -95,8 +95,15 @@ impl Task {
             let builder = dataset.clone().into_builder().with_outcomes(table.outcomes(column)?);
             Ok((column.clone(), builder.build()?))
         };
+        let further_outcomes: BTreeMap<String, Dataset> =
+            further.map(with_outcomes).collect::<Result<_>>()?;
+        if self.experiment.is_some() {
+            let rows: Vec<usize> = (0..dataset.len()).collect();
+            let all = further_outcomes.iter().chain([(&self.outcome, &dataset)]);
+            all.into_iter().try_for_each(|(column, users)| check_arms(column, users, &rows))?;
+        }
         Ok(Population {
-            further_outcomes: further.map(with_outcomes).collect::<Result<_>>()?,
+            further_outcomes,
             dataset,
             chain,
             rules: self.rules.clone(),
@@ -174,6 +181,21 @@ impl Columns<'_> {
         }
         Ok(treated)
     }
+}
+
+/// Refuses an outcome of an experiment that is not known of anybody in one of its arms, among some rows: there is nothing to compare it with.
+pub(crate) fn check_arms(column: &str, users: &Dataset, rows: &[usize]) -> Result<()> {
+    let arms = users.arm().unwrap_or_default();
+    for (wanted, who) in [(false, "control"), (true, "treated arm")] {
+        let known = |row: &&usize| arms.get(**row) == Some(&Some(wanted)) && users.outcome(**row).is_some();
+        ensure!(
+            rows.iter().any(|row| known(&row)),
+            "column `{column}`, an outcome of the experiment: it is known of no user in the {who}, out of {}; without the outcome, or without \
+             `[experiment]`, the task can be evaluated",
+            rows.len()
+        );
+    }
+    Ok(())
 }
 
 /// A number for each label, counted from 0 in the order of first appearance; one of its own for each row without a label.

@@ -45,6 +45,7 @@ use file::Base;
 pub use file::TaskFile;
 pub(crate) use files::read_prepared;
 pub use load::Population;
+pub(crate) use load::check_arms;
 
 /// The tasks that come with this crate.
 pub const SHIPPED: [&str; 5] =

@@ -62,22 +62,32 @@ fn any_byte_of_the_scores_that_changes_is_noticed() {
     let output = case.path("scores/a.parquet");
     let good = &whole[&output];
     let pages = good.len() - directory(good).1.len();
-    // In the magic number at the end and most of the directory a change makes the file unreadable; both are tried.
-    let ends = [pages + 1, good.len() - 6, good.len() - 1];
-    for at in (4..pages).step_by(pages / 12).chain(ends) {
+    let damaged = |what: &str, edited: &[u8]| {
+        fs::write(&output, edited).unwrap();
+        let summary = case.score().map_err(|error| causes(&error)).unwrap();
+        assert_eq!(summary.scored, 60, "{what}");
+        assert!(bytes(&case.path("scores")) == whole, "{what}");
+    };
+    // Pages, and the directory, in which some changes make the file unreadable and others make it one of somebody else.
+    for at in
+        (0..pages).step_by(pages / 12).chain((pages..good.len()).step_by(9)).chain(good.len() - 8..good.len())
+    {
         let mut edited = good.clone();
         edited[at] ^= 1;
-        fs::write(&output, edited).unwrap();
-        match case.score() {
-            Ok(summary) => assert_eq!(summary.scored, 60, "byte {at}"),
-            // What reads as a file of somebody else is not written over, and thrown away when that is asked for.
-            Err(error) => {
-                assert!(error.to_string().contains("holds no scores"), "byte {at}: {error}");
-                assert_eq!(case.run(&Run { fresh: true, ..Run::default() }, &()).unwrap().scored, 60);
-            }
-        }
-        assert!(bytes(&case.path("scores")) == whole, "byte {at}");
+        damaged(&format!("byte {at}"), &edited);
     }
+    // What was made of them is in a string of text, which is tried in every digit.
+    let text = good.windows(9).position(|window| window == b"settings\"").unwrap();
+    for at in text..text + 40 {
+        let mut edited = good.clone();
+        edited[at] ^= 1;
+        damaged(&format!("byte {at} of the origin"), &edited);
+    }
+    let half = good.len() / 2;
+    damaged("zeros", &vec![0; good.len()]);
+    damaged("zeros at the end", &[&good[..half], &vec![0; good.len() - half][..]].concat());
+    damaged("zeros at the beginning", &[&vec![0; half][..], &good[half..]].concat());
+    damaged("cut", &good[..half]);
     // Emptied, swapped or gone.
     case.users("b.parquet", 100, 60, 20);
     case.score().unwrap();
@@ -197,6 +207,50 @@ fn starting_over_removes_what_kills_leave_and_nothing_else() {
     let found = bytes(&case.path("scores"));
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     assert!(found == expected);
+}
+
+#[test]
+fn starting_over_leaves_files_of_somebody_else_and_helps_where_ours_are_damaged() {
+    let case = Case::new();
+    case.users("a.parquet", 0, 40, 20);
+    case.score().unwrap();
+    let whole = bytes(&case.path("scores"));
+    let fresh = || case.run(&Run { fresh: true, ..Run::default() }, &());
+    for (name, foreign) in [
+        ("score.json", &b"{\"tennis\": [6, 4]}"[..]),
+        ("quarantine.json", b"[\"tennis\"]"),
+        (".scores.sha256", b"shopping: milk"),
+    ] {
+        let path = case.path("scores").join(name);
+        fs::write(&path, foreign).unwrap();
+        let before = bytes(&case.path("scores"));
+        let message = causes(&fresh().unwrap_err());
+        assert!(message.contains(name) && message.contains("is not written over"), "{message}");
+        let same = |(path, bytes): (&PathBuf, &Vec<u8>)| path.ends_with(".lock") || before[path] == *bytes;
+        assert!(bytes(&case.path("scores")).iter().all(same), "{name}: nothing is removed");
+        match whole.get(&path) {
+            Some(good) => fs::write(&path, good).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+    }
+    // A file of somebody else's in the place of scores that were there.
+    let path = case.path("scores/a.parquet");
+    fs::copy(case.path("users/a.parquet"), &path).unwrap();
+    let message = causes(&fresh().unwrap_err());
+    assert!(message.contains("holds no scores"), "{message}");
+    assert_eq!(fs::read(&path).unwrap(), fs::read(case.path("users/a.parquet")).unwrap());
+    fs::remove_file(&path).unwrap();
+    // Damaged ones of ours.
+    fresh().unwrap();
+    let settings = case.path("scores/score.json");
+    let good = fs::read(&settings).unwrap();
+    for bad in [good[..good.len() - 9].to_vec(), vec![], vec![0; good.len()]] {
+        fs::write(&settings, bad).unwrap();
+        let message = causes(&case.score().unwrap_err());
+        assert!(message.contains("--fresh"), "{message}");
+        assert_eq!(fresh().unwrap().scored, 40);
+        assert!(bytes(&case.path("scores")) == whole);
+    }
 }
 
 #[test]

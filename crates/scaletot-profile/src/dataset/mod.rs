@@ -118,6 +118,14 @@ impl Dataset {
         &self.outcomes
     }
 
+    /// Checks that the outcomes are in a unit that values can be told in: of those above 0 the largest is at least 0.01.
+    ///
+    /// # Errors
+    /// [`Error::Cell`] with the largest.
+    pub fn check_unit(&self) -> Result<()> {
+        builder::check_unit(&self.outcomes, "outcome")
+    }
+
     /// The rows whose outcome is known, ascending.
     pub fn labelled(&self) -> impl Iterator<Item = usize> + '_ {
         self.outcomes.iter().enumerate().filter_map(|(row, outcome)| outcome.map(|_| row))
