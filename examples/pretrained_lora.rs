@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let corpus = Corpus::new(header, records, &chain)?;
     let taught = corpus.join(&dataset)?;
     let right = |student: &Student| -> Result<usize, Box<dyn Error>> {
-        let inference = student.infer(dataset.table(), taught.rows(), 64)?;
+        let inference = student.infer(dataset.table(), taught.rows(), &InferConfig::default())?;
         let chains = inference.chains().zip(taught.iter());
         Ok(chains
             .filter(|(found, (_, record))| record.best.as_ref().is_some_and(|best| best.values() == *found))

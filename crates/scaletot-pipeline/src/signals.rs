@@ -4,12 +4,9 @@ use scaletot_chain::Signals;
 use scaletot_core::Progress;
 use scaletot_encoder::{FrozenEncoder, Scores};
 use scaletot_profile::ProfileTable;
-use scaletot_student::Student;
+use scaletot_student::{InferConfig, Student};
 
 use crate::error::{Context, Error, Result};
-
-/// Users whom a student reads at a time.
-const BATCH: usize = 256;
 
 /// Users whom it reads between two looks whether to stop.
 const WINDOW: usize = 1 << 16;
@@ -41,7 +38,7 @@ pub(crate) fn of_student(
     progress: &dyn Progress,
 ) -> Result<Signals> {
     let mut all: Option<Signals> = None;
-    for window in student.infer_windows(table, rows, BATCH, WINDOW) {
+    for window in student.infer_windows(table, rows, &InferConfig::default(), WINDOW) {
         if progress.stopped() {
             return Err(Error::Stopped);
         }

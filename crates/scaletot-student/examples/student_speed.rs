@@ -18,7 +18,7 @@ use std::time::Instant;
 use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, StateDef, Verdict};
 use scaletot_core::Progress;
 use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder};
-use scaletot_student::{Sft, SftConfig, Student, StudentConfig};
+use scaletot_student::{InferConfig, Sft, SftConfig, Student, StudentConfig};
 use serde_json::json;
 
 const USERS: usize = 1_024;
@@ -131,7 +131,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut certain = 0;
     for _ in 0..INFER_TIMES {
         let began = Instant::now();
-        let inference = trained.infer(table, &rows, INFER_BATCH)?;
+        let inference = trained.infer(table, &rows, &InferConfig::default().with_max_batch(INFER_BATCH))?;
         seconds.push(began.elapsed().as_secs_f64());
         certain = rows.iter().filter(|&&user| inference.chain(user) == values(user)).count();
     }

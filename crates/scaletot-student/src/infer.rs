@@ -16,25 +16,25 @@ use crate::choose::{Sampling, argmax, draw, legal_softmax, nucleus};
 use crate::decoder::{KvCache, TokenBatch};
 use crate::error::{Error, Result};
 use crate::host::to_host;
-use crate::inference::Inference;
+use crate::inference::{InferConfig, Inference};
 use crate::parts;
 use crate::seeds;
 use crate::student::Student;
 
 impl Student {
-    /// Decodes greedily for the users in `rows`, each named once, at most `max_batch` at a time.
+    /// The signals of the users in `rows`, each named once, and their greedy chains.
     ///
     /// ```
     /// # use scaletot_chain::{ChainSchema, StateDef};
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-    /// # use scaletot_student::{Student, StudentConfig};
+    /// # use scaletot_student::{InferConfig, Student, StudentConfig};
     /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut builder = TableBuilder::new(schema);
     /// # builder.push_text(1, &["35+"])?;
     /// # let table = builder.finish();
     /// # let chain = ChainSchema::builder("spend").with_state(StateDef::ordinal("budget", ["low", "high"])).build()?;
     /// let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
-    /// let inference = student.infer(&table, &[0], 256)?;
+    /// let inference = student.infer(&table, &[0], &InferConfig::default())?;
     /// assert_eq!(inference.chain(0).len(), 1);
     /// assert!((inference.signals().marginal(0, 0).iter().sum::<f32>() - 1.0).abs() < 1e-5);
     /// assert_eq!(inference.signals().representation_shape(), [1, 64]);
@@ -43,40 +43,39 @@ impl Student {
     ///
     /// # Errors
     /// [`Error::SchemaMismatch`] for a table of another schema, [`Error::Row`] for a row that is not there, [`Error::RepeatedRow`],
-    /// [`Error::TooLong`] for a profile whose text leaves no room for the chain, [`Error::Config`] for a batch of 0.
-    pub fn infer(&self, table: &ProfileTable, rows: &[usize], max_batch: usize) -> Result<Inference> {
+    /// [`Error::TooLong`] for a profile whose text leaves no room for the chain, [`Error::Config`] for a setting of 0.
+    pub fn infer(&self, table: &ProfileTable, rows: &[usize], config: &InferConfig) -> Result<Inference> {
+        config.validate()?;
         check_distinct(rows)?;
         let (states, d) = (self.chain_schema().len(), self.shape().d_model);
         let sizes = self.chain_schema().domain_sizes();
         let width: usize = sizes.iter().sum();
         let mut chains = vec![0; rows.len() * states];
         let mut marginals = vec![0.0; rows.len() * width];
+        let mut errors = vec![0.0; rows.len()];
         let mut representations = vec![0.0; rows.len() * states * d];
-        let most_probable = |_: usize, logits: &[f32], legal: &[bool]| {
-            let p = legal_softmax(logits, legal, 1.0);
-            (argmax(&p), p)
+        let most_probable =
+            |_: usize, logits: &[f32], legal: &[bool]| argmax(&legal_softmax(logits, legal, 1.0));
+        let run = |at: &[usize], prompts: &[&[u32]]| {
+            let rows: Vec<usize> = at.iter().map(|&at| rows[at]).collect();
+            let steps = self.decode_batch(prompts, true, most_probable)?;
+            Ok((steps, self.marginals_of(prompts, &rows, config.prefixes)?))
         };
-        self.decode(
-            &Request { table, rows, max_batch, represent: true },
-            |_| most_probable,
-            |at, decoded| {
-                for (row, &at) in at.iter().enumerate() {
-                    let mut first = at * width;
-                    for (state, step) in decoded.iter().enumerate() {
-                        chains[at * states + state] = step.values[row];
-                        let posterior = &step.posteriors[row];
-                        let marginal = &mut marginals[first..first + posterior.len()];
-                        marginal.iter_mut().zip(posterior).for_each(|(to, &p)| *to = p as f32);
-                        first += posterior.len();
-                        let hidden = &step.representations[row * d..(row + 1) * d];
-                        let to = (at * states + state) * d;
-                        representations[to..to + d].copy_from_slice(hidden);
-                    }
+        self.in_batches(table, rows, config.max_batch, run, |at, (steps, users)| {
+            for (row, (&at, user)) in at.iter().zip(users).enumerate() {
+                errors[at] = user.error;
+                let of_user = &mut marginals[at * width..(at + 1) * width];
+                of_user.iter_mut().zip(user.values).for_each(|(to, p)| *to = p as f32);
+                for (state, step) in steps.iter().enumerate() {
+                    chains[at * states + state] = step.values[row];
+                    let hidden = &step.representations[row * d..(row + 1) * d];
+                    let to = (at * states + state) * d;
+                    representations[to..to + d].copy_from_slice(hidden);
                 }
-            },
-        )?;
+            }
+        })?;
         let signals = Signals::new(rows.to_vec(), sizes, marginals, [states, d], representations)?;
-        Ok(Inference { signals, chains })
+        Ok(Inference { signals, chains, errors })
     }
 
     /// As [`infer`](Self::infer) for more users than fit in memory: the signals of `window` users at a time, in the order of `rows`, as
@@ -86,7 +85,7 @@ impl Student {
     /// ```
     /// # use scaletot_chain::{ChainSchema, StateDef};
     /// # use scaletot_profile::{FieldSpec, ProfileSchema, TableBuilder};
-    /// # use scaletot_student::{Student, StudentConfig};
+    /// # use scaletot_student::{InferConfig, Student, StudentConfig};
     /// # let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
     /// # let mut builder = TableBuilder::new(schema);
     /// # for user in 0..5 {
@@ -97,7 +96,7 @@ impl Student {
     /// # let student = Student::new(&StudentConfig::default(), &table, &chain, 7, &Default::default())?;
     /// let rows = [0, 1, 2, 3, 4];
     /// let mut users = vec![];
-    /// for inference in student.infer_windows(&table, &rows, 256, 2) {
+    /// for inference in student.infer_windows(&table, &rows, &InferConfig::default(), 2) {
     ///     users.push(inference?.signals().len()); // write them out before the next
     /// }
     /// assert_eq!(users, [2, 2, 1]);
@@ -107,17 +106,17 @@ impl Student {
         &'a self,
         table: &'a ProfileTable,
         rows: &'a [usize],
-        max_batch: usize,
+        config: &'a InferConfig,
         window: usize,
     ) -> impl Iterator<Item = Result<Inference>> + 'a {
-        rows.chunks(window.max(1)).map(move |rows| self.infer(table, rows, max_batch))
+        rows.chunks(window.max(1)).map(move |rows| self.infer(table, rows, config))
     }
 
     /// Samples one legal chain for each entry of `rows`, value codes by state: name a row twice for two chains. A chain depends on
     /// `seed`, on its position in `rows` and on the profile, not on `max_batch`.
     ///
     /// # Errors
-    /// As [`infer`](Self::infer), and [`Error::Config`] for a setting of `sampling` out of its range.
+    /// As [`infer`](Self::infer), and [`Error::Config`] for a batch of 0 or a setting of `sampling` out of its range.
     pub fn sample(
         &self,
         table: &ProfileTable,
@@ -133,29 +132,16 @@ impl Student {
             move |row: usize, logits: &[f32], legal: &[bool]| {
                 let mut p = legal_softmax(logits, legal, sampling.temperature);
                 nucleus(&mut p, sampling.top_p);
-                (draw(&p, &mut streams[row]), vec![])
+                draw(&p, &mut streams[row])
             }
         };
-        self.decode(&Request { table, rows, max_batch, represent: false }, drawn, |at, decoded| {
+        let run = |at: &[usize], prompts: &[&[u32]]| self.decode_batch(prompts, false, drawn(at));
+        self.in_batches(table, rows, max_batch, run, |at, steps| {
             for (row, &at) in at.iter().enumerate() {
-                chains[at].extend(decoded.iter().map(|step| step.values[row]));
+                chains[at].extend(steps.iter().map(|step| step.values[row]));
             }
         })?;
         Ok(chains)
-    }
-
-    /// Runs the decoder over the rows of a request. For the rows of a batch, named by their positions, `chooser` makes what chooses the
-    /// value of one of them by its logits and by which values are legal, and returns what it chose from if that is of use. `done` gets
-    /// the positions and steps of each batch.
-    fn decode<C: FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>)>(
-        &self,
-        request: &Request<'_>,
-        chooser: impl Fn(&[usize]) -> C + Send + Sync,
-        mut done: impl FnMut(&[usize], Vec<Step>),
-    ) -> Result<()> {
-        let Request { table, rows, max_batch, represent } = *request;
-        let run = |at: &[usize], prompts: &[&[u32]]| self.decode_batch(prompts, represent, chooser(at));
-        self.in_batches(table, rows, max_batch, run, |at, steps| done(at, steps))
     }
 
     /// Gives `done` what `run` makes of the positions in `rows` and the prompts of some users, for all of them; on a CPU some at
@@ -184,24 +170,23 @@ impl Student {
         parts::each(self.device(), &batches, run, |(at, found)| done(&at, found))
     }
 
-    /// Logits of a state's values, row by row, after the last column of `hidden`.
-    pub(crate) fn value_logits(&self, hidden: &Tensor<3>, state: usize) -> Result<Vec<f32>> {
-        let [rows, len, d] = hidden.dims();
+    /// Logits of a state's values after hidden states `[rows, d]`, row by row.
+    pub(crate) fn value_logits(&self, hidden: Tensor<2>, state: usize) -> Result<Vec<f32>> {
         let values = self.tokenizer().value_tokens(state);
-        let last = hidden.clone().narrow(1, len - 1, 1).reshape([rows, d]);
-        let logits = to_host("logits", self.model().logits_of(last, values.start as usize, values.len()))?;
+        let logits = to_host("logits", self.model().logits_of(hidden, values.start as usize, values.len()))?;
         match logits.iter().find(|x| !x.is_finite()) {
             Some(value) => Err(Error::device("logits", format!("a logit is {value}"))),
             None => Ok(logits),
         }
     }
 
-    /// The steps of the chains of some users.
+    /// The steps of one chain of each of some users, with hidden states at the values if they are wanted. `choose` gets a user, the logits
+    /// of a state's values and which of them are legal.
     fn decode_batch(
         &self,
         prompts: &[&[u32]],
         represent: bool,
-        mut choose: impl FnMut(usize, &[f32], &[bool]) -> (u16, Vec<f64>),
+        mut choose: impl FnMut(usize, &[f32], &[bool]) -> u16,
     ) -> Result<Vec<Step>> {
         let (tokenizer, schema) = (self.tokenizer(), self.chain_schema());
         let mut cache = KvCache::new();
@@ -225,15 +210,15 @@ impl Student {
             if state == schema.len() {
                 break;
             }
-            let logits = self.value_logits(&hidden, state)?;
+            let last = hidden.narrow(1, asked - 1, 1).reshape([rows, self.shape().d_model]);
+            let logits = self.value_logits(last, state)?;
             let first = tokenizer.value_tokens(state).start;
             let mut step = Step::default();
             for (row, logits) in logits.chunks_exact(schema.domain_size(state)).enumerate() {
-                let (value, p) = choose(row, logits, &schema.allowed(state, &chains[row]));
+                let value = choose(row, logits, &schema.allowed(state, &chains[row]));
                 next[row] = vec![first + u32::from(value)];
                 chains[row].push(value);
                 step.values.push(value);
-                step.posteriors.push(p);
             }
             steps.push(step);
         }
@@ -241,23 +226,11 @@ impl Student {
     }
 }
 
-/// What is to be decoded.
-struct Request<'a> {
-    table: &'a ProfileTable,
-    rows: &'a [usize],
-    /// Users at a time.
-    max_batch: usize,
-    /// Whether hidden states at the values are wanted.
-    represent: bool,
-}
-
 /// One state of a batch's chains.
 #[derive(Default)]
 struct Step {
     /// Of each row.
     values: Vec<u16>,
-    /// What each row's value was chosen from, or nothing.
-    posteriors: Vec<Vec<f64>>,
     /// Hidden states at the values, row by row; empty if they were not asked for.
     representations: Vec<f32>,
 }

@@ -11,7 +11,7 @@
 //! ```
 //! use scaletot_chain::{Chain, ChainRecord, ChainSchema, Corpus, CorpusHeader, StateDef, Verdict};
 //! use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
-//! use scaletot_student::{Device, Sft, SftConfig, Student, StudentConfig};
+//! use scaletot_student::{Device, InferConfig, Sft, SftConfig, Student, StudentConfig};
 //!
 //! let schema = ProfileSchema::builder("shop").with_field(FieldSpec::ordinal("age", ["18-34", "35+"])).build()?;
 //! let chain = ChainSchema::builder("customer")
@@ -40,7 +40,7 @@
 //! let (student, log) = Sft::new(config)?.fit(&student, &corpus.join(&dataset)?, 7, &())?;
 //! assert_eq!(log.users + log.validation_users, 40);
 //!
-//! let inference = student.infer(dataset.table(), &[0, 1], 256)?;
+//! let inference = student.infer(dataset.table(), &[0, 1], &InferConfig::default())?;
 //! assert_eq!(inference.chain(0), [0, 0]);
 //! assert_eq!(inference.chain(1), [1, 1]);
 //! assert_eq!(inference.signals().representation_shape(), [2, 16]); // states, width
@@ -90,6 +90,7 @@ mod host;
 mod infer;
 mod inference;
 mod lora;
+mod marginals;
 mod parts;
 mod precision;
 mod pretrained;
@@ -98,6 +99,7 @@ mod store;
 mod student;
 mod tokenizer;
 mod train;
+mod walk;
 mod weights;
 
 /// Where a student lives and is trained: a backend that a feature compiled in, by default the CPU. Burn's own type.
@@ -107,7 +109,7 @@ pub use beam::ScoredChain;
 pub use choose::Sampling;
 pub use config::StudentConfig;
 pub use error::{Cause, Error, Result};
-pub use inference::Inference;
+pub use inference::{InferConfig, Inference};
 pub use lora::{LoraConfig, LoraTarget};
 pub use precision::Precision;
 pub use pretrained::Pretrained;

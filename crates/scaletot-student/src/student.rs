@@ -92,7 +92,7 @@ impl Student {
     /// ```no_run
     /// # use scaletot_chain::{ChainSchema, JoinedCorpus};
     /// # use scaletot_profile::Verbaliser;
-    /// use scaletot_student::{LoraConfig, Pretrained, Sft, SftConfig, Student};
+    /// use scaletot_student::{InferConfig, LoraConfig, Pretrained, Sft, SftConfig, Student};
     ///
     /// # fn example(corpus: &JoinedCorpus<'_>, chain: &ChainSchema) -> Result<(), Box<dyn std::error::Error>> {
     /// let table = corpus.dataset().table();
@@ -104,7 +104,7 @@ impl Student {
     /// let mut config = SftConfig::default();
     /// (config.epochs, config.learning_rate) = (3, 2e-4);
     /// let (student, _) = Sft::new(config)?.fit(&student, corpus, 7, &())?;
-    /// let inference = student.infer(table, corpus.rows(), 32)?; // representations [N, K, 576]
+    /// let inference = student.infer(table, corpus.rows(), &InferConfig::default())?; // representations [N, K, 576]
     /// student.save("student")?; // `transformers` reads it, too
     /// # Ok(()) }
     /// ```

@@ -105,7 +105,7 @@ pub mod prelude {
     };
     pub use scaletot_search::{Budget, RefineConfig, Search, StopReason, Strategy};
     pub use scaletot_student::{
-        Device, Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig,
+        Device, InferConfig, Inference, Osipo, OsipoConfig, Sft, SftConfig, Student, StudentConfig,
     };
     pub use scaletot_teacher::{
         Calibration, CoveragePlan, Ledger, Prompter, Reasoner, Recorder, Replay, Rules, Teacher,

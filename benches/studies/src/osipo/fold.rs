@@ -10,7 +10,7 @@ use scaletot_pipeline::evaluation::folds::Fold;
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::evaluation::study::Study;
 use scaletot_pipeline::options::Device;
-use scaletot_student::Student;
+use scaletot_student::{InferConfig, Student};
 
 /// Folds of a planted world: one is run, on a third of the users.
 pub(super) const FOLDS: usize = 3;
@@ -76,7 +76,9 @@ impl<'a> WorldFold<'a> {
 
     /// What a student infers about `rows`.
     pub(super) fn signals(&self, student: &Student, rows: &[usize]) -> Result<Signals> {
-        Ok(student.infer(self.study.dataset.table(), rows, BATCH)?.into_signals())
+        Ok(student
+            .infer(self.study.dataset.table(), rows, &InferConfig::default().with_max_batch(BATCH))?
+            .into_signals())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::checkpoint::{USERS, checkpoint, pretrained, rows, saved, student, student_of};
-use crate::common::{chain_schema, osipo, quick, records, sft, table, truth};
+use crate::common::{batches_of, chain_schema, osipo, quick, records, sft, table, truth};
 use burn::tensor::Device;
 use safetensors::SafeTensors;
 use scaletot_osipo::{Objective, OsipoLossConfig};
@@ -31,7 +31,7 @@ fn taught(student: &Student, table: &ProfileTable, config: &SftConfig) -> Studen
 
 /// Share of users whose first state is the planted one.
 fn right(student: &Student, table: &ProfileTable) -> f64 {
-    let inference = student.infer(table, &rows(), 16).unwrap();
+    let inference = student.infer(table, &rows(), &batches_of(16)).unwrap();
     rows().iter().filter(|&&row| inference.chain(row)[0] == truth(table, row)[0]).count() as f64
         / USERS as f64
 }
@@ -66,11 +66,11 @@ fn a_checkpoint_learns_thinks_and_comes_back() {
         let (before, after) = (right(&new, &all), right(&trained, &all));
         assert!(after > 0.9 && after > before, "{name}: {before} {after}");
 
-        let inference = trained.infer(&all, &rows(), 16).unwrap();
+        let inference = trained.infer(&all, &rows(), &batches_of(16)).unwrap();
         assert_eq!(inference.signals().representation_shape(), [3, new.shape().d_model]);
         assert_eq!(inference.signals().len(), USERS);
         assert!(inference.chains().all(|chain| chain_schema().is_legal(chain)));
-        let one = trained.infer(&all, &rows(), 1).unwrap();
+        let one = trained.infer(&all, &rows(), &batches_of(1)).unwrap();
         assert!(one.chains().eq(inference.chains()), "{name}: padding changes nothing");
         let samples = trained.sample(&all, &rows(), 16, Sampling::at(2.0), 3).unwrap();
         assert!(samples.iter().all(|chain| chain_schema().is_legal(chain)));
@@ -81,7 +81,7 @@ fn a_checkpoint_learns_thinks_and_comes_back() {
         let dir = root.join(format!("student_{name}"));
         trained.save(&dir).unwrap();
         let loaded = Student::load(&dir, &Device::default()).unwrap();
-        assert_eq!(loaded.infer(&all, &rows(), 16).unwrap(), inference, "{name}");
+        assert_eq!(loaded.infer(&all, &rows(), &batches_of(16)).unwrap(), inference, "{name}");
         assert_eq!(loaded.shape(), trained.shape());
         // The files are a checkpoint, of which the same student is made again.
         let mut ids = trained.tokenizer().encode(&all, 0, &truth(&all, 0)).unwrap().ids;
@@ -120,7 +120,10 @@ fn osipo_aligns_a_checkpoint() {
         assert!(log.users > 10 && log.epochs.len() == 2, "{log:?}");
         let dir = saved(&aligned);
         let loaded = Student::load(dir.path(), &Device::default()).unwrap();
-        assert_eq!(loaded.infer(&all, &rows(), 8).unwrap(), aligned.infer(&all, &rows(), 8).unwrap());
+        assert_eq!(
+            loaded.infer(&all, &rows(), &batches_of(8)).unwrap(),
+            aligned.infer(&all, &rows(), &batches_of(8)).unwrap()
+        );
     }
 }
 
@@ -134,7 +137,10 @@ fn adapters_train_with_the_chains_tokens_alone() {
     for name in here(&["llama", "qwen3_text"]) {
         let base = student(name, &all);
         let adapted = base.with_lora(&lora, 5).unwrap();
-        let (a, b) = (base.infer(&all, &rows(), 40).unwrap(), adapted.infer(&all, &rows(), 40).unwrap());
+        let (a, b) = (
+            base.infer(&all, &rows(), &batches_of(40)).unwrap(),
+            adapted.infer(&all, &rows(), &batches_of(40)).unwrap(),
+        );
         assert!(close(&a, &b), "{name}: they change nothing yet");
         let mut config = quick();
         (config.epochs, config.weight_decay, config.validation_share) = (40, 0.1, 0.0);
@@ -165,10 +171,13 @@ fn adapters_train_with_the_chains_tokens_alone() {
             assert_eq!(before != after, changes, "{name}: {part}");
         }
         let loaded = Student::load(after.path(), &Device::default()).unwrap();
-        let (a, b) = (trained.infer(&all, &rows(), 8).unwrap(), loaded.infer(&all, &rows(), 8).unwrap());
+        let (a, b) = (
+            trained.infer(&all, &rows(), &batches_of(8)).unwrap(),
+            loaded.infer(&all, &rows(), &batches_of(8)).unwrap(),
+        );
         assert!(close(&a, &b));
         // Adapters anew: the first ones and the tokens are merged.
-        let again = trained.with_lora(&lora, 6).unwrap().infer(&all, &rows(), 8).unwrap();
+        let again = trained.with_lora(&lora, 6).unwrap().infer(&all, &rows(), &batches_of(8)).unwrap();
         assert!(close(&a, &again));
     }
 }

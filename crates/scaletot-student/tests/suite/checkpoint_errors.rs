@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::checkpoint::{USERS, checkpoint, edit_json, pretrained, rows, saved, student, student_of};
-use crate::common::{chain_schema, quick, records, sft, sign, table};
+use crate::common::{batches_of, chain_schema, quick, records, sft, sign, table};
 use burn::tensor::Device;
 use scaletot_chain::{ChainSchema, StateDef};
 use scaletot_core::causes;
@@ -89,8 +89,8 @@ fn a_text_that_is_too_long_is_an_error() {
     let long = lengths.iter().position(|len| *len > 22).unwrap();
     let short: Vec<usize> = rows().into_iter().filter(|&row| lengths[row] <= 22).collect();
     assert!(!short.is_empty());
-    student.infer(&all, &short, 8).unwrap();
-    let error = student.infer(&all, &[long], 8).unwrap_err().to_string();
+    student.infer(&all, &short, &batches_of(8)).unwrap();
+    let error = student.infer(&all, &[long], &batches_of(8)).unwrap_err().to_string();
     assert!(error.contains(&format!("row {long}: expected a text of at most 22 tokens")), "{error}");
     let error = sft(&student, &all, &records(&all), &quick(), 1, &()).unwrap_err();
     assert!(matches!(error, Error::TooLong { most: 22, .. }), "{error}");

@@ -1,7 +1,7 @@
 //! Training on one device and on another: `BURN_DEVICE` names the one that is compared with the CPU backend `flex`.
 #![cfg(feature = "flex")]
 
-use crate::common::{chain_schema, osipo, quick, record, records, sft, table, tiny, truth};
+use crate::common::{batches_of, chain_schema, osipo, quick, record, records, sft, table, tiny, truth};
 use burn::tensor::{DType, Device};
 use scaletot_profile::Dataset;
 use scaletot_student::{Error, LoraConfig, OsipoConfig, Precision, Student};
@@ -41,7 +41,7 @@ fn devices_train_alike() {
             .flat_map(|e| [e.loss, e.validation_loss.unwrap(), e.gradient_norm])
             .collect();
         figures.extend(osipo_log.epochs.iter().flat_map(|e| [e.loss, e.gradient_norm]));
-        (figures, student.infer(&all, &rows, 32).unwrap().into_signals())
+        (figures, student.infer(&all, &rows, &batches_of(32)).unwrap().into_signals())
     };
     let (expected, signals) = run(&Device::flex());
     let (figures, other) = run(&Device::default());

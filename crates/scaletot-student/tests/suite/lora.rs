@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{quick, records, sft, student, table};
+use crate::common::{batches_of, quick, records, sft, student, table};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use scaletot_core::causes;
@@ -261,7 +261,10 @@ fn training_leaves_frozen_weights_alone() {
     trained.save(dir.path()).unwrap();
     let read = Student::load(dir.path(), &Device::default()).unwrap();
     assert!(!read.model().has_lora());
-    let (a, b) = (trained.infer(&all, &rows, 64).unwrap(), read.infer(&all, &rows, 64).unwrap());
+    let (a, b) = (
+        trained.infer(&all, &rows, &batches_of(64)).unwrap(),
+        read.infer(&all, &rows, &batches_of(64)).unwrap(),
+    );
     let [a, b] = [&a, &b].map(|inference| inference.signals().representation_values());
     assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4));
 }

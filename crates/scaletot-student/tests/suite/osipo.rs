@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use crate::common::{Listener, chain_schema, osipo, quick, record, rejected, sft, student, table, truth};
+use crate::common::{
+    Listener, batches_of, chain_schema, osipo, quick, record, rejected, sft, student, table, truth,
+};
 use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
 use scaletot_osipo::{GroupBaseline, Objective, OsipoLossConfig, PolicyConfig, Reduction, SegmentWeights};
@@ -78,7 +80,7 @@ impl World {
     /// Share of users whose greedy chain has the right spend.
     fn right(&self, student: &Student) -> f64 {
         let rows: Vec<usize> = (0..USERS).collect();
-        let inference = student.infer(&self.table, &rows, 64).unwrap();
+        let inference = student.infer(&self.table, &rows, &batches_of(64)).unwrap();
         let right = rows.iter().filter(|&&row| inference.chain(row)[2] == truth(&self.table, row)[2]);
         right.count() as f64 / USERS as f64
     }
@@ -186,7 +188,7 @@ fn an_interrupted_run_gives_what_an_uninterrupted_one_gives() {
         }
         let (resumed, resumed_log) = world.run(&reference, &config).unwrap();
         assert_eq!(resumed_log, log);
-        let inference = |student: &Student| student.infer(&world.table, &[0, 1, 2], 3).unwrap();
+        let inference = |student: &Student| student.infer(&world.table, &[0, 1, 2], &batches_of(3)).unwrap();
         assert_eq!(inference(&resumed), inference(&whole));
     }
 }
@@ -279,7 +281,10 @@ fn the_same_seed_gives_the_same_run() {
     let loss = cells[0].iter().position(|name| *name == "loss").unwrap();
     assert_eq!(cells[3][loss].parse(), Ok(log_a.epochs[1].loss));
     assert!(log_a.before.sft.is_some());
-    assert_eq!(a.infer(&world.table, &[0, 1], 2).unwrap(), b.infer(&world.table, &[0, 1], 2).unwrap());
+    assert_eq!(
+        a.infer(&world.table, &[0, 1], &batches_of(2)).unwrap(),
+        b.infer(&world.table, &[0, 1], &batches_of(2)).unwrap()
+    );
 }
 
 #[test]
@@ -314,8 +319,8 @@ fn nothing_to_learn_leaves_the_student_as_it_was() {
     if log.best_epoch == 0 {
         let rows = [0, 1, 2];
         assert_eq!(
-            kept.infer(&world.table, &rows, 3).unwrap(),
-            reference.infer(&world.table, &rows, 3).unwrap()
+            kept.infer(&world.table, &rows, &batches_of(3)).unwrap(),
+            reference.infer(&world.table, &rows, &batches_of(3)).unwrap()
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{self, Listener, quick, records, sft, student, table};
+use crate::common::{self, Listener, batches_of, quick, records, sft, student, table};
 use scaletot_core::Progress;
 use scaletot_student::{Checkpoints, Error, LoraConfig, SftConfig, SftLog, Stop, Student};
 
@@ -27,7 +27,8 @@ fn on_a_gpu() -> bool {
 }
 
 fn same(a: &(Student, SftLog), b: &(Student, SftLog)) -> bool {
-    let inference = |student: &Student| student.infer(&table(USERS, 3), &[0, 1, 2, 3], 4).unwrap();
+    let inference =
+        |student: &Student| student.infer(&table(USERS, 3), &[0, 1, 2, 3], &batches_of(4)).unwrap();
     // A GPU adds up in an order of its own.
     let (of_a, of_b) = (inference(&a.0), inference(&b.0));
     if on_a_gpu() {

@@ -1,6 +1,8 @@
 //! SFT on a planted rule.
 
-use crate::common::{Listener, corpus, quick, record, records, rejected, sft, student, table, truth};
+use crate::common::{
+    Listener, batches_of, corpus, quick, record, records, rejected, sft, student, table, truth,
+};
 use scaletot_chain::{ChainSchema, Corpus, CorpusHeader, StateDef};
 use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, TableBuilder};
 use scaletot_student::{Error, Sft, SoftLabel, Stop};
@@ -19,7 +21,7 @@ fn the_student_learns_a_planted_rule_and_its_uncertainty() {
     assert_eq!((log.users, log.validation_users, log.skipped), (270, 30, 0));
     // Held-out users' profiles were never seen.
     let unseen: Vec<usize> = (300..360).collect();
-    let inference = trained.infer(&all, &unseen, 32).unwrap();
+    let inference = trained.infer(&all, &unseen, &batches_of(32)).unwrap();
     let signals = inference.signals();
     let right = unseen.iter().zip(inference.chains()).filter(|(row, chain)| *chain == truth(&all, **row));
     let right = right.count();
@@ -39,7 +41,7 @@ fn hard_labels_make_a_sure_student() {
     let mut config = quick();
     config.label_mix = 0.0;
     let (trained, _) = sft(&student(&all, 1), &all, &records(&all), &config, 1, &()).unwrap();
-    let inference = trained.infer(&all, &rows(200), 64).unwrap();
+    let inference = trained.infer(&all, &rows(200), &batches_of(64)).unwrap();
     let sure =
         (0..200).map(|i| inference.signals().marginal(i, 0)[usize::from(inference.chain(i)[0])]).sum::<f32>()
             / 200.0;
@@ -56,7 +58,10 @@ fn the_same_seed_gives_the_same_run() {
     let ((a, log_a), (b, log_b), (_, log_c)) = (run(5), run(5), run(6));
     assert_eq!(log_a, log_b);
     assert_ne!(log_a, log_c);
-    assert_eq!(a.infer(&all, &rows(60), 16).unwrap(), b.infer(&all, &rows(60), 16).unwrap());
+    assert_eq!(
+        a.infer(&all, &rows(60), &batches_of(16)).unwrap(),
+        b.infer(&all, &rows(60), &batches_of(16)).unwrap()
+    );
 }
 
 /// A step over parts is the step over all of them, to rounding.
@@ -69,7 +74,7 @@ fn gathering_a_gradient_changes_no_step() {
     let mut run = |micro_batch| {
         config.micro_batch = micro_batch;
         let (student, log) = sft(&student(&all, 5), &all, &teacher, &config, 5, &())?;
-        Ok::<_, Error>((student.infer(&all, &rows(70), 70)?, log))
+        Ok::<_, Error>((student.infer(&all, &rows(70), &batches_of(70))?, log))
     };
     let (whole, log) = run(None).unwrap();
     for micro in [1, 5] {
@@ -91,12 +96,12 @@ fn gathering_a_gradient_changes_no_step() {
 fn training_does_not_change_the_student_it_was_given() {
     let all = table(40, 4);
     let first = student(&all, 1);
-    let before = first.infer(&all, &rows(40), 40).unwrap();
+    let before = first.infer(&all, &rows(40), &batches_of(40)).unwrap();
     let mut config = quick();
     config.epochs = 1;
     let (second, _) = sft(&first, &all, &records(&all), &config, 1, &()).unwrap();
-    assert_eq!(first.infer(&all, &rows(40), 40).unwrap(), before);
-    assert_ne!(second.infer(&all, &rows(40), 40).unwrap(), before);
+    assert_eq!(first.infer(&all, &rows(40), &batches_of(40)).unwrap(), before);
+    assert_ne!(second.infer(&all, &rows(40), &batches_of(40)).unwrap(), before);
 }
 
 #[test]
@@ -151,7 +156,7 @@ fn the_soft_label_can_be_the_steps_distribution() {
         let mut config = quick();
         (config.label_mix, config.soft_label) = (1.0, soft_label);
         let (trained, _) = sft(&student(&all, 1), &all, &teacher, &config, 1, &()).unwrap();
-        let inference = trained.infer(&all, &rows(100), 50).unwrap();
+        let inference = trained.infer(&all, &rows(100), &batches_of(50)).unwrap();
         let sure = (0..100).map(|i| inference.signals().marginal(i, 0)[usize::from(inference.chain(i)[0])]);
         sure.sum::<f32>() / 100.0
     };

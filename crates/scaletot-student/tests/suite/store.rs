@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{self, quick, records, sft, sign, student, table};
+use crate::common::{self, batches_of, quick, records, sft, sign, student, table};
 use scaletot_student::{Error, LoraConfig, OsipoConfig, SftConfig, SftLog, Student, StudentConfig};
 
 fn saved() -> (tempfile::TempDir, Student) {
@@ -32,7 +32,10 @@ fn a_loaded_student_says_the_same() {
         let dir = tempfile::tempdir().unwrap();
         trained.save(dir.path().join("new").join("student")).unwrap();
         let loaded = load(&dir.path().join("new").join("student")).unwrap();
-        assert_eq!(loaded.infer(&all, &rows, 16).unwrap(), trained.infer(&all, &rows, 16).unwrap());
+        assert_eq!(
+            loaded.infer(&all, &rows, &batches_of(16)).unwrap(),
+            trained.infer(&all, &rows, &batches_of(16)).unwrap()
+        );
         assert_eq!(loaded.shape(), trained.shape());
         assert_eq!(loaded.num_params(), trained.num_params());
         // Training goes on from the same place.
@@ -49,8 +52,8 @@ fn saving_again_replaces_a_student_and_nothing_else() {
     other.save(dir.path()).unwrap();
     let rows = [0, 1, 2];
     assert_eq!(
-        load(dir.path()).unwrap().infer(&all, &rows, 3).unwrap(),
-        other.infer(&all, &rows, 3).unwrap()
+        load(dir.path()).unwrap().infer(&all, &rows, &batches_of(3)).unwrap(),
+        other.infer(&all, &rows, &batches_of(3)).unwrap()
     );
     let expected = [
         "SHA256SUMS",

@@ -15,7 +15,9 @@ use scaletot_chain::{
 use scaletot_core::Progress;
 use scaletot_core::files::Checksums;
 use scaletot_profile::{Dataset, FieldSpec, ProfileSchema, ProfileTable, TableBuilder, UnknownPolicy, Value};
-use scaletot_student::{Error, Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, SftLog, Student, StudentConfig};
+use scaletot_student::{
+    Error, InferConfig, Osipo, OsipoConfig, OsipoLog, Sft, SftConfig, SftLog, Student, StudentConfig,
+};
 
 /// Taste is decided by the colour, need by the income, spend by both; high spend is forbidden at low need.
 pub(crate) const COLOURS: usize = 4;
@@ -92,6 +94,11 @@ pub(crate) fn rejected(table: &ProfileTable, row: usize) -> ChainRecord {
     let reason = Reason::LowScore { score: -9.0, bar: -1.0 };
     let best = record(table, row, &[0, 0, 0], 0.9, -9.0).best;
     ChainRecord::new(table.id(row), Verdict::Rejected { reason }).with_best(best)
+}
+
+/// Inference by so many users at a time.
+pub(crate) fn batches_of(users: usize) -> InferConfig {
+    InferConfig::default().with_max_batch(users)
 }
 
 pub(crate) fn tiny() -> StudentConfig {
