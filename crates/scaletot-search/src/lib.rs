@@ -62,7 +62,8 @@
 //! - [`Problem::admissible`] prunes thoughts before the entropy of what is left is taken: exactly, from samples
 //!   ([`EntropyEstimator`]), or between bounds where answers are partial ([`entropy_interval`]).
 //! - Paths that [`Problem::state`] calls the same are asked about once.
-//! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step.
+//! - Complete paths are scored ([`Score`]), and the outcome holds the best, the runners-up and the posterior per step: of the scored paths, or,
+//!   by [`Strategy::Marginal`], of all paths, as intervals that narrow with every answer ([`StepMarginal`]).
 //! - A [`Budget`] bounds rounds, depth, nodes, queries, tokens and ticks; [`Strategy::estimate`] gives, before the run,
 //!   what it can cost at most. When a bound is hit, the outcome is the best so far, with the bound as [`StopReason`].
 //! - [`drive`] runs one search; [`drive_all`], [`Batch`] and `stream` (feature `async`) run many, on threads, in batches or as
@@ -103,8 +104,8 @@ pub use drive::{Batch, Clock, drive, drive_all};
 pub use drive::{Concurrency, stream};
 pub use entropy::{EntropyEstimator, entropy_interval};
 pub use error::{Error, Result};
-pub use outcome::{Outcome, PathStep, ScoredPath};
-pub use problem::Problem;
+pub use outcome::{Outcome, PathStep, ScoredPath, StepMarginal};
+pub use problem::{Problem, ProblemSize};
 pub use query::{Query, QueryId};
 #[doc(no_inline)]
 pub use scaletot_core::{Order, Pool};
@@ -112,8 +113,8 @@ pub use score::{MIN_EVALUATION, MIN_PROBABILITY, Score, ScoreConfig};
 pub use search::Search;
 pub use stop::{DeadReason, StopReason};
 pub use strategy::{
-    BeamConfig, BestOfNConfig, BfsConfig, DfsConfig, Estimate, Evaluation, Generation, RefineConfig,
-    SelfConsistencyConfig, Strategy,
+    BeamConfig, BestOfNConfig, BfsConfig, DfsConfig, Estimate, Evaluation, Generation, MarginalConfig,
+    RefineConfig, SelfConsistencyConfig, Strategy,
 };
 pub use trace::{Event, TRACE_FORMAT, Trace};
 

@@ -42,22 +42,49 @@ pub struct ScoredPath<T> {
     pub samples: u64,
 }
 
+/// What `Marginal` knows of the distribution of one step over all complete paths.
+///
+/// An interval holds what asking everything would give. It never widens with further answers and is a point when nothing is left to ask.
+/// If the problem denies [dead ends](crate::Problem::may_dead_end) and there are some, intervals hold from the last dead end on.
+/// Thoughts that an answer leaves out have no part in any of this, as in every strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StepMarginal<T> {
+    /// The thoughts of [`Outcome::posterior`], in its order, each with the least and the greatest probability that it can have.
+    pub intervals: Vec<(T, f64, f64)>,
+    /// The greatest probability that a thought can have which is not listed; 0 when everything that leads to this step was asked.
+    pub unlisted: f64,
+}
+
+impl<T> StepMarginal<T> {
+    /// The largest width of an interval, that of unlisted thoughts included; from 0 (exact) to 1.
+    #[must_use]
+    pub fn width(&self) -> f64 {
+        self.intervals.iter().map(|(_, low, high)| high - low).fold(self.unlisted, f64::max)
+    }
+}
+
 /// The result of a search: what it found, why it stopped, and what it used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Outcome<T> {
     /// The best-scoring complete path; `None` when none was completed. Of equal scores the one found first.
-    /// `SelfConsistency` puts the answer with the most samples first, and of its paths the one with the best score.
+    /// `SelfConsistency` puts the answer with the most samples first, and of its paths the one with the best score; `Marginal` the most
+    /// probable path first, whatever its length.
     pub best: Option<ScoredPath<T>>,
     /// The next best paths, best first, as many as the strategy keeps.
     pub runners_up: Vec<ScoredPath<T>>,
     /// Per step, the probability of each thought over all scored distinct paths: softmax of `J / T`, or the share of samples
-    /// in `SelfConsistency`. Each step sums to
+    /// in `SelfConsistency`; of `Marginal` see [`marginals`](Self::marginals). Each step sums to
     /// 1 over the paths that are long enough to have it. Thoughts stand in the order in which they were found. Empty
     /// when no path was scored.
     pub posterior: Vec<Vec<(T, f64)>>,
-    /// Number of distinct complete paths that were scored.
+    /// What is known of the distribution of each step over all complete paths: the intervals around the
+    /// [`posterior`](Self::posterior). Of `Marginal` alone; empty for the others.
+    pub marginals: Vec<StepMarginal<T>>,
+    /// Number of distinct complete paths that were scored; of `Marginal`, those listed and the draft.
     pub scored: usize,
     /// Whether the whole tree was searched: every thought that was proposed and is admissible leads to a scored path, a
     /// dead end or a state that another path had reached. Without a [`best`](Self::best) it is then proved that no

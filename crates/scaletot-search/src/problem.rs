@@ -39,9 +39,32 @@ pub trait Problem {
     /// them).
     ///
     /// A path of the same length and name as an answered one is not asked about again, and `Bfs` and `Beam` follow
-    /// only the best of a level's, `Dfs` the first that it comes to. `SelfConsistency` counts complete paths of the same name as the same answer. Give an exact
+    /// only the best of a level's, `Dfs` the first that it comes to; `Marginal` follows them as one, with the sum of their probabilities.
+    /// `SelfConsistency` counts complete paths of the same name as the same answer. Give an exact
     /// code of what was reached, or a 128-bit hash of it. With `None` no two paths are the same.
     fn state(&self, _path: &[Self::Thought]) -> Option<u128> {
+        None
+    }
+
+    /// Names what the answer about `path` depends on, where that is less than its [`state`](Self::state): paths of the same
+    /// length and name are answered alike, though other thoughts may be admissible after them and other steps follow.
+    ///
+    /// [`Marginal`](crate::Strategy::Marginal) asks once per name and uses the answer at every path of it; each path is still
+    /// followed by itself, unless its state is another's. The other strategies go by states alone.
+    fn context(&self, path: &[Self::Thought]) -> Option<u128> {
+        self.state(path)
+    }
+
+    /// Whether there may be dead ends: paths that nothing admissible with any mass can follow, or of the greatest length and not
+    /// complete. The intervals of [`Marginal`](crate::Strategy::Marginal) then allow for every path that was not asked about to be
+    /// one, and are narrow only where complete paths are known. Say `false` where every path can be completed.
+    fn may_dead_end(&self) -> bool {
+        true
+    }
+
+    /// How much there is to ask about at most, if that is known: what [`Strategy::estimate`](crate::Strategy::estimate) counts with for
+    /// [`Marginal`](crate::Strategy::Marginal).
+    fn size(&self) -> Option<ProblemSize> {
         None
     }
 
@@ -52,6 +75,15 @@ pub trait Problem {
     fn domain_size(&self, _path: &[Self::Thought]) -> Option<usize> {
         None
     }
+}
+
+/// How much of a problem there is to ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProblemSize {
+    /// Distinct [contexts](Problem::context) of incomplete paths, the empty path's among them: the questions there are.
+    pub contexts: u64,
+    /// Distinct [states](Problem::state) of incomplete paths, the empty path's among them.
+    pub states: u64,
 }
 
 macro_rules! forward_problem {
@@ -77,6 +109,18 @@ macro_rules! forward_problem {
 
             fn state(&self, path: &[Self::Thought]) -> Option<u128> {
                 (**self).state(path)
+            }
+
+            fn context(&self, path: &[Self::Thought]) -> Option<u128> {
+                (**self).context(path)
+            }
+
+            fn may_dead_end(&self) -> bool {
+                (**self).may_dead_end()
+            }
+
+            fn size(&self) -> Option<ProblemSize> {
+                (**self).size()
             }
 
             fn domain_size(&self, path: &[Self::Thought]) -> Option<usize> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum StopReason {
     /// The strategy did all that it sets out to do: `Greedy` finished its chain, a sampling strategy its samples, `Bfs`,
-    /// `Dfs` and `Beam` have no path left to follow.
+    /// `Dfs` and `Beam` have no path left to follow, `Marginal` nothing to ask.
     Complete,
     /// A complete path was evaluated as good enough to stop at (`accept`).
     Accepted,

@@ -9,8 +9,10 @@ use crate::budget::Meter;
 use crate::score::Scoring;
 use crate::tree::{Node, NodeId, Tree};
 use crate::{
-    Answer, Budget, DeadReason, Event, Problem, Query, QueryId, Result, Score, StopReason, Strategy, Trace,
+    Answer, Budget, DeadReason, Event, Problem, Proposals, Query, QueryId, Result, Score, StopReason,
+    Strategy, Trace,
 };
+pub(crate) use finish::{Findings, path_step};
 
 /// A query of the current wave. A wave is everything a strategy opened when it was last advanced; it is advanced again
 /// when the whole wave is answered, and the answers take effect in the order of their ids.
@@ -54,6 +56,10 @@ pub(crate) struct Core<P: Problem> {
     partial_draft: Vec<f64>,
     /// Whether a path ended at the budget's bound on depth, short of the problem's own.
     depth_hit: bool,
+    /// Answers that later paths may share, by the node that was asked about.
+    shared: HashMap<NodeId, Proposals<P::Thought>>,
+    /// What a strategy that weighs all paths found out, in the place of the scored paths.
+    findings: Option<Findings<P::Thought>>,
 }
 
 impl<P: Problem> Core<P> {
@@ -83,6 +89,8 @@ impl<P: Problem> Core<P> {
             scored: Vec::new(),
             partial_draft: Vec::new(),
             depth_hit: false,
+            shared: HashMap::new(),
+            findings: None,
         })
     }
 
@@ -222,9 +230,14 @@ impl<P: Problem> Core<P> {
         })
     }
 
-    pub(crate) fn mark_dead(&mut self, node: NodeId, path: &[P::Thought], reason: DeadReason) {
+    /// Notes that nothing can follow `path`, which need not be a node.
+    pub(crate) fn note_dead(&mut self, path: &[P::Thought], reason: DeadReason) {
         self.depth_hit |= reason == DeadReason::Depth && self.max_depth < self.problem.depth();
         self.record(Event::Died { path: path.to_vec(), reason });
+    }
+
+    pub(crate) fn mark_dead(&mut self, node: NodeId, path: &[P::Thought], reason: DeadReason) {
+        self.note_dead(path, reason);
         for ancestor in self.tree.mark_dead(node) {
             let path = self.tree.path(ancestor);
             self.record(Event::Died { path, reason: DeadReason::Exhausted });

@@ -8,6 +8,7 @@ use crate::entropy::entropy_interval;
 use crate::tree::{Expansion, NodeId};
 use crate::{
     Answer, DeadReason, EntropyInput, Error, Event, Problem, Proposals, Query, QueryId, Result, StopReason,
+    Strategy,
 };
 
 impl<P: Problem> Core<P> {
@@ -49,6 +50,9 @@ impl<P: Problem> Core<P> {
         for open in std::mem::take(&mut self.wave) {
             match open.answer {
                 Some(Answer::Proposals(proposals)) => {
+                    if matches!(self.strategy(), Strategy::Marginal(_)) {
+                        self.shared.insert(open.nodes[0], proposals.clone());
+                    }
                     self.expand(open.nodes[0], open.query.path(), proposals);
                 }
                 Some(Answer::Value { value, .. }) => self.tree.set_evaluation(open.nodes[0], value),
@@ -68,6 +72,14 @@ impl<P: Problem> Core<P> {
             self.adopt(node);
         }
         failure
+    }
+
+    /// Gives `node` the answer that came for `first`.
+    pub(crate) fn expand_like(&mut self, node: NodeId, first: NodeId) {
+        if let Some(proposals) = self.shared.get(&first).cloned() {
+            let path = self.tree.path(node);
+            self.expand(node, &path, proposals);
+        }
     }
 
     fn expand(&mut self, node: NodeId, path: &[P::Thought], proposals: Proposals<P::Thought>) {

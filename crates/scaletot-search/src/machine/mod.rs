@@ -12,6 +12,7 @@ mod draw;
 mod flow;
 mod frontier;
 mod greedy;
+mod marginal;
 mod refine;
 mod sampling;
 mod waiting;
@@ -21,6 +22,7 @@ pub(crate) use flow::Flow;
 use dfs::Dfs;
 use frontier::Frontier;
 use greedy::Greedy;
+use marginal::Marginal;
 use refine::Refine;
 use sampling::Sampling;
 
@@ -35,6 +37,7 @@ pub(crate) enum Machine<T> {
     Frontier(Frontier),
     Dfs(Dfs),
     Refine(Box<Refine<T>>),
+    Marginal(Box<Marginal>),
 }
 
 macro_rules! each {
@@ -45,6 +48,7 @@ macro_rules! each {
             Machine::Frontier($it) => $do,
             Machine::Dfs($it) => $do,
             Machine::Refine($it) => $do,
+            Machine::Marginal($it) => $do,
         }
     };
 }
@@ -59,6 +63,7 @@ impl<T: Clone + Eq + std::hash::Hash + std::fmt::Debug + Send> Machine<T> {
             Strategy::Beam(config) => Machine::Frontier(Frontier::new(config.as_bfs(), seed)),
             Strategy::Dfs(config) => Machine::Dfs(Dfs::new(*config, seed)),
             Strategy::Refine(config) => Machine::Refine(Box::new(Refine::new(*config))),
+            Strategy::Marginal(config) => Machine::Marginal(Box::new(Marginal::new(*config))),
         }
     }
 

@@ -30,9 +30,9 @@ impl Waiting {
     }
 }
 
-/// A score, ordered.
+/// A number, ordered.
 #[derive(Debug, Clone, Copy)]
-struct Total(f64);
+pub(super) struct Total(pub(super) f64);
 
 impl Ord for Total {
     fn cmp(&self, other: &Self) -> Ordering {

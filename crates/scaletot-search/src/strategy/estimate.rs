@@ -34,8 +34,9 @@ impl Strategy {
     /// | `Bfs` of breadth `b`, `k` thoughts a path | proposals, and one value per node or one vote per level | `Σ_l min(b, k^(l−1))·k` |
     /// | `Dfs`, `k` thoughts a path | as `Bfs` of any breadth; one vote per path | `Σ_l k^l` |
     /// | `Refine`, `R` rounds of `B` branches | `D + E + R·B·(D − 1 + E)` | `D + R·B·D` |
+    /// | `Marginal` | contexts of the problem's [size](Problem::size) | its states |
     ///
-    /// All capped by the budget. A `k` without a number is `u64::MAX`, so that only the budget bounds such a search.
+    /// All capped by the budget. A `k`, or a size, without a number is `u64::MAX`, so that only the budget bounds such a search.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if the strategy or the budget is not valid.
@@ -97,6 +98,12 @@ impl Strategy {
                 let each = depth.saturating_sub(1).saturating_add(extra);
                 let queries = depth.saturating_add(extra).saturating_add(branches.saturating_mul(each));
                 (queries, depth.saturating_add(branches.saturating_mul(depth)))
+            }
+            Strategy::Marginal(_) => {
+                let size = problem.size();
+                // The empty path is no node.
+                let nodes = size.map_or(u64::MAX, |size| size.states.saturating_sub(1));
+                (size.map_or(u64::MAX, |size| size.contexts), nodes)
             }
         };
         let queries = budget.queries.map_or(queries, |b| b.min(queries));

@@ -5,6 +5,7 @@ mod dfs;
 mod estimate;
 mod frontier;
 mod generation;
+mod marginal;
 mod refine;
 mod sampling;
 
@@ -14,6 +15,7 @@ pub use dfs::DfsConfig;
 pub use estimate::Estimate;
 pub use frontier::{BeamConfig, BfsConfig};
 pub use generation::{Evaluation, Generation};
+pub use marginal::MarginalConfig;
 pub use refine::RefineConfig;
 pub use sampling::{BestOfNConfig, SelfConsistencyConfig};
 
@@ -31,6 +33,7 @@ use crate::{Problem, Result};
 /// | `Bfs` | the most promising paths of each level | paths can be evaluated on the way |
 /// | `Dfs` | the most promising path first, and back | one good path is enough, or all must be seen |
 /// | `Refine` | where the draft is unsure, with lookahead | most steps are clear |
+/// | `Marginal` | where the most probability is still undecided | the distribution of each step counts, not one path |
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -52,6 +55,8 @@ pub enum Strategy {
     Beam(BeamConfig),
     /// Bounded, entropy-guided refinement of a greedy draft.
     Refine(RefineConfig),
+    /// The distribution of every step over all paths, as far as it has been asked for, with the most probable path.
+    Marginal(MarginalConfig),
 }
 
 impl Strategy {
@@ -68,6 +73,7 @@ impl Strategy {
             Strategy::Dfs(config) => config.validate(),
             Strategy::Beam(config) => config.validate(),
             Strategy::Refine(config) => config.validate(),
+            Strategy::Marginal(config) => config.validate(),
         }
     }
 
@@ -81,12 +87,16 @@ impl Strategy {
             Strategy::Dfs(c) => c.score,
             Strategy::Beam(c) => c.score,
             Strategy::Refine(c) => c.score,
+            Strategy::Marginal(c) => ScoreConfig { keep: c.keep, ..ScoreConfig::PROBABILITY },
         }
     }
 
     /// The weights by which paths are scored.
     pub(crate) fn scoring<P: Problem>(&self, problem: &P) -> Scoring {
-        let may = !matches!(self, Strategy::Greedy | Strategy::SelfConsistency(_) | Strategy::Beam(_));
+        let may = !matches!(
+            self,
+            Strategy::Greedy | Strategy::SelfConsistency(_) | Strategy::Beam(_) | Strategy::Marginal(_)
+        );
         Scoring::new(&self.score(), may && problem.evaluates())
     }
 

@@ -9,6 +9,7 @@
 mod answers;
 mod common;
 mod drivers;
+mod marginal;
 mod properties;
 mod refine;
 mod strategies;

@@ -1,6 +1,7 @@
 //! Random problems and answers for the property tests, made from one seed by hashing paths, so that they are pure
 //! functions of the path as the engine requires.
 
+pub(crate) mod entangled;
 pub(crate) mod table;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proptest::prelude::*;
 use scaletot_search::{
     Answer, BeamConfig, BestOfNConfig, BfsConfig, Budget, DfsConfig, EntropyEstimator, EntropyInput,
-    Evaluation, Generation, Problem, Proposals, Query, RefineConfig, ScoreConfig, Search,
+    Evaluation, Generation, MarginalConfig, Problem, Proposals, Query, RefineConfig, ScoreConfig, Search,
     SelfConsistencyConfig, Strategy as Search_,
 };
 
@@ -224,6 +225,11 @@ pub(crate) fn dfs() -> impl Strategy<Value = DfsConfig> {
     )
 }
 
+pub(crate) fn marginal() -> impl Strategy<Value = MarginalConfig> {
+    (1usize..5, 1usize..5)
+        .prop_map(|(parallel, keep)| MarginalConfig::default().with_parallel(parallel).with_keep(keep))
+}
+
 pub(crate) fn strategy() -> impl Strategy<Value = Search_> {
     let consistency = (1u64..8, 0.1..5.0).prop_map(|(samples, temperature)| {
         SelfConsistencyConfig::default().with_samples(samples).with_temperature(temperature)
@@ -241,6 +247,7 @@ pub(crate) fn strategy() -> impl Strategy<Value = Search_> {
         2 => dfs().prop_map(Search_::Dfs),
         1 => beam.prop_map(Search_::Beam),
         4 => refine().prop_map(Search_::Refine),
+        2 => marginal().prop_map(Search_::Marginal),
     ]
 }
 
