@@ -21,8 +21,12 @@ pub struct ChainRecord {
     pub best: Option<Chain>,
     /// Further chains that were kept, best first.
     pub runners_up: Vec<Chain>,
-    /// For each state the probability of each of its values over all scored chains; empty if none was scored.
+    /// For each state the probability of each of its values over all scored chains, or over all legal ones as far as they are known; empty
+    /// if no chain was found.
     pub posterior: Vec<Vec<f64>>,
+    /// For each state how far its posterior is from known, in `[0, 1]`: the width of the widest interval around one of its probabilities.
+    /// Empty where the posterior is not of all chains but of the scored ones.
+    pub posterior_width: Vec<f64>,
     /// For each state the normalised entropy in the first draft, before refinement; empty if there was no draft.
     pub entropy_before: Vec<f64>,
     /// What the search used.
@@ -43,6 +47,8 @@ struct RecordLine {
     runners_up: Vec<Chain>,
     #[serde(default)]
     posterior: Vec<Vec<f64>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    posterior_width: Vec<f64>,
     #[serde(default)]
     entropy_before: Vec<f64>,
     #[serde(default)]
@@ -80,21 +86,23 @@ impl TryFrom<RecordLine> for ChainRecord {
                 });
             }
         };
-        let RecordLine { user, best, runners_up, posterior, entropy_before, cost, .. } = line;
-        Ok(Self { user, verdict, best, runners_up, posterior, entropy_before, cost })
+        let RecordLine { user, best, runners_up, posterior, posterior_width, entropy_before, cost, .. } =
+            line;
+        Ok(Self { user, verdict, best, runners_up, posterior, posterior_width, entropy_before, cost })
     }
 }
 
 impl From<ChainRecord> for RecordLine {
     fn from(record: ChainRecord) -> Self {
-        let ChainRecord { user, verdict, best, runners_up, posterior, entropy_before, cost } = record;
+        let ChainRecord { user, verdict, best, runners_up, posterior, posterior_width, entropy_before, cost } =
+            record;
         let (verdict, reason) = match verdict {
             Verdict::Accepted => (VerdictName::Accepted, None),
             Verdict::Rejected { reason } => (VerdictName::Rejected, Some(reason)),
             Verdict::Abstained { reason } => (VerdictName::Abstained, Some(reason)),
             Verdict::Failed { reason } => (VerdictName::Failed, Some(reason)),
         };
-        Self { user, verdict, reason, best, runners_up, posterior, entropy_before, cost }
+        Self { user, verdict, reason, best, runners_up, posterior, posterior_width, entropy_before, cost }
     }
 }
 
@@ -116,6 +124,7 @@ impl ChainRecord {
             best: None,
             runners_up: Vec::new(),
             posterior: Vec::new(),
+            posterior_width: Vec::new(),
             entropy_before: Vec::new(),
             cost: SearchCost::default(),
         }
@@ -139,6 +148,13 @@ impl ChainRecord {
     #[must_use]
     pub fn with_posterior(mut self, posterior: Vec<Vec<f64>>) -> Self {
         self.posterior = posterior;
+        self
+    }
+
+    /// Sets [`posterior_width`](Self::posterior_width).
+    #[must_use]
+    pub fn with_posterior_width(mut self, posterior_width: Vec<f64>) -> Self {
+        self.posterior_width = posterior_width;
         self
     }
 
@@ -179,6 +195,9 @@ impl ChainRecord {
                     )?;
                 }
             }
+            if !self.posterior_width.is_empty() {
+                expect_length("width of the posterior", self.posterior.len(), self.posterior_width.len())?;
+            }
             if !self.entropy_before.is_empty() {
                 expect_length("entropy before refinement", schema.len(), self.entropy_before.len())?;
             }
@@ -204,6 +223,9 @@ impl ChainRecord {
             }
             for (k, p) in self.posterior.iter().enumerate() {
                 check::distribution(|| format!("posterior of state #{}", k + 1), p)?;
+            }
+            for (k, &width) in self.posterior_width.iter().enumerate() {
+                check::unit(|| format!("width of the posterior of state #{}", k + 1), width)?;
             }
             for (k, &h) in self.entropy_before.iter().enumerate() {
                 check::unit(|| format!("entropy before refinement of state #{}", k + 1), h)?;

@@ -154,6 +154,15 @@ fn bad_records_are_refused_with_their_user() {
         refused(good.clone().with_posterior(vec![vec![0.5, 0.5]])),
         "posterior: expected 2 numbers, found 1"
     );
+    let known = good.clone().with_posterior(vec![vec![0.5, 0.5], vec![0.5, 0.5, 0.0]]);
+    assert_eq!(
+        refused(known.clone().with_posterior_width(vec![0.5])),
+        "width of the posterior: expected 2 numbers, found 1"
+    );
+    assert_eq!(
+        refused(known.with_posterior_width(vec![0.5, 1.5])),
+        "width of the posterior of state #2: expected a number from 0 to 1, found 1.5"
+    );
     assert_eq!(
         refused(good.clone().with_posterior(vec![vec![0.5, 0.5], vec![1.0]])),
         "posterior of state `spend`: expected 3 numbers, found 1"

@@ -12,9 +12,17 @@ const MAX_SITUATIONS: usize = 100_000;
 
 /// One state with values of the states before it: the first legal path with those values of its dependencies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ask {
-    pub(super) state: usize,
-    pub(super) path: Vec<u16>,
+pub(crate) struct Ask {
+    pub(crate) state: usize,
+    pub(crate) path: Vec<u16>,
+}
+
+/// What [`legal_asks`] finds.
+#[derive(Debug)]
+pub(crate) struct Asks {
+    pub(crate) asks: Vec<Ask>,
+    /// How many situations there are in all, that differ in what may follow.
+    pub(crate) situations: usize,
 }
 
 /// Every state with every combination of values of its dependencies that some legal prefix has, each with one such
@@ -22,10 +30,11 @@ pub(super) struct Ask {
 ///
 /// Prefixes that agree on every state that a later dependency or constraint looks at lead to the same questions, so
 /// one of each kind is followed and not all chains.
-pub(super) fn legal_asks(schema: &ChainSchema) -> Result<Vec<Ask>> {
-    let mut asks = Vec::new();
+pub(crate) fn legal_asks(schema: &ChainSchema) -> Result<Asks> {
+    let (mut asks, mut situations) = (Vec::new(), 0);
     let mut prefixes: Vec<Vec<u16>> = vec![Vec::new()];
     for state in 0..schema.len() {
+        situations += prefixes.len();
         let mut seen = BTreeSet::new();
         for prefix in &prefixes {
             if seen.insert(schema.parent_values(state, prefix)) {
@@ -48,11 +57,11 @@ pub(super) fn legal_asks(schema: &ChainSchema) -> Result<Vec<Ask>> {
         }
         prefixes = next.into_values().collect();
     }
-    Ok(asks)
+    Ok(Asks { asks, situations })
 }
 
 /// The states before `from` that a state or constraint from there on looks at.
-fn looked_at_from(schema: &ChainSchema, from: usize) -> Vec<usize> {
+pub(crate) fn looked_at_from(schema: &ChainSchema, from: usize) -> Vec<usize> {
     let dependencies = schema.states().iter().skip(from).flat_map(|state| state.depends_on().iter().copied());
     let conditions = schema
         .constraints()
@@ -88,7 +97,7 @@ mod tests {
                 brute.insert((state, schema.parent_values(state, &chain)));
             }
         }
-        let asks = legal_asks(&schema).unwrap();
+        let asks = legal_asks(&schema).unwrap().asks;
         let found: BTreeSet<_> =
             asks.iter().map(|ask| (ask.state, schema.parent_values(ask.state, &ask.path))).collect();
         assert_eq!(found, brute);
@@ -107,6 +116,6 @@ mod tests {
             builder = builder.with_state(state.with_depends_on(parent));
         }
         // 4^40 chains, but only 1 + 39 × 4 prompts.
-        assert_eq!(legal_asks(&builder.build().unwrap()).unwrap().len(), 157);
+        assert_eq!(legal_asks(&builder.build().unwrap()).unwrap().asks.len(), 157);
     }
 }

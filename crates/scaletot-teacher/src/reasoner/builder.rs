@@ -1,7 +1,7 @@
 //! What a reasoner is made of, checked before it works.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use scaletot_chain::ChainSchema;
@@ -12,6 +12,7 @@ use super::Reasoner;
 use crate::cached::Cached;
 use crate::calibration::Calibration;
 use crate::error::Result;
+use crate::problem::ChainProblem;
 use crate::prompter::Prompter;
 use crate::teacher::Teacher;
 
@@ -49,7 +50,9 @@ impl<'t> ReasonerBuilder<'t> {
         }
     }
 
-    /// Sets how to search; by default [`Strategy::Refine`] with its defaults.
+    /// Sets how to search; by default [`Strategy::Refine`] with its defaults. With [`Strategy::Marginal`] the posterior of a record is the
+    /// teacher's marginal over all legal chains, as far as the budget bought it, and has its
+    /// [widths](scaletot_chain::ChainRecord::posterior_width).
     #[must_use]
     pub fn with_strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
@@ -79,7 +82,7 @@ impl<'t> ReasonerBuilder<'t> {
     }
 
     /// Sets the score under which chains are rejected; by default there is no bar. The score is the search's `J`: without
-    /// self-evaluation `(1/K) Σ_k ln q_k(v_k) − λ (1/K) Σ_k h_k`, at most 0.
+    /// self-evaluation `(1/K) Σ_k ln q_k(v_k) − λ (1/K) Σ_k h_k`, at most 0; λ is the strategy's, 0 where it has none.
     #[must_use]
     pub fn with_score_bar(mut self, bar: f64) -> Self {
         self.score_bar = Some(bar);
@@ -136,10 +139,16 @@ impl<'t> ReasonerBuilder<'t> {
             None => Calibration::identity(self.teacher.model(), chain),
         };
         check_calibration(&calibration, self.teacher.model(), chain)?;
+        let problem = ChainProblem::new(Arc::clone(chain));
+        let problem = match self.strategy {
+            Strategy::Marginal(_) => problem.joined(),
+            _ => problem,
+        };
         Ok(Reasoner {
             teacher: Cached::with_capacity(self.teacher, self.cache_capacity),
             prompter: self.prompter,
             strategy: self.strategy,
+            problem,
             budget: self.budget,
             calibration,
             min_populated: self.min_populated,

@@ -1,6 +1,6 @@
 //! Reasons about users: asks a teacher under the search's guidance, calibrates, and writes down the chain.
 
-mod asks;
+pub(crate) mod asks;
 mod builder;
 mod calibrate;
 mod guard;
@@ -25,6 +25,7 @@ use crate::cached::Cached;
 use crate::calibration::Calibration;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
+use crate::problem::ChainProblem;
 use crate::prompter::{PROMPT_FORMAT, Prompter};
 use crate::teacher::Teacher;
 
@@ -41,7 +42,7 @@ use asks::Ask;
 /// its queries from the teacher (equal prompts are asked once), with the teacher's label bias taken out by a
 /// [`Calibration`] and forbidden values removed before any entropy is taken; then judge what came out. The
 /// [`ChainRecord`](scaletot_chain::ChainRecord) holds the best chain with every step's distribution, entropy, evidence
-/// and rationale, the runners-up, the posterior per state, the draft's entropies, and what it cost. A teacher that fails
+/// and rationale, the runners-up, the posterior per state (with its widths, by [`Strategy::Marginal`]), the draft's entropies, and what it cost. A teacher that fails
 /// makes a failed record, never a lost user.
 ///
 /// # Examples
@@ -86,6 +87,7 @@ pub struct Reasoner<'t> {
     teacher: Cached<Box<dyn Teacher + 't>>,
     prompter: Prompter,
     strategy: Strategy,
+    problem: ChainProblem,
     budget: Budget,
     calibration: Calibration,
     min_populated: usize,

@@ -43,7 +43,7 @@ impl Reasoner<'_> {
         if let Some(asks) = self.asks.get() {
             return Ok(asks);
         }
-        let asks = legal_asks(self.chain())?;
+        let asks = legal_asks(self.chain())?.asks;
         Ok(self.asks.get_or_init(|| asks))
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Instant;
 
 use scaletot_chain::{Chain, ChainRecord, EntropySource, Reason, SearchCost, SearchStop, Step, Verdict};
@@ -10,20 +9,20 @@ use scaletot_core::causes;
 use scaletot_core::text::printable;
 use scaletot_profile::ProfileTable;
 use scaletot_search::{
-    Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search, StopReason,
-    Trace,
+    Answer, Clock, EntropyEstimator, EntropyInput, Outcome, Proposals, Query, ScoredPath, Search,
+    StepMarginal, StopReason, Trace,
 };
 
 use super::guard::RunGuard;
 use super::{Reasoner, rationale};
 use crate::answer::LabelAnswer;
 use crate::error::{Error, Result};
-use crate::problem::ChainProblem;
 use crate::question::Question;
 use crate::teacher::Teacher;
 
-/// What is remembered of the answer after each path besides what the search keeps.
-type AnswerNotes = HashMap<Vec<u16>, AnswerNote>;
+/// What is remembered of each answer besides what the search keeps, by the state and the values that it depends on: a search may
+/// use an answer at other paths than the one it asked about.
+type AnswerNotes = HashMap<(usize, Vec<u16>), AnswerNote>;
 
 struct AnswerNote {
     /// The fields that it rests on, if the teacher named any.
@@ -109,8 +108,7 @@ impl Reasoner<'_> {
         notes: &mut AnswerNotes,
     ) -> Result<(Outcome<u16>, Trace<u16>)> {
         let profile = self.prompter.profile(table, row);
-        let problem = ChainProblem::new(Arc::clone(self.chain()));
-        let mut search = Search::new(problem, self.strategy, self.budget, seed)?;
+        let mut search = Search::new(self.problem.clone(), self.strategy, self.budget, seed)?;
         let mut clock = Clock::for_search(&search);
         let deadline = self.user_deadline.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?)));
         let stopped = || guard.stopped();
@@ -183,7 +181,8 @@ impl Reasoner<'_> {
         let (covered, tokens) = (answer.covered_mass(), answer.tokens);
         let items = (0..).zip(masses).filter(|(value, _)| !answer.missing.contains(&usize::from(*value)));
         let items = items.collect();
-        notes.insert(path.to_vec(), AnswerNote { evidence: answer.evidence, samples: answer.samples });
+        let note = AnswerNote { evidence: answer.evidence, samples: answer.samples };
+        notes.insert((state, self.chain().parent_values(state, path)), note);
         Ok(Proposals::new(items).with_covered(covered).with_entropy(entropy).with_tokens(tokens).into())
     }
 
@@ -194,7 +193,9 @@ impl Reasoner<'_> {
         let factor = |value: usize| self.calibration.factor(state, path, value);
         let answered = (0..answer.log_probs.len()).filter(|value| !answer.missing.contains(value));
         let known: f64 = answered.map(|value| answer.log_probs[value].exp() * factor(value)).sum();
-        let admissible = |value: &&usize| allowed.get(**value).copied().unwrap_or(false);
+        // Other paths that share the answer may allow what this one does not.
+        let admissible =
+            |value: &&usize| self.problem.is_joined() || allowed.get(**value).copied().unwrap_or(false);
         let missing: Vec<usize> = answer.missing.iter().filter(admissible).copied().collect();
         // All the teacher's remaining probability, on the label that the calibration raises most.
         let most =
@@ -232,6 +233,7 @@ impl Reasoner<'_> {
             .with_best(best)
             .with_runners_up(runners_up)
             .with_posterior(self.posterior(outcome))
+            .with_posterior_width(self.posterior_width(outcome))
             .with_entropy_before(if whole { outcome.draft_entropy.clone() } else { Vec::new() }))
     }
 
@@ -267,7 +269,7 @@ impl Reasoner<'_> {
                 }
             }
             let before = &path.path[..k];
-            let note = notes.get(before);
+            let note = notes.get(&(k, self.chain().parent_values(k, before)));
             let evidence = note.and_then(|note| note.evidence.clone()).unwrap_or_else(|| rendered.to_vec());
             let mut step = Step::exact(found.thought, distribution);
             if let Some(samples) = note.and_then(|note| note.samples) {
@@ -300,6 +302,14 @@ impl Reasoner<'_> {
             posterior
         };
         outcome.posterior.iter().enumerate().map(dense).collect()
+    }
+
+    /// How far the posterior of each state is from known, where it is one over all chains.
+    fn posterior_width(&self, outcome: &Outcome<u16>) -> Vec<f64> {
+        if outcome.marginals.len() != self.chain().len() {
+            return Vec::new();
+        }
+        outcome.marginals.iter().map(StepMarginal::width).collect()
     }
 }
 

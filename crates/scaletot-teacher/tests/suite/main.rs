@@ -7,6 +7,7 @@ mod common;
 mod coverage;
 mod disk;
 mod faults;
+mod marginals;
 mod outages;
 mod prompts;
 mod reasoning;
