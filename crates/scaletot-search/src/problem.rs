@@ -50,7 +50,8 @@ pub trait Problem {
     /// length and name are answered alike, though other thoughts may be admissible after them and other steps follow.
     ///
     /// [`Marginal`](crate::Strategy::Marginal) asks once per name and uses the answer at every path of it; each path is still
-    /// followed by itself, unless its state is another's. The other strategies go by states alone.
+    /// followed by itself, unless its state is another's, so give states, too, where the tree is large. An answer that leaves thoughts out must
+    /// count as missing what may follow any path of its name. The other strategies go by states alone.
     fn context(&self, path: &[Self::Thought]) -> Option<u128> {
         self.state(path)
     }

@@ -50,7 +50,8 @@ impl<P: Problem> Core<P> {
         for open in std::mem::take(&mut self.wave) {
             match open.answer {
                 Some(Answer::Proposals(proposals)) => {
-                    if matches!(self.strategy(), Strategy::Marginal(_)) {
+                    let named = self.problem.context(open.query.path()).is_some();
+                    if named && matches!(self.strategy(), Strategy::Marginal(_)) {
                         self.shared.insert(open.nodes[0], proposals.clone());
                     }
                     self.expand(open.nodes[0], open.query.path(), proposals);

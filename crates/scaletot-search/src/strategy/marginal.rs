@@ -14,6 +14,7 @@ use crate::config::setters;
 /// let config = MarginalConfig::default().with_parallel(1);
 /// assert!(config.validate().is_ok());
 /// assert!(config.with_parallel(0).validate().is_err());
+/// assert!(config.with_keep(100_000).validate().is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,7 +23,7 @@ pub struct MarginalConfig {
     /// How many questions may be open at a time once the first path is complete, at least 1. With 1 each question is the one that
     /// matters most by all answers so far; with more, answers come in batches.
     pub parallel: usize,
-    /// How many paths the outcome lists, the most probable ones, at least 1.
+    /// How many paths the outcome lists, the most probable ones, from 1 to 10,000: the best ways on are worked out for every state.
     pub keep: usize,
 }
 
@@ -45,6 +46,6 @@ impl MarginalConfig {
     /// [`Error::Config`](crate::Error::Config) for the first field out of its range.
     pub fn validate(&self) -> Result<()> {
         check(self.parallel >= 1, "parallel", "at least 1", self.parallel)?;
-        Ok(check(self.keep >= 1, "keep", "at least 1", self.keep)?)
+        Ok(check((1..=10_000).contains(&self.keep), "keep", "a number from 1 to 10,000", self.keep)?)
     }
 }

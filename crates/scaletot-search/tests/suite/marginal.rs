@@ -204,6 +204,20 @@ proptest! {
     }
 
     #[test]
+    fn a_search_whose_paths_share_answers_resumes_from_any_prefix(
+        problem in entangled(), config in marginal(), queries in 0u64..20, cut in 0.0..1.0f64,
+    ) {
+        let (strategy, budget) = (Search_::Marginal(config), Budget::default().with_queries(queries));
+        let search = searched(problem.clone(), config, budget, &|query| problem.answer(query));
+        let prefix = search.trace().prefix((cut * search.trace().len() as f64) as usize);
+        let mut resumed = Search::replay(problem.clone(), strategy, budget, 0, &prefix).expect("its own trace");
+        while let Some((id, query)) = resumed.open().into_iter().next_back() {
+            resumed.answer(id, problem.answer(&query)).expect("a well-formed answer");
+        }
+        prop_assert_eq!(resumed.outcome(), search.outcome());
+    }
+
+    #[test]
     fn a_path_is_known_as_soon_as_the_bound_carries_one(problem in entangled(), config in marginal()) {
         let problem = Entangled { rules: Vec::new(), ..problem };
         let budget = Budget::default().with_queries(problem.depth() as u64);
