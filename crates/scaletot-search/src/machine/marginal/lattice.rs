@@ -151,7 +151,7 @@ impl Lattice {
         self.flow(id, mass)
     }
 
-    /// Whether every place is answered or cannot be reached alive.
+    /// Whether every place is answered.
     pub(super) fn is_answered(&self) -> bool {
         self.places.iter().all(|place| place.edges.is_some())
     }
