@@ -57,18 +57,10 @@ fn times(calls: usize, mut call: impl FnMut()) -> Vec<f64> {
     times
 }
 
-/// Spearman's rank correlation of numbers without ties.
-fn spearman(a: &[f32], b: &[f32]) -> f64 {
-    let ranks = |values: &[f32]| {
-        let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
-        let mut ranks = vec![0.0; values.len()];
-        order.iter().enumerate().for_each(|(rank, &at)| ranks[at] = rank as f64);
-        ranks
-    };
-    let squares: f64 = ranks(a).iter().zip(ranks(b)).map(|(a, b)| (a - b).powi(2)).sum();
-    let n = a.len() as f64;
-    1.0 - 6.0 * squares / (n * (n * n - 1.0))
+/// Spearman's rank correlation.
+fn spearman(a: &[f32], b: &[f32]) -> Result<f64, scaletot_eval::Error> {
+    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    scaletot_eval::spearman(&wide(a), &wide(b))
 }
 
 fn report(encoder: &FrozenEncoder, features: &Features, what: &str) -> Result<(), Box<dyn Error>> {
@@ -277,7 +269,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "{}",
             json!({ "library": "scaletot", "what": name, "bytes": footprint.bytes, "flops": footprint.flops,
-                    "spearman_with_f32": spearman(&exact, &found), "largest_relative_difference": worst })
+                    "spearman_with_f32": spearman(&exact, &found)?, "largest_relative_difference": worst })
         );
         report(&encoder, &features, name)?;
     }
