@@ -25,10 +25,15 @@ def read(path):
     return results
 
 
+def of_teacher(planted):
+    errors = planted.get("field_errors", "none")
+    return f"of noise {planted['noise']}" + ("" if errors == "none" else f" that errs by field ({errors})")
+
+
 def title(results):
     """The task and its teacher: the same task with another teacher is another table, by the noise where each world has a teacher of its own."""
     planted = results["planted"]
-    teacher = f"teacher of noise {planted['noise']}" if planted else results["run"]["teacher"]
+    teacher = f"teacher {of_teacher(planted)}" if planted else results["run"]["teacher"]
     return f"{results['task']['name']}, {teacher}"
 
 
@@ -281,7 +286,7 @@ def section(name, runs, served=None):
             rows = [
                 [f"seed {r['run']['seed']}", f"{r['planted']['bayes']:.3f}", *(f"{v:.3f}" for _, v in r["planted"]["accuracy"])] for r in main
             ]
-            text += [f"State accuracy, teacher of noise {first['planted']['noise']}:\n\n" + table(header, rows)]
+            text += [f"State accuracy, teacher {of_teacher(first['planted'])}:\n\n" + table(header, rows)]
         text += [f"Seed {first['run']['seed']} in full:\n"]
     for metric, title in METRICS:
         text += [curve_table(first, metric, title), difference_table(first, metric, title)]

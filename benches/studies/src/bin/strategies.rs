@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use scaletot_chain::ChainRecord;
 use scaletot_core::Progress;
 use scaletot_core::progress::Bars;
+use scaletot_eval::planted::FieldErrors;
 use scaletot_pipeline::evaluation::PLANTED;
 use scaletot_pipeline::evaluation::options::SourceOptions;
 use scaletot_pipeline::evaluation::study::Study;
@@ -52,6 +53,9 @@ struct Arguments {
     /// Noise of the planted world's teacher
     #[arg(long, value_name = "S", default_value_t = 0.7)]
     noise: f64,
+    /// What the planted world's teacher gets wrong about profile fields, alike for all users: none, mixed or hard
+    #[arg(long, value_name = "ERRORS", default_value_t = FieldErrors::None)]
+    field_errors: FieldErrors,
     /// Seed of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -114,7 +118,8 @@ fn run(arguments: &Arguments, bars: &Bars) -> Result<()> {
     source.data.clone_from(&arguments.data);
     source.teacher.clone_from(&arguments.teacher);
     source.min_populated = Some(arguments.min_populated);
-    (source.noise, source.seed) = (arguments.noise, arguments.seed);
+    (source.noise, source.field_errors) = (arguments.noise, arguments.field_errors);
+    source.seed = arguments.seed;
     let source = &source;
     let study = if source.task == PLANTED {
         Study::planted(source, arguments.users.get() * 2)?

@@ -30,6 +30,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use scaletot_core::{ContentHash, Progress};
+use scaletot_eval::planted::{FieldErrors, PlantedConfig};
 use scaletot_pipeline::evaluation::study::Study;
 use scaletot_pipeline::options::Device;
 use scaletot_student::{SftConfig, StudentConfig};
@@ -148,25 +149,23 @@ fn settings(options: &OsipoStudyOptions) -> Result<BTreeMap<String, String>> {
     let evaluation = options.evaluation(1);
     let student = serde_json::to_string(&(StudentConfig::default(), SftConfig::default()))?;
     let labels = options.labels.map_or_else(|| "all".to_owned(), |labels| labels.to_string());
-    Ok(BTreeMap::from(
+    let mut settings = BTreeMap::from(
         [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("users", options.users.to_string()),
             ("noise", options.noise.to_string()),
             ("labels", labels),
             ("coverage", evaluation.coverage.to_string()),
-            (
-                "min-populated",
-                evaluation
-                    .source
-                    .min_populated(scaletot_eval::planted::PlantedConfig::default().fields)
-                    .to_string(),
-            ),
+            ("min-populated", evaluation.source.min_populated(PlantedConfig::default().fields).to_string()),
             ("student and SFT", ContentHash::of(student).short()),
             ("device", options.device.name().to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
-    ))
+    );
+    if options.field_errors != FieldErrors::None {
+        settings.insert("field-errors".to_owned(), options.field_errors.to_string());
+    }
+    Ok(settings)
 }
 
 /// Removes what a study wrote, and nothing else that may lie there.

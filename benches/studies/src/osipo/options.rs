@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
+use scaletot_eval::planted::FieldErrors;
 use scaletot_pipeline::evaluation::PLANTED;
 use scaletot_pipeline::evaluation::options::EvaluateOptions;
 use scaletot_pipeline::options::DeviceChoice;
@@ -28,6 +29,9 @@ pub struct OsipoStudyOptions {
     /// Noise of the teacher
     #[arg(long, value_name = "S", default_value_t = 0.7)]
     pub noise: f64,
+    /// What the teacher gets wrong about profile fields, alike for all users: none, mixed or hard
+    #[arg(long, value_name = "ERRORS", default_value_t = FieldErrors::None)]
+    pub field_errors: FieldErrors,
     /// Reasoned users whose outcome is known, drawn at random; by default all of them
     #[arg(long, value_name = "N")]
     pub labels: Option<usize>,
@@ -95,6 +99,7 @@ impl OsipoStudyOptions {
         let mut options = EvaluateOptions::default();
         options.source.task = PLANTED.to_owned();
         (options.source.seed, options.source.noise) = (seed, self.noise);
+        options.source.field_errors = self.field_errors;
         (options.folds, options.device, options.workers) = (FOLDS, self.device, self.workers);
         options
     }

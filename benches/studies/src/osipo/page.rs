@@ -72,7 +72,7 @@ fn header(results: &StudyResults) -> String {
         results.seeds.iter().flat_map(|seed| &seed.arms).filter_map(|arm| arm.commit.as_deref()).collect();
     commits.sort_unstable();
     commits.dedup();
-    let settings: Vec<String> = ["users", "noise", "labels", "coverage", "device"]
+    let settings: Vec<String> = ["users", "noise", "field-errors", "labels", "coverage", "device"]
         .iter()
         .filter_map(|name| Some(format!("{name} {}", results.settings.get(*name)?)))
         .collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use scaletot_eval::planted::FieldErrors;
 use scaletot_pipeline::evaluation::options::{Ablations, EvaluateOptions, SourceOptions};
 use scaletot_pipeline::evaluation::{self, REPORT, RESULTS};
 use scaletot_pipeline::options::TeacherChoice;
@@ -39,6 +40,10 @@ pub(crate) struct EvaluateArgs {
     /// Noise of the planted world's teacher
     #[arg(long, value_name = "S", default_value_t = 0.7)]
     noise: f64,
+    /// What the planted world's teacher gets wrong about profile fields, alike for all users: none, mixed (wrong weights, a fifth of the fields misread)
+    /// or hard (two thirds ignored or misread)
+    #[arg(long, value_name = "ERRORS", default_value_t = FieldErrors::None)]
+    field_errors: FieldErrors,
     /// Seed of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -130,7 +135,8 @@ impl EvaluateArgs {
         source.data.clone_from(&self.data);
         source.teacher.clone_from(&self.teacher);
         source.min_populated = self.min_populated;
-        (source.noise, source.seed) = (self.noise, self.seed);
+        (source.noise, source.field_errors) = (self.noise, self.field_errors);
+        source.seed = self.seed;
         source
     }
 }

@@ -5,6 +5,7 @@ use scaletot_core::numeric::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Draws, Stream};
+use super::fields::FieldErrors;
 use crate::Result;
 
 /// What keeps a blurred probability away from 0, so that noise can move it.
@@ -12,7 +13,7 @@ const FLOOR: f64 = 1e-4;
 /// Deviation of the bias that all users share, as a part of the noise.
 const BIAS: f64 = 0.5;
 
-/// Noise of a teacher's answers; see [`PlantedWorld::blurred`](super::PlantedWorld::blurred).
+/// What is wrong with a teacher's answers; see [`PlantedWorld::blurred`](super::PlantedWorld::blurred).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -20,13 +21,23 @@ pub struct Blur {
     /// Standard deviation of a logit's noise, in [0, 1000]; half of it is the deviation of the bias. 0 gives the exact
     /// conditional up to the floor of 10⁻⁴.
     pub noise: f64,
+    /// What the teacher gets wrong about fields, alike for all users; nothing by default.
+    #[serde(default)]
+    pub fields: FieldErrors,
 }
 
 impl Blur {
-    /// A blur of this noise.
+    /// A blur of this noise, by which no field is misjudged.
     #[must_use]
     pub fn new(noise: f64) -> Self {
-        Self { noise }
+        Self { noise, fields: FieldErrors::None }
+    }
+
+    /// Sets what the teacher gets wrong about fields.
+    #[must_use]
+    pub fn with_fields(mut self, fields: FieldErrors) -> Self {
+        self.fields = fields;
+        self
     }
 
     /// Checks the noise.

@@ -19,6 +19,8 @@ pub(crate) enum Stream {
     Noise(u64),
     /// The teacher's bias in a state.
     Bias(usize),
+    /// What the teacher gets wrong about fields.
+    FieldErrors,
 }
 
 impl Stream {
@@ -30,6 +32,7 @@ impl Stream {
             Self::User(user) => (4, user as u64),
             Self::Noise(node) => (5, node),
             Self::Bias(state) => (6, state as u64),
+            Self::FieldErrors => (7, 0),
         };
         (kind << 60) | index
     }
@@ -152,11 +155,12 @@ mod tests {
             Stream::User(0),
             Stream::Noise(0),
             Stream::Bias(0),
+            Stream::FieldErrors,
         ];
         let mut words = streams.map(first).to_vec();
         words.extend([first(Stream::User(1)), first(Stream::Noise(1)), first(Stream::Field(1))]);
         words.sort_unstable();
         words.dedup();
-        assert_eq!(words.len(), 9);
+        assert_eq!(words.len(), 10);
     }
 }

@@ -4,7 +4,7 @@
 //! What reasoning about a user is worth, and what a model makes of it, can only be measured where somebody knows the
 //! answer. Here, [`PlantedWorld::marginals`] is the best possible knowledge of the states from a profile,
 //! [`PlantedWorld::expected_score`] the best possible prediction of the value, and [`PlantedWorld::blurred`] is a teacher
-//! of a chosen quality.
+//! of a chosen quality: noisy by call ([`Blur::noise`]), and wrong about fields for everybody alike ([`FieldErrors`]), as real teachers are.
 //!
 //! With `K` states of `V` values, `F` fields of `C` codes, all drawn from one seed:
 //!
@@ -44,10 +44,12 @@
 mod blur;
 mod config;
 mod draw;
+mod fields;
 mod tables;
 
 pub use blur::Blur;
 pub use config::PlantedConfig;
+pub use fields::{FieldErrors, FieldReading};
 
 use draw::{Draws, Stream};
 use scaletot_core::numeric::softmax;
@@ -212,12 +214,25 @@ impl PlantedWorld {
     /// # Errors
     /// [`Error::NoSuchUser`]; [`Error::PathTooLong`] for a path of all states or more; [`Error::NoSuchValue`].
     pub fn conditional(&self, user: usize, path: &[u16]) -> Result<Vec<f64>> {
-        let below = softmax(&self.tables.log_weights(self.profile(user)?, &self.check_path(path)?));
-        let block = below.len() / self.config.values;
-        Ok(below.chunks_exact(block).map(|block| block.iter().sum()).collect())
+        Ok(self.next(&self.tables.log_weights(self.profile(user)?, &self.check_path(path)?)))
     }
 
-    /// A teacher's answer in place of [`conditional`](Self::conditional), `[values]`; sums to 1. With `p` the exact
+    /// How the teacher of this seed reads each field, `[fields]`: what it gets wrong about everybody's profile.
+    ///
+    /// ```
+    /// # use scaletot_eval::planted::{FieldErrors, PlantedConfig, PlantedWorld};
+    /// let world = PlantedWorld::new(&PlantedConfig::default().with_users(1), 0)?;
+    /// let readings = world.field_readings(FieldErrors::Hard, 5);
+    /// let wrong = readings.iter().filter(|field| field.weight() == 0.0 || field.is_misread()).count();
+    /// assert_eq!((readings.len(), wrong), (10, 7));
+    /// # Ok::<(), scaletot_eval::Error>(())
+    /// ```
+    #[must_use]
+    pub fn field_readings(&self, errors: FieldErrors, seed: u64) -> Vec<FieldReading> {
+        errors.readings(self.config.fields, self.config.codes, seed)
+    }
+
+    /// A teacher's answer in place of [`conditional`](Self::conditional), `[values]`; sums to 1. With `p` the
     /// conditional, `k = path.len()` and `σ` the noise,
     ///
     /// ```text
@@ -227,6 +242,9 @@ impl PlantedWorld {
     /// `z` and `b` are standard normal and pure functions of their arguments and the seed (and of the numbers of
     /// states and values): the same question always gets the same answer, and another seed is another teacher. `b` is what the teacher gets wrong about
     /// everybody.
+    ///
+    /// `p` is exact unless the teacher errs by field: then it is that of `P(s) Π_f P(π_f(x_f) | s)^{α_f}`, with weights `α` and
+    /// permutations of codes `π` from [`field_readings`](Self::field_readings) at the same seed.
     ///
     /// ```
     /// # use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
@@ -242,7 +260,14 @@ impl PlantedWorld {
     /// As [`conditional`](Self::conditional), and [`Error::Config`] for a noise out of range.
     pub fn blurred(&self, user: usize, path: &[u16], blur: &Blur, seed: u64) -> Result<Vec<f64>> {
         blur.validate()?;
-        let exact = self.conditional(user, path)?;
+        let conditional = match blur.fields {
+            FieldErrors::None => self.conditional(user, path)?,
+            errors => {
+                let readings = self.field_readings(errors, seed);
+                let (profile, path) = (self.profile(user)?, self.check_path(path)?);
+                self.next(&self.tables.log_weights_as_read(profile, &readings, &path))
+            }
+        };
         // Paths of one user are numbered level by level; fewer than 2¹⁷ of them, so nothing overflows.
         let (mut level, mut before, mut within, mut nodes) = (1_u64, 0, 0, 0);
         for state in 0..self.config.states {
@@ -253,7 +278,7 @@ impl PlantedWorld {
             nodes += level;
             level *= self.config.values as u64;
         }
-        Ok(blur.apply(&exact, user as u64 * nodes + before + within, path.len(), seed))
+        Ok(blur.apply(&conditional, user as u64 * nodes + before + within, path.len(), seed))
     }
 
     /// `E[score | x]`: the mean of the score under the posterior, which no prediction of the score from the profile
@@ -295,6 +320,13 @@ impl PlantedWorld {
             None => Ok(path),
             Some(state) => Err(Error::NoSuchValue { state, values, found: path[state] }),
         }
+    }
+
+    /// Distribution of the next state, from the logarithms of all that may follow.
+    fn next(&self, log_weights: &[f64]) -> Vec<f64> {
+        let below = softmax(log_weights);
+        let block = below.len() / self.config.values;
+        below.chunks_exact(block).map(|block| block.iter().sum()).collect()
     }
 
     fn observed(&self, user: usize) -> &[Option<u16>] {

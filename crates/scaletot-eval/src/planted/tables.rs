@@ -4,6 +4,7 @@ use scaletot_core::numeric::softmax;
 
 use super::config::PlantedConfig;
 use super::draw::{Draws, Stream};
+use super::fields::FieldReading;
 
 /// Everything that all users share. All probabilities are above 0, so all logarithms are finite.
 #[derive(Debug, Clone)]
@@ -106,8 +107,24 @@ impl Tables {
     /// `ln P(s, x)` up to a constant for every combination that begins with `path`, in lexicographic order. The
     /// weight of the path itself is left out; it is the same for all of them.
     pub(crate) fn log_weights(&self, profile: &[Option<u16>], path: &[usize]) -> Vec<f64> {
+        self.log_weights_of(&self.pair_tables(profile.iter().map(|code| Some(((*code)?, 1.0)))), path)
+    }
+
+    /// As [`log_weights`](Self::log_weights), for somebody who reads the profile's fields in these ways.
+    pub(crate) fn log_weights_as_read(
+        &self,
+        profile: &[Option<u16>],
+        readings: &[FieldReading],
+        path: &[usize],
+    ) -> Vec<f64> {
+        let read = |(code, reading): (&Option<u16>, &FieldReading)| {
+            Some((reading.read_as[usize::from((*code)?)], reading.weight))
+        };
+        self.log_weights_of(&self.pair_tables(profile.iter().zip(readings).map(read)), path)
+    }
+
+    fn log_weights_of(&self, pairs: &[Option<Vec<f64>>], path: &[usize]) -> Vec<f64> {
         let (free, values) = (path.len(), self.values);
-        let pairs = self.pair_tables(profile);
         let mut at = vec![0; self.states];
         at[..free].copy_from_slice(path);
         let mut weights = vec![0.0];
@@ -134,18 +151,19 @@ impl Tables {
         weights
     }
 
-    /// Sums of all that depends on a pair of states: the chain's steps and the observed fields. `None` where nothing
-    /// does.
-    fn pair_tables(&self, profile: &[Option<u16>]) -> Vec<Option<Vec<f64>>> {
+    /// Sums of all that depends on a pair of states: the chain's steps and the observed fields, each with its code and the
+    /// weight of its likelihood. `None` where nothing does.
+    fn pair_tables(&self, profile: impl Iterator<Item = Option<(u16, f64)>>) -> Vec<Option<Vec<f64>>> {
         let square = self.values * self.values;
         let mut pairs = vec![None; self.states * (self.states - 1) / 2];
         for (step, table) in self.log_steps.iter().enumerate() {
             pairs[triangle(step, step + 1)] = Some(table.clone());
         }
-        for (field, (code, [earlier, later])) in profile.iter().zip(&self.parents).enumerate() {
-            let Some(code) = code else { continue };
-            let emission = &self.log_emission[(field * self.codes + usize::from(*code)) * square..][..square];
-            add(pairs[triangle(*earlier, *later)].get_or_insert_with(|| vec![0.0; square]), emission);
+        for (field, (code, [earlier, later])) in profile.zip(&self.parents).enumerate() {
+            let Some((code, weight)) = code else { continue };
+            let emission = &self.log_emission[(field * self.codes + usize::from(code)) * square..][..square];
+            let sums = pairs[triangle(*earlier, *later)].get_or_insert_with(|| vec![0.0; square]);
+            sums.iter_mut().zip(emission).for_each(|(sum, log)| *sum += weight * log);
         }
         pairs
     }
@@ -189,9 +207,10 @@ pub(crate) fn argmax(values: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::FieldErrors;
 
     /// `P(s, x)` as a product of probabilities, written without any of the tricks above.
-    fn joint(tables: &Tables, profile: &[Option<u16>], s: &[usize]) -> f64 {
+    fn joint(tables: &Tables, profile: &[Option<u16>], readings: &[FieldReading], s: &[usize]) -> f64 {
         let v = tables.values;
         let mut p = tables.log_first[s[0]].exp();
         for k in 1..s.len() {
@@ -200,8 +219,9 @@ mod tests {
         for (field, code) in profile.iter().enumerate() {
             if let Some(code) = code {
                 let [a, b] = tables.parents[field];
-                let at = ((field * tables.codes + usize::from(*code)) * v + s[a]) * v + s[b];
-                p *= tables.log_emission[at].exp();
+                let code = readings[field].read_as[usize::from(*code)];
+                let at = ((field * tables.codes + usize::from(code)) * v + s[a]) * v + s[b];
+                p *= tables.log_emission[at].exp().powf(readings[field].weight);
             }
         }
         p
@@ -217,12 +237,27 @@ mod tests {
                 vec![Some(0), None, Some(2), Some(1), None],
                 vec![Some(2), Some(2), Some(0), Some(1), Some(1)],
             ] {
+                let faithful = FieldErrors::None.readings(5, 3, seed);
+                for errors in [FieldErrors::Mixed, FieldErrors::Hard] {
+                    let readings = errors.readings(5, 3, seed);
+                    let found = softmax(&tables.log_weights_as_read(&profile, &readings, &[]));
+                    let mut at = vec![0; states];
+                    let expected: Vec<f64> = (found.iter())
+                        .map(|_| (joint(&tables, &profile, &readings, &at), advance(&mut at, values)).0)
+                        .collect();
+                    let total: f64 = expected.iter().sum();
+                    for (found, expected) in found.iter().zip(&expected) {
+                        assert!((found - expected / total).abs() < 1e-12, "{errors}: {found} {expected}");
+                    }
+                }
                 let found = softmax(&tables.log_weights(&profile, &[]));
+                let as_read = tables.log_weights_as_read(&profile, &faithful, &[]);
+                assert_eq!(as_read, tables.log_weights(&profile, &[]), "to the last bit");
                 assert_eq!(found.len(), values.pow(states as u32));
                 let mut at = vec![0; states];
                 let mut expected = Vec::new();
                 for _ in &found {
-                    expected.push(joint(&tables, &profile, &at));
+                    expected.push(joint(&tables, &profile, &faithful, &at));
                     advance(&mut at, values);
                 }
                 let total: f64 = expected.iter().sum();

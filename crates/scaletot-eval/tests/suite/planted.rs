@@ -2,7 +2,7 @@
 
 use approx::assert_abs_diff_eq;
 use proptest::prelude::*;
-use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
+use scaletot_eval::planted::{Blur, FieldErrors, PlantedConfig, PlantedWorld};
 use scaletot_eval::{Error, spearman};
 
 fn config(users: usize) -> PlantedConfig {
@@ -335,4 +335,97 @@ fn unknown_keys_are_refused_with_their_name() {
     key(serde_json::from_str::<scaletot_eval::planted::Blur>(json).unwrap_err());
     key(serde_json::from_str::<scaletot_eval::Bootstrap>(json).unwrap_err());
     key(serde_json::from_str::<scaletot_eval::uplift::Targeting>(json).unwrap_err());
+}
+
+#[test]
+fn a_teacher_that_errs_by_field_is_worse_and_a_hard_one_worse_still() {
+    let mut sums = [0.0; 3];
+    for seed in 0..5 {
+        let world = world(200, seed);
+        for (sum, errors) in sums.iter_mut().zip(FieldErrors::ALL) {
+            *sum += greedy_accuracy(&world, &Blur::new(0.0).with_fields(errors), seed) / 5.0;
+        }
+    }
+    let [exact, mixed, hard] = sums;
+    assert!(exact > mixed + 0.02 && mixed > hard + 0.02, "{exact} {mixed} {hard}");
+    // Still better than a guess among four values.
+    assert!(hard > 0.3, "{hard}");
+}
+
+#[test]
+fn errors_by_field_are_everybodys_and_noise_stays_what_it_was() {
+    let world = world(300, 4);
+    let readings = world.field_readings(FieldErrors::Mixed, 9);
+    assert_eq!(readings, world.field_readings(FieldErrors::Mixed, 9));
+    assert_ne!(readings, world.field_readings(FieldErrors::Mixed, 10));
+    // What noise and bias add to a logit does not depend on what is misread: differences of the log-odds of two noises.
+    for user in 0..20 {
+        let logits = |noise, errors| -> Vec<f64> {
+            let blur = Blur::new(noise).with_fields(errors);
+            world.blurred(user, &[1], &blur, 9).unwrap().into_iter().map(f64::ln).collect()
+        };
+        let added = |errors| {
+            let (with, without) = (logits(0.7, errors), logits(0.0, errors));
+            let moved: Vec<f64> = with.iter().zip(&without).map(|(a, b)| a - b).collect();
+            moved.iter().map(|m| m - moved[0]).collect::<Vec<f64>>()
+        };
+        for (one, other) in added(FieldErrors::None).into_iter().zip(added(FieldErrors::Hard)) {
+            assert_abs_diff_eq!(one, other, epsilon = 1e-9);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn as_many_fields_are_misjudged_as_is_said(fields in 1_usize..40, codes in 2_usize..9, seed: u64) {
+        let config = config(1).with_fields(fields).with_codes(codes);
+        let world = PlantedWorld::new(&config, 0).unwrap();
+        let rounded = |share: f64| (share * fields as f64 + 1e-9).round() as usize;
+        for errors in FieldErrors::ALL {
+            let readings = world.field_readings(errors, seed);
+            prop_assert_eq!(readings.len(), fields);
+            let misread = readings.iter().filter(|field| field.is_misread()).count();
+            let ignored = readings.iter().filter(|field| field.weight() == 0.0).count();
+            match errors {
+                FieldErrors::None => {
+                    prop_assert_eq!(misread, 0);
+                    prop_assert!(readings.iter().all(|field| field.weight() == 1.0));
+                }
+                FieldErrors::Mixed => prop_assert_eq!(misread, rounded(0.2)),
+                _ => prop_assert_eq!((misread, misread + ignored), (rounded(1.0 / 3.0), rounded(2.0 / 3.0))),
+            }
+            for field in &readings {
+                prop_assert!([0.0, 0.3, 1.0, 1.5, 2.0].contains(&field.weight()));
+                let mut sorted = field.read_as().to_vec();
+                sorted.sort_unstable();
+                prop_assert!(sorted.iter().enumerate().all(|(at, &code)| at == usize::from(code)) && sorted.len() == codes);
+                if field.is_misread() {
+                    prop_assert!(field.weight() >= 1.0);
+                    prop_assert!(field.read_as().iter().enumerate().all(|(at, &code)| at != usize::from(code)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn answers_of_a_teacher_that_errs_are_distributions(
+        seed: u64, user in 0_usize..10, path in prop::collection::vec(0_u16..4, 0..5), hard: bool, noise in 0.0..3.0,
+    ) {
+        let errors = if hard { FieldErrors::Hard } else { FieldErrors::Mixed };
+        let answer = world(10, 1).blurred(user, &path, &Blur::new(noise).with_fields(errors), seed).unwrap();
+        prop_assert!((answer.iter().sum::<f64>() - 1.0).abs() < 1e-9 && answer.iter().all(|p| *p > 0.0));
+    }
+}
+
+#[test]
+fn a_setting_of_the_fields_is_written_and_read_as_one_word() {
+    for errors in FieldErrors::ALL {
+        assert_eq!(errors.to_string().parse(), Ok(errors));
+        assert_eq!(serde_json::to_string(&errors).unwrap(), format!("\"{errors}\""));
+    }
+    assert_eq!("Hard".parse::<FieldErrors>().unwrap_err(), "expected none, mixed or hard, found `Hard`");
+    let old: Blur = serde_json::from_str(r#"{"noise":0.7}"#).unwrap();
+    assert_eq!(old, Blur::new(0.7));
 }

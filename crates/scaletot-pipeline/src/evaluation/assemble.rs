@@ -142,6 +142,7 @@ impl Run<'_> {
         ];
         Ok(Some(PlantedResults {
             noise: self.options.source.noise,
+            field_errors: self.options.source.field_errors,
             bayes: world.bayes_accuracy(),
             accuracy,
             oracle: metrics.into_iter().filter_map(|(metric, value)| Some((metric, value.ok()?))).collect(),

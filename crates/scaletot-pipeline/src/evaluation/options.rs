@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use scaletot_core::config::{check, share};
+use scaletot_eval::planted::{Blur, FieldErrors};
 use scaletot_search::{RefineConfig, Strategy};
 use scaletot_teacher::ReasonerBuilder;
 
@@ -24,6 +25,8 @@ pub struct SourceOptions {
     pub min_populated: Option<usize>,
     /// Noise of the planted world's teacher
     pub noise: f64,
+    /// What the planted world's teacher gets wrong about profile fields, alike for all users
+    pub field_errors: FieldErrors,
     /// Seed of every draw
     pub seed: u64,
 }
@@ -36,6 +39,7 @@ impl Default for SourceOptions {
             teacher: None,
             min_populated: None,
             noise: 0.7,
+            field_errors: FieldErrors::None,
             seed: 1,
         }
     }
@@ -47,6 +51,12 @@ impl SourceOptions {
     #[must_use]
     pub fn min_populated(&self, fields: usize) -> usize {
         self.min_populated.unwrap_or_else(|| default_min_populated(fields)).max(1)
+    }
+
+    /// What is wrong with the planted world's teacher.
+    #[must_use]
+    pub fn blur(&self) -> Blur {
+        Blur::new(self.noise).with_fields(self.field_errors)
     }
 }
 

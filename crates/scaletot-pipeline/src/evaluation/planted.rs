@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use scaletot_chain::{ChainSchema, StateDef};
-use scaletot_eval::planted::{Blur, PlantedConfig, PlantedWorld};
+use scaletot_eval::planted::{Blur, FieldErrors, PlantedConfig, PlantedWorld};
 use scaletot_profile::{FieldSpec, ProfileSchema, ProfileTable, TableBuilder, Value};
 use scaletot_teacher::{LabelAnswer, PromptKey, Question, Teacher};
 
@@ -85,7 +85,7 @@ impl Planted {
     }
 }
 
-/// Knows the exact conditional of every state given the profile, blurred by logit noise.
+/// Knows the conditional of every state given the profile, blurred by logit noise and by what it gets wrong about fields.
 pub(super) struct PlantedTeacher {
     planted: Arc<Planted>,
     blur: Blur,
@@ -94,9 +94,13 @@ pub(super) struct PlantedTeacher {
 }
 
 impl PlantedTeacher {
-    pub(super) fn new(planted: Arc<Planted>, noise: f64, seed: u64) -> Self {
-        let name = format!("planted, noise {noise}, seed {seed}");
-        Self { planted, blur: Blur::new(noise), seed, name }
+    pub(super) fn new(planted: Arc<Planted>, blur: Blur, seed: u64) -> Self {
+        let fields = match blur.fields {
+            FieldErrors::None => String::new(),
+            errors => format!(", field errors {errors}"),
+        };
+        let name = format!("planted, noise {}{fields}, seed {seed}", blur.noise);
+        Self { planted, blur, seed, name }
     }
 }
 
@@ -126,5 +130,19 @@ impl Teacher for PlantedTeacher {
     /// The noise is the user's own, so equal prompts have different answers.
     fn cache_key(&self, _: &Question<'_>) -> Option<PromptKey> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_teacher_says_what_is_wrong_with_it() {
+        let planted = Arc::new(Planted::new(&PlantedConfig::default().with_users(20), 3).unwrap());
+        let name = |blur| PlantedTeacher::new(Arc::clone(&planted), blur, 3).model().to_owned();
+        assert_eq!(name(Blur::new(0.7)), "planted, noise 0.7, seed 3");
+        let hard = Blur::new(0.7).with_fields(FieldErrors::Hard);
+        assert_eq!(name(hard), "planted, noise 0.7, field errors hard, seed 3");
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::error::{Context, Result, bail};
 
 use scaletot_core::ContentHash;
+use scaletot_eval::planted::FieldErrors;
 
 use super::fold::CORPUS;
 use super::options::EvaluateOptions;
@@ -137,6 +138,9 @@ pub(super) fn identity(options: &EvaluateOptions, task: Option<&Task>, fields: u
     set("folds", options.folds.to_string());
     set("min-populated", options.source.min_populated(fields).to_string());
     set("noise", options.source.noise.to_string());
+    if options.source.field_errors != FieldErrors::None {
+        set("field-errors", options.source.field_errors.to_string());
+    }
     set("seed", options.source.seed.to_string());
     Ok(inputs)
 }
@@ -190,6 +194,23 @@ pub(super) fn commit() -> Option<String> {
 mod tests {
     use super::*;
     use crate::pipeline::record::{Record, Whole};
+
+    #[test]
+    fn a_teacher_that_errs_by_field_has_answers_of_its_own() {
+        let mut options = EvaluateOptions::default();
+        options.source.task = super::super::PLANTED.to_owned();
+        let exact = identity(&options, None, 10).unwrap();
+        let of = |errors: FieldErrors| {
+            let mut options = options.clone();
+            options.source.field_errors = errors;
+            identity(&options, None, 10).unwrap()
+        };
+        // What was evaluated before teachers could err by field is what is evaluated now.
+        assert!(!exact.contains_key("field-errors"));
+        assert_eq!(of(FieldErrors::None), exact);
+        let (mixed, hard) = (of(FieldErrors::Mixed), of(FieldErrors::Hard));
+        assert!(mixed != exact && hard != exact && mixed != hard);
+    }
 
     #[test]
     fn starting_over_removes_what_was_written_and_nothing_else() {

@@ -1,7 +1,7 @@
 //! Whether refinement makes the teacher right more often, on small worlds whose truth is known.
 
 use crate::error::Result;
-use scaletot_eval::planted::PlantedConfig;
+use scaletot_eval::planted::{Blur, PlantedConfig};
 use scaletot_search::{RefineConfig, Strategy};
 
 use super::options::EvaluateOptions;
@@ -11,7 +11,8 @@ use super::study::{Study, budget};
 /// Users of each small world in which refinement is compared with greedy chains.
 const REFINED_USERS: usize = 1_000;
 
-/// How refinement changes the teacher's accuracy, over noises of the teacher and shares of missing cells.
+/// How refinement changes the teacher's accuracy, over noises of the teacher and shares of missing cells; what it gets wrong about fields is as
+/// in the run itself.
 ///
 /// # Errors
 /// If a world cannot be made.
@@ -22,7 +23,8 @@ pub(super) fn refinement(options: &EvaluateOptions) -> Result<Vec<RefinementPoin
             let source = &options.source;
             let config = PlantedConfig::default().with_users(REFINED_USERS).with_missing(missing);
             let least = source.min_populated(config.fields);
-            let study = Study::of_world(&config, noise, least, source.seed)?;
+            let blur = Blur::new(noise).with_fields(source.field_errors);
+            let study = Study::of_world(&config, &blur, least, source.seed)?;
             let measure = |strategy: Strategy| -> Result<(f64, f64)> {
                 let reasoner = study.reasoner(strategy, budget(), least, 0.0)?;
                 let (mut right, mut states, mut questions) = (0.0, 0.0, 0.0);

@@ -55,7 +55,7 @@ impl Run<'_> {
             let seed = source.seed + repeat as u64;
             let config = PlantedConfig::default();
             let least = source.min_populated(config.fields);
-            let study = Study::of_world(&config, source.noise, least, seed)?;
+            let study = Study::of_world(&config, &source.blur(), least, seed)?;
             let mut fold = study.folds(PLANTED_FOLDS, 1, seed).remove(0);
             fold.repeat = repeat;
             preflight::check(&study, std::slice::from_ref(&fold))?;

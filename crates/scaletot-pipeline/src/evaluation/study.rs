@@ -8,7 +8,7 @@ use crate::error::{Result, ensure};
 use rand::seq::SliceRandom;
 use scaletot_chain::ChainSchema;
 use scaletot_core::seed::stream;
-use scaletot_eval::planted::PlantedConfig;
+use scaletot_eval::planted::{Blur, PlantedConfig};
 use scaletot_profile::{Dataset, LevelConfig, Verbaliser};
 use scaletot_search::{Budget, Strategy};
 use scaletot_teacher::{DiskCached, Prompter, Reasoner, Teacher};
@@ -139,19 +139,19 @@ impl Study {
         super::folds::folds(&self.dataset, &self.labelled(), folds, repeats, seed)
     }
 
-    /// A planted world of that many users, with the seed and the teacher's noise that were asked for.
+    /// A planted world of that many users, with the seed and the teacher that were asked for.
     ///
     /// # Errors
     /// If the world cannot be made.
     pub fn planted(source: &SourceOptions, users: usize) -> Result<Self> {
         let config = PlantedConfig::default().with_users(users);
-        Self::of_world(&config, source.noise, source.min_populated(config.fields), source.seed)
+        Self::of_world(&config, &source.blur(), source.min_populated(config.fields), source.seed)
     }
 
     /// A world of its own per seed.
     pub(super) fn of_world(
         config: &PlantedConfig,
-        noise: f64,
+        blur: &Blur,
         min_populated: usize,
         seed: u64,
     ) -> Result<Self> {
@@ -163,7 +163,7 @@ impl Study {
             dataset: Dataset::builder(table).with_outcomes(outcomes).build()?,
             chain: planted.chain(config)?,
             levels: LevelConfig::new(5),
-            teacher: Box::new(PlantedTeacher::new(Arc::clone(&planted), noise, seed)),
+            teacher: Box::new(PlantedTeacher::new(Arc::clone(&planted), *blur, seed)),
             seconds_per_answer: None,
             trial: None,
             planted: Some(planted),

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use maud::{Markup, html};
+use scaletot_eval::planted::FieldErrors;
 
 use super::super::results::{Labels, PlantedResults};
 use super::chart::{Frame, Mark, Row, Rows, Scale};
@@ -18,13 +19,22 @@ pub(super) fn planted(view: &View<'_>) -> Result<Option<Markup>> {
         p {
             "The table was drawn from a world whose hidden states are known. The main run’s teacher has \
                 noise "
-            (words::fixed(planted.noise, 2)) ". Nobody who sees only the profile can be right more often \
+            (words::fixed(planted.noise, 2)) (fields(planted.field_errors)) ". Nobody who sees only the profile can be right more often \
                 than "
             strong { (words::percent(planted.bayes, 1)) } " of the time: profiles leave that much open."
         }
         div.grid { @if let Some(chart) = &accuracy { (chart) } (oracle(view, planted)) }
         (refinement(planted))
     }))
+}
+
+/// What the teacher gets wrong about fields, as the end of a sentence.
+fn fields(errors: FieldErrors) -> &'static str {
+    match errors {
+        FieldErrors::None => "",
+        FieldErrors::Hard => " and ignores or misreads two thirds of the profile fields, alike for all users",
+        _ => " and weighs profile fields wrongly, alike for all users, and misreads a few",
+    }
 }
 
 fn accuracy(planted: &PlantedResults) -> Result<Option<Markup>> {

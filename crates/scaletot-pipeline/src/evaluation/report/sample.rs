@@ -1,5 +1,6 @@
 //! Made-up results of a run, of a realistic size and always the same, for tests.
 
+use scaletot_eval::planted::FieldErrors;
 use scaletot_eval::{Decile, Interval, Metric};
 
 use super::super::results::*;
@@ -217,6 +218,7 @@ fn planted() -> PlantedResults {
     let accuracy = [("teacher", 0.571), ("student", 0.594), ("encoder", 0.588)];
     PlantedResults {
         noise: 1.0,
+        field_errors: FieldErrors::None,
         bayes: 0.668,
         accuracy: accuracy.map(|(who, share)| (who.to_owned(), share)).to_vec(),
         oracle: vec![(Metric::Spearman, 0.512), (Metric::NormalisedGini, 0.633)],

@@ -1,5 +1,6 @@
 //! What only some tables can tell: those of a randomised experiment, and planted worlds.
 
+use scaletot_eval::planted::FieldErrors;
 use scaletot_eval::{Interval, Metric};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,9 @@ pub struct QiniResult {
 pub struct PlantedResults {
     /// Teacher's noise of the main run.
     pub noise: f64,
+    /// What the teacher gets wrong about fields: `none`, `mixed` or `hard`.
+    #[serde(default)]
+    pub field_errors: FieldErrors,
     /// Share of states whose true value is the most probable a posteriori: the limit for anybody who sees the profile.
     pub bayes: f64,
     /// State accuracy on test users: `teacher`, `student`, `encoder`, mean over folds.
