@@ -262,6 +262,25 @@ def variant(results):
     return " + ".join(f"--{flag}" for flag in run["ablations"])
 
 
+def teacher(results):
+    """Which teacher answered, and what its answers alone are worth."""
+    who = results["run"]["teacher"]
+    if results["planted"]:
+        kind = "knows the world but for its errors"
+    elif who.startswith("rules:"):
+        kind = "a rules file, priors that were asked for once, for the schema"
+    else:
+        kind = "a language model that is asked about users"
+    at = points(results, METRICS[0][0])
+    alone = [
+        f"{at[arm, 0]['mean']:.3f} {how}"
+        for arm, how in (("teacher", "asked about every test user"), (OURS, "through the encoder"))
+        if (arm, 0) in at
+    ]
+    worth = f" Its level alone, without labels, has a Spearman of {' and '.join(alone)}." if alone else ""
+    return f"Teacher: `{who}`, {kind}.{worth}\n"
+
+
 def section(name, runs, served=None):
     whole = sorted((r for r in runs if not variant(r)), key=lambda r: len(sizes(r)))
     # Of several runs of one seed the one with the most numbers of labels is shown; another may be there for its coverage curve alone.
@@ -278,6 +297,7 @@ def section(name, runs, served=None):
         f"## {name}\n\n{task['title']}. {task['labelled']:,} users with a known outcome, {task['zero_share']:.1%} of them 0, mean "
         f"{task['mean_outcome']:.4g}{' ' + task['unit'] if task['unit'] else ''}; {len(task['fields'])} fields.\n",
         provenance(first),
+        teacher(first),
     ]
     if len(main) > 1:
         text += [seeds(main, *METRICS[0])]

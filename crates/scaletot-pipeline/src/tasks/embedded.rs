@@ -10,12 +10,16 @@ macro_rules! embed {
 }
 
 /// Every file of the shipped tasks, by its path below this crate.
-pub(super) const FILES: [(&str, &[u8]); 17] = embed![
+pub(super) const FILES: [(&str, &[u8]); 21] = embed![
     "data/complete_journey.chain.toml",
     "data/complete_journey.parquet",
     "data/complete_journey.profile.toml",
     "data/complete_journey.rules.toml",
     "data/complete_journey.smollm2.jsonl.gz",
+    "tasks/bank-deposit.toml",
+    "tasks/bank/chain.toml",
+    "tasks/bank/profile.toml",
+    "tasks/bank/rules.toml",
     "tasks/complete-journey.toml",
     "tasks/hillstrom-spend.toml",
     "tasks/hillstrom-visit.toml",

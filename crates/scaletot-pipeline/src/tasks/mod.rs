@@ -48,8 +48,14 @@ pub use load::Population;
 pub(crate) use load::check_arms;
 
 /// The tasks that come with this crate.
-pub const SHIPPED: [&str; 5] =
-    ["complete-journey", "kuairand-days", "kuairand-play", "hillstrom-visit", "hillstrom-spend"];
+pub const SHIPPED: [&str; 6] = [
+    "complete-journey",
+    "kuairand-days",
+    "kuairand-play",
+    "hillstrom-visit",
+    "hillstrom-spend",
+    "bank-deposit",
+];
 
 /// The id column of profile schemas where no column of the table holds an id: the rows are numbered, from 1.
 pub const ROW_NUMBER: &str = "row number";

@@ -9,7 +9,7 @@ use std::path::Path;
 use scaletot_profile::{FieldKind, LevelConfig, LevelRule, UserIds, Value, Verbaliser};
 use scaletot_teacher::{Prompter, Reasoner};
 
-use self::tables::{HILLSTROM, gzipped, hillstrom, kuairand, write};
+use self::tables::{HILLSTROM, bank, gzipped, hillstrom, kuairand, write};
 use super::*;
 
 /// What an error says, with its causes.
@@ -63,6 +63,18 @@ fn shipped_tasks_read_and_their_files_fit_each_other() {
         }
         assert!(!task.leaks.is_empty() && !task.notes.is_empty(), "{name}");
         assert!(task.leaks.iter().all(|leak| schema.field_index(leak).is_none()), "{name}");
+    }
+}
+
+#[test]
+fn every_shipped_rules_file_says_that_it_was_written_before_outcomes_were_looked_at() {
+    for name in SHIPPED {
+        let bytes = Task::find(name).unwrap().rules.unwrap().read().unwrap();
+        let comment: String =
+            String::from_utf8_lossy(&bytes).lines().map_while(|line| line.strip_prefix('#')).collect();
+        for said in ["before any outcome of this data was looked at", "never fitted", "expert's opinion"] {
+            assert!(comment.contains(said), "{name}: {comment}");
+        }
     }
 }
 
@@ -146,6 +158,24 @@ fn a_cut_gzip_file_is_refused() {
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let error = refusal(Task::find("hillstrom-visit").unwrap().load(Some(&path)));
     assert!(error.contains("cut.csv.gz"), "{error}");
+}
+
+#[test]
+fn bank_loads_from_a_table_that_was_made_from_the_published_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(directory.path().join("clients.csv"), &bank(60));
+    let task = Task::find("bank-deposit").unwrap();
+    let population = task.load(Some(&path)).unwrap();
+    let table = population.dataset.table();
+    assert_eq!((table.len(), table.schema().fields().len()), (60, 8));
+    // What the publisher calls unknown is missing; nobody is below 0 in anything but money.
+    assert_eq!((table.populated(0), table.populated(1)), (8, 6));
+    let outcomes: Vec<f64> = population.dataset.outcomes().iter().map(|outcome| outcome.unwrap()).collect();
+    assert_eq!(outcomes.iter().sum::<f64>(), 5.0);
+    let words = Verbaliser::fit(table, task.level_config()).unwrap().render(table, 0);
+    assert!(words.starts_with("A client of a bank who is ") && words.contains("is a manager"), "{words}");
+    assert!(words.contains("no housing loan") && !words.contains("failed to pay"), "{words}");
+    assert!(refusal(task.load(None)).contains("archive.ics.uci.edu"));
 }
 
 #[test]
