@@ -2,7 +2,7 @@
 
     python benches/results.py docs/results.md scaletot-evaluate/*/results.json --search strategies.json game24.json --transcripts target/transcripts/*.txt
 
-`--served` takes runs that have the arm `served`. `--search` takes what the examples `strategies` and `game24` print with `--json`, `--transcripts` what `benches/transcripts.sh` writes. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
+`--served` takes runs that have the arm `served`. What stands between marks of other programs (`benches/few_label`) is kept, at the end. `--search` takes what the examples `strategies` and `game24` print with `--json`, `--transcripts` what `benches/transcripts.sh` writes. Needs nothing but Python. Runs of one task are put together: the seeds of the whole method first, then what was taken out of it.
 """
 
 import argparse
@@ -388,6 +388,12 @@ commit, and differs from that of the tables above it by what changed in between.
 """
 
 
+def kept(path):
+    """What other programs have written into the page between marks of their own, which stays."""
+    text = path.read_text() if path.exists() else ""
+    return "".join(block.group() for block in re.finditer(r"<!-- ([\w ]+): begin -->\n.*?<!-- \1: end -->\n", text, re.DOTALL))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="Markdown file to write")
@@ -401,6 +407,7 @@ def main():
         tasks.setdefault(title(results), []).append(results)
     served = {title(results): results for results in map(read, options.served)}
     text = "\n".join([HEAD, *(section(name, runs, served.get(name)) for name, runs in sorted(tasks.items())), *map(search, options.search), *map(transcript, options.transcripts)])
+    text = "\n".join(filter(None, [text, kept(options.out)]))
     part = options.out.with_name(options.out.name + ".part")
     part.write_text(text)
     os.replace(part, options.out)
