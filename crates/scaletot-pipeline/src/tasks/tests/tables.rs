@@ -41,7 +41,7 @@ pub(super) fn bank(rows: usize) -> String {
     let row = |i: usize| {
         let (age, balance) = (20 + i, 100 * i as i64 - 1000);
         let (job, education) = [("management", "tertiary"), ("unknown", "unknown")][i % 2];
-        let subscribed = if i % 12 == 3 { 1 } else { 0 };
+        let subscribed = u8::from(i % 12 == 3);
         format!("{},{age},{job},married,{education},no,{balance},no,yes,{subscribed}\n", i + 1)
     };
     let header = "client_id,age,job,marital,education,default,balance,housing,loan,subscribed\n";
