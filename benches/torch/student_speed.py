@@ -3,7 +3,7 @@
     python benches/torch/student_speed.py target/student_speed.json --threads 1
 
 Training: the same sequences, batch size, loss, optimizer, clipping and float32. Inference: greedy chains over the values of each state
-with a cache of keys and values, users sorted by the lengths of their profiles, posteriors and hidden states kept. Attention through
+with a cache of keys and values, users sorted by the lengths of their profiles, posteriors kept. Attention through
 `scaled_dot_product_attention`, which chooses PyTorch's fastest kernel. `--compile` adds `torch.compile` to training.
 """
 
@@ -87,7 +87,7 @@ def padded(sequences):
 
 @torch.inference_mode()
 def infer(model, c, prompts):
-    """The greedy chain of each user, in the order of `prompts`, with posteriors and hidden states of its values."""
+    """The greedy chain of each user, in the order of `prompts`, with the posteriors of its values."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     chains = [None] * len(prompts)
     kept = []
@@ -95,18 +95,12 @@ def infer(model, c, prompts):
         users = order[at : at + c["infer_batch"]]
         ids, valid = padded([prompts[i] for i in users])
         caches, values = [[] for _ in range(c["layers"])], []
-        for state, (name, domain) in enumerate(c["states"] + [(None, None)]):
-            columns = [ids if state == 0 else chosen[:, None]]
-            if name is not None:
-                columns.append(torch.full((len(users), 1), name))
+        for state, (name, domain) in enumerate(c["states"]):
+            columns = [ids if state == 0 else chosen[:, None], torch.full((len(users), 1), name)]
             ids = torch.cat(columns, dim=1)
             new = ids.shape[1] - (columns[0].shape[1] if state == 0 else 0)
             valid = torch.cat([valid, torch.ones(len(users), new, dtype=torch.bool)], dim=1)
             hidden = model.hidden(ids, valid, caches)
-            if state > 0:
-                kept.append(hidden[:, 0])
-            if name is None:
-                break
             first, end = domain["start"], domain["end"]
             posterior = (hidden[:, -1] @ model.embed.weight[first:end].T).softmax(-1)
             kept.append(posterior)
