@@ -1,5 +1,8 @@
 //! What one step of the loss looks at: candidate chains with their token log-probabilities.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::host::{check_finite_values, check_shape, read_to_host};
@@ -14,7 +17,7 @@ use crate::{Candidate, ChainSegments, Error, Result, TokenMask};
 /// | `ln π_ref` | the same under the frozen reference; taken out of any autodiff graph | `[n, t]` |
 /// | mask, segments | [`TokenMask`], [`ChainSegments`] | `[n, t]` |
 /// | user | which user the candidate belongs to; any numbers, equal for the same user | `[n]` |
-/// | `A` | advantage, larger is better; `None` if the user's outcome is not observed | `[n]` |
+/// | `A` | advantage, or reward `R` of the `Evidence` objective, larger is better; `None` if the user's outcome is not observed | `[n]` |
 /// | `h` | normalised entropies of the search, for [`SegmentWeights::Entropy`](crate::SegmentWeights) | `[n, K]` |
 ///
 /// Everything but the log-probabilities comes from the host, is checked there, and pairs are found there; the
@@ -34,11 +37,13 @@ pub struct CandidateBatch {
     mask: TokenMask,
     segments: ChainSegments,
     candidates: Vec<Candidate>,
-    pairs: Pairs,
+    /// Found when first asked for: a user with a thousand chains has half a million.
+    pairs: OnceLock<Pairs>,
     best: Vec<(usize, f64)>,
     entropies: Option<Vec<f64>>,
     user_segments: Option<(Vec<usize>, usize)>,
     sampling: Option<Tensor<2>>,
+    anchors: Option<BTreeSet<usize>>,
     process: Option<Tensor<2>>,
     weight_logits: Option<Tensor<1>>,
 }
@@ -66,7 +71,8 @@ impl CandidateBatch {
         check_shape("candidates", &grid[..1], &[candidates.len()])?;
         for (candidate, Candidate { advantage, .. }) in candidates.iter().enumerate() {
             let Some(found) = *advantage else { continue };
-            if !found.is_finite() {
+            // −∞ is a reward that rules a chain out, for the one objective that has such.
+            if !found.is_finite() && found != f64::NEG_INFINITY {
                 let (what, expected) = ("advantage", "a finite number");
                 return Err(Error::InvalidValue { what, row: candidate, expected, found });
             }
@@ -85,7 +91,7 @@ impl CandidateBatch {
         }
         let device = policy_log_probs.device().without_autodiff();
         Ok(Self {
-            pairs: Pairs::find(&candidates),
+            pairs: OnceLock::new(),
             best: best_by_advantage(&candidates),
             reference: reference_log_probs
                 .without_autodiff()
@@ -98,6 +104,7 @@ impl CandidateBatch {
             entropies: None,
             user_segments: None,
             sampling: None,
+            anchors: None,
             process: None,
             weight_logits: None,
         })
@@ -159,9 +166,9 @@ impl CandidateBatch {
         Ok(self)
     }
 
-    /// Adds the log-probabilities that the candidates had under the policy that sampled them, `[n, t]`, for the ratios of the
-    /// `Policy` objective; without them the policy itself is taken (all ratios are 1, their gradient is not). Taken out of
-    /// any autodiff graph.
+    /// Adds the log-probabilities that the candidates had under the policy that sampled them, `[n, t]`. Of the `Policy` objective they make the
+    /// ratios; without them the policy itself is taken (all ratios are 1, their gradient is not). Of the `Evidence` objective
+    /// they make importance weights; without them chains count by the policy alone, as enumerated ones do. Taken out of any autodiff graph.
     ///
     /// # Errors
     /// [`Error::Shape`].
@@ -170,6 +177,14 @@ impl CandidateBatch {
         self.sampling =
             Some(log_probs.without_autodiff().to_device(&self.host_device()).cast(self.policy.dtype()));
         Ok(self)
+    }
+
+    /// Names the users that the `Evidence` objective holds to the reference, by [`Candidate::user`]; without it those without a reward.
+    /// Users that the batch does not have do not matter.
+    #[must_use]
+    pub fn with_anchors(mut self, users: impl IntoIterator<Item = usize>) -> Self {
+        self.anchors = Some(users.into_iter().collect());
+        self
     }
 
     /// Adds process rewards per chain segment, `[n, K]`, for the `Policy` objective: [`ImplicitRewards::per_segment`] of a
@@ -230,13 +245,13 @@ impl CandidateBatch {
     /// Number of preference pairs: same user, different advantages.
     #[must_use]
     pub fn pair_count(&self) -> usize {
-        self.pairs.len()
+        self.pairs().len()
     }
 
     /// Number of pairs of the same user that were dropped because their advantages are equal.
     #[must_use]
     pub fn tie_count(&self) -> usize {
-        self.pairs.ties
+        self.pairs().ties
     }
 
     /// Number of candidates that have an advantage.
@@ -286,6 +301,28 @@ impl CandidateBatch {
         self.sampling.clone().unwrap_or_else(|| self.policy.clone().detach())
     }
 
+    /// The same, if they were given.
+    pub(crate) fn sampling_given(&self) -> Option<&Tensor<2>> {
+        self.sampling.as_ref()
+    }
+
+    /// Whether a user, who may be `unlabelled`, is held to the reference by the `Evidence` objective.
+    pub(crate) fn is_anchor(&self, user: usize, unlabelled: bool) -> bool {
+        self.anchors.as_ref().map_or(unlabelled, |anchors| anchors.contains(&user))
+    }
+
+    /// Refuses advantages of −∞.
+    pub(crate) fn check_advantages(&self) -> Result<()> {
+        let mut advantages = self.candidates.iter().map(|candidate| candidate.advantage);
+        match advantages.position(|advantage| advantage == Some(f64::NEG_INFINITY)) {
+            Some(row) => {
+                let (what, expected) = ("advantage", "a finite number (−∞ is for the evidence objective)");
+                Err(Error::InvalidValue { what, row, expected, found: f64::NEG_INFINITY })
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn process(&self) -> Option<&Tensor<2>> {
         self.process.as_ref()
     }
@@ -309,7 +346,7 @@ impl CandidateBatch {
     }
 
     pub(crate) fn pairs(&self) -> &Pairs {
-        &self.pairs
+        self.pairs.get_or_init(|| Pairs::find(&self.candidates))
     }
 
     pub(crate) fn best(&self) -> &[(usize, f64)] {

@@ -6,6 +6,7 @@
 pub struct Candidate {
     /// The user: any number, equal for the same user.
     pub user: usize,
-    /// The advantage, finite, larger is better; `None` if the user's outcome is not observed.
+    /// The advantage, finite, larger is better; `None` if the user's outcome is not observed. Of the `Evidence` objective the reward `R`, where
+    /// −∞ rules the chain out.
     pub advantage: Option<f64>,
 }

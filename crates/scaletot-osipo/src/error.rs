@@ -73,6 +73,21 @@ pub enum Error {
         /// Pairs of the same user with equal advantages.
         ties: usize,
     },
+    /// A chain is there twice, where each counts once.
+    #[error("chain {chain} is there twice: expected each chain once")]
+    RepeatedChain {
+        /// Index of the chain that was there before.
+        chain: usize,
+    },
+    /// All of a user's chains either cannot be or are ruled out, so that there is no posterior.
+    #[error(
+        "user {user}: expected a chain with a probability above 0 and a reward above −∞, found none; \
+         leave the user out, or give it rewards"
+    )]
+    NoChain {
+        /// The user.
+        user: usize,
+    },
     /// Nobody has an observed outcome.
     #[error("{what}: none of the {rows} rows has an observed outcome")]
     NoLabelled {

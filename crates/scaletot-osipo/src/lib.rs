@@ -54,6 +54,10 @@
 //! [`scaletot-chain`](https://docs.rs/scaletot-chain) or from the student itself. [`scaletot-student`](https://docs.rs/scaletot-student)
 //! trains its student with this loss, and what that learns goes on to [`scaletot-encoder`](https://docs.rs/scaletot-encoder).
 //!
+//! Preferences and policy gradients are the published way, and stay as baselines. What trains towards outcomes without losing what a
+//! right teacher knows is the **evidence** objective: [`Objective::Evidence`] on tensors, and [`evidence`] on the host, with
+//! [`reward::OutcomeModel`] over all states of a chain.
+//!
 //! # What is the paper's and what is this project's
 //!
 //! Known of the `ScaleToT` paper (arXiv 2606.24605) are the *name*, "Outcome-Driven Segment-Aware Implicit Reward
@@ -69,7 +73,8 @@
 //! | `n`, `t`, `K` | candidates in the batch, tokens of the longest, chain segments (steps of the chain) | |
 //! | `π_θ`, `π_ref` | policy in training, frozen policy after supervised fine-tuning | `[n, t]` each, as logs |
 //! | `k(i, t)` | chain segment of a token ([`ChainSegments`]), where the [`TokenMask`] keeps it | `[n, t]`, `0..K` |
-//! | `β` | scale of the implicit reward | > 0 |
+//! | `β` | scale of the implicit reward; of the evidence objective weight of the anchor | > 0 |
+//! | `η` | how much posteriors trust the rewards | > 0 |
 //! | `w` | weights of the chain segments ([`SegmentWeights`]) | `[n, K]`, ≥ 0, rows sum to K |
 //! | `o`, `g` | outcome and user segment of a user | ≥ 0; an index |
 //! | `R`, `A` | reward of a candidate and its advantage | `[n]` |
@@ -129,6 +134,35 @@
 //! instead of its chain's mean). With `λ_p = 0` it is GRPO (Shao et al. 2024) for [`GroupBaseline::Standardised`] and ratios of
 //! tokens, and RLOO (Ahmadian et al. 2024) with clipping, as TRL has it, for [`GroupBaseline::LeaveOneOut`] and ratios of chains.
 //!
+//! **Evidence.** With `π_θ(c|x)` over the chains `c` of a user, all legal ones or candidates, `J` is the log score of
+//! the outcome by the mixture of the chains (for `η = 1`), less a hold on anchor users:
+//!
+//! ```text
+//! J    = Σ_labelled (1/η) ln Z_u − β Σ_anchor KL(π_ref ‖ π_θ),    Z_u = Σ_c π_θ(c|x_u) e^{η R(u,c)}
+//! L    = −J, or −J over the number of labelled and anchor users
+//! ∂L/∂ln π_θ(c) = −π_θ(c) A(c),   A = (e^{ηR}/Z − 1)/η;    of an anchor β (π_θ − π_ref)
+//! ```
+//!
+//! Candidates that were sampled from `μ` ([`CandidateBatch::with_sampling`]) count by self-normalised importance weights: `π_θ` becomes
+//! `w ∝ π_θ/μ`, `Σ w = 1`, in `Z`, gradient and KL alike. Of enumerated chains that is `π_θ` itself. `R = −∞` rules a chain out.
+//! The credit of each step is exact ([`evidence::StepCredit`]), so that no weights of chain segments are needed:
+//!
+//! ```text
+//! V_K = e^{ηR},  V_{k−1} = Σ_{v_k} π V_k,   r_k = (1/η) ln(V_k / V_{k−1}),   Σ_k r_k = R − (1/η) ln Z,   q_k = π_k e^{η r_k}
+//! ```
+//!
+//! Its limits are methods of their own (tested for value and gradient):
+//!
+//! | where | it is |
+//! | --- | --- |
+//! | `η → 0` | the policy gradient with the exact baseline: GRPO and RLOO without scaling |
+//! | posteriors `q` frozen at `π_ref` | reward-weighted regression (Peters & Schaal 2007); AWR (Peng et al. 2019) with β = 1/η |
+//! | `R ∈ {0, −∞}` | SFT on what is accepted, as in `STaR` (Zelikman et al. 2022) |
+//! | `η → ∞` | the best of the chains |
+//! | `R` constant | nothing moves but by the anchor, which is SFT on soft labels of `π_ref` |
+//! | one posterior, `η = 1/β` | DPO's optimum `π_ref e^{R/β} / Z` in closed form (Rafailov et al. 2023, eq. 4) |
+//! | posterior and policy in turn | EM (Dempster et al. 1977; Neal & Hinton 1998), and MPO without sampling (Abdolmaleki et al. 2018) |
+//!
 //! **SFT term.** `λ_sft` times the negative log-likelihood `−Σ_t ln π_θ` of each user's best chain, mean or sum over
 //! users. A preference only widens a difference and may do so by lowering both sides; this term holds the better one
 //! up. (As in the RPO variants of DPO, but summed over tokens, not averaged.)
@@ -154,6 +188,13 @@
 //! - M. G. Azar et al., *A General Theoretical Paradigm to Understand Learning from Human Preferences*, 2023 (IPO, eq. 17).
 //! - Z. Shao et al., *`DeepSeekMath`*, 2024 (GRPO). A. Ahmadian et al., *Back to Basics*, 2024 (RLOO).
 //! - G. Cui et al., *Process Reinforcement through Implicit Rewards*, 2025 (PRIME).
+//! - A. P. Dempster et al., *Maximum Likelihood from Incomplete Data via the EM Algorithm*, 1977. R. M. Neal and G. E. Hinton, *A View of the EM
+//!   Algorithm that Justifies Incremental, Sparse, and other Variants*, 1998. K. Lange, *A Gradient Algorithm Locally Equivalent to the EM
+//!   Algorithm*, 1995.
+//! - J. Peters and S. Schaal, *Reinforcement Learning by Reward-Weighted Regression for Operational Space Control*, 2007.
+//! - A. Abdolmaleki et al., *Maximum a Posteriori Policy Optimisation*, 2018. X. B. Peng et al., *Advantage-Weighted Regression*, 2019.
+//! - E. Zelikman et al., *`STaR`: Bootstrapping Reasoning With Reasoning*, 2022.
+//! - A. Beirami et al., *On Optimal Generalizability in Parametric Learning*, 2017 (approximate leave-one-out).
 //! - J. Schulman, *Approximating KL Divergence*, 2020 (the k3 estimator of [`OsipoReport::kl`]).
 #![forbid(unsafe_code)]
 
@@ -162,6 +203,7 @@ mod batch;
 mod candidate;
 mod config;
 mod error;
+pub mod evidence;
 mod host;
 mod implicit;
 mod loss;

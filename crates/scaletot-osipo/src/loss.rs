@@ -3,6 +3,7 @@
 use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Bool, Tensor};
 
+use crate::evidence::evidence;
 use crate::policy::policy;
 use crate::stats::{Packed, RewardTensors};
 use crate::{
@@ -23,7 +24,7 @@ pub struct OsipoOutput {
     /// The loss, `[1]`; call `backward` on it.
     pub loss: Tensor<1>,
     /// The objective alone, `[1]`, in the graph. A trainer that gathers gradients over parts of a batch weighs the parts' objectives by
-    /// their numbers of pairs or chains, and their SFT terms by their numbers of users.
+    /// their numbers of pairs, chains or (`Evidence`) labelled and anchor users, and their SFT terms by their numbers of users.
     pub objective: Tensor<1>,
     /// The SFT term before its weight, `[1]`, in the graph; `None` if `λ_sft` is 0 or no user has a best chain.
     pub sft: Option<Tensor<1>>,
@@ -89,13 +90,18 @@ impl OsipoLoss {
     ///
     /// # Errors
     /// [`Error::NoPairs`] (`Preference`) if no user has two chains with different advantages,
-    /// [`Error::NoLabelled`] (`Pointwise`, `Policy`) if no candidate has an advantage, and those of
+    /// [`Error::NoLabelled`] (`Pointwise`, `Policy`) if no candidate has an advantage, or (`Evidence`) no user is labelled or an anchor,
+    /// [`Error::NoChain`] (`Evidence`) for a user all of whose rewards are −∞, [`Error::InvalidValue`] (all others) for an advantage of −∞, and those of
     /// [`SegmentWeights::resolve`](crate::SegmentWeights::resolve). Log-probabilities at kept positions are not
     /// checked here, see [`CandidateBatch`].
     pub fn forward(&self, batch: &CandidateBatch) -> Result<OsipoOutput> {
         let dropped = batch.dropped();
         let rewards = self.rewards_with(batch, &dropped)?;
-        let margins = margins(batch, &rewards.total);
+        let by_evidence = matches!(self.config.objective, Objective::Evidence { .. });
+        if !by_evidence {
+            batch.check_advantages()?;
+        }
+        let margins = if by_evidence { None } else { margins(batch, &rewards.total) };
         let mut clipped = None;
         let objective = match (self.config.objective, &margins) {
             (Objective::Preference { gamma, loss }, Some(margins)) => {
@@ -112,6 +118,7 @@ impl OsipoLoss {
             (Objective::Pointwise { temperature }, _) => {
                 self.reduce(pointwise(batch, &rewards.total, temperature)?, batch.labelled_count())
             }
+            (Objective::Evidence { eta }, _) => evidence(batch, &dropped, eta, &self.config)?,
             (Objective::Policy(config), _) => {
                 let own = rewards.per_segment.clone().detach();
                 let process = batch.process().cloned().unwrap_or(own) * self.weights(batch)?.detach();
@@ -125,7 +132,8 @@ impl OsipoLoss {
             Some(sft) => objective.clone() + sft.clone().mul_scalar(self.config.sft_weight),
             None => objective.clone(),
         };
-        let rewards = RewardTensors { rewards, margins };
+        let pairs = if by_evidence { (0, 0) } else { (batch.pair_count(), batch.tie_count()) };
+        let rewards = RewardTensors { rewards, margins, pairs };
         let stats = OsipoStats::collect(
             batch,
             &dropped,

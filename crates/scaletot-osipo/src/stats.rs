@@ -59,7 +59,7 @@ pub struct OsipoReport {
     pub labelled: usize,
     /// Different users.
     pub users: usize,
-    /// Preference pairs.
+    /// Preference pairs; of the `Evidence` objective, which compares no pairs, none are counted, and no ties.
     pub pairs: usize,
     /// Pairs of the same user dropped because their advantages are equal.
     pub ties: usize,
@@ -85,6 +85,8 @@ pub(crate) struct RewardTensors {
     pub(crate) rewards: ImplicitRewards,
     /// `r⁺ − r⁻` per pair.
     pub(crate) margins: Option<Tensor<1>>,
+    /// Pairs, and ties among them.
+    pub(crate) pairs: (usize, usize),
 }
 
 impl OsipoStats {
@@ -152,8 +154,8 @@ impl OsipoStats {
             candidates,
             labelled: batch.labelled_count(),
             users: batch.user_count(),
-            pairs: batch.pair_count(),
-            ties: batch.tie_count(),
+            pairs: rewards.pairs.0,
+            ties: rewards.pairs.1,
             has_sft: packed.sft.is_some(),
             has_clipped: packed.clipped.is_some(),
         }

@@ -33,6 +33,14 @@ pub enum Objective {
     /// Policy gradient on chains that were sampled from the policy, in groups of one user each, with clipped ratios and a KL
     /// penalty.
     Policy(PolicyConfig),
+    /// The evidence of each labelled user's outcome, `(1/η) ln Σ_c π_θ(c|x) e^{ηR}` with rewards `R` in the place of advantages, less
+    /// `β KL(π_ref ‖ π_θ)` of the anchor users ([`CandidateBatch::with_anchors`](crate::CandidateBatch::with_anchors)). The candidates of a user are all legal
+    /// chains, each once, or sampled ones with [`CandidateBatch::with_sampling`](crate::CandidateBatch::with_sampling). Weights of chain segments do not
+    /// count, since the credit of steps is exact ([`StepCredit`](crate::evidence::StepCredit)).
+    Evidence {
+        /// η > 0. At 1 the objective is a log score of the outcomes; near 0 the expected reward, and the larger, the more the best chain alone.
+        eta: f64,
+    },
 }
 
 impl Objective {
@@ -77,8 +85,8 @@ impl Default for PairLoss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
-    /// Mean over the pairs (`Preference`), labelled candidates (`Pointwise`), or tokens or chains (`Policy`, see
-    /// [`TokenMean`](crate::TokenMean)); the SFT term is the mean over the users that have a best chain.
+    /// Mean over the pairs (`Preference`), labelled candidates (`Pointwise`), tokens or chains (`Policy`, see
+    /// [`TokenMean`](crate::TokenMean)), or labelled and anchor users together (`Evidence`); the SFT term is the mean over the users that have a best chain.
     #[default]
     Mean,
     /// Sum over the same.
@@ -104,7 +112,7 @@ pub enum Reduction {
 pub struct OsipoLossConfig {
     /// Objective; by default preferences without a margin.
     pub objective: Objective,
-    /// Scale β > 0 of the log-ratios: larger keeps the policy closer to the reference. Default 0.1.
+    /// Scale β > 0 of the log-ratios, or of `Evidence` the weight of the anchor: larger keeps the policy closer to the reference. Default 0.1.
     pub beta: f64,
     /// Weights of the chain segments; uniform by default.
     pub weights: SegmentWeights,
@@ -180,6 +188,7 @@ impl OsipoLossConfig {
                 }
             }
             Objective::Policy(policy) => policy.validate()?,
+            Objective::Evidence { eta } => positive("eta", eta)?,
             Objective::Pointwise { temperature: Some(temperature) } => positive("temperature", temperature)?,
             Objective::Pointwise { temperature: None } => {}
         }
@@ -213,6 +222,8 @@ mod tests {
                 "clip_low",
             ),
             (config().with_objective(Objective::Pointwise { temperature: Some(0.0) }), "temperature"),
+            (config().with_objective(Objective::Evidence { eta: 0.0 }), "eta"),
+            (config().with_objective(Objective::Evidence { eta: f64::NAN }), "eta"),
         ] {
             assert!(matches!(bad.init(), Err(Error::Config(error)) if error.field == name), "{bad:?}");
         }
@@ -233,6 +244,7 @@ mod tests {
             (r#"{"bta": 0.5}"#, "bta"),
             (r#"{"objective": {"preference": {"gamma": 0.0, "margin": 1.0}}}"#, "margin"),
             (r#"{"objective": {"policy": {"kl_weight": 0.1}}}"#, "kl_weight"),
+            (r#"{"objective": {"evidence": {"eta": 1.0, "beta": 0.1}}}"#, "beta"),
         ] {
             let error = serde_json::from_str::<OsipoLossConfig>(json).unwrap_err().to_string();
             assert!(error.contains(&format!("unknown field `{key}`")), "{error}");

@@ -5,8 +5,7 @@ use std::ops::Range;
 use scaletot_core::config::check;
 use serde::{Deserialize, Serialize};
 
-use super::Tiers;
-use super::tiers::check_outcomes;
+use super::{Tiers, check_outcomes};
 use crate::error::check_segments;
 use crate::{Error, Result};
 

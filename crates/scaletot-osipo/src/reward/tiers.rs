@@ -101,7 +101,7 @@ impl Tiers {
 }
 
 /// Observed outcomes must be finite and at least 0.
-pub(super) fn check_outcomes(outcomes: impl IntoIterator<Item = Option<f64>>) -> Result<()> {
+pub(crate) fn check_outcomes(outcomes: impl IntoIterator<Item = Option<f64>>) -> Result<()> {
     for (row, outcome) in outcomes.into_iter().enumerate() {
         if let Some(found) = outcome.filter(|&o| !(o.is_finite() && o >= 0.0)) {
             let (what, expected) = ("outcome", "a finite number of at least 0");

@@ -15,6 +15,7 @@ fn configs() -> impl Strategy<Value = OsipoLossConfig> {
         (0.0..1.0_f64, pair_losses()).prop_map(|(gamma, loss)| Objective::Preference { gamma, loss }),
         prop::option::of(0.2..2.0_f64).prop_map(|temperature| Objective::Pointwise { temperature }),
         policies().prop_map(Objective::Policy),
+        (0.1..4.0_f64).prop_map(|eta| Objective::Evidence { eta }),
     ];
     let weights = prop_oneof![
         Just(SegmentWeights::Uniform),
@@ -203,13 +204,15 @@ proptest! {
     fn statistics_are_in_range(batch in batches(), config in configs()) {
         let step = step(&batch, &config);
         let report = step.report.unwrap();
-        let may_be_negative = matches!(config.objective, Objective::Policy(_));
-        prop_assert!(step.loss.is_finite() && (may_be_negative || step.loss >= 0.0));
-        prop_assert_eq!(report.clipped.is_some(), may_be_negative);
+        let (clips, evidence) =
+            (matches!(config.objective, Objective::Policy(_)), matches!(config.objective, Objective::Evidence { .. }));
+        prop_assert!(step.loss.is_finite() && (clips || evidence || step.loss >= 0.0));
+        prop_assert_eq!(report.clipped.is_some(), clips);
         prop_assert!(report.clipped.is_none_or(|share| (0.0..=1.0 + 1e-6).contains(&share)));
         prop_assert!(step.gradient.iter().flatten().all(|g| g.is_finite()));
         prop_assert!(report.kl >= -1e-6, "{}", report.kl);
-        prop_assert!((0.0..=1.0).contains(&report.accuracy.unwrap()));
+        prop_assert_eq!(report.accuracy.is_none(), evidence);
+        prop_assert!((0.0..=1.0).contains(&report.accuracy.unwrap_or(0.0)));
         prop_assert!((0.0..1.0).contains(&report.tie_share()));
     }
 }

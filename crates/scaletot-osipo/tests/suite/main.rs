@@ -3,7 +3,11 @@
 
 mod common;
 mod edges;
+mod em;
+mod evidence;
+mod evidence_loss;
 mod host;
 mod invariances;
+mod outcome_model;
 mod reductions;
 mod reward;
