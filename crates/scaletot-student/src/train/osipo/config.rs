@@ -130,6 +130,9 @@ impl OsipoConfig {
     /// does not hold.
     pub fn validate(&self) -> Result<()> {
         self.loss.validate()?;
+        // The trainer standardises rewards within segments, of which the evidence is not made.
+        let supported = !matches!(self.loss.objective, Objective::Evidence { .. });
+        check(supported, "objective", "preference, pointwise or policy", "evidence")?;
         if let ChainReward::Outcome(reward) = &self.reward {
             reward.validate()?;
         }
@@ -196,5 +199,7 @@ mod tests {
             (c.loss.objective, c.samples) = (Objective::Policy(Default::default()), 1);
         };
         assert!(broken(on_policy).contains("samples"));
+        let evidence = |c: &mut OsipoConfig| c.loss.objective = Objective::Evidence { eta: 1.0 };
+        assert!(broken(evidence).contains("objective"));
     }
 }
