@@ -95,15 +95,8 @@ impl Task {
             let builder = dataset.clone().into_builder().with_outcomes(table.outcomes(column)?);
             Ok((column.clone(), builder.build()?))
         };
-        let further_outcomes: BTreeMap<String, Dataset> =
-            further.map(with_outcomes).collect::<Result<_>>()?;
-        if self.experiment.is_some() {
-            let rows: Vec<usize> = (0..dataset.len()).collect();
-            let all = further_outcomes.iter().chain([(&self.outcome, &dataset)]);
-            all.into_iter().try_for_each(|(column, users)| check_arms(column, users, &rows))?;
-        }
         Ok(Population {
-            further_outcomes,
+            further_outcomes: further.map(with_outcomes).collect::<Result<_>>()?,
             dataset,
             chain,
             rules: self.rules.clone(),
