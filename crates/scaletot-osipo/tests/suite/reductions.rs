@@ -1,8 +1,8 @@
 //! The loss equals the published ones where it should, and its own definition elsewhere: value and gradient, against
 //! numbers that `fixtures/make_fixtures.py` computed with PyTorch in float64, some of them by TRL's own trainers.
 
-use crate::common::{Batch, all_close, close};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use crate::common::{Batch, all_close, close, computes_in_f64};
+use burn::tensor::{DType, Device};
 use scaletot_osipo::OsipoLossConfig;
 use serde::Deserialize;
 
@@ -125,15 +125,6 @@ fn equals_prime_and_its_own_policy_objective_in_f32() {
 fn equals_its_definition_in_f32() {
     for case in cases().iter_mut().filter(|case| case.name.starts_with("osipo")) {
         check(case, DType::F32, 1e-5);
-    }
-}
-
-/// Trap: on lavapipe wgpu says that it supports f64, and then its functions compute rubbish. So one is tried.
-fn computes_in_f64(device: &Device) -> bool {
-    device.supports_dtype(DType::F64) && {
-        let one = Tensor::<1>::from_data(TensorData::from([1.0_f64]), (device, DType::F64));
-        let found = one.exp().log().exp().into_data().try_to_vec::<f64>();
-        found.is_ok_and(|found| (found[0] - std::f64::consts::E).abs() < 1e-14)
     }
 }
 

@@ -124,6 +124,15 @@ impl Batch {
     }
 }
 
+/// Trap: on lavapipe wgpu says that it supports f64, and then its functions compute rubbish. So one is tried.
+pub(crate) fn computes_in_f64(device: &Device) -> bool {
+    device.supports_dtype(DType::F64) && {
+        let one = Tensor::<1>::from_data(TensorData::from([1.0_f64]), (device, DType::F64));
+        let found = one.exp().log().exp().into_data().try_to_vec::<f64>();
+        found.is_ok_and(|found| (found[0] - std::f64::consts::E).abs() < 1e-14)
+    }
+}
+
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_into_vec().expect("f64 values")
 }
